@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+// Tests of the digits demo: random numbers, unpacking, gradients, training that can be interrupted, drawing.
+#include "../../examples/digits/drawing.hpp"
+#include "../../examples/digits/training.hpp"
+
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+/// Images with a bar of ink in a place of its own for each digit, among noise: easy to learn.
+struct made_up_images {
+  std::vector<std::uint8_t> packed;
+  std::vector<std::uint8_t> labels;
+
+  explicit made_up_images(std::size_t count) {
+    digits::splitmix64 random{7};
+    for (std::size_t at = 0; at < count; ++at) {
+      const auto label = static_cast<std::uint8_t>(random.below(digits::class_count));
+      for (std::size_t byte = 0; byte < digits::packed_size_bytes; ++byte) {
+        const bool inked = byte / 39 == label;
+        packed.push_back(static_cast<std::uint8_t>(inked ? 0xEF : random.below(20) == 0 ? 0x30 : 0));
+      }
+      labels.push_back(label);
+    }
+  }
+  digits::image_set view() const { return {packed, labels}; }
+};
+
+digits::training_plan short_plan() {
+  digits::training_plan plan;
+  plan.batch_size = 16;
+  return plan;
+}
+
+/// Equal in every bit of every number, those that compare equal and are not alike (0 and -0) included.
+bool same_bits(const digits::parameters& a, const digits::parameters& b) {
+  const auto left = digits::tensors(a), right = digits::tensors(b);
+  for (std::size_t tensor = 0; tensor < digits::tensor_count; ++tensor)
+    for (std::size_t i = 0; i < left[tensor].values.size(); ++i)
+      if (std::bit_cast<std::uint32_t>(left[tensor].values[i]) !=
+          std::bit_cast<std::uint32_t>(right[tensor].values[i]))
+        return false;
+  return true;
+}
+
+bool same_bits(const digits::training_state& a, const digits::training_state& b) {
+  return same_bits(a.weights, b.weights) && same_bits(a.first_moment, b.first_moment) &&
+         same_bits(a.second_moment, b.second_moment) && a.beta_1_power == b.beta_1_power &&
+         a.beta_2_power == b.beta_2_power && a.random.state == b.random.state && a.step == b.step;
+}
+
+} // namespace
+
+TEST_SUITE("digits") {
+
+  TEST_CASE("splitmix64 gives the published sequence") {
+    // Source: the values for seed 1234567 on Rosetta Code, "Pseudo-random numbers/Splitmix64".
+    digits::splitmix64 random{1234567};
+    CHECK(random.next() == 6457827717110365317u);
+    CHECK(random.next() == 3203168211198807973u);
+    CHECK(random.next() == 9817491932198370423u);
+    CHECK(random.next() == 4593380528125082431u);
+    CHECK(random.next() == 16408922859458223821u);
+  }
+
+  TEST_CASE("random numbers stay in their ranges") {
+    digits::splitmix64 random{1};
+    std::size_t counts[10] = {};
+    for (int i = 0; i < 10000; ++i) {
+      const std::uint64_t digit = random.below(10);
+      REQUIRE(digit < 10);
+      ++counts[digit];
+      const float value = random.symmetric();
+      CHECK((value >= -1.0f && value < 1.0f));
+    }
+    for (const std::size_t count : counts)
+      CHECK((count > 850 && count < 1150));
+  }
+
+  TEST_CASE("the low four bits of a byte are the earlier pixel") {
+    std::vector<std::uint8_t> packed(2 * digits::packed_size_bytes, 0), labels = {3, 4};
+    packed[digits::packed_size_bytes + 1] = 0xF6;
+    digits::image pixels;
+    digits::unpack({packed, labels}, 1, pixels);
+    CHECK(pixels[1] == 0.0f);
+    CHECK(pixels[2] == 6.0f / 15.0f);
+    CHECK(pixels[3] == 1.0f);
+    CHECK(pixels[4] == 0.0f);
+  }
+
+  TEST_CASE("back-propagation agrees with the slope of the loss") {
+    const made_up_images images(3);
+    digits::splitmix64 random{5};
+    digits::parameters weights = digits::glorot_uniform(random);
+    for (const auto& tensor : digits::tensors(weights))
+      if (tensor.rank == 1)
+        for (float& value : tensor.values)
+          value = 0.3f * random.symmetric();
+
+    digits::image pixels;
+    digits::unpack(images.view(), 1, pixels);
+    const std::uint8_t label = images.labels[1];
+    digits::parameters gradient;
+    digits::add_gradient(weights.view(), pixels, label, digits::forward(weights.view(), pixels), gradient);
+
+    const auto values = digits::tensors(weights), slopes = digits::tensors(gradient);
+    for (std::size_t tensor = 0; tensor < digits::tensor_count; ++tensor) {
+      CAPTURE(values[tensor].name);
+      double largest = 0.0;
+      // A step prime to the ten outputs visits all of them.
+      for (std::size_t i = 0; i < values[tensor].values.size(); i += tensor == 0 ? 7 : 1) {
+        constexpr float nudge = 1.0f / 256.0f;
+        float& value = values[tensor].values[i];
+        const float kept = value;
+        value = kept + nudge;
+        const float above = digits::loss(digits::forward(weights.view(), pixels), label);
+        value = kept - nudge;
+        const float below = digits::loss(digits::forward(weights.view(), pixels), label);
+        value = kept;
+        const float slope = (above - below) / (2.0f * nudge);
+        CHECK(std::abs(slopes[tensor].values[i] - slope) < 0.003f);
+        largest = (std::max)(largest, static_cast<double>(std::abs(slope)));
+      }
+      CHECK(largest > 0.02); // the agreement is not about zeros
+    }
+  }
+
+  TEST_CASE("training learns what can be learnt") {
+    const made_up_images images(300);
+    const auto plan = short_plan();
+    digits::training_state state = digits::start(plan);
+    const auto before = digits::evaluate(state.weights.view(), images.view());
+    digits::train(plan, images.view(), 10 * digits::steps_per_epoch(plan, images.view()), state);
+    const auto after = digits::evaluate(state.weights.view(), images.view());
+    CHECK(before.accuracy() < 0.5);
+    CHECK(after.right == 300);
+    CHECK(after.mean_loss() < 0.2);
+  }
+
+  TEST_CASE("the same seed gives the same bits, another seed others") {
+    const made_up_images images(100);
+    auto plan = short_plan();
+    digits::training_state first = digits::start(plan), second = digits::start(plan);
+    digits::train(plan, images.view(), 20, first);
+    digits::train(plan, images.view(), 20, second);
+    CHECK(same_bits(first, second));
+    plan.seed += 1;
+    digits::training_state third = digits::start(plan);
+    digits::train(plan, images.view(), 20, third);
+    CHECK_FALSE(same_bits(first.weights, third.weights));
+  }
+
+  TEST_CASE("training interrupted at any step goes on as if it had not been") {
+    const made_up_images images(100); // seven steps an epoch, the last one short
+    const auto plan = short_plan();
+    CHECK(digits::steps_per_epoch(plan, images.view()) == 7);
+    digits::training_state whole = digits::start(plan);
+    const auto whole_score = digits::train(plan, images.view(), 21, whole);
+    CHECK(whole_score.total == 300);
+    CHECK(whole.random.state != digits::start(plan).random.state); // each epoch has an order of its own
+    for (std::uint64_t stop = 0; stop <= 21; ++stop) {
+      CAPTURE(stop);
+      digits::training_state state = digits::start(plan);
+      const auto before = digits::train(plan, images.view(), stop, state);
+      CHECK(state.step == stop);
+      digits::training_state resumed = state; // all that a checkpoint would hold
+      const auto after = digits::train(plan, images.view(), 21, resumed);
+      CHECK(same_bits(whole, resumed));
+      CHECK(before.total + after.total == 300);
+    }
+  }
+
+  TEST_CASE("digits are drawn side by side, captions below, nothing past the last column") {
+    std::vector<digits::picture> pictures(3);
+    for (auto& each : pictures)
+      each.pixels.fill(0.0f);
+    const auto ink = [&](std::size_t picture, std::size_t y, std::size_t x) -> float& {
+      return pictures[picture].pixels[y * digits::image_side + x];
+    };
+    ink(0, 10, 5) = 1.0f;
+    ink(0, 11, 6) = 1.0f;
+    ink(0, 10, 7) = 1.0f;
+    ink(0, 11, 7) = 1.0f;
+    ink(0, 10, 8) = 0.25f;
+    ink(0, 11, 8) = 0.25f;
+    ink(0, 13, 9) = 1.0f;
+    pictures[0].caption = "1";
+    ink(1, 0, 0) = 1.0f;
+    ink(1, 3, 0) = 1.0f;
+    pictures[1].caption = "abc";
+    pictures[2].caption = "empty";
+
+    using digits::drawing_style;
+    CHECK(digits::draw(pictures, drawing_style::blocks) == "  ▀▄█░     ▀\n"
+                                                           "      ▄    ▄\n"
+                                                           "    1     abc   empty\n");
+    CHECK(digits::draw(pictures, drawing_style::ascii) == "  ++@:     +\n"
+                                                          "      +    +\n"
+                                                          "    1     abc   empty\n");
+    CHECK(digits::draw(pictures, drawing_style::ascii, 20) == "  ++@:     +\n"
+                                                              "      +    +\n"
+                                                              "    1     abc\n");
+  }
+
+} // TEST_SUITE
