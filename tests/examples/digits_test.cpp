@@ -92,7 +92,8 @@ TEST_SUITE("digits") {
     digits::image pixels;
     digits::unpack({packed, labels}, 1, pixels);
     CHECK(pixels[1] == 0.0f);
-    CHECK(pixels[2] == 6.0f / 15.0f);
+    const volatile float six = 6.0f / 15.0f; // rounded to float on x87, too
+    CHECK(pixels[2] == six);
     CHECK(pixels[3] == 1.0f);
     CHECK(pixels[4] == 0.0f);
   }
