@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// A regular file that is open for reading, by path or by the operating system's handle.
+#ifndef STET_SOURCE_FILE_HPP
+#define STET_SOURCE_FILE_HPP
+
+#include "os.hpp"
+#include "reader.hpp"
+
+#if STET_FILES
+
+#include <string_view>
+#include <utility>
+
+namespace stet::inline v0_1 {
+
+/// What a file is opened for. `read_write` is needed only for mappings whose writes reach the file.
+enum class open_for : std::uint8_t { read, read_write };
+
+/// Whether a path whose last component is a symbolic link may be opened.
+enum class links : std::uint8_t { follow, no_follow };
+
+/// An open regular file. Move-only; closes its handle unless the handle is borrowed.
+/// Its size is the size at the time of opening. Threads: const members may be called from several at once.
+class file final : public reader {
+public:
+  /// Opens the file at `path_utf8`, UTF-8 on every platform. Returns at once whatever lies there. `links::no_follow`
+  /// guards the last component only: a caller that must stay within a folder checks the other components itself,
+  /// and `link_count()` against hard links.
+  /// @retval errc::bad_path            empty, holds a NUL, not UTF-8 (Windows), too long, or a link under no_follow
+  /// @retval errc::file_not_found      no such file or folder
+  /// @retval errc::access_denied       the file may not be opened so
+  /// @retval errc::not_a_regular_file  a folder, pipe, device or socket
+  /// @retval errc::out_of_memory
+  /// @retval errc::io_error            anything else, with `system_code()`; a loop of links, for one
+  /// Cost: two system calls; allocates only for a path of more than about 300 bytes.
+  [[nodiscard]] static result<file> open(std::string_view path_utf8, open_for purpose = open_for::read,
+                                         links policy = links::follow) noexcept {
+    detail::os::native_path path;
+    if (const auto valid = path.assign(path_utf8); !valid) return valid.error();
+    for (;;) {
+      const auto handle = detail::os::open(path, purpose == open_for::read_write, policy == links::follow);
+      if (handle) {
+        result<file> opened = take(*handle, true);
+        if (opened) return opened;
+        (void)detail::os::close(*handle);
+        return opened.error().about(path_utf8);
+      }
+      if (!detail::os::interrupted(handle.error())) return handle.error().about(path_utf8);
+    }
+  }
+
+  /// Uses an open handle without ever closing it; it must stay open while this file and what was made of it on demand
+  /// live. Its position is neither used nor, except on Windows, moved.
+  /// @retval errc::not_a_regular_file  a folder, pipe, device or socket
+  /// @retval errc::access_denied       the handle is open for writing only
+  /// @retval errc::io_error            the handle is closed or was never one
+  [[nodiscard]] static result<file> borrow(native_handle handle) noexcept {
+    return check_and_take(handle, false);
+  }
+
+  /// Takes over an open handle and closes it in the end. Errors as `borrow`; after one the handle is still the
+  /// caller's to close.
+  [[nodiscard]] static result<file> adopt(native_handle handle) noexcept {
+    return check_and_take(handle, true);
+  }
+
+  file(file&& other) noexcept
+      : handle_(std::exchange(other.handle_, detail::os::no_handle)), owned_(other.owned_),
+        facts_(other.facts_) {}
+  file& operator=(file&& other) noexcept {
+    if (this != &other) {
+      release();
+      handle_ = std::exchange(other.handle_, detail::os::no_handle);
+      owned_ = other.owned_;
+      facts_ = other.facts_;
+    }
+    return *this;
+  }
+  ~file() noexcept { release(); }
+
+  /// The size when the file was opened.
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return facts_.size_bytes; }
+  /// The operating system's handle; still this file's to close.
+  [[nodiscard]] native_handle handle() const noexcept { return handle_; }
+  /// How many names the file had when it was opened; more than 1 means hard links.
+  [[nodiscard]] std::uint64_t link_count() const noexcept { return facts_.link_count; }
+  /// Whether both are the same file on the disk, by whatever paths they were opened.
+  [[nodiscard]] bool same_file_as(const file& other) const noexcept {
+    return facts_.volume == other.facts_.volume && facts_.index == other.facts_.index;
+  }
+
+  /// Fills `into` with the bytes from `offset_bytes` on, however many calls that takes.
+  /// @retval errc::truncated  the file ends before `into` is full; `offset_bytes()` of the error says where
+  /// @retval errc::bad_range  no file can reach that far
+  /// @retval errc::io_error   or what else the operating system reports
+  [[nodiscard]] result<void> read(std::uint64_t offset_bytes,
+                                  std::span<std::byte> into) const noexcept override {
+    if (offset_bytes > max_offset_bytes || into.size() > max_offset_bytes - offset_bytes)
+      return errc::bad_range;
+    while (!into.empty()) {
+      const auto count = detail::os::read_some(handle_, offset_bytes, into);
+      if (!count) {
+        if (detail::os::interrupted(count.error())) continue;
+        return error(count.error().code(), {}, offset_bytes).with_system_code(count.error().system_code());
+      }
+      if (*count == 0) return error(errc::truncated, {}, offset_bytes);
+      offset_bytes += *count;
+      into = into.subspan(*count);
+    }
+    return {};
+  }
+
+private:
+  static constexpr std::uint64_t max_offset_bytes =
+      ~std::uint64_t{0} >> 1; // offsets are signed in every system call
+
+  file(native_handle handle, bool owned, const detail::os::file_facts& facts) noexcept
+      : handle_(handle), owned_(owned), facts_(facts) {}
+
+  static result<file> take(native_handle handle, bool owned) noexcept {
+    const auto facts = detail::os::inspect(handle);
+    if (!facts) return facts.error();
+    if (!facts->regular) return errc::not_a_regular_file;
+    return file(handle, owned, *facts);
+  }
+
+  static result<file> check_and_take(native_handle handle, bool owned) noexcept {
+    // The kind first: a closed handle fails at either, but reading from a pipe could wait.
+    result<file> taken = take(handle, false);
+    if (!taken) return taken;
+    if (const auto readable = detail::os::check_readable(handle); !readable) return readable.error();
+    taken->owned_ = owned;
+    return taken;
+  }
+
+  void release() noexcept {
+    if (owned_ && handle_ != detail::os::no_handle) (void)detail::os::close(handle_);
+    handle_ = detail::os::no_handle;
+  }
+
+  native_handle handle_;
+  bool owned_;
+  detail::os::file_facts facts_;
+};
+
+} // namespace stet::inline v0_1
+
+#endif
+
+#endif

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// What posix.hpp and windows.hpp share: short-lived buffers, the translation of system errors, facts about a file.
+#ifndef STET_SOURCE_OS_SUPPORT_HPP
+#define STET_SOURCE_OS_SUPPORT_HPP
+
+#include "../vocabulary/result.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <span>
+
+namespace stet::inline v0_1::detail::os {
+
+/// A buffer for the length of one call: on the stack while `StackCount` elements suffice, else on the heap.
+template <class Element, std::size_t StackCount> class scratch {
+public:
+  scratch() noexcept = default;
+  scratch(const scratch&) = delete;
+  scratch& operator=(const scratch&) = delete;
+  ~scratch() noexcept { delete[] heap_; }
+
+  /// Room for `count` elements, unspecified values, or nullptr when memory is exhausted. Call it once.
+  [[nodiscard]] Element* reserve(std::size_t count) noexcept {
+    if (count <= StackCount) return stack_;
+    return heap_ = new (std::nothrow) Element[count];
+  }
+
+private:
+  Element stack_[StackCount];
+  Element* heap_ = nullptr;
+};
+
+/// Which error of stet stands for a number of the operating system.
+struct error_row {
+  std::int32_t system_code;
+  errc code;
+};
+
+/// The error for `system_code` by `table`; io_error when the table does not know it.
+inline error translate(std::span<const error_row> table, std::int32_t system_code) noexcept {
+  for (const error_row& row : table) {
+    if (row.system_code == system_code) return error(row.code).with_system_code(system_code);
+  }
+  return error(errc::io_error).with_system_code(system_code);
+}
+
+/// What the operating system knows about an open file. `volume` and `index` together identify it.
+struct file_facts {
+  std::uint64_t size_bytes = 0;
+  std::uint64_t volume = 0;
+  std::uint64_t index = 0;
+  std::uint64_t link_count = 0;
+  bool regular = false;
+};
+
+/// No system call is asked to move more than this at once: Linux, macOS and Windows each cap or refuse near 2 GiB.
+inline constexpr std::size_t max_transfer_bytes = std::size_t{1} << 30;
+
+} // namespace stet::inline v0_1::detail::os
+
+#endif
