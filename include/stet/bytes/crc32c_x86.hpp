@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+// CRC-32C kernels of x86: the crc32 instruction of SSE4.2, and folding with VPCLMULQDQ.
+#ifndef STET_BYTES_CRC32C_X86_HPP
+#define STET_BYTES_CRC32C_X86_HPP
+
+#include "crc32c_portable.hpp"
+
+// GCC and Clang are used through their builtins: <immintrin.h> costs more to include than the whole reading
+// core. Microsoft's compiler has the crc32 kernel only, because it offers no cheap way to ask for VPCLMULQDQ.
+#if STET_SMALL_CODE || defined(_M_ARM64EC)
+#define STET_CRC32C_SSE42 0
+#elif defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
+#define STET_CRC32C_SSE42 1
+#else
+#define STET_CRC32C_SSE42 0
+#endif
+
+#if STET_CRC32C_SSE42 && !defined(_MSC_VER)
+#define STET_CRC32C_VPCLMULQDQ 1
+#else
+#define STET_CRC32C_VPCLMULQDQ 0
+#endif
+
+#if STET_CRC32C_SSE42
+
+#include <cstring>
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <nmmintrin.h>
+#define STET_CRC32C_TARGET(instructions)
+#else
+#define STET_CRC32C_TARGET(instructions) __attribute__((target(instructions)))
+#endif
+
+namespace stet::inline v0_1::detail {
+
+#if defined(_MSC_VER)
+/// The instruction set level that Microsoft's run-time library finds at start; <bit> of its standard library
+/// reads it too. 2 stands for SSE4.2.
+extern "C" int __isa_available;
+inline bool has_crc32c_sse42() noexcept { return __isa_available >= 2; }
+#elif defined(__SSE4_2__)
+inline bool has_crc32c_sse42() noexcept { return true; }
+#else
+/// Whether this processor has SSE4.2. Cost: one load and test of what the compiler's run-time library found
+/// at start.
+inline bool has_crc32c_sse42() noexcept { return __builtin_cpu_supports("sse4.2") != 0; }
+#endif
+
+/// One register of message per crc32 instruction.
+struct crc32c_sse42_step {
+#if defined(__x86_64__) || defined(_M_X64)
+  using word_type = std::uint64_t;
+#else
+  using word_type = std::uint32_t;
+#endif
+  static constexpr std::size_t word_size_bytes = sizeof(word_type);
+
+  STET_CRC32C_TARGET("sse4.2") static std::uint32_t byte(std::uint32_t state, std::byte next) noexcept {
+#if defined(_MSC_VER) && !defined(__clang__)
+    return _mm_crc32_u8(state, std::to_integer<unsigned char>(next));
+#else
+    return __builtin_ia32_crc32qi(state, std::to_integer<unsigned char>(next));
+#endif
+  }
+
+  STET_CRC32C_TARGET("sse4.2")
+  static std::uint32_t word(std::uint32_t state, const std::byte* next) noexcept {
+    const auto word = load_little<word_type>(next);
+#if defined(_M_X64) && !defined(__clang__)
+    return static_cast<std::uint32_t>(_mm_crc32_u64(state, word));
+#elif defined(_M_IX86) && !defined(__clang__)
+    return _mm_crc32_u32(state, word);
+#elif defined(__x86_64__)
+    return static_cast<std::uint32_t>(__builtin_ia32_crc32di(state, word));
+#else
+    return __builtin_ia32_crc32si(state, word);
+#endif
+  }
+};
+
+/// The crc32 instruction in three lanes; `has_crc32c_sse42()` must hold.
+STET_CRC32C_TARGET("sse4.2")
+inline std::uint32_t crc32c_update_sse42(std::uint32_t state, const std::byte* bytes,
+                                         std::size_t size_bytes) noexcept {
+  return crc32c_update_by_words<crc32c_sse42_step>(state, bytes, size_bytes);
+}
+
+#if STET_CRC32C_VPCLMULQDQ
+
+// Folding, after Gopal et al., Intel 2009, "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ". A
+// 128-bit piece of message is A x^64 + B, A being its first eight bytes. Instead of dividing it by P, it is
+// moved d bits on: (A x^64 + B) x^d is congruent to A (x^(d+64) mod P) + B (x^d mod P), two products of less
+// than 128 bits, which are added to the piece of message that stands d bits further on. In the end one short
+// message is left whose CRC is that of the whole.
+//
+// The bits being reflected, the instruction's 127-bit product of two registers appears one power of x too low
+// in a 128-bit register, that is, multiplied by x; and a 32-bit remainder in a 64-bit register stands for its
+// product with x^32. The exponents of the factors are therefore less by 33: d + 31 and d - 33.
+
+/// The factors that move 128-bit pieces on by `distance_bits`: of a piece's first eight bytes and of its last
+/// eight.
+template <unsigned distance_bits> struct crc32c_fold_factors {
+  static constexpr std::uint32_t first = crc32c_power_of_x(distance_bits + 31);
+  static constexpr std::uint32_t last = crc32c_power_of_x(distance_bits - 33);
+};
+
+/// Two pieces of message side by side.
+using crc32c_pieces = long long __attribute__((vector_size(32)));
+
+#define STET_CRC32C_FOLDING STET_CRC32C_TARGET("sse4.2,avx2,pclmul,vpclmulqdq")
+
+/// Below this size folding gains nothing over the crc32 instruction.
+inline constexpr std::size_t crc32c_folding_from_bytes = 256;
+
+/// Whether this processor and its operating system have VPCLMULQDQ on 256-bit registers, and SSE4.2. Cost: as
+/// above.
+inline bool has_crc32c_vpclmulqdq() noexcept {
+  return __builtin_cpu_supports("vpclmulqdq") != 0 && __builtin_cpu_supports("avx2") != 0 &&
+         has_crc32c_sse42();
+}
+
+/// The pieces at any address.
+STET_CRC32C_FOLDING inline crc32c_pieces crc32c_pieces_at(const std::byte* bytes) noexcept {
+  crc32c_pieces pieces;
+  std::memcpy(&pieces, bytes, sizeof(pieces));
+  return pieces;
+}
+
+/// The pieces moved on by `distance_bits` and added to what stands there.
+template <unsigned distance_bits>
+STET_CRC32C_FOLDING inline crc32c_pieces crc32c_folded(crc32c_pieces pieces, crc32c_pieces there) noexcept {
+  using factors = crc32c_fold_factors<distance_bits>;
+  const crc32c_pieces by = {factors::first, factors::last, factors::first, factors::last};
+#if defined(__clang__)
+  return there ^ __builtin_ia32_pclmulqdq256(pieces, by, 0x00) ^
+         __builtin_ia32_pclmulqdq256(pieces, by, 0x11);
+#else
+  return there ^ __builtin_ia32_vpclmulqdq_v4di(pieces, by, 0x00) ^
+         __builtin_ia32_vpclmulqdq_v4di(pieces, by, 0x11);
+#endif
+}
+
+/// Folding in four pairs of pieces, 128 bytes a round, enough to cover the latency of the products;
+/// `has_crc32c_vpclmulqdq()` must hold.
+STET_CRC32C_FOLDING
+inline std::uint32_t crc32c_update_vpclmulqdq(std::uint32_t state, const std::byte* bytes,
+                                              std::size_t size_bytes) noexcept {
+  if (size_bytes < crc32c_folding_from_bytes)
+    return crc32c_update_sse42(state, bytes, size_bytes);
+
+  // The state is a remainder of what came before: it is added to the first 32 bits of the message.
+  crc32c_pieces a = crc32c_pieces_at(bytes) ^ crc32c_pieces { static_cast<long long>(state), 0, 0, 0 };
+  crc32c_pieces b = crc32c_pieces_at(bytes + 32);
+  crc32c_pieces c = crc32c_pieces_at(bytes + 64);
+  crc32c_pieces d = crc32c_pieces_at(bytes + 96);
+  for (bytes += 128, size_bytes -= 128; size_bytes >= 128; bytes += 128, size_bytes -= 128) {
+    a = crc32c_folded<1024>(a, crc32c_pieces_at(bytes));
+    b = crc32c_folded<1024>(b, crc32c_pieces_at(bytes + 32));
+    c = crc32c_folded<1024>(c, crc32c_pieces_at(bytes + 64));
+    d = crc32c_folded<1024>(d, crc32c_pieces_at(bytes + 96));
+  }
+  a = crc32c_folded<256>(a, b);
+  a = crc32c_folded<256>(a, c);
+  a = crc32c_folded<256>(a, d);
+  for (; size_bytes >= 32; bytes += 32, size_bytes -= 32)
+    a = crc32c_folded<256>(a, crc32c_pieces_at(bytes));
+
+  // What is left is a message of 32 bytes, in front of the bytes not yet read.
+  std::byte left[sizeof(a)];
+  std::memcpy(left, &a, sizeof(a));
+  return crc32c_update_sse42(crc32c_update_sse42(0, left, sizeof(left)), bytes, size_bytes);
+}
+
+#undef STET_CRC32C_FOLDING
+#endif
+
+} // namespace stet::inline v0_1::detail
+
+#undef STET_CRC32C_TARGET
+#endif
+
+#endif // STET_BYTES_CRC32C_X86_HPP
