@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The bits of a number seen as another number of the same size, on every standard library that stet supports.
+#ifndef STET_VOCABULARY_BIT_CAST_HPP
+#define STET_VOCABULARY_BIT_CAST_HPP
+
+#include <bit>
+
+namespace stet::inline v0_1::detail {
+
+/// Returns the object of type `To` whose bytes are those of `from`. Both must be trivially copyable and of
+/// one size. Stands in for `std::bit_cast`, which older libc++ lacks although the compiler offers the builtin
+/// beneath it.
+template <class To, class From> [[nodiscard]] constexpr To bit_cast(const From& from) noexcept {
+  static_assert(sizeof(To) == sizeof(From), "bit_cast: both types must have the same size");
+#if defined(__cpp_lib_bit_cast)
+  return std::bit_cast<To>(from);
+#else
+  return __builtin_bit_cast(To, from);
+#endif
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif // STET_VOCABULARY_BIT_CAST_HPP
