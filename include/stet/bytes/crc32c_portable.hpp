@@ -176,4 +176,6 @@ inline std::uint32_t crc32c_update_portable(std::uint32_t state, const std::byte
 
 } // namespace stet::inline v0_1::detail
 
+#undef STET_CRC32C_INLINE
+
 #endif // STET_BYTES_CRC32C_PORTABLE_HPP

@@ -66,15 +66,15 @@ struct crc32c_sse42_step {
 
   STET_CRC32C_TARGET("sse4.2")
   static std::uint32_t word(std::uint32_t state, const std::byte* next) noexcept {
-    const auto word = load_little<word_type>(next);
+    const auto value = load_little<word_type>(next);
 #if defined(_M_X64) && !defined(__clang__)
-    return static_cast<std::uint32_t>(_mm_crc32_u64(state, word));
+    return static_cast<std::uint32_t>(_mm_crc32_u64(state, value));
 #elif defined(_M_IX86) && !defined(__clang__)
-    return _mm_crc32_u32(state, word);
+    return _mm_crc32_u32(state, value);
 #elif defined(__x86_64__)
-    return static_cast<std::uint32_t>(__builtin_ia32_crc32di(state, word));
+    return static_cast<std::uint32_t>(__builtin_ia32_crc32di(state, value));
 #else
-    return __builtin_ia32_crc32si(state, word);
+    return __builtin_ia32_crc32si(state, value);
 #endif
   }
 };
@@ -98,8 +98,7 @@ inline std::uint32_t crc32c_update_sse42(std::uint32_t state, const std::byte* b
 // in a 128-bit register, that is, multiplied by x; and a 32-bit remainder in a 64-bit register stands for its
 // product with x^32. The exponents of the factors are therefore less by 33: d + 31 and d - 33.
 
-/// The factors that move 128-bit pieces on by `distance_bits`: of a piece's first eight bytes and of its last
-/// eight.
+/// What a 128-bit piece's first and last eight bytes are multiplied by to move it on by `distance_bits`.
 template <unsigned distance_bits> struct crc32c_fold_factors {
   static constexpr std::uint32_t first = crc32c_power_of_x(distance_bits + 31);
   static constexpr std::uint32_t last = crc32c_power_of_x(distance_bits - 33);
@@ -113,8 +112,8 @@ using crc32c_pieces = long long __attribute__((vector_size(32)));
 /// Below this size folding gains nothing over the crc32 instruction.
 inline constexpr std::size_t crc32c_folding_from_bytes = 256;
 
-/// Whether this processor and its operating system have VPCLMULQDQ on 256-bit registers, and SSE4.2. Cost: as
-/// above.
+/// Whether this processor and its operating system have VPCLMULQDQ on 256-bit registers, and SSE4.2.
+/// Cost: three loads and tests.
 inline bool has_crc32c_vpclmulqdq() noexcept {
   return __builtin_cpu_supports("vpclmulqdq") != 0 && __builtin_cpu_supports("avx2") != 0 &&
          has_crc32c_sse42();
@@ -150,7 +149,8 @@ inline std::uint32_t crc32c_update_vpclmulqdq(std::uint32_t state, const std::by
     return crc32c_update_sse42(state, bytes, size_bytes);
 
   // The state is a remainder of what came before: it is added to the first 32 bits of the message.
-  crc32c_pieces a = crc32c_pieces_at(bytes) ^ crc32c_pieces { static_cast<long long>(state), 0, 0, 0 };
+  const crc32c_pieces before = {static_cast<long long>(state), 0, 0, 0};
+  crc32c_pieces a = crc32c_pieces_at(bytes) ^ before;
   crc32c_pieces b = crc32c_pieces_at(bytes + 32);
   crc32c_pieces c = crc32c_pieces_at(bytes + 64);
   crc32c_pieces d = crc32c_pieces_at(bytes + 96);

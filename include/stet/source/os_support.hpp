@@ -38,11 +38,13 @@ struct error_row {
 };
 
 /// The error for `system_code` by `table`; io_error when the table does not know it.
-inline error translate(std::span<const error_row> table, std::int32_t system_code) noexcept {
+template <std::size_t Count>
+error translate(const error_row (&table)[Count], std::int32_t system_code) noexcept {
+  errc code = errc::io_error;
   for (const error_row& row : table) {
-    if (row.system_code == system_code) return error(row.code).with_system_code(system_code);
+    if (row.system_code == system_code) code = row.code;
   }
-  return error(errc::io_error).with_system_code(system_code);
+  return error(code).with_system_code(system_code);
 }
 
 /// What the operating system knows about an open file. `volume` and `index` together identify it.

@@ -77,7 +77,9 @@ class native_path {
 public:
   /// @retval errc::bad_path  empty, or holds a NUL    @retval errc::out_of_memory
   [[nodiscard]] result<void> assign(std::string_view path_utf8) noexcept {
-    if (path_utf8.empty() || path_utf8.find('\0') != path_utf8.npos) return error(errc::bad_path, path_utf8);
+    if (path_utf8.empty() || std::memchr(path_utf8.data(), '\0', path_utf8.size()) != nullptr) {
+      return error(errc::bad_path, path_utf8);
+    }
     char* text = buffer_.reserve(path_utf8.size() + 1);
     if (text == nullptr) return errc::out_of_memory;
     std::memcpy(text, path_utf8.data(), path_utf8.size());

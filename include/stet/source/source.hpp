@@ -231,6 +231,8 @@ public:
   [[nodiscard]] std::byte* writable_data() noexcept {
     return writable_ ? const_cast<std::byte*>(data_) : nullptr;
   }
+  /// Whether the resident bytes may be written to.
+  [[nodiscard]] bool is_writable() const noexcept { return writable_; }
   /// How many bytes there are, resident or not.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
   /// What delivers the bytes when they are on demand; nullptr when they are resident. Lives as long as the bytes.

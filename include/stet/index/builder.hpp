@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+// Makes an index from rows that say where each tensor lies. The same rows give the same bytes everywhere.
+#ifndef STET_INDEX_BUILDER_HPP
+#define STET_INDEX_BUILDER_HPP
+
+#include "format.hpp"
+#include "name_hash.hpp"
+
+#include "../vocabulary/shape.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+namespace stet::inline v0_1 {
+
+/// What an index says of one tensor.
+struct index_row {
+  /// `alias_of` of a tensor that is not an alias.
+  static constexpr std::uint32_t not_an_alias = ~std::uint32_t{0};
+
+  std::string_view name;
+  element_layout layout;
+  std::span<const std::uint64_t> shape;
+  /// Number of the file that holds the tensor: 0, or a row of the parts.
+  std::uint32_t part = 0;
+  /// Absolute in that file.
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t size_bytes = 0;
+  std::uint32_t crc32c = 0;
+  bool has_crc32c = false;
+  /// The bytes of each word stand in the opposite order; only of foreign files, never in a native one.
+  bool big_endian = false;
+  /// The number of the earlier row this tensor shares its bytes with.
+  std::uint32_t alias_of = not_an_alias;
+};
+
+/// What an index says of one file that holds tensors.
+struct index_part {
+  /// Relative to the folder of the manifest, '/'-separated.
+  std::string_view path;
+  std::uint64_t size_bytes = 0;
+  std::uint64_t content_id = 0;
+  /// Whether the file begins with a header of kind part, which `content_id` must match.
+  bool has_header = false;
+};
+
+namespace detail {
+
+/// The sizes and places of what an index is made of, from the counts in its first 64 bytes.
+struct index_layout {
+  static constexpr std::uint64_t header_size = 64, part_size = 32, block_size = 16, slot_size = 8, unit = 8;
+  /// The fixed part of an entry; extents and name follow.
+  static constexpr std::uint64_t entry_size = 48;
+  enum entry_flags : std::uint8_t { has_crc32c = 1, big_endian = 2 };
+
+  std::uint32_t tensor_count = 0, part_count = 0, block_count = 0, slot_count = 0;
+  std::uint64_t entries_size = 0, names_size = 0;
+  std::uint64_t blocks = 0, slots = 0, entries = 0, names = 0, size_bytes = 0;
+
+  /// The bytes of an entry with this rank and size of name.
+  static constexpr std::uint64_t size_of_entry(std::uint64_t rank, std::uint64_t name_size) noexcept {
+    return entry_size + rank * 8 + (name_size + 7) / 8 * 8;
+  }
+
+  /// Computes where everything begins; false if a place would not fit in 32 bits.
+  constexpr bool place() noexcept {
+    constexpr std::uint64_t limit = std::uint64_t{0xFFFFFFFFu} * unit;
+    if (entries_size > limit || names_size > limit) return false;
+    blocks = header_size + part_count * part_size;
+    slots = blocks + block_count * block_size;
+    entries = slots + slot_count * slot_size;
+    names = entries + entries_size;
+    size_bytes = names + (names_size + 7) / 8 * 8;
+    return size_bytes <= limit;
+  }
+};
+
+/// More different block types than this in one index are refused; GGUF has about forty.
+inline constexpr std::uint32_t max_block_types = 64;
+
+/// The different block types among the rows, in order of first use.
+class block_types {
+public:
+  /// The number of `type`, which is added if it is new; `max_block_types` if there is no more room.
+  constexpr std::uint32_t number_of(const block_type& type) noexcept {
+    std::uint32_t number = 0;
+    while (number < count_ && !(*types_[number] == type)) ++number;
+    if (number == count_ && count_ < max_block_types) types_[count_++] = &type;
+    return number;
+  }
+  [[nodiscard]] constexpr std::uint32_t count() const noexcept { return count_; }
+  [[nodiscard]] constexpr const block_type& operator[](std::uint32_t number) const noexcept { return *types_[number]; }
+
+private:
+  const block_type* types_[max_block_types] = {};
+  std::uint32_t count_ = 0;
+};
+
+/// The name in the entry at `place` of the index at `index`.
+inline std::string_view entry_name(const std::byte* index, std::uint32_t place) noexcept {
+  const std::byte* const entry = index + place * index_layout::unit;
+  const std::size_t rank = static_cast<std::size_t>(entry[44]);
+  return {reinterpret_cast<const char*>(entry + index_layout::entry_size + rank * 8), load_little<std::uint16_t>(entry + 40)};
+}
+
+/// The place of the entry called `name` in the checked or just built index at `index`; 0 if there is none.
+inline std::uint32_t find_place(const std::byte* index, const index_layout& layout, std::string_view name) noexcept {
+  const std::uint64_t hash = hash_name(name, load_little<std::uint64_t>(index + 32));
+  const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
+  const std::uint64_t mask = layout.slot_count - 1;
+  const std::byte* const slots = index + layout.slots;
+  for (std::uint64_t slot = hash & mask, last = slot + max_probe_count; slot <= last; ++slot) {
+    const std::byte* const at = slots + (slot & mask) * index_layout::slot_size;
+    const std::uint32_t place = load_little<std::uint32_t>(at + 4);
+    if (place == 0) return 0;
+    if (load_little<std::uint32_t>(at) == tag && entry_name(index, place) == name) return place;
+  }
+  return 0;
+}
+
+/// Enters every row, the entry of the first at place `place`, into the slots of `index`, all zero before; the entries
+/// are already written.
+/// @return 0 when all are entered; 1 when a name would lie too far (the slots are then to be cleared); a row's number
+///         plus 2 when its name occurs before.
+inline std::uint64_t enter_names(std::span<const index_row> rows, std::uint64_t seed, std::byte* index,
+                                 const index_layout& layout) noexcept {
+  std::byte* const slots = index + layout.slots;
+  const std::uint64_t mask = layout.slot_count - 1;
+  std::uint64_t place = layout.entries / index_layout::unit;
+  for (std::size_t number = 0; number < rows.size(); ++number) {
+    const std::string_view name = rows[number].name;
+    const std::uint64_t hash = hash_name(name, seed);
+    const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
+    std::uint64_t slot = hash & mask;
+    for (const std::uint64_t last = slot + max_probe_count;; ++slot) {
+      if (slot > last) return 1;
+      std::byte* const at = slots + (slot & mask) * index_layout::slot_size;
+      const std::uint32_t occupant = load_little<std::uint32_t>(at + 4);
+      if (occupant == 0) {
+        store_little(at, tag);
+        store_little(at + 4, static_cast<std::uint32_t>(place));
+        break;
+      }
+      if (load_little<std::uint32_t>(at) == tag && entry_name(index, occupant) == name) return number + 2;
+    }
+    place += index_layout::size_of_entry(rows[number].shape.size(), name.size()) / index_layout::unit;
+  }
+  return 0;
+}
+
+/// The counts and places of the index of these rows.
+inline result<index_layout> lay_out_index(std::span<const index_row> rows, std::span<const index_part> parts,
+                                          block_types& blocks) noexcept {
+  constexpr std::size_t limit = 0x40000000u;
+  if (rows.size() > limit || parts.size() > limit) return errc::too_large;
+  index_layout layout;
+  layout.tensor_count = static_cast<std::uint32_t>(rows.size());
+  layout.part_count = static_cast<std::uint32_t>(parts.size());
+  layout.slot_count = slot_count_for(layout.tensor_count);
+  for (const index_row& row : rows) {
+    if (row.name.size() > max_name_size_bytes) return error(errc::bad_name, row.name);
+    if (row.shape.size() > max_rank) return error(errc::bad_shape, row.name);
+    layout.entries_size += index_layout::size_of_entry(row.shape.size(), row.name.size());
+    if (row.layout.dtype == dtype::block && blocks.number_of(row.layout.block) == max_block_types) {
+      return error(errc::too_large, row.name);
+    }
+  }
+  for (const index_part& part : parts) layout.names_size += part.path.size();
+  layout.block_count = blocks.count();
+  for (std::uint32_t i = 0; i < blocks.count(); ++i) layout.names_size += blocks[i].name.size();
+  if (!layout.place() || layout.names_size > limit) return errc::too_large;
+  return layout;
+}
+
+/// Appends names to the pool of an index, and writes where each stands.
+class name_pool {
+public:
+  explicit name_pool(std::byte* pool) noexcept : pool_(pool) {}
+  /// Appends `name`; its offset and size go to `reference`, 4 bytes each.
+  void append(std::string_view name, std::byte* reference) noexcept {
+    store_little(reference, size_);
+    store_little(reference + 4, static_cast<std::uint32_t>(name.size()));
+    if (!name.empty()) std::memcpy(pool_ + size_, name.data(), name.size());
+    size_ += static_cast<std::uint32_t>(name.size());
+  }
+
+private:
+  std::byte* pool_;
+  std::uint32_t size_ = 0;
+};
+
+} // namespace detail
+
+/// The bytes that `build_index` needs for these rows.
+/// @retval errc::bad_shape  a tensor has more than `max_rank` dimensions
+/// @retval errc::too_large  too many rows, names or block types for one index
+/// Cost: reads every row, allocates nothing.
+inline result<std::uint64_t> index_size_bytes(std::span<const index_row> rows, std::span<const index_part> parts) noexcept {
+  detail::block_types blocks;
+  const result<detail::index_layout> layout = detail::lay_out_index(rows, parts, blocks);
+  if (!layout) return layout.error();
+  return layout->size_bytes;
+}
+
+/// Writes the index of `rows` and `parts` to `into`, whose size is that of `index_size_bytes`. The rows are written as
+/// they are; `check_index` says whether they make a sound index, and is to be called on the result.
+/// @retval errc::duplicate_name  two rows have the same name (the subject)
+/// @retval errc::bad_hash_table  no seed keeps every name near its place: the names were made to collide
+/// @retval errc::size_mismatch   `into` has another size
+/// Cost: a few passes over the rows, allocates nothing. Deterministic.
+/// Source: format.hpp, "Index".
+inline result<void> build_index(std::span<const index_row> rows, std::span<const index_part> parts,
+                                std::span<std::byte> into) noexcept {
+  using detail::index_layout;
+  using detail::store_little;
+  detail::block_types blocks;
+  const result<index_layout> laid_out = detail::lay_out_index(rows, parts, blocks);
+  if (!laid_out) return laid_out.error();
+  const index_layout& layout = *laid_out;
+  if (into.size() != layout.size_bytes) return errc::size_mismatch;
+  std::byte* const base = into.data();
+  std::memset(base, 0, into.size());
+
+  store_little(base + 0, layout.tensor_count);
+  store_little(base + 4, layout.part_count);
+  store_little(base + 8, layout.block_count);
+  store_little(base + 12, layout.slot_count);
+  store_little(base + 16, layout.entries_size);
+  store_little(base + 24, layout.names_size);
+
+  std::byte* entry = base + layout.entries;
+  for (std::uint32_t number = 0; number < layout.tensor_count; ++number) {
+    const index_row& row = rows[number];
+    detail::element_counter counter;
+    std::byte* at = entry + index_layout::entry_size;
+    for (const std::uint64_t extent : row.shape) {
+      if (!counter.multiply(extent)) return error(errc::bad_shape, row.name);
+      store_little(at, extent);
+      at += sizeof extent;
+    }
+    if (!row.name.empty()) std::memcpy(at, row.name.data(), row.name.size());
+    store_little(entry + 0, row.offset_bytes);
+    store_little(entry + 8, row.size_bytes);
+    store_little(entry + 16, counter.element_count());
+    store_little(entry + 24, row.has_crc32c ? row.crc32c : 0u);
+    store_little(entry + 28, row.part);
+    store_little(entry + 36, number);
+    store_little(entry + 40, static_cast<std::uint16_t>(row.name.size()));
+    const bool is_block = row.layout.dtype == dtype::block;
+    store_little(entry + 42, static_cast<std::uint16_t>(is_block ? blocks.number_of(row.layout.block) : 0u));
+    entry[44] = static_cast<std::byte>(row.shape.size());
+    entry[45] = static_cast<std::byte>(row.layout.dtype);
+    entry[46] = static_cast<std::byte>(row.layout.bits);
+    entry[47] = static_cast<std::byte>((row.has_crc32c ? index_layout::has_crc32c : 0) |
+                                       (row.big_endian ? index_layout::big_endian : 0));
+    entry += index_layout::size_of_entry(row.shape.size(), row.name.size());
+  }
+
+  constexpr std::uint64_t seed_limit = 64;
+  for (std::uint64_t seed = 0;; ++seed) {
+    if (seed == seed_limit) return errc::bad_hash_table;
+    const std::uint64_t outcome = detail::enter_names(rows, seed, base, layout);
+    if (outcome >= 2) return error(errc::duplicate_name, rows[static_cast<std::size_t>(outcome - 2)].name);
+    store_little(base + 32, seed);
+    if (outcome == 0) break;
+    std::memset(base + layout.slots, 0, layout.slot_count * std::size_t{index_layout::slot_size});
+  }
+
+  // An alias names its original by row; entries name it by place, which the hash table knows by now.
+  entry = base + layout.entries;
+  for (const index_row& row : rows) {
+    if (row.alias_of != index_row::not_an_alias) {
+      if (row.alias_of >= rows.size()) return error(errc::bad_alias, row.name);
+      store_little(entry + 32, detail::find_place(base, layout, rows[row.alias_of].name));
+    }
+    entry += index_layout::size_of_entry(row.shape.size(), row.name.size());
+  }
+
+  detail::name_pool names(base + layout.names);
+  std::byte* at = base + index_layout::header_size;
+  for (const index_part& part : parts) {
+    names.append(part.path, at);
+    store_little(at + 8, part.size_bytes);
+    store_little(at + 16, part.content_id);
+    store_little(at + 24, part.has_header ? 1u : 0u);
+    at += index_layout::part_size;
+  }
+  for (std::uint32_t number = 0; number < blocks.count(); ++number, at += index_layout::block_size) {
+    names.append(blocks[number].name, at);
+    store_little(at + 8, blocks[number].element_count);
+    store_little(at + 12, blocks[number].size_bytes);
+  }
+  return {};
+}
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT
+// The native file, byte by byte: the specification in prose, its constants, and the header.
+#ifndef STET_INDEX_FORMAT_HPP
+#define STET_INDEX_FORMAT_HPP
+
+#include "../bytes/crc32c.hpp"
+#include "../vocabulary/checked.hpp"
+#include "../vocabulary/endian.hpp"
+#include "../vocabulary/result.hpp"
+#include "../vocabulary/shape.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+// The stet format, version 1
+// ==========================
+//
+// A store is one file. All integers are little-endian and unsigned; all offsets are absolute, from the first byte of the
+// file (or of the range of a larger file that holds the store). Checksums are CRC-32C.
+//
+//   header     128 bytes
+//   manifest   UTF-8 JSON, what people and other languages read; it is normative (see manifest/manifest.hpp)
+//   index      binary, what stet reads; it says what the manifest says and can be made again from it
+//   data       the tensors' bytes, each tensor at a multiple of the alignment
+//
+// The parts stand in this order. The manifest begins at byte 128, the index at the next multiple of 64 after it, the data
+// at the next multiple of the alignment (at least 64) after that. What lies between parts or between tensors is zero.
+//
+// Header
+//   at  bytes
+//    0   8   magic: 89 53 54 45 54 0D 0A 1A ("\x89STET\r\n\x1A": not text, damaged visibly by line-end conversion)
+//    8   4   version of the format that the writer followed: 1
+//   12   4   the least version a reader must know to read the file rightly: 1
+//   16   8   size of the file
+//   24   4   size of this header: 128
+//   28   4   alignment of tensors: a power of two, 1 … 65536
+//   32   8   offset of the manifest    40   8   its size
+//   48   8   offset of the index       56   8   its size; 0: there is no index, the store opens through its manifest
+//   64   8   offset of the data        72   8   its size; data and file end together
+//   80   4   checksum of the manifest  84   4   checksum of the index
+//   88   4   kind: 0 a store, 1 a part of a sharded store
+//   92   4   kind 1: the number of this part, from 0; kind 0: 0
+//   96   4   kind 1: how many parts the store has; kind 0: 0
+//  100   4   0
+//  104   8   kind 1: the content id (below); kind 0: 0
+//  112  12   0
+//  124   4   checksum of bytes 0 … 123
+//
+// A part of a sharded store is a header of kind 1 (manifest and index of size 0), zeros up to the alignment, and data.
+// The store itself then has no data; its manifest and index list the parts. The content id tells a part from one of the
+// same name and size of another save: it is the FNV-1a hash (64 bits) of the checksums of the part's tensors, 4 bytes
+// each, in the order of their offsets, an alias not counted.
+//
+// Index
+//   at  bytes
+//    0   4   tensor count N           4   4   part count P (0: the data is in this file)
+//    8   4   block type count B      12   4   slot count S
+//   16   8   size of the entries     24   8   size of the names
+//   32   8   seed of the name hash   40  24   0
+//   64  32P  parts: 4 name offset, 4 name size, 8 size of the file, 8 content id, 4 flags (1: the part has a header), 4 zero
+//       16B  block types: 4 name offset, 4 name size, 4 elements in a block, 4 bytes in a block
+//       8S   slots of the hash table
+//            entries, one a tensor, in manifest order
+//            names: the parts' paths, the block types' names, in order, without separators; zeros up to a multiple of 8
+//
+// Entry. The place of an entry is counted in units of 8 bytes from the start of the index.
+//    0   8   offset of the tensor in its file; 0 if the tensor has no bytes
+//    8   8   size of the tensor
+//   16   8   element count
+//   24   4   checksum of the tensor's bytes, or 0
+//   28   4   part
+//   32   4   the place of the entry this is an alias of; 0: no alias
+//   36   4   the number of the tensor, from 0
+//   40   2   size of the name        42   2   block type, or 0
+//   44   1   rank R                  45   1   dtype (enum dtype)
+//   46   1   bits of an element      47   1   flags: 1 a checksum is present, 2 big-endian (never in a file)
+//   48  8R   extents, outermost first
+//            the name; zeros up to a multiple of 8
+//
+// Tensors stand in ascending order of (part, offset) and do not overlap; an alias has the dtype, shape, part, offset and
+// checksum of an earlier entry that is not itself an alias.
+//
+// Hash table. S is the least power of two that is at least 2N, at least 2. A slot is 4 bytes of tag and 4 bytes of the
+// entry's place (0: empty). The name is read as little-endian integers of 8 bytes: those at 0, 8, … that lie within it
+// and, unless they end where it ends, its last 8 bytes (a name of less than 8 bytes is one integer, filled up with
+// zeros). The hash begins as seed ^ (size × K1); each integer w makes it (hash ^ w) × K1, then hash ^ (hash >> 32). At
+// last it becomes hash × K2, then hash ^ (hash >> 29). The tag is its upper half; the search begins at slot hash mod S
+// and goes on to the next, around the end. Names are entered in order. The seed is the least for which no name lies
+// more than 128 slots from where its search begins. K1 = 9E3779B97F4A7C15, K2 = D6E8FEB86659FD93 (hexadecimal).
+//
+// Data. Row-major, little-endian, no padding between elements. Elements of less than a byte are packed from the least
+// significant bit of each byte on, across bytes where need be; the last byte is filled with zero bits. Bits greater than
+// the dtype's own (an int4 in 8 bits) mean one element in the low bits of each byte. Strings: element count + 1 offsets
+// of 8 bytes, the first 0, each not less than the one before it, counted from the end of the offsets; then the strings'
+// bytes. A tensor without bytes has no place.
+//
+// How the format grows. A reader refuses a file whose "least version" is above its own, and ignores what it does not
+// know in others: a later header may be longer (its first 128 bytes keep their meaning), and manifests may hold more
+// fields. Whatever would make an older reader misread a file raises the least version.
+//
+// A minimal writer in any language writes no index: the header, with index offset and size 0, the manifest, the tensors.
+// Simpler still is the loose form: the manifest alone, as a file of its own, naming raw files that hold the tensors'
+// bytes. A minimal reader needs bytes 32 … 47 of the header and a JSON parser.
+
+namespace stet::inline v0_1 {
+
+/// The version of the format that this library writes, and the highest "least version" that it reads.
+inline constexpr std::uint32_t format_version = 1;
+/// The alignment of tensors where nothing else is asked for: a cache line, and enough for every vector unit.
+inline constexpr std::uint32_t default_alignment_bytes = 64;
+/// The largest alignment: the largest memory page in use.
+inline constexpr std::uint32_t max_alignment_bytes = 65536;
+/// The longest name of a tensor.
+inline constexpr std::size_t max_name_size_bytes = 65535;
+
+/// Whether a store may have this alignment.
+constexpr bool is_valid_alignment(std::uint64_t alignment_bytes) noexcept {
+  return detail::is_power_of_two(alignment_bytes) && alignment_bytes <= max_alignment_bytes;
+}
+
+/// The fixed header at the start of a native file; the fields are those of the specification above.
+struct file_header {
+  /// What the file is.
+  enum class file_kind : std::uint32_t { store = 0, part = 1 };
+  /// Bytes of the header.
+  static constexpr std::size_t size_bytes = 128;
+  static constexpr unsigned char magic[8] = {0x89, 'S', 'T', 'E', 'T', '\r', '\n', 0x1A};
+
+  std::uint32_t version = format_version;
+  std::uint32_t minimum_reader = format_version;
+  std::uint64_t file_size_bytes = 0;
+  std::uint32_t alignment_bytes = default_alignment_bytes;
+  std::uint64_t manifest_offset_bytes = size_bytes;
+  std::uint64_t manifest_size_bytes = 0;
+  std::uint64_t index_offset_bytes = 0;
+  std::uint64_t index_size_bytes = 0;
+  std::uint64_t data_offset_bytes = 0;
+  std::uint64_t data_size_bytes = 0;
+  std::uint32_t manifest_crc32c = 0;
+  std::uint32_t index_crc32c = 0;
+  file_kind kind = file_kind::store;
+  std::uint32_t part_number = 0;
+  std::uint32_t part_count = 0;
+  std::uint64_t content_id = 0;
+};
+
+/// Whether `bytes` begin like a native file. Reads at most 8 bytes.
+inline bool has_native_magic(std::span<const std::byte> bytes) noexcept {
+  return bytes.size() >= sizeof file_header::magic &&
+         std::memcmp(bytes.data(), file_header::magic, sizeof file_header::magic) == 0;
+}
+
+/// Sets the offsets of `header`'s sections, and the size of the file, from the sizes of its sections.
+/// @retval errc::too_large      the file would exceed 2^63 bytes
+/// @retval errc::bad_alignment  `header.alignment_bytes` is no alignment
+constexpr result<void> place_sections(file_header& header) noexcept {
+  if (!is_valid_alignment(header.alignment_bytes)) return errc::bad_alignment;
+  const std::uint64_t data_alignment = header.alignment_bytes < 64 ? 64 : header.alignment_bytes;
+  std::uint64_t end = 0;
+  header.manifest_offset_bytes = file_header::size_bytes;
+  bool fits = detail::checked_add(header.manifest_offset_bytes, header.manifest_size_bytes, end);
+  if (header.index_size_bytes != 0) {
+    fits = fits && detail::checked_align_up(end, 64, header.index_offset_bytes);
+    fits = fits && detail::checked_add(header.index_offset_bytes, header.index_size_bytes, end);
+  } else {
+    header.index_offset_bytes = 0;
+  }
+  fits = fits && detail::checked_align_up(end, data_alignment, header.data_offset_bytes);
+  fits = fits && detail::checked_add(header.data_offset_bytes, header.data_size_bytes, header.file_size_bytes);
+  if (!fits || header.file_size_bytes > max_tensor_size_bytes) return errc::too_large;
+  return {};
+}
+
+/// Writes `header` as its 128 bytes, checksum included.
+inline void encode_header(const file_header& header, std::span<std::byte, file_header::size_bytes> bytes) noexcept {
+  std::byte* at = bytes.data();
+  std::memset(at, 0, bytes.size());
+  std::memcpy(at, file_header::magic, sizeof file_header::magic);
+  detail::store_little(at + 8, header.version);
+  detail::store_little(at + 12, header.minimum_reader);
+  detail::store_little(at + 16, header.file_size_bytes);
+  detail::store_little(at + 24, static_cast<std::uint32_t>(file_header::size_bytes));
+  detail::store_little(at + 28, header.alignment_bytes);
+  detail::store_little(at + 32, header.manifest_offset_bytes);
+  detail::store_little(at + 40, header.manifest_size_bytes);
+  detail::store_little(at + 48, header.index_offset_bytes);
+  detail::store_little(at + 56, header.index_size_bytes);
+  detail::store_little(at + 64, header.data_offset_bytes);
+  detail::store_little(at + 72, header.data_size_bytes);
+  detail::store_little(at + 80, header.manifest_crc32c);
+  detail::store_little(at + 84, header.index_crc32c);
+  detail::store_little(at + 88, static_cast<std::uint32_t>(header.kind));
+  detail::store_little(at + 92, header.part_number);
+  detail::store_little(at + 96, header.part_count);
+  detail::store_little(at + 104, header.content_id);
+  detail::store_little(at + 124, crc32c(bytes.first(124)));
+}
+
+/// Reads and checks the header of a native file of `file_size_bytes` bytes, of which `bytes` are the first (at least 128
+/// unless the file is shorter). After success every section lies within the file, in order.
+/// @retval errc::truncated        the file is shorter than its header says, or than a header
+/// @retval errc::bad_magic        not a stet file
+/// @retval errc::header_checksum  the header is damaged
+/// @retval errc::newer_format     the file needs a later version of this library
+/// @retval errc::bad_alignment    the alignment is not a power of two from 1 to 65536
+/// @retval errc::bad_header       the kind, or what goes with it, is not one of version 1
+/// @retval errc::bad_section      a section lies outside its place
+/// @retval errc::trailing_bytes   the file is longer than its header says
+/// Cost: reads 128 bytes. Source: the specification at the top of this file.
+inline result<file_header> decode_header(std::span<const std::byte> bytes, std::uint64_t file_size_bytes) noexcept {
+  const std::size_t magic_size = bytes.size() < 8 ? bytes.size() : 8;
+  if (magic_size != 0 && std::memcmp(bytes.data(), file_header::magic, magic_size) != 0) {
+    return error(errc::bad_magic, {}, 0);
+  }
+  if (bytes.size() < file_header::size_bytes || file_size_bytes < file_header::size_bytes) {
+    return error(errc::truncated, {}, file_size_bytes);
+  }
+  const std::byte* at = bytes.data();
+  if (detail::load_little<std::uint32_t>(at + 124) != crc32c(bytes.first(124))) {
+    return error(errc::header_checksum, {}, 124);
+  }
+  file_header header;
+  header.version = detail::load_little<std::uint32_t>(at + 8);
+  header.minimum_reader = detail::load_little<std::uint32_t>(at + 12);
+  header.file_size_bytes = detail::load_little<std::uint64_t>(at + 16);
+  const std::uint32_t header_size_bytes = detail::load_little<std::uint32_t>(at + 24);
+  header.alignment_bytes = detail::load_little<std::uint32_t>(at + 28);
+  header.manifest_offset_bytes = detail::load_little<std::uint64_t>(at + 32);
+  header.manifest_size_bytes = detail::load_little<std::uint64_t>(at + 40);
+  header.index_offset_bytes = detail::load_little<std::uint64_t>(at + 48);
+  header.index_size_bytes = detail::load_little<std::uint64_t>(at + 56);
+  header.data_offset_bytes = detail::load_little<std::uint64_t>(at + 64);
+  header.data_size_bytes = detail::load_little<std::uint64_t>(at + 72);
+  header.manifest_crc32c = detail::load_little<std::uint32_t>(at + 80);
+  header.index_crc32c = detail::load_little<std::uint32_t>(at + 84);
+  header.kind = static_cast<file_header::file_kind>(detail::load_little<std::uint32_t>(at + 88));
+  header.part_number = detail::load_little<std::uint32_t>(at + 92);
+  header.part_count = detail::load_little<std::uint32_t>(at + 96);
+  header.content_id = detail::load_little<std::uint64_t>(at + 104);
+
+  if (header.version == 0 || header.minimum_reader == 0 || header.minimum_reader > header.version) {
+    return error(errc::bad_header, "version", 8);
+  }
+  if (header.minimum_reader > format_version) return error(errc::newer_format, {}, 12);
+  if (!is_valid_alignment(header.alignment_bytes)) return error(errc::bad_alignment, {}, 28);
+  if (header_size_bytes < file_header::size_bytes) return error(errc::bad_header, "header size", 24);
+  if (file_size_bytes < header.file_size_bytes) return error(errc::truncated, {}, file_size_bytes);
+  if (file_size_bytes > header.file_size_bytes) return error(errc::trailing_bytes, {}, header.file_size_bytes);
+
+  const bool is_part = header.kind == file_header::file_kind::part;
+  if (!is_part && header.kind != file_header::file_kind::store) return error(errc::bad_header, "kind", 88);
+  if (is_part ? header.part_number >= header.part_count || header.manifest_size_bytes != 0 || header.index_size_bytes != 0
+              : header.part_number != 0 || header.part_count != 0 || header.content_id != 0) {
+    return error(errc::bad_header, "part", 92);
+  }
+
+  // Each section begins where the one before it allows and ends within the file; the last ends with it.
+  const std::uint64_t size = header.file_size_bytes;
+  if (header.manifest_offset_bytes < header_size_bytes ||
+      !detail::range_fits(header.manifest_offset_bytes, header.manifest_size_bytes, size)) {
+    return error(errc::bad_section, "manifest", 32);
+  }
+  std::uint64_t end = header.manifest_offset_bytes + header.manifest_size_bytes;
+  if (header.index_size_bytes != 0) {
+    if (header.index_offset_bytes < end || header.index_offset_bytes % 64 != 0 || header.index_size_bytes % 8 != 0 ||
+        !detail::range_fits(header.index_offset_bytes, header.index_size_bytes, size)) {
+      return error(errc::bad_section, "index", 48);
+    }
+    end = header.index_offset_bytes + header.index_size_bytes;
+  } else if (header.index_offset_bytes != 0) {
+    return error(errc::bad_section, "index", 48);
+  }
+  if (header.data_offset_bytes < end || header.data_offset_bytes % header.alignment_bytes != 0 ||
+      !detail::range_fits(header.data_offset_bytes, header.data_size_bytes, size) ||
+      header.data_offset_bytes + header.data_size_bytes != size) {
+    return error(errc::bad_section, "data", 64);
+  }
+  return header;
+}
+
+} // namespace stet::inline v0_1
+
+#endif

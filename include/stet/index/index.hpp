@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// The table of tensors: checked once (by check.hpp), then looked up without further checks.
+#ifndef STET_INDEX_INDEX_HPP
+#define STET_INDEX_INDEX_HPP
+
+#include "builder.hpp"
+
+namespace stet::inline v0_1 {
+
+namespace detail {
+class index_checker;
+} // namespace detail
+
+/// One tensor of an index, as it stands there. Valid while the bytes of the index are. Every call is a load from memory.
+class index_entry {
+public:
+  /// Names no tensor.
+  constexpr index_entry() noexcept = default;
+  /// Whether a tensor is named.
+  [[nodiscard]] constexpr explicit operator bool() const noexcept { return at_ != nullptr; }
+
+  [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return load<std::uint64_t>(0); }
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return load<std::uint64_t>(8); }
+  [[nodiscard]] std::uint64_t element_count() const noexcept { return load<std::uint64_t>(16); }
+  /// The checksum of the tensor's bytes; 0 if there is none.
+  [[nodiscard]] std::uint32_t crc32c() const noexcept { return load<std::uint32_t>(24); }
+  [[nodiscard]] bool has_crc32c() const noexcept { return (flags() & detail::index_layout::has_crc32c) != 0; }
+  [[nodiscard]] bool is_big_endian() const noexcept { return (flags() & detail::index_layout::big_endian) != 0; }
+  /// The number of the file that holds the tensor.
+  [[nodiscard]] std::uint32_t part() const noexcept { return load<std::uint32_t>(28); }
+  /// The number of the tensor in manifest order.
+  [[nodiscard]] std::uint32_t number() const noexcept { return load<std::uint32_t>(36); }
+  [[nodiscard]] stet::dtype dtype() const noexcept { return static_cast<stet::dtype>(at_[45]); }
+  /// Stored bits of an element; 0 for strings and blocks.
+  [[nodiscard]] std::uint8_t bits() const noexcept { return static_cast<std::uint8_t>(at_[46]); }
+  [[nodiscard]] stet::shape shape() const noexcept {
+    return {at_ + detail::index_layout::entry_size, static_cast<std::size_t>(at_[44])};
+  }
+  [[nodiscard]] std::string_view name() const noexcept {
+    const std::size_t rank = static_cast<std::size_t>(at_[44]);
+    return {reinterpret_cast<const char*>(at_ + detail::index_layout::entry_size + rank * 8), load<std::uint16_t>(40)};
+  }
+  friend constexpr bool operator==(index_entry, index_entry) noexcept = default;
+
+private:
+  friend class tensor_index;
+  friend class detail::index_checker;
+  constexpr explicit index_entry(const std::byte* at) noexcept : at_(at) {}
+  template <class Unsigned> [[nodiscard]] Unsigned load(std::size_t offset) const noexcept {
+    return detail::load_little<Unsigned>(at_ + offset);
+  }
+  [[nodiscard]] std::uint8_t flags() const noexcept { return static_cast<std::uint8_t>(at_[47]); }
+  [[nodiscard]] const std::byte* next() const noexcept {
+    return at_ + detail::index_layout::size_of_entry(static_cast<std::uint64_t>(at_[44]), load<std::uint16_t>(40));
+  }
+
+  const std::byte* at_ = nullptr;
+};
+
+/// A checked index over bytes that someone else keeps; `check_index` makes it. Trivially copyable; every call is a table
+/// look-up that allocates nothing and may run in several threads. The bytes must not change while it is used.
+class tensor_index {
+public:
+  /// An index without tensors.
+  constexpr tensor_index() noexcept = default;
+
+  /// The number of tensors.
+  [[nodiscard]] std::uint32_t tensor_count() const noexcept { return layout_.tensor_count; }
+  /// The number of files that hold tensors; 0 when they lie in the store's own file.
+  [[nodiscard]] std::uint32_t part_count() const noexcept { return layout_.part_count; }
+  /// What was checked.
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+    return {base_, static_cast<std::size_t>(layout_.size_bytes)};
+  }
+
+  /// The tensor called `name` (compared bytewise); false if there is none. Cost: constant.
+  [[nodiscard]] index_entry find(std::string_view name) const noexcept {
+    if (base_ == nullptr) return {};
+    const std::uint32_t place = detail::find_place(base_, layout_, name);
+    return place == 0 ? index_entry() : at(place);
+  }
+
+  /// Iterates over the tensors in manifest order.
+  class iterator {
+  public:
+    using value_type = index_entry;
+    using difference_type = std::ptrdiff_t;
+    constexpr iterator() noexcept = default;
+    index_entry operator*() const noexcept { return entry_; }
+    iterator& operator++() noexcept { return entry_ = index_entry(entry_.next()), *this; }
+    iterator operator++(int) noexcept {
+      iterator before = *this;
+      ++*this;
+      return before;
+    }
+    friend constexpr bool operator==(iterator, iterator) noexcept = default;
+
+  private:
+    friend class tensor_index;
+    constexpr explicit iterator(index_entry entry) noexcept : entry_(entry) {}
+    index_entry entry_;
+  };
+  [[nodiscard]] iterator begin() const noexcept { return iterator(index_entry(base_ + layout_.entries)); }
+  [[nodiscard]] iterator end() const noexcept { return iterator(index_entry(base_ + layout_.names)); }
+
+  /// The tensor that `entry` shares its bytes with; false if it is no alias.
+  [[nodiscard]] index_entry original_of(index_entry entry) const noexcept {
+    const std::uint32_t place = entry.load<std::uint32_t>(32);
+    return place == 0 ? index_entry() : at(place);
+  }
+
+  /// How the elements of `entry` are laid out; the name of a block type lives as long as the bytes.
+  [[nodiscard]] element_layout layout(index_entry entry) const noexcept {
+    element_layout layout{entry.dtype(), entry.bits(), {}};
+    if (layout.dtype == dtype::block) {
+      const std::byte* const b = base_ + layout_.blocks + entry.load<std::uint16_t>(42) * detail::index_layout::block_size;
+      layout.block = {name_at(b), load<std::uint32_t>(b + 8), load<std::uint32_t>(b + 12)};
+    }
+    return layout;
+  }
+
+  /// The part `number` < part_count(); its path lives as long as the bytes.
+  [[nodiscard]] index_part part(std::uint32_t number) const noexcept {
+    const std::byte* const p = base_ + detail::index_layout::header_size + number * detail::index_layout::part_size;
+    return {name_at(p), load<std::uint64_t>(p + 8), load<std::uint64_t>(p + 16), (load<std::uint32_t>(p + 24) & 1u) != 0};
+  }
+
+private:
+  template <class Unsigned> static Unsigned load(const std::byte* at) noexcept { return detail::load_little<Unsigned>(at); }
+  [[nodiscard]] index_entry at(std::uint32_t place) const noexcept {
+    return index_entry(base_ + place * detail::index_layout::unit);
+  }
+  [[nodiscard]] std::string_view name_at(const std::byte* reference) const noexcept {
+    return {reinterpret_cast<const char*>(base_ + layout_.names + load<std::uint32_t>(reference)), load<std::uint32_t>(reference + 4)};
+  }
+
+  const std::byte* base_ = nullptr;
+  detail::index_layout layout_;
+
+  friend class detail::index_checker;
+};
+
+} // namespace stet::inline v0_1
+
+#endif

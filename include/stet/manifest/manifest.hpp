@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// The manifest of a store: the specification in prose, and its fields as plain structs.
+#ifndef STET_MANIFEST_MANIFEST_HPP
+#define STET_MANIFEST_MANIFEST_HPP
+
+#include "../index/format.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+// The stet manifest, version 1
+// ============================
+//
+// The manifest says which tensors a store has and where their bytes lie. It stands in a native file (index/format.hpp),
+// where it is the part that people and other languages read, or it is a file of its own, `model.json`, that names the
+// files with the tensors' bytes beside it (the loose form). It is data: nothing in it ever runs.
+//
+// It is one JSON object (RFC 8259) in UTF-8, without a byte order mark, at most 64 objects and arrays deep. A key occurs
+// once in its object, everywhere. Offsets, sizes, extents and all other counts are non-negative integers below 2^64,
+// written without sign, fraction or exponent. An integer that 64 bits do not hold is refused even where any number may
+// stand, since reading it would change it.
+//
+//   {"stet": {"version": 1, "minimum_reader": 1},
+//    "alignment_bytes": 64,
+//    "data": ["weights.bin", {"path": "model-00000-of-00002.stet", "size_bytes": 4096, "content_id": "0123456789abcdef"}],
+//    "tensors": {
+//     "dense/kernel": {"dtype": "float32", "shape": [784, 10], "offset_bytes": 4096, "size_bytes": 31360,
+//                      "crc32c": "0a1b2c3d"}},
+//    "graph": {}, "state": {}, "metadata": {}}
+//
+// Of the manifest
+//   stet             required; stands first, so that a reader can tell early that it is too old
+//     version          the version of the format that the writer followed, at least minimum_reader
+//     minimum_reader   the least version a reader must know to read the store rightly, at least 1
+//   alignment_bytes  a power of two, 1 … 65536: every offset is a multiple of it. Default 1
+//   data             the files that hold the tensors' bytes, each a path or an object:
+//     path             required. Relative to the folder of the manifest, parts separated by '/'. No part is empty or ends
+//                      in '.' or ' '; nowhere a backslash, a colon or a control character. No two are equal
+//     size_bytes       the size of the file; another size is an error
+//     content_id       16 lower-case hexadecimal digits. The file begins with a header of kind part (index/format.hpp),
+//                      which has this content id. Without it the file is raw bytes
+//                    Without `data` the tensors lie in the file of the manifest
+//   tensors          required: an object of tensors by name. A name is 1 … 65535 bytes without NUL, compared bytewise; it may
+//                    hold '/', '..' or anything else, since it never becomes a path
+//   graph            an object: nodes (name, op, inputs, attributes), inputs, outputs
+//   state            an object: global step, random number generator, hyper-parameters of the optimizer, anything
+//   metadata         an object: anything
+//
+// Of a tensor
+//   dtype            required: a name from dtype_table (vocabulary/dtype.hpp), NumPy's and ml_dtypes' own
+//   shape            required: at most 254 extents, outermost first; [] for a scalar. The product of the extents other than 0
+//                    times the size of an element fits in 63 bits, so that no zero hides an overflow
+//   offset_bytes     required: from the start of the file it lies in; 0 for a tensor without bytes
+//   size_bytes       required: what dtype and shape make; for strings, at least 8 (element count + 1)
+//   crc32c           the CRC-32C of the bytes, 8 lower-case hexadecimal digits. Required in a file with an index
+//   data             the number of the file in the list above; default 0
+//   bits             stored bits of an element where these are not the dtype's own: 8, for an int4 in a byte
+//   block            required for the dtype "block", and only there: {"name": "q4_k", "elements": 256, "size_bytes": 144}
+//   alias_of         the name of an earlier tensor, not itself an alias, with which this one shares its bytes. Everything
+//                    above is equal in both
+//   trainable        true or false
+//   quantization     an object; what it stands for is left to the program, but where these fields occur they fit:
+//     axis             less than the rank
+//     scales           a number or an array of them, finite and greater than 0, as many as the axis has elements, or one;
+//                      or the name of a tensor
+//     zero_points      integers that the dtype can hold, as many as there are scales; or the name of a tensor
+//
+// Tensors do not overlap, aliases apart. In a native or sharded store they stand in ascending order of (data, offset); in
+// the loose form they may stand in any order.
+//
+// How the manifest grows. Fields that a reader does not know, in the manifest and in tensors, are kept as they are and in
+// their order, and have no effect; elsewhere they have no effect. Whatever would make an older reader misread a store
+// raises minimum_reader, and a reader refuses a store whose minimum_reader is above its own version.
+//
+// As written by this library. Keys in the order above, without spaces, one tensor a line, each field on its first line:
+// the same manifest gives the same bytes everywhere.
+//
+// A store in ten lines of Python, in the loose form, from a dictionary of NumPy arrays:
+//
+//   import json, numpy
+//   tensors, data = {}, open("weights.bin", "wb")
+//   for name, array in arrays.items():
+//       data.write(bytes(-data.tell() % 64))
+//       tensors[name] = {"dtype": array.dtype.name, "shape": array.shape,
+//                        "offset_bytes": data.tell() if array.nbytes else 0, "size_bytes": array.nbytes}
+//       data.write(numpy.ascontiguousarray(array).tobytes())
+//   json.dump({"stet": {"version": 1, "minimum_reader": 1}, "alignment_bytes": 64, "data": ["weights.bin"],
+//              "tensors": tensors}, open("model.json", "w"))
+
+namespace stet::inline v0_1 {
+
+/// Free-form JSON. Keeps the order of keys, and integers apart from floats.
+using json_value = nlohmann::ordered_json;
+
+/// Deeper nesting of objects and arrays is refused, the manifest itself counted.
+inline constexpr std::size_t max_manifest_depth = 64;
+
+/// What a reader of manifests puts up with.
+struct manifest_limits {
+  /// A longer text is refused before it is parsed.
+  std::uint64_t size_bytes = std::uint64_t{256} << 20;
+};
+
+/// The block of a tensor whose dtype is `dtype::block`.
+struct manifest_block {
+  std::string name;
+  std::uint32_t element_count = 0;
+  std::uint32_t size_bytes = 0;
+  friend bool operator==(const manifest_block&, const manifest_block&) = default;
+};
+
+/// One tensor of a manifest; the fields are those of the specification above.
+struct manifest_tensor {
+  std::string name;
+  stet::dtype dtype = dtype::float32;
+  /// Stored bits of an element; 0 for strings and blocks.
+  std::uint8_t bits = 32;
+  manifest_block block;
+  std::vector<std::uint64_t> shape;
+  /// Number of the file that holds the tensor.
+  std::uint32_t part = 0;
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t size_bytes = 0;
+  std::optional<std::uint32_t> crc32c;
+  /// The number, in `manifest::tensors`, of the tensor this one shares its bytes with.
+  std::optional<std::uint32_t> alias_of;
+  /// An object: trainable, quantization, and every field that this library does not know, in order. Null: none.
+  json_value attributes;
+
+  /// How the elements are laid out; the block's name lives as long as this tensor.
+  [[nodiscard]] element_layout layout() const noexcept {
+    return {dtype, bits, {block.name, block.element_count, block.size_bytes}};
+  }
+  friend bool operator==(const manifest_tensor&, const manifest_tensor&) = default;
+};
+
+/// One file that holds tensors.
+struct manifest_part {
+  std::string path;
+  /// Absent: whatever size the file has.
+  std::optional<std::uint64_t> size_bytes;
+  /// Present: the file begins with a header of kind part that has this content id.
+  std::optional<std::uint64_t> content_id;
+  friend bool operator==(const manifest_part&, const manifest_part&) = default;
+};
+
+/// A manifest; the fields are those of the specification above. A plain value: parse_manifest makes one from text,
+/// check_manifest says whether it can be printed, print_manifest prints it, make_index makes an index from it.
+struct manifest {
+  std::uint32_t version = format_version;
+  std::uint32_t minimum_reader = format_version;
+  std::uint32_t alignment_bytes = 1;
+  std::vector<manifest_part> parts;
+  std::vector<manifest_tensor> tensors;
+  /// Objects; null: absent.
+  json_value graph, state, metadata;
+  /// An object: every field that this library does not know, in order. Null: none.
+  json_value extra;
+  friend bool operator==(const manifest&, const manifest&) = default;
+};
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+// Opens a native store from a path, a descriptor, memory, or a reader of the program.
+#ifndef STET_STORE_OPEN_HPP
+#define STET_STORE_OPEN_HPP
+
+#include "store.hpp"
+
+#include "../index/check.hpp"
+#include "../index/format.hpp"
+
+namespace stet::inline v0_1 {
+
+/// Where the bytes of an open file are.
+enum class backing : std::uint8_t {
+  /// Mapped: pages come in when they are touched, and are shared with other processes.
+  map,
+  /// Read into memory at open, all of them.
+  read,
+  /// Left in the file: only the table of tensors is read; `tensor::copy_to` fetches the rest.
+  stream,
+};
+
+/// How to open a store.
+struct open_options {
+  stet::backing backing = stet::backing::map;
+  /// Of a mapping: whether tensors may be written to, and who sees it.
+  stet::access access = stet::access::read_only;
+  /// The part of the file that is the store: an asset within a package, at any offset.
+  file_range range{};
+  /// Whether parts beside the store may be symbolic or hard links, which can lead out of its folder.
+  bool follow_links = false;
+};
+
+/// Gives the parts of a sharded store to `open`; derive from it where parts are not files beside the store.
+class part_opener {
+public:
+  /// The bytes of the part called `name`, a plain file name (letters and such, no separators) from the store's index.
+  [[nodiscard]] virtual result<source> open_part(std::string_view name) const noexcept = 0;
+
+protected:
+  part_opener() noexcept = default;
+  part_opener(const part_opener&) noexcept = default;
+  part_opener& operator=(const part_opener&) noexcept = default;
+  ~part_opener() noexcept = default;
+};
+
+namespace detail {
+
+/// Where there is no folder to look for parts in.
+class no_parts final : public part_opener {
+public:
+  [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override { return error(errc::missing_part, name); }
+};
+
+/// Whether a part may be called this: a plain file name on every platform, so that it cannot leave its folder.
+constexpr bool is_plain_file_name(std::string_view name) noexcept {
+  if (name.empty() || name.size() > 255 || name == "." || name == "..") return false;
+  for (const char c : name) {
+    if (static_cast<unsigned char>(c) < 0x20u || c == '/' || c == '\\' || c == ':' || c == 0x7F) return false;
+  }
+  return true;
+}
+
+/// Opens the parts that `index` lists and compares each with what the index says of it.
+/// Errors: those that `open` names for parts.
+inline result<part_sources> open_parts(const tensor_index& index, const part_opener& opener) noexcept {
+  result<part_sources> parts = part_sources::allocate(index.part_count());
+  if (!parts) return parts;
+  for (std::uint32_t number = 0; number < index.part_count(); ++number) {
+    const index_part expected = index.part(number);
+    if (!is_plain_file_name(expected.path)) return error(errc::bad_path, expected.path);
+    result<source> opened = opener.open_part(expected.path);
+    if (!opened) {
+      const bool is_missing = opened.error().code() == errc::file_not_found;
+      return is_missing ? error(errc::missing_part, expected.path) : opened.error().about(expected.path);
+    }
+    if (opened->size_bytes() != expected.size_bytes) return error(errc::part_size, expected.path);
+    if (expected.has_header) {
+      std::byte start[file_header::size_bytes];
+      if (expected.size_bytes < sizeof start) return error(errc::part_size, expected.path);
+      if (auto read = opened->read_at(0, start); !read) return read.error().about(expected.path);
+      const result<file_header> header = decode_header(start, expected.size_bytes);
+      if (!header) return header.error().about(expected.path);
+      if (header->kind != file_header::file_kind::part || header->part_number != number ||
+          header->part_count != index.part_count() || header->content_id != expected.content_id) {
+        return error(errc::part_mismatch, expected.path);
+      }
+    }
+    (*parts)[number] = std::move(*opened);
+  }
+  return parts;
+}
+
+} // namespace detail
+
+/// Opens a native store whose bytes are `data`; every other `open` ends here. Checks the header, the checksums of
+/// manifest and index, every entry of the index, and every part; afterwards no look-up checks again.
+/// @retval errc::bad_magic, truncated, header_checksum, newer_format, bad_header, bad_alignment, bad_section,
+///         trailing_bytes           the header (see `decode_header`)
+/// @retval errc::no_index           the store has a manifest only; `open_manifest` of stet/manifest.hpp opens it
+/// @retval errc::manifest_checksum  the manifest is damaged
+/// @retval errc::index_checksum     the index is damaged
+/// @retval errc::bad_index … too_large       the index is not sound (see `check_index`)
+/// @retval errc::missing_part, part_size, part_mismatch, bad_path  a part, its name the subject
+/// Cost: reads the header, the manifest and the index once; no allocation unless `data` is on demand (its table is then
+/// read into memory) or there are parts.
+[[nodiscard]] inline result<store> open(source&& data, const part_opener& parts = detail::no_parts()) noexcept {
+  std::byte start[file_header::size_bytes];
+  const std::size_t start_size = data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
+  if (auto read = data.read_at(0, std::span(start, start_size)); !read) return read.error();
+  const result<file_header> header = decode_header(std::span<const std::byte>(start, start_size), data.size_bytes());
+  if (!header) return header.error();
+  if (header->kind != file_header::file_kind::store) return error(errc::bad_header, "a part of a store", 88);
+  if (header->index_size_bytes == 0) return errc::no_index;
+
+  store::contents made;
+  const std::byte* table = data.data();
+  if (table == nullptr) {
+    result<source> read = source::read(*data.fetcher(), {0, header->index_offset_bytes + header->index_size_bytes});
+    if (!read) return read.error();
+    made.table = std::move(*read);
+    table = made.table.data();
+  }
+  const std::span<const std::byte> manifest(table + static_cast<std::size_t>(header->manifest_offset_bytes),
+                                            static_cast<std::size_t>(header->manifest_size_bytes));
+  const std::span<const std::byte> index(table + static_cast<std::size_t>(header->index_offset_bytes),
+                                         static_cast<std::size_t>(header->index_size_bytes));
+  if (crc32c(manifest) != header->manifest_crc32c) return error(errc::manifest_checksum, {}, header->manifest_offset_bytes);
+  if (crc32c(index) != header->index_crc32c) return error(errc::index_checksum, {}, header->index_offset_bytes);
+  index_limits limits;
+  limits.alignment_bytes = header->alignment_bytes;
+  limits.data_begin_bytes = header->data_offset_bytes;
+  limits.data_end_bytes = header->file_size_bytes;
+  const result<tensor_index> checked = check_index(index, limits);
+  if (!checked) return checked.error();
+
+  result<part_sources> opened = detail::open_parts(*checked, parts);
+  if (!opened) return opened.error();
+  made.index = *checked;
+  made.manifest = {reinterpret_cast<const char*>(manifest.data()), manifest.size()};
+  made.data = std::move(data);
+  made.parts = std::move(*opened);
+  made.alignment_bytes = header->alignment_bytes;
+  return store(std::move(made));
+}
+
+/// Opens a store in memory, which must outlive it. Allocates nothing.
+[[nodiscard]] inline result<store> open(std::span<const std::byte> memory) noexcept { return open(source::borrow(memory)); }
+/// Opens a store in memory whose tensors may be written to.
+[[nodiscard]] inline result<store> open_writable(std::span<std::byte> memory) noexcept {
+  return open(source::borrow_writable(memory));
+}
+
+/// Opens a store through a reader of the program, which must outlive it. Only the table is read; tensors are fetched by
+/// `tensor::copy_to`. With `backing::read`, everything is read now.
+[[nodiscard]] inline result<store> open(const reader& from, backing where = backing::stream) noexcept {
+  if (where != backing::read) return where == backing::stream ? open(source::stream(from)) : result<store>(errc::unsupported);
+  result<source> read = source::read(from);
+  if (!read) return read.error();
+  return open(std::move(*read));
+}
+
+#if STET_FILES
+
+namespace detail {
+
+/// The bytes of an open file in the way `options` ask for.
+inline result<source> source_of(file&& from, const open_options& options) noexcept {
+  if (options.backing == backing::stream) return source::stream(std::move(from), options.range);
+  if (options.backing == backing::read) return source::read(from, options.range, max_alignment_bytes);
+  return source::map(from, options.range, options.access);
+}
+
+/// Opens parts as files in the folder of the store.
+class parts_in_folder final : public part_opener {
+public:
+  /// The folder of the file at `path_utf8`.
+  parts_in_folder(std::string_view path_utf8, const open_options& options) noexcept : options_(options) {
+    std::size_t end = path_utf8.size();
+    while (end > 0 && path_utf8[end - 1] != '/' && !(is_windows && path_utf8[end - 1] == '\\')) --end;
+    folder_ = path_utf8.substr(0, end);
+    options_.range = {};
+  }
+
+  [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override {
+    char buffer[max_path_size];
+    if (folder_.size() + name.size() > sizeof buffer) return error(errc::bad_path, name);
+    text_writer path(buffer, sizeof buffer);
+    path.append(folder_).append(name);
+    const bool writable = options_.backing == backing::map && options_.access == access::shared_write;
+    result<file> opened = file::open(path.text(), writable ? open_for::read_write : open_for::read,
+                                     options_.follow_links ? links::follow : links::no_follow);
+    if (!opened) return opened.error();
+    if (!options_.follow_links && opened->link_count() > 1) return error(errc::bad_path, name);
+    return source_of(std::move(*opened), options_);
+  }
+
+private:
+  static constexpr std::size_t max_path_size = 4096;
+#if defined(_WIN32)
+  static constexpr bool is_windows = true;
+#else
+  static constexpr bool is_windows = false;
+#endif
+
+  std::string_view folder_;
+  open_options options_;
+};
+
+} // namespace detail
+
+/// Opens the store at `path_utf8`; its parts, if any, are looked for beside it.
+/// Errors: those of `file::open` and of mapping or reading, and those of `open(source&&)`.
+/// Cost: mapped, three system calls and a pass over the table of tensors; the data is not touched.
+[[nodiscard]] inline result<store> open(std::string_view path_utf8, const open_options& options = {}) noexcept {
+  const bool writable = options.backing == backing::map && options.access == access::shared_write;
+  result<file> opened = file::open(path_utf8, writable ? open_for::read_write : open_for::read);
+  if (!opened) return opened.error();
+  result<source> bytes = detail::source_of(std::move(*opened), options);
+  if (!bytes) return bytes.error().about(path_utf8);
+  result<store> made = open(std::move(*bytes), detail::parts_in_folder(path_utf8, options));
+  if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
+  return made;
+}
+[[nodiscard]] inline result<store> open(const char* path_utf8, const open_options& options = {}) noexcept {
+  return open(std::string_view(path_utf8), options);
+}
+
+/// Opens a store within an open file: an asset in a package, by descriptor, offset and length. The handle stays the
+/// caller's; unless tensors are streamed it may be closed afterwards.
+[[nodiscard]] inline result<store> open(native_handle handle, const open_options& options = {}) noexcept {
+  result<file> borrowed = file::borrow(handle);
+  if (!borrowed) return borrowed.error();
+  result<source> bytes = detail::source_of(std::move(*borrowed), options);
+  if (!bytes) return bytes.error();
+  return open(std::move(*bytes));
+}
+
+#endif
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+// A store: an index and the bytes it speaks of. Find tensors, iterate over them, verify them, keep them in memory.
+#ifndef STET_STORE_STORE_HPP
+#define STET_STORE_STORE_HPP
+
+#include "tensor.hpp"
+
+#include "../source/source.hpp"
+
+#include <new>
+#include <utility>
+
+namespace stet::inline v0_1 {
+
+/// The sources of a store's parts: an array on the heap, none for a store of one file.
+class part_sources {
+public:
+  part_sources() noexcept = default;
+  part_sources(part_sources&& other) noexcept
+      : parts_(std::exchange(other.parts_, nullptr)), count_(std::exchange(other.count_, 0)), destroy_(other.destroy_) {}
+  part_sources& operator=(part_sources&& other) noexcept {
+    std::swap(parts_, other.parts_);
+    std::swap(count_, other.count_);
+    std::swap(destroy_, other.destroy_);
+    return *this;
+  }
+  ~part_sources() noexcept {
+    if (parts_ != nullptr) destroy_(parts_);
+  }
+
+  /// `count` empty sources. @retval errc::out_of_memory
+  static result<part_sources> allocate(std::uint32_t count) noexcept {
+    part_sources made;
+    if (count == 0) return made;
+    made.parts_ = new (std::nothrow) source[count];
+    if (made.parts_ == nullptr) return errc::out_of_memory;
+    made.count_ = count;
+    // Stored, not named in the destructor, so that a program which never allocates needs no operator delete.
+    made.destroy_ = [](source* parts) noexcept { delete[] parts; };
+    return made;
+  }
+
+  [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
+  [[nodiscard]] source& operator[](std::uint32_t part) noexcept { return parts_[part]; }
+  [[nodiscard]] const source& operator[](std::uint32_t part) const noexcept { return parts_[part]; }
+
+private:
+  source* parts_ = nullptr;
+  std::uint32_t count_ = 0;
+  void (*destroy_)(source*) noexcept = nullptr;
+};
+
+/// An open store. `stet::open` makes one from a native file; formats make one from theirs. Move-only; tensors and views
+/// stay valid when it is moved, and end with it. Threads: const members may be called from several at once.
+class store {
+public:
+  /// What a store is made of. Whoever fills it in has checked that every tensor of `index` lies within its source.
+  struct contents {
+    /// Owns the bytes of the index and the manifest, unless `data` does.
+    source table;
+    tensor_index index;
+    /// The JSON text, if there is one; it lives in `table` or `data`.
+    std::string_view manifest;
+    /// The store's own file, where tensors lie when there are no parts.
+    source data;
+    part_sources parts;
+    std::uint32_t alignment_bytes = 1;
+  };
+
+  /// A store without tensors.
+  store() noexcept = default;
+  /// A store of `made`.
+  explicit store(contents&& made) noexcept : contents_(std::move(made)) {}
+
+  /// The number of tensors.
+  [[nodiscard]] std::uint32_t tensor_count() const noexcept { return contents_.index.tensor_count(); }
+  /// Every tensor begins at a multiple of this in its file.
+  [[nodiscard]] std::uint32_t alignment_bytes() const noexcept { return contents_.alignment_bytes; }
+  /// The checked table of tensors.
+  [[nodiscard]] const tensor_index& index() const noexcept { return contents_.index; }
+  /// The manifest as it stands in the file, UTF-8 JSON (its checksum was compared at open, its text not parsed); empty
+  /// if the format has none. Lives as long as the store.
+  [[nodiscard]] std::string_view manifest_text() const noexcept { return contents_.manifest; }
+  /// The bytes of the store's own file, and of part `number` < index().part_count().
+  [[nodiscard]] const source& data() const noexcept { return contents_.data; }
+  [[nodiscard]] const source& part(std::uint32_t number) const noexcept { return contents_.parts[number]; }
+
+  /// The tensor called `name`, compared bytewise.
+  /// @retval errc::not_found  no tensor has this name
+  /// Cost: constant, no allocation; reads nothing of the tensor.
+  [[nodiscard]] result<tensor> find(std::string_view name) const noexcept {
+    const index_entry entry = contents_.index.find(name);
+    if (!entry) return error(errc::not_found, name);
+    return at(entry);
+  }
+  /// Whether a tensor is called `name`.
+  [[nodiscard]] bool contains(std::string_view name) const noexcept { return static_cast<bool>(contents_.index.find(name)); }
+
+  /// The elements of the tensor called `name`, in place. Errors and cost: those of `find` and `tensor::as`.
+  template <element T> [[nodiscard]] result<std::span<const T>> get(std::string_view name) const noexcept {
+    const result<tensor> found = find(name);
+    if (!found) return found.error();
+    return found->as<T>();
+  }
+
+  /// The tensor called `name` in place, with its extents: `view<float, 784, 10>("dense/kernel")`.
+  /// Errors and cost: those of `find` and `tensor::as_view`.
+  template <class T, std::size_t... Extents>
+    requires element<T>
+  [[nodiscard]] result<stet::view<const T, Extents...>> view(std::string_view name) const noexcept {
+    const result<tensor> found = find(name);
+    if (!found) return found.error();
+    return found->as_view<const T, Extents...>();
+  }
+
+  /// Iterates over the tensors in manifest order.
+  class iterator {
+  public:
+    using value_type = tensor;
+    using difference_type = std::ptrdiff_t;
+    iterator() noexcept = default;
+    tensor operator*() const noexcept { return store_->at(*entry_); }
+    iterator& operator++() noexcept { return ++entry_, *this; }
+    iterator operator++(int) noexcept {
+      iterator before = *this;
+      ++*this;
+      return before;
+    }
+    friend bool operator==(const iterator& a, const iterator& b) noexcept { return a.entry_ == b.entry_; }
+
+  private:
+    friend class store;
+    iterator(const store& of, tensor_index::iterator entry) noexcept : store_(&of), entry_(entry) {}
+    const store* store_ = nullptr;
+    tensor_index::iterator entry_;
+  };
+  [[nodiscard]] iterator begin() const noexcept { return {*this, contents_.index.begin()}; }
+  [[nodiscard]] iterator end() const noexcept { return {*this, contents_.index.end()}; }
+
+  /// The tensor that `entry` of this store's index names.
+  [[nodiscard]] tensor at(index_entry entry) const noexcept {
+    const source& from = source_of(entry);
+    const std::byte* data = from.data();
+    if (data != nullptr && entry.size_bytes() != 0) data += static_cast<std::size_t>(entry.offset_bytes());
+    return {contents_.index, entry, data, from.is_writable(), from.fetcher()};
+  }
+
+  /// The tensor that `alias` shares its bytes with.
+  /// @retval errc::not_found  it is no alias
+  [[nodiscard]] result<tensor> original_of(const tensor& alias) const noexcept {
+    const index_entry entry = contents_.index.original_of(alias.entry());
+    if (!entry) return error(errc::not_found, alias.name());
+    return at(entry);
+  }
+
+  /// Compares every tensor that has a checksum with it, one after the other. verify.hpp checks the rest of a file, too.
+  /// @retval errc::checksum_mismatch  the first tensor found damaged is the subject; or an error of a reader
+  /// Cost: reads every byte, allocates nothing.
+  [[nodiscard]] result<void> verify_checksums() const noexcept {
+    for (const tensor each : *this) {
+      if (!each.entry().has_crc32c() || contents_.index.original_of(each.entry())) continue;
+      if (auto verified = each.verify(); !verified) return verified;
+    }
+    return {};
+  }
+
+  // Residency. Each call is a hint or a request to the operating system about the pages of a mapping, and does nothing
+  // where the bytes are in ordinary memory. Errors: those of `source`, and errc::not_found for a name.
+
+  /// Starts reading tensors ahead of use: all of them, or those named.
+  result<void> prefetch() const noexcept { return for_all(&source::prefetch); }
+  result<void> prefetch(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::prefetch); }
+  /// Takes tensors out of memory until they are next used.
+  result<void> drop() const noexcept { return for_all(&source::drop); }
+  result<void> drop(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::drop); }
+  /// Keeps tensors in memory until `unlock`.
+  result<void> lock() const noexcept { return for_all(&source::lock); }
+  result<void> lock(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::lock); }
+  /// Ends what `lock` began.
+  result<void> unlock() const noexcept { return for_all(&source::unlock); }
+  result<void> unlock(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::unlock); }
+
+private:
+  using residency_call = result<void> (source::*)(std::uint64_t, std::uint64_t) const noexcept;
+
+  [[nodiscard]] const source& source_of(index_entry entry) const noexcept {
+    return contents_.index.part_count() == 0 ? contents_.data : contents_.parts[entry.part()];
+  }
+
+  result<void> for_all(residency_call call) const noexcept {
+    if (auto done = (contents_.data.*call)(0, contents_.data.size_bytes()); !done) return done;
+    for (std::uint32_t i = 0; i < contents_.parts.count(); ++i) {
+      if (auto done = (contents_.parts[i].*call)(0, contents_.parts[i].size_bytes()); !done) return done;
+    }
+    return {};
+  }
+  result<void> for_each(std::span<const std::string_view> names, residency_call call) const noexcept {
+    for (const std::string_view name : names) {
+      const index_entry entry = contents_.index.find(name);
+      if (!entry) return error(errc::not_found, name);
+      if (auto done = (source_of(entry).*call)(entry.offset_bytes(), entry.size_bytes()); !done) return done.error().about(name);
+    }
+    return {};
+  }
+
+  contents contents_;
+};
+
+} // namespace stet::inline v0_1
+
+#endif

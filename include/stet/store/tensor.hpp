@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// A tensor of an open store: what it is, and its bytes where they lie.
+#ifndef STET_STORE_TENSOR_HPP
+#define STET_STORE_TENSOR_HPP
+
+#include "../bytes/convert.hpp"
+#include "../index/index.hpp"
+#include "../source/reader.hpp"
+#include "../vocabulary/view.hpp"
+
+namespace stet::inline v0_1 {
+
+/// Asks `copy_to` to convert elements to the destination's type.
+struct convert_t {};
+inline constexpr convert_t convert{};
+
+/// A tensor of an open store. A handle of a few words, copied freely; it and what it gives are valid while the store is
+/// open, also after the store object was moved. Const members may be called from several threads.
+class tensor {
+public:
+  /// Names no tensor.
+  tensor() noexcept = default;
+
+  /// For stores: the tensor at `entry`, its bytes at `data` (nullptr: fetched from `fetcher`, at its offset).
+  tensor(const tensor_index& index, index_entry entry, const std::byte* data, bool is_writable, const reader* fetcher) noexcept
+      : entry_(entry), layout_(index.layout(entry)), data_(data), fetcher_(fetcher), is_writable_(is_writable) {}
+
+  /// The name, UTF-8.
+  [[nodiscard]] std::string_view name() const noexcept { return entry_.name(); }
+  [[nodiscard]] stet::dtype dtype() const noexcept { return layout_.dtype; }
+  /// Dtype, width and block of the elements.
+  [[nodiscard]] const element_layout& layout() const noexcept { return layout_; }
+  /// Extents in elements, outermost first.
+  [[nodiscard]] stet::shape shape() const noexcept { return entry_.shape(); }
+  [[nodiscard]] std::uint64_t element_count() const noexcept { return entry_.element_count(); }
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return entry_.size_bytes(); }
+  /// Where and how the tensor stands in its file.
+  [[nodiscard]] index_entry entry() const noexcept { return entry_; }
+
+  /// Whether the tensor's bytes, as this machine uses them, are in memory.
+  [[nodiscard]] bool is_in_place() const noexcept { return data_ != nullptr && !needs_swap(); }
+
+  /// The bytes as they are stored; empty if they are not in memory.
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+    return {data_, data_ == nullptr ? 0 : static_cast<std::size_t>(size_bytes())};
+  }
+
+  /// The elements in place, row-major.
+  /// @retval errc::dtype_mismatch    they are not of type T
+  /// @retval errc::packed            they are packed below a byte
+  /// @retval errc::not_resident      they are not in memory
+  /// @retval errc::wrong_byte_order  this machine has the other byte order
+  /// @retval errc::misaligned        they are not aligned for T: the memory or the file's alignment is at fault
+  /// @retval errc::bad_value         T is bool and a byte is neither 0 nor 1
+  /// Cost: a few comparisons; for bool, reads every byte.
+  template <element T> [[nodiscard]] result<std::span<const T>> as() const noexcept {
+    if (const errc failure = check_type<T>(); failure != errc{}) return error(failure, name());
+    return std::span<const T>(reinterpret_cast<const T*>(data_), static_cast<std::size_t>(element_count()));
+  }
+
+  /// The elements in place, for writing: into memory, a copy-on-write or a shared-write mapping.
+  /// Errors: those of `as`, and
+  /// @retval errc::read_only  the store was not opened for writing
+  template <element T> [[nodiscard]] result<std::span<T>> as_writable() const noexcept {
+    if (const errc failure = check_type<T>(); failure != errc{}) return error(failure, name());
+    if (!is_writable_) return error(errc::read_only, name());
+    T* const first = reinterpret_cast<T*>(const_cast<std::byte*>(data_));
+    return std::span<T>(first, static_cast<std::size_t>(element_count()));
+  }
+
+  /// The elements in place with their extents; T is const, or the store open for writing.
+  /// Errors: those of `as` or `as_writable`, and
+  /// @retval errc::shape_mismatch  rank or a fixed extent differs
+  template <class T, std::size_t... Extents>
+    requires element<T>
+  [[nodiscard]] result<view<T, Extents...>> as_view() const noexcept {
+    using view_type = view<T, Extents...>;
+    if (const errc failure = check_type<std::remove_const_t<T>>(); failure != errc{}) return error(failure, name());
+    if (!std::is_const_v<T> && !is_writable_) return error(errc::read_only, name());
+    const stet::shape stored = shape();
+    if (stored.rank() != view_type::rank) return error(errc::shape_mismatch, name());
+    std::size_t extents[view_type::rank + 1] = {};
+    for (std::size_t axis = 0; axis < view_type::rank; ++axis) {
+      const std::size_t fixed = view_type::static_extents[axis];
+      if (fixed != dynamic && fixed != stored[axis]) return error(errc::shape_mismatch, name());
+      extents[axis] = static_cast<std::size_t>(stored[axis]);
+    }
+    return view_type(reinterpret_cast<T*>(const_cast<std::byte*>(data_)), extents);
+  }
+
+  /// Elements narrower than a byte (int4, uint2, float6 …) in place, read one at a time.
+  /// @retval errc::dtype_mismatch  they are not of type T
+  /// @retval errc::not_resident    they are not in memory
+  template <element T>
+    requires requires(T value) { T::from_bits(value.bits()); } && (sizeof(T) == 1)
+  [[nodiscard]] result<packed_span<T>> as_packed() const noexcept {
+    if (dtype_of<T>::value != dtype()) return error(errc::dtype_mismatch, name());
+    if (data_ == nullptr) return error(errc::not_resident, name());
+    return packed_span<T>(data_, element_count(), layout_.bits);
+  }
+
+  /// The strings of a string tensor in place.
+  /// @retval errc::dtype_mismatch    not a string tensor
+  /// @retval errc::not_resident      the bytes are not in memory; read them and use `string_span::check`
+  /// @retval errc::bad_string_table  the offsets are not valid
+  /// Cost: reads every offset.
+  [[nodiscard]] result<string_span> as_strings() const noexcept {
+    if (dtype() != dtype::string) return error(errc::dtype_mismatch, name());
+    if (data_ == nullptr) return error(errc::not_resident, name());
+    auto strings = string_span::check(bytes(), element_count());
+    if (!strings) return strings.error().about(name());
+    return strings;
+  }
+
+  /// Copies stored bytes, from byte `offset_bytes` of the tensor on, into all of `into`.
+  /// @retval errc::bad_range  they do not lie within the tensor; or an error of the reader
+  [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {
+    if (!detail::range_fits(offset_bytes, into.size(), size_bytes())) return error(errc::bad_range, name());
+    if (into.empty()) return {};
+    if (data_ == nullptr) {
+      if (fetcher_ == nullptr) return error(errc::not_resident, name());
+      return fetcher_->read(entry_.offset_bytes() + offset_bytes, into);
+    }
+    std::memcpy(into.data(), data_ + static_cast<std::size_t>(offset_bytes), into.size());
+    return {};
+  }
+
+  /// Copies the elements, wherever and in whatever byte order and packing they are stored.
+  /// @param into  as many elements as the tensor has, or more
+  /// @retval errc::dtype_mismatch    they are not of type T; `copy_to(into, convert)` converts them
+  /// @retval errc::buffer_too_small  `into` is too small
+  /// @retval errc::bad_value         T is bool and a byte is neither 0 nor 1
+  /// or an error of the reader. Cost: reads every byte once, allocates nothing.
+  template <element T>
+    requires(!std::is_const_v<T>)
+  [[nodiscard]] result<void> copy_to(std::span<T> into) const noexcept {
+    if (dtype_of<T>::value != dtype()) return error(errc::dtype_mismatch, name());
+    if (into.size() < element_count()) return error(errc::buffer_too_small, name());
+    const bool is_plain = layout_.bits == sizeof(T) * 8 && !needs_swap() && dtype() != dtype::boolean;
+    if (!is_plain) return copy_converted(into);
+    return read(0, std::as_writable_bytes(into.first(static_cast<std::size_t>(element_count()))));
+  }
+
+  /// As above, but elements of another dtype are converted by the rules of bytes/convert.hpp.
+  /// @retval errc::not_convertible  strings, blocks, or complex numbers to real ones
+  template <element T>
+    requires(!std::is_const_v<T>)
+  [[nodiscard]] result<void> copy_to(std::span<T> into, convert_t) const noexcept {
+    if (dtype_of<T>::value == dtype()) return copy_to(into);
+    if (into.size() < element_count()) return error(errc::buffer_too_small, name());
+    return copy_converted(into);
+  }
+
+  /// Compares the tensor's bytes with its checksum.
+  /// @retval errc::checksum_mismatch  they are damaged
+  /// @retval errc::no_checksum        the file has none for this tensor
+  /// or an error of the reader. Cost: reads every byte, allocates nothing.
+  [[nodiscard]] result<void> verify() const noexcept {
+    if (!entry_.has_crc32c()) return error(errc::no_checksum, name());
+    std::uint32_t crc = 0;
+    if (data_ != nullptr) {
+      crc = crc32c(bytes());
+    } else {
+      std::byte chunk[chunk_size_bytes];
+      for (std::uint64_t done = 0; done < size_bytes();) {
+        const std::uint64_t left = size_bytes() - done;
+        const std::span<std::byte> part(chunk, left < sizeof chunk ? static_cast<std::size_t>(left) : sizeof chunk);
+        if (auto fetched = read(done, part); !fetched) return fetched;
+        crc = crc32c(part, crc);
+        done += part.size();
+      }
+    }
+    if (crc != entry_.crc32c()) return error(errc::checksum_mismatch, name(), entry_.offset_bytes());
+    return {};
+  }
+
+private:
+  static constexpr std::size_t chunk_size_bytes = 4096;
+
+  /// Whether a word of the tensor has to be reversed before this machine can use it.
+  [[nodiscard]] bool needs_swap() const noexcept {
+    constexpr bool host_is_big = std::endian::native == std::endian::big;
+    return describe(dtype()).word_size_bytes > 1 && entry_.is_big_endian() != host_is_big;
+  }
+
+  template <element T> [[nodiscard]] errc check_type() const noexcept {
+    if (dtype_of<T>::value != dtype()) return errc::dtype_mismatch;
+    if (layout_.bits != sizeof(T) * 8) return errc::packed;
+    if (data_ == nullptr) return errc::not_resident;
+    if (needs_swap()) return errc::wrong_byte_order;
+    if (reinterpret_cast<std::uintptr_t>(data_) % alignof(T) != 0) return errc::misaligned;
+    if constexpr (std::is_same_v<T, bool>) {
+      std::byte seen{0};
+      for (const std::byte value : bytes()) seen |= value;
+      if (seen > std::byte{1}) return errc::bad_value;
+    }
+    return errc{};
+  }
+
+  template <element T> [[nodiscard]] result<void> copy_converted(std::span<T> into) const noexcept {
+    const std::size_t count = static_cast<std::size_t>(element_count());
+    if (data_ != nullptr) {
+      const detail::stored_elements stored{data_, dtype(), layout_.bits, needs_swap()};
+      if (const errc failure = detail::convert_elements(stored, into.first(count)); failure != errc{}) return error(failure, name());
+      return {};
+    }
+    // Any multiple of 8 elements is a whole number of bytes, whatever the width; no element has more than 128 bits.
+    std::byte chunk[chunk_size_bytes];
+    constexpr std::size_t step = chunk_size_bytes / 16;
+    const detail::stored_elements stored{chunk, dtype(), layout_.bits, needs_swap()};
+    for (std::size_t done = 0; done < count; done += step) {
+      const std::size_t elements = count - done < step ? count - done : step;
+      const std::size_t size = (elements * layout_.bits + 7) / 8;
+      if (auto fetched = read(std::uint64_t{done / 8} * layout_.bits, std::span(chunk, size)); !fetched) return fetched;
+      if (const errc failure = detail::convert_elements(stored, into.subspan(done, elements)); failure != errc{}) return error(failure, name());
+    }
+    return {};
+  }
+
+  index_entry entry_;
+  element_layout layout_;
+  const std::byte* data_ = nullptr;
+  const reader* fetcher_ = nullptr;
+  bool is_writable_ = false;
+};
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Every macro that a build may set, with its default. All are 0 or 1 and are tested with #if.
+#ifndef STET_VOCABULARY_CONFIG_HPP
+#define STET_VOCABULARY_CONFIG_HPP
+
+/// 1: a file can be opened, read and mapped; 0: bytes come from memory or from the program's own reader (firmware).
+/// Default: whether the target has an operating system with files that stet knows.
+#ifndef STET_FILES
+#if defined(_WIN32) || defined(__unix__) || defined(__APPLE__) || defined(__EMSCRIPTEN__) || defined(__wasi__)
+#define STET_FILES 1
+#else
+#define STET_FILES 0
+#endif
+#endif
+
+/// 1: small tables instead of fast ones (CRC32C uses 64 bytes of table instead of 8 KiB). Default: 1 without files.
+#ifndef STET_SMALL_CODE
+#if STET_FILES
+#define STET_SMALL_CODE 0
+#else
+#define STET_SMALL_CODE 1
+#endif
+#endif
+
+/// Checks a precondition, that is, a mistake of the calling program; bad files are never reported this way.
+/// Default: the assert of <cassert>, so nothing in a build with NDEBUG.
+#ifndef STET_ASSERT
+#include <cassert>
+#define STET_ASSERT(condition) assert(condition)
+#endif
+
+#endif

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Little-endian integers at any address, on any host.
+#ifndef STET_VOCABULARY_ENDIAN_HPP
+#define STET_VOCABULARY_ENDIAN_HPP
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+namespace stet::inline v0_1::detail {
+
+/// `value` with its bytes in the opposite order.
+template <class Unsigned> constexpr Unsigned byte_swapped(Unsigned value) noexcept {
+  static_assert(std::is_unsigned_v<Unsigned>);
+  Unsigned swapped = 0;
+  for (std::size_t i = 0; i < sizeof value; ++i) {
+    swapped = static_cast<Unsigned>((swapped << 8) | ((value >> (8 * i)) & 0xFFu));
+  }
+  return swapped;
+}
+template <> constexpr std::uint8_t byte_swapped(std::uint8_t value) noexcept { return value; }
+
+/// The unsigned integer whose little-endian bytes stand at `bytes`, which need not be aligned.
+template <class Unsigned> inline Unsigned load_little(const std::byte* bytes) noexcept {
+  Unsigned value;
+  std::memcpy(&value, bytes, sizeof value);
+  return std::endian::native == std::endian::little ? value : byte_swapped(value);
+}
+
+/// Writes the little-endian bytes of `value` to `bytes`, which need not be aligned.
+template <class Unsigned> inline void store_little(std::byte* bytes, Unsigned value) noexcept {
+  if (std::endian::native != std::endian::little) value = byte_swapped(value);
+  std::memcpy(bytes, &value, sizeof value);
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif

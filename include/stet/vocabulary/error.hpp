@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+// What can go wrong: a stable number, a sentence, and what it is about.
+#ifndef STET_VOCABULARY_ERROR_HPP
+#define STET_VOCABULARY_ERROR_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace stet::inline v0_1 {
+
+/// Every way a call of stet can fail. The numbers never change meaning; new ones are added within their range.
+/// `error_table` gives each its name and sentence.
+enum class errc : std::uint16_t {
+  // 1xx: the call does not fit the store or the program's memory
+  not_found = 100,
+  dtype_mismatch = 101,
+  shape_mismatch = 102,
+  size_mismatch = 103,
+  buffer_too_small = 104,
+  misaligned = 105,
+  wrong_byte_order = 106,
+  not_resident = 107,
+  read_only = 108,
+  not_convertible = 109,
+  bad_value = 110,
+  binding_failed = 111,
+  unsupported = 112,
+  invalid_argument = 113,
+  out_of_memory = 114,
+  packed = 115,
+
+  // 2xx: the operating system
+  file_not_found = 200,
+  access_denied = 201,
+  not_a_regular_file = 202,
+  io_error = 203,
+  no_space = 204,
+  bad_path = 205,
+  file_exists = 206,
+  bad_range = 207,
+
+  // 3xx: the frame of a file
+  truncated = 300,
+  bad_magic = 301,
+  newer_format = 302,
+  bad_header = 303,
+  header_checksum = 304,
+  bad_alignment = 305,
+  trailing_bytes = 306,
+  bad_section = 307,
+  no_index = 308,
+  nonzero_padding = 309,
+
+  // 4xx: the table of tensors
+  index_checksum = 400,
+  bad_index = 401,
+  bad_name = 402,
+  duplicate_name = 403,
+  unknown_dtype = 404,
+  bad_shape = 405,
+  bad_size = 406,
+  bad_offset = 407,
+  overlap = 408,
+  bad_alias = 409,
+  bad_hash_table = 410,
+  too_large = 411,
+
+  // 5xx: the manifest
+  manifest_checksum = 500,
+  bad_json = 501,
+  too_deep = 502,
+  duplicate_key = 503,
+  bad_number = 504,
+  missing_field = 505,
+  wrong_type = 506,
+  bad_checksum_field = 507,
+  bad_quantization = 508,
+  manifest_mismatch = 509,
+  bad_graph = 510,
+
+  // 6xx: parts of a sharded or loose store
+  missing_part = 600,
+  part_size = 601,
+  part_mismatch = 602,
+  duplicate_part = 603,
+
+  // 7xx: the bytes of a tensor
+  checksum_mismatch = 700,
+  no_checksum = 701,
+  bad_string_table = 702,
+
+  // 8xx: writing
+  source_too_short = 800,
+  source_too_long = 801,
+  source_failed = 802,
+};
+
+/// One row of `error_table`.
+struct error_description {
+  errc code;
+  std::string_view name;
+  std::string_view message;
+};
+
+/// Every error with its name and one sentence that tells a person what it means.
+inline constexpr error_description error_table[] = {
+    {errc::not_found, "not_found", "no tensor has this name"},
+    {errc::dtype_mismatch, "dtype_mismatch", "the tensor has another dtype"},
+    {errc::shape_mismatch, "shape_mismatch", "the tensor has another shape"},
+    {errc::size_mismatch, "size_mismatch", "the sizes differ"},
+    {errc::buffer_too_small, "buffer_too_small", "the destination is too small"},
+    {errc::misaligned, "misaligned", "the bytes are not aligned for this type; copy_to reads them"},
+    {errc::wrong_byte_order, "wrong_byte_order", "the bytes have the other byte order; copy_to swaps them"},
+    {errc::not_resident, "not_resident", "the bytes are not in memory; copy_to fetches them"},
+    {errc::read_only, "read_only", "the store was opened read-only"},
+    {errc::not_convertible, "not_convertible", "no conversion exists between these dtypes"},
+    {errc::bad_value, "bad_value", "a stored value is not one of its type"},
+    {errc::binding_failed, "binding_failed", "the store does not fit the model"},
+    {errc::unsupported, "unsupported", "not supported here"},
+    {errc::invalid_argument, "invalid_argument", "an argument is not valid"},
+    {errc::out_of_memory, "out_of_memory", "memory is exhausted"},
+    {errc::packed, "packed", "the elements are packed below a byte; as_packed views them, copy_to unpacks them"},
+    {errc::file_not_found, "file_not_found", "no such file"},
+    {errc::access_denied, "access_denied", "the file may not be accessed"},
+    {errc::not_a_regular_file, "not_a_regular_file", "not a regular file"},
+    {errc::io_error, "io_error", "the operating system reports an input/output error"},
+    {errc::no_space, "no_space", "no space is left on the device"},
+    {errc::bad_path, "bad_path", "this path may not be used here"},
+    {errc::file_exists, "file_exists", "the file exists already"},
+    {errc::bad_range, "bad_range", "the range does not lie within the file"},
+    {errc::truncated, "truncated", "the file is shorter than it says"},
+    {errc::bad_magic, "bad_magic", "not a stet file"},
+    {errc::newer_format, "newer_format", "the file needs a newer version of stet; update the library"},
+    {errc::bad_header, "bad_header", "the header contradicts itself"},
+    {errc::header_checksum, "header_checksum", "the header is damaged"},
+    {errc::bad_alignment, "bad_alignment", "the alignment is not a power of two from 1 to 65536"},
+    {errc::trailing_bytes, "trailing_bytes", "the file is longer than it says"},
+    {errc::bad_section, "bad_section", "a section lies outside its place"},
+    {errc::no_index, "no_index", "the file has no index; include stet/manifest.hpp and open it with open_manifest"},
+    {errc::nonzero_padding, "nonzero_padding", "bytes that must be zero are not"},
+    {errc::index_checksum, "index_checksum", "the index is damaged"},
+    {errc::bad_index, "bad_index", "the index contradicts itself"},
+    {errc::bad_name, "bad_name", "a name is empty, too long, not UTF-8, or holds a NUL"},
+    {errc::duplicate_name, "duplicate_name", "two tensors have the same name"},
+    {errc::unknown_dtype, "unknown_dtype", "the dtype is not known"},
+    {errc::bad_shape, "bad_shape", "the shape has too many dimensions or its size overflows"},
+    {errc::bad_size, "bad_size", "the size is not that of the shape and dtype"},
+    {errc::bad_offset, "bad_offset", "the offset is misaligned or outside the data"},
+    {errc::overlap, "overlap", "two tensors overlap or are out of order"},
+    {errc::bad_alias, "bad_alias", "the alias does not name an earlier tensor with the same dtype, shape and place"},
+    {errc::bad_hash_table, "bad_hash_table", "the hash table does not lead to every name"},
+    {errc::too_large, "too_large", "larger than a limit of this reader"},
+    {errc::manifest_checksum, "manifest_checksum", "the manifest is damaged"},
+    {errc::bad_json, "bad_json", "the manifest is not valid JSON"},
+    {errc::too_deep, "too_deep", "the manifest is nested too deeply"},
+    {errc::duplicate_key, "duplicate_key", "a key occurs twice in one object of the manifest"},
+    {errc::bad_number, "bad_number", "a number of the manifest is not an unsigned 64-bit integer where one is due"},
+    {errc::missing_field, "missing_field", "the manifest lacks a field"},
+    {errc::wrong_type, "wrong_type", "a field of the manifest has the wrong JSON type"},
+    {errc::bad_checksum_field, "bad_checksum_field", "a checksum of the manifest is not 8 lower-case hexadecimal digits"},
+    {errc::bad_quantization, "bad_quantization", "the quantization does not fit its tensor"},
+    {errc::manifest_mismatch, "manifest_mismatch", "the index does not say what the manifest says"},
+    {errc::bad_graph, "bad_graph", "the graph is not valid"},
+    {errc::missing_part, "missing_part", "a part of the store is missing"},
+    {errc::part_size, "part_size", "a part of the store has another size than the manifest says"},
+    {errc::part_mismatch, "part_mismatch", "a part belongs to another store or to an older save"},
+    {errc::duplicate_part, "duplicate_part", "two parts of the store are the same file"},
+    {errc::checksum_mismatch, "checksum_mismatch", "the bytes of the tensor are damaged"},
+    {errc::no_checksum, "no_checksum", "the tensor has no checksum to verify"},
+    {errc::bad_string_table, "bad_string_table", "the offsets of the string tensor are not valid"},
+    {errc::source_too_short, "source_too_short", "the source gave fewer bytes than the tensor has"},
+    {errc::source_too_long, "source_too_long", "the source gave more bytes than the tensor has"},
+    {errc::source_failed, "source_failed", "the source of a tensor's bytes failed"},
+};
+
+/// The row of `error_table` for `code`. Cost: a walk over the table, no allocation.
+constexpr const error_description& describe(errc code) noexcept {
+  for (const error_description& row : error_table) {
+    if (row.code == code) return row;
+  }
+  return error_table[0];
+}
+
+/// Writes text into a caller's buffer and drops, at a character boundary, what does not fit. Allocates nothing.
+class text_writer {
+public:
+  /// Writes into `capacity` bytes at `buffer`, which must outlive the writer.
+  constexpr text_writer(char* buffer, std::size_t capacity) noexcept : buffer_(buffer), capacity_(capacity) {}
+
+  /// Appends UTF-8 text.
+  constexpr text_writer& append(std::string_view text) noexcept {
+    std::size_t count = text.size();
+    if (count > capacity_ - size_) {
+      count = capacity_ - size_;
+      while (count > 0 && (static_cast<unsigned char>(text[count]) & 0xC0u) == 0x80u) --count;
+      capacity_ = size_ + count; // nothing may follow a gap
+    }
+    for (std::size_t i = 0; i < count; ++i) buffer_[size_ + i] = text[i];
+    size_ += count;
+    return *this;
+  }
+
+  /// Appends an unsigned integer in decimal.
+  constexpr text_writer& append(std::uint64_t value) noexcept {
+    char digits[20];
+    std::size_t first = sizeof digits;
+    do digits[--first] = static_cast<char>('0' + value % 10);
+    while ((value /= 10) != 0);
+    return append(std::string_view(digits + first, sizeof digits - first));
+  }
+
+  /// Appends text that came from a file: control characters, which could command a terminal, become \xNN.
+  constexpr text_writer& append_escaped(std::string_view text) noexcept {
+    constexpr char hex[] = "0123456789abcdef";
+    std::size_t plain = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      const unsigned char c = static_cast<unsigned char>(text[i]);
+      const bool c1 = c == 0xC2u && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0u;
+      if (c >= 0x20u && c != 0x7Fu && !c1) continue;
+      append(text.substr(plain, i - plain));
+      const unsigned char shown = c1 ? static_cast<unsigned char>(text[++i]) : c;
+      const char escape[] = {'\\', 'x', hex[shown >> 4], hex[shown & 15u]};
+      append(std::string_view(escape, sizeof escape));
+      plain = i + 1;
+    }
+    return append(text.substr(plain));
+  }
+
+  /// What has been written so far; lives as long as the buffer.
+  [[nodiscard]] constexpr std::string_view text() const noexcept { return {buffer_, size_}; }
+
+private:
+  char* buffer_;
+  std::size_t capacity_;
+  std::size_t size_ = 0;
+};
+
+/// What failed, and what about: the tensor, path or field, and the byte offset in the file where one is known.
+/// A plain value without allocation; safe to copy between threads.
+class error {
+public:
+  /// Subjects longer than this are cut at a character boundary.
+  static constexpr std::size_t max_subject_bytes = 95;
+  /// `offset_bytes()` of an error that is not about a place in a file.
+  static constexpr std::uint64_t no_offset = ~std::uint64_t{0};
+
+  /// An error about `subject` (a tensor's name, a path, a field), at byte `offset_bytes` of the file.
+  constexpr error(errc code, std::string_view subject = {}, std::uint64_t offset_bytes = no_offset) noexcept
+      : offset_bytes_(offset_bytes), code_(code) {
+    text_writer writer(subject_, max_subject_bytes);
+    subject_size_bytes_ = static_cast<std::uint8_t>(writer.append(subject).text().size());
+  }
+
+  /// The stable number.
+  [[nodiscard]] constexpr errc code() const noexcept { return code_; }
+  /// What the error is about, as it stands in the file; may be empty. Lives as long as this error.
+  [[nodiscard]] constexpr std::string_view subject() const noexcept { return {subject_, subject_size_bytes_}; }
+  /// The byte of the file that the error is about, or `no_offset`.
+  [[nodiscard]] constexpr std::uint64_t offset_bytes() const noexcept { return offset_bytes_; }
+  /// The operating system's own number (errno, GetLastError), or 0.
+  [[nodiscard]] constexpr std::int32_t system_code() const noexcept { return system_code_; }
+  /// The fixed sentence that belongs to the code; static storage.
+  [[nodiscard]] constexpr std::string_view message() const noexcept { return describe(code_).message; }
+
+  /// The same error with the operating system's number.
+  [[nodiscard]] constexpr error with_system_code(std::int32_t system_code) const noexcept {
+    error copy = *this;
+    copy.system_code_ = system_code;
+    return copy;
+  }
+  /// The same error about `subject`.
+  [[nodiscard]] constexpr error about(std::string_view subject) const noexcept {
+    return error(code_, subject, offset_bytes_).with_system_code(system_code_);
+  }
+
+  /// Writes one line for a person, "SUBJECT: sentence (at byte N, system error N)", control characters escaped.
+  /// @return what was written; lives as long as `buffer`. 256 bytes hold any of stet's own messages, cut if need be.
+  constexpr std::string_view print(char* buffer, std::size_t capacity) const noexcept {
+    text_writer out(buffer, capacity);
+    if (subject_size_bytes_ != 0) out.append_escaped(subject()).append(": ");
+    out.append(message());
+    if (offset_bytes_ != no_offset) out.append(" (at byte ").append(offset_bytes_).append(")");
+    if (system_code_ != 0) {
+      out.append(" (system error ").append(static_cast<std::uint64_t>(static_cast<std::uint32_t>(system_code_))).append(")");
+    }
+    return out.text();
+  }
+
+private:
+  std::uint64_t offset_bytes_;
+  std::int32_t system_code_ = 0;
+  errc code_;
+  std::uint8_t subject_size_bytes_ = 0;
+  char subject_[max_subject_bytes] = {};
+};
+
+} // namespace stet::inline v0_1
+
+#endif

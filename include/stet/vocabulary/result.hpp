@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// A value or the error that stands in its place.
+#ifndef STET_VOCABULARY_RESULT_HPP
+#define STET_VOCABULARY_RESULT_HPP
+
+#include "config.hpp"
+#include "error.hpp"
+
+#include <new>
+#include <type_traits>
+#include <utility>
+
+namespace stet::inline v0_1 {
+
+/// Holds a `T` or a `stet::error`; what every call that may fail returns. Move-only, never empty, never throws.
+/// Reading the one that is not there is a mistake of the program (STET_ASSERT).
+template <class T> class [[nodiscard]] result {
+  static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>);
+
+public:
+  using value_type = T;
+
+  /// A result that holds `value`.
+  constexpr result(T&& value) noexcept : value_(std::move(value)), has_value_(true) {}
+  /// A result that holds a copy of `value`.
+  constexpr result(const T& value) noexcept
+    requires std::is_nothrow_copy_constructible_v<T>
+      : value_(value), has_value_(true) {}
+  /// A result that holds `failure`.
+  constexpr result(const stet::error& failure) noexcept : error_(failure), has_value_(false) {}
+  /// A result that holds an error without a subject.
+  constexpr result(errc code) noexcept : error_(code), has_value_(false) {}
+
+  constexpr result(result&& other) noexcept : has_value_(other.has_value_) {
+    if (has_value_) {
+      ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
+    } else {
+      ::new (static_cast<void*>(&error_)) stet::error(other.error_);
+    }
+  }
+  result(const result&) = delete;
+  result& operator=(const result&) = delete;
+  constexpr result& operator=(result&& other) noexcept {
+    if (this != &other) {
+      this->~result();
+      ::new (static_cast<void*>(this)) result(std::move(other));
+    }
+    return *this;
+  }
+  constexpr ~result() noexcept {
+    if (has_value_) value_.~T();
+  }
+
+  /// Whether a value is held.
+  [[nodiscard]] constexpr explicit operator bool() const noexcept { return has_value_; }
+
+  /// The value; requires `*this`. It lives as long as this result.
+  [[nodiscard]] constexpr T& operator*() & noexcept { return STET_ASSERT(has_value_), value_; }
+  [[nodiscard]] constexpr const T& operator*() const& noexcept { return STET_ASSERT(has_value_), value_; }
+  [[nodiscard]] constexpr T&& operator*() && noexcept { return STET_ASSERT(has_value_), std::move(value_); }
+  [[nodiscard]] constexpr T* operator->() noexcept { return STET_ASSERT(has_value_), &value_; }
+  [[nodiscard]] constexpr const T* operator->() const noexcept { return STET_ASSERT(has_value_), &value_; }
+
+  /// The error; requires `!*this`.
+  [[nodiscard]] constexpr const stet::error& error() const noexcept { return STET_ASSERT(!has_value_), error_; }
+
+private:
+  union {
+    T value_;
+    stet::error error_;
+  };
+  bool has_value_;
+};
+
+/// Success, or an error.
+template <> class [[nodiscard]] result<void> {
+public:
+  using value_type = void;
+
+  /// Success.
+  constexpr result() noexcept : success_{}, has_value_(true) {}
+  /// A failure.
+  constexpr result(const stet::error& failure) noexcept : error_(failure), has_value_(false) {}
+  /// A failure without a subject.
+  constexpr result(errc code) noexcept : error_(code), has_value_(false) {}
+
+  /// Whether the call succeeded.
+  [[nodiscard]] constexpr explicit operator bool() const noexcept { return has_value_; }
+  /// The error; requires `!*this`.
+  [[nodiscard]] constexpr const stet::error& error() const noexcept { return STET_ASSERT(!has_value_), error_; }
+
+private:
+  union {
+    char success_;
+    stet::error error_;
+  };
+  bool has_value_;
+};
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+// The extents of a tensor, and how many elements and bytes they make.
+#ifndef STET_VOCABULARY_SHAPE_HPP
+#define STET_VOCABULARY_SHAPE_HPP
+
+#include "checked.hpp"
+#include "dtype.hpp"
+#include "endian.hpp"
+#include "error.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+
+namespace stet::inline v0_1 {
+
+/// More dimensions than this are refused (TensorFlow's own limit).
+inline constexpr std::size_t max_rank = 254;
+/// More bytes than this in one tensor are refused.
+inline constexpr std::uint64_t max_tensor_size_bytes = ~std::uint64_t{0} >> 1;
+
+/// The extents of a tensor, outermost first, row-major; rank 0 is a scalar. A view of little-endian 64-bit integers that
+/// lie in the store's index: valid while that store is open. Two words, copied freely.
+class shape {
+public:
+  /// A scalar's.
+  constexpr shape() noexcept = default;
+  /// Views `rank` little-endian 64-bit integers at `extents`, at any alignment.
+  constexpr shape(const std::byte* extents, std::size_t rank) noexcept : extents_(extents), rank_(rank) {}
+
+  /// The number of dimensions.
+  [[nodiscard]] constexpr std::size_t rank() const noexcept { return rank_; }
+  /// The extent of dimension `axis` < rank().
+  [[nodiscard]] std::uint64_t operator[](std::size_t axis) const noexcept {
+    return detail::load_little<std::uint64_t>(extents_ + axis * sizeof(std::uint64_t));
+  }
+
+  /// Iterates over the extents, outermost first.
+  class iterator {
+  public:
+    using value_type = std::uint64_t;
+    using difference_type = std::ptrdiff_t;
+    constexpr iterator() noexcept = default;
+    std::uint64_t operator*() const noexcept { return detail::load_little<std::uint64_t>(at_); }
+    constexpr iterator& operator++() noexcept { return at_ += sizeof(std::uint64_t), *this; }
+    constexpr iterator operator++(int) noexcept {
+      iterator before = *this;
+      ++*this;
+      return before;
+    }
+    friend constexpr bool operator==(iterator, iterator) noexcept = default;
+
+  private:
+    friend class shape;
+    constexpr explicit iterator(const std::byte* at) noexcept : at_(at) {}
+    const std::byte* at_ = nullptr;
+  };
+  [[nodiscard]] constexpr iterator begin() const noexcept { return iterator(extents_); }
+  [[nodiscard]] constexpr iterator end() const noexcept { return iterator(extents_ + rank_ * sizeof(std::uint64_t)); }
+
+  /// Whether rank and extents are those given.
+  [[nodiscard]] bool equals(std::span<const std::uint64_t> extents) const noexcept {
+    if (extents.size() != rank_) return false;
+    for (std::size_t axis = 0; axis < rank_; ++axis) {
+      if ((*this)[axis] != extents[axis]) return false;
+    }
+    return true;
+  }
+  [[nodiscard]] bool equals(std::initializer_list<std::uint64_t> extents) const noexcept {
+    return equals(std::span<const std::uint64_t>(extents.begin(), extents.size()));
+  }
+  friend bool operator==(const shape& a, const shape& b) noexcept {
+    if (a.rank_ != b.rank_) return false;
+    for (std::size_t axis = 0; axis < a.rank_; ++axis) {
+      if (a[axis] != b[axis]) return false;
+    }
+    return true;
+  }
+
+  /// Writes the shape as a person reads it, for example "[784, 10]".
+  void print(text_writer& out) const noexcept {
+    out.append("[");
+    for (std::size_t axis = 0; axis < rank_; ++axis) out.append(axis == 0 ? "" : ", ").append((*this)[axis]);
+    out.append("]");
+  }
+
+private:
+  const std::byte* extents_ = nullptr;
+  std::size_t rank_ = 0;
+};
+
+namespace detail {
+
+/// Accumulates extents into an element count by the rule that no order of extents can hide an overflow behind a zero:
+/// the product of all extents, zeros taken as ones, must fit.
+class element_counter {
+public:
+  /// Takes the next extent; false if the product no longer fits.
+  constexpr bool multiply(std::uint64_t extent) noexcept {
+    zero_ |= extent == 0;
+    return checked_multiply(product_, extent == 0 ? 1 : extent, product_);
+  }
+  /// The product of the extents.
+  [[nodiscard]] constexpr std::uint64_t element_count() const noexcept { return zero_ ? 0 : product_; }
+  /// The product with zeros taken as ones; what must still fit when multiplied by the element's width.
+  [[nodiscard]] constexpr std::uint64_t nonzero_product() const noexcept { return product_; }
+
+private:
+  std::uint64_t product_ = 1;
+  bool zero_ = false;
+};
+
+/// Sets `size_bytes` to what `count` elements of `bits` bits occupy when packed, the last byte filled up with zero bits;
+/// false if that exceeds `max_tensor_size_bytes`.
+constexpr bool packed_size(std::uint64_t count, std::uint32_t bits, std::uint64_t& size_bytes) noexcept {
+  // Whole bytes first: the count of bits of a legal tensor may not fit in 64 bits.
+  std::uint64_t whole = 0;
+  if (!checked_multiply(count / 8, bits, whole)) return false;
+  size_bytes = whole + (count % 8 * bits + 7) / 8;
+  return size_bytes >= whole && size_bytes <= max_tensor_size_bytes;
+}
+
+} // namespace detail
+
+/// How elements are laid out: `bits` for each, or blocks. The same dtype may be stored at two widths: TensorFlow keeps an
+/// int4 in a byte of its own.
+struct element_layout {
+  stet::dtype dtype = dtype::float32;
+  /// Stored bits of one element; 0 for strings and blocks.
+  std::uint8_t bits = 32;
+  block_type block{};
+
+  /// The normal layout of a dtype: its own width.
+  static constexpr element_layout of(stet::dtype d) noexcept { return {d, describe(d).bits, {}}; }
+};
+
+/// Sets `size_bytes` to the bytes that `count` elements need, where `count` is `counter.element_count()`. For strings
+/// it is the least size: that of the offsets alone.
+/// @return false if a size overflows (zero extents hide nothing) or exceeds `max_tensor_size_bytes`, or if the elements
+///         do not fill whole blocks.
+constexpr bool checked_size_bytes(const detail::element_counter& counter, const element_layout& layout,
+                                  std::uint64_t& size_bytes) noexcept {
+  std::uint64_t upper_bound = 0;
+  if (layout.dtype == dtype::block) {
+    const std::uint64_t elements = layout.block.element_count;
+    if (elements == 0 || counter.element_count() % elements != 0) return false;
+    const bool fits = detail::checked_multiply(counter.nonzero_product() / elements + 1, layout.block.size_bytes, upper_bound);
+    size_bytes = counter.element_count() / elements * layout.block.size_bytes;
+    return fits && upper_bound <= max_tensor_size_bytes;
+  }
+  if (layout.dtype == dtype::string) {
+    std::uint64_t offsets = 0;
+    if (!detail::checked_add(counter.nonzero_product(), 1, offsets) || !detail::checked_multiply(offsets, 8, upper_bound)) {
+      return false;
+    }
+    size_bytes = (counter.element_count() + 1) * 8;
+    return upper_bound <= max_tensor_size_bytes;
+  }
+  return detail::packed_size(counter.nonzero_product(), layout.bits, upper_bound) &&
+         detail::packed_size(counter.element_count(), layout.bits, size_bytes);
+}
+
+} // namespace stet::inline v0_1
+
+#endif
