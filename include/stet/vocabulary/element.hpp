@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The C++ types that view elements, and the dtype of each.
+// The C++ types that view elements, the dtype of each, and the way from a dtype back to its type.
 #ifndef STET_VOCABULARY_ELEMENT_HPP
 #define STET_VOCABULARY_ELEMENT_HPP
 
@@ -27,42 +27,67 @@ struct complex128 {
 /// example a maths library's half; the type must be trivially copyable and as large as the element.
 template <class T> struct dtype_of;
 
-#define STET_DTYPE(Type, Enumerator)                                                                                   \
-  template <> struct dtype_of<Type> : std::integral_constant<dtype, dtype::Enumerator> {}
-STET_DTYPE(bool, boolean);
-STET_DTYPE(std::int8_t, int8);
-STET_DTYPE(std::int16_t, int16);
-STET_DTYPE(std::int32_t, int32);
-STET_DTYPE(std::int64_t, int64);
-STET_DTYPE(std::uint8_t, uint8);
-STET_DTYPE(std::uint16_t, uint16);
-STET_DTYPE(std::uint32_t, uint32);
-STET_DTYPE(std::uint64_t, uint64);
-STET_DTYPE(stet::float16, float16);
-STET_DTYPE(stet::bfloat16, bfloat16);
-STET_DTYPE(float, float32);
-STET_DTYPE(double, float64);
-STET_DTYPE(stet::complex64, complex64);
-STET_DTYPE(stet::complex128, complex128);
-STET_DTYPE(stet::float8_e4m3fn, float8_e4m3fn);
-STET_DTYPE(stet::float8_e5m2, float8_e5m2);
-STET_DTYPE(stet::float8_e4m3fnuz, float8_e4m3fnuz);
-STET_DTYPE(stet::float8_e5m2fnuz, float8_e5m2fnuz);
-STET_DTYPE(stet::float8_e4m3b11fnuz, float8_e4m3b11fnuz);
-STET_DTYPE(stet::float8_e8m0fnu, float8_e8m0fnu);
-STET_DTYPE(stet::float6_e2m3fn, float6_e2m3fn);
-STET_DTYPE(stet::float6_e3m2fn, float6_e3m2fn);
-STET_DTYPE(stet::float4_e2m1fn, float4_e2m1fn);
-STET_DTYPE(stet::int4, int4);
-STET_DTYPE(stet::uint4, uint4);
-STET_DTYPE(stet::int2, int2);
-STET_DTYPE(stet::uint2, uint2);
-STET_DTYPE(stet::qint8, qint8);
-STET_DTYPE(stet::quint8, quint8);
-STET_DTYPE(stet::qint16, qint16);
-STET_DTYPE(stet::quint16, quint16);
-STET_DTYPE(stet::qint32, qint32);
-#undef STET_DTYPE
+/// The C++ type of stet that views a dtype: `element_of<dtype::float32>::type` is float. Every dtype has one but string
+/// and block.
+template <dtype D> struct element_of;
+
+#define STET_ELEMENTS(X)                          \
+  X(bool, boolean)                                \
+  X(std::int8_t, int8)                            \
+  X(std::int16_t, int16)                          \
+  X(std::int32_t, int32)                          \
+  X(std::int64_t, int64)                          \
+  X(std::uint8_t, uint8)                          \
+  X(std::uint16_t, uint16)                        \
+  X(std::uint32_t, uint32)                        \
+  X(std::uint64_t, uint64)                        \
+  X(stet::float16, float16)                       \
+  X(stet::bfloat16, bfloat16)                     \
+  X(float, float32)                               \
+  X(double, float64)                              \
+  X(stet::complex64, complex64)                   \
+  X(stet::complex128, complex128)                 \
+  X(stet::float8_e4m3fn, float8_e4m3fn)           \
+  X(stet::float8_e5m2, float8_e5m2)               \
+  X(stet::float8_e4m3fnuz, float8_e4m3fnuz)       \
+  X(stet::float8_e5m2fnuz, float8_e5m2fnuz)       \
+  X(stet::float8_e4m3b11fnuz, float8_e4m3b11fnuz) \
+  X(stet::float8_e8m0fnu, float8_e8m0fnu)         \
+  X(stet::float6_e2m3fn, float6_e2m3fn)           \
+  X(stet::float6_e3m2fn, float6_e3m2fn)           \
+  X(stet::float4_e2m1fn, float4_e2m1fn)           \
+  X(stet::int4, int4)                             \
+  X(stet::uint4, uint4)                           \
+  X(stet::int2, int2)                             \
+  X(stet::uint2, uint2)                           \
+  X(stet::qint8, qint8)                           \
+  X(stet::quint8, quint8)                         \
+  X(stet::qint16, qint16)                         \
+  X(stet::quint16, quint16)                       \
+  X(stet::qint32, qint32)
+
+#define STET_ELEMENT(Type, Enumerator)                                                                                 \
+  template <> struct dtype_of<Type> : std::integral_constant<dtype, dtype::Enumerator> {};                             \
+  template <> struct element_of<dtype::Enumerator> : std::type_identity<Type> {};
+STET_ELEMENTS(STET_ELEMENT)
+#undef STET_ELEMENT
+
+/// Calls `visitor(std::type_identity<T>{})`, where `T` is the C++ type that views `d`: a loop over elements is written once,
+/// as a generic lambda, and compiled for each dtype.
+/// @return false, without a call, if `d` has no such type: string, block, or no known dtype
+template <class Visitor> constexpr bool visit_dtype(dtype d, Visitor&& visitor) {
+  switch (d) {
+#define STET_CASE(Type, Enumerator)                                                                                    \
+  case dtype::Enumerator:                                                                                              \
+    visitor(std::type_identity<Type>{});                                                                               \
+    return true;
+    STET_ELEMENTS(STET_CASE)
+#undef STET_CASE
+  default:
+    return false;
+  }
+}
+#undef STET_ELEMENTS
 
 /// A C++ type that `dtype_of` maps to a dtype, const or not.
 template <class T>

@@ -16,7 +16,7 @@ template <class Unsigned> constexpr Unsigned byte_swapped(Unsigned value) noexce
   static_assert(std::is_unsigned_v<Unsigned>);
   Unsigned swapped = 0;
   for (std::size_t i = 0; i < sizeof value; ++i) {
-    swapped = static_cast<Unsigned>((swapped << 8) | ((value >> (8 * i)) & 0xFFu));
+    swapped = static_cast<Unsigned>(static_cast<Unsigned>(swapped << 8) | ((value >> (8 * i)) & 0xFFu));
   }
   return swapped;
 }

@@ -4,6 +4,7 @@
 #define STET_VOCABULARY_NARROW_FLOAT_HPP
 
 #include "bit_cast.hpp"
+#include "dtype.hpp" // ahead of the classes: GCC warns of an enumerator that comes after a class of its name
 
 #include <cstdint>
 #include <type_traits>

@@ -3,6 +3,8 @@
 #ifndef STET_VOCABULARY_SMALL_INT_HPP
 #define STET_VOCABULARY_SMALL_INT_HPP
 
+#include "dtype.hpp" // ahead of the classes: GCC warns of an enumerator that comes after a class of its name
+
 #include <compare>
 #include <cstdint>
 #include <type_traits>
