@@ -46,12 +46,14 @@ constexpr std::uint32_t crc32c_multiply(std::uint32_t a, std::uint32_t b) noexce
 /// The remainder of `base` to the power `exponent`, by repeated squaring: at most 128 products.
 constexpr std::uint32_t crc32c_power(std::uint32_t base, std::uint64_t exponent) noexcept {
   std::uint32_t power = 0x80000000u; // x^0
-  for (; exponent != 0; exponent >>= 1) {
+  for (;;) {
     if ((exponent & 1u) != 0)
       power = crc32c_multiply(power, base);
+    exponent >>= 1;
+    if (exponent == 0)
+      return power;
     base = crc32c_multiply(base, base);
   }
-  return power;
 }
 
 /// The remainder of x^`exponent`, the factor that moves a remainder past `exponent` bits of message.
@@ -100,7 +102,8 @@ inline std::uint32_t crc32c_update_portable(std::uint32_t state, const std::byte
 /// cheap.
 inline constexpr std::size_t crc32c_lane_size_bytes = 8192;
 inline constexpr std::uint32_t crc32c_past_one_lane = crc32c_power_of_x(8 * crc32c_lane_size_bytes);
-inline constexpr std::uint32_t crc32c_past_two_lanes = crc32c_power_of_x(16 * crc32c_lane_size_bytes);
+inline constexpr std::uint32_t crc32c_past_two_lanes =
+    crc32c_multiply(crc32c_past_one_lane, crc32c_past_one_lane);
 
 /// The loop of the kernels that take a word at a time. `Step::word` and `Step::byte` each wait for the state
 /// before them, so one chain leaves most of the processor idle: long messages are cut into three lanes that
