@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: MIT
-// Copies elements out of stored bytes, whatever their address, packing and byte order, converting them if need be.
+// Copies elements out of stored bytes, at any address, packed or not, in either byte order, as any C++ type.
 //
-// What becomes of a value, where From and To are the stored and the wanted type:
+// What becomes of a value of type From (stored) as the type To (wanted):
 //
-//   From                To       value
-//   the same as To               the same bits, NaN payloads included
-//   integer             integer  the nearest that To has (saturates; NumPy wraps)
-//   float               integer  the fraction is dropped, then saturates; NaN becomes 0 (NumPy: undefined beyond To)
-//   anything            bool     whether it differs from zero, so true for NaN (as NumPy)
-//   integer, float      float    rounded once, to nearest, ties to even (IEEE 754-2008, 4.3.1; as NumPy); what does not
-//                                fit becomes what To defines: an infinity, NaN or its largest number (narrow_float.hpp)
-//   real                complex  the real part by the rules above, the imaginary part 0 (as NumPy)
-//   complex             complex  both parts by the rules above (as NumPy)
-//   complex             real     refused: not_convertible (NumPy drops the imaginary part, with a warning)
-//   string, block       any      refused: not_convertible
+//   From            To       result
+//   the same as To           the same bits, NaN payloads included
+//   integer         integer  the nearest integer of To (saturates; NumPy wraps)
+//   float           integer  the fraction dropped, then as above; 0 for NaN (NumPy: undefined beyond To)
+//   anything        bool     whether it differs from zero, so true for NaN (as NumPy)
+//   integer, float  float    rounded once, to nearest, ties to even (IEEE 754-2008, 4.3.1; as NumPy);
+//                            beyond To what To defines: infinity, NaN or its largest number
+//                            (narrow_float.hpp)
+//   real            complex  the real part by the rules above, the imaginary part 0 (as NumPy)
+//   complex         complex  both parts by the rules above (as NumPy)
+//   complex         real     refused: not_convertible (NumPy drops the imaginary part)
+//   string, block   any      refused: not_convertible
 //
-// bool counts as the integers 0 and 1; a stored byte that is neither is refused, bad_value. A quantized integer counts as
-// the integer that is stored: its scale and zero point are the caller's business.
+// A bool counts as the integer 0 or 1; a stored byte that is neither is refused: bad_value. A quantized
+// integer counts as the integer that is stored: scale and zero point are the caller's business.
 #ifndef STET_BYTES_CONVERT_HPP
 #define STET_BYTES_CONVERT_HPP
 
+#include "../vocabulary/config.hpp"
 #include "../vocabulary/element.hpp"
 #include "../vocabulary/endian.hpp"
 #include "../vocabulary/error.hpp"
@@ -37,8 +39,8 @@ namespace stet::inline v0_1::detail {
 struct stored_elements {
   const std::byte* bytes;
   stet::dtype dtype;
-  /// Stored bits of one element: the dtype's own, packed from the least significant bit of each byte if they are fewer
-  /// than 8; or 8 for a dtype of fewer, with each element in the low bits of a byte of its own.
+  /// Stored bits of one element: the dtype's own, packed from the least significant bit of each byte if they
+  /// are fewer than 8; or 8 for a dtype of fewer, with each element in the low bits of a byte of its own.
   std::uint8_t bits;
   /// Whether each word (`dtype_description::word_size_bytes`) is in the other byte order than this machine's.
   bool is_swapped;
@@ -59,7 +61,9 @@ template <int Bits, bool Signed> struct integer_range<small_int<Bits, Signed>> {
 /// The same value in a type of the language.
 template <class T> constexpr T number_of(T value) noexcept { return value; }
 template <class Format> constexpr float number_of(narrow_float<Format> value) noexcept { return value; }
-template <int Bits, bool Signed> constexpr int number_of(small_int<Bits, Signed> value) noexcept { return value; }
+template <int Bits, bool Signed> constexpr int number_of(small_int<Bits, Signed> value) noexcept {
+  return value;
+}
 
 /// The integer nearest to `value` that `To` has.
 template <class To, class From> constexpr To saturated(From value) noexcept {
@@ -77,7 +81,8 @@ template <class To, class Float> constexpr To truncated(Float value) noexcept {
   // Both are zero or powers of two, up to sign, and so exact.
   constexpr Float lowest = static_cast<Float>(range::lowest);
   constexpr Float beyond = static_cast<Float>(range::largest / 2 + 1) * 2;
-  // Selects rather than branches, so that loops vectorise; only what fits is cast, anything else would be undefined.
+  // Selects rather than branches, so that loops vectorise; only what fits is cast, anything else would be
+  // undefined.
   const Float fitting = value >= lowest && value < beyond ? value : Float{0};
   using integer = std::conditional_t<std::is_integral_v<To>, To, int>;
   const To inside = static_cast<To>(static_cast<integer>(fitting));
@@ -90,7 +95,8 @@ template <class T> inline constexpr dtype_kind kind_of = describe(dtype_of<T>::v
 /// Whether there is a rule for these types.
 template <class To, class From>
 inline constexpr bool is_convertible =
-    kind_of<From> != dtype_kind::complex || kind_of<To> == dtype_kind::complex || kind_of<To> == dtype_kind::boolean;
+    kind_of<From> != dtype_kind::complex || kind_of<To> == dtype_kind::complex ||
+    kind_of<To> == dtype_kind::boolean;
 
 /// One value by the rules at the top of this file. Neither type is quantized.
 template <class To, class From> constexpr To convert_value(From value) noexcept {
@@ -114,84 +120,103 @@ template <class To, class From> constexpr To convert_value(From value) noexcept 
   }
 }
 
-// Many values: a block at a time is brought into an array of its own, in this machine's form, and converted from there to
-// another. So the loops have a fixed length and no aliases, which is what compilers need to vectorise them, and an element's
-// address, packing and byte order concern only the step before.
+// Many values: block by block, each brought into this machine's form first where it is packed or in the other
+// byte order. Blocks have a fixed length and pointers no aliases, which is what compilers need to vectorise
+// the loops over them.
 
 /// Elements in a block. A multiple of 8, so that a block of any width begins with a byte.
 inline constexpr std::size_t block_elements = 64;
 
 /// Spreads a block of packed codes of `Bits` bits to one a byte.
-template <int Bits> void unpack_block(const std::uint8_t* packed, std::uint8_t* codes) noexcept {
+template <int Bits>
+void unpack_block(const std::byte* __restrict packed, std::byte* __restrict codes) noexcept {
   // A group is as few bytes as hold whole codes.
   constexpr std::size_t group_bytes = Bits == 6 ? 3 : 1, group_elements = group_bytes * 8 / Bits;
   for (std::size_t group = 0; group < block_elements / group_elements; ++group) {
     std::uint32_t bits = 0;
-    for (std::size_t i = 0; i < group_bytes; ++i) bits |= std::uint32_t{packed[group * group_bytes + i]} << (8 * i);
+    for (std::size_t i = 0; i < group_bytes; ++i) {
+      bits |= static_cast<std::uint32_t>(packed[group * group_bytes + i]) << (8 * i);
+    }
     for (std::size_t i = 0; i < group_elements; ++i) {
-      codes[group * group_elements + i] = static_cast<std::uint8_t>((bits >> (i * Bits)) & ((1u << Bits) - 1));
+      codes[group * group_elements + i] = static_cast<std::byte>((bits >> (i * Bits)) & ((1u << Bits) - 1));
     }
   }
 }
 
-/// Reverses the bytes of each `Word` of a block of `size_bytes` bytes.
-template <class Word> void swap_block(std::byte* bytes, std::size_t size_bytes) noexcept {
-  for (std::size_t i = 0; i < size_bytes; i += sizeof(Word)) {
+/// Copies `WordCount` words, the bytes of each reversed.
+template <class Word, std::size_t WordCount>
+void swap_block(const std::byte* __restrict swapped, std::byte* __restrict words) noexcept {
+  for (std::size_t i = 0; i < WordCount; ++i) {
     Word word;
-    std::memcpy(&word, bytes + i, sizeof word);
+    std::memcpy(&word, swapped + i * sizeof word, sizeof word);
     word = byte_swapped(word);
-    std::memcpy(bytes + i, &word, sizeof word);
+    std::memcpy(words + i * sizeof word, &word, sizeof word);
   }
 }
 
-/// Brings `count` ≤ block_elements elements from `first` on, a multiple of block_elements, into `block`.
-template <class T> void load_block(const stored_elements& from, std::size_t first, std::size_t count, T* block) noexcept {
-  constexpr dtype_description description = describe(dtype_of<T>::value);
-  if constexpr (description.bits < 8) {
-    if (from.bits < 8) {
-      std::uint8_t packed[block_elements * description.bits / 8] = {}, codes[block_elements];
-      std::memcpy(packed, from.bytes + first / 8 * description.bits, (count * description.bits + 7) / 8);
-      unpack_block<description.bits>(packed, codes);
-      std::memcpy(block, codes, sizeof codes);
-      return;
+/// Converts a block of `From` to a block of `To`.
+template <class To, class From>
+void convert_block(const std::byte* __restrict from, std::byte* __restrict into) noexcept {
+  if constexpr (std::is_same_v<To, From>) {
+    std::memcpy(into, from, block_elements * sizeof(To)); // as bytes: a float register may change a NaN
+  } else {
+    for (std::size_t i = 0; i < block_elements; ++i) {
+      From value;
+      std::memcpy(&value, from + i * sizeof value, sizeof value);
+      const To converted = convert_value<To>(value);
+      std::memcpy(into + i * sizeof converted, &converted, sizeof converted);
     }
-  }
-  std::memcpy(block, from.bytes + first * sizeof(T), count * sizeof(T));
-  if constexpr (description.word_size_bytes > 1) {
-    using word = std::conditional_t<description.word_size_bytes == 2, std::uint16_t,
-                                    std::conditional_t<description.word_size_bytes == 4, std::uint32_t, std::uint64_t>>;
-    if (from.is_swapped) swap_block<word>(reinterpret_cast<std::byte*>(block), block_elements * sizeof(T));
   }
 }
 
 /// Converts `count` elements of type `From` to elements of type `To` at `into`.
 template <class To, class From>
 void convert_blocks(const stored_elements& from, std::byte* into, std::size_t count) noexcept {
-  constexpr bool is_copy = std::is_same_v<To, From>;
-  if (is_copy && from.bits == 8 * sizeof(From) && !from.is_swapped) {
-    if (count != 0) std::memcpy(into, from.bytes, count * sizeof(From)); // not from nullptr
+  constexpr dtype_description stored = describe(dtype_of<From>::value);
+  STET_ASSERT(from.bits == stored.bits || (from.bits == 8 && stored.bits < 8));
+  if (std::is_same_v<To, From> && from.bits == 8 * sizeof(From) && !from.is_swapped) {
+    if (count != 0)
+      std::memcpy(into, from.bytes, count * sizeof(From)); // not from nullptr
     return;
   }
-  From block[block_elements] = {};
+  // The last block is converted whole even if it is not full: from a copy, into another, of which the rest is
+  // dropped.
+  std::byte last_stored[block_elements * sizeof(From)] = {}, last_converted[block_elements * sizeof(To)];
   for (std::size_t first = 0; first < count; first += block_elements) {
-    const std::size_t block_count = count - first < block_elements ? count - first : block_elements;
-    load_block(from, first, block_count, block);
-    std::byte* const at = into + first * sizeof(To);
-    if constexpr (is_copy) {
-      std::memcpy(at, block, block_count * sizeof(To));
-    } else {
-      // The last block is converted whole too; what lies beyond its elements are zeros or elements of earlier blocks.
-      To converted[block_elements];
-      for (std::size_t i = 0; i < block_elements; ++i) converted[i] = convert_value<To>(block[i]);
-      std::memcpy(at, converted, block_count * sizeof(To));
+    const std::size_t left = count - first;
+    const std::byte* source = from.bytes + first / 8 * from.bits;
+    std::byte* target = into + first * sizeof(To);
+    if (left < block_elements) {
+      std::memcpy(last_stored, source, (left * from.bits + 7) / 8);
+      source = last_stored;
+      target = last_converted;
     }
+    [[maybe_unused]] std::byte native[block_elements * sizeof(From)];
+    if constexpr (stored.bits < 8) {
+      if (from.bits < 8) {
+        unpack_block<stored.bits>(source, native);
+        source = native;
+      }
+    } else if constexpr (stored.word_size_bytes > 1) {
+      using word =
+          std::conditional_t<stored.word_size_bytes == 2, std::uint16_t,
+                             std::conditional_t<stored.word_size_bytes == 4, std::uint32_t, std::uint64_t>>;
+      if (from.is_swapped) {
+        swap_block<word, block_elements*(sizeof(From) / sizeof(word))>(source, native);
+        source = native;
+      }
+    }
+    convert_block<To, From>(source, target);
+    if (left < block_elements)
+      std::memcpy(into + first * sizeof(To), last_converted, left * sizeof(To));
   }
 }
 
 /// Whether each of `count` stored bytes is 0 or 1, and so may be read as bool.
 inline bool are_booleans(const std::byte* bytes, std::size_t count) noexcept {
   std::byte seen{0};
-  for (std::size_t i = 0; i < count; ++i) seen |= bytes[i];
+  for (std::size_t i = 0; i < count; ++i)
+    seen |= bytes[i];
   return seen <= std::byte{1};
 }
 
@@ -199,14 +224,17 @@ inline bool are_booleans(const std::byte* bytes, std::size_t count) noexcept {
 template <class T> struct value_of : std::type_identity<T> {};
 template <class Integer> struct value_of<quantized_int<Integer>> : std::type_identity<Integer> {};
 
-/// Copies `into.size()` elements whose dtype is that of `To`: unpacked, in this machine's byte order, bit for bit.
+/// Copies `into.size()` elements whose dtype is that of `To`: unpacked, in this machine's byte order, bit for
+/// bit.
 /// @retval errc::bad_value  To is bool and a byte is neither 0 nor 1; nothing was written
 /// Cost: reads every byte once (bool: twice), allocates nothing. Compiles nothing but this one copy.
 template <element To> errc copy_elements(const stored_elements& from, std::span<To> into) noexcept {
   using stored = typename element_of<dtype_of<To>::value>::type;
-  using word = std::conditional_t<std::is_same_v<stored, bool>, std::uint8_t, typename value_of<stored>::type>;
+  using word =
+      std::conditional_t<std::is_same_v<stored, bool>, std::uint8_t, typename value_of<stored>::type>;
   static_assert(sizeof(To) == sizeof(stored), "dtype_of names a dtype of another size");
-  if (std::is_same_v<stored, bool> && !are_booleans(from.bytes, into.size())) return errc::bad_value;
+  if (std::is_same_v<stored, bool> && !are_booleans(from.bytes, into.size()))
+    return errc::bad_value;
   convert_blocks<word, word>(from, reinterpret_cast<std::byte*>(into.data()), into.size());
   return errc{};
 }
@@ -217,13 +245,16 @@ template <element To> errc copy_elements(const stored_elements& from, std::span<
 /// @retval errc::bad_value        bool elements, and a byte is neither 0 nor 1; nothing was written
 /// Cost: reads every byte once (bool: twice), allocates nothing. Compiles a loop for each dtype there is.
 template <element To> errc convert_elements(const stored_elements& from, std::span<To> into) noexcept {
-  if (from.dtype == dtype_of<To>::value) return copy_elements(from, into);
-  // One of stet's own types takes the place of `To`, which may be a program's own with no operations that stet knows.
+  if (from.dtype == dtype_of<To>::value)
+    return copy_elements(from, into);
+  // One of stet's own types takes the place of `To`, which may be a program's own with no operations that
+  // stet knows.
   using target = typename value_of<typename element_of<dtype_of<To>::value>::type>::type;
   static_assert(sizeof(To) == sizeof(target), "dtype_of names a dtype of another size");
   errc outcome = errc::not_convertible;
   visit_dtype(from.dtype, [&]<class Stored>(std::type_identity<Stored>) {
-    using source = std::conditional_t<std::is_same_v<Stored, bool>, std::uint8_t, typename value_of<Stored>::type>;
+    using source =
+        std::conditional_t<std::is_same_v<Stored, bool>, std::uint8_t, typename value_of<Stored>::type>;
     if constexpr (is_convertible<target, source>) {
       if (std::is_same_v<Stored, bool> && !are_booleans(from.bytes, into.size())) {
         outcome = errc::bad_value;

@@ -14,13 +14,19 @@ namespace stet::inline v0_1::detail {
 /// `value` with its bytes in the opposite order.
 template <class Unsigned> constexpr Unsigned byte_swapped(Unsigned value) noexcept {
   static_assert(std::is_unsigned_v<Unsigned>);
-  Unsigned swapped = 0;
-  for (std::size_t i = 0; i < sizeof value; ++i) {
-    swapped = static_cast<Unsigned>(static_cast<Unsigned>(swapped << 8) | ((value >> (8 * i)) & 0xFFu));
+  // By halves, which compilers see to be their one instruction.
+  if constexpr (sizeof value == 8) {
+    return std::uint64_t{byte_swapped(static_cast<std::uint32_t>(value))} << 32 |
+           byte_swapped(static_cast<std::uint32_t>(value >> 32));
+  } else if constexpr (sizeof value == 4) {
+    return std::uint32_t{byte_swapped(static_cast<std::uint16_t>(value))} << 16 |
+           byte_swapped(static_cast<std::uint16_t>(value >> 16));
+  } else if constexpr (sizeof value == 2) {
+    return static_cast<Unsigned>(value << 8 | value >> 8);
+  } else {
+    return value;
   }
-  return swapped;
 }
-template <> constexpr std::uint8_t byte_swapped(std::uint8_t value) noexcept { return value; }
 
 /// The unsigned integer whose little-endian bytes stand at `bytes`, which need not be aligned.
 template <class Unsigned> inline Unsigned load_little(const std::byte* bytes) noexcept {
