@@ -8,6 +8,7 @@
 
 #if STET_FILES
 
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -23,10 +24,10 @@ enum class links : std::uint8_t { follow, no_follow };
 /// Its size is the size at the time of opening. Threads: const members may be called from several at once.
 class file final : public reader {
 public:
-  /// Opens the file at `path_utf8`, UTF-8 on every platform. Returns at once whatever lies there. `links::no_follow`
-  /// guards the last component only: a caller that must stay within a folder checks the other components itself,
-  /// and `link_count()` against hard links.
-  /// @retval errc::bad_path            empty, holds a NUL, not UTF-8 (Windows), too long, or a link under no_follow
+  /// Opens the file at `path_utf8`, UTF-8 on every platform. Returns at once whatever lies there.
+  /// `links::no_follow` guards the last component only: a caller that must stay within a folder checks the
+  /// other components itself, and `link_count()` against hard links.
+  /// @retval errc::bad_path            empty, holds a NUL, malformed, too long, or a link under no_follow
   /// @retval errc::file_not_found      no such file or folder
   /// @retval errc::access_denied       the file may not be opened so
   /// @retval errc::not_a_regular_file  a folder, pipe, device or socket
@@ -49,8 +50,8 @@ public:
     }
   }
 
-  /// Uses an open handle without ever closing it; it must stay open while this file and what was made of it on demand
-  /// live. Its position is neither used nor, except on Windows, moved.
+  /// Uses an open handle without ever closing it; it must stay open while this file and what was made of it
+  /// on demand live. Its position is neither used nor, except on Windows, moved.
   /// @retval errc::not_a_regular_file  a folder, pipe, device or socket
   /// @retval errc::access_denied       the handle is open for writing only
   /// @retval errc::io_error            the handle is closed or was never one
@@ -58,25 +59,25 @@ public:
     return check_and_take(handle, false);
   }
 
-  /// Takes over an open handle and closes it in the end. Errors as `borrow`; after one the handle is still the
-  /// caller's to close.
+  /// Takes over an open handle and closes it in the end. Errors as `borrow`; after one the handle is still
+  /// the caller's to close.
   [[nodiscard]] static result<file> adopt(native_handle handle) noexcept {
     return check_and_take(handle, true);
   }
 
-  file(file&& other) noexcept
-      : handle_(std::exchange(other.handle_, detail::os::no_handle)), owned_(other.owned_),
-        facts_(other.facts_) {}
+  file(file&& other) noexcept : handle_(other.handle_), owned_(other.owned_), facts_(other.facts_) {
+    other.handle_ = detail::os::no_handle;
+  }
   file& operator=(file&& other) noexcept {
     if (this != &other) {
-      release();
-      handle_ = std::exchange(other.handle_, detail::os::no_handle);
-      owned_ = other.owned_;
-      facts_ = other.facts_;
+      this->~file();
+      ::new (static_cast<void*>(this)) file(std::move(other));
     }
     return *this;
   }
-  ~file() noexcept { release(); }
+  ~file() noexcept {
+    if (owned_ && handle_ != detail::os::no_handle) (void)detail::os::close(handle_);
+  }
 
   /// The size when the file was opened.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return facts_.size_bytes; }
@@ -97,15 +98,15 @@ public:
                                   std::span<std::byte> into) const noexcept override {
     if (offset_bytes > max_offset_bytes || into.size() > max_offset_bytes - offset_bytes)
       return errc::bad_range;
-    while (!into.empty()) {
-      const auto count = detail::os::read_some(handle_, offset_bytes, into);
+    for (std::size_t done = 0; done < into.size();) {
+      const std::uint64_t at = offset_bytes + done;
+      const auto count = detail::os::read_some(handle_, at, into.data() + done, into.size() - done);
       if (!count) {
         if (detail::os::interrupted(count.error())) continue;
-        return error(count.error().code(), {}, offset_bytes).with_system_code(count.error().system_code());
+        return error(count.error().code(), {}, at).with_system_code(count.error().system_code());
       }
-      if (*count == 0) return error(errc::truncated, {}, offset_bytes);
-      offset_bytes += *count;
-      into = into.subspan(*count);
+      if (*count == 0) return error(errc::truncated, {}, at);
+      done += *count;
     }
     return {};
   }
@@ -131,11 +132,6 @@ private:
     if (const auto readable = detail::os::check_readable(handle); !readable) return readable.error();
     taken->owned_ = owned;
     return taken;
-  }
-
-  void release() noexcept {
-    if (owned_ && handle_ != detail::os::no_handle) (void)detail::os::close(handle_);
-    handle_ = detail::os::no_handle;
   }
 
   native_handle handle_;

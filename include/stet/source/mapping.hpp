@@ -18,16 +18,17 @@ enum class access : std::uint8_t {
 
 #if STET_FILES
 
-/// A mapped range of a file. Move-only; unmaps in the end. It needs neither the handle nor the name of the file any
-/// more. Another process that shortens the file makes the lost pages fault on access, which no check can prevent:
-/// read the file into memory where that must not happen. Threads: const members may be called from several at once.
+/// A mapped range of a file. Move-only; unmaps in the end. It needs neither the handle nor the name of the
+/// file any more. Another process that shortens the file makes the lost pages fault on access, which no check
+/// can prevent: read the file into memory where that must not happen. Threads: const members may be called
+/// from several at once.
 class mapping {
 public:
   /// An empty mapping.
   mapping() noexcept = default;
 
   /// Maps `size_bytes` of `from`, which may be 0, starting at any offset.
-  /// @param granularity_bytes  what the system wants offsets to be a multiple of; for tests, any multiple of it
+  /// @param granularity_bytes  what offsets must be a multiple of: the system's, or for tests a multiple of it
   /// @retval errc::bad_range      the range does not lie within the file
   /// @retval errc::too_large      the range does not fit the address space
   /// @retval errc::access_denied  shared_write on a file that is not open for `open_for::read_write`
@@ -56,19 +57,21 @@ public:
   }
 
   mapping(mapping&& other) noexcept
-      : base_(std::exchange(other.base_, nullptr)), slack_bytes_(std::exchange(other.slack_bytes_, 0)),
-        size_bytes_(std::exchange(other.size_bytes_, 0)), mode_(other.mode_) {}
+      : base_(other.base_), slack_bytes_(other.slack_bytes_), size_bytes_(other.size_bytes_),
+        mode_(other.mode_) {
+    other.base_ = nullptr;
+    other.size_bytes_ = 0;
+  }
   mapping& operator=(mapping&& other) noexcept {
     if (this != &other) {
-      release();
-      base_ = std::exchange(other.base_, nullptr);
-      slack_bytes_ = std::exchange(other.slack_bytes_, 0);
-      size_bytes_ = std::exchange(other.size_bytes_, 0);
-      mode_ = other.mode_;
+      this->~mapping();
+      ::new (static_cast<void*>(this)) mapping(std::move(other));
     }
     return *this;
   }
-  ~mapping() noexcept { release(); }
+  ~mapping() noexcept {
+    if (base_ != nullptr) detail::os::unmap(base_, slack_bytes_ + size_bytes_);
+  }
 
   /// The mapped bytes; nullptr when there are none.
   [[nodiscard]] const std::byte* data() const noexcept { return begin(); }
@@ -88,7 +91,8 @@ public:
     return apply(detail::os::prefetch, offset_bytes, size_bytes);
   }
 
-  /// Takes a range out of the process's memory; it is read again from the file when next used. Not for locked ranges.
+  /// Takes a range out of the process's memory; it is read again from the file when next used. Not for locked
+  /// ranges.
   /// @retval errc::unsupported  a copy-on-write mapping, whose changes would be lost
   result<void> drop(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
     if (mode_ == access::copy_on_write) return errc::unsupported;
@@ -124,10 +128,6 @@ private:
     }
     if (size_bytes == 0) return {};
     return call(begin() + static_cast<std::size_t>(offset_bytes), static_cast<std::size_t>(size_bytes));
-  }
-
-  void release() noexcept {
-    if (base_ != nullptr) detail::os::unmap(base_, slack_bytes_ + size_bytes_);
   }
 
   std::byte* base_ = nullptr;

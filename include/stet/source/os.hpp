@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The operating system's calls under `detail::os`, the same set on every platform; no other header asks which it is.
+// The operating system's calls under `detail::os`, the same set on every platform.
 #ifndef STET_SOURCE_OS_HPP
 #define STET_SOURCE_OS_HPP
 

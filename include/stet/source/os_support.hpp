@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What posix.hpp and windows.hpp share: short-lived buffers, the translation of system errors, facts about a file.
+// What posix.hpp and windows.hpp share: short-lived buffers, the translation of errors, facts about a file.
 #ifndef STET_SOURCE_OS_SUPPORT_HPP
 #define STET_SOURCE_OS_SUPPORT_HPP
 
@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
-#include <span>
 
 namespace stet::inline v0_1::detail::os {
 
@@ -56,7 +55,8 @@ struct file_facts {
   bool regular = false;
 };
 
-/// No system call is asked to move more than this at once: Linux, macOS and Windows each cap or refuse near 2 GiB.
+/// No system call is asked to move more than this at once: Linux, macOS and Windows each cap or refuse near 2
+/// GiB.
 inline constexpr std::size_t max_transfer_bytes = std::size_t{1} << 30;
 
 } // namespace stet::inline v0_1::detail::os

@@ -131,10 +131,10 @@ inline result<void> check_readable(native_handle handle) noexcept {
 }
 
 /// One call; gives how many bytes it delivered, 0 at the end of the file.
-inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_bytes,
-                                     std::span<std::byte> into) noexcept {
-  const std::size_t count = into.size() < max_transfer_bytes ? into.size() : max_transfer_bytes;
-  const auto done = pread_call(handle, into.data(), count, static_cast<file_offset>(offset_bytes));
+inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_bytes, std::byte* into,
+                                     std::size_t size_bytes) noexcept {
+  const std::size_t count = size_bytes < max_transfer_bytes ? size_bytes : max_transfer_bytes;
+  const auto done = pread_call(handle, into, count, static_cast<file_offset>(offset_bytes));
   if (done < 0) return last_failure();
   return static_cast<std::size_t>(done);
 }
@@ -165,7 +165,8 @@ inline result<void> flush(const std::byte*, std::size_t) noexcept { return errc:
 
 #else
 
-/// Maps `size_bytes` > 0 from `offset_bytes`, a multiple of the granularity. Writes reach the file when `shared`.
+/// Maps `size_bytes` > 0 from `offset_bytes`, a multiple of the granularity. Writes reach the file when
+/// `shared`.
 inline result<std::byte*> map(native_handle handle, std::uint64_t offset_bytes, std::size_t size_bytes,
                               bool writable, bool shared) noexcept {
   void* const at =

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The interface through which a program supplies bytes of its own: an engine's file system, an archive, a network.
+// The interface through which a program supplies bytes of its own: from an archive, a network, a virtual file.
 #ifndef STET_SOURCE_READER_HPP
 #define STET_SOURCE_READER_HPP
 
@@ -14,9 +14,9 @@ namespace stet::inline v0_1 {
 /// Bytes that are fetched by offset. Derive from it to supply bytes from anywhere; `file` is one, too.
 class reader {
 public:
-  /// Fills all of `into` with the bytes from `offset_bytes` on, or fails; what `into` holds after a failure is
-  /// unspecified. Must be callable from several threads at once.
-  /// @retval errc::truncated  the bytes end before `into` is full; any other code of the implementation's choice
+  /// Fills all of `into` with the bytes from `offset_bytes` on, or fails; what `into` holds after a failure
+  /// is unspecified. Must be callable from several threads at once.
+  /// @retval errc::truncated  the bytes end before `into` is full; or any other code
   [[nodiscard]] virtual result<void> read(std::uint64_t offset_bytes,
                                           std::span<std::byte> into) const noexcept = 0;
 
@@ -27,7 +27,8 @@ protected:
   reader() noexcept = default;
   reader(const reader&) noexcept = default;
   reader& operator=(const reader&) noexcept = default;
-  // Neither public nor virtual: nobody deletes through this base, and a virtual one would ask firmware for a heap.
+  // Neither public nor virtual: nobody deletes through this base, and a virtual one would ask firmware for a
+  // heap.
   ~reader() noexcept = default;
 };
 

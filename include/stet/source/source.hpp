@@ -37,23 +37,33 @@ struct file_range {
 
 namespace detail {
 
-/// What a source without bytes points at, so that its `data()` still tells it from one whose bytes are elsewhere.
+/// What a source without bytes points at, so that its `data()` still tells it from one whose bytes are
+/// elsewhere.
 inline constexpr std::byte no_bytes[1] = {};
 
-/// A block of memory, or any one object, with the function that frees it. The function is stored rather than named
-/// in the destructor: a program that never allocates, as firmware, is not asked for an operator delete.
+/// Calls `from.read`. Here alone is a span of bytes made or passed on: each of the ways to make one that the
+/// compiler has to weigh is a tenth of what including the span header costs.
+inline result<void> fetch(const reader& from, std::uint64_t offset_bytes, std::byte* into,
+                          std::size_t size_bytes) noexcept {
+  return from.read(offset_bytes, std::span<std::byte>(into, size_bytes));
+}
+
+/// A block of memory, or any one object, with the function that frees it. The function is stored rather than
+/// named in the destructor: a program that never allocates, as firmware, is not asked for an operator delete.
 class owned_block {
 public:
   owned_block() noexcept = default;
   owned_block(void* block, std::size_t alignment_bytes, void (*release)(void*, std::size_t) noexcept) noexcept
       : block_(block), alignment_bytes_(alignment_bytes), release_(release) {}
   owned_block(owned_block&& other) noexcept
-      : block_(std::exchange(other.block_, nullptr)), alignment_bytes_(other.alignment_bytes_),
-        release_(other.release_) {}
+      : block_(other.block_), alignment_bytes_(other.alignment_bytes_), release_(other.release_) {
+    other.block_ = nullptr;
+  }
   owned_block& operator=(owned_block&& other) noexcept {
-    std::swap(block_, other.block_);
-    std::swap(alignment_bytes_, other.alignment_bytes_);
-    std::swap(release_, other.release_);
+    if (this != &other) {
+      this->~owned_block();
+      ::new (static_cast<void*>(this)) owned_block(std::move(other));
+    }
     return *this;
   }
   ~owned_block() noexcept {
@@ -85,7 +95,7 @@ public:
                                   std::span<std::byte> into) const noexcept override {
     if (offset_bytes > part_.size_bytes || into.size() > part_.size_bytes - offset_bytes)
       return errc::bad_range;
-    return file_.read(part_.offset_bytes + offset_bytes, into);
+    return fetch(file_, part_.offset_bytes + offset_bytes, into.data(), into.size());
   }
 
 private:
@@ -96,10 +106,10 @@ private:
 
 } // namespace detail
 
-/// The bytes of one file, or of a part of one. Either they are resident, that is, `data()` points at all of them
-/// (borrowed from the program, mapped, or read into memory), or they are on demand and come through `fetcher()`.
-/// Move-only; moving it moves neither bytes nor fetcher, so views and pointers stay valid. A moved-from source is
-/// empty. Threads: const members may be called from several at once.
+/// The bytes of one file, or of a part of one. Either they are resident, that is, `data()` points at all of
+/// them (borrowed from the program, mapped, or read into memory), or they are on demand and come through
+/// `fetcher()`. Move-only; moving it moves neither bytes nor fetcher, so views and pointers stay valid. A
+/// moved-from source is empty. Threads: const members may be called from several at once.
 ///
 /// Errors of every function that takes a path: those of `file::open`; that takes a range: errc::bad_range.
 class source {
@@ -116,12 +126,14 @@ public:
 
   /// As `borrow`, with `writable_data()`.
   [[nodiscard]] static source borrow_writable(std::span<std::byte> bytes) noexcept {
-    source made = borrow(bytes);
+    source made;
+    made.set_resident(bytes.data(), bytes.size());
     made.writable_ = true;
     return made;
   }
 
-  /// Fetches from a reader of the program, which must outlive the source, whenever bytes are asked for. Costs nothing.
+  /// Fetches from a reader of the program, which must outlive the source, whenever bytes are asked for. Costs
+  /// nothing.
   [[nodiscard]] static source stream(const reader& from) noexcept {
     source made;
     made.data_ = nullptr;
@@ -143,10 +155,9 @@ public:
                                            std::size_t alignment_bytes = min_alignment_bytes) noexcept {
     const auto part = range.within(from.size_bytes());
     if (!part) return part.error();
-    if (alignment_bytes < min_alignment_bytes && alignment_bytes != 0) alignment_bytes = min_alignment_bytes;
-    const bool power_of_two = (alignment_bytes & (alignment_bytes - 1)) == 0;
-    if (alignment_bytes == 0 || !power_of_two || alignment_bytes > max_alignment_bytes)
-      return errc::bad_alignment;
+    const bool power_of_two = alignment_bytes != 0 && (alignment_bytes & (alignment_bytes - 1)) == 0;
+    if (!power_of_two || alignment_bytes > max_alignment_bytes) return errc::bad_alignment;
+    if (alignment_bytes < min_alignment_bytes) alignment_bytes = min_alignment_bytes;
     if (part->size_bytes > PTRDIFF_MAX - max_alignment_bytes) return errc::too_large;
     const auto size_bytes = static_cast<std::size_t>(part->size_bytes);
     source made;
@@ -154,7 +165,7 @@ public:
     made.owned_ = detail::owned_block::allocate(size_bytes, alignment_bytes);
     auto* const memory = static_cast<std::byte*>(made.owned_.get());
     if (memory == nullptr) return errc::out_of_memory;
-    if (const auto done = from.read(part->offset_bytes, std::span(memory, size_bytes)); !done)
+    if (const auto done = detail::fetch(from, part->offset_bytes, memory, size_bytes); !done)
       return done.error();
     made.set_resident(memory, size_bytes);
     made.writable_ = true;
@@ -216,18 +227,31 @@ public:
   }
 #endif
 
-  source(source&& other) noexcept { swap(other); }
+  source(source&& other) noexcept
+      : data_(other.data_), size_bytes_(other.size_bytes_), fetcher_(other.fetcher_),
+        owned_(std::move(other.owned_)),
+#if STET_FILES
+        mapping_(std::move(other.mapping_)),
+#endif
+        writable_(other.writable_) {
+    other.set_resident(nullptr, 0);
+    other.fetcher_ = nullptr;
+    other.writable_ = false;
+  }
   source& operator=(source&& other) noexcept {
-    source taken(std::move(other));
-    swap(taken);
+    if (this != &other) {
+      this->~source();
+      ::new (static_cast<void*>(this)) source(std::move(other));
+    }
     return *this;
   }
   ~source() noexcept = default;
 
-  /// All the bytes; nullptr exactly when they are on demand. Valid until the source is destroyed or assigned to.
+  /// All the bytes; nullptr exactly when they are on demand. Valid until the source is destroyed or assigned
+  /// to.
   [[nodiscard]] const std::byte* data() const noexcept { return data_; }
-  /// All the bytes for writing: memory borrowed writable, copy-on-write and shared-write mappings, and memory that
-  /// was read into. Otherwise nullptr.
+  /// All the bytes for writing: memory borrowed writable, copy-on-write and shared-write mappings, and memory
+  /// that was read into. Otherwise nullptr.
   [[nodiscard]] std::byte* writable_data() noexcept {
     return writable_ ? const_cast<std::byte*>(data_) : nullptr;
   }
@@ -235,14 +259,15 @@ public:
   [[nodiscard]] bool is_writable() const noexcept { return writable_; }
   /// How many bytes there are, resident or not.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
-  /// What delivers the bytes when they are on demand; nullptr when they are resident. Lives as long as the bytes.
+  /// What delivers the bytes when they are on demand; nullptr when they are resident. Lives as long as the
+  /// bytes.
   [[nodiscard]] const reader* fetcher() const noexcept { return fetcher_; }
 
   /// Copies the bytes from `offset_bytes` on into all of `into`, wherever they live.
   /// @retval errc::bad_range  they do not lie within the source; or an error of the reader
   [[nodiscard]] result<void> read_at(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {
     if (!contains(offset_bytes, into.size())) return error(errc::bad_range, {}, offset_bytes);
-    if (fetcher_ != nullptr) return fetcher_->read(offset_bytes, into);
+    if (fetcher_ != nullptr) return detail::fetch(*fetcher_, offset_bytes, into.data(), into.size());
     if (!into.empty()) std::memcpy(into.data(), data_ + static_cast<std::size_t>(offset_bytes), into.size());
     return {};
   }
@@ -268,8 +293,8 @@ public:
     return {};
   }
 
-  /// Keeps the pages of a range in memory until `unlock`. Locks do not nest and hold whole pages, so unlocking a
-  /// range of borrowed memory unlocks what else lies on its pages.
+  /// Keeps the pages of a range in memory until `unlock`. Locks do not nest and hold whole pages, so
+  /// unlocking a range of borrowed memory unlocks what else lies on its pages.
   /// @retval errc::not_resident   the bytes are on demand
   /// @retval errc::out_of_memory  memory or the process's limit for locked memory is exhausted
   /// @retval errc::unsupported    this target has no pages
@@ -320,17 +345,6 @@ private:
   static result<source> about(result<source> made, std::string_view path_utf8) noexcept {
     if (!made) return made.error().about(path_utf8);
     return made;
-  }
-
-  void swap(source& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(size_bytes_, other.size_bytes_);
-    std::swap(fetcher_, other.fetcher_);
-    std::swap(writable_, other.writable_);
-    std::swap(owned_, other.owned_);
-#if STET_FILES
-    std::swap(mapping_, other.mapping_);
-#endif
   }
 
   const std::byte* data_ = detail::no_bytes;

@@ -7,8 +7,9 @@
 
 #include <string_view>
 
-// <windows.h> would hand its macros to every includer, so the few functions are declared here. They are C functions:
-// a program that includes <windows.h> as well sees the same ones twice, which is why the parameters name its structs.
+// <windows.h> would hand its macros to every includer, so the few functions are declared here. They are C
+// functions: a program that includes <windows.h> as well sees the same ones twice, which is why the
+// parameters name its structs.
 struct _OVERLAPPED;
 struct _SECURITY_ATTRIBUTES;
 struct _SYSTEM_INFO;
@@ -170,7 +171,8 @@ inline std::ptrdiff_t to_utf16(std::string_view utf8, wchar_t* into) noexcept {
   return units;
 }
 
-/// A path as the system calls take it: absolute, and with the prefix that lifts the limit of 260 units if it is long.
+/// A path as the system calls take it: absolute, and with the prefix that lifts the limit of 260 units if it
+/// is long.
 class native_path {
 public:
   /// @retval errc::bad_path  empty, not UTF-8, holds a NUL, or not a path    @retval errc::out_of_memory
@@ -267,8 +269,8 @@ inline win32::overlapped at_offset(std::uint64_t offset_bytes) noexcept {
   return where;
 }
 
-/// Ends a ReadFile or WriteFile whose return value was `done`. A handle that the program opened for overlapped use
-/// returns before the transfer is over, and `where` must outlive it.
+/// Ends a ReadFile or WriteFile whose return value was `done`. A handle that the program opened for
+/// overlapped use returns before the transfer is over, and `where` must outlive it.
 inline bool finish_transfer(native_handle handle, int done, win32::overlapped& where,
                             unsigned long& count) noexcept {
   if (done != 0 || win32::GetLastError() != win32::error_io_pending) return done != 0;
@@ -279,12 +281,12 @@ inline bool finish_transfer(native_handle handle, int done, win32::overlapped& w
 }
 
 /// One call; gives how many bytes it delivered, 0 at the end of the file.
-inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_bytes,
-                                     std::span<std::byte> into) noexcept {
+inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_bytes, std::byte* into,
+                                     std::size_t size_bytes) noexcept {
   win32::overlapped where = at_offset(offset_bytes);
-  const std::size_t size = into.size() < max_transfer_bytes ? into.size() : max_transfer_bytes;
+  const std::size_t size = size_bytes < max_transfer_bytes ? size_bytes : max_transfer_bytes;
   unsigned long count = 0;
-  const int done = win32::ReadFile(handle, into.data(), static_cast<unsigned long>(size), &count,
+  const int done = win32::ReadFile(handle, into, static_cast<unsigned long>(size), &count,
                                    reinterpret_cast<::_OVERLAPPED*>(&where));
   if (finish_transfer(handle, done, where, count)) return std::size_t{count};
   if (win32::GetLastError() == win32::error_handle_eof) return std::size_t{0};
@@ -294,7 +296,7 @@ inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_
 /// Whether bytes can be read through `handle` at all. Reading none of them asks for the same right.
 inline result<void> check_readable(native_handle handle) noexcept {
   std::byte none[1];
-  const auto count = read_some(handle, 0, std::span<std::byte>(none, 0));
+  const auto count = read_some(handle, 0, none, 0);
   if (!count) return count.error();
   return {};
 }
@@ -306,7 +308,8 @@ inline std::size_t mapping_granularity() noexcept {
   return info.allocation_granularity;
 }
 
-/// Maps `size_bytes` > 0 from `offset_bytes`, a multiple of the granularity. Writes reach the file when `shared`.
+/// Maps `size_bytes` > 0 from `offset_bytes`, a multiple of the granularity. Writes reach the file when
+/// `shared`.
 inline result<std::byte*> map(native_handle handle, std::uint64_t offset_bytes, std::size_t size_bytes,
                               bool writable, bool shared) noexcept {
   using namespace win32;
@@ -327,7 +330,8 @@ inline result<std::byte*> map(native_handle handle, std::uint64_t offset_bytes, 
 
 inline void unmap(std::byte* at, std::size_t) noexcept { win32::UnmapViewOfFile(at); }
 
-/// Writes changes of a shared mapping to its file; whether they are on the disk then is up to the file's handle.
+/// Writes changes of a shared mapping to its file; whether they are on the disk then is up to the file's
+/// handle.
 inline result<void> flush(const std::byte* at, std::size_t size_bytes) noexcept {
   if (win32::FlushViewOfFile(at, size_bytes) == 0) return last_failure();
   return {};
@@ -351,7 +355,8 @@ inline result<void> unlock(const std::byte* at, std::size_t size_bytes) noexcept
   return {};
 }
 
-/// Takes these pages out of the process: unlocking pages that are not locked removes them from the working set.
+/// Takes these pages out of the process: unlocking pages that are not locked removes them from the working
+/// set.
 /// Source: the documentation of VirtualUnlock, "Remarks".
 inline result<void> drop(const std::byte* at, std::size_t size_bytes) noexcept {
   if (win32::VirtualUnlock(const_cast<std::byte*>(at), size_bytes) != 0) return {};
