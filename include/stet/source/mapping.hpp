@@ -28,7 +28,7 @@ public:
   mapping() noexcept = default;
 
   /// Maps `size_bytes` of `from`, which may be 0, starting at any offset.
-  /// @param granularity_bytes  what offsets must be a multiple of: the system's, or for tests a multiple of it
+  /// @param granularity_bytes  what offsets must be a multiple of; for tests, a multiple of the system's
   /// @retval errc::bad_range      the range does not lie within the file
   /// @retval errc::too_large      the range does not fit the address space
   /// @retval errc::access_denied  shared_write on a file that is not open for `open_for::read_write`

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The interface through which a program supplies bytes of its own: from an archive, a network, a virtual file.
+// The interface through which a program supplies bytes of its own, from an archive or a network, say.
 #ifndef STET_SOURCE_READER_HPP
 #define STET_SOURCE_READER_HPP
 

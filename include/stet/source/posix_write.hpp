@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// The system calls that saving needs, on POSIX, each made once; windows_write.hpp declares the same set.
+#ifndef STET_SOURCE_POSIX_WRITE_HPP
+#define STET_SOURCE_POSIX_WRITE_HPP
+
+#include "posix.hpp"
+
+#include <dirent.h>
+#include <stdio.h>
+
+namespace stet::inline v0_1::detail::os {
+
+#if (defined(__GLIBC__) && defined(__USE_LARGEFILE64)) || defined(__BIONIC__)
+inline constexpr auto* pwrite_call = &::pwrite64;
+inline constexpr auto* ftruncate_call = &::ftruncate64;
+inline constexpr auto* fallocate_call = &::fallocate64;
+#else
+inline constexpr auto* pwrite_call = &::pwrite;
+inline constexpr auto* ftruncate_call = &::ftruncate;
+#if defined(__linux__)
+inline constexpr auto* fallocate_call = &::fallocate;
+#endif
+#endif
+
+inline result<native_handle> create_exclusive(const native_path& path) noexcept {
+  const int handle = open_call(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (handle < 0) return last_failure();
+  return handle;
+}
+
+inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset_bytes, const std::byte* from,
+                                      std::size_t size_bytes) noexcept {
+  const std::size_t count = size_bytes < max_transfer_bytes ? size_bytes : max_transfer_bytes;
+  const auto done = pwrite_call(handle, from, count, static_cast<file_offset>(offset_bytes));
+  if (done < 0) return last_failure();
+  return static_cast<std::size_t>(done);
+}
+
+inline result<void> set_size(native_handle handle, std::uint64_t size_bytes) noexcept {
+  if (ftruncate_call(handle, static_cast<file_offset>(size_bytes)) != 0) return last_failure();
+  return {};
+}
+
+/// Errors of `reserve` that mean that this file system has no such operation: nothing is wrong with the disk.
+inline bool cannot_reserve(int code) noexcept {
+  return code == EOPNOTSUPP || code == ENOTSUP || code == ENOSYS || code == EINVAL;
+}
+
+/// Whether space was really reserved; false where the file system cannot.
+inline result<bool> reserve(native_handle handle, std::uint64_t size_bytes) noexcept {
+  if (size_bytes == 0) return true;
+#if defined(__linux__)
+  // The system call: posix_fallocate of glibc would write to every block where the file system lacks it.
+  if (fallocate_call(handle, 0, 0, static_cast<file_offset>(size_bytes)) == 0) return true;
+  if (cannot_reserve(errno)) return false;
+  return last_failure();
+#elif defined(__APPLE__)
+  ::fstore_t wanted = {};
+  wanted.fst_flags = F_ALLOCATEALL;
+  wanted.fst_posmode = F_PEOFPOSMODE;
+  wanted.fst_length = static_cast<file_offset>(size_bytes);
+  if (::fcntl(handle, F_PREALLOCATE, &wanted) == -1) {
+    if (cannot_reserve(errno)) return false;
+    return last_failure();
+  }
+  if (ftruncate_call(handle, static_cast<file_offset>(size_bytes)) != 0) return last_failure();
+  return true;
+#elif defined(__FreeBSD__) || defined(__NetBSD__)
+  const int code = ::posix_fallocate(handle, 0, static_cast<file_offset>(size_bytes)); // leaves errno alone
+  if (code == 0) return true;
+  if (cannot_reserve(code)) return false;
+  return translate(error_rows, code);
+#else
+  return (void)handle, false;
+#endif
+}
+
+inline result<void> sync(native_handle handle) noexcept {
+#if defined(__APPLE__)
+  // fsync leaves the bytes in the disk's own cache there; the stronger call is missing on network volumes.
+  if (::fcntl(handle, F_FULLFSYNC) == 0) return {};
+  if (errno != ENOTSUP && errno != EINVAL) return last_failure();
+#endif
+  if (::fsync(handle) != 0) return last_failure();
+  return {};
+}
+
+inline result<void> rename_over(const native_path& from, const native_path& to) noexcept {
+  if (::rename(from.c_str(), to.c_str()) != 0) return last_failure();
+  return {};
+}
+
+inline result<void> sync_folder(const native_path& path) noexcept {
+  const int handle = open_call(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (handle < 0) return last_failure();
+  result<void> done;
+  // EINVAL: this file system keeps no folders on a disk that could be synced, as some network ones.
+  if (::fsync(handle) != 0 && errno != EINVAL) done = last_failure();
+  (void)close(handle);
+  return done;
+}
+
+inline result<void> remove(const native_path& path) noexcept {
+  if (::unlink(path.c_str()) != 0) return last_failure();
+  return {};
+}
+
+/// Calls `visit` with each name in the folder until it returns false.
+inline result<void> list_folder(const native_path& path, bool (*visit)(void*, std::string_view) noexcept,
+                                void* visitor) noexcept {
+  ::DIR* const folder = ::opendir(path.c_str());
+  if (folder == nullptr) return last_failure();
+  result<void> done;
+  for (;;) {
+    errno = 0;
+    const ::dirent* const entry = ::readdir(folder);
+    if (entry == nullptr) {
+      if (errno != 0) done = last_failure();
+      break;
+    }
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != ".." && !visit(visitor, name)) break;
+  }
+  ::closedir(folder);
+  return done;
+}
+
+} // namespace stet::inline v0_1::detail::os
+
+#endif
