@@ -4,14 +4,10 @@
 #define STET_SOURCE_FILE_OPERATIONS_HPP
 
 #include "os.hpp"
+#include "posix_write.hpp"
+#include "windows_write.hpp"
 
 #if STET_FILES
-
-#if defined(_WIN32)
-#include "windows_write.hpp"
-#else
-#include "posix_write.hpp"
-#endif
 
 #include <cstddef>
 #include <cstdint>

@@ -3,14 +3,8 @@
 #ifndef STET_SOURCE_OS_HPP
 #define STET_SOURCE_OS_HPP
 
-#include "../vocabulary/config.hpp"
-
-#if STET_FILES
-#if defined(_WIN32)
-#include "windows.hpp"
-#else
+// Each is empty where the other is meant, and both are without files.
 #include "posix.hpp"
-#endif
-#endif
+#include "windows.hpp"
 
 #endif

@@ -3,6 +3,10 @@
 #ifndef STET_SOURCE_POSIX_HPP
 #define STET_SOURCE_POSIX_HPP
 
+#include "../vocabulary/config.hpp"
+
+#if STET_FILES && !defined(_WIN32)
+
 #include "os_support.hpp"
 
 #include <cstring>
@@ -226,5 +230,7 @@ inline result<void> unlock(const std::byte* at, std::size_t size_bytes) noexcept
 #endif
 
 } // namespace stet::inline v0_1::detail::os
+
+#endif
 
 #endif

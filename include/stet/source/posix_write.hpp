@@ -3,6 +3,10 @@
 #ifndef STET_SOURCE_POSIX_WRITE_HPP
 #define STET_SOURCE_POSIX_WRITE_HPP
 
+#include "../vocabulary/config.hpp"
+
+#if STET_FILES && !defined(_WIN32)
+
 #include "posix.hpp"
 
 #include <dirent.h>
@@ -126,5 +130,7 @@ inline result<void> list_folder(const native_path& path, bool (*visit)(void*, st
 }
 
 } // namespace stet::inline v0_1::detail::os
+
+#endif
 
 #endif

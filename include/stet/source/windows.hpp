@@ -3,6 +3,10 @@
 #ifndef STET_SOURCE_WINDOWS_HPP
 #define STET_SOURCE_WINDOWS_HPP
 
+#include "../vocabulary/config.hpp"
+
+#if STET_FILES && defined(_WIN32)
+
 #include "os_support.hpp"
 
 #include <string_view>
@@ -365,5 +369,7 @@ inline result<void> drop(const std::byte* at, std::size_t size_bytes) noexcept {
 }
 
 } // namespace stet::inline v0_1::detail::os
+
+#endif
 
 #endif

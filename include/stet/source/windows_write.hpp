@@ -3,6 +3,10 @@
 #ifndef STET_SOURCE_WINDOWS_WRITE_HPP
 #define STET_SOURCE_WINDOWS_WRITE_HPP
 
+#include "../vocabulary/config.hpp"
+
+#if STET_FILES && defined(_WIN32)
+
 #include "windows.hpp"
 
 struct _WIN32_FIND_DATAW;
@@ -184,5 +188,7 @@ inline result<void> list_folder(const native_path& path, bool (*visit)(void*, st
 }
 
 } // namespace stet::inline v0_1::detail::os
+
+#endif
 
 #endif
