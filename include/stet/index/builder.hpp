@@ -296,6 +296,19 @@ inline result<void> build_index(std::span<const index_row> rows, std::span<const
   return {};
 }
 
+/// Sets the checksums in an index that `build_index` made of the same rows, which may have been without them then.
+/// Cost: one pass over the entries.
+inline void set_checksums(std::span<std::byte> index, std::span<const index_row> rows) noexcept {
+  using detail::index_layout;
+  std::uint64_t at = detail::load_little<std::uint64_t>(index.data() + 16);
+  at = index.size() - at - (detail::load_little<std::uint64_t>(index.data() + 24) + 7) / 8 * 8;
+  for (const index_row& row : rows) {
+    std::byte* const entry = index.data() + static_cast<std::size_t>(at);
+    detail::store_little(entry + 24, row.has_crc32c ? row.crc32c : 0u);
+    at += index_layout::size_of_entry(row.shape.size(), row.name.size());
+  }
+}
+
 } // namespace stet::inline v0_1
 
 #endif

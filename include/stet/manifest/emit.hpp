@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+// Emits the text of a manifest: once to learn its size, once to write it. Both runs are the same code.
+#ifndef STET_MANIFEST_EMIT_HPP
+#define STET_MANIFEST_EMIT_HPP
+
+#include "manifest.hpp"
+
+#include "../index/builder.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+namespace stet::inline v0_1::detail {
+
+/// The further fields of one tensor, already JSON, as the inside of an object: `"a":1,"b":2`.
+struct attribute_text {
+  std::size_t tensor_number;
+  std::string text;
+};
+
+/// Free-form fields, already JSON; empty if there are none.
+struct manifest_texts {
+  std::string graph, state, metadata;
+  /// Further fields of the manifest, as the inside of an object.
+  std::string extra;
+  /// Of the tensors that have some, by number, ascending.
+  std::vector<attribute_text> attributes;
+};
+
+/// What a manifest says, in the terms of the index.
+struct manifest_lines {
+  std::uint32_t version = format_version;
+  std::uint32_t minimum_reader = format_version;
+  std::uint32_t alignment_bytes = 1;
+  std::span<const manifest_part> parts;
+  std::span<const index_row> rows;
+  /// Added to every offset: it may be known only after the size of the text is.
+  std::uint64_t base_offset_bytes = 0;
+  const manifest_texts& texts;
+};
+
+/// Counts what would be written.
+class text_counter {
+public:
+  void raw(std::string_view text) noexcept { size_bytes_ += text.size(); }
+  void number(std::uint64_t value) noexcept { size_bytes_ += digit_count(value); }
+  void hex(std::uint64_t, std::size_t digits) noexcept { size_bytes_ += digits; }
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+
+  /// The decimal digits of `value`.
+  static constexpr std::uint32_t digit_count(std::uint64_t value) noexcept {
+    std::uint32_t digits = 1;
+    for (; value >= 10000; value /= 10000) digits += 4;
+    return digits + (value >= 10) + (value >= 100) + (value >= 1000);
+  }
+
+private:
+  std::uint64_t size_bytes_ = 0;
+};
+
+/// Writes to memory that is known to be large enough.
+class text_filler {
+public:
+  explicit text_filler(char* at) noexcept : at_(at) {}
+  void raw(std::string_view text) noexcept {
+    if (!text.empty()) std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  void number(std::uint64_t value) noexcept {
+    const std::uint32_t digits = text_counter::digit_count(value);
+    char* last = at_ + digits;
+    at_ = last;
+    do *--last = static_cast<char>('0' + value % 10);
+    while ((value /= 10) != 0);
+  }
+  /// The lowest `digits` hexadecimal digits of `value`.
+  void hex(std::uint64_t value, std::size_t digits) noexcept {
+    for (std::size_t i = digits; i-- > 0; value >>= 4) at_[i] = "0123456789abcdef"[value & 15u];
+    at_ += digits;
+  }
+  [[nodiscard]] char* at() const noexcept { return at_; }
+
+private:
+  char* at_;
+};
+
+/// Writes a manifest field by field into a sink.
+template <class Sink> class manifest_emitter {
+public:
+  explicit manifest_emitter(Sink& sink) noexcept : sink_(sink) {}
+
+  void emit(const manifest_lines& lines) noexcept {
+    raw("{\"stet\":{\"version\":").number(lines.version).raw(",\"minimum_reader\":").number(lines.minimum_reader);
+    raw("},\n\"alignment_bytes\":").number(lines.alignment_bytes);
+    if (!lines.parts.empty()) {
+      raw(",\n\"data\":[");
+      for (std::size_t i = 0; i < lines.parts.size(); ++i) raw(i == 0 ? "\n" : ",\n").part(lines.parts[i]);
+      raw("]");
+    }
+    raw(",\n\"tensors\":{");
+    auto attributes = lines.texts.attributes.begin();
+    for (std::size_t i = 0; i < lines.rows.size(); ++i) {
+      const bool has_attributes = attributes != lines.texts.attributes.end() && attributes->tensor_number == i;
+      raw(i == 0 ? "\n" : ",\n").tensor(lines, lines.rows[i], has_attributes ? attributes++->text : std::string_view());
+    }
+    raw("\n}");
+    field(",\n\"graph\":", lines.texts.graph);
+    field(",\n\"state\":", lines.texts.state);
+    field(",\n\"metadata\":", lines.texts.metadata);
+    field(",\n", lines.texts.extra);
+    raw("}\n");
+  }
+
+private:
+  manifest_emitter& raw(std::string_view text) noexcept { return sink_.raw(text), *this; }
+  manifest_emitter& number(std::uint64_t value) noexcept { return sink_.number(value), *this; }
+  void field(std::string_view before, std::string_view text) noexcept {
+    if (!text.empty()) raw(before).raw(text);
+  }
+
+  /// A JSON string (RFC 8259, section 7): only what must be escaped is.
+  manifest_emitter& string(std::string_view text) noexcept {
+    raw("\"");
+    std::size_t plain = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      const unsigned char c = static_cast<unsigned char>(text[i]);
+      if (c >= 0x20u && c != '"' && c != '\\') continue;
+      raw(text.substr(plain, i - plain));
+      plain = i + 1;
+      constexpr std::string_view shorthands = "\"\\\b\f\n\r\t", letters = "\"\\bfnrt";
+      if (const std::size_t found = shorthands.find(text[i]); found != std::string_view::npos) {
+        raw("\\").raw(letters.substr(found, 1));
+      } else {
+        raw("\\u00");
+        sink_.hex(c, 2);
+      }
+    }
+    return raw(text.substr(plain)).raw("\"");
+  }
+
+  void part(const manifest_part& part) noexcept {
+    if (!part.size_bytes && !part.content_id) {
+      string(part.path);
+      return;
+    }
+    raw("{\"path\":").string(part.path);
+    if (part.size_bytes) raw(",\"size_bytes\":").number(*part.size_bytes);
+    if (part.content_id) {
+      raw(",\"content_id\":\"");
+      sink_.hex(*part.content_id, 16);
+      raw("\"");
+    }
+    raw("}");
+  }
+
+  void tensor(const manifest_lines& lines, const index_row& row, std::string_view attributes) noexcept {
+    string(row.name).raw(":{\"dtype\":\"").raw(name_of(row.layout.dtype)).raw("\",\"shape\":[");
+    for (std::size_t axis = 0; axis < row.shape.size(); ++axis) {
+      if (axis != 0) raw(",");
+      number(row.shape[axis]);
+    }
+    raw("],\"offset_bytes\":").number(row.size_bytes == 0 ? 0 : row.offset_bytes + lines.base_offset_bytes);
+    raw(",\"size_bytes\":").number(row.size_bytes);
+    if (row.has_crc32c) {
+      raw(",\"crc32c\":\"");
+      sink_.hex(row.crc32c, 8);
+      raw("\"");
+    }
+    if (row.part != 0) raw(",\"data\":").number(row.part);
+    if (row.layout.bits != describe(row.layout.dtype).bits) raw(",\"bits\":").number(row.layout.bits);
+    if (row.layout.dtype == dtype::block) {
+      raw(",\"block\":{\"name\":").string(row.layout.block.name);
+      raw(",\"elements\":").number(row.layout.block.element_count);
+      raw(",\"size_bytes\":").number(row.layout.block.size_bytes).raw("}");
+    }
+    if (row.alias_of != index_row::not_an_alias) raw(",\"alias_of\":").string(lines.rows[row.alias_of].name);
+    field(",", attributes);
+    raw("}");
+  }
+
+  Sink& sink_;
+};
+
+/// The size of the text of `lines`.
+inline std::uint64_t manifest_size_bytes(const manifest_lines& lines) noexcept {
+  text_counter counter;
+  manifest_emitter(counter).emit(lines);
+  return counter.size_bytes();
+}
+
+/// Writes the text of `lines`, `manifest_size_bytes(lines)` bytes, to `into`.
+inline void emit_manifest(const manifest_lines& lines, char* into) noexcept {
+  text_filler filler(into);
+  manifest_emitter(filler).emit(lines);
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif

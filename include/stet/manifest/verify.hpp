@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+// Reads a whole store and says what is wrong with it: manifest against index, padding, every checksum, in parallel.
+#ifndef STET_MANIFEST_VERIFY_HPP
+#define STET_MANIFEST_VERIFY_HPP
+
+#include "parse.hpp"
+#include "to_index.hpp"
+
+#include "../store/store.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace stet::inline v0_1 {
+
+/// What `verify` looks at, and with how many threads.
+struct verify_options {
+  bool manifest = true;
+  bool padding = true;
+  bool checksums = true;
+  /// 0: as many as the machine has processors.
+  unsigned thread_count = 0;
+};
+
+/// What `verify` found.
+struct verify_report {
+  /// Everything that is wrong, tensors in manifest order; empty for a sound store. The subject is the tensor's name, or the
+  /// part of the file.
+  std::vector<error> problems;
+  /// Tensors whose checksum was compared, and those that have none (an alias counts as its original and is in neither).
+  std::uint64_t tensors_compared = 0;
+  std::uint64_t tensors_without_checksum = 0;
+  /// Bytes of tensors that were read for it.
+  std::uint64_t compared_bytes = 0;
+  /// Whether the store has a manifest that was compared with its index, and padding that was looked at.
+  bool has_manifest = false;
+  bool has_padding = false;
+
+  /// Whether nothing is wrong.
+  [[nodiscard]] bool is_sound() const noexcept { return problems.empty(); }
+};
+
+namespace detail {
+
+/// Compares the checksums of tensors with several threads. Large tensors are cut into pieces whose checksums are combined.
+class checksum_run {
+public:
+  explicit checksum_run(const store& of) : store_(of) {}
+
+  void run(unsigned thread_count, verify_report& report) {
+    for (const tensor each : store_) {
+      if (store_.index().original_of(each.entry())) continue;
+      if (!each.entry().has_crc32c()) {
+        ++report.tensors_without_checksum;
+        continue;
+      }
+      ++report.tensors_compared;
+      report.compared_bytes += each.size_bytes();
+      const std::size_t first_piece = pieces_.size();
+      std::uint64_t offset = 0;
+      do {
+        pieces_.push_back({tensors_.size(), offset, (std::min)(piece_size, each.size_bytes() - offset), 0});
+        offset += piece_size;
+      } while (offset < each.size_bytes());
+      tensors_.push_back({each, first_piece});
+    }
+    if (thread_count == 0) thread_count = (std::max)(1u, std::thread::hardware_concurrency());
+    const std::size_t wanted = (std::min<std::size_t>)(thread_count, pieces_.size());
+    std::vector<std::thread> helpers;
+    for (std::size_t i = 1; i < wanted; ++i) helpers.emplace_back([this] { take_pieces(); });
+    take_pieces();
+    for (std::thread& helper : helpers) helper.join();
+    std::sort(failures_.begin(), failures_.end(), [](const failure& a, const failure& b) { return a.piece < b.piece; });
+    collect(report);
+  }
+
+private:
+  static constexpr std::uint64_t piece_size = std::uint64_t{8} << 20;
+  struct piece {
+    std::size_t tensor;
+    std::uint64_t offset_bytes, size_bytes;
+    std::uint32_t crc;
+  };
+  struct checked_tensor {
+    tensor of;
+    std::size_t first_piece;
+  };
+  struct failure {
+    std::size_t piece;
+    error what;
+  };
+
+  void take_pieces() {
+    for (;;) {
+      const std::size_t number = next_.fetch_add(1, std::memory_order_relaxed);
+      if (number >= pieces_.size()) return;
+      piece& each = pieces_[number];
+      const tensor& of = tensors_[each.tensor].of;
+      if (of.bytes().size() == of.size_bytes()) {
+        each.crc = crc32c(of.bytes().subspan(static_cast<std::size_t>(each.offset_bytes), static_cast<std::size_t>(each.size_bytes)));
+        continue;
+      }
+      std::byte chunk[16384];
+      for (std::uint64_t done = 0; done < each.size_bytes;) {
+        const std::span<std::byte> some(chunk, static_cast<std::size_t>((std::min<std::uint64_t>)(sizeof chunk, each.size_bytes - done)));
+        if (auto read = of.read(each.offset_bytes + done, some); !read) {
+          const std::lock_guard guard(lock_);
+          failures_.push_back({number, read.error().about(of.name())});
+          break;
+        }
+        each.crc = crc32c(some, each.crc);
+        done += some.size();
+      }
+    }
+  }
+
+  void collect(verify_report& report) const {
+    auto failed = failures_.begin();
+    for (std::size_t number = 0; number < tensors_.size(); ++number) {
+      const std::size_t first = tensors_[number].first_piece;
+      const std::size_t end = number + 1 < tensors_.size() ? tensors_[number + 1].first_piece : pieces_.size();
+      if (failed != failures_.end() && failed->piece < end) {
+        report.problems.push_back(failed->what);
+        while (failed != failures_.end() && failed->piece < end) ++failed;
+        continue;
+      }
+      std::uint32_t crc = pieces_[first].crc;
+      for (std::size_t i = first + 1; i < end; ++i) crc = crc32c_combine(crc, pieces_[i].crc, pieces_[i].size_bytes);
+      const tensor& of = tensors_[number].of;
+      if (crc != of.entry().crc32c()) report.problems.emplace_back(errc::checksum_mismatch, of.name(), of.entry().offset_bytes());
+    }
+  }
+
+  const store& store_;
+  std::vector<checked_tensor> tensors_;
+  std::vector<piece> pieces_;
+  std::atomic<std::size_t> next_{0};
+  std::mutex lock_;
+  std::vector<failure> failures_;
+};
+
+/// Looks for bytes that are not zero where nothing lies.
+class padding_check {
+public:
+  explicit padding_check(verify_report& report) noexcept : report_(report) {}
+
+  /// Begins a file; what comes before byte `begin` has been accounted for.
+  void begin(const source& file, std::string_view name, std::uint64_t begin) noexcept {
+    file_ = &file;
+    name_ = name;
+    end_ = begin;
+    found_ = false;
+  }
+  /// Something lies at [offset, offset + size): what is between it and the last thing must be zero.
+  void skip_to(std::uint64_t offset, std::uint64_t size) {
+    while (end_ < offset && !found_) {
+      std::byte chunk[4096];
+      const std::span<std::byte> some(chunk, static_cast<std::size_t>((std::min<std::uint64_t>)(sizeof chunk, offset - end_)));
+      if (auto read = file_->read_at(end_, some); !read) {
+        fail(read.error().about(name_));
+      } else if (const auto bad = std::find_if(some.begin(), some.end(), [](std::byte b) { return b != std::byte{0}; }); bad != some.end()) {
+        fail(error(errc::nonzero_padding, name_, end_ + static_cast<std::uint64_t>(bad - some.begin())));
+      }
+      end_ += some.size();
+    }
+    end_ = offset + size;
+  }
+
+private:
+  void fail(const error& what) {
+    found_ = true;
+    report_.problems.push_back(what);
+  }
+
+  verify_report& report_;
+  const source* file_ = nullptr;
+  std::string_view name_;
+  std::uint64_t end_ = 0;
+  bool found_ = false;
+};
+
+/// Looks at all that lies between the sections and tensors of a native file and its parts.
+inline void check_padding(const store& of, verify_report& report) {
+  padding_check check(report);
+  std::byte start[file_header::size_bytes];
+  const source& head = of.data();
+  const bool is_native = head.size_bytes() >= sizeof start && head.read_at(0, start) && has_native_magic(start);
+  if (!is_native) return;
+  const result<file_header> header = decode_header(start, head.size_bytes());
+  if (!header) return report.problems.push_back(header.error());
+  report.has_padding = true;
+  check.begin(head, {}, file_header::size_bytes);
+  check.skip_to(header->manifest_offset_bytes, header->manifest_size_bytes);
+  if (header->index_size_bytes != 0) check.skip_to(header->index_offset_bytes, header->index_size_bytes);
+  // Tensors stand in ascending order, part by part; only a manifest without index may have them in another.
+  std::vector<index_entry> entries;
+  for (const index_entry entry : of.index()) {
+    if (entry.size_bytes() != 0 && !of.index().original_of(entry)) entries.push_back(entry);
+  }
+  std::stable_sort(entries.begin(), entries.end(), [](index_entry a, index_entry b) {
+    return a.part() != b.part() ? a.part() < b.part() : a.offset_bytes() < b.offset_bytes();
+  });
+  auto next = entries.begin();
+  for (std::uint32_t part = 0; part < (std::max)(1u, of.index().part_count()); ++part) {
+    if (of.index().part_count() != 0) {
+      check.skip_to(part == 0 ? header->file_size_bytes : 0, 0);
+      check.begin(of.part(part), of.index().part(part).path, of.index().part(part).has_header ? file_header::size_bytes : 0);
+    }
+    for (; next != entries.end() && next->part() == part; ++next) check.skip_to(next->offset_bytes(), next->size_bytes());
+    check.skip_to(of.index().part_count() != 0 ? of.part(part).size_bytes() : header->file_size_bytes, 0);
+  }
+  // The last byte of packed elements is filled up with zero bits.
+  for (const index_entry entry : entries) {
+    const std::uint64_t used_bits = entry.element_count() % 8 * entry.bits() % 8;
+    if (used_bits == 0 || entry.bits() >= 8) continue;
+    std::byte last[1];
+    if (of.at(entry).read(entry.size_bytes() - 1, last) && (static_cast<unsigned>(last[0]) >> used_bits) != 0) {
+      report.problems.emplace_back(errc::nonzero_padding, entry.name(), entry.offset_bytes() + entry.size_bytes() - 1);
+    }
+  }
+}
+
+/// Parses the manifest and compares what it says with the index.
+inline void check_manifest_against_index(const store& of, verify_report& report) {
+  if (of.manifest_text().empty()) return;
+  report.has_manifest = true;
+  const result<manifest> parsed = parse_manifest(of.manifest_text());
+  if (!parsed) return report.problems.push_back(parsed.error());
+  manifest sized = *parsed;
+  for (std::uint32_t part = 0; part < sized.parts.size() && part < of.index().part_count(); ++part) {
+    if (!sized.parts[part].size_bytes) sized.parts[part].size_bytes = of.index().part(part).size_bytes;
+  }
+  index_limits limits;
+  limits.data_end_bytes = of.data().size_bytes();
+  limits.foreign = true;
+  const result<std::vector<std::byte>> made = make_index(sized, limits);
+  if (!made) return report.problems.push_back(made.error());
+  const std::span<const std::byte> index = of.index().bytes();
+  if (parsed->alignment_bytes != of.alignment_bytes() || !std::equal(made->begin(), made->end(), index.begin(), index.end())) {
+    report.problems.emplace_back(errc::manifest_mismatch);
+  }
+}
+
+} // namespace detail
+
+/// Reads all of an open store and reports everything that is wrong with it. Opening it has checked its structure; this
+/// compares the manifest with the index byte for byte, looks for anything but zeros in the padding, and compares every
+/// tensor with its checksum.
+/// Cost: reads every byte; allocates for the manifest and a few words a tensor; starts threads.
+[[nodiscard]] inline verify_report verify(const store& of, const verify_options& options = {}) {
+  verify_report report;
+  if (options.manifest) detail::check_manifest_against_index(of, report);
+  if (options.padding) detail::check_padding(of, report);
+  if (options.checksums) detail::checksum_run(of).run(options.thread_count, report);
+  return report;
+}
+
+} // namespace stet::inline v0_1
+
+#endif

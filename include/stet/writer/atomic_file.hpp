@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// A file that appears under its name only when it is finished, and leaves nothing behind when it is not.
+#ifndef STET_WRITER_ATOMIC_FILE_HPP
+#define STET_WRITER_ATOMIC_FILE_HPP
+
+#include "output.hpp"
+
+#include "../source/file_operations.hpp"
+
+#include <string>
+#include <utility>
+
+namespace stet::inline v0_1 {
+
+/// A file being written beside the one it is to replace: `.NAME.N.stet-tmp`, N the first number that is free. Create,
+/// write, finish, publish, and sync the folder; a file that is destroyed before it is published is removed. Move-only.
+/// Every error is about the path and carries the system's number.
+class atomic_file final : public detail::byte_output {
+public:
+  /// What the name of every unfinished file ends in.
+  static constexpr std::string_view temporary_suffix = ".stet-tmp";
+
+  /// Creates an unfinished file for `name` in `folder` ("" or ending in a separator) and reserves `size_bytes` for it, so
+  /// that a full disk is found now.
+  /// @param operations  must outlive the file
+  /// @retval errc::no_space  there is not that much space
+  /// @retval errc::bad_path, file_not_found, access_denied, io_error  the folder or the system
+  static result<atomic_file> create(const file_operations& operations, std::string_view folder, std::string_view name,
+                                    std::uint64_t size_bytes) {
+    if (name.empty()) return error(errc::bad_path, folder);
+    atomic_file made(operations, folder, name);
+    constexpr int attempts = 1000;
+    for (int number = 0;; ++number) {
+      made.temporary_path_ = made.folder_ + "." + made.name_ + "." + std::to_string(number) + std::string(temporary_suffix);
+      result<native_handle> handle = made.call(&file_operations::create_exclusive, made.temporary_path_);
+      if (handle) {
+        made.handle_ = *handle;
+        made.state_ = state::open;
+        break;
+      }
+      if (handle.error().code() != errc::file_exists || number == attempts) return handle.error();
+    }
+    const result<reservation> reserved = made.call(&file_operations::reserve, made.handle_, size_bytes);
+    if (!reserved) return made.about_name(reserved.error());
+    if (*reserved == reservation::not_supported) {
+      const auto sized = made.call(&file_operations::set_size, made.handle_, size_bytes);
+      if (!sized) return made.about_name(sized.error());
+    }
+    return made;
+  }
+
+  atomic_file(atomic_file&& other) noexcept
+      : operations_(other.operations_), folder_(std::move(other.folder_)), name_(std::move(other.name_)),
+        temporary_path_(std::move(other.temporary_path_)), handle_(other.handle_), state_(std::exchange(other.state_, state::gone)) {}
+  atomic_file& operator=(atomic_file&&) = delete;
+  ~atomic_file() {
+    if (state_ == state::open) (void)operations_->close(operations_->context, handle_);
+    if (state_ == state::open || state_ == state::finished) (void)operations_->remove(operations_->context, temporary_path_);
+  }
+
+  result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) override {
+    while (!bytes.empty()) {
+      const auto written = call(&file_operations::write_at, handle_, offset_bytes, bytes);
+      if (!written) return about_name(written.error());
+      if (*written == 0) return about_name(errc::io_error);
+      bytes = bytes.subspan(*written);
+      offset_bytes += *written;
+    }
+    return {};
+  }
+
+  /// Decides under which name the file will be published, after all.
+  void set_name(std::string_view name) { name_ = name; }
+
+  /// Ends the writing: with `is_durable`, waits until the bytes are on the disk.
+  result<void> finish(bool is_durable) {
+    if (is_durable) {
+      if (auto synced = call(&file_operations::sync, handle_); !synced) return about_name(synced.error());
+    }
+    state_ = state::finished;
+    if (auto closed = operations_->close(operations_->context, handle_); !closed) return about_name(closed.error());
+    return {};
+  }
+
+  /// Gives the finished file its name, in place of what has it.
+  result<void> publish() {
+    const auto renamed = call(&file_operations::rename_over, temporary_path_, folder_ + name_);
+    if (!renamed) return about_name(renamed.error());
+    state_ = state::gone;
+    return {};
+  }
+
+  /// Waits until the names in the file's folder are on the disk.
+  result<void> sync_folder() const {
+    return call(&file_operations::sync_folder, folder_);
+  }
+
+private:
+  enum class state : std::uint8_t { gone, open, finished };
+
+  atomic_file(const file_operations& operations, std::string_view folder, std::string_view name)
+      : operations_(&operations), folder_(folder), name_(name) {}
+
+  /// Makes a system call, again for as long as a signal cuts it short.
+  template <class Result, class... Arguments>
+  Result call(Result (*file_operations::*entry)(void*, Arguments...) noexcept, std::type_identity_t<Arguments>... arguments) const {
+    for (;;) {
+      Result done = (operations_->*entry)(operations_->context, arguments...);
+      if (done || !was_interrupted(done.error())) return done;
+    }
+  }
+  [[nodiscard]] error about_name(const error& failure) const { return failure.about(folder_ + name_); }
+
+  const file_operations* operations_;
+  std::string folder_, name_, temporary_path_;
+  native_handle handle_{};
+  state state_ = state::gone;
+};
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+// Where a save goes, and the pieces on their way there.
+#ifndef STET_WRITER_OUTPUT_HPP
+#define STET_WRITER_OUTPUT_HPP
+
+#include "tensors.hpp"
+
+#include "../bytes/crc32c.hpp"
+#include "../store/tensor.hpp"
+
+#include <bit>
+#include <cstring>
+#include <span>
+#include <vector>
+
+namespace stet::inline v0_1::detail {
+
+/// Takes bytes at offsets; what is never written reads as zero.
+class byte_output {
+public:
+  virtual result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) = 0;
+
+protected:
+  ~byte_output() = default;
+};
+
+/// Writes into memory of the right size, all zero.
+class memory_output final : public byte_output {
+public:
+  explicit memory_output(std::span<std::byte> into) noexcept : into_(into) {}
+  result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) override {
+    if (!bytes.empty()) std::memcpy(into_.data() + static_cast<std::size_t>(offset_bytes), bytes.data(), bytes.size());
+    return {};
+  }
+
+private:
+  std::span<std::byte> into_;
+};
+
+/// Takes the tensors of one file in ascending order: gathers what is little, passes on what is large, and computes checksums
+/// while the bytes are in the cache.
+class tensor_output final : public piece_sink {
+public:
+  /// Gathers in `buffer`, which several outputs may share one after the other.
+  tensor_output(byte_output& to, std::vector<std::byte>& buffer) : to_(to), buffer_(buffer) {
+    buffer_.clear();
+    buffer_.reserve(buffer_size);
+  }
+
+  /// Begins a tensor of `size_bytes` bytes at `offset_bytes`, not before the end of the last.
+  result<void> begin(std::uint64_t offset_bytes, std::uint64_t size_bytes) {
+    const std::uint64_t gap = offset_bytes - end_;
+    if (buffer_.empty() || gap > max_filled_gap) {
+      if (auto flushed = flush(); !flushed) return flushed;
+      buffer_offset_ = offset_bytes;
+    } else {
+      if (buffer_.size() + gap > buffer_size) {
+        if (auto flushed = flush(); !flushed) return flushed;
+      }
+      buffer_.resize(buffer_.size() + static_cast<std::size_t>(gap));
+    }
+    end_ = offset_bytes;
+    left_ = size_bytes;
+    crc_ = 0;
+    return {};
+  }
+
+  result<void> write(std::span<const std::byte> piece) override {
+    if (piece.size() > left_) return errc::source_too_long;
+    left_ -= piece.size();
+    while (!piece.empty()) {
+      const std::span<const std::byte> slice = piece.first(piece.size() < slice_size ? piece.size() : slice_size);
+      piece = piece.subspan(slice.size());
+      crc_ = crc32c(slice, crc_);
+      if (buffer_.size() + slice.size() > buffer_size) {
+        if (auto flushed = flush(); !flushed) return flushed;
+      }
+      if (buffer_.empty() && slice.size() == slice_size) {
+        if (auto written = to_.write_at(end_, slice); !written) return written;
+        buffer_offset_ = end_ + slice.size();
+      } else {
+        if (buffer_.empty()) buffer_offset_ = end_;
+        buffer_.insert(buffer_.end(), slice.begin(), slice.end());
+      }
+      end_ += slice.size();
+    }
+    return {};
+  }
+
+  /// Where the last tensor ends.
+  [[nodiscard]] std::uint64_t end_bytes() const noexcept { return end_; }
+  /// How many bytes of the tensor are still to come.
+  [[nodiscard]] std::uint64_t left_bytes() const noexcept { return left_; }
+  /// The checksum of the tensor's bytes so far.
+  [[nodiscard]] std::uint32_t crc32c_so_far() const noexcept { return crc_; }
+
+  /// Writes what is gathered.
+  result<void> flush() {
+    if (buffer_.empty()) return {};
+    auto written = to_.write_at(buffer_offset_, buffer_);
+    buffer_offset_ += buffer_.size();
+    buffer_.clear();
+    return written;
+  }
+
+private:
+  // A slice stays in the second-level cache between its checksum and its copy into the system.
+  static constexpr std::size_t slice_size = 256 * 1024;
+  static constexpr std::size_t buffer_size = 1024 * 1024;
+  static constexpr std::uint64_t max_filled_gap = 4096;
+
+  byte_output& to_;
+  std::vector<std::byte>& buffer_;
+  std::uint64_t buffer_offset_ = 0, end_ = 0, left_ = 0;
+  std::uint32_t crc_ = 0;
+};
+
+/// Packs elements narrower than a byte, and on a big-endian host turns words around: elements as a file has them.
+template <class T> result<void> write_encoded(std::span<const T> elements, piece_sink& sink) {
+  constexpr dtype_description description = describe(dtype_of<T>::value);
+  constexpr std::size_t step = 4096; // a multiple of 8 elements, so that every piece is whole bytes
+  std::byte piece[step * sizeof(T)];
+  while (!elements.empty()) {
+    const std::span<const T> some = elements.first(elements.size() < step ? elements.size() : step);
+    elements = elements.subspan(some.size());
+    std::size_t size = 0;
+    if constexpr (description.bits < 8) {
+      size = (some.size() * description.bits + 7) / 8;
+      std::memset(piece, 0, size);
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        const std::uint32_t code = static_cast<std::uint32_t>(some[i].bits()) << (i * description.bits % 8);
+        const std::size_t at = i * description.bits / 8;
+        piece[at] |= static_cast<std::byte>(code & 0xFFu);
+        if (code > 0xFFu) piece[at + 1] |= static_cast<std::byte>(code >> 8);
+      }
+    } else {
+      constexpr std::size_t word = description.word_size_bytes;
+      size = some.size_bytes();
+      std::memcpy(piece, some.data(), size);
+      for (std::size_t at = 0; at < size; at += word) {
+        for (std::size_t i = 0; i < word / 2; ++i) std::swap(piece[at + i], piece[at + word - 1 - i]);
+      }
+    }
+    if (auto written = sink.write({piece, size}); !written) return written;
+  }
+  return {};
+}
+
+/// Writes strings as a string tensor has them: offsets, then bytes.
+inline result<void> write_strings(std::span<const std::string_view> strings, piece_sink& sink) {
+  std::uint64_t offset = 0;
+  std::byte encoded[8] = {};
+  if (auto written = sink.write(encoded); !written) return written;
+  for (const std::string_view each : strings) {
+    offset += each.size();
+    store_little(encoded, offset);
+    if (auto written = sink.write(encoded); !written) return written;
+  }
+  for (const std::string_view each : strings) {
+    if (auto written = sink.write(std::as_bytes(std::span(each.data(), each.size()))); !written) return written;
+  }
+  return {};
+}
+
+/// Writes the bytes of a tensor that are not in memory.
+inline result<void> write_fetched(const tensor& from, piece_sink& sink) {
+  std::vector<std::byte> piece(256 * 1024);
+  for (std::uint64_t done = 0; done < from.size_bytes();) {
+    const std::uint64_t left = from.size_bytes() - done;
+    const std::span<std::byte> some(piece.data(), left < piece.size() ? static_cast<std::size_t>(left) : piece.size());
+    if (auto read = from.read(done, some); !read) return read;
+    if (auto written = sink.write(some); !written) return written;
+    done += some.size();
+  }
+  return {};
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif

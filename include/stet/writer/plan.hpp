@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: MIT
+// The plan of one save: every offset before the first byte is written, then the bytes, then the table that they end in.
+#ifndef STET_WRITER_PLAN_HPP
+#define STET_WRITER_PLAN_HPP
+
+#include "atomic_file.hpp"
+#include "output.hpp"
+#include "tensors.hpp"
+
+#include "../manifest/check.hpp"
+#include "../manifest/emit.hpp"
+
+#include <cstdio>
+#include <unordered_map>
+
+namespace stet::inline v0_1 {
+
+/// In how many files a store is saved. index/format.hpp and manifest/manifest.hpp describe them.
+enum class store_form : std::uint8_t {
+  /// One native file.
+  single_file,
+  /// A native file with the table, and parts beside it with the tensors, each at most `max_part_size_bytes`.
+  sharded,
+  /// A JSON manifest, and raw files beside it with nothing but the tensors.
+  loose,
+};
+
+/// How to save a store.
+struct save_options {
+  store_form form = store_form::single_file;
+  /// Every tensor begins at a multiple of this: a power of two, 1 … 65536.
+  std::uint32_t alignment_bytes = default_alignment_bytes;
+  /// The largest file of a sharded or loose store; a larger tensor gets a file of its own.
+  std::uint64_t max_part_size_bytes = ~std::uint64_t{0};
+  /// Store tensors with equal dtype, shape and bytes once, as aliases; only those whose bytes are in memory.
+  bool deduplicate = false;
+  /// Wait until the files and their names are on the disk. Without it, a power cut may lose the new file (not an old one).
+  bool is_durable = true;
+  /// The system calls to save with; nullptr: the operating system's.
+  const file_operations* operations = nullptr;
+};
+
+/// What was saved.
+struct save_report {
+  /// All files together, and the tensors' bytes alone.
+  std::uint64_t file_size_bytes = 0;
+  std::uint64_t tensor_size_bytes = 0;
+  /// Files beside the store's own.
+  std::uint32_t part_count = 0;
+};
+
+namespace detail {
+
+/// What free-form JSON a store is saved with.
+struct free_form {
+  const json_value &graph, &state, &metadata, &extra;
+};
+
+/// One save. `prepare` decides everything but checksums; one of the `write` calls carries it out.
+class save_plan {
+public:
+  save_plan(const tensor_list& tensors, const save_options& options) : tensors_(tensors), options_(options), rows_(tensors.rows()) {}
+
+  result<void> prepare(std::string_view path, const free_form& json) {
+    if (!is_valid_alignment(options_.alignment_bytes)) return errc::bad_alignment;
+    if (auto dumped = dump(json); !dumped) return dumped;
+    if (options_.deduplicate) find_equal_tensors();
+    path_ = path;
+    if (auto placed = place_tensors(); !placed) return placed;
+    name_parts();
+    return make_table();
+  }
+
+  result<std::vector<std::byte>> write_memory(const std::vector<piece_source>& sources) {
+    std::vector<std::byte> file(static_cast<std::size_t>(header_.file_size_bytes));
+    memory_output output(file);
+    if (auto written = write_tensors(sources, 0, output); !written) return written.error();
+    if (auto written = write_table(output); !written) return written.error();
+    return file;
+  }
+
+  result<save_report> write_files(const std::vector<piece_source>& sources, std::string_view path) {
+    const file_operations& operations = options_.operations == nullptr ? system_file_operations() : *options_.operations;
+    std::vector<atomic_file> files;
+    files.reserve(parts_.size() + 1);
+    for (std::uint32_t part = 0; part < parts_.size(); ++part) {
+      result<atomic_file> file = atomic_file::create(operations, folder_of(path), parts_[part].path, *parts_[part].size_bytes);
+      if (!file) return file.error();
+      if (auto written = write_part(sources, part, *file); !written) return written.error();
+      if (auto finished = file->finish(options_.is_durable); !finished) return finished.error();
+      file->set_name(parts_[part].path); // which ends in the content id
+      files.push_back(std::move(*file));
+    }
+    if (!parts_.empty()) {
+      if (auto made = make_table(); !made) return made.error();
+    }
+    result<atomic_file> head = atomic_file::create(operations, folder_of(path), name_of(path), head_size_bytes());
+    if (!head) return head.error();
+    if (parts_.empty()) {
+      if (auto written = write_tensors(sources, 0, *head); !written) return written.error();
+    }
+    if (auto written = write_table(*head); !written) return written.error();
+    if (auto finished = head->finish(options_.is_durable); !finished) return finished.error();
+    files.push_back(std::move(*head));
+    return publish(files);
+  }
+
+private:
+  static std::string_view folder_of(std::string_view path) noexcept { return path.substr(0, path.size() - name_of(path).size()); }
+  static std::string_view name_of(std::string_view path) noexcept {
+#if defined(_WIN32)
+    const std::size_t slash = path.find_last_of("/\\");
+#else
+    const std::size_t slash = path.rfind('/');
+#endif
+    return slash == std::string_view::npos ? path : path.substr(slash + 1);
+  }
+
+  // ---- deciding ----
+
+  /// Turns free-form JSON into text, after a check that it can be read again.
+  result<void> dump(const free_form& json) {
+    manifest checked;
+    checked.graph = json.graph;
+    checked.state = json.state;
+    checked.metadata = json.metadata;
+    checked.extra = json.extra;
+    checked.alignment_bytes = options_.alignment_bytes;
+    for (const auto& [number, fields] : tensors_.attributes()) {
+      manifest_tensor tensor;
+      tensor.name = rows_[number].name;
+      tensor.dtype = rows_[number].layout.dtype;
+      tensor.bits = rows_[number].layout.bits;
+      const block_type& block = rows_[number].layout.block;
+      tensor.block = {std::string(block.name), block.element_count, block.size_bytes};
+      tensor.shape.assign(rows_[number].shape.begin(), rows_[number].shape.end());
+      tensor.attributes = fields;
+      checked.tensors.push_back(std::move(tensor));
+    }
+    if (auto sound = check_manifest(checked); !sound) return sound;
+    texts_ = {text_of(json.graph), text_of(json.state), text_of(json.metadata), inside_of(json.extra), {}};
+    for (const auto& [number, fields] : tensors_.attributes()) texts_.attributes.push_back({number, inside_of(fields)});
+    return {};
+  }
+
+  /// Makes an alias of each tensor that equals an earlier one.
+  void find_equal_tensors() {
+    std::unordered_multimap<std::uint64_t, std::uint32_t> seen;
+    for (std::uint32_t number = 0; number < rows_.size(); ++number) {
+      index_row& row = rows_[number];
+      const std::span<const std::byte> bytes = tensors_.from(number).bytes;
+      if (row.alias_of != index_row::not_an_alias || bytes.empty()) continue;
+      const std::uint64_t key = row.size_bytes << 32 ^ crc32c(bytes);
+      const auto [first, last] = seen.equal_range(key);
+      auto equal = first;
+      while (equal != last && !is_equal(number, equal->second)) ++equal;
+      if (equal != last) {
+        row.alias_of = equal->second;
+      } else {
+        seen.emplace(key, number);
+      }
+    }
+    // An alias of a tensor that became one itself names the original.
+    for (index_row& row : rows_) {
+      if (row.alias_of != index_row::not_an_alias && rows_[row.alias_of].alias_of != index_row::not_an_alias) {
+        row.alias_of = rows_[row.alias_of].alias_of;
+      }
+    }
+  }
+  [[nodiscard]] bool is_equal(std::uint32_t a, std::uint32_t b) const {
+    const std::span<const std::byte> bytes = tensors_.from(a).bytes, other = tensors_.from(b).bytes;
+    return rows_[a].layout.dtype == rows_[b].layout.dtype && rows_[a].layout.bits == rows_[b].layout.bits &&
+           rows_[a].layout.block == rows_[b].layout.block && bytes.size() == other.size() &&
+           std::equal(rows_[a].shape.begin(), rows_[a].shape.end(), rows_[b].shape.begin(), rows_[b].shape.end()) &&
+           std::memcmp(bytes.data(), other.data(), bytes.size()) == 0;
+  }
+
+  /// Gives each tensor its part and its offset: from the start of the part, or of the data in a single file.
+  result<void> place_tensors() {
+    const std::uint64_t alignment = options_.alignment_bytes;
+    std::uint64_t part_begin = 0;
+    if (options_.form == store_form::sharded) part_begin = (file_header::size_bytes + alignment - 1) / alignment * alignment;
+    std::uint64_t end = part_begin;
+    std::uint32_t part = 0;
+    for (index_row& row : rows_) {
+      if (row.alias_of != index_row::not_an_alias) {
+        row.part = rows_[row.alias_of].part;
+        row.offset_bytes = rows_[row.alias_of].offset_bytes;
+        continue;
+      }
+      if (row.size_bytes == 0) continue;
+      std::uint64_t offset = 0, next = 0;
+      if (!checked_align_up(end, alignment, offset) || !checked_add(offset, row.size_bytes, next)) return error(errc::too_large, row.name);
+      if (options_.form != store_form::single_file && next > options_.max_part_size_bytes && end != part_begin) {
+        part_ends_.push_back(end);
+        ++part;
+        offset = part_begin;
+        next = offset + row.size_bytes;
+      }
+      if (next < offset || next > max_tensor_size_bytes) return error(errc::too_large, row.name);
+      row.part = part;
+      row.offset_bytes = offset;
+      end = next;
+    }
+    part_ends_.push_back(end);
+    return {};
+  }
+
+  /// Lists the parts. A part's name ends in its content id, so that saving over a store never touches the parts of the old
+  /// one; until the tensors are written it stands there as zeros.
+  void name_parts() {
+    if (options_.form == store_form::single_file) return;
+    parts_.resize(part_ends_.size());
+    for (std::uint32_t part = 0; part < parts_.size(); ++part) {
+      parts_[part].size_bytes = part_ends_[part];
+      set_content_id(part, 0);
+    }
+  }
+  void set_content_id(std::uint32_t part, std::uint64_t content_id) {
+    std::string_view stem = name_of(path_);
+    const bool is_sharded = options_.form == store_form::sharded;
+    stem = stem.substr(0, stem.rfind('.'));
+    char suffix[64];
+    std::snprintf(suffix, sizeof suffix, "-%05u-of-%05u-%08x%s", part, static_cast<unsigned>(parts_.size()),
+                  static_cast<unsigned>(content_id & 0xFFFFFFFFu), is_sharded ? ".stet" : ".bin");
+    parts_[part].path = std::string(stem) + suffix;
+    if (is_sharded) parts_[part].content_id = content_id;
+  }
+
+  /// Lays out header, manifest and index, and builds the index with what checksums are known.
+  result<void> make_table() {
+    std::vector<index_part> parts;
+    for (const manifest_part& part : parts_) {
+      parts.push_back({part.path, *part.size_bytes, part.content_id.value_or(0), part.content_id.has_value()});
+    }
+    const result<std::uint64_t> index_size = index_size_bytes(rows_, parts);
+    if (!index_size) return index_size.error();
+    header_ = {};
+    header_.alignment_bytes = options_.alignment_bytes;
+    header_.index_size_bytes = options_.form == store_form::loose ? 0 : *index_size;
+    header_.data_size_bytes = parts_.empty() ? part_ends_.front() : 0;
+    // The size of the manifest depends on the digits of the offsets, these on the size. More digits only ever move the data
+    // further, so this comes to rest.
+    for (;;) {
+      manifest_lines lines = this->lines();
+      const std::uint64_t size = manifest_size_bytes(lines);
+      if (size == header_.manifest_size_bytes) break;
+      header_.manifest_size_bytes = size;
+      if (auto placed = place_sections(header_); !placed) return placed;
+    }
+    index_.assign(static_cast<std::size_t>(*index_size), std::byte{0});
+    std::vector<index_row> rows = rows_;
+    for (index_row& row : rows) {
+      if (parts_.empty() && row.size_bytes != 0) row.offset_bytes += header_.data_offset_bytes;
+    }
+    return build_index(rows, parts, index_);
+  }
+  [[nodiscard]] manifest_lines lines() const noexcept {
+    return {format_version, format_version, options_.alignment_bytes, parts_, rows_, parts_.empty() ? header_.data_offset_bytes : 0, texts_};
+  }
+  [[nodiscard]] std::uint64_t head_size_bytes() const noexcept {
+    return options_.form == store_form::loose ? header_.manifest_size_bytes : header_.file_size_bytes;
+  }
+
+  static std::string text_of(const json_value& value) {
+    return value.is_null() ? std::string() : value.dump(-1, ' ', false, json_value::error_handler_t::replace);
+  }
+  static std::string inside_of(const json_value& object) {
+    const std::string text = text_of(object);
+    return text.size() < 2 ? std::string() : text.substr(1, text.size() - 2);
+  }
+
+  // ---- writing ----
+
+  /// Writes the tensors of a part to their offsets, and keeps their checksums.
+  result<void> write_tensors(const std::vector<piece_source>& sources, std::uint32_t part, byte_output& to) {
+    const std::uint64_t base = parts_.empty() ? header_.data_offset_bytes : 0;
+    tensor_output output(to, buffer_);
+    for (std::size_t number = 0; number < rows_.size(); ++number) {
+      index_row& row = rows_[number];
+      if (row.part != part) continue;
+      if (row.alias_of != index_row::not_an_alias) {
+        row.crc32c = rows_[row.alias_of].crc32c;
+        continue;
+      }
+      const tensor_list::origin& from = tensors_.from(number);
+      if (auto begun = output.begin(row.size_bytes == 0 ? output.end_bytes() : base + row.offset_bytes, row.size_bytes); !begun) return begun;
+      const auto written = from.source == 0 ? output.write(from.bytes) : sources[from.source - 1](output);
+      if (!written) return written.error().subject().empty() ? written.error().about(row.name) : written.error();
+      if (output.left_bytes() != 0) return error(errc::source_too_short, row.name);
+      row.crc32c = output.crc32c_so_far();
+    }
+    return output.flush();
+  }
+
+  /// Writes a part: its header, its tensors, and the content id that the checksums make.
+  result<void> write_part(const std::vector<piece_source>& sources, std::uint32_t part, byte_output& to) {
+    if (auto written = write_tensors(sources, part, to); !written) return written;
+    std::uint64_t id = fnv1a_basis;
+    for (const index_row& row : rows_) {
+      if (row.part != part || row.alias_of != index_row::not_an_alias || row.size_bytes == 0) continue;
+      for (std::uint32_t shift = 0; shift < 32; shift += 8) id = (id ^ (row.crc32c >> shift & 0xFFu)) * fnv1a_prime;
+    }
+    set_content_id(part, id);
+    if (options_.form == store_form::loose) return {};
+    file_header header;
+    header.kind = file_header::file_kind::part;
+    header.part_number = part;
+    header.part_count = static_cast<std::uint32_t>(parts_.size());
+    header.content_id = id;
+    header.alignment_bytes = options_.alignment_bytes;
+    header.file_size_bytes = *parts_[part].size_bytes;
+    header.data_offset_bytes = (file_header::size_bytes + header.alignment_bytes - 1) / header.alignment_bytes * header.alignment_bytes;
+    header.data_size_bytes = header.file_size_bytes - header.data_offset_bytes;
+    std::byte encoded[file_header::size_bytes];
+    encode_header(header, encoded);
+    return to.write_at(0, encoded);
+  }
+
+  /// Writes what stands before the data: all of it is known by now.
+  result<void> write_table(byte_output& to) {
+    set_checksums(index_, rows_);
+    const std::size_t begin = options_.form == store_form::loose ? 0 : file_header::size_bytes;
+    const std::size_t end = options_.form == store_form::loose ? begin + static_cast<std::size_t>(header_.manifest_size_bytes)
+                                                               : static_cast<std::size_t>(header_.index_offset_bytes + header_.index_size_bytes);
+    std::vector<std::byte> table(end);
+    emit_manifest(lines(), reinterpret_cast<char*>(table.data() + begin));
+    if (options_.form != store_form::loose) {
+      const std::span<std::byte> bytes(table);
+      header_.manifest_crc32c = crc32c(bytes.subspan(begin, static_cast<std::size_t>(header_.manifest_size_bytes)));
+      header_.index_crc32c = crc32c(index_);
+      std::memcpy(table.data() + static_cast<std::size_t>(header_.index_offset_bytes), index_.data(), index_.size());
+      encode_header(header_, bytes.first<file_header::size_bytes>());
+    }
+    return to.write_at(0, table);
+  }
+
+  /// Makes the finished files visible: parts first, the store that names them last.
+  result<save_report> publish(std::vector<atomic_file>& files) {
+    for (atomic_file& file : files) {
+      if (auto published = file.publish(); !published) return published.error();
+    }
+    if (options_.is_durable) {
+      if (auto synced = files.back().sync_folder(); !synced) return synced.error();
+    }
+    save_report report;
+    report.part_count = static_cast<std::uint32_t>(parts_.size());
+    report.file_size_bytes = head_size_bytes();
+    for (const manifest_part& part : parts_) report.file_size_bytes += *part.size_bytes;
+    for (const index_row& row : rows_) {
+      if (row.alias_of == index_row::not_an_alias) report.tensor_size_bytes += row.size_bytes;
+    }
+    return report;
+  }
+
+  // Fowler, Noll, Vo: FNV-1a, 64 bits.
+  static constexpr std::uint64_t fnv1a_basis = 0xCBF29CE484222325u, fnv1a_prime = 0x100000001B3u;
+
+  const tensor_list& tensors_;
+  const save_options& options_;
+  std::vector<index_row> rows_;
+  std::vector<std::uint64_t> part_ends_;
+  std::vector<manifest_part> parts_;
+  std::string_view path_;
+  manifest_texts texts_;
+  file_header header_;
+  std::vector<std::byte> index_;
+  std::vector<std::byte> buffer_;
+};
+
+} // namespace detail
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// Saves tensors as a store: plans where each lies, streams their bytes, and publishes the finished files at once.
+#ifndef STET_WRITER_WRITER_HPP
+#define STET_WRITER_WRITER_HPP
+
+#include "output.hpp"
+#include "plan.hpp"
+#include "tensors.hpp"
+
+#include "../store/tensor.hpp"
+
+#include <initializer_list>
+
+namespace stet::inline v0_1 {
+
+/// The extents of a tensor as an argument: `{784, 10}`, a vector, or a span. Views what it is made from.
+class extents {
+public:
+  extents(std::initializer_list<std::uint64_t> values) noexcept : values_(values.begin(), values.size()) {}
+  extents(std::span<const std::uint64_t> values) noexcept : values_(values) {}
+  extents(const std::vector<std::uint64_t>& values) noexcept : values_(values) {}
+  operator std::span<const std::uint64_t>() const noexcept { return values_; }
+
+private:
+  std::span<const std::uint64_t> values_;
+};
+
+/// Collects tensors and saves them as a store. Bytes are borrowed, not copied: they must live, unchanged, until the last
+/// save. A writer can save several times. Not for use by several threads at once.
+///
+///     stet::writer out;
+///     (void)out.add("dense/kernel", {784, 10}, std::span<const float>(kernel));
+///     out.metadata = {{"author", "me"}};
+///     auto saved = out.save("model.stet");
+///
+/// Errors of every `add`, the tensor's name the subject:
+/// @retval errc::bad_name       the name is empty, too long, not UTF-8, or holds a NUL
+/// @retval errc::bad_shape      rank or size overflows, or elements do not fill whole blocks
+/// @retval errc::size_mismatch  the bytes are not as many as shape and dtype make
+/// That a name was added before is found by `save`: errc::duplicate_name.
+class writer {
+public:
+  /// Free-form JSON objects that are saved with the tensors; null: none.
+  json_value graph, state, metadata;
+
+  /// Adds a tensor whose elements are `elements`, row-major. Types narrower than a byte are packed when saved.
+  /// @param attributes  an object of further fields (trainable, quantization, anything), or null
+  template <class T>
+    requires element<T>
+  result<void> add(std::string_view name, extents shape, std::span<T> elements, json_value attributes = nullptr) {
+    using value = std::remove_const_t<T>;
+    constexpr dtype_description description = describe(dtype_of<value>::value);
+    constexpr bool is_plain = description.bits == sizeof(value) * 8 &&
+                              (std::endian::native == std::endian::little || description.word_size_bytes == 1);
+    const element_layout layout = element_layout::of(dtype_of<value>::value);
+    std::uint64_t size_bytes = 0;
+    if (!detail::packed_size(elements.size(), layout.bits, size_bytes)) return error(errc::bad_shape, name);
+    if constexpr (is_plain) {
+      return tensors_.add(name, layout, shape, size_bytes, {std::as_bytes(elements), 0}, std::move(attributes));
+    } else {
+      const std::span<const value> values(elements);
+      return add_source(name, layout, shape, size_bytes,
+                        [values](piece_sink& sink) { return detail::write_encoded(values, sink); }, std::move(attributes));
+    }
+  }
+
+  /// Adds a tensor whose stored bytes are `bytes`, laid out as index/format.hpp says under "Data".
+  result<void> add_bytes(std::string_view name, const element_layout& layout, extents shape, std::span<const std::byte> bytes,
+                         json_value attributes = nullptr) {
+    return tensors_.add(name, layout, shape, bytes.size(), {bytes, 0}, std::move(attributes));
+  }
+
+  /// Adds a tensor whose stored bytes come in pieces when the store is saved: a model larger than memory.
+  /// @param size_bytes  how many bytes the source gives; fewer or more make `save` fail
+  result<void> add_source(std::string_view name, const element_layout& layout, extents shape, std::uint64_t size_bytes,
+                          piece_source source, json_value attributes = nullptr) {
+    sources_.push_back(std::move(source));
+    auto added = tensors_.add(name, layout, shape, size_bytes, {{}, static_cast<std::uint32_t>(sources_.size())}, std::move(attributes));
+    if (!added) sources_.pop_back();
+    return added;
+  }
+
+  /// Adds a string tensor, row-major. The strings and the span are borrowed.
+  result<void> add_strings(std::string_view name, extents shape, std::span<const std::string_view> strings,
+                           json_value attributes = nullptr) {
+    std::uint64_t size_bytes = (strings.size() + std::uint64_t{1}) * 8, count = 1;
+    for (const std::string_view each : strings) size_bytes += each.size();
+    for (const std::uint64_t extent : std::span<const std::uint64_t>(shape)) {
+      if (!detail::checked_multiply(count, extent, count)) return error(errc::bad_shape, name);
+    }
+    if (count != strings.size()) return error(errc::size_mismatch, name);
+    return add_source(name, element_layout::of(dtype::string), shape, size_bytes,
+                      [strings](piece_sink& sink) { return detail::write_strings(strings, sink); }, std::move(attributes));
+  }
+
+  /// Adds a tensor of an open store, which must stay open, under a name of its own. Its bytes are not decoded.
+  /// @retval errc::wrong_byte_order  the tensor is big-endian
+  result<void> add(std::string_view name, const tensor& from, json_value attributes = nullptr) {
+    if (from.entry().is_big_endian()) return error(errc::wrong_byte_order, name);
+    const std::vector<std::uint64_t> shape(from.shape().begin(), from.shape().end());
+    if (from.size_bytes() == from.bytes().size()) {
+      return tensors_.add(name, from.layout(), shape, from.size_bytes(), {from.bytes(), 0}, std::move(attributes));
+    }
+    return add_source(name, from.layout(), shape, from.size_bytes(),
+                      [from](piece_sink& sink) { return detail::write_fetched(from, sink); }, std::move(attributes));
+  }
+
+  /// Adds another name for a tensor added before: tied weights. The bytes are stored once.
+  /// @retval errc::not_found  no tensor called `original` was added
+  /// Cost: looks at the names of all tensors.
+  result<void> add_alias(std::string_view name, std::string_view original, json_value attributes = nullptr) {
+    const std::size_t number = tensors_.find(original);
+    if (number == tensors_.size()) return error(errc::not_found, original);
+    return tensors_.add_alias(name, number, std::move(attributes));
+  }
+
+  /// How many tensors were added.
+  [[nodiscard]] std::size_t tensor_count() const noexcept { return tensors_.size(); }
+
+  /// Saves to `path_utf8`; where a file is there already, it is replaced by the finished one. Space is reserved first. What
+  /// a reader sees at the path is the old file or the new, whole one; after a failure it is the old one, and nothing else
+  /// is left behind. The same tensors and options give the same bytes.
+  /// @retval errc::duplicate_name    two tensors have the same name
+  /// @retval errc::bad_alignment     the alignment is not a power of two from 1 to 65536
+  /// @retval errc::source_too_short, source_too_long, or its own  the source of the tensor that is the subject
+  /// @retval errc::bad_json, bad_number, too_deep, bad_quantization  graph, state, metadata or attributes cannot be a manifest's
+  /// @retval errc::no_space, access_denied, file_not_found, bad_path, io_error  the operating system, with its number
+  /// Cost: reads every byte once; memory for the table of tensors and 1 MiB. Durable (the default): waits for the disk.
+  result<save_report> save(std::string_view path_utf8, const save_options& options = {}) const {
+    detail::save_plan plan(tensors_, options);
+    if (auto made = plan.prepare(path_utf8, {graph, state, metadata, extra_}); !made) return made.error();
+    return plan.write_files(sources_, path_utf8);
+  }
+
+  /// Saves to memory, as a single file. Options that concern files are ignored.
+  /// Errors: those of `save` that do not concern the operating system.
+  result<std::vector<std::byte>> save_to_memory(const save_options& options = {}) const {
+    save_options in_memory = options;
+    in_memory.form = store_form::single_file;
+    detail::save_plan plan(tensors_, in_memory);
+    if (auto made = plan.prepare({}, {graph, state, metadata, extra_}); !made) return made.error();
+    return plan.write_memory(sources_);
+  }
+
+  /// Further fields of the manifest, as `parse_manifest` found them in another; null or an object.
+  void set_extra(json_value fields) { extra_ = std::move(fields); }
+
+private:
+  detail::tensor_list tensors_;
+  std::vector<piece_source> sources_;
+  json_value extra_;
+};
+
+} // namespace stet::inline v0_1
+
+#endif
