@@ -501,7 +501,7 @@ TEST_SUITE("convert") {
       for (const std::size_t count : {0u, 1u, 2u, 3u, 7u, 8u, 63u, 64u, 65u, 127u, 128u, 200u}) {
         std::vector<code> codes;
         for (std::size_t i = 0; i < count; ++i)
-          codes.push_back(all[random() % all.size()]);
+          codes.push_back(all[static_cast<std::size_t>(random() % all.size())]);
         for (std::size_t lead = 0; lead < 3; ++lead) {
           const bool can_pack = from.bits<8, can_swap = from.bits> 8;
           for_each_element([&]<class To>(std::type_identity<To>, const format& to) {
