@@ -145,7 +145,9 @@ constexpr bool checked_size_bytes(const detail::element_counter& counter, const 
   if (layout.dtype == dtype::block) {
     const std::uint64_t elements = layout.block.element_count;
     if (elements == 0 || counter.element_count() % elements != 0) return false;
-    const bool fits = detail::checked_multiply(counter.nonzero_product() / elements + 1, layout.block.size_bytes, upper_bound);
+    // Rounded up; the product is at least 1, and so nothing wraps.
+    const std::uint64_t blocks = (counter.nonzero_product() - 1) / elements + 1;
+    const bool fits = detail::checked_multiply(blocks, layout.block.size_bytes, upper_bound);
     size_bytes = counter.element_count() / elements * layout.block.size_bytes;
     return fits && upper_bound <= max_tensor_size_bytes;
   }
