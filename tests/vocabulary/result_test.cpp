@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Tests of result.hpp: one value or one error, moved and destroyed exactly once.
+#include <stet/vocabulary/result.hpp>
+
+#include <doctest/doctest.h>
+
+#include <type_traits>
+#include <utility>
+
+using stet::errc;
+using stet::result;
+
+namespace {
+/// Counts how many of its objects own something.
+struct owner {
+  explicit owner(int& count) noexcept : count_(&count) { ++count; }
+  owner(owner&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  ~owner() noexcept {
+    if (count_ != nullptr)
+      --*count_;
+  }
+  int* count_;
+};
+} // namespace
+
+TEST_SUITE("result") {
+  TEST_CASE("holds a value or an error") {
+    result<int> value = 7;
+    CHECK(value);
+    CHECK(*value == 7);
+    result<int> failure = stet::error(errc::not_found, "x");
+    CHECK_FALSE(failure);
+    CHECK(failure.error().code() == errc::not_found);
+    CHECK(failure.error().subject() == "x");
+    value = std::move(failure);
+    CHECK_FALSE(value);
+    CHECK(value.error().subject() == "x");
+    value = result<int>(8);
+    CHECK(value);
+    CHECK(*value == 8);
+  }
+
+  TEST_CASE("void holds success or an error and can be copied") {
+    const result<void> success;
+    CHECK(success);
+    const result<void> failure = errc::io_error;
+    const result<void> copy = failure;
+    CHECK_FALSE(copy);
+    CHECK(copy.error().code() == errc::io_error);
+  }
+
+  TEST_CASE("owns what it holds exactly once") {
+    int count = 0;
+    {
+      result<owner> first = owner(count);
+      CHECK(count == 1);
+      result<owner> second = std::move(first);
+      CHECK(count == 1);
+      second = errc::not_found;
+      CHECK(count == 0);
+      second = owner(count);
+      result<owner>& same = second;
+      second = std::move(same);
+      CHECK(count == 1);
+    }
+    CHECK(count == 0);
+  }
+
+  TEST_CASE("moves its value out and is usable in constant expressions") {
+    static_assert(!std::is_copy_constructible_v<result<int>> &&
+                  !std::is_default_constructible_v<result<int>>);
+    static_assert(std::is_nothrow_move_constructible_v<result<owner>>);
+    constexpr auto halved = [](int n) -> result<int> {
+      if (n % 2 != 0)
+        return errc::bad_value;
+      return n / 2;
+    };
+    static_assert(*halved(8) == 4 && halved(3).error().code() == errc::bad_value);
+    int count = 0;
+    result<owner> held = owner(count);
+    const owner taken = *std::move(held);
+    CHECK(count == 1);
+    CHECK(taken.count_ == &count);
+  }
+}
