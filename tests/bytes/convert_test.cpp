@@ -503,7 +503,8 @@ TEST_SUITE("convert") {
         for (std::size_t i = 0; i < count; ++i)
           codes.push_back(all[static_cast<std::size_t>(random() % all.size())]);
         for (std::size_t lead = 0; lead < 3; ++lead) {
-          const bool can_pack = from.bits<8, can_swap = from.bits> 8;
+          const bool can_pack = from.bits < 8;
+          const bool can_swap = from.bits > 8;
           for_each_element([&]<class To>(std::type_identity<To>, const format& to) {
             check<To>(from, to, codes, can_pack, false, lead);
             check<To>(from, to, codes, false, can_swap, lead);

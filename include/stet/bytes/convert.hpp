@@ -201,8 +201,9 @@ void convert_blocks(const stored_elements& from, std::byte* into, std::size_t co
       using word =
           std::conditional_t<stored.word_size_bytes == 2, std::uint16_t,
                              std::conditional_t<stored.word_size_bytes == 4, std::uint32_t, std::uint64_t>>;
+      constexpr std::size_t word_count = block_elements * (sizeof(From) / sizeof(word));
       if (from.is_swapped) {
-        swap_block<word, block_elements*(sizeof(From) / sizeof(word))>(source, native);
+        swap_block<word, word_count>(source, native);
         source = native;
       }
     }
