@@ -16,18 +16,20 @@
 // The stet manifest, version 1
 // ============================
 //
-// The manifest says which tensors a store has and where their bytes lie. It stands in a native file (index/format.hpp),
-// where it is the part that people and other languages read, or it is a file of its own, `model.json`, that names the
-// files with the tensors' bytes beside it (the loose form). It is data: nothing in it ever runs.
+// The manifest says which tensors a store has and where their bytes lie. It stands in a native file
+// (index/format.hpp), where it is the part that people and other languages read, or it is a file of its own,
+// `model.json`, that names the files with the tensors' bytes beside it (the loose form). It is data: nothing
+// in it ever runs.
 //
-// It is one JSON object (RFC 8259) in UTF-8, without a byte order mark, at most 64 objects and arrays deep. A key occurs
-// once in its object, everywhere. Offsets, sizes, extents and all other counts are non-negative integers below 2^64,
-// written without sign, fraction or exponent. An integer that 64 bits do not hold is refused even where any number may
-// stand, since reading it would change it.
+// It is one JSON object (RFC 8259) in UTF-8, without a byte order mark, at most 64 objects and arrays deep. A
+// key occurs once in its object, everywhere. Offsets, sizes, extents and all other counts are non-negative
+// integers below 2^64, written without sign, fraction or exponent. An integer that 64 bits do not hold is
+// refused even where any number may stand, since reading it would change it.
 //
 //   {"stet": {"version": 1, "minimum_reader": 1},
 //    "alignment_bytes": 64,
-//    "data": ["weights.bin", {"path": "model-00000-of-00002.stet", "size_bytes": 4096, "content_id": "0123456789abcdef"}],
+//    "data": ["weights.bin",
+//             {"path": "more.stet", "size_bytes": 4096, "content_id": "0123456789abcdef"}],
 //    "tensors": {
 //     "dense/kernel": {"dtype": "float32", "shape": [784, 10], "offset_bytes": 4096, "size_bytes": 31360,
 //                      "crc32c": "0a1b2c3d"}},
@@ -39,46 +41,51 @@
 //     minimum_reader   the least version a reader must know to read the store rightly, at least 1
 //   alignment_bytes  a power of two, 1 … 65536: every offset is a multiple of it. Default 1
 //   data             the files that hold the tensors' bytes, each a path or an object:
-//     path             required. Relative to the folder of the manifest, parts separated by '/'. No part is empty or ends
-//                      in '.' or ' '; nowhere a backslash, a colon or a control character. No two are equal
+//     path             required: the plain name of a file in the folder of the manifest, at most 255 bytes,
+//                      without slashes, backslashes, colons and control characters, not ending in a full
+//                      stop or a space. No two are equal
 //     size_bytes       the size of the file; another size is an error
-//     content_id       16 lower-case hexadecimal digits. The file begins with a header of kind part (index/format.hpp),
-//                      which has this content id. Without it the file is raw bytes
-//                    Without `data` the tensors lie in the file of the manifest
-//   tensors          required: an object of tensors by name. A name is 1 … 65535 bytes without NUL, compared bytewise; it may
-//                    hold '/', '..' or anything else, since it never becomes a path
+//     content_id       16 lower-case hexadecimal digits: the file begins with a header of kind part, which
+//                      has this content id (index/format.hpp). Without it the file is raw bytes
+//                    Without `data`, the tensors lie in the file of the manifest
+//   tensors          required: an object of tensors by name. A name is 1 … 65535 bytes without NUL, compared
+//                    bytewise; it may hold '/', '..' or anything else, since it never becomes a path
 //   graph            an object: nodes (name, op, inputs, attributes), inputs, outputs
-//   state            an object: global step, random number generator, hyper-parameters of the optimizer, anything
+//   state            an object: global step, random number generator, hyper-parameters, anything
 //   metadata         an object: anything
 //
 // Of a tensor
 //   dtype            required: a name from dtype_table (vocabulary/dtype.hpp), NumPy's and ml_dtypes' own
-//   shape            required: at most 254 extents, outermost first; [] for a scalar. The product of the extents other than 0
-//                    times the size of an element fits in 63 bits, so that no zero hides an overflow
+//   shape            required: at most 254 extents, outermost first; [] for a scalar. The product of the
+//                    extents, zeros taken as ones, times the size of an element fits in 63 bits, so that no
+//                    zero hides an overflow
 //   offset_bytes     required: from the start of the file it lies in; 0 for a tensor without bytes
 //   size_bytes       required: what dtype and shape make; for strings, at least 8 (element count + 1)
-//   crc32c           the CRC-32C of the bytes, 8 lower-case hexadecimal digits. Required in a file with an index
+//   crc32c           the CRC-32C of the bytes, 8 lower-case hexadecimal digits
 //   data             the number of the file in the list above; default 0
 //   bits             stored bits of an element where these are not the dtype's own: 8, for an int4 in a byte
-//   block            required for the dtype "block", and only there: {"name": "q4_k", "elements": 256, "size_bytes": 144}
-//   alias_of         the name of an earlier tensor, not itself an alias, with which this one shares its bytes. Everything
-//                    above is equal in both
+//   block            required for the dtype "block", and only there:
+//                    {"name": "q4_k", "elements": 256, "size_bytes": 144}
+//   alias_of         the name of an earlier tensor, not itself an alias, with which this one shares its
+//                    bytes. Everything above is equal in both
 //   trainable        true or false
-//   quantization     an object; what it stands for is left to the program, but where these fields occur they fit:
+//   quantization     an object; what it stands for is left to the program, but these fields fit the tensor:
 //     axis             less than the rank
-//     scales           a number or an array of them, finite and greater than 0, as many as the axis has elements, or one;
-//                      or the name of a tensor
-//     zero_points      integers that the dtype can hold, as many as there are scales; or the name of a tensor
+//     scales           a number, or an array of as many as the axis has elements, or of one; finite and
+//                      greater than 0; or the name of a tensor
+//     zero_points      as many integers as there are scales, each one that the dtype can hold; or the name
+//                      of a tensor
 //
-// Tensors do not overlap, aliases apart. In a native or sharded store they stand in ascending order of (data, offset); in
+// Tensors do not overlap, aliases apart. In a native file they stand in ascending order of (data, offset); in
 // the loose form they may stand in any order.
 //
-// How the manifest grows. Fields that a reader does not know, in the manifest and in tensors, are kept as they are and in
-// their order, and have no effect; elsewhere they have no effect. Whatever would make an older reader misread a store
-// raises minimum_reader, and a reader refuses a store whose minimum_reader is above its own version.
+// How the manifest grows. Fields that a reader does not know, in the manifest and in tensors, are kept as
+// they are and in their order, and have no effect; elsewhere they are passed over. Whatever would make an
+// older reader misread a store raises minimum_reader, and a reader refuses a store whose minimum_reader is
+// above its own version.
 //
-// As written by this library. Keys in the order above, without spaces, one tensor a line, each field on its first line:
-// the same manifest gives the same bytes everywhere.
+// As written by this library: keys in the order above, further fields last, no spaces, one tensor a line. The
+// same manifest gives the same bytes everywhere.
 //
 // A store in ten lines of Python, in the loose form, from a dictionary of NumPy arrays:
 //
@@ -129,7 +136,8 @@ struct manifest_tensor {
   std::optional<std::uint32_t> crc32c;
   /// The number, in `manifest::tensors`, of the tensor this one shares its bytes with.
   std::optional<std::uint32_t> alias_of;
-  /// An object: trainable, quantization, and every field that this library does not know, in order. Null: none.
+  /// An object: trainable, quantization, and every field that this library does not know, in order. Null:
+  /// none.
   json_value attributes;
 
   /// How the elements are laid out; the block's name lives as long as this tensor.
@@ -149,8 +157,9 @@ struct manifest_part {
   friend bool operator==(const manifest_part&, const manifest_part&) = default;
 };
 
-/// A manifest; the fields are those of the specification above. A plain value: parse_manifest makes one from text,
-/// check_manifest says whether it can be printed, print_manifest prints it, make_index makes an index from it.
+/// A manifest; the fields are those of the specification above. A plain value: parse_manifest makes one from
+/// text, check_manifest says whether it can be printed, print_manifest prints it, make_index makes an index
+/// from it.
 struct manifest {
   std::uint32_t version = format_version;
   std::uint32_t minimum_reader = format_version;

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// The manifest room: JSON to manifest and back, manifest to index, stores that open through theirs. Needs
+// nlohmann/json.
+#ifndef STET_MANIFEST_HPP
+#define STET_MANIFEST_HPP
+
+#include "manifest/check.hpp"
+#include "manifest/manifest.hpp"
+#include "manifest/open.hpp"
+#include "manifest/parse.hpp"
+#include "manifest/print.hpp"
+#include "manifest/to_index.hpp"
+#include "manifest/verify.hpp"
+
+#endif

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+// Opens a store through its manifest: the loose form, and native files with or without an index.
+#ifndef STET_MANIFEST_OPEN_HPP
+#define STET_MANIFEST_OPEN_HPP
+
+#include "parse.hpp"
+#include "to_index.hpp"
+
+#include "../store/open.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline v0_1 {
+
+namespace detail {
+
+/// Bytes in memory that are read from while it lasts.
+class memory_reader final : public reader {
+ public:
+  explicit memory_reader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
+  [[nodiscard]] result<void> read(std::uint64_t offset_bytes,
+                                  std::span<std::byte> into) const noexcept override {
+    if (!range_fits(offset_bytes, into.size(), bytes_.size()))
+      return errc::truncated;
+    if (!into.empty())
+      std::memcpy(into.data(), bytes_.data() + static_cast<std::size_t>(offset_bytes), into.size());
+    return {};
+  }
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+/// Opens parts whose size the manifest leaves to the file, and keeps each until the store asks for it:
+/// reading a part twice would cost as much as the part is large.
+class sized_parts final : public part_opener {
+ public:
+  explicit sized_parts(const part_opener& opener) noexcept : opener_(opener) {}
+
+  /// Gives every part of `m` a size.
+  result<void> set_sizes(manifest& m) {
+    for (manifest_part& part : m.parts) {
+      if (part.size_bytes)
+        continue;
+      result<source> opened = opener_.open_part(part.path);
+      if (!opened) {
+        const bool is_missing = opened.error().code() == errc::file_not_found;
+        return is_missing ? error(errc::missing_part, part.path) : opened.error().about(part.path);
+      }
+      part.size_bytes = opened->size_bytes();
+      kept_.push_back({part.path, std::move(*opened)});
+    }
+    return {};
+  }
+
+  [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override {
+    // The store asks in the order of the manifest.
+    if (next_ < kept_.size() && kept_[next_].name == name)
+      return std::move(kept_[next_++].opened);
+    return opener_.open_part(name);
+  }
+
+ private:
+  struct kept_part {
+    std::string_view name;
+    source opened;
+  };
+  const part_opener& opener_;
+  mutable std::vector<kept_part> kept_;
+  mutable std::size_t next_ = 0;
+};
+
+/// What a manifest and its file turn into. `text` lies in `made.data`, or in `text_bytes` where that is on
+/// demand.
+inline result<store> store_of_manifest(std::string_view text, store::contents&& made, index_limits limits,
+                                       std::uint32_t header_alignment_bytes, const part_opener& opener,
+                                       const manifest_limits& text_limits) {
+  result<manifest> parsed = parse_manifest(text, text_limits);
+  if (!parsed)
+    return parsed.error();
+  if (header_alignment_bytes != 0 && parsed->alignment_bytes != header_alignment_bytes) {
+    return error(errc::manifest_mismatch, "alignment_bytes");
+  }
+  sized_parts parts(opener);
+  if (const result<void> sized = parts.set_sizes(*parsed); !sized)
+    return sized.error();
+  result<std::vector<std::byte>> index = make_index(*parsed, limits);
+  if (!index)
+    return index.error();
+
+  // The table of the store: the index, and the text unless it stays where it is.
+  const std::size_t index_size = index->size();
+  const bool keeps_text = made.data.data() == nullptr;
+  if (keeps_text) {
+    const std::span<const char> characters(text.data(), text.size());
+    const auto bytes = std::as_bytes(characters);
+    index->insert(index->end(), bytes.begin(), bytes.end());
+  }
+  result<source> table = source::read(memory_reader(*index));
+  if (!table)
+    return table.error();
+  made.table = std::move(*table);
+  limits.alignment_bytes = parsed->alignment_bytes;
+  const result<tensor_index> checked = check_index({made.table.data(), index_size}, limits);
+  if (!checked)
+    return checked.error();
+  made.index = *checked;
+  made.alignment_bytes = parsed->alignment_bytes;
+  made.manifest = keeps_text ? std::string_view(reinterpret_cast<const char*>(made.table.data()) + index_size,
+                                                text.size())
+                             : text;
+  result<part_sources> opened = open_parts(*checked, parts);
+  if (!opened)
+    return opened.error();
+  made.parts = std::move(*opened);
+  return store(std::move(made));
+}
+
+} // namespace detail
+
+/// Opens a store whose own file is `data`: a native file, through its index if it has one and its manifest if
+/// not, or the manifest of a loose store. Afterwards the store is as one that `open` gives. Errors: those of
+/// `open` but errc::no_index, of `parse_manifest` and of `make_index`, and
+/// @retval errc::manifest_mismatch  the manifest and the header give different alignments
+/// Offsets of errors in the manifest count from its first byte.
+/// Cost: for files without index, allocates a small multiple of the manifest and takes some microseconds a
+/// tensor.
+[[nodiscard]] inline result<store> open_manifest(source&& data, const part_opener& parts = detail::no_parts(),
+                                                 const manifest_limits& limits = {}) {
+  std::byte start[file_header::size_bytes];
+  const std::size_t start_size =
+      data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
+  const std::span<std::byte> head(start, start_size);
+  if (auto read = data.read_at(0, head); !read)
+    return read.error();
+
+  file_range where{0, data.size_bytes()};
+  index_limits data_limits;
+  result<file_header> header = errc::no_index;
+  if (has_native_magic(head)) {
+    header = decode_header(head, data.size_bytes());
+    // A file with an index, and one that cannot be opened, are the business of `open`.
+    if (!header || header->index_size_bytes != 0 || header->kind != file_header::file_kind::store)
+      return open(std::move(data), parts);
+    where = {header->manifest_offset_bytes, header->manifest_size_bytes};
+    data_limits.data_begin_bytes = header->data_offset_bytes;
+    data_limits.data_end_bytes = header->file_size_bytes;
+  } else {
+    data_limits.foreign = true; // the loose form may list tensors in any order
+  }
+  if (where.size_bytes > limits.size_bytes)
+    return error(errc::too_large, {}, limits.size_bytes);
+
+  source fetched;
+  const std::byte* text = data.data();
+  if (text != nullptr) {
+    text += static_cast<std::size_t>(where.offset_bytes);
+  } else {
+    result<source> read = source::read(*data.fetcher(), where);
+    if (!read)
+      return read.error();
+    fetched = std::move(*read);
+    text = fetched.data();
+  }
+  const std::span<const std::byte> bytes(text, static_cast<std::size_t>(where.size_bytes));
+  if (header && crc32c(bytes) != header->manifest_crc32c)
+    return error(errc::manifest_checksum, {}, where.offset_bytes);
+  store::contents made;
+  made.data = std::move(data);
+  return detail::store_of_manifest({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                                   std::move(made), data_limits, header ? header->alignment_bytes : 0, parts,
+                                   limits);
+}
+
+/// Opens a store in memory, which must outlive it.
+[[nodiscard]] inline result<store> open_manifest(std::span<const std::byte> memory) {
+  return open_manifest(source::borrow(memory));
+}
+
+#if STET_FILES
+
+namespace detail {
+
+/// Looks for parts beside the manifest, which is itself none.
+class parts_beside final : public part_opener {
+ public:
+  parts_beside(std::string_view path_utf8, const open_options& options) noexcept
+      : path_(path_utf8), folder_(path_utf8, options) {}
+  [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override {
+    if (path_.size() >= name.size() && path_.substr(path_.size() - name.size()) == name) {
+      const std::size_t before = path_.size() - name.size();
+      if (before == 0 || path_[before - 1] == '/' || path_[before - 1] == '\\')
+        return error(errc::bad_path, name);
+    }
+    return folder_.open_part(name);
+  }
+
+ private:
+  std::string_view path_;
+  parts_in_folder folder_;
+};
+
+} // namespace detail
+
+/// Opens the store at `path_utf8`, native or loose; its parts, if any, are looked for beside it.
+/// Errors: those of `open(path)` and of the overload above; a part that is the manifest itself is
+/// errc::bad_path.
+[[nodiscard]] inline result<store> open_manifest(std::string_view path_utf8, const open_options& options = {},
+                                                 const manifest_limits& limits = {}) {
+  const bool writable = options.backing == backing::map && options.access == access::shared_write;
+  result<file> opened = file::open(path_utf8, writable ? open_for::read_write : open_for::read);
+  if (!opened)
+    return opened.error();
+  result<source> bytes = detail::source_of(std::move(*opened), options);
+  if (!bytes)
+    return bytes.error().about(path_utf8);
+  result<store> made = open_manifest(std::move(*bytes), detail::parts_beside(path_utf8, options), limits);
+  if (!made && made.error().subject().empty())
+    return made.error().about(path_utf8);
+  return made;
+}
+[[nodiscard]] inline result<store> open_manifest(const char* path_utf8, const open_options& options = {}) {
+  return open_manifest(std::string_view(path_utf8), options);
+}
+
+#endif
+
+} // namespace stet::inline v0_1
+
+#endif

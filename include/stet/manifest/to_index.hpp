@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// Manifest → index: the table of tensors that the rest of the library works with.
+#ifndef STET_MANIFEST_TO_INDEX_HPP
+#define STET_MANIFEST_TO_INDEX_HPP
+
+#include "check.hpp"
+#include "rows.hpp"
+
+#include "../index/check.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+namespace stet::inline v0_1 {
+
+namespace detail {
+
+/// Finds the tensors that overlap in a manifest that lists them in any order. Aliases and tensors without
+/// bytes have no place of their own.
+inline result<void> check_no_overlap(const manifest& m) {
+  std::vector<const manifest_tensor*> placed;
+  placed.reserve(m.tensors.size());
+  for (const manifest_tensor& tensor : m.tensors) {
+    if (tensor.size_bytes != 0 && !tensor.alias_of)
+      placed.push_back(&tensor);
+  }
+  std::sort(placed.begin(), placed.end(), [](const manifest_tensor* a, const manifest_tensor* b) {
+    if (a->part != b->part)
+      return a->part < b->part;
+    if (a->offset_bytes != b->offset_bytes)
+      return a->offset_bytes < b->offset_bytes;
+    return a < b; // so that the later one is named
+  });
+  for (std::size_t i = 1; i < placed.size(); ++i) {
+    const manifest_tensor &before = *placed[i - 1], &tensor = *placed[i];
+    // In order, so the difference is not negative; sums could be too large.
+    if (before.part == tensor.part && tensor.offset_bytes - before.offset_bytes < before.size_bytes) {
+      return error(errc::overlap, tensor.name);
+    }
+  }
+  return {};
+}
+
+} // namespace detail
+
+/// Makes the index of a manifest and checks it; the same manifest gives the same bytes everywhere.
+///
+/// `limits` say where data may lie in the manifest's own file. Its alignment is not used, but the manifest's.
+/// Where `limits.foreign` is set, as for the loose form, tensors may stand in any order; even then they do
+/// not overlap, and empty ones have the offset 0. Every part must have a size, which the caller sets from the
+/// file where the text has none.
+/// @retval errc::bad_shape       a size overflows, or there are too many dimensions
+/// @retval errc::bad_size        a size is not that of the shape and dtype
+/// @retval errc::bad_offset      an offset is misaligned or outside the data
+/// @retval errc::overlap         tensors overlap or, where that matters, are out of order
+/// @retval errc::bad_alias       an alias is not like the tensor it names
+/// @retval errc::duplicate_name  two tensors have the same name
+/// @retval errc::bad_name        a tensor has a name that it may not have
+/// @retval errc::unknown_dtype   a dtype is not known, or its element width is not one it can have
+/// @retval errc::bad_path        the path of a part is not a plain file name
+/// @retval errc::duplicate_part  two parts are the same file
+/// @retval errc::missing_part    a tensor lies in a part that is not listed
+/// @retval errc::missing_field   a part has no size
+/// @retval errc::bad_hash_table  the names were made to collide
+/// @retval errc::too_large       too many tensors, names or block types for one index
+/// Cost: allocates the index and about as much again; some hundred nanoseconds a tensor.
+/// Source: index/format.hpp, "Index".
+inline result<std::vector<std::byte>> make_index(const manifest& m, index_limits limits = {}) {
+  if (!is_valid_alignment(m.alignment_bytes))
+    return error(errc::bad_alignment, "alignment_bytes");
+  limits.alignment_bytes = m.alignment_bytes;
+  if (const result<void> paths = detail::check_parts(m); !paths)
+    return paths.error();
+
+  for (const manifest_part& part : m.parts) {
+    if (!part.size_bytes)
+      return error(errc::missing_field, part.path);
+  }
+  for (const manifest_tensor& tensor : m.tensors) {
+    if (tensor.part != 0 && tensor.part >= m.parts.size())
+      return error(errc::missing_part, tensor.name);
+    if (tensor.size_bytes == 0 && tensor.offset_bytes != 0)
+      return error(errc::bad_offset, tensor.name);
+  }
+  const std::vector<index_part> parts = detail::part_rows_of(m);
+  const std::vector<index_row> rows = detail::rows_of(m);
+
+  const result<std::uint64_t> size_bytes = index_size_bytes(rows, parts);
+  if (!size_bytes)
+    return size_bytes.error();
+  if (*size_bytes > (std::numeric_limits<std::size_t>::max)() / 2)
+    return errc::too_large;
+  std::vector<std::byte> index(static_cast<std::size_t>(*size_bytes));
+  if (const result<void> built = build_index(rows, parts, index); !built)
+    return built.error();
+  // The checker names places in the index, which nobody has seen.
+  if (const auto checked = check_index(index, limits); !checked)
+    return error(checked.error().code(), checked.error().subject());
+  if (limits.foreign) {
+    if (const result<void> apart = detail::check_no_overlap(m); !apart)
+      return apart.error();
+  }
+  return index;
+}
+
+} // namespace stet::inline v0_1
+
+#endif
