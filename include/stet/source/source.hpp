@@ -161,6 +161,7 @@ public:
     if (part->size_bytes > PTRDIFF_MAX - max_alignment_bytes) return errc::too_large;
     const auto size_bytes = static_cast<std::size_t>(part->size_bytes);
     source made;
+    made.writable_ = true;
     if (size_bytes == 0) return made;
     made.owned_ = detail::owned_block::allocate(size_bytes, alignment_bytes);
     auto* const memory = static_cast<std::byte*>(made.owned_.get());
@@ -168,7 +169,6 @@ public:
     if (const auto done = detail::fetch(from, part->offset_bytes, memory, size_bytes); !done)
       return done.error();
     made.set_resident(memory, size_bytes);
-    made.writable_ = true;
     return made;
   }
 
