@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+// Brings a program's variables to the values that a store has, all or none, and says what became of each.
+#ifndef STET_RESTORE_RESTORE_HPP
+#define STET_RESTORE_RESTORE_HPP
+
+#include "report.hpp"
+#include "rules.hpp"
+#include "variables.hpp"
+
+#include "../store/store.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_set>
+
+namespace stet::inline v0_1 {
+
+/// One restore: a plan that changes nothing, then the changes, of which none can fail.
+class restore_run {
+public:
+  restore_run(const store& from, const variable_list& to, const restore_rules& rules) : store_(from), variables_(to), rules_(rules) {}
+
+  /// Decides what will become of everything. Reads tensors only if checksums are to be verified, or to check bools.
+  restore_report plan() {
+    restore_report report;
+    steps_.clear();
+    std::unordered_set<std::uint32_t> taken;
+    for (const variable& each : variables_) {
+      step planned{&each, {}};
+      restore_entry entry = decide(planned, taken);
+      if (changes(entry.outcome) && entry.outcome != restore_outcome::bound) entry.copied_bytes = each.size_bytes();
+      report.copied_bytes += entry.copied_bytes;
+      planned.outcome = entry.outcome;
+      report.entries.push_back(std::move(entry));
+      if (changes(planned.outcome)) steps_.push_back(std::move(planned));
+    }
+    for (const tensor each : store_) {
+      if (taken.contains(each.entry().number()) || is_alias_of_taken(each, taken) || any_matches(rules_.ignore, each.name())) continue;
+      restore_entry entry;
+      entry.tensor = each.name();
+      entry.outcome = restore_outcome::unexpected;
+      entry.is_error = rules_.unexpected == absence_policy::error;
+      entry.reason = describe_tensor(each);
+      report.entries.push_back(std::move(entry));
+    }
+    return report;
+  }
+
+  /// Carries the plan out.
+  /// @retval errc::out_of_memory, or an error of the store's reader or of the program's `reshape`; nothing has changed then
+  result<void> carry_out() {
+    // Whatever can fail happens in memory of our own first. Bytes in memory that need no function of the program cannot.
+    for (step& each : steps_) {
+      if (each.outcome == restore_outcome::bound || (is_direct(each) && each.from.is_in_place())) continue;
+      each.staged.resize(each.to->size_bytes());
+      if (auto filled = fill(each, each.staged); !filled) return filled.error().subject().empty() ? filled.error().about(each.to->name()) : filled.error();
+    }
+    for (const step& each : steps_) {
+      if (each.outcome == restore_outcome::bound) {
+        each.to->point_at(each.from.bytes().data());
+      } else if (!each.staged.empty()) {
+        std::memcpy(each.to->data(), each.staged.data(), each.staged.size());
+      } else {
+        (void)fill(each, {each.to->data(), each.to->size_bytes()});
+      }
+    }
+    return {};
+  }
+
+private:
+  struct step {
+    const variable* to;
+    tensor from;
+    restore_outcome outcome{};
+    std::vector<std::byte> staged{};
+  };
+
+  static bool changes(restore_outcome outcome) noexcept { return outcome <= restore_outcome::bound; }
+  static bool any_matches(const std::vector<glob>& globs, std::string_view name) {
+    return std::any_of(globs.begin(), globs.end(), [name](const glob& each) { return each.matches(name); });
+  }
+  static std::string describe_elements(dtype d, const auto& extents) {
+    std::string text(name_of(d));
+    const char* separator = " [";
+    for (const std::uint64_t extent : extents) {
+      text += separator + std::to_string(extent);
+      separator = ", ";
+    }
+    return text + (*separator == ' ' ? " []" : "]");
+  }
+  static std::string describe_tensor(const tensor& of) { return describe_elements(of.dtype(), of.shape()); }
+  bool is_alias_of_taken(const tensor& of, const std::unordered_set<std::uint32_t>& taken) const {
+    const index_entry original = store_.index().original_of(of.entry());
+    return original && taken.contains(original.number());
+  }
+
+  restore_entry decide(step& planned, std::unordered_set<std::uint32_t>& taken) const {
+    const variable& to = *planned.to;
+    restore_entry entry;
+    entry.variable = to.name();
+    entry.tensor = to.name();
+    for (const rename_rule& rule : rules_.renames) {
+      if (auto renamed = rule.tensor_for(to.name())) {
+        entry.tensor = std::move(*renamed);
+        break;
+      }
+    }
+    const auto found = store_.find(entry.tensor);
+    if (found) taken.insert(found->entry().number()); // also if excluded: the program knows it
+    if (any_matches(rules_.exclude, to.name()) || (!rules_.include.empty() && !any_matches(rules_.include, to.name()))) {
+      entry.outcome = restore_outcome::excluded;
+      return entry;
+    }
+    if (!found) {
+      entry.outcome = restore_outcome::missing;
+      entry.is_error = rules_.missing == absence_policy::error;
+      return entry;
+    }
+    planned.from = *found;
+    compare(planned, entry);
+    if (changes(entry.outcome) && rules_.verify_checksums && found->entry().has_crc32c()) {
+      if (auto sound = found->verify(); !sound) fail(entry, sound.error());
+    }
+    return entry;
+  }
+
+  static void fail(restore_entry& entry, const error& why) {
+    entry.outcome = restore_outcome::failed;
+    entry.is_error = true;
+    entry.reason = why.message();
+  }
+
+  /// How the tensor can become the variable, if it can.
+  void compare(const step& planned, restore_entry& entry) const {
+    const variable& to = *planned.to;
+    const tensor& from = planned.from;
+    const bool is_same_dtype = from.dtype() == to.layout().dtype;
+    const bool is_same_shape = from.shape().equals(to.shape());
+    if (!is_same_dtype || !is_same_shape) entry.reason = describe_tensor(from) + " in the store, " + describe_elements(to.layout().dtype, to.shape()) + " in the program";
+    const bool is_bound = rules_.mode == restore_mode::bind && to.can_be_pointed();
+    if (to.is_const() && !is_bound) return fail(entry, errc::read_only);
+    if (!is_same_dtype && (rules_.dtype == dtype_policy::error || is_bound || !is_convertible(from, to))) {
+      entry.outcome = restore_outcome::dtype_mismatch;
+      entry.is_error = true;
+      return;
+    }
+    if (!is_same_shape) {
+      const bool has_overlap = from.shape().rank() == to.shape().size() && !is_bound;
+      if (rules_.shape == shape_policy::ask && rules_.reshape && !is_bound) {
+        entry.outcome = restore_outcome::reshaped;
+      } else if (rules_.shape == shape_policy::overlap && has_overlap) {
+        entry.outcome = restore_outcome::overlapped;
+      } else {
+        entry.outcome = restore_outcome::shape_mismatch;
+        entry.is_error = rules_.shape != shape_policy::skip;
+      }
+      return;
+    }
+    if (!is_bound) {
+      entry.outcome = is_same_dtype ? restore_outcome::copied : restore_outcome::converted;
+      if (from.dtype() == dtype::boolean && from.is_in_place()) {
+        if (const auto checked = from.as<bool>(); !checked) fail(entry, checked.error());
+      }
+      return;
+    }
+    // To be pointed at, bytes must be what the program's type asks for.
+    entry.outcome = restore_outcome::bound;
+    errc problem{};
+    if (from.layout().bits != to.layout().bits) problem = errc::packed;
+    else if (from.bytes().size() != from.size_bytes()) problem = errc::not_resident;
+    else if (!from.is_in_place()) problem = errc::wrong_byte_order;
+    else if (reinterpret_cast<std::uintptr_t>(from.bytes().data()) % to.alignment_ != 0) problem = errc::misaligned;
+    else if (!to.is_const() && !from.is_writable()) problem = errc::read_only;
+    else if (const auto checked = from.as<bool>(); from.dtype() == dtype::boolean && !checked) problem = checked.error().code();
+    if (problem != errc{}) fail(entry, problem);
+  }
+
+  static bool is_convertible(const tensor& from, const variable& to) noexcept {
+    const dtype_kind source = describe(from.dtype()).kind, target = describe(to.layout().dtype).kind;
+    const auto is_opaque = [](dtype_kind kind) { return kind == dtype_kind::string || kind == dtype_kind::block; };
+    return !is_opaque(source) && !is_opaque(target) && (source != dtype_kind::complex || target == dtype_kind::complex);
+  }
+
+  /// Whether the whole of the tensor becomes the whole of the variable.
+  static bool is_direct(const step& each) noexcept {
+    return each.outcome == restore_outcome::copied || each.outcome == restore_outcome::converted;
+  }
+
+  /// Writes what the variable will hold to `into`.
+  result<void> fill(const step& each, std::span<std::byte> into) const {
+    if (is_direct(each)) return copy_elements(each.from, each.to->layout().dtype, into);
+    std::memcpy(into.data(), each.to->data(), into.size());
+    if (each.outcome == restore_outcome::reshaped) return rules_.reshape(each.from, *each.to, into);
+    return copy_overlap(each, into);
+  }
+
+  static result<void> copy_elements(const tensor& from, dtype to, std::span<std::byte> into) {
+    result<void> copied = errc::not_convertible;
+    visit_dtype(to, [&]<class T>(std::type_identity<T>) {
+      copied = from.copy_to(std::span<T>(reinterpret_cast<T*>(into.data()), into.size() / sizeof(T)), convert);
+    });
+    return copied;
+  }
+
+  /// Copies the elements whose indices both shapes have, row by row of the innermost dimension.
+  result<void> copy_overlap(const step& each, std::span<std::byte> into) const {
+    const std::vector<std::uint64_t>& to = each.to->shape();
+    const std::vector<std::uint64_t> from(each.from.shape().begin(), each.from.shape().end());
+    const std::size_t element_size = each.to->layout().bits / 8;
+    std::vector<std::byte> elements(static_cast<std::size_t>(each.from.element_count()) * element_size);
+    if (auto copied = copy_elements(each.from, each.to->layout().dtype, elements); !copied) return copied;
+    const std::size_t rank = to.size();
+    std::vector<std::uint64_t> common(rank), at(rank, 0);
+    for (std::size_t axis = 0; axis < rank; ++axis) {
+      common[axis] = (std::min)(to[axis], from[axis]);
+      if (common[axis] == 0) return {};
+    }
+    for (;;) {
+      std::uint64_t source = 0, target = 0;
+      for (std::size_t axis = 0; axis < rank; ++axis) {
+        source = source * from[axis] + at[axis];
+        target = target * to[axis] + at[axis];
+      }
+      std::memcpy(into.data() + static_cast<std::size_t>(target) * element_size, elements.data() + static_cast<std::size_t>(source) * element_size,
+                  static_cast<std::size_t>(common[rank - 1]) * element_size);
+      // The next row: count up in the dimensions but the innermost.
+      std::size_t axis = rank - 1;
+      for (;;) {
+        at[axis] = 0;
+        if (axis == 0) return {};
+        --axis;
+        if (++at[axis] != common[axis]) break;
+      }
+    }
+  }
+
+  const store& store_;
+  const variable_list& variables_;
+  const restore_rules& rules_;
+  std::vector<step> steps_;
+};
+
+/// Says what `restore` would do, and changes nothing.
+/// Cost: a look-up for each variable; reads tensors only to verify checksums, or bools.
+[[nodiscard]] inline restore_report plan_restore(const store& from, const variable_list& to, const restore_rules& rules = {}) {
+  return restore_run(from, to, rules).plan();
+}
+
+/// Restores variables from a store. Either all that the rules ask for happens, or no variable has changed.
+/// @param report  if given, set to what became of each variable and tensor, also on failure
+/// @retval errc::binding_failed  something differs in a way that the rules make an error; the subject lists the names, the
+///                               report says why
+/// or an error of the store's reader, or of `restore_rules::reshape`. Cost: reads each tensor once; tensors that are not in
+/// memory, and those that a function or an overlap fills, are staged in memory of their size first.
+[[nodiscard]] inline result<void> restore(const store& from, const variable_list& to, const restore_rules& rules = {}, restore_report* report = nullptr) {
+  restore_run run(from, to, rules);
+  restore_report planned = run.plan();
+  result<void> done;
+  if (planned.is_good()) {
+    done = run.carry_out();
+  } else {
+    char buffer[error::max_subject_bytes];
+    text_writer names(buffer, sizeof buffer);
+    const char* separator = "";
+    for (const restore_entry& each : planned.entries) {
+      if (!each.is_error) continue;
+      names.append(separator).append(each.variable.empty() ? each.tensor : each.variable);
+      separator = ", ";
+    }
+    done = error(errc::binding_failed, names.text());
+  }
+  if (report != nullptr) *report = std::move(planned);
+  return done;
+}
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// The variables of a program: registered once, saved and restored by the same registration.
+#ifndef STET_RESTORE_VARIABLES_HPP
+#define STET_RESTORE_VARIABLES_HPP
+
+#include "../store/store.hpp"
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace stet::inline v0_1 {
+
+/// One variable of a program: a name, and memory of the program that holds its elements.
+class variable {
+public:
+  /// The name, as `tf.Variable.name` without ":0": "dense/kernel", or "dense/kernel/Adam/m" for a slot.
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// The variable whose slot this is; empty for a variable of its own.
+  [[nodiscard]] const std::string& slot_of() const noexcept { return slot_of_; }
+  [[nodiscard]] const element_layout& layout() const noexcept { return layout_; }
+  /// Extents in elements, outermost first.
+  [[nodiscard]] const std::vector<std::uint64_t>& shape() const noexcept { return shape_; }
+  [[nodiscard]] bool is_trainable() const noexcept { return is_trainable_; }
+
+  /// The elements where they are now; read-only memory for a variable bound to a read-only store.
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data(), size_bytes_}; }
+  [[nodiscard]] std::size_t size_bytes() const noexcept { return size_bytes_; }
+  /// Whether the program views the variable through an object that can be pointed elsewhere.
+  [[nodiscard]] bool can_be_pointed() const noexcept { return point_ != nullptr; }
+  /// Whether its elements may only be read: the program's view is of const elements.
+  [[nodiscard]] bool is_const() const noexcept { return is_const_; }
+
+private:
+  friend class variable_list;
+  friend class restore_run;
+  [[nodiscard]] std::byte* data() const noexcept { return point_ == nullptr ? memory_ : static_cast<std::byte*>(get_(view_)); }
+  void point_at(const std::byte* data) const noexcept { point_(view_, const_cast<std::byte*>(data)); }
+
+  std::string name_, slot_of_;
+  element_layout layout_;
+  std::vector<std::uint64_t> shape_;
+  std::size_t size_bytes_ = 0, alignment_ = 1;
+  bool is_trainable_ = true, is_const_ = false;
+  std::byte* memory_ = nullptr;
+  // A view of the program, and how to read and move its pointer; null for plain memory.
+  void* view_ = nullptr;
+  void* (*get_)(void*) noexcept = nullptr;
+  void (*point_)(void*, void*) noexcept = nullptr;
+};
+
+/// The variables of a program, in the order in which they were added. Memory and views are the program's, which keeps them
+/// in place while the list is used. Not for use by several threads at once.
+///
+///     stet::variable_list variables;
+///     (void)variables.add("dense/kernel", {784, 10}, std::span<float>(kernel));
+///     (void)variables.add_slot("dense/kernel", "Adam/m", std::span<float>(first_moment));
+///
+/// Errors of every `add`, the name being the subject: errc::bad_name, errc::duplicate_name, and errc::size_mismatch if the
+/// memory is not as many elements as the shape makes.
+class variable_list {
+public:
+  /// Adds a variable whose elements are `memory`, row-major.
+  template <element T> result<void> add(std::string_view name, std::vector<std::uint64_t> shape, std::span<T> memory, bool is_trainable = true) {
+    variable made = describe_as<T>(name, std::move(shape), is_trainable);
+    made.memory_ = reinterpret_cast<std::byte*>(const_cast<std::remove_const_t<T>*>(memory.data()));
+    return insert(std::move(made), memory.size());
+  }
+
+  /// Adds a variable that the program reads through `through`, which a restore may point at the bytes of a store instead of
+  /// copying them. The view may view nothing yet if all its extents are fixed.
+  template <class T, std::size_t... Extents>
+  result<void> add_view(std::string_view name, view<T, Extents...>& through, bool is_trainable = true) {
+    using view_type = view<T, Extents...>;
+    std::vector<std::uint64_t> shape;
+    for (std::size_t axis = 0; axis < view_type::rank; ++axis) shape.push_back(through.extent(axis));
+    variable made = describe_as<T>(name, std::move(shape), is_trainable);
+    made.view_ = &through;
+    made.get_ = [](void* at) noexcept -> void* { return const_cast<std::remove_const_t<T>*>(static_cast<view_type*>(at)->data()); };
+    made.point_ = [](void* at, void* data) noexcept {
+      view_type& moved = *static_cast<view_type*>(at);
+      std::size_t extents[view_type::rank + 1] = {};
+      for (std::size_t axis = 0; axis < view_type::rank; ++axis) extents[axis] = moved.extent(axis);
+      moved = view_type(static_cast<T*>(data), extents);
+    };
+    return insert(std::move(made), through.element_count());
+  }
+
+  /// Adds a slot, such as an optimizer's moment, of the variable called `of`: "OF/SLOT", of its shape, not trainable.
+  /// @retval errc::not_found  no variable is called `of`
+  template <element T> result<void> add_slot(std::string_view of, std::string_view slot, std::span<T> memory) {
+    const variable* const owner = find(of);
+    if (owner == nullptr) return error(errc::not_found, of);
+    const std::vector<std::uint64_t> shape = owner->shape();
+    auto added = add(std::string(of) + "/" + std::string(slot), shape, memory, false);
+    if (added) variables_.back().slot_of_ = of;
+    return added;
+  }
+
+  /// Adds every view of a model (see store/bind.hpp) as a variable.
+  template <class Model> result<void> add_model(Model& model, bool is_trainable = true) {
+    collector visit{*this, {}, is_trainable, {}};
+    model.bind(visit);
+    return visit.failed;
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return variables_.size(); }
+  [[nodiscard]] const variable& operator[](std::size_t number) const noexcept { return variables_[number]; }
+  [[nodiscard]] auto begin() const noexcept { return variables_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return variables_.end(); }
+  /// The variable called `name`, or nullptr.
+  [[nodiscard]] const variable* find(std::string_view name) const {
+    const auto found = numbers_.find(std::string(name));
+    return found == numbers_.end() ? nullptr : &variables_[found->second];
+  }
+
+private:
+  struct collector {
+    variable_list& into;
+    std::string prefix;
+    bool is_trainable;
+    result<void> failed;
+
+    template <class Field> void operator()(std::string_view name, Field& field) {
+      if constexpr (requires { field.bind(*this); }) {
+        const std::size_t outer = prefix.size();
+        prefix += std::string(name) + "/";
+        field.bind(*this);
+        prefix.resize(outer);
+      } else if (failed) {
+        failed = into.add_view(prefix + std::string(name), field, is_trainable);
+      }
+    }
+    template <class Field> void optional(std::string_view name, Field& field) { (*this)(name, field); }
+  };
+
+  template <class T> static variable describe_as(std::string_view name, std::vector<std::uint64_t>&& shape, bool is_trainable) {
+    using value = std::remove_const_t<T>;
+    variable made;
+    made.name_ = name;
+    made.layout_ = element_layout::of(dtype_of<value>::value);
+    made.layout_.bits = sizeof(value) * 8; // in memory, every element has bytes of its own
+    made.shape_ = std::move(shape);
+    made.is_trainable_ = is_trainable;
+    made.is_const_ = std::is_const_v<T>;
+    made.alignment_ = alignof(value);
+    return made;
+  }
+
+  result<void> insert(variable&& made, std::size_t element_count) {
+    if (!detail::is_valid_name(made.name_)) return error(errc::bad_name, made.name_);
+    if (find(made.name_) != nullptr) return error(errc::duplicate_name, made.name_);
+    detail::element_counter counter;
+    std::uint64_t size_bytes = 0;
+    for (const std::uint64_t extent : made.shape_) {
+      if (!counter.multiply(extent)) return error(errc::bad_shape, made.name_);
+    }
+    if (!checked_size_bytes(counter, made.layout_, size_bytes)) return error(errc::bad_shape, made.name_);
+    if (counter.element_count() != element_count) return error(errc::size_mismatch, made.name_);
+    made.size_bytes_ = static_cast<std::size_t>(size_bytes);
+    numbers_.emplace(made.name_, variables_.size());
+    variables_.push_back(std::move(made));
+    return {};
+  }
+
+  std::vector<variable> variables_;
+  std::unordered_map<std::string, std::size_t> numbers_;
+};
+
+} // namespace stet::inline v0_1
+
+#endif
