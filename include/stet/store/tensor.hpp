@@ -40,6 +40,9 @@ public:
   /// Whether the tensor's bytes, as this machine uses them, are in memory.
   [[nodiscard]] bool is_in_place() const noexcept { return data_ != nullptr && !needs_swap(); }
 
+  /// Whether the store was opened for writing, and the bytes are in memory.
+  [[nodiscard]] bool is_writable() const noexcept { return is_writable_; }
+
   /// The bytes as they are stored; empty if they are not in memory.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
     return {data_, data_ == nullptr ? 0 : static_cast<std::size_t>(size_bytes())};
@@ -137,7 +140,7 @@ public:
     if (dtype_of<T>::value != dtype()) return error(errc::dtype_mismatch, name());
     if (into.size() < element_count()) return error(errc::buffer_too_small, name());
     const bool is_plain = layout_.bits == sizeof(T) * 8 && !needs_swap() && dtype() != dtype::boolean;
-    if (!is_plain) return copy_converted(into);
+    if (!is_plain) return copy_through(into, detail::copy_elements<T>);
     return read(0, std::as_writable_bytes(into.first(static_cast<std::size_t>(element_count()))));
   }
 
@@ -148,7 +151,7 @@ public:
   [[nodiscard]] result<void> copy_to(std::span<T> into, convert_t) const noexcept {
     if (dtype_of<T>::value == dtype()) return copy_to(into);
     if (into.size() < element_count()) return error(errc::buffer_too_small, name());
-    return copy_converted(into);
+    return copy_through(into, detail::convert_elements<T>);
   }
 
   /// Compares the tensor's bytes with its checksum.
@@ -197,22 +200,24 @@ private:
     return errc{};
   }
 
-  template <element T> [[nodiscard]] result<void> copy_converted(std::span<T> into) const noexcept {
+  /// Brings the elements into `into` by one of the functions of bytes/convert.hpp.
+  template <element T>
+  [[nodiscard]] result<void> copy_through(std::span<T> into,
+                                          errc (*copy)(const detail::stored_elements&, std::span<T>) noexcept) const noexcept {
     const std::size_t count = static_cast<std::size_t>(element_count());
     if (data_ != nullptr) {
-      const detail::stored_elements stored{data_, dtype(), layout_.bits, needs_swap()};
-      if (const errc failure = detail::convert_elements(stored, into.first(count)); failure != errc{}) return error(failure, name());
-      return {};
+      const errc failure = copy({data_, dtype(), layout_.bits, needs_swap()}, into.first(count));
+      return failure == errc{} ? result<void>() : error(failure, name());
     }
     // Any multiple of 8 elements is a whole number of bytes, whatever the width; no element has more than 128 bits.
     std::byte chunk[chunk_size_bytes];
     constexpr std::size_t step = chunk_size_bytes / 16;
-    const detail::stored_elements stored{chunk, dtype(), layout_.bits, needs_swap()};
     for (std::size_t done = 0; done < count; done += step) {
       const std::size_t elements = count - done < step ? count - done : step;
       const std::size_t size = (elements * layout_.bits + 7) / 8;
       if (auto fetched = read(std::uint64_t{done / 8} * layout_.bits, std::span(chunk, size)); !fetched) return fetched;
-      if (const errc failure = detail::convert_elements(stored, into.subspan(done, elements)); failure != errc{}) return error(failure, name());
+      const errc failure = copy({chunk, dtype(), layout_.bits, needs_swap()}, into.subspan(done, elements));
+      if (failure != errc{}) return error(failure, name());
     }
     return {};
   }
