@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -118,7 +119,7 @@ const backend backends[] = {
 bool holds(const source& from, std::span<const std::byte> expected) {
   std::vector<std::byte> bytes(expected.size());
   return from.size_bytes() == expected.size() && from.read_at(0, bytes) &&
-         std::memcmp(bytes.data(), expected.data(), expected.size()) == 0;
+         std::equal(bytes.begin(), bytes.end(), expected.begin());
 }
 
 } // namespace
@@ -148,7 +149,7 @@ TEST_SUITE("source") {
         CHECK((made->data() != nullptr) == kind.resident);
         CHECK((made->fetcher() != nullptr) == !kind.resident);
         CHECK((made->writable_data() != nullptr) == kind.writable);
-        if (made->data() != nullptr) CHECK(std::memcmp(made->data(), expected.data(), expected.size()) == 0);
+        if (made->data() != nullptr) CHECK(std::equal(expected.begin(), expected.end(), made->data()));
         if (made->fetcher() != nullptr) CHECK(made->fetcher()->size_bytes() == expected.size());
       }
     }
