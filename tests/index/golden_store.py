@@ -125,12 +125,14 @@ emit("zero", bytes(24))
 first_entry = 64 + 8 * slot_count
 places = [(first_entry + sum(entry_sizes[:i])) // 8 for i in range(4)]
 slots = [(0, 0)] * slot_count
+slot_of = []
 for (name, *_), place in zip(tensors, places):
     value = hash_name(name, 0)
     slot = value % slot_count
     while slots[slot][1]:
         slot = (slot + 1) % slot_count
     slots[slot] = (value >> 32, place)
+    slot_of.append(slot + 1)
 for number, (tag, place) in enumerate(slots):
     u32("slot %d: tag" % number, tag)
     u32("slot %d: place" % number, place)
@@ -141,7 +143,7 @@ for number, (name, dtype, bits, shape, count, data, original) in enumerate(tenso
     u64(text + ": element count", count)
     u32(text + ": checksum", crc32c(data))
     u32(text + ": part", 0)
-    u32(text + ": alias of", 0 if original is None else places[original])
+    u32(text + ": alias of the entry of slot, from 1", 0 if original is None else slot_of[original])
     u32(text + ": number", number)
     u16(text + ": size of the name", len(name))
     u16(text + ": block type", 0)

@@ -106,8 +106,8 @@ inline std::string_view entry_name(const std::byte* index, std::uint32_t place) 
   return {reinterpret_cast<const char*>(entry + index_layout::entry_size + rank * 8), load_little<std::uint16_t>(entry + 40)};
 }
 
-/// The place of the entry called `name` in the checked or just built index at `index`; 0 if there is none.
-inline std::uint32_t find_place(const std::byte* index, const index_layout& layout, std::string_view name) noexcept {
+/// The slot that leads to the entry called `name` in the checked or just built index at `index`; nullptr if none does.
+inline const std::byte* find_slot(const std::byte* index, const index_layout& layout, std::string_view name) noexcept {
   const std::uint64_t hash = hash_name(name, load_little<std::uint64_t>(index + 32));
   const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
   const std::uint64_t mask = layout.slot_count - 1;
@@ -115,10 +115,10 @@ inline std::uint32_t find_place(const std::byte* index, const index_layout& layo
   for (std::uint64_t slot = hash & mask, last = slot + max_probe_count; slot <= last; ++slot) {
     const std::byte* const at = slots + (slot & mask) * index_layout::slot_size;
     const std::uint32_t place = load_little<std::uint32_t>(at + 4);
-    if (place == 0) return 0;
-    if (load_little<std::uint32_t>(at) == tag && entry_name(index, place) == name) return place;
+    if (place == 0) return nullptr;
+    if (load_little<std::uint32_t>(at) == tag && entry_name(index, place) == name) return at;
   }
-  return 0;
+  return nullptr;
 }
 
 /// Enters every row, the entry of the first at place `place`, into the slots of `index`, all zero before; the entries
@@ -269,12 +269,13 @@ inline result<void> build_index(std::span<const index_row> rows, std::span<const
     std::memset(base + layout.slots, 0, layout.slot_count * std::size_t{index_layout::slot_size});
   }
 
-  // An alias names its original by row; entries name it by place, which the hash table knows by now.
+  // An alias names its original by row; entries name it by its slot, which is known by now.
   entry = base + layout.entries;
   for (const index_row& row : rows) {
     if (row.alias_of != index_row::not_an_alias) {
       if (row.alias_of >= rows.size()) return error(errc::bad_alias, row.name);
-      store_little(entry + 32, detail::find_place(base, layout, rows[row.alias_of].name));
+      const std::byte* const slot = detail::find_slot(base, layout, rows[row.alias_of].name);
+      store_little(entry + 32, static_cast<std::uint32_t>((slot - base - static_cast<std::ptrdiff_t>(layout.slots)) / 8 + 1));
     }
     entry += index_layout::size_of_entry(row.shape.size(), row.name.size());
   }

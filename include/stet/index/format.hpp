@@ -71,7 +71,7 @@
 //   16   8   element count
 //   24   4   checksum of the tensor's bytes, or 0
 //   28   4   part
-//   32   4   the place of the entry this is an alias of; 0: no alias
+//   32   4   the slot, counted from 1, of the entry this is an alias of; 0: no alias
 //   36   4   the number of the tensor, from 0
 //   40   2   size of the name        42   2   block type, or 0
 //   44   1   rank R                  45   1   dtype (enum dtype)

@@ -76,8 +76,8 @@ public:
   /// The tensor called `name` (compared bytewise); false if there is none. Cost: constant.
   [[nodiscard]] index_entry find(std::string_view name) const noexcept {
     if (base_ == nullptr) return {};
-    const std::uint32_t place = detail::find_place(base_, layout_, name);
-    return place == 0 ? index_entry() : at(place);
+    const std::byte* const slot = detail::find_slot(base_, layout_, name);
+    return slot == nullptr ? index_entry() : entry_of(slot);
   }
 
   /// Iterates over the tensors in manifest order.
@@ -105,8 +105,8 @@ public:
 
   /// The tensor that `entry` shares its bytes with; false if it is no alias.
   [[nodiscard]] index_entry original_of(index_entry entry) const noexcept {
-    const std::uint32_t place = entry.load<std::uint32_t>(32);
-    return place == 0 ? index_entry() : at(place);
+    const std::uint32_t slot = entry.load<std::uint32_t>(32);
+    return slot == 0 ? index_entry() : entry_of(slot_at(slot - 1));
   }
 
   /// How the elements of `entry` are laid out; the name of a block type lives as long as the bytes.
@@ -127,8 +127,11 @@ public:
 
 private:
   template <class Unsigned> static Unsigned load(const std::byte* at) noexcept { return detail::load_little<Unsigned>(at); }
-  [[nodiscard]] index_entry at(std::uint32_t place) const noexcept {
-    return index_entry(base_ + place * detail::index_layout::unit);
+  [[nodiscard]] const std::byte* slot_at(std::uint32_t number) const noexcept {
+    return base_ + layout_.slots + number * detail::index_layout::slot_size;
+  }
+  [[nodiscard]] index_entry entry_of(const std::byte* slot) const noexcept {
+    return index_entry(base_ + load<std::uint32_t>(slot + 4) * detail::index_layout::unit);
   }
   [[nodiscard]] std::string_view name_at(const std::byte* reference) const noexcept {
     return {reinterpret_cast<const char*>(base_ + layout_.names + load<std::uint32_t>(reference)), load<std::uint32_t>(reference + 4)};
