@@ -29,10 +29,20 @@ public:
 
   result<tensor_index> run() noexcept {
     if (!read_header()) return error(errc::bad_index, {}, 0);
+    // Ahead of the entries, which speak of parts and block types.
+    for (std::uint32_t number = 0; number < layout().part_count; ++number) {
+      const std::byte* const part = base() + index_layout::header_size + number * index_layout::part_size;
+      if (!take_name(part) || load<std::uint32_t>(part + 24) > 1 || load<std::uint32_t>(part + 28) != 0) {
+        return bad(errc::bad_index, part);
+      }
+    }
     for (std::uint32_t number = 0; number < layout().block_count; ++number) {
       const std::byte* const block = base() + layout().blocks + number * index_layout::block_size;
-      if (load<std::uint32_t>(block + 8) == 0 || load<std::uint32_t>(block + 12) == 0) return bad(errc::bad_index, block);
+      if (!take_name(block) || load<std::uint32_t>(block + 8) == 0 || load<std::uint32_t>(block + 12) == 0) {
+        return bad(errc::bad_index, block);
+      }
     }
+    if (running_name_ != layout().names_size) return error(errc::bad_index, "names");
     const std::byte* at = base() + layout().entries;
     for (std::uint32_t number = 0; number < layout().tensor_count; ++number) {
       const index_entry entry(at);
@@ -44,17 +54,6 @@ public:
       at = entry.next();
     }
     if (at != base() + layout().names) return bad(errc::bad_index, at);
-    for (std::uint32_t number = 0; number < layout().part_count; ++number) {
-      const std::byte* const part = base() + index_layout::header_size + number * index_layout::part_size;
-      if (!take_name(part) || load<std::uint32_t>(part + 24) > 1 || load<std::uint32_t>(part + 28) != 0) {
-        return bad(errc::bad_index, part);
-      }
-    }
-    for (std::uint32_t number = 0; number < layout().block_count; ++number) {
-      const std::byte* const block = base() + layout().blocks + number * index_layout::block_size;
-      if (!take_name(block)) return bad(errc::bad_index, block);
-    }
-    if (running_name_ != layout().names_size) return error(errc::bad_index, "names");
     if (!is_zero(base() + layout().names + layout().names_size, base() + layout().size_bytes)) return errc::nonzero_padding;
     if (occupied_slots() != layout().tensor_count) return errc::bad_hash_table;
     return index_;
