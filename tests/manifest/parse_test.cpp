@@ -68,15 +68,15 @@ struct text_case {
 };
 
 void check_all(std::initializer_list<text_case> cases) {
-  for (const auto& [text, code] : cases) {
-    CAPTURE(text.substr(0, 300));
-    CHECK(static_cast<int>(code_of(text)) == static_cast<int>(code));
+  for (const text_case& each : cases) {
+    CAPTURE(each.text.substr(0, 300));
+    CHECK(static_cast<int>(code_of(each.text)) == static_cast<int>(each.code));
   }
 }
 void check_all_indexed(std::initializer_list<text_case> cases) {
-  for (const auto& [text, code] : cases) {
-    CAPTURE(text.substr(0, 300));
-    CHECK(static_cast<int>(index_code_of(text)) == static_cast<int>(code));
+  for (const text_case& each : cases) {
+    CAPTURE(each.text.substr(0, 300));
+    CHECK(static_cast<int>(index_code_of(each.text)) == static_cast<int>(each.code));
   }
 }
 
@@ -333,14 +333,14 @@ TEST_SUITE("manifest/parse") {
          "size_bytes of t"},
         {with_tensors("", R"(,"data":[{}])"), "path"},
     };
-    for (const auto& [text, subject] : cases) {
-      CAPTURE(text);
-      const auto parsed = stet::parse_manifest(text);
+    for (const auto& each : cases) {
+      CAPTURE(each.text);
+      const auto parsed = stet::parse_manifest(each.text);
       REQUIRE_FALSE(parsed);
       if (parsed)
         continue;
       CHECK(parsed.error().code() == errc::missing_field);
-      CHECK(parsed.error().subject() == subject);
+      CHECK(parsed.error().subject() == each.subject);
     }
   }
 
