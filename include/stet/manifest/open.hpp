@@ -10,7 +10,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -19,24 +18,6 @@
 namespace stet::inline v0_1 {
 
 namespace detail {
-
-/// Bytes in memory that are read from while it lasts.
-class memory_reader final : public reader {
- public:
-  explicit memory_reader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
-  [[nodiscard]] result<void> read(std::uint64_t offset_bytes,
-                                  std::span<std::byte> into) const noexcept override {
-    if (!range_fits(offset_bytes, into.size(), bytes_.size()))
-      return errc::truncated;
-    if (!into.empty())
-      std::memcpy(into.data(), bytes_.data() + static_cast<std::size_t>(offset_bytes), into.size());
-    return {};
-  }
-  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }
-
- private:
-  std::span<const std::byte> bytes_;
-};
 
 /// Opens parts whose size the manifest leaves to the file, and keeps each until the store asks for it:
 /// reading a part twice would cost as much as the part is large.
@@ -103,7 +84,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
     const auto bytes = std::as_bytes(characters);
     index->insert(index->end(), bytes.begin(), bytes.end());
   }
-  result<source> table = source::read(memory_reader(*index));
+  result<source> table = source::copy(*index);
   if (!table)
     return table.error();
   made.table = std::move(*table);

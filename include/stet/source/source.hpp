@@ -172,6 +172,20 @@ public:
     return made;
   }
 
+  /// Copies bytes into memory of its own.
+  /// @retval errc::out_of_memory
+  [[nodiscard]] static result<source> copy(std::span<const std::byte> bytes) noexcept {
+    source made;
+    if (bytes.empty()) return made;
+    made.owned_ = detail::owned_block::allocate(bytes.size(), min_alignment_bytes);
+    auto* const memory = static_cast<std::byte*>(made.owned_.get());
+    if (memory == nullptr) return errc::out_of_memory;
+    std::memcpy(memory, bytes.data(), bytes.size());
+    made.set_resident(memory, bytes.size());
+    made.writable_ = true;
+    return made;
+  }
+
 #if STET_FILES
   /// Maps a range of a file. The file may be closed afterwards.
   /// Errors and cost: those of `mapping::map`.
