@@ -87,7 +87,8 @@ public:
   /// Adds another name for tensor `original`.
   result<void> add_alias(std::string_view name, std::size_t original, json_value&& attributes) {
     const item of = items_[original];
-    const std::vector<std::uint64_t> shape(shapes_.begin() + of.first_extent, shapes_.begin() + of.first_extent + of.rank);
+    const std::span<const std::uint64_t> extents = std::span(shapes_).subspan(of.first_extent, of.rank);
+    const std::vector<std::uint64_t> shape(extents.begin(), extents.end()); // `add` makes shapes_ grow
     auto added = add(name, layout(of), shape, of.size_bytes, of.from, std::move(attributes));
     if (added) items_.back().alias_of = of.alias_of == index_row::not_an_alias ? static_cast<std::uint32_t>(original) : of.alias_of;
     return added;
