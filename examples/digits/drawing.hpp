@@ -28,28 +28,36 @@ enum class drawing_style : std::uint8_t {
   blocks ///< Unicode half blocks and shades
 };
 
-/// Blocks for a terminal that has UTF-8 and no wish to stay plain (NO_COLOR, TERM=dumb), ASCII for all else.
-inline drawing_style style_of(std::FILE* stream) noexcept {
+/// The value of an environment variable; empty where it is not set.
+inline std::string_view environment(const char* name) noexcept {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+/// Whether a line written to `stream` can be written over: a terminal, and not one that calls itself dumb.
+inline bool can_redraw(std::FILE* stream) noexcept {
 #if defined(_WIN32)
   static_cast<void>(stream);
-  return drawing_style::ascii;
+  return false;
 #else
-  const auto variable = [](const char* name) noexcept {
-    const char* value = std::getenv(name);
-    return std::string_view(value != nullptr ? value : "");
-  };
-  if (isatty(fileno(stream)) == 0 || !variable("NO_COLOR").empty() || variable("TERM") == "dumb")
+  return isatty(fileno(stream)) != 0 && environment("TERM") != "dumb";
+#endif
+}
+
+/// Blocks for a terminal that has UTF-8, ASCII for all else.
+inline drawing_style style_of(std::FILE* stream) noexcept {
+  if (!can_redraw(stream))
     return drawing_style::ascii;
   // The first of these that is set decides (POSIX.1-2017, Base Definitions, 8.2).
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
-    const std::string_view locale = variable(name);
-    if (!locale.empty())
-      return locale.find("UTF-8") != std::string_view::npos || locale.find("utf8") != std::string_view::npos
-                 ? drawing_style::blocks
-                 : drawing_style::ascii;
+    const std::string_view locale = environment(name);
+    if (locale.empty())
+      continue;
+    const bool is_utf8 =
+        locale.find("UTF-8") != std::string_view::npos || locale.find("utf8") != std::string_view::npos;
+    return is_utf8 ? drawing_style::blocks : drawing_style::ascii;
   }
   return drawing_style::ascii;
-#endif
 }
 
 /// A digit to draw and the line below it.

@@ -21,9 +21,10 @@ class stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// Memory of this process in bytes that is its own to pay for: the pages it has written. Pages of a file
-/// mapped for reading are not among them. Nothing where the system does not tell (only Linux is asked).
-/// Source: proc_pid_smaps(5), Private_Dirty; smaps_rollup sums it over all mappings.
+/// Memory of this process in bytes that no file stands behind: heap, stack, and copies of file pages that it
+/// has written to. Pages of a file mapped for reading are not among them. Nothing where the system does not
+/// tell (only Linux is asked). Source: proc_pid_smaps(5), Anonymous; smaps_rollup sums it over all mappings.
+/// (Private_Dirty would count a mapped page as ours while the disk has not caught up with whoever wrote it.)
 inline std::optional<std::uint64_t> private_memory_bytes() noexcept {
 #if defined(__linux__)
   std::FILE* file = std::fopen("/proc/self/smaps_rollup", "r");
@@ -33,7 +34,7 @@ inline std::optional<std::uint64_t> private_memory_bytes() noexcept {
   std::optional<std::uint64_t> found;
   while (std::fgets(line, sizeof line, file) != nullptr) {
     unsigned long kib = 0;
-    if (std::sscanf(line, "Private_Dirty: %lu", &kib) == 1)
+    if (std::sscanf(line, "Anonymous: %lu", &kib) == 1)
       found = std::uint64_t{kib} * 1024;
   }
   std::fclose(file);

@@ -3,8 +3,11 @@
 #ifndef DIGITS_NETWORK_HPP
 #define DIGITS_NETWORK_HPP
 
+#include "exponential.hpp"
 #include "images.hpp"
 #include "random.hpp"
+
+#include <stet/vocabulary/view.hpp>
 
 #include <algorithm>
 #include <array>
@@ -18,20 +21,36 @@ namespace digits {
 
 inline constexpr std::size_t hidden_count = 10;
 
-// -- what it holds
-// ----------------------------------------------------------------------------------------------
+// ---- what it holds ----
 
 /// One fully connected layer, viewed wherever its numbers are: in memory while training, in the mapped file
 /// after.
-struct dense_layer {
-  std::span<const float> kernel; ///< [inputs, outputs], row-major, as Keras keeps it
-  std::span<const float> bias;   ///< [outputs]
+template <std::size_t Inputs, std::size_t Outputs> struct dense_layer {
+  stet::view<const float, Inputs, Outputs> kernel; ///< row-major, as Keras keeps it
+  stet::view<const float, Outputs> bias;
+
+  /// The names of the tensors, for stet::bind_model.
+  void bind(auto& field) noexcept {
+    field("kernel", kernel);
+    field("bias", bias);
+  }
 };
+
+inline constexpr std::size_t tensor_count = 4;
 
 /// The network as inference sees it: two layers, nothing owned.
 struct network {
-  dense_layer hidden;
-  dense_layer answer;
+  dense_layer<pixel_count, hidden_count> hidden;
+  dense_layer<hidden_count, class_count> answer;
+
+  void bind(auto& field) noexcept {
+    field("dense", hidden);
+    field("dense_1", answer);
+  }
+  /// The numbers of every tensor, in the order of `tensors(parameters)`.
+  std::array<std::span<const float>, tensor_count> values() const noexcept {
+    return {hidden.kernel.flat(), hidden.bias.flat(), answer.kernel.flat(), answer.bias.flat()};
+  }
 };
 
 /// The network's numbers, owned. Gradients and optimizer slots have the same form.
@@ -41,23 +60,34 @@ struct parameters {
   std::array<float, hidden_count * class_count> answer_kernel{};
   std::array<float, class_count> answer_bias{};
 
-  network view() const noexcept { return {{hidden_kernel, hidden_bias}, {answer_kernel, answer_bias}}; }
+  network view() const noexcept {
+    network net;
+    point(net.hidden, hidden_kernel, hidden_bias);
+    point(net.answer, answer_kernel, answer_bias);
+    return net;
+  }
+
+ private:
+  template <std::size_t Inputs, std::size_t Outputs>
+  static void point(dense_layer<Inputs, Outputs>& layer, const std::array<float, Inputs * Outputs>& kernel,
+                    const std::array<float, Outputs>& bias) noexcept {
+    layer.kernel = {kernel.data(), layer.kernel.static_extents};
+    layer.bias = {bias.data(), layer.bias.static_extents};
+  }
 };
 
 /// A tensor of `parameters` with the name and shape that the model file gives it.
 template <class Float> struct named_tensor {
   std::string_view name;
-  std::array<std::size_t, 2> extents; ///< the first `rank` count
+  std::array<std::uint64_t, 2> extents; ///< the first `rank` count
   std::size_t rank;
   std::span<Float> values;
 
-  std::span<const std::size_t> shape() const noexcept { return {extents.data(), rank}; }
+  std::span<const std::uint64_t> shape() const noexcept { return {extents.data(), rank}; }
 };
 
-inline constexpr std::size_t tensor_count = 4;
-
-/// The tensors of `owner`, always in this order: the one place that knows their names. `Float` is const with
-/// `owner`.
+/// The tensors of `owner`, always in this order and under the names that `network::bind` gives them. `Float`
+/// is const with `owner`.
 template <class Float, class Parameters>
 std::array<named_tensor<Float>, tensor_count> list_tensors(Parameters& owner) noexcept {
   return {{{"dense/kernel", {pixel_count, hidden_count}, 2, owner.hidden_kernel},
@@ -83,8 +113,7 @@ inline parameters glorot_uniform(splitmix64& random) noexcept {
   return start;
 }
 
-// -- how it answers
-// ---------------------------------------------------------------------------------------------
+// ---- how it answers ----
 
 /// What the layers made of one image.
 struct activations {
@@ -99,15 +128,16 @@ struct activations {
 };
 
 /// outputs = bias + inputs × kernel. Sums run over the inputs in order, so the result is the same every time.
-inline void apply(const dense_layer& layer, std::span<const float> inputs,
-                  std::span<float> outputs) noexcept {
+template <std::size_t Inputs, std::size_t Outputs>
+void apply(const dense_layer<Inputs, Outputs>& layer, const std::array<float, Inputs>& inputs,
+           std::array<float, Outputs>& outputs) noexcept {
   std::copy(layer.bias.begin(), layer.bias.end(), outputs.begin());
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
+  for (std::size_t i = 0; i < Inputs; ++i) {
     // Four pixels of five are paper.
     if (inputs[i] == 0.0f)
       continue;
-    const auto row = layer.kernel.subspan(i * outputs.size(), outputs.size());
-    for (std::size_t o = 0; o < outputs.size(); ++o)
+    const auto row = layer.kernel[i];
+    for (std::size_t o = 0; o < Outputs; ++o)
       outputs[o] += inputs[i] * row[o];
   }
 }
@@ -117,12 +147,12 @@ inline void relu(std::span<float> values) noexcept {
     value = value > 0.0f ? value : 0.0f;
 }
 
-/// Turns scores into probabilities. The largest score is taken off first, so that exp cannot overflow.
+/// Turns scores into probabilities. The largest score is taken off first, so that nothing can overflow.
 inline void softmax(std::span<float> values) noexcept {
   const float largest = *std::max_element(values.begin(), values.end());
   float sum = 0.0f;
   for (float& value : values)
-    sum += value = std::exp(value - largest);
+    sum += value = exponential(value - largest);
   for (float& value : values)
     value /= sum;
 }
@@ -137,8 +167,7 @@ inline activations forward(const network& net, const image& pixels) noexcept {
   return result;
 }
 
-// -- how it is wrong
-// --------------------------------------------------------------------------------------------
+// ---- how it is wrong ----
 
 /// Cross-entropy: 0 when the network is sure of the right digit, and larger the less it expected that digit.
 inline float loss(const activations& seen, std::uint8_t label) noexcept {
@@ -175,7 +204,7 @@ inline void add_gradient(const network& net, const image& pixels, std::uint8_t l
     if (seen.hidden[h] == 0.0f)
       continue; // relu was flat here
     for (std::size_t c = 0; c < class_count; ++c)
-      hidden[h] += net.answer.kernel[h * class_count + c] * scores[c];
+      hidden[h] += net.answer.kernel(h, c) * scores[c];
   }
   add_layer_gradient(pixels, hidden, gradient.hidden_kernel, gradient.hidden_bias);
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Tests of the digits demo: random numbers, unpacking, gradients, training that can be interrupted, drawing.
+// Tests of the digits demo: random numbers, unpacking, gradients, training that can be interrupted, its
+// files, drawing.
 #include "../../examples/digits/drawing.hpp"
+#include "../../examples/digits/model_file.hpp"
 #include "../../examples/digits/training.hpp"
+
+#include "support/temp_folder.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,6 +13,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,21 +23,24 @@ namespace {
 
 /// Images with a bar of ink in a place of its own for each digit, among noise: easy to learn.
 struct made_up_images {
-  std::vector<std::uint8_t> packed;
+  static constexpr std::size_t image_size_bytes = digits::pixel_count / 2;
+  std::vector<std::byte> packed;
   std::vector<std::uint8_t> labels;
 
   explicit made_up_images(std::size_t count) {
     digits::splitmix64 random{7};
     for (std::size_t at = 0; at < count; ++at) {
       const auto label = static_cast<std::uint8_t>(random.below(digits::class_count));
-      for (std::size_t byte = 0; byte < digits::packed_size_bytes; ++byte) {
+      for (std::size_t byte = 0; byte < image_size_bytes; ++byte) {
         const bool inked = byte / 39 == label;
-        packed.push_back(static_cast<std::uint8_t>(inked ? 0xEF : random.below(20) == 0 ? 0x30 : 0));
+        packed.push_back(static_cast<std::byte>(inked ? 0xEF : random.below(20) == 0 ? 0x30 : 0));
       }
       labels.push_back(label);
     }
   }
-  digits::image_set view() const { return {packed, labels}; }
+  digits::image_set view() const {
+    return {stet::packed_span<stet::uint4>(packed.data(), labels.size() * digits::pixel_count, 4), labels};
+  }
 };
 
 digits::training_plan short_plan() {
@@ -87,10 +95,12 @@ TEST_SUITE("digits") {
   }
 
   TEST_CASE("the low four bits of a byte are the earlier pixel") {
-    std::vector<std::uint8_t> packed(2 * digits::packed_size_bytes, 0), labels = {3, 4};
-    packed[digits::packed_size_bytes + 1] = 0xF6;
+    std::vector<std::byte> packed(digits::pixel_count, std::byte{0}); // two images
+    packed[digits::pixel_count / 2 + 1] = std::byte{0xF6};
+    const std::vector<std::uint8_t> labels = {3, 4};
     digits::image pixels;
-    digits::unpack({packed, labels}, 1, pixels);
+    digits::unpack({stet::packed_span<stet::uint4>(packed.data(), 2 * digits::pixel_count, 4), labels}, 1,
+                   pixels);
     CHECK(pixels[1] == 0.0f);
     const volatile float six = 6.0f / 15.0f; // rounded to float on x87, too
     CHECK(pixels[2] == six);
@@ -178,6 +188,152 @@ TEST_SUITE("digits") {
       CHECK(same_bits(whole, resumed));
       CHECK(before.total + after.total == 300);
     }
+  }
+
+  TEST_CASE("the exponential function is right to within one unit in the last place") {
+    CHECK(digits::exponential(0.0f) == 1.0f);
+    CHECK(digits::exponential(-87.5f) == 0.0f);
+    for (float x = -86.9f; x < 0.0f; x += 0.00917f) {
+      CAPTURE(x);
+      const auto exact = static_cast<float>(std::exp(static_cast<double>(x)));
+      const auto distance =
+          std::bit_cast<std::int32_t>(digits::exponential(x)) - std::bit_cast<std::int32_t>(exact);
+      CHECK(std::abs(distance) <= 1);
+    }
+  }
+
+  TEST_CASE("training twice gives the same model file, byte for byte") {
+    const stet_test::temp_folder folder;
+    const made_up_images images(100);
+    const auto plan = short_plan();
+    for (const char* name : {"first.stet", "second.stet"}) {
+      digits::training_state state = digits::start(plan);
+      digits::train(plan, images.view(), 20, state);
+      const auto saved = digits::save_model(folder.path(name).c_str(), plan, state,
+                                            digits::evaluate(state.weights.view(), images.view()));
+      REQUIRE(saved);
+    }
+    CHECK(folder.read("first.stet").size() > 3 * 31840);
+    CHECK(folder.read("first.stet") == folder.read("second.stet"));
+    CHECK(folder.names() == std::vector<std::string>{"first.stet", "second.stet"});
+  }
+
+  TEST_CASE("a saved model views the file and answers with the same bits as before") {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.path("model.stet");
+    const made_up_images images(100);
+    const auto plan = short_plan();
+    digits::training_state state = digits::start(plan);
+    digits::train(plan, images.view(), 20, state);
+    const digits::network before = state.weights.view();
+    const auto score_before = digits::evaluate(before, images.view());
+    REQUIRE(digits::save_model(path.c_str(), plan, state, score_before));
+
+    const auto model = digits::open_model(path.c_str());
+    REQUIRE(model);
+    if (!model)
+      return;
+    CHECK(model->copied_bytes() == 0);
+    CHECK(model->right_before_saving() == score_before.right);
+    const auto in_memory = before.values(), in_file = model->net.values();
+    for (std::size_t tensor = 0; tensor < digits::tensor_count; ++tensor) {
+      REQUIRE(in_file[tensor].size() == in_memory[tensor].size());
+      CHECK(in_file[tensor].data() != in_memory[tensor].data());
+      CHECK(std::memcmp(in_file[tensor].data(), in_memory[tensor].data(), in_memory[tensor].size_bytes()) ==
+            0);
+    }
+    digits::image pixels;
+    for (std::size_t at = 0; at < images.view().size(); ++at) {
+      digits::unpack(images.view(), at, pixels);
+      const auto one = digits::forward(before, pixels), other = digits::forward(model->net, pixels);
+      CHECK(std::memcmp(&one, &other, sizeof one) == 0);
+    }
+    CHECK(stet::verify(model->store).is_sound());
+  }
+
+  TEST_CASE("weights that lie elsewhere are counted as copied") {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.path("model.stet");
+    const digits::training_state state = digits::start(short_plan());
+    REQUIRE(digits::save_model(path.c_str(), short_plan(), state, {0, 1, 0.0}));
+    auto model = digits::open_model(path.c_str());
+    REQUIRE(model);
+    if (!model)
+      return;
+    const std::vector<float> copy(model->net.answer.bias.begin(), model->net.answer.bias.end());
+    model->net.answer.bias = {copy.data(), model->net.answer.bias.static_extents};
+    CHECK(model->copied_bytes() == 40);
+  }
+
+  TEST_CASE("graph and state say what a run needs to go on, in numbers as they were written") {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.path("model.stet");
+    const made_up_images images(100);
+    const auto plan = short_plan();
+    digits::training_state state = digits::start(plan);
+    digits::train(plan, images.view(), 9, state);
+    REQUIRE(digits::save_model(path.c_str(), plan, state, {0, 1, 0.0}));
+    const auto model = digits::open_model(path.c_str());
+    REQUIRE(model);
+    if (!model)
+      return;
+    const auto manifest = stet::parse_manifest(model->store.manifest_text());
+    REQUIRE(manifest);
+    if (!manifest)
+      return;
+
+    const auto at = [](const char* pointer) { return stet::json_value::json_pointer(pointer); };
+    CHECK(manifest->state[at("/global_step")] == 9);
+    CHECK(manifest->state[at("/optimizer/learning_rate")].dump() == "0.003");
+    CHECK(manifest->state[at("/optimizer/beta_2_power")].get<float>() == state.beta_2_power);
+    CHECK(manifest->state[at("/random/state")] == state.random.state);
+    CHECK(manifest->graph[at("/nodes/1/attributes/activation")] == "relu");
+    CHECK(manifest->graph[at("/nodes/2/inputs")] == stet::json_value::array({"dense"}));
+    CHECK(manifest->graph[at("/outputs")] == stet::json_value::array({"dense_1"}));
+    std::vector<std::string> variables;
+    for (const auto& tensor : manifest->tensors)
+      if (tensor.attributes.value("trainable", false))
+        variables.push_back(tensor.name);
+    CHECK(variables ==
+          std::vector<std::string>{"dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"});
+
+    // The slots are those of the state.
+    const auto slots = digits::tensors(state.second_moment);
+    for (const auto& slot : slots) {
+      const auto stored = model->store.get<float>(std::string("adam/second_moment/").append(slot.name));
+      REQUIRE(stored);
+      if (!stored)
+        return;
+      CHECK(std::memcmp(stored->data(), slot.values.data(), slot.values.size_bytes()) == 0);
+    }
+  }
+
+  TEST_CASE("images are opened only if every label is a digit and has its pixels") {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.path("images.stet");
+    std::vector<std::byte> pixels(digits::pixel_count, std::byte{0x21}); // two images
+    std::vector<std::uint8_t> labels = {7, 9};
+    std::size_t count = 2;
+    const auto open = [&] {
+      stet::writer out;
+      const auto uint4 = stet::element_layout::of(stet::dtype::uint4);
+      for (const std::string set : {"train", "test"}) {
+        const std::size_t images = set == "test" ? count : 2;
+        CHECK(out.add_bytes(set + "/images", uint4, {images, 28, 28},
+                            std::span(pixels).first(images * digits::pixel_count / 2)));
+        CHECK(out.add(set + "/labels", {labels.size()}, std::span<const std::uint8_t>(labels)));
+      }
+      CHECK(out.save(path));
+      const auto opened = digits::open_images(path.c_str());
+      return opened ? stet::errc{} : opened.error().code();
+    };
+    CHECK(open() == stet::errc{});
+    count = 1;
+    CHECK(open() == stet::errc::shape_mismatch);
+    count = 2;
+    labels[1] = 10;
+    CHECK(open() == stet::errc::bad_value);
+    CHECK(digits::open_images(folder.path("none.stet").c_str()).error().code() == stet::errc::file_not_found);
   }
 
   TEST_CASE("digits are drawn side by side, captions below, nothing past the last column") {

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+// The files of the demo as stet stores: the images, and the model that one process saves and another opens.
+#ifndef DIGITS_MODEL_FILE_HPP
+#define DIGITS_MODEL_FILE_HPP
+
+#include "training.hpp"
+
+#include <stet/manifest.hpp>
+#include <stet/stet.hpp>
+#include <stet/writer.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace digits {
+
+// ---- the images ----
+
+/// The open data store with both sets of images, viewed in place.
+struct images_file {
+  stet::store store;
+  image_set train, test;
+
+  void bind(auto& field) noexcept {
+    field("train", train);
+    field("test", test);
+  }
+};
+
+/// Opens the images. Labels are numbers to count with, so they are checked here, once.
+/// @retval stet::errc::binding_failed  a tensor is missing or has another dtype
+/// @retval stet::errc::shape_mismatch  a set is empty, or has not 28 × 28 pixels for each label
+/// @retval stet::errc::bad_value       a label is not a digit; or an error of stet::open
+inline stet::result<images_file> open_images(const char* path) {
+  auto opened = stet::open(path);
+  if (!opened)
+    return opened.error();
+  images_file images;
+  images.store = std::move(*opened);
+  if (const auto bound = stet::bind_model(images, images.store); !bound)
+    return bound.error();
+  for (const image_set* set : {&images.train, &images.test}) {
+    if (set->size() == 0 || set->pixels.element_count() != std::uint64_t{set->size()} * pixel_count)
+      return stet::error(stet::errc::shape_mismatch, path);
+    if (*std::max_element(set->labels.begin(), set->labels.end()) >= class_count)
+      return stet::error(stet::errc::bad_value, path);
+  }
+  return images;
+}
+
+// ---- saving the model ----
+
+/// The shortest decimal that reads as `value`: 0.003, where the double nearest to the float has 17 digits.
+inline double shortest(float value) noexcept {
+  char digits[32] = {};
+  std::to_chars(digits, digits + sizeof digits - 1, value);
+  return std::strtod(digits, nullptr);
+}
+
+/// What the network computes, as a graph of operations that name their variables.
+inline stet::json_value describe_graph() {
+  using json = stet::json_value;
+  const auto dense = [](const char* name, const char* input, std::size_t units, const char* activation) {
+    const std::string prefix = std::string(name) + "/";
+    return json{{"name", name},
+                {"op", "Dense"},
+                {"inputs", json::array({input})},
+                {"attributes",
+                 {{"units", units},
+                  {"activation", activation},
+                  {"kernel", prefix + "kernel"},
+                  {"bias", prefix + "bias"}}}};
+  };
+  json graph;
+  graph["nodes"] =
+      json::array({{{"name", "pixels"},
+                    {"op", "Placeholder"},
+                    {"inputs", json::array()},
+                    {"attributes", {{"dtype", "float32"}, {"shape", json::array({pixel_count})}}}},
+                   dense("dense", "pixels", hidden_count, "relu"),
+                   dense("dense_1", "dense", class_count, "softmax")});
+  graph["inputs"] = json::array({"pixels"});
+  graph["outputs"] = json::array({"dense_1"});
+  return graph;
+}
+
+/// What training needs besides the tensors to go on where it stopped.
+inline stet::json_value describe_state(const training_plan& plan, const training_state& state) {
+  stet::json_value json;
+  json["global_step"] = state.step;
+  json["batch_size"] = plan.batch_size;
+  json["optimizer"] = {{"name", "AdamW"},
+                       {"learning_rate", shortest(plan.learning_rate)},
+                       {"learning_rate_decay", shortest(plan.learning_rate_decay)},
+                       {"weight_decay", shortest(plan.weight_decay)},
+                       {"beta_1", shortest(plan.beta_1)},
+                       {"beta_2", shortest(plan.beta_2)},
+                       {"epsilon", shortest(plan.epsilon)},
+                       {"beta_1_power", shortest(state.beta_1_power)},
+                       {"beta_2_power", shortest(state.beta_2_power)}};
+  json["random"] = {{"algorithm", "splitmix64"}, {"seed", plan.seed}, {"state", state.random.state}};
+  return json;
+}
+
+/// Saves weights, optimizer slots, graph and state as one store. The same arguments give the same file.
+/// @param held_out  what the network makes of the held-out images; kept in the file's metadata
+inline stet::result<stet::save_report> save_model(const char* path, const training_plan& plan,
+                                                  const training_state& state, const score& held_out) {
+  const struct {
+    const char* prefix;
+    const parameters& owner;
+    bool trainable;
+  } groups[] = {{"", state.weights, true},
+                {"adam/first_moment/", state.first_moment, false},
+                {"adam/second_moment/", state.second_moment, false}};
+
+  stet::writer out;
+  for (const auto& group : groups) {
+    for (const auto& tensor : tensors(group.owner)) {
+      const std::string name = std::string(group.prefix).append(tensor.name);
+      if (const auto added = out.add(name, tensor.shape(), tensor.values, {{"trainable", group.trainable}});
+          !added)
+        return added.error();
+    }
+  }
+  out.graph = describe_graph();
+  out.state = describe_state(plan, state);
+  out.metadata["title"] = "Reads handwritten digits: 784 pixels, 10 hidden units, 10 answers";
+  out.metadata["trained_on"] = "train/images of digits_data.stet";
+  out.metadata["held_out"] = {{"right", held_out.right}, {"total", held_out.total}};
+  return out.save(path);
+}
+
+// ---- opening it ----
+
+/// An open model: the file's mapping, and a network that views it.
+struct model_file {
+  stet::store store;
+  network net;
+
+  std::uint64_t size_bytes() const noexcept { return store.data().size_bytes(); }
+
+  /// How many bytes of the weights do not lie in the mapped file, counted by their addresses.
+  std::uint64_t copied_bytes() const noexcept {
+    const auto begin = reinterpret_cast<std::uintptr_t>(store.data().data());
+    const auto end = begin + static_cast<std::uintptr_t>(size_bytes());
+    std::uint64_t copied = 0;
+    for (const auto values : net.values()) {
+      const auto first = reinterpret_cast<std::uintptr_t>(values.data());
+      if (first < begin || first > end || values.size_bytes() > end - first)
+        copied += values.size_bytes();
+    }
+    return copied;
+  }
+
+  /// How many held-out images were read right before the model was saved, if the file says so.
+  std::optional<std::uint64_t> right_before_saving() const {
+    const auto manifest = stet::parse_manifest(store.manifest_text());
+    const stet::json_value::json_pointer at("/held_out/right");
+    if (!manifest || !manifest->metadata.contains(at) || !manifest->metadata[at].is_number_unsigned())
+      return std::nullopt;
+    return manifest->metadata[at].get<std::uint64_t>();
+  }
+};
+
+/// Opens a model in place: its fields view the file, and no weight is read.
+/// @retval stet::errc::binding_failed  a tensor is missing or has another dtype or shape; or an error of
+/// stet::open
+inline stet::result<model_file> open_model(const char* path) noexcept {
+  auto opened = stet::open(path);
+  if (!opened)
+    return opened.error();
+  model_file model;
+  model.store = std::move(*opened);
+  if (const auto bound = stet::bind_model(model.net, model.store); !bound)
+    return bound.error();
+  return model;
+}
+
+} // namespace digits
+
+#endif
