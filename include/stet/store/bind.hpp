@@ -134,7 +134,7 @@ public:
 private:
   template <class Field> void visit(std::string_view name, Field& field, bool is_optional) noexcept {
     const std::size_t outer_size = size_;
-    if (name.size() > sizeof name_ - 1 - size_) {
+    if (name.size() >= sizeof name_ - size_) { // one byte stays free for a '/'
       report({name, errc::bad_name});
       return;
     }

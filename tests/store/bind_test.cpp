@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+// Tests of bind.hpp: a struct of views bound at once, or left as it was with every mismatch named.
+#include "support/files.hpp"
+
+#include <stet/store/bind.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+using stet::dtype;
+using stet::dynamic;
+using stet::errc;
+using stet_test::native_file;
+using stet_test::native_tensor;
+using stet_test::tensor_of;
+
+namespace {
+
+struct dense {
+  stet::view<const float, dynamic, dynamic> kernel;
+  stet::view<const float, 2> bias;
+  void bind(auto& field) {
+    field("kernel", kernel);
+    field("bias", bias);
+  }
+};
+
+struct network {
+  dense hidden, answer;
+  std::span<const std::int64_t> step;
+  stet::packed_span<stet::uint4> codes;
+  stet::string_span labels;
+  stet::tensor raw;
+  stet::view<const double> scale;
+  stet::view<const float, 3> extra;
+  void bind(auto& field) {
+    field("dense", hidden);
+    field("dense_1", answer);
+    field("step", step);
+    field("codes", codes);
+    field("labels", labels);
+    field("raw", raw);
+    field("scale", scale);
+    field.optional("extra", extra);
+  }
+};
+
+struct trainable {
+  stet::view<float, dynamic> bias;
+  std::span<float> all;
+  void bind(auto& field) {
+    field("dense/bias", bias);
+    field("dense/bias", all);
+  }
+};
+
+struct leaf {
+  std::string name;
+  stet::tensor value;
+  void bind(auto& field) { field(name, value); }
+};
+struct branch {
+  std::string name;
+  leaf inner;
+  void bind(auto& field) { field(name, inner); }
+};
+
+std::vector<native_tensor> network_tensors() {
+  std::vector<native_tensor> tensors;
+  tensors.push_back(tensor_of<float>("dense/kernel", {3, 2}, {1, 2, 3, 4, 5, 6}));
+  tensors.push_back(tensor_of<float>("dense/bias", {2}, {7, 8}));
+  tensors.push_back(tensor_of<float>("dense_1/kernel", {2, 2}, {1, 0, 0, 1}));
+  tensors.push_back(tensor_of<float>("dense_1/bias", {2}, {0, 0}));
+  tensors.push_back(tensor_of<std::int64_t>("step", {1}, {1000}));
+  tensors.push_back(tensor_of("codes", stet::element_layout::of(dtype::uint4), {3},
+                              stet_test::bytes_of<unsigned char>({0x21, 3})));
+  tensors.push_back(stet_test::strings_of("labels", {"zero", "one"}));
+  tensors.push_back(tensor_of("raw", {dtype::block, 0, {"q8_0", 32, 34}}, {32}, stet_test::byte_vector(34)));
+  tensors.push_back(tensor_of<double>("scale", {}, {0.5}));
+  return tensors;
+}
+
+/// Binds and collects what is reported.
+template <class Model>
+std::vector<std::string> mismatches_of(Model& model, const stet::store& store, errc expected) {
+  std::vector<std::string> lines;
+  const auto bound = stet::bind_model(model, store, [&](const stet::binding_mismatch& mismatch) noexcept {
+    char buffer[256];
+    stet::text_writer out(buffer, sizeof buffer);
+    mismatch.print(out);
+    lines.emplace_back(out.text());
+  });
+  CHECK((bound ? errc{} : bound.error().code()) == expected);
+  return lines;
+}
+
+} // namespace
+
+TEST_SUITE("bind") {
+  TEST_CASE("points every field at its tensor, in place") {
+    const native_file file(network_tensors());
+    const stet_test::exact_block block(file.bytes);
+    const auto store = stet::open(std::span<const std::byte>(block.span()));
+    REQUIRE(store);
+    if (!store)
+      return;
+    network net;
+    CHECK(mismatches_of(net, *store, errc{}).empty());
+    CHECK(net.hidden.kernel.extent(0) == 3);
+    CHECK(net.hidden.kernel(2, 1) == 6);
+    CHECK(reinterpret_cast<const std::byte*>(net.hidden.kernel.data()) ==
+          block.span().data() + file.data_at());
+    CHECK(net.hidden.bias(1) == 8);
+    CHECK(net.answer.kernel(1, 1) == 1);
+    CHECK(net.step[0] == 1000);
+    CHECK(net.codes[2] == 3);
+    CHECK(net.labels[1] == "one");
+    CHECK(net.raw.layout().block.name == "q8_0");
+    CHECK(net.scale() == 0.5);
+    CHECK(net.extra.data() == nullptr);
+  }
+
+  TEST_CASE("an optional field is bound if it is there, and checked") {
+    auto tensors = network_tensors();
+    tensors.push_back(tensor_of<float>("extra", {3}, {1, 2, 3}));
+    const native_file good(tensors);
+    const stet_test::exact_block block(good.bytes);
+    const auto opened = stet::open(std::span<const std::byte>(block.span()));
+    REQUIRE(opened);
+    if (!opened)
+      return;
+    network net;
+    CHECK(mismatches_of(net, *opened, errc{}).empty());
+    CHECK(net.extra(2) == 3);
+
+    tensors.back() = tensor_of<float>("extra", {2}, {1, 2});
+    const native_file other(tensors);
+    const stet_test::exact_block other_block(other.bytes);
+    const auto wrong = stet::open(std::span<const std::byte>(other_block.span()));
+    REQUIRE(wrong);
+    if (!wrong)
+      return;
+    CHECK(mismatches_of(net, *wrong, errc::binding_failed) ==
+          std::vector<std::string>{"extra: float32 [3] expected, float32 [2] found"});
+    CHECK(net.extra(2) == 3);
+  }
+
+  TEST_CASE("reports every mismatch by name and changes nothing") {
+    auto tensors = network_tensors();
+    tensors[0] = tensor_of<float>("dense/kernel", {6}, {1, 2, 3, 4, 5, 6});
+    tensors[1] = tensor_of<float>("dense/bias", {3}, {7, 8, 9});
+    tensors[2] = tensor_of<double>("dense_1/kernel", {2, 2}, {1, 0, 0, 1});
+    tensors[3].name = "elsewhere";
+    tensors[4] = tensor_of<std::int32_t>("step", {1}, {1000});
+    tensors[5] = tensor_of<std::uint8_t>("codes", {3}, {1, 2, 3});
+    tensors[6].bytes[0] = std::byte{1};
+    tensors[7].name = "raw\n";
+    const native_file file(tensors);
+    const stet_test::exact_block block(file.bytes);
+    const auto store = stet::open(std::span<const std::byte>(block.span()));
+    REQUIRE(store);
+    if (!store)
+      return;
+    network net;
+    const float before[] = {1, 2};
+    const std::size_t two[] = {2, 0};
+    net.hidden.bias = stet::view<const float, 2>(before, two);
+    net.scale = stet::view<const double>();
+    CHECK(mismatches_of(net, *store, errc::binding_failed) ==
+          std::vector<std::string>{
+              "dense/kernel: float32 [any, any] expected, float32 [6] found",
+              "dense/bias: float32 [2] expected, float32 [3] found",
+              "dense_1/kernel: float32 [any, any] expected, float64 [2, 2] found",
+              "dense_1/bias: no tensor has this name",
+              "step: int64 expected, int32 [1] found",
+              "codes: uint4 expected, uint8 [3] found",
+              "labels: the offsets of the string tensor are not valid; string expected, string [2] found",
+              "raw: no tensor has this name",
+          });
+    CHECK(net.hidden.bias.data() == before);
+    CHECK(net.hidden.kernel.data() == nullptr);
+    CHECK(net.scale.data() == nullptr); // which would have fitted
+
+    const auto silent = stet::bind_model(net, *store);
+    REQUIRE_FALSE(silent);
+    if (silent)
+      return;
+    CHECK(silent.error().subject().substr(0, 41) == "dense/kernel, dense/bias, dense_1/kernel,");
+  }
+
+  TEST_CASE("a field that may be written to asks for a writable store") {
+    trainable model;
+    const native_file file(network_tensors());
+    const stet_test::exact_block block(file.bytes);
+    const auto fixed = stet::open(std::span<const std::byte>(block.span()));
+    const auto open = stet::open_writable(block.span());
+    REQUIRE(fixed);
+    REQUIRE(open);
+    if (!fixed || !open)
+      return;
+    CHECK(mismatches_of(model, *fixed, errc::binding_failed) ==
+          std::vector<std::string>{
+              "dense/bias: the store was opened read-only; float32 [any] expected, float32 [2] found",
+              "dense/bias: the store was opened read-only; float32 expected, float32 [2] found"});
+    CHECK(mismatches_of(model, *open, errc{}).empty());
+    model.bias(0) = 5;
+    CHECK(model.all[0] == 5);
+  }
+
+  TEST_CASE("names are joined up to 1,023 bytes and refused beyond, however they are nested") {
+    const std::string longest(1023, 'n');
+    const native_file file({tensor_of<float>(longest, {}, {1}),
+                            tensor_of<float>(std::string(1000, 'a') + "/" + std::string(22, 'b'), {}, {2})});
+    const stet_test::exact_block block(file.bytes);
+    const auto store = stet::open(std::span<const std::byte>(block.span()));
+    REQUIRE(store);
+    if (!store)
+      return;
+    leaf alone{longest, {}};
+    CHECK(mismatches_of(alone, *store, errc{}).empty());
+    alone.name += 'n';
+    CHECK(mismatches_of(alone, *store, errc::binding_failed).size() == 1);
+    branch nested{std::string(1000, 'a'), {std::string(22, 'b'), {}}};
+    CHECK(mismatches_of(nested, *store, errc{}).empty());
+    for (const std::size_t outer : {1000u, 1021u, 1022u, 1023u, 1024u}) {
+      for (const std::size_t inner : {0u, 1u, 23u, 2000u, 70000u}) {
+        nested = {std::string(outer, 'a'), {std::string(inner, 'b'), {}}};
+        CHECK(mismatches_of(nested, *store, errc::binding_failed).size() == 1);
+      }
+    }
+  }
+}
