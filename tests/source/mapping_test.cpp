@@ -155,6 +155,10 @@ TEST_SUITE("mapping") {
       REQUIRE(from);
       if (!from) return;
       auto shared = mapping::map(*from, 4097, 5000, stet::access::shared_write);
+      if (outcome(shared) == "unsupported") {
+        MESSAGE("skipped: no shared mappings on this platform");
+        return;
+      }
       REQUIRE(shared);
       if (!shared) return;
       REQUIRE(shared->writable_data() != nullptr);
@@ -179,7 +183,8 @@ TEST_SUITE("mapping") {
     CHECK(mapped->mode() == stet::access::read_only);
     CHECK(mapped->writable_data() == nullptr);
     CHECK(outcome(mapped->flush(0, 4)) == "unsupported");
-    CHECK(outcome(mapping::map(*from, 0, 4, stet::access::shared_write)) == "access_denied");
+    const std::string shared = outcome(mapping::map(*from, 0, 4, stet::access::shared_write));
+    if (shared != "unsupported") CHECK(shared == "access_denied");
   }
 
   TEST_CASE("hints change nothing that can be seen") {
@@ -225,6 +230,10 @@ TEST_SUITE("mapping") {
       }
     }
     const auto from = stet::file::open(path);
+    if (outcome(from) == "unsupported") {
+      MESSAGE("skipped: no such files on this platform");
+      return;
+    }
     REQUIRE(from);
     if (!from) return;
     const auto window = mapping::map(*from, far, 4);

@@ -32,6 +32,7 @@ public:
   /// @retval errc::access_denied       the file may not be opened so
   /// @retval errc::not_a_regular_file  a folder, pipe, device or socket
   /// @retval errc::out_of_memory
+  /// @retval errc::unsupported         4 GiB or more under Emscripten, whose runtime would read elsewhere
   /// @retval errc::io_error            anything else, with `system_code()`; a loop of links, for one
   /// Cost: two system calls; allocates only for a path of more than about 300 bytes.
   [[nodiscard]] static result<file> open(std::string_view path_utf8, open_for purpose = open_for::read,
@@ -96,8 +97,8 @@ public:
   /// @retval errc::io_error   or what else the operating system reports
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes,
                                   std::span<std::byte> into) const noexcept override {
-    if (offset_bytes > max_offset_bytes || into.size() > max_offset_bytes - offset_bytes)
-      return errc::bad_range;
+    constexpr std::uint64_t end_bytes = detail::os::max_file_bytes;
+    if (offset_bytes > end_bytes || into.size() > end_bytes - offset_bytes) return errc::bad_range;
     for (std::size_t done = 0; done < into.size();) {
       const std::uint64_t at = offset_bytes + done;
       const auto count = detail::os::read_some(handle_, at, into.data() + done, into.size() - done);
@@ -112,9 +113,6 @@ public:
   }
 
 private:
-  static constexpr std::uint64_t max_offset_bytes =
-      ~std::uint64_t{0} >> 1; // offsets are signed in every system call
-
   file(native_handle handle, bool owned, const detail::os::file_facts& facts) noexcept
       : handle_(handle), owned_(owned), facts_(facts) {}
 
@@ -122,6 +120,7 @@ private:
     const auto facts = detail::os::inspect(handle);
     if (!facts) return facts.error();
     if (!facts->regular) return errc::not_a_regular_file;
+    if (facts->size_bytes > detail::os::max_file_bytes) return errc::unsupported;
     return file(handle, owned, *facts);
   }
 

@@ -25,7 +25,8 @@ enum class reservation : std::uint8_t {
 /// What to call for each step of a save. Paths are UTF-8; an empty path of a folder means the current one. An
 /// entry makes its system call once: repeating after `was_interrupted`, continuing after a short write and
 /// cleaning up are the caller's. Every error carries `system_code()`; besides those listed, any of the 2xx
-/// codes may come. Every entry gets `context` as its first argument; the system's own table ignores it.
+/// codes may come, and errc::unsupported for offsets and sizes that no file can have. Every entry gets
+/// `context` as its first argument; the system's own table ignores it.
 struct file_operations {
   void* context = nullptr;
 

@@ -55,9 +55,16 @@ struct file_facts {
   bool regular = false;
 };
 
-/// No system call is asked to move more than this at once: Linux, macOS and Windows each cap or refuse near 2
-/// GiB.
+/// No system call is asked to move more than this at once: every system caps or refuses near 2 GiB.
 inline constexpr std::size_t max_transfer_bytes = std::size_t{1} << 30;
+
+/// No file is used that is larger than this. Offsets are signed in every system call; Emscripten's runtime
+/// drops their upper half.
+#if defined(__EMSCRIPTEN__)
+inline constexpr std::uint64_t max_file_bytes = 0xFFFFFFFFu;
+#else
+inline constexpr std::uint64_t max_file_bytes = ~std::uint64_t{0} >> 1;
+#endif
 
 } // namespace stet::inline v0_1::detail::os
 

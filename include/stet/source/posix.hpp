@@ -169,10 +169,12 @@ inline result<void> flush(const std::byte*, std::size_t) noexcept { return errc:
 
 #else
 
-/// Maps `size_bytes` > 0 from `offset_bytes`, a multiple of the granularity. Writes reach the file when
-/// `shared`.
+/// Maps `size_bytes` > 0 from `offset_bytes`, a multiple of the granularity.
 inline result<std::byte*> map(native_handle handle, std::uint64_t offset_bytes, std::size_t size_bytes,
                               bool writable, bool shared) noexcept {
+#if defined(__EMSCRIPTEN__)
+  if (shared) return errc::unsupported; // its runtime crashes in msync and munmap once the file is closed
+#endif
   void* const at =
       mmap_call(nullptr, size_bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ,
                 shared ? MAP_SHARED : MAP_PRIVATE, handle, static_cast<file_offset>(offset_bytes));

@@ -34,6 +34,7 @@ inline result<native_handle> create_exclusive(const native_path& path) noexcept 
 
 inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset_bytes, const std::byte* from,
                                       std::size_t size_bytes) noexcept {
+  if (offset_bytes > max_file_bytes) return errc::unsupported;
   const std::size_t count = size_bytes < max_transfer_bytes ? size_bytes : max_transfer_bytes;
   const auto done = pwrite_call(handle, from, count, static_cast<file_offset>(offset_bytes));
   if (done < 0) return last_failure();
@@ -41,6 +42,7 @@ inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset
 }
 
 inline result<void> set_size(native_handle handle, std::uint64_t size_bytes) noexcept {
+  if (size_bytes > max_file_bytes) return errc::unsupported;
   if (ftruncate_call(handle, static_cast<file_offset>(size_bytes)) != 0) return last_failure();
   return {};
 }
@@ -52,6 +54,7 @@ inline bool cannot_reserve(int code) noexcept {
 
 /// Whether space was really reserved; false where the file system cannot.
 inline result<bool> reserve(native_handle handle, std::uint64_t size_bytes) noexcept {
+  if (size_bytes > max_file_bytes) return errc::unsupported;
   if (size_bytes == 0) return true;
 #if defined(__linux__)
   // The system call: posix_fallocate of glibc would write to every block where the file system lacks it.

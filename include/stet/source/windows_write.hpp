@@ -57,6 +57,7 @@ inline result<native_handle> create_exclusive(const native_path& path) noexcept 
 
 inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset_bytes, const std::byte* from,
                                       std::size_t size_bytes) noexcept {
+  if (offset_bytes > max_file_bytes) return errc::unsupported;
   win32::overlapped where = at_offset(offset_bytes);
   const std::size_t size = size_bytes < max_transfer_bytes ? size_bytes : max_transfer_bytes;
   unsigned long count = 0;
@@ -67,6 +68,7 @@ inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset
 }
 
 inline result<void> set_size(native_handle handle, std::uint64_t size_bytes) noexcept {
+  if (size_bytes > max_file_bytes) return errc::unsupported;
   // SetFilePointer, because the parameters of its successor cannot be declared without <windows.h>. Its
   // return value alone does not tell a failure from the low half of a position.
   long high = static_cast<long>(size_bytes >> 32);
