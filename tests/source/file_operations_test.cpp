@@ -275,6 +275,30 @@ TEST_SUITE("file_operations") {
   }
 #endif
 
+  TEST_CASE("a lock keeps out the next one, in this process too, until its handle is closed") {
+    temp_folder folder;
+    const std::string path = folder.path("lock");
+    const auto first = system_calls.lock_file(nullptr, path);
+    REQUIRE(first);
+    if (!first) return;
+    const auto second = system_calls.lock_file(nullptr, path);
+    CHECK(outcome(second) == "locked");
+    if (!second) CHECK(second.error().subject() == path);
+    CHECK(outcome(system_calls.close(nullptr, *first)) == "ok");
+    const auto third = system_calls.lock_file(nullptr, path);
+    CHECK(outcome(third) == "ok");
+    if (third) CHECK(outcome(system_calls.close(nullptr, *third)) == "ok");
+    CHECK(folder.names() == std::vector<std::string>{"lock"});
+    CHECK(outcome(system_calls.lock_file(nullptr, folder.path("missing/lock"))) == "file_not_found");
+  }
+
+  TEST_CASE("makes folders, once") {
+    temp_folder folder;
+    CHECK(outcome(system_calls.create_folder(nullptr, folder.path("new"))) == "ok");
+    CHECK(outcome(system_calls.create_folder(nullptr, folder.path("new"))) == "file_exists");
+    CHECK(outcome(system_calls.create_folder(nullptr, folder.path("missing/new"))) == "file_not_found");
+  }
+
   TEST_CASE("any entry can be replaced, with a context of its own") {
     temp_folder folder;
     int calls = 0;

@@ -76,6 +76,15 @@ struct file_operations {
   result<void> (*list_folder)(void* context, std::string_view path_utf8,
                               bool (*visit)(void* visitor, std::string_view name) noexcept,
                               void* visitor) noexcept;
+
+  /// Opens a file, making it if need be, and takes its lock without waiting. The lock ends when the caller
+  /// closes the handle, at the latest with the process. It keeps out only those who ask for it.
+  /// @retval errc::locked  someone else holds it, in this process or another
+  result<native_handle> (*lock_file)(void* context, std::string_view path_utf8) noexcept;
+
+  /// Makes a folder; its permissions are 0777 less the umask.
+  /// @retval errc::file_exists  something has this name
+  result<void> (*create_folder)(void* context, std::string_view path_utf8) noexcept;
 };
 
 /// Whether a call that failed so was cut short by a signal and may simply be made again.
@@ -138,6 +147,8 @@ inline constexpr file_operations system_operations = {
       if (!done) return done.error().about(path_utf8);
       return {};
     },
+    .lock_file = [](void*, std::string_view path_utf8) noexcept { return with_path(path_utf8, os::lock_file); },
+    .create_folder = [](void*, std::string_view path_utf8) noexcept { return with_path(path_utf8, os::create_folder); },
 };
 
 } // namespace detail

@@ -11,6 +11,9 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#if !defined(__wasi__)
+#include <sys/file.h>
+#endif
 
 namespace stet::inline v0_1::detail::os {
 
@@ -130,6 +133,26 @@ inline result<void> list_folder(const native_path& path, bool (*visit)(void*, st
   }
   ::closedir(folder);
   return done;
+}
+
+/// A lock of the open file, which a fork shares and no other `open` does, within this process either.
+inline result<native_handle> lock_file(const native_path& path) noexcept {
+#if defined(__wasi__)
+  return (void)path, error(errc::unsupported);
+#else
+  const int handle = open_call(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (handle < 0) return last_failure();
+  if (::flock(handle, LOCK_EX | LOCK_NB) == 0) return handle;
+  const error failure = last_failure();
+  (void)close(handle);
+  if (failure.system_code() == EWOULDBLOCK) return error(errc::locked).with_system_code(EWOULDBLOCK);
+  return failure;
+#endif
+}
+
+inline result<void> create_folder(const native_path& path) noexcept {
+  if (::mkdir(path.c_str(), 0777) != 0) return last_failure();
+  return {};
 }
 
 } // namespace stet::inline v0_1::detail::os

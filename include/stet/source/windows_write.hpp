@@ -37,11 +37,13 @@ __declspec(dllimport) int __stdcall DeleteFileW(const wchar_t*);
 __declspec(dllimport) void* __stdcall FindFirstFileW(const wchar_t*, ::_WIN32_FIND_DATAW*);
 __declspec(dllimport) int __stdcall FindNextFileW(void*, ::_WIN32_FIND_DATAW*);
 __declspec(dllimport) int __stdcall FindClose(void*);
+__declspec(dllimport) int __stdcall CreateDirectoryW(const wchar_t*, ::_SECURITY_ATTRIBUTES*);
 }
 
 inline constexpr unsigned long move_replace_existing = 1, move_write_through = 8;
 inline constexpr unsigned long replace_ignore_merge_errors = 2, replace_ignore_acl_errors = 4;
-inline constexpr unsigned long error_no_more_files = 18;
+inline constexpr unsigned long error_no_more_files = 18, error_sharing_violation = 32;
+inline constexpr unsigned long share_nothing = 0, open_always = 4;
 
 } // namespace stet::inline v0_1::detail::win32
 
@@ -187,6 +189,22 @@ inline result<void> list_folder(const native_path& path, bool (*visit)(void*, st
   }
   FindClose(search);
   return done;
+}
+
+/// Opening without sharing is the lock: the system closes the handle of a process that ends.
+inline result<native_handle> lock_file(const native_path& path) noexcept {
+  using namespace win32;
+  void* const handle = CreateFileW(path.c_str(), generic_read | generic_write, share_nothing, nullptr, open_always,
+                                   attribute_normal | flag_open_reparse_point, nullptr);
+  if (!is_invalid(handle)) return static_cast<native_handle>(handle);
+  const error failure = last_failure();
+  if (failure.system_code() != static_cast<std::int32_t>(error_sharing_violation)) return failure;
+  return error(errc::locked).with_system_code(failure.system_code());
+}
+
+inline result<void> create_folder(const native_path& path) noexcept {
+  if (win32::CreateDirectoryW(path.c_str(), nullptr) == 0) return last_failure();
+  return {};
 }
 
 } // namespace stet::inline v0_1::detail::os

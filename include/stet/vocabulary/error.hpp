@@ -40,6 +40,7 @@ enum class errc : std::uint16_t {
   bad_path = 205,
   file_exists = 206,
   bad_range = 207,
+  locked = 208,
 
   // 3xx: the frame of a file
   truncated = 300,
@@ -130,6 +131,7 @@ inline constexpr error_description error_table[] = {
     {errc::bad_path, "bad_path", "this path may not be used here"},
     {errc::file_exists, "file_exists", "the file exists already"},
     {errc::bad_range, "bad_range", "the range does not lie within the file"},
+    {errc::locked, "locked", "another writer holds the lock"},
     {errc::truncated, "truncated", "the file is shorter than it says"},
     {errc::bad_magic, "bad_magic", "not a stet file"},
     {errc::newer_format, "newer_format", "the file needs a newer version of stet; update the library"},
