@@ -83,8 +83,8 @@ void show_progress(std::uint64_t epoch, std::uint64_t epochs, const score& seen,
     const bool full = part * epochs <= epoch * 20;
     bar += blocks ? (full ? "━" : "╌") : (full ? "#" : ".");
   }
-  std::printf("%s  %-10s%s  epoch %2d of %d, loss %.3f, %s%s", redraw ? "\r" : "", "learning", bar.c_str(),
-              static_cast<int>(epoch), static_cast<int>(epochs), seen.mean_loss(), duration(seconds).c_str(),
+  std::printf("%s  %-10s%s  epoch %2d of %d, loss %.3f, %.2f s%s", redraw ? "\r" : "", "learning",
+              bar.c_str(), static_cast<int>(epoch), static_cast<int>(epochs), seen.mean_loss(), seconds,
               last ? "\n" : "");
   std::fflush(stdout);
 }
@@ -180,19 +180,19 @@ int run_command(const char* model_path, const char* data_path) {
   }
   const double reading_seconds = reading.seconds();
 
+  const drawing_style style = style_of(stdout);
+  std::printf("  Some digits that it reads:\n\n%s\n", draw(right, style).c_str());
+  if (!wrong.empty())
+    std::printf("  And some that it misreads:\n\n%s\n", draw(wrong, style).c_str());
+
   report("opened", text("%s in %s", model_path, duration(opening_seconds).c_str()));
   report("weights",
          text("%08x, used where they lie in the file: %llu bytes copied", static_cast<unsigned>(weights),
               static_cast<unsigned long long>(model->copied_bytes())));
   report("memory", memory_taken(memory_before, memory_after));
   report("held out", accuracy(held_out) + ", in " + duration(reading_seconds));
-
-  const drawing_style style = style_of(stdout);
-  std::printf("\n  Some that it read:\n\n%s\n", draw(right, style).c_str());
-  if (!wrong.empty())
-    std::printf("  And some that it misread:\n\n%s\n", draw(wrong, style).c_str());
   if (const auto before = model->right_before_saving(); before && *before == held_out.right)
-    std::printf("  Right as often as before it was saved: the model stands as it was.\n");
+    std::printf("\n  As many as before it was saved: the model stands as it was.\n");
   return done;
 }
 
