@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// Counts what the program allocates. The operators that count are in allocations_test.cpp.
+#ifndef STET_TESTS_SUPPORT_ALLOCATIONS_HPP
+#define STET_TESTS_SUPPORT_ALLOCATIONS_HPP
+
+#include <atomic>
+#include <cstdint>
+
+namespace stet_test {
+
+/// Every call of an operator new since the program began, by any thread, and the bytes asked for.
+extern std::atomic<std::uint64_t> allocation_count;
+extern std::atomic<std::uint64_t> allocated_bytes;
+
+/// Counts from its construction on.
+class allocations {
+public:
+  allocations() noexcept : count_(allocation_count), bytes_(allocated_bytes) {}
+  [[nodiscard]] std::uint64_t count() const noexcept { return allocation_count - count_; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return allocated_bytes - bytes_; }
+
+private:
+  std::uint64_t count_, bytes_;
+};
+
+} // namespace stet_test
+
+#endif
