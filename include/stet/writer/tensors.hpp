@@ -56,6 +56,8 @@ public:
     const std::uint8_t own_bits = describe(layout.dtype).bits;
     const bool is_unpacked = layout.bits == 8 && own_bits < 8 && own_bits != 0;
     if (layout.bits != own_bits && !is_unpacked) return error(errc::unknown_dtype, name);
+    const bool is_block = layout.dtype == dtype::block;
+    if (is_block && (layout.block.element_count == 0 || layout.block.size_bytes == 0)) return error(errc::unknown_dtype, name);
     element_counter counter;
     for (const std::uint64_t extent : shape) {
       if (!counter.multiply(extent)) return error(errc::bad_shape, name);
@@ -64,7 +66,7 @@ public:
     if (!checked_size_bytes(counter, layout, expected_bytes)) return error(errc::bad_shape, name);
     const bool fits = layout.dtype == dtype::string ? size_bytes >= expected_bytes : size_bytes == expected_bytes;
     if (!fits) return error(errc::size_mismatch, name);
-    if (layout.dtype == dtype::block && !is_valid_name(layout.block.name)) return error(errc::bad_name, layout.block.name);
+    if (is_block && !is_valid_name(layout.block.name)) return error(errc::bad_name, layout.block.name);
     if (names_.size() + name.size() > max_pool_size || shapes_.size() + shape.size() > max_pool_size) return errc::too_large;
 
     const item added{static_cast<std::uint32_t>(names_.size()),
