@@ -50,8 +50,8 @@
 //
 // A part of a sharded store is a header of kind 1 (manifest and index of size 0), zeros up to the alignment, and data.
 // The store itself then has no data; its manifest and index list the parts. The content id tells a part from one of the
-// same name and size of another save: it is the FNV-1a hash (64 bits) of the checksums of the part's tensors, 4 bytes
-// each, in the order of their offsets, an alias not counted.
+// same name and size of another save: it is the FNV-1a hash (64 bits) of the size of the part, 8 bytes, and of offset and
+// checksum, 8 and 4 bytes, of each of its tensors, in the order of their offsets; aliases and tensors without bytes apart.
 //
 // Index
 //   at  bytes

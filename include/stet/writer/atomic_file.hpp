@@ -13,8 +13,8 @@
 namespace stet::inline v0_1 {
 
 /// A file being written beside the one it is to replace: `.NAME.N.stet-tmp`, N the first number that is free. Create,
-/// write, finish, publish, and sync the folder; a file that is destroyed before it is published is removed. Move-only.
-/// Every error is about the path and carries the system's number.
+/// write, finish, publish, and sync the folder; a file that is destroyed before it is published is removed, and so is one
+/// that was published provisionally and not kept. Move-only. Every error is about the path and carries the system's number.
 class atomic_file final : public detail::byte_output {
 public:
   /// What the name of every unfinished file ends in.
@@ -54,8 +54,8 @@ public:
         temporary_path_(std::move(other.temporary_path_)), handle_(other.handle_), state_(std::exchange(other.state_, state::gone)) {}
   atomic_file& operator=(atomic_file&&) = delete;
   ~atomic_file() {
-    if (state_ == state::open) (void)operations_->close(operations_->context, handle_);
-    if (state_ == state::open || state_ == state::finished) (void)operations_->remove(operations_->context, temporary_path_);
+    (void)discard();
+    if (state_ == state::provisional) (void)call(&file_operations::remove, folder_ + name_);
   }
 
   result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) override {
@@ -89,6 +89,24 @@ public:
     state_ = state::gone;
     return {};
   }
+  /// The same for a name that nothing has, until it is decided whether the file is kept.
+  result<void> publish_provisionally() {
+    auto published = publish();
+    if (published) state_ = state::provisional;
+    return published;
+  }
+  /// Decides that a provisionally published file stays.
+  void keep() noexcept {
+    if (state_ == state::provisional) state_ = state::gone;
+  }
+  /// Removes a file that was not published.
+  /// @return whether it was there: proof, after an error of `publish`, that it does not have its name
+  bool discard() noexcept {
+    if (state_ == state::open) (void)operations_->close(operations_->context, handle_);
+    if (state_ != state::open && state_ != state::finished) return false;
+    state_ = state::gone;
+    return static_cast<bool>(call(&file_operations::remove, temporary_path_));
+  }
 
   /// Waits until the names in the file's folder are on the disk.
   result<void> sync_folder() const {
@@ -96,7 +114,7 @@ public:
   }
 
 private:
-  enum class state : std::uint8_t { gone, open, finished };
+  enum class state : std::uint8_t { gone, open, finished, provisional };
 
   atomic_file(const file_operations& operations, std::string_view folder, std::string_view name)
       : operations_(&operations), folder_(folder), name_(name) {}

@@ -10,6 +10,7 @@
 
 #include <bit>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -66,6 +67,41 @@ public:
   }
 
   result<void> write(std::span<const std::byte> piece) override {
+    if (failure_) return *failure_;
+    const auto taken = take(piece);
+    if (!taken) failure_ = taken.error();
+    return taken;
+  }
+
+  /// Ends a tensor.
+  /// @retval errc::source_too_short  bytes are missing; or the error of a piece, which its source may have kept to itself
+  result<void> end() const {
+    if (failure_) return *failure_;
+    if (left_ != 0) return errc::source_too_short;
+    return {};
+  }
+
+  /// Where the last tensor ends.
+  [[nodiscard]] std::uint64_t end_bytes() const noexcept { return end_; }
+  /// The checksum of the tensor's bytes so far.
+  [[nodiscard]] std::uint32_t crc32c_so_far() const noexcept { return crc_; }
+
+  /// Writes what is gathered.
+  result<void> flush() {
+    if (buffer_.empty()) return {};
+    auto written = to_.write_at(buffer_offset_, buffer_);
+    buffer_offset_ += buffer_.size();
+    buffer_.clear();
+    return written;
+  }
+
+private:
+  // A slice stays in the second-level cache between its checksum and its copy into the system.
+  static constexpr std::size_t slice_size = 256 * 1024;
+  static constexpr std::size_t buffer_size = 1024 * 1024;
+  static constexpr std::uint64_t max_filled_gap = 4096;
+
+  result<void> take(std::span<const std::byte> piece) {
     if (piece.size() > left_) return errc::source_too_long;
     left_ -= piece.size();
     while (!piece.empty()) {
@@ -87,32 +123,11 @@ public:
     return {};
   }
 
-  /// Where the last tensor ends.
-  [[nodiscard]] std::uint64_t end_bytes() const noexcept { return end_; }
-  /// How many bytes of the tensor are still to come.
-  [[nodiscard]] std::uint64_t left_bytes() const noexcept { return left_; }
-  /// The checksum of the tensor's bytes so far.
-  [[nodiscard]] std::uint32_t crc32c_so_far() const noexcept { return crc_; }
-
-  /// Writes what is gathered.
-  result<void> flush() {
-    if (buffer_.empty()) return {};
-    auto written = to_.write_at(buffer_offset_, buffer_);
-    buffer_offset_ += buffer_.size();
-    buffer_.clear();
-    return written;
-  }
-
-private:
-  // A slice stays in the second-level cache between its checksum and its copy into the system.
-  static constexpr std::size_t slice_size = 256 * 1024;
-  static constexpr std::size_t buffer_size = 1024 * 1024;
-  static constexpr std::uint64_t max_filled_gap = 4096;
-
   byte_output& to_;
   std::vector<std::byte>& buffer_;
   std::uint64_t buffer_offset_ = 0, end_ = 0, left_ = 0;
   std::uint32_t crc_ = 0;
+  std::optional<error> failure_;
 };
 
 /// Packs elements narrower than a byte, and on a big-endian host turns words around: elements as a file has them.

@@ -5,13 +5,15 @@
 
 #include "atomic_file.hpp"
 #include "output.hpp"
+#include "parts.hpp"
 #include "tensors.hpp"
 
 #include "../manifest/check.hpp"
 #include "../manifest/emit.hpp"
 
-#include <cstdio>
+#include <charconv>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace stet::inline v0_1 {
 
@@ -34,7 +36,7 @@ struct save_options {
   std::uint64_t max_part_size_bytes = ~std::uint64_t{0};
   /// Store tensors with equal dtype, shape and bytes once, as aliases; only those whose bytes are in memory.
   bool deduplicate = false;
-  /// Wait until the files and their names are on the disk. Without it, a power cut may lose the new file (not an old one).
+  /// Wait until the files and their names are on the disk. Without it, a power cut soon afterwards may lose the store.
   bool is_durable = true;
   /// The system calls to save with; nullptr: the operating system's.
   const file_operations* operations = nullptr;
@@ -67,11 +69,12 @@ public:
     if (options_.deduplicate) find_equal_tensors();
     path_ = path;
     if (auto placed = place_tensors(); !placed) return placed;
-    name_parts();
+    if (auto named = name_parts(); !named) return named;
     return make_table();
   }
 
   result<std::vector<std::byte>> write_memory(const std::vector<piece_source>& sources) {
+    if (header_.file_size_bytes > static_cast<std::uint64_t>(PTRDIFF_MAX)) return errc::too_large;
     std::vector<std::byte> file(static_cast<std::size_t>(header_.file_size_bytes));
     memory_output output(file);
     if (auto written = write_tensors(sources, 0, output); !written) return written.error();
@@ -81,8 +84,10 @@ public:
 
   result<save_report> write_files(const std::vector<piece_source>& sources, std::string_view path) {
     const file_operations& operations = options_.operations == nullptr ? system_file_operations() : *options_.operations;
+    const std::string_view name = name_of(path);
+    if (name.empty() || name == "." || name == "..") return error(errc::bad_path, path);
     std::vector<atomic_file> files;
-    files.reserve(parts_.size() + 1);
+    files.reserve(parts_.size());
     for (std::uint32_t part = 0; part < parts_.size(); ++part) {
       result<atomic_file> file = atomic_file::create(operations, folder_of(path), parts_[part].path, *parts_[part].size_bytes);
       if (!file) return file.error();
@@ -94,15 +99,17 @@ public:
     if (!parts_.empty()) {
       if (auto made = make_table(); !made) return made.error();
     }
-    result<atomic_file> head = atomic_file::create(operations, folder_of(path), name_of(path), head_size_bytes());
+    result<atomic_file> head = atomic_file::create(operations, folder_of(path), name, head_size_bytes());
     if (!head) return head.error();
     if (parts_.empty()) {
       if (auto written = write_tensors(sources, 0, *head); !written) return written.error();
     }
     if (auto written = write_table(*head); !written) return written.error();
     if (auto finished = head->finish(options_.is_durable); !finished) return finished.error();
-    files.push_back(std::move(*head));
-    return publish(files);
+    const std::vector<std::string> listed_before = listed_parts(path);
+    if (auto published = publish(operations, files, *head); !published) return published.error();
+    remove_parts(operations, listed_before);
+    return report();
   }
 
 private:
@@ -206,24 +213,21 @@ private:
     return {};
   }
 
-  /// Lists the parts. A part's name ends in its content id, so that saving over a store never touches the parts of the old
-  /// one; until the tensors are written it stands there as zeros.
-  void name_parts() {
-    if (options_.form == store_form::single_file) return;
+  /// Lists the parts, whose names and content ids are known only when their tensors are written; until then they are as
+  /// long as they will be.
+  result<void> name_parts() {
+    if (options_.form == store_form::single_file) return {};
     parts_.resize(part_ends_.size());
     for (std::uint32_t part = 0; part < parts_.size(); ++part) {
       parts_[part].size_bytes = part_ends_[part];
       set_content_id(part, 0);
+      if (!is_part_name(parts_[part].path)) return error(errc::bad_path, path_);
     }
+    return {};
   }
   void set_content_id(std::uint32_t part, std::uint64_t content_id) {
-    std::string_view stem = name_of(path_);
     const bool is_sharded = options_.form == store_form::sharded;
-    stem = stem.substr(0, stem.rfind('.'));
-    char suffix[64];
-    std::snprintf(suffix, sizeof suffix, "-%05u-of-%05u-%08x%s", part, static_cast<unsigned>(parts_.size()),
-                  static_cast<unsigned>(content_id & 0xFFFFFFFFu), is_sharded ? ".stet" : ".bin");
-    parts_[part].path = std::string(stem) + suffix;
+    parts_[part].path = part_name(name_of(path_), part, parts_.size(), content_id, is_sharded ? ".stet" : ".bin");
     if (is_sharded) parts_[part].content_id = content_id;
   }
 
@@ -285,9 +289,9 @@ private:
       }
       const tensor_list::origin& from = tensors_.from(number);
       if (auto begun = output.begin(row.size_bytes == 0 ? output.end_bytes() : base + row.offset_bytes, row.size_bytes); !begun) return begun;
-      const auto written = from.source == 0 ? output.write(from.bytes) : sources[from.source - 1](output);
+      auto written = from.source == 0 ? output.write(from.bytes) : sources[from.source - 1](output);
+      if (written) written = output.end();
       if (!written) return written.error().subject().empty() ? written.error().about(row.name) : written.error();
-      if (output.left_bytes() != 0) return error(errc::source_too_short, row.name);
       row.crc32c = output.crc32c_so_far();
     }
     return output.flush();
@@ -296,11 +300,13 @@ private:
   /// Writes a part: its header, its tensors, and the content id that the checksums make.
   result<void> write_part(const std::vector<piece_source>& sources, std::uint32_t part, byte_output& to) {
     if (auto written = write_tensors(sources, part, to); !written) return written;
-    std::uint64_t id = fnv1a_basis;
+    fnv1a hash;
+    hash.add(*parts_[part].size_bytes, 8);
     for (const index_row& row : rows_) {
       if (row.part != part || row.alias_of != index_row::not_an_alias || row.size_bytes == 0) continue;
-      for (std::uint32_t shift = 0; shift < 32; shift += 8) id = (id ^ (row.crc32c >> shift & 0xFFu)) * fnv1a_prime;
+      hash.add(row.offset_bytes, 8).add(row.crc32c, 4);
     }
+    const std::uint64_t id = hash.value();
     set_content_id(part, id);
     if (options_.form == store_form::loose) return {};
     file_header header;
@@ -335,14 +341,59 @@ private:
     return to.write_at(0, table);
   }
 
-  /// Makes the finished files visible: parts first, the store that names them last.
-  result<save_report> publish(std::vector<atomic_file>& files) {
-    for (atomic_file& file : files) {
-      if (auto published = file.publish(); !published) return published.error();
+  /// Makes the finished files visible: parts first, the store that names them last, so that a reader finds the old store or
+  /// the new one. A part whose name is taken replaces one of the same content; the others are taken back after a failure.
+  result<void> publish(const file_operations& operations, std::vector<atomic_file>& parts, atomic_file& head) {
+    result<std::vector<bool>> taken = find_taken_names(operations);
+    if (!taken) return taken.error();
+    for (std::size_t part = 0; part < parts.size(); ++part) {
+      auto published = (*taken)[part] ? parts[part].publish() : parts[part].publish_provisionally();
+      if (!published) return published;
     }
-    if (options_.is_durable) {
-      if (auto synced = files.back().sync_folder(); !synced) return synced.error();
+    // The order of names on the disk is not that of the calls; a store without its parts must not be there first.
+    if (options_.is_durable && !parts.empty()) {
+      if (auto synced = head.sync_folder(); !synced) return synced;
     }
+    const auto published = head.publish();
+    if (!published && head.discard()) return published;
+    for (atomic_file& part : parts) part.keep();
+    return published && options_.is_durable ? head.sync_folder() : published;
+  }
+
+  /// Which parts' names are taken in the folder of the store.
+  result<std::vector<bool>> find_taken_names(const file_operations& operations) const {
+    struct search {
+      const std::vector<manifest_part>& parts;
+      std::size_t number_at;
+      std::vector<bool> taken;
+    } found{parts_, part_stem(name_of(path_)).size() + 1, std::vector<bool>(parts_.size())};
+    if (parts_.empty()) return std::move(found.taken);
+    const auto visit = [](void* visitor, std::string_view name) noexcept {
+      search& in = *static_cast<search*>(visitor);
+      std::size_t part = in.parts.size();
+      if (name.size() > in.number_at) std::from_chars(name.data() + in.number_at, name.data() + name.size(), part);
+      if (part < in.parts.size() && in.parts[part].path == name) in.taken[part] = true;
+      return true;
+    };
+    const std::string_view folder = folder_of(path_);
+    for (;;) {
+      const auto listed = operations.list_folder(operations.context, folder, visit, &found);
+      if (listed) return std::move(found.taken);
+      if (!was_interrupted(listed.error())) return listed.error().about(path_);
+    }
+  }
+
+  /// Removes those parts of the store before that this one does not list. The store is saved: errors are not its own.
+  void remove_parts(const file_operations& operations, const std::vector<std::string>& listed_before) const {
+    std::unordered_set<std::string_view> listed;
+    for (const manifest_part& part : parts_) listed.insert(part.path);
+    for (const std::string& part : listed_before) {
+      if (listed.contains(part) || !is_like_part_name(part, name_of(path_))) continue;
+      (void)operations.remove(operations.context, std::string(folder_of(path_)) + part);
+    }
+  }
+
+  [[nodiscard]] save_report report() const noexcept {
     save_report report;
     report.part_count = static_cast<std::uint32_t>(parts_.size());
     report.file_size_bytes = head_size_bytes();
@@ -352,9 +403,6 @@ private:
     }
     return report;
   }
-
-  // Fowler, Noll, Vo: FNV-1a, 64 bits.
-  static constexpr std::uint64_t fnv1a_basis = 0xCBF29CE484222325u, fnv1a_prime = 0x100000001B3u;
 
   const tensor_list& tensors_;
   const save_options& options_;

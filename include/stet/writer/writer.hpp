@@ -53,6 +53,7 @@ public:
     constexpr bool is_plain = description.bits == sizeof(value) * 8 &&
                               (std::endian::native == std::endian::little || description.word_size_bytes == 1);
     const element_layout layout = element_layout::of(dtype_of<value>::value);
+    if (auto counted = check_count(name, shape, elements.size()); !counted) return counted;
     std::uint64_t size_bytes = 0;
     if (!detail::packed_size(elements.size(), layout.bits, size_bytes)) return error(errc::bad_shape, name);
     if constexpr (is_plain) {
@@ -72,8 +73,10 @@ public:
 
   /// Adds a tensor whose stored bytes come in pieces when the store is saved: a model larger than memory.
   /// @param size_bytes  how many bytes the source gives; fewer or more make `save` fail
+  /// @retval errc::invalid_argument  the source is empty
   result<void> add_source(std::string_view name, const element_layout& layout, extents shape, std::uint64_t size_bytes,
                           piece_source source, json_value attributes = nullptr) {
+    if (!source) return error(errc::invalid_argument, name);
     sources_.push_back(std::move(source));
     auto added = tensors_.add(name, layout, shape, size_bytes, {{}, static_cast<std::uint32_t>(sources_.size())}, std::move(attributes));
     if (!added) sources_.pop_back();
@@ -83,12 +86,9 @@ public:
   /// Adds a string tensor, row-major. The strings and the span are borrowed.
   result<void> add_strings(std::string_view name, extents shape, std::span<const std::string_view> strings,
                            json_value attributes = nullptr) {
-    std::uint64_t size_bytes = (strings.size() + std::uint64_t{1}) * 8, count = 1;
+    if (auto counted = check_count(name, shape, strings.size()); !counted) return counted;
+    std::uint64_t size_bytes = (strings.size() + std::uint64_t{1}) * 8;
     for (const std::string_view each : strings) size_bytes += each.size();
-    for (const std::uint64_t extent : std::span<const std::uint64_t>(shape)) {
-      if (!detail::checked_multiply(count, extent, count)) return error(errc::bad_shape, name);
-    }
-    if (count != strings.size()) return error(errc::size_mismatch, name);
     return add_source(name, element_layout::of(dtype::string), shape, size_bytes,
                       [strings](piece_sink& sink) { return detail::write_strings(strings, sink); }, std::move(attributes));
   }
@@ -120,11 +120,19 @@ public:
   /// Saves to `path_utf8`; where a file is there already, it is replaced by the finished one. Space is reserved first. What
   /// a reader sees at the path is the old file or the new, whole one; after a failure it is the old one, and nothing else
   /// is left behind. The same tensors and options give the same bytes.
+  ///
+  /// The parts of a sharded or loose store are new files beside it; a part that only the replaced store listed is removed at
+  /// the end, if it bears the name of a part of this path. Whoever opens the store at that very moment may miss it and is
+  /// to open the store again. Two programs at once must not save sharded or loose stores to one path.
   /// @retval errc::duplicate_name    two tensors have the same name
   /// @retval errc::bad_alignment     the alignment is not a power of two from 1 to 65536
   /// @retval errc::source_too_short, source_too_long, or its own  the source of the tensor that is the subject
-  /// @retval errc::bad_json, bad_number, too_deep, bad_quantization  graph, state, metadata or attributes cannot be a manifest's
-  /// @retval errc::no_space, access_denied, file_not_found, bad_path, io_error  the operating system, with its number
+  /// @retval errc::wrong_type, duplicate_key, bad_json, bad_number, too_deep, bad_quantization  graph, state, metadata or
+  ///                                 attributes cannot be a manifest's
+  /// @retval errc::too_large, bad_hash_table  too many bytes, tensors or block types, or names made to collide
+  /// @retval errc::bad_path          the path names no file, or one whose parts could not be called after it
+  /// @retval errc::no_space, access_denied, file_not_found, not_a_regular_file, io_error  the operating system, its number
+  ///                                 with it
   /// Cost: reads every byte once; memory for the table of tensors and 1 MiB. Durable (the default): waits for the disk.
   result<save_report> save(std::string_view path_utf8, const save_options& options = {}) const {
     detail::save_plan plan(tensors_, options);
@@ -146,6 +154,16 @@ public:
   void set_extra(json_value fields) { extra_ = std::move(fields); }
 
 private:
+  /// Whether there are as many elements as `shape` has. Bytes do not tell where several elements share one.
+  static result<void> check_count(std::string_view name, std::span<const std::uint64_t> shape, std::uint64_t element_count) {
+    detail::element_counter counter;
+    for (const std::uint64_t extent : shape) {
+      if (!counter.multiply(extent)) return error(errc::bad_shape, name);
+    }
+    if (counter.element_count() != element_count) return error(errc::size_mismatch, name);
+    return {};
+  }
+
   detail::tensor_list tensors_;
   std::vector<piece_source> sources_;
   json_value extra_;

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include "support/temp_folder.hpp"
+
+#include <stet/writer/parts.hpp>
+#include <stet/writer/writer.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using stet::detail::is_like_part_name;
+using stet::detail::listed_parts;
+using stet::detail::part_name;
+
+TEST_SUITE("writer/parts") {
+  TEST_CASE("FNV-1a gives the published values") {
+    // Source: Noll's test vectors, http://www.isthe.com/chongo/src/fnv/test_fnv.c, fnv1a_64.
+    CHECK(stet::detail::fnv1a().value() == 0xCBF29CE484222325u);
+    CHECK(stet::detail::fnv1a().add("a").value() == 0xAF63DC4C8601EC8Cu);
+    CHECK(stet::detail::fnv1a().add("foobar").value() == 0x85944171F73967E8u);
+    CHECK(stet::detail::fnv1a().add(0x6F66, 2).add("obar").value() == 0x85944171F73967E8u);
+  }
+
+  TEST_CASE("a part is called after its store, its number and its content") {
+    const std::string name = part_name("model.stet", 0, 3, 42, ".stet");
+    CHECK(name.substr(0, 21) == "model-00000-of-00003-");
+    CHECK(name.size() == 21 + 8 + 5);
+    CHECK(is_like_part_name(name, "model.stet"));
+    CHECK(part_name("model.stet", 0, 3, 43, ".stet") != name);
+    CHECK(part_name("model.stet", 0, 3, 42, ".stet") == name);
+    CHECK(is_like_part_name(part_name("model.stet", 123456, 1000000, ~std::uint64_t{0}, ".bin"), "model.stet"));
+    CHECK(is_like_part_name(part_name("model", 1, 2, 3, ".bin"), "model"));
+    CHECK(is_like_part_name(part_name(".hidden", 1, 2, 3, ".bin"), ".hidden"));
+  }
+
+  TEST_CASE("stores that share a stem share no part") {
+    CHECK(part_name("model.stet", 0, 1, 42, ".stet") != part_name("model.v2", 0, 1, 42, ".stet"));
+    CHECK(part_name("model.stet", 0, 1, 42, ".stet") != part_name("model", 0, 1, 42, ".stet"));
+  }
+
+  TEST_CASE("other names are not those of parts") {
+    const char* const others[] = {"",
+                                  "model.stet",
+                                  "model-00000-of-00003-89abcdef",
+                                  "model-00000-of-00003-89abcdef.txt",
+                                  "model-00000-of-00003-89abcdef.stet.bak",
+                                  "model-00000-of-00003-89ABCDEF.stet",
+                                  "model-00000-of-00003-89abcde.stet",
+                                  "model-00000-of-00003-89abcdef0.stet",
+                                  "model-0000-of-00003-89abcdef.stet",
+                                  "model-0000a-of-00003-89abcdef.stet",
+                                  "model-00000-of-00003.stet",
+                                  "model-00000-00003-89abcdef.stet",
+                                  "model_00000-of-00003-89abcdef.stet",
+                                  "model2-00000-of-00003-89abcdef.stet",
+                                  "mode-00000-of-00003-89abcdef.stet",
+                                  "other-00000-of-00003-89abcdef.stet",
+                                  "../model-00000-of-00003-89abcdef.stet",
+                                  "./model-00000-of-00003-89abcdef.stet",
+                                  "-00000-of-00003-89abcdef.stet"};
+    for (const char* const other : others) {
+      CAPTURE(other);
+      CHECK_FALSE(is_like_part_name(other, "model.stet"));
+    }
+    CHECK(is_like_part_name("model-00000-of-00003-89abcdef.stet", "model.stet"));
+    CHECK(is_like_part_name("model-00000-of-00003-89abcdef.bin", "model.stet"));
+  }
+
+  TEST_CASE("the parts of a store are read from its index or its manifest, and from nothing else") {
+    const stet_test::temp_folder folder;
+    const std::vector<float> values(100, 1.0f);
+    stet::writer out;
+    for (const char* const name : {"a", "b", "c"}) REQUIRE(out.add(name, {100}, std::span<const float>(values)));
+    stet::save_options options;
+    options.max_part_size_bytes = 700;
+    for (const auto& [form, name, extension] : {std::tuple{stet::store_form::sharded, "model.stet", ".stet"}, {stet::store_form::loose, "model.json", ".bin"}}) {
+      options.form = form;
+      REQUIRE(out.save(folder.path(name), options));
+      const std::vector<std::string> parts = listed_parts(folder.path(name));
+      REQUIRE(parts.size() == 3);
+      for (std::size_t number = 0; number < 3; ++number) {
+        CHECK(is_like_part_name(parts[number], name));
+        CHECK(parts[number].find("-0000" + std::to_string(number) + "-of-00003-") != std::string::npos);
+        CHECK(parts[number].ends_with(extension));
+        CHECK(!folder.read(parts[number]).empty());
+      }
+      CHECK(listed_parts(folder.path(parts[0])).empty()); // a part is no store
+    }
+    options.form = stet::store_form::single_file;
+    REQUIRE(out.save(folder.path("single.stet"), options));
+    CHECK(listed_parts(folder.path("single.stet")).empty());
+    CHECK(listed_parts(folder.path("missing.stet")).empty());
+    CHECK(listed_parts(folder.path()).empty());
+    CHECK(listed_parts("").empty());
+    CHECK(listed_parts(folder.write("empty", std::string_view())).empty());
+    CHECK(listed_parts(folder.write("text", std::string_view("model-00000-of-00003-89abcdef.stet"))).empty());
+    CHECK(listed_parts(folder.write("json", std::string_view(R"({"data": ["model-00000-of-00003-89abcdef.bin"]})"))).empty());
+
+    // Every truncation and every flipped bit of a head: never a crash, and never another name.
+    const std::vector<std::byte> head = folder.read("model.stet");
+    const std::vector<std::string> parts = listed_parts(folder.path("model.stet"));
+    for (std::size_t size = 0; size < head.size(); size += 7) {
+      CHECK(listed_parts(folder.write("damaged.stet", std::span(head).first(size))).empty());
+    }
+  }
+}
