@@ -6,17 +6,21 @@
 #include "../index/check.hpp"
 #include "../store/store.hpp"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace stet::inline v0_1 {
 
-/// One layer: an open store, which must stay open, and what to call it.
+/// One layer: an open store, which must stay open and in place, and what to call it.
 struct store_layer {
   std::string_view label;
   const store* of;
+  /// Names that are not to be taken from this layer.
+  std::span<const std::string> hidden{};
 };
 
 namespace detail {
@@ -33,53 +37,67 @@ inline source borrow_source(const source& of) noexcept {
 
 /// Makes one store of several, the first layer on top: of tensors with the same name, the first is found. The result is a
 /// store like any other: bind it, restore from it, verify it, save it. Each file of each layer is a part of it, so
-/// `layer_of` tells where a tensor comes from. Tensors stand in the order of the layers, a hidden one not at all.
+/// `layer_of` tells where a tensor comes from. Tensors stand in the order of the lowest layer that names them.
 /// @retval errc::too_large         too many tensors for one index
 /// @retval errc::out_of_memory
-/// Lifetime: while every layer is open, and not moved from. Cost: an index of its own, some hundred nanoseconds a tensor;
+/// Lifetime: while every layer is open. Cost: an index of its own, some hundred nanoseconds a tensor;
 /// reads no tensor.
 [[nodiscard]] inline result<store> layer_stores(std::span<const store_layer> layers) {
-  std::vector<index_row> rows;
-  std::vector<std::vector<std::uint64_t>> shapes;
+  // Which layer has each name, and where its files begin among the parts.
+  std::unordered_map<std::string_view, std::size_t> owners;
+  std::vector<std::uint32_t> first_parts;
   std::vector<std::string> paths;
   std::vector<const source*> sources;
-  std::unordered_map<std::string_view, std::uint32_t> numbers;
-  std::size_t tensor_count = 0;
-  for (const store_layer& layer : layers) tensor_count += layer.of->tensor_count();
-  rows.reserve(tensor_count);
-  shapes.reserve(tensor_count);
-  numbers.reserve(tensor_count);
-
   store::contents made;
-  for (const store_layer& layer : layers) {
-    const tensor_index& index = layer.of->index();
-    const std::uint32_t first_part = static_cast<std::uint32_t>(sources.size());
-    for (std::uint32_t part = 0; part < index.part_count(); ++part) {
-      sources.push_back(&layer.of->part(part));
-      paths.push_back(std::string(layer.label) + "/" + std::string(index.part(part).path));
+  made.alignment_bytes = layers.empty() ? 1 : max_alignment_bytes;
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    const store& of = *layers[layer].of;
+    first_parts.push_back(static_cast<std::uint32_t>(sources.size()));
+    for (std::uint32_t part = 0; part < of.index().part_count(); ++part) {
+      sources.push_back(&of.part(part));
+      paths.push_back(std::string(layers[layer].label) + "/" + std::string(of.index().part(part).path));
     }
-    if (index.part_count() == 0) {
-      sources.push_back(&layer.of->data());
-      paths.emplace_back(layer.label);
+    if (of.index().part_count() == 0) {
+      sources.push_back(&of.data());
+      paths.emplace_back(layers[layer].label);
     }
-    made.alignment_bytes = made.alignment_bytes == 1 || layer.of->alignment_bytes() < made.alignment_bytes ? layer.of->alignment_bytes() : made.alignment_bytes;
-    for (const index_entry entry : index) {
-      const std::uint32_t number = static_cast<std::uint32_t>(rows.size());
-      if (!numbers.emplace(entry.name(), number).second) continue;
+    made.alignment_bytes = (std::min)(made.alignment_bytes, of.alignment_bytes());
+    const std::unordered_set<std::string_view> hidden(layers[layer].hidden.begin(), layers[layer].hidden.end());
+    for (const index_entry entry : of.index()) {
+      if (!hidden.contains(entry.name())) owners.emplace(entry.name(), layer);
+    }
+  }
+
+  // From the lowest layer up, so that a layer which only replaces tensors leaves their order as it was.
+  std::vector<index_row> rows;
+  std::vector<std::vector<std::uint64_t>> shapes;
+  std::unordered_map<std::string_view, std::uint32_t> numbers;
+  rows.reserve(owners.size());
+  shapes.reserve(owners.size());
+  numbers.reserve(owners.size());
+  for (std::size_t layer = layers.size(); layer-- > 0;) {
+    for (const index_entry named : layers[layer].of->index()) {
+      const auto owner = owners.find(named.name());
+      if (owner == owners.end() || !numbers.emplace(named.name(), static_cast<std::uint32_t>(rows.size())).second) continue;
+      const tensor_index& index = layers[owner->second].of->index();
+      const index_entry entry = index.find(named.name());
       index_row& row = rows.emplace_back();
       row.name = entry.name();
       row.layout = index.layout(entry);
       row.shape = shapes.emplace_back(entry.shape().begin(), entry.shape().end());
-      row.part = first_part + entry.part();
+      row.part = first_parts[owner->second] + entry.part();
       row.offset_bytes = entry.offset_bytes();
       row.size_bytes = entry.size_bytes();
       row.crc32c = entry.crc32c();
       row.has_crc32c = entry.has_crc32c();
       row.big_endian = entry.is_big_endian();
-      // An alias stays one where its original is visible; else it stands for itself.
+      // An alias stays one where its original stands before it; else it stands for itself.
       if (const index_entry original = index.original_of(entry)) {
-        const std::uint32_t visible = numbers.at(original.name());
-        if (rows[visible].part == row.part && rows[visible].offset_bytes == row.offset_bytes) row.alias_of = visible;
+        const auto before = numbers.find(original.name());
+        const bool is_there = before != numbers.end() && rows[before->second].alias_of == index_row::not_an_alias;
+        if (is_there && rows[before->second].part == row.part && rows[before->second].offset_bytes == row.offset_bytes) {
+          row.alias_of = before->second;
+        }
       }
     }
   }
