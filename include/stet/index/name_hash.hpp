@@ -64,15 +64,20 @@ inline bool is_utf8_without_nul(std::string_view text) noexcept {
   const char* at = text.data();
   std::size_t left = text.size();
   const auto byte_at = [&](std::size_t i) noexcept { return static_cast<unsigned char>(at[i]); };
+  // Eight bytes of ASCII at once; a NUL among them borrows into the high bit.
+  const auto is_ascii_word = [](const char* word_at) noexcept {
+    const std::uint64_t word = load_little<std::uint64_t>(reinterpret_cast<const std::byte*>(word_at));
+    return ((word | (word - low_bits)) & high_bits) == 0;
+  };
   while (left != 0) {
     if (left >= 8) {
-      // Eight bytes of ASCII at once; a NUL among them borrows into the high bit.
-      const std::uint64_t word = load_little<std::uint64_t>(reinterpret_cast<const std::byte*>(at));
-      if (((word | (word - low_bits)) & high_bits) == 0) {
+      if (is_ascii_word(at)) {
         at += 8;
         left -= 8;
         continue;
       }
+    } else if (text.size() >= 8 && is_ascii_word(at + left - 8)) {
+      return true; // bytes seen before come again: ASCII stands for itself wherever it is
     }
     const unsigned char lead = byte_at(0);
     std::size_t length = 1;
@@ -106,6 +111,24 @@ inline bool is_utf8_without_nul(std::string_view text) noexcept {
 /// Whether a tensor may have this name: 1 … max_name_size_bytes bytes of UTF-8 without NUL.
 inline bool is_valid_name(std::string_view name) noexcept {
   return !name.empty() && name.size() <= max_name_size_bytes && is_utf8_without_nul(name);
+}
+
+/// Whether a part may be called this: a plain file name on every platform, so that it can neither leave the
+/// folder of the manifest nor reach a device or a stream. A name that ends in '.' or ' ' would be cut short
+/// on Windows; "." and ".." are among them.
+inline bool is_part_name(std::string_view name) noexcept {
+  constexpr std::size_t longest = 255;
+  if (!is_valid_name(name) || name.size() > longest || name.back() == '.' || name.back() == ' ')
+    return false;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const unsigned char c = static_cast<unsigned char>(name[i]);
+    // Control characters, of which U+0080 … U+009F take two bytes.
+    if (c < 0x20u || c == 0x7Fu || (c == 0xC2u && static_cast<unsigned char>(name[i + 1]) < 0xA0u))
+      return false;
+    if (c == '/' || c == '\\' || c == ':')
+      return false;
+  }
+  return true;
 }
 
 } // namespace stet::inline v0_1::detail

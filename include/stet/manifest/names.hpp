@@ -80,24 +80,6 @@ template <class NameAt> std::size_t find_duplicate(std::size_t count, NameAt nam
   return table.duplicate();
 }
 
-/// Whether a part may be called this: a plain file name on every platform, so that it can neither leave the
-/// folder of the manifest nor reach a device or a stream. A name that ends in '.' or ' ' would be cut short
-/// on Windows; "." and ".." are among them.
-inline bool is_part_name(std::string_view name) noexcept {
-  constexpr std::size_t longest = 255;
-  if (!is_valid_name(name) || name.size() > longest || name.back() == '.' || name.back() == ' ')
-    return false;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    const unsigned char c = static_cast<unsigned char>(name[i]);
-    // Control characters, of which U+0080 … U+009F take two bytes.
-    if (c < 0x20u || c == 0x7Fu || (c == 0xC2u && static_cast<unsigned char>(name[i + 1]) < 0xA0u))
-      return false;
-    if (c == '/' || c == '\\' || c == ':')
-      return false;
-  }
-  return true;
-}
-
 } // namespace stet::inline v0_1::detail
 
 #endif

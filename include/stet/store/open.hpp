@@ -52,15 +52,6 @@ public:
   [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override { return error(errc::missing_part, name); }
 };
 
-/// Whether a part may be called this: a plain file name on every platform, so that it cannot leave its folder.
-constexpr bool is_plain_file_name(std::string_view name) noexcept {
-  if (name.empty() || name.size() > 255 || name == "." || name == "..") return false;
-  for (const char c : name) {
-    if (static_cast<unsigned char>(c) < 0x20u || c == '/' || c == '\\' || c == ':' || c == 0x7F) return false;
-  }
-  return true;
-}
-
 /// Opens the parts that `index` lists and compares each with what the index says of it.
 /// Errors: those that `open` names for parts.
 inline result<part_sources> open_parts(const tensor_index& index, const part_opener& opener) noexcept {
@@ -68,7 +59,7 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
   if (!parts) return parts;
   for (std::uint32_t number = 0; number < index.part_count(); ++number) {
     const index_part expected = index.part(number);
-    if (!is_plain_file_name(expected.path)) return error(errc::bad_path, expected.path);
+    if (!is_part_name(expected.path)) return error(errc::bad_path, expected.path);
     result<source> opened = opener.open_part(expected.path);
     if (!opened) {
       const bool is_missing = opened.error().code() == errc::file_not_found;
