@@ -1,64 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Files for tests: a folder that goes away, and one store opened in every way there is.
+// One store opened in every way there is.
 #ifndef STET_TESTS_SUPPORT_FILES_HPP
 #define STET_TESTS_SUPPORT_FILES_HPP
 
 #include "native_bytes.hpp"
+#include "temp_folder.hpp"
 
 #include <stet/store/open.hpp>
 
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <memory>
-#include <random>
+#include <new>
 #include <string>
 
 namespace stet_test {
-
-/// A folder of its own, removed with all it holds.
-class temporary_folder {
- public:
-  temporary_folder() {
-    std::error_code failure;
-    std::random_device random;
-    char name[40];
-    std::snprintf(name, sizeof name, "stet-test-%08x%08x", random(), random());
-    path_ = std::filesystem::temp_directory_path(failure) / name;
-    std::filesystem::create_directories(path_, failure);
-  }
-  temporary_folder(const temporary_folder&) = delete;
-  temporary_folder& operator=(const temporary_folder&) = delete;
-  ~temporary_folder() {
-    std::error_code failure;
-    std::filesystem::remove_all(path_, failure);
-  }
-
-  /// The path of something in the folder, UTF-8.
-  [[nodiscard]] std::string path(std::string_view name) const {
-    const auto text = (path_ / name).u8string();
-    return std::string(text.begin(), text.end());
-  }
-  /// Writes a file; returns its path.
-  std::string write(std::string_view name, std::span<const std::byte> bytes) const {
-    std::ofstream out(path_ / name, std::ios::binary | std::ios::trunc);
-    out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    return path(name);
-  }
-  [[nodiscard]] const std::filesystem::path& native_path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-/// What a file holds.
-inline byte_vector read_all(const std::string& path) {
-  std::ifstream in(std::filesystem::path(std::u8string(path.begin(), path.end())), std::ios::binary);
-  byte_vector bytes;
-  for (char c = 0; in.get(c);)
-    bytes.push_back(static_cast<std::byte>(c));
-  return bytes;
-}
 
 /// A program's own reader, over memory; can be told to fail at a certain call.
 class memory_reader final : public stet::reader {
@@ -145,7 +98,7 @@ class every_way {
     }
   }
 
-  [[nodiscard]] const temporary_folder& folder() const { return folder_; }
+  [[nodiscard]] const temp_folder& folder() const { return folder_; }
   static constexpr std::size_t way_count = 9;
 
  private:
@@ -158,7 +111,7 @@ class every_way {
       {stet::backing::map, "mapped file", "mapped range of a handle"},
       {stet::backing::read, "read file", "read range of a handle"},
       {stet::backing::stream, "streamed file", "streamed range of a handle"}};
-  temporary_folder folder_;
+  temp_folder folder_;
 };
 
 } // namespace stet_test

@@ -22,6 +22,11 @@ namespace stet_test {
 
 using byte_vector = std::vector<std::byte>;
 
+/// The code of an error; errc{} of a success.
+template <class T> stet::errc code_of(const stet::result<T>& made) {
+  return made ? stet::errc{} : made.error().code();
+}
+
 /// The bytes of some values, one after the other.
 template <class T> byte_vector bytes_of(std::initializer_list<T> values) {
   byte_vector bytes(values.size() * sizeof(T));

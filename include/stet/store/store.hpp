@@ -51,7 +51,8 @@ private:
 };
 
 /// An open store. `stet::open` makes one from a native file; formats make one from theirs. Move-only; tensors and views
-/// stay valid when it is moved, and end with it. Threads: const members may be called from several at once.
+/// stay valid when it is moved, and end with it; a store that was moved from has no tensors. Threads: const members may be
+/// called from several at once.
 class store {
 public:
   /// What a store is made of. Whoever fills it in has checked that every tensor of `index` lies within its source.
@@ -71,6 +72,18 @@ public:
   store() noexcept = default;
   /// A store of `made`.
   explicit store(contents&& made) noexcept : contents_(std::move(made)) {}
+  /// Afterwards `other` has no tensors.
+  store(store&& other) noexcept : contents_(std::move(other.contents_)) {
+    other.contents_.index = {};
+    other.contents_.manifest = {};
+  }
+  store& operator=(store&& other) noexcept {
+    if (this != &other) {
+      this->~store();
+      ::new (static_cast<void*>(this)) store(std::move(other));
+    }
+    return *this;
+  }
 
   /// The number of tensors.
   [[nodiscard]] std::uint32_t tensor_count() const noexcept { return contents_.index.tensor_count(); }

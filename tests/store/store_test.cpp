@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+// Tests of store.hpp: look-up, order, aliases, residency, moves, threads, and that nothing allocates.
+#include "index/golden_store.hpp"
+#include "support/allocations.hpp"
+#include "support/files.hpp"
+
+#include <stet/stet.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+using stet::errc;
+using stet_test::code_of;
+
+namespace {
+std::span<const std::byte> golden_bytes() { return std::as_bytes(std::span(stet_test::golden_store)); }
+
+struct golden_model {
+  stet::view<const float, 2, stet::dynamic> kernel;
+  stet::packed_span<stet::int4> w4;
+  stet::string_span labels;
+  void bind(auto& field) {
+    field("layer_0/kernel", kernel);
+    field("w4", w4);
+    field("labels", labels);
+  }
+};
+
+} // namespace
+
+TEST_SUITE("store") {
+  TEST_CASE("opens the golden file and finds in it what the script put there") {
+    const auto store = stet::open(golden_bytes());
+    REQUIRE(store);
+    if (!store)
+      return;
+    CHECK(store->tensor_count() == 4);
+    CHECK(store->alignment_bytes() == 64);
+    CHECK(store->manifest_text().size() == stet_test::golden_manifest_size);
+    CHECK(store->manifest_text().substr(0, 9) == "{\"stet\":{");
+    const auto kernel = store->get<float>("layer_0/kernel");
+    REQUIRE(kernel);
+    if (!kernel)
+      return;
+    CHECK(reinterpret_cast<const unsigned char*>(kernel->data()) ==
+          stet_test::golden_store + stet_test::golden_data_offset);
+    CHECK((*kernel)[0] == 1.0f);
+    CHECK((*kernel)[1] == -2.0f);
+    const auto packed = store->find("w4")->as_packed<stet::int4>();
+    REQUIRE(packed);
+    if (!packed)
+      return;
+    const int expected[] = {-1, 2, 7, 0, 1, -8, 3};
+    for (std::size_t i = 0; i < 7; ++i)
+      CHECK((*packed)[i] == expected[i]);
+    const auto labels = store->find("labels")->as_strings();
+    REQUIRE(labels);
+    if (!labels)
+      return;
+    CHECK((*labels)[0] == "no");
+    CHECK((*labels)[1] == "y");
+    CHECK(store->view<float, 2, 1>("tied")->data() == kernel->data());
+    CHECK(code_of(store->verify_checksums()) == errc{});
+  }
+
+  TEST_CASE("iterates in manifest order, and find agrees") {
+    const auto store = stet::open(golden_bytes());
+    REQUIRE(store);
+    if (!store)
+      return;
+    std::string names;
+    for (const stet::tensor each : *store) {
+      names += std::string(each.name()) + ' ';
+      CHECK(store->contains(each.name()));
+      CHECK(store->find(each.name())->bytes().data() == each.bytes().data());
+    }
+    CHECK(names == "layer_0/kernel w4 labels tied ");
+    CHECK(store->original_of(*store->find("tied"))->name() == "layer_0/kernel");
+    CHECK(code_of(store->original_of(*store->find("w4"))) == errc::not_found);
+    const auto missing = store->find("nobody");
+    CHECK(code_of(missing) == errc::not_found);
+    CHECK(missing.error().subject() == "nobody");
+    CHECK(code_of(store->get<double>("layer_0/kernel")) == errc::dtype_mismatch);
+    CHECK(code_of(store->view<float, 2>("layer_0/kernel")) == errc::shape_mismatch);
+    CHECK_FALSE(store->contains(""));
+  }
+
+  TEST_CASE("opening from memory, finding, viewing, iterating, verifying and binding allocate nothing") {
+    const stet_test::allocations seen;
+    bool ok = true;
+    {
+      auto store = stet::open(golden_bytes());
+      ok = ok && store;
+      if (ok) {
+        ok = ok && store->get<float>("layer_0/kernel") && store->view<float, 2, stet::dynamic>("tied") &&
+             store->find("w4")->as_packed<stet::int4>() && store->find("labels")->as_strings() &&
+             !store->find("nobody");
+        float copied[2];
+        ok = ok && store->find("tied")->copy_to(std::span<float>(copied));
+        for (const stet::tensor each : *store)
+          ok = ok && each.size_bytes() != 0 && each.shape().rank() <= 2;
+        golden_model model;
+        ok = ok && stet::bind_model(model, *store) && store->verify_checksums() && store->prefetch() &&
+             store->drop();
+        const stet::store moved = std::move(*store);
+        ok = ok && moved.contains("w4");
+      }
+      const auto damaged = stet::open(golden_bytes().first(500));
+      ok = ok && !damaged && damaged.error().message().size() != 0;
+    }
+    const std::uint64_t count = seen.count();
+    CHECK(ok);
+    CHECK(count == 0);
+  }
+
+  TEST_CASE("opening a mapped file allocates nothing either") {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.write("golden.stet", golden_bytes());
+    const stet_test::allocations seen;
+    const bool ok = static_cast<bool>(stet::open(path));
+    const std::uint64_t count = seen.count();
+    CHECK(ok);
+    CHECK(count == 0);
+  }
+
+  TEST_CASE("damaged tensors are found when asked, by name and place") {
+    stet_test::byte_vector bytes(golden_bytes().begin(), golden_bytes().end());
+    bytes[stet_test::golden_data_offset + 128] ^= std::byte{1};
+    const auto store = stet::open(std::span<const std::byte>(bytes));
+    REQUIRE(store);
+    if (!store)
+      return;
+    const auto verified = store->verify_checksums();
+    CHECK(code_of(verified) == errc::checksum_mismatch);
+    CHECK(verified.error().subject() == "labels");
+    CHECK(verified.error().offset_bytes() == stet_test::golden_data_offset + 128);
+    CHECK(code_of(store->find("w4")->verify()) == errc{});
+    CHECK(code_of(store->find("labels")->verify()) == errc::checksum_mismatch);
+  }
+
+  TEST_CASE("a tensor without a checksum is never called intact") {
+    auto tensor = stet_test::tensor_of<float>("a", {1}, {1});
+    tensor.has_crc32c = false;
+    const stet_test::native_file file({tensor});
+    const auto store = stet::open(std::span<const std::byte>(file.bytes));
+    REQUIRE(store);
+    if (!store)
+      return;
+    CHECK(code_of(store->find("a")->verify()) == errc::no_checksum);
+    CHECK(code_of(store->verify_checksums()) == errc{}); // it speaks of those that have one
+  }
+
+  TEST_CASE("views outlive a move of the store; what was moved from is empty and can be asked") {
+    auto opened = stet::open(golden_bytes());
+    REQUIRE(opened);
+    if (!opened)
+      return;
+    stet::store first = std::move(*opened);
+    const auto kernel = first.get<float>("tied");
+    const stet::tensor labels = *first.find("labels");
+    stet::store second = std::move(first);
+    CHECK((*kernel)[1] == -2.0f);
+    CHECK((*labels.as_strings())[1] == "y");
+    CHECK(second.contains("tied"));
+
+    const auto is_empty = [](const stet::store& store) {
+      bool iterates = false;
+      for (const stet::tensor each : store)
+        iterates = each.size_bytes() != 0 || true;
+      return !iterates && store.tensor_count() == 0 && code_of(store.find("tied")) == errc::not_found &&
+             store.manifest_text().empty() && code_of(store.verify_checksums()) == errc{} &&
+             code_of(store.prefetch()) == errc{} && code_of(store.lock()) == errc{} &&
+             store.data().size_bytes() == 0;
+    };
+    CHECK(is_empty(first));
+    CHECK(is_empty(stet::store()));
+    first = std::move(second);
+    CHECK(first.contains("tied"));
+    CHECK(is_empty(second));
+    stet::store& same = first;
+    first = std::move(same);
+    CHECK(first.contains("tied"));
+  }
+
+  TEST_CASE("a store that read its table keeps it when it moves") {
+    const stet_test::memory_reader reader(golden_bytes());
+    auto opened = stet::open(reader);
+    REQUIRE(opened);
+    if (!opened)
+      return;
+    stet::store moved = std::move(*opened);
+    CHECK_FALSE(opened->contains("tied"));
+    CHECK(opened->tensor_count() == 0);
+    float values[2] = {};
+    CHECK(moved.find("tied")->copy_to(std::span<float>(values)));
+    CHECK(values[1] == -2.0f);
+    moved = stet::store();
+    CHECK_FALSE(moved.contains("tied"));
+  }
+
+  TEST_CASE("residency calls succeed on every backing that can, and name a missing tensor") {
+    const stet_test::every_way ways;
+    int tried = 0;
+    ways.open(golden_bytes(), [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
+      CAPTURE(way.name);
+      REQUIRE(store);
+      if (!store)
+        return;
+      ++tried;
+      const std::string_view names[] = {"w4", "tied"}, wrong[] = {"w4", "nobody"};
+      CHECK(code_of(store->prefetch()) == errc{});
+      CHECK(code_of(store->prefetch(names)) == errc{});
+      CHECK(code_of(store->prefetch(wrong)) == errc::not_found);
+      CHECK(store->prefetch(wrong).error().subject() == "nobody");
+      CHECK(code_of(store->drop(names)) == errc{});
+      CHECK(code_of(store->drop()) == errc{});
+      const errc locked = code_of(store->lock(names)); // a limit may forbid it
+      CHECK((way.is_resident
+                 ? locked == errc{} || locked == errc::out_of_memory || locked == errc::access_denied
+                 : locked == errc::not_resident));
+      if (locked == errc{})
+        CHECK(code_of(store->unlock(names)) == errc{});
+      CHECK(code_of(store->verify_checksums()) == errc{});
+    });
+    CHECK(tried == static_cast<int>(stet_test::every_way::way_count));
+  }
+
+  TEST_CASE("many threads read one store at once") {
+    const stet_test::every_way ways;
+    ways.open(golden_bytes(), [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
+      CAPTURE(way.name);
+      REQUIRE(store);
+      if (!store)
+        return;
+      std::atomic<int> right{0};
+      std::vector<std::thread> threads;
+      for (int number = 0; number < 4; ++number) {
+        threads.emplace_back([&] {
+          for (int turn = 0; turn < 20; ++turn) {
+            float values[2] = {};
+            int codes[7] = {};
+            bool ok = store->find("tied")->copy_to(std::span<float>(values)) && values[1] == -2.0f;
+            ok = ok && store->find("w4")->copy_to(std::span<int>(codes), stet::convert) && codes[5] == -8;
+            ok = ok && store->verify_checksums() && store->prefetch();
+            std::uint64_t size = 0;
+            for (const stet::tensor each : *store)
+              size += each.size_bytes();
+            right += ok && size == 47 ? 1 : 0;
+          }
+        });
+      }
+      for (std::thread& each : threads)
+        each.join();
+      CHECK(right == 80);
+    });
+  }
+}
