@@ -44,14 +44,28 @@ public:
     }
     if (running_name_ != layout().names_size) return error(errc::bad_index, "names");
     const std::byte* at = base() + layout().entries;
-    for (std::uint32_t number = 0; number < layout().tensor_count; ++number) {
-      const index_entry entry(at);
-      // Nothing of an entry is read before it is known to lie within the entries.
-      const std::uint64_t left = layout().names - static_cast<std::uint64_t>(at - base());
-      if (left < index_layout::entry_size || left < static_cast<std::uint64_t>(entry.next() - at)) return bad(errc::bad_index, at);
-      if (!is_valid_name(entry.name())) return bad(errc::bad_name, at);
-      if (const errc failure = check_entry(number, entry); failure != none) return bad(failure, at).about(entry.name());
-      at = entry.next();
+    for (std::uint32_t number = 0; number < layout().tensor_count;) {
+      // The slots of neighbouring entries lie anywhere in a table that may exceed the caches. A batch of them is asked for
+      // before the first is needed, so that the memory is waited for once and not for each.
+      index_entry batch[batch_size];
+      std::uint64_t hashes[batch_size];
+      std::uint32_t count = 0;
+      for (; count < batch_size && number < layout().tensor_count; ++count, ++number) {
+        const index_entry entry(at);
+        // Nothing of an entry is read before it is known to lie within the entries.
+        const std::uint64_t left = layout().names - static_cast<std::uint64_t>(at - base());
+        if (left < index_layout::entry_size || left < static_cast<std::uint64_t>(entry.next() - at)) return bad(errc::bad_index, at);
+        if (!is_valid_name(entry.name())) return bad(errc::bad_name, at);
+        if (const errc failure = check_entry(number, entry); failure != none) return bad(failure, at).about(entry.name());
+        batch[count] = entry;
+        hashes[count] = hash_of(entry);
+        load_ahead(slot_around(hashes[count]));
+        at = entry.next();
+      }
+      for (std::uint32_t i = 0; i < count; ++i) {
+        const errc failure = check_slot(batch[i], hashes[i]);
+        if (failure != none) return bad(failure, batch[i].at_).about(batch[i].name());
+      }
     }
     if (at != base() + layout().names) return bad(errc::bad_index, at);
     if (!is_zero(base() + layout().names + layout().names_size, base() + layout().size_bytes)) return errc::nonzero_padding;
@@ -61,6 +75,7 @@ public:
 
 private:
   static constexpr errc none{};
+  static constexpr std::uint32_t batch_size = 16;
   template <class Unsigned> static Unsigned load(const std::byte* at) noexcept { return load_little<Unsigned>(at); }
   [[nodiscard]] const std::byte* base() const noexcept { return bytes_.data(); }
   [[nodiscard]] const index_layout& layout() const noexcept { return index_.layout_; }
@@ -100,12 +115,12 @@ private:
   }
 
   errc check_entry(std::uint32_t number, index_entry entry) noexcept {
-    const std::string_view name = entry.name();
-    const std::byte* const name_end = reinterpret_cast<const std::byte*>(name.data()) + name.size();
-    if (entry.number() != number || !is_zero(name_end, entry.next())) return errc::bad_index;
+    // A name that does not fill its last word is followed by zeros; a shift by 8 bytes would be undefined.
+    const std::size_t in_last_word = entry.name().size() % 8;
+    const bool is_padded = in_last_word == 0 || load<std::uint64_t>(entry.next() - 8) >> (8 * in_last_word) == 0;
+    if (entry.number() != number || !is_padded) return errc::bad_index;
     if (const errc failure = check_elements(entry); failure != none) return failure;
-    if (const errc failure = check_place(entry); failure != none) return failure;
-    return check_slot(entry);
+    return check_place(entry);
   }
 
   /// The dtype, the shape, and the size they make.
@@ -175,16 +190,27 @@ private:
            entry.shape() == original.shape();
   }
 
-  /// Searches the entry's name as `find` does: the search must end at the entry itself.
-  [[nodiscard]] errc check_slot(index_entry entry) const noexcept {
+  [[nodiscard]] std::uint64_t hash_of(index_entry entry) const noexcept {
+    return hash_name(entry.name(), load<std::uint64_t>(base() + 32));
+  }
+  /// The slot of this number, counted on around the end.
+  [[nodiscard]] const std::byte* slot_around(std::uint64_t number) const noexcept {
+    return index_.slot_at(static_cast<std::uint32_t>(number) & (layout().slot_count - 1));
+  }
+  /// Asks the processor to bring memory near; no access.
+  static void load_ahead([[maybe_unused]] const std::byte* at) noexcept {
+#if defined(__GNUC__)
+    __builtin_prefetch(at);
+#endif
+  }
+
+  /// Searches the entry's name, whose hash is given, as `find` does: the search must end at the entry itself.
+  [[nodiscard]] errc check_slot(index_entry entry, std::uint64_t hash) const noexcept {
     const std::string_view name = entry.name();
     const std::uint32_t place = static_cast<std::uint32_t>(static_cast<std::uint64_t>(entry.at_ - base()) / index_layout::unit);
-    const std::uint64_t hash = hash_name(name, load<std::uint64_t>(base() + 32));
     const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
-    const std::uint64_t mask = layout().slot_count - 1;
-    const std::byte* const slots = base() + layout().slots;
-    for (std::uint64_t slot = hash & mask, last = slot + max_probe_count; slot <= last; ++slot) {
-      const std::byte* const at = slots + (slot & mask) * index_layout::slot_size;
+    for (std::uint64_t probe = 0; probe <= max_probe_count; ++probe) {
+      const std::byte* const at = slot_around(hash + probe);
       const std::uint32_t occupant = load<std::uint32_t>(at + 4);
       if (occupant == place) return load<std::uint32_t>(at) == tag ? none : errc::bad_hash_table;
       if (occupant == 0) return errc::bad_hash_table;
