@@ -61,7 +61,7 @@ class exact_block {
 
 /// One of the ways to open a store.
 struct way_to_open {
-  const char* name;
+  std::string name;
   /// Whether the tensors are in memory once the store is open.
   bool is_resident;
 };

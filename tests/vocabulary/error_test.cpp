@@ -27,8 +27,8 @@ TEST_SUITE("error") {
     for (const stet::error_description& row : stet::error_table) {
       CHECK(static_cast<int>(row.code) > before);
       before = static_cast<int>(row.code);
-      CHECK_FALSE(row.name.empty());
-      CHECK_FALSE(row.message.empty());
+      CHECK_FALSE(std::string_view(row.name).empty());
+      CHECK_FALSE(std::string_view(row.message).empty());
       CHECK(&stet::describe(row.code) == &row);
     }
   }

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT
+// Tests of open.hpp: every way to a store, what may be written to it, parts, and readers that fail.
+#include "support/files.hpp"
+
+#include <stet/store/open.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using stet::access;
+using stet::backing;
+using stet::errc;
+using stet_test::bytes_of;
+using stet_test::code_of;
+using stet_test::native_file;
+using stet_test::tensor_of;
+
+namespace {
+
+/// Parts that lie in memory.
+class parts_in_memory final : public stet::part_opener {
+ public:
+  std::vector<std::pair<std::string, stet_test::byte_vector>> parts;
+  [[nodiscard]] stet::result<stet::source> open_part(std::string_view name) const noexcept override {
+    for (const auto& [known, bytes] : parts) {
+      if (known == name)
+        return stet::source::borrow(bytes);
+    }
+    return stet::error(errc::file_not_found, "another name");
+  }
+};
+
+/// A store of two parts, one float in each, and the parts.
+struct sharded {
+  stet_test::byte_vector first = stet_test::native_part(0, 2, 11, bytes_of<float>({1, 2}));
+  stet_test::byte_vector second = stet_test::native_part(1, 2, 22, bytes_of<float>({3}));
+  native_file store;
+
+  sharded() : store(tensors(), options()) {}
+  [[nodiscard]] std::vector<stet_test::native_tensor> tensors() const {
+    std::vector<stet_test::native_tensor> made{tensor_of<float>("a", {2}, {1, 2}),
+                                               tensor_of<float>("b", {1}, {3})};
+    made[0].offset_bytes = 128;
+    made[1].offset_bytes = 128;
+    made[1].part = 1;
+    return made;
+  }
+  [[nodiscard]] native_file::options options() const {
+    native_file::options with;
+    with.parts = {{"model-0.stet", first.size(), 11, true}, {"model-1.stet", second.size(), 22, true}};
+    return with;
+  }
+  [[nodiscard]] parts_in_memory in_memory() const {
+    parts_in_memory made;
+    made.parts = {{"model-0.stet", first}, {"model-1.stet", second}};
+    return made;
+  }
+};
+
+stet::result<stet::store> open_with(const native_file& file, const stet::part_opener& parts) {
+  return stet::open(stet::source::borrow(file.bytes), parts);
+}
+
+} // namespace
+
+TEST_SUITE("open") {
+  TEST_CASE("every way gives the same tensors") {
+    const auto file = stet_test::mixed_store();
+    const stet_test::every_way ways;
+    std::size_t opened = 0;
+    ways.open(file.bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
+      CAPTURE(way.name);
+      REQUIRE(store);
+      if (!store)
+        return;
+      ++opened;
+      CHECK(store->tensor_count() == 6);
+      CHECK(store->manifest_text() == "{}");
+      float values[6] = {};
+      CHECK(code_of(store->find("tied")->copy_to(std::span<float>(values))) == errc{});
+      CHECK(values[5] == 6);
+      CHECK(store->find("tied")->is_in_place() == way.is_resident);
+      CHECK(code_of(store->verify_checksums()) == errc{});
+    });
+    CHECK(opened == stet_test::every_way::way_count);
+  }
+
+  TEST_CASE("copy-on-write: tensors can be written to, the file stays") {
+    const auto file = stet_test::mixed_store();
+    const stet_test::temp_folder folder;
+    const std::string path = folder.write("m.stet", file.bytes);
+    stet::open_options options;
+    options.access = access::copy_on_write;
+    {
+      const auto store = stet::open(path, options);
+      REQUIRE(store);
+      if (!store)
+        return;
+      const auto kernel = store->find("dense/kernel")->as_writable<float>();
+      REQUIRE(kernel);
+      if (!kernel)
+        return;
+      (*kernel)[0] = 77;
+      CHECK((*store->get<float>("tied"))[0] == 77);
+      CHECK(code_of(store->find("dense/kernel")->verify()) == errc::checksum_mismatch);
+      CHECK(code_of(store->drop()) == errc::unsupported);
+    }
+    CHECK(folder.read("m.stet") == file.bytes);
+  }
+
+  TEST_CASE("shared-write: what is written reaches the file") {
+    const auto file = stet_test::mixed_store();
+    const stet_test::temp_folder folder;
+    const std::string path = folder.write("m.stet", file.bytes);
+    stet::open_options options;
+    options.access = access::shared_write;
+    {
+      const auto store = stet::open(path, options);
+      REQUIRE(store);
+      if (!store)
+        return;
+      const auto view = store->find("step")->as_view<std::int64_t>();
+      REQUIRE(view);
+      if (!view)
+        return;
+      (*view)() = 43;
+      CHECK(code_of(store->data().flush(0, store->data().size_bytes())) == errc{});
+    }
+    auto expected = file;
+    const auto again = stet::open(path);
+    REQUIRE(again);
+    if (!again)
+      return;
+    CHECK((*again->get<std::int64_t>("step"))[0] == 43);
+    CHECK(code_of(again->verify_checksums()) == errc::checksum_mismatch);
+  }
+
+  TEST_CASE("by default nothing can be written to; memory that was read into can") {
+    const auto file = stet_test::mixed_store();
+    const stet_test::temp_folder folder;
+    const std::string path = folder.write("m.stet", file.bytes);
+    const auto mapped = stet::open(path);
+    REQUIRE(mapped);
+    if (!mapped)
+      return;
+    CHECK(code_of(mapped->find("step")->as_writable<std::int64_t>()) == errc::read_only);
+    stet::open_options options;
+    options.backing = backing::read;
+    const auto read = stet::open(path, options);
+    REQUIRE(read);
+    if (!read)
+      return;
+    CHECK(code_of(read->find("step")->as_writable<std::int64_t>()) == errc{});
+    stet_test::exact_block block(file.bytes);
+    const auto borrowed = stet::open_writable(block.span());
+    REQUIRE(borrowed);
+    if (!borrowed)
+      return;
+    CHECK(code_of(borrowed->find("step")->as_writable<std::int64_t>()) == errc{});
+  }
+
+  TEST_CASE("a package holds stores at any offset; ranges outside of it are refused") {
+    const auto file = stet_test::mixed_store();
+    const stet_test::temp_folder folder;
+    for (const std::size_t lead : {0u, 1u, 63u, 64u, 4095u, 4096u, 5000u}) {
+      stet_test::byte_vector package(lead, std::byte{1});
+      package.insert(package.end(), file.bytes.begin(), file.bytes.end());
+      package.insert(package.end(), 10, std::byte{2});
+      const std::string path = folder.write("package", package);
+      for (const backing how : {backing::map, backing::read, backing::stream}) {
+        stet::open_options options;
+        options.backing = how;
+        options.range = {lead, file.bytes.size()};
+        const auto store = stet::open(path, options);
+        REQUIRE(store);
+        if (!store)
+          return;
+        std::int64_t step[1] = {};
+        CHECK(code_of(store->find("step")->copy_to(std::span<std::int64_t>(step))) == errc{});
+        CHECK(step[0] == 42);
+        options.range.size_bytes = file.bytes.size() + 10;
+        CHECK(code_of(stet::open(path, options)) == errc::trailing_bytes);
+        options.range.size_bytes = stet::file_range::to_end;
+        CHECK(code_of(stet::open(path, options)) == errc::trailing_bytes);
+        options.range.size_bytes = file.bytes.size() - 1;
+        CHECK(code_of(stet::open(path, options)) == errc::truncated);
+        options.range.size_bytes = 0;
+        CHECK(code_of(stet::open(path, options)) == errc::truncated);
+        options.range.size_bytes = file.bytes.size() + 11;
+        CHECK(code_of(stet::open(path, options)) == errc::bad_range);
+        options.range = {package.size() + 1, 0};
+        CHECK(code_of(stet::open(path, options)) == errc::bad_range);
+        options.range = {lead, stet::file_range::to_end - 1};
+        CHECK(code_of(stet::open(path, options)) == errc::bad_range);
+        options.range = {stet::file_range::to_end, 1};
+        CHECK(code_of(stet::open(path, options)) == errc::bad_range);
+      }
+    }
+  }
+
+  TEST_CASE("errors name the path") {
+    const stet_test::temp_folder folder;
+    const auto missing = stet::open(folder.path("none.stet"));
+    CHECK(code_of(missing) == errc::file_not_found);
+    CHECK(missing.error().subject() ==
+          std::string_view(folder.path("none.stet")).substr(0, stet::error::max_subject_bytes));
+    const std::string path = folder.write("empty.stet", std::string_view());
+    const auto empty = stet::open(path);
+    CHECK(code_of(empty) == errc::truncated);
+    CHECK_FALSE(empty.error().subject().empty());
+    CHECK(code_of(stet::open(folder.path())) == errc::not_a_regular_file);
+    CHECK(code_of(stet::open("")) == errc::bad_path);
+    CHECK(code_of(stet::open(std::string_view("a\0b", 3))) == errc::bad_path);
+  }
+
+  TEST_CASE("a file without an index says how to open it") {
+    stet_test::native_file file(std::vector<stet_test::native_tensor>{});
+    file.set(48, std::uint64_t{0}).set(56, std::uint64_t{0}).seal();
+    const auto store = stet::open(std::span<const std::byte>(file.bytes));
+    CHECK(code_of(store) == errc::no_index);
+  }
+
+  TEST_CASE("a reader that fails at its k-th call fails the open or the copy, whatever k is") {
+    const auto file = stet_test::mixed_store();
+    for (const backing how : {backing::stream, backing::read}) {
+      bool has_opened = false;
+      for (int k = 0; k < 6; ++k) {
+        const stet_test::memory_reader reader(file.bytes, k);
+        const auto store = stet::open(reader, how);
+        if (!store) {
+          CHECK_FALSE(has_opened);
+          CHECK(code_of(store) == errc::io_error);
+          continue;
+        }
+        has_opened = true;
+        float values[6] = {};
+        const errc copied = code_of(store->find("tied")->copy_to(std::span<float>(values)));
+        CHECK((copied == errc{} || (how == backing::stream && copied == errc::io_error)));
+      }
+      CHECK(has_opened);
+      const stet_test::memory_reader at_last(file.bytes, how == backing::stream ? 2 : 1);
+      const auto store = stet::open(at_last, how);
+      REQUIRE(store);
+      if (!store)
+        return;
+      CHECK(code_of(store->verify_checksums()) == (how == backing::stream ? errc::io_error : errc{}));
+    }
+    const stet_test::memory_reader reader(file.bytes);
+    CHECK(code_of(stet::open(reader, backing::map)) == errc::unsupported);
+  }
+
+  TEST_CASE("a reader whose bytes end early fails with its own error") {
+    class short_reader final : public stet::reader {
+     public:
+      explicit short_reader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
+      [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }
+      [[nodiscard]] stet::result<void> read(std::uint64_t offset,
+                                            std::span<std::byte> into) const noexcept override {
+        if (offset + into.size() > 600)
+          return errc::truncated;
+        std::memcpy(into.data(), bytes_.data() + offset, into.size());
+        return {};
+      }
+
+     private:
+      std::span<const std::byte> bytes_;
+    };
+    const auto file = stet_test::mixed_store();
+    const short_reader reader(file.bytes);
+    CHECK(code_of(stet::open(reader)) == errc::truncated);
+    CHECK(code_of(stet::open(reader, backing::read)) == errc::truncated);
+  }
+
+  TEST_CASE("a sharded store finds its parts, in memory and beside it") {
+    const sharded model;
+    const auto in_memory = model.in_memory();
+    const auto store = open_with(model.store, in_memory);
+    REQUIRE(store);
+    if (!store)
+      return;
+    CHECK((*store->get<float>("a"))[1] == 2);
+    CHECK((*store->get<float>("b"))[0] == 3);
+    CHECK(store->part(1).size_bytes() == model.second.size());
+    CHECK(code_of(store->verify_checksums()) == errc{});
+    CHECK(code_of(store->prefetch()) == errc{});
+
+    const stet_test::temp_folder folder;
+    folder.write("model-0.stet", model.first);
+    folder.write("model-1.stet", model.second);
+    const std::string path = folder.write("model.stet", model.store.bytes);
+    for (const backing how : {backing::map, backing::read, backing::stream}) {
+      stet::open_options options;
+      options.backing = how;
+      const auto opened = stet::open(path, options);
+      REQUIRE(opened);
+      if (!opened)
+        return;
+      float value[1] = {};
+      CHECK(code_of(opened->find("b")->copy_to(std::span<float>(value))) == errc{});
+      CHECK(value[0] == 3);
+      CHECK(code_of(opened->verify_checksums()) == errc{});
+    }
+  }
+
+  TEST_CASE("parts of a writable store can be written to") {
+    const sharded model;
+    const stet_test::temp_folder folder;
+    folder.write("model-0.stet", model.first);
+    folder.write("model-1.stet", model.second);
+    const std::string path = folder.write("model.stet", model.store.bytes);
+    stet::open_options options;
+    options.access = access::shared_write;
+    {
+      const auto store = stet::open(path, options);
+      REQUIRE(store);
+      if (!store)
+        return;
+      (*store->find("b")->as_writable<float>())[0] = 9;
+    }
+    CHECK((*stet::open(path)->get<float>("b"))[0] == 9);
+  }
+}
