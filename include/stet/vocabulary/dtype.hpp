@@ -58,7 +58,7 @@ enum class dtype_kind : std::uint8_t { boolean, signed_integer, unsigned_integer
 struct dtype_description {
   stet::dtype dtype;
   /// The name in manifests: NumPy's and ml_dtypes' own.
-  std::string_view name;
+  const char* name;
   dtype_kind kind;
   /// Bits of an element as it is normally stored; 0 where elements have no width of their own (string, block).
   std::uint8_t bits;

@@ -101,8 +101,8 @@ enum class errc : std::uint16_t {
 /// One row of `error_table`.
 struct error_description {
   errc code;
-  std::string_view name;
-  std::string_view message;
+  const char* name;
+  const char* message;
 };
 
 /// Every error with its name and one sentence that tells a person what it means.
