@@ -6,7 +6,8 @@
 #include "../restore/variables.hpp"
 #include "../writer/writer.hpp"
 
-#include <string>
+#include <span>
+#include <string_view>
 
 namespace stet::inline v0_1 {
 
@@ -21,15 +22,19 @@ inline json_value attributes_of(const variable& of) {
 
 } // namespace detail
 
-/// Adds a variable's present elements, borrowed, under `name`.
+/// Adds a variable under `name`. `bytes`, which are borrowed, are its elements as they are in memory.
 /// Errors: those of `writer::add`.
-inline result<void> add_variable(writer& to, const variable& from, std::string_view name) {
+inline result<void> add_variable(writer& to, const variable& from, std::string_view name, std::span<const std::byte> bytes) {
   result<void> added = errc::unsupported; // strings and blocks are no variables
   visit_dtype(from.layout().dtype, [&]<class T>(std::type_identity<T>) {
-    const std::span<const T> elements(reinterpret_cast<const T*>(from.bytes().data()), from.bytes().size() / sizeof(T));
+    const std::span<const T> elements(reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T));
     added = to.add(name, extents(from.shape()), elements, detail::attributes_of(from));
   });
   return added;
+}
+/// The same with its present elements.
+inline result<void> add_variable(writer& to, const variable& from, std::string_view name) {
+  return add_variable(to, from, name, from.bytes());
 }
 
 /// Adds every variable under its own name. Their elements are borrowed until the writer has saved.

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// The checkpoint room: save and restore a program as it trains. Needs nlohmann/json.
+#ifndef STET_CHECKPOINT_HPP
+#define STET_CHECKPOINT_HPP
+
+#include "checkpoint/add_variables.hpp"
+#include "checkpoint/background.hpp"
+#include "checkpoint/delta.hpp"
+#include "checkpoint/folder.hpp"
+#include "checkpoint/layered.hpp"
+#include "checkpoint/live_store.hpp"
+#include "checkpoint/manager.hpp"
+#include "checkpoint/retention.hpp"
+#include "checkpoint/session.hpp"
+#include "checkpoint/snapshot.hpp"
+
+#endif

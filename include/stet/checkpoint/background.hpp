@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// Saves checkpoints while the program goes on: a snapshot at once, the writing on a thread.
+#ifndef STET_CHECKPOINT_BACKGROUND_HPP
+#define STET_CHECKPOINT_BACKGROUND_HPP
+
+#include "manager.hpp"
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace stet::inline v0_1 {
+
+/// What to do with a save while the one before it is being written.
+enum class when_busy : std::uint8_t {
+  /// Wait until that is written.
+  wait,
+  /// Leave this one out.
+  skip,
+  /// Let this one follow, in place of another that waits. Takes memory for a second snapshot.
+  replace,
+};
+
+/// Saves checkpoints of a manager on a thread of its own. The manager is the saver's as long as it lives, except after
+/// `wait`, until the next `save`; a `checkpoint_folder` of the same path may be read at any time. To be called by one thread.
+class background_saver {
+public:
+  /// Starts the thread. `manager` must outlive the saver and stay where it is.
+  explicit background_saver(checkpoint_manager& manager, when_busy policy = when_busy::wait)
+      : manager_(manager), policy_(policy), thread_([this] { run(); }) {}
+  background_saver(const background_saver&) = delete;
+  background_saver& operator=(const background_saver&) = delete;
+  /// Waits until everything is written. Whoever wants to know how that went calls `wait` before.
+  ~background_saver() {
+    {
+      const std::lock_guard guard(mutex_);
+      is_ending_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  /// Takes memory for the snapshots of these variables and touches it, so that no `save` has to.
+  void reserve(const variable_list& variables) {
+    (void)wait_until_idle();
+    jobs_[0].variables.reserve(variables);
+    if (policy_ == when_busy::replace) jobs_[1].variables.reserve(variables);
+  }
+
+  /// Copies the variables, which may change as soon as this returns, and has them saved on the thread. The list itself must
+  /// stay as it is until they are.
+  /// @return whether they will be saved; false only with `when_busy::skip`
+  /// Errors: that of a save before this one, which was not delivered yet; this one is not made then.
+  /// Cost: one memcpy of the variables, and with `when_busy::wait` what is left of the save before.
+  result<bool> save(const session_state& session, const variable_list& variables, const json_value& graph = nullptr) {
+    int number = 0;
+    {
+      std::unique_lock guard(mutex_);
+      if (policy_ == when_busy::wait) changed_.wait(guard, [this] { return is_idle(); });
+      if (failure_) return *std::exchange(failure_, std::nullopt);
+      if (policy_ == when_busy::skip && !is_idle()) return false;
+      waiting_ = none;
+      number = writing_ == 0 ? 1 : 0;
+    }
+    // No one else looks at a job that neither waits nor is being written.
+    job& next = jobs_[number];
+    next.variables.take(variables);
+    next.session = session;
+    next.graph = graph;
+    {
+      const std::lock_guard guard(mutex_);
+      waiting_ = number;
+    }
+    changed_.notify_all();
+    return true;
+  }
+
+  /// Waits until everything is written.
+  /// Errors: that of a save which was not delivered yet.
+  result<void> wait() {
+    wait_until_idle();
+    const std::lock_guard guard(mutex_);
+    if (failure_) return *std::exchange(failure_, std::nullopt);
+    return {};
+  }
+
+  /// Whether something is being written or waits for it.
+  [[nodiscard]] bool is_busy() const {
+    const std::lock_guard guard(mutex_);
+    return !is_idle();
+  }
+  /// What the last save did that succeeded; nothing before the first.
+  [[nodiscard]] std::optional<saved_checkpoint> last_saved() const {
+    const std::lock_guard guard(mutex_);
+    return last_saved_;
+  }
+
+private:
+  struct job {
+    session_state session;
+    snapshot variables;
+    json_value graph;
+  };
+  static constexpr int none = -1;
+
+  [[nodiscard]] bool is_idle() const noexcept { return writing_ == none && waiting_ == none; }
+  void wait_until_idle() {
+    std::unique_lock guard(mutex_);
+    changed_.wait(guard, [this] { return is_idle(); });
+  }
+
+  void run() {
+    std::unique_lock guard(mutex_);
+    for (;;) {
+      changed_.wait(guard, [this] { return waiting_ != none || is_ending_; });
+      if (waiting_ == none) return;
+      writing_ = std::exchange(waiting_, none);
+      const job& next = jobs_[writing_];
+      guard.unlock();
+      result<saved_checkpoint> saved = manager_.save(next.session, next.variables, next.graph);
+      guard.lock();
+      if (saved) last_saved_ = std::move(*saved);
+      else failure_ = saved.error();
+      writing_ = none;
+      changed_.notify_all();
+    }
+  }
+
+  checkpoint_manager& manager_;
+  const when_busy policy_;
+  job jobs_[2];
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  // The numbers of the jobs that are being written and that wait for it.
+  int writing_ = none, waiting_ = none;
+  bool is_ending_ = false;
+  std::optional<error> failure_;
+  std::optional<saved_checkpoint> last_saved_;
+  std::thread thread_;
+};
+
+} // namespace stet::inline v0_1
+
+#endif

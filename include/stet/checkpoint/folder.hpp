@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+// A folder of checkpoints as its readers see it: what is there, the newest, and restoring a program from one.
+#ifndef STET_CHECKPOINT_FOLDER_HPP
+#define STET_CHECKPOINT_FOLDER_HPP
+
+#include "retention.hpp"
+#include "session.hpp"
+#include "state_file.hpp"
+
+#include "../manifest/parse.hpp"
+#include "../restore/restore.hpp"
+#include "../source/file_operations.hpp"
+#include "../store/open.hpp"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+// A folder of checkpoints
+// =======================
+//
+//   ckpt-1200.stet   a checkpoint: an ordinary store with the variables, whose manifest has `state` (session.hpp) and `graph`.
+//                    "ckpt" is the prefix, 1200 the global step in decimal without leading zeros
+//   ckpt-1200-00000-of-00002-89abcdef.stet   a part of it, where it is sharded
+//   checkpoint.json  a cache (state_file.hpp)
+//   .stet-lock       whoever saves into the folder holds its lock; it stays
+//   .*.stet-tmp      unfinished files of a writer that is at work or that died; no one else looks at them
+//
+// The files themselves are the truth: they can be copied, renamed to another step, and removed by hand at any time.
+
+namespace stet::inline v0_1 {
+
+/// A checkpoint that is open, and which one it is.
+struct opened_checkpoint {
+  checkpoint_info info;
+  store opened;
+};
+
+/// What a program gets back besides its variables.
+struct restored_checkpoint {
+  checkpoint_info info;
+  session_state session;
+  /// The graph that was saved; null: none.
+  json_value graph;
+  /// The checkpoint, still open: variables that were bound view its bytes, and it must outlive them.
+  store opened;
+};
+
+/// A folder of checkpoints, for reading. Needs no lock: it may be used while another process saves into the folder, or this
+/// one. A value that holds names only. Threads: const members may be called from several at once.
+class checkpoint_folder {
+public:
+  /// Looks at nothing yet.
+  /// @param path_utf8   the folder; "" is the current one
+  /// @param prefix      what the names of checkpoints begin with, a plain file name
+  /// @param operations  must outlive the folder
+  explicit checkpoint_folder(std::string_view path_utf8, std::string_view prefix = "ckpt",
+                             const file_operations& operations = system_file_operations())
+      : folder_(path_utf8), prefix_(prefix), operations_(&operations) {
+    if (!folder_.empty() && folder_.back() != '/' && !(is_windows && folder_.back() == '\\')) folder_ += '/';
+  }
+
+  /// The path of the checkpoint of a step, whether or not it is there.
+  [[nodiscard]] std::string path_of(std::uint64_t step) const { return folder_ + name_of(step); }
+
+  /// Every checkpoint by its name, in ascending order of steps, with what the state file knows. Opens none of them.
+  /// @retval errc::file_not_found, access_denied, io_error  the folder cannot be listed
+  [[nodiscard]] result<std::vector<checkpoint_info>> all() const {
+    const result<std::vector<std::uint64_t>> steps = list_steps();
+    if (!steps) return steps.error();
+    return describe_all(*steps, detail::read_state_file(folder_, false).all);
+  }
+
+  /// The newest checkpoint that is complete, and durable: one that no loss of power can take back any more. Damaged ones
+  /// are passed over; the newest is the one with the highest step. Times and metrics are left to `all`.
+  /// @param skipped  if given, set to why newer ones could not be opened, each path the subject
+  /// @retval errc::file_not_found  there is no checkpoint (or no folder)
+  /// or, where there are but none can be opened, the error of the newest; errc::out_of_memory at once.
+  /// Cost: lists the folder and opens the newest, whose table is checked and whose tensors are not read. One that the state
+  /// file does not know yet waits for the folder to be on the disk.
+  [[nodiscard]] result<checkpoint_info> latest(std::vector<error>* skipped = nullptr) const {
+    result<opened_checkpoint> found = open_latest({}, skipped);
+    if (!found) return found.error();
+    return std::move(found->info);
+  }
+
+  /// Opens what `latest` names. Errors and cost: those of `latest`.
+  [[nodiscard]] result<opened_checkpoint> open_latest(const open_options& how = {}, std::vector<error>* skipped = nullptr) const {
+    std::vector<error> failures;
+    std::unordered_set<std::uint64_t> failed;
+    result<opened_checkpoint> found = find_latest(how, failures, failed);
+    if (skipped != nullptr) *skipped = std::move(failures);
+    return found;
+  }
+
+  /// Opens the checkpoint of a step.
+  /// Errors: those of `stet::open`; errc::file_not_found if there is none.
+  [[nodiscard]] result<opened_checkpoint> open(std::uint64_t step, const open_options& how = {}) const {
+    std::string path = path_of(step);
+    result<store> opened = stet::open(path, how);
+    if (!opened) return opened.error();
+    return opened_checkpoint{{step, std::move(path), {}, {}}, std::move(*opened)};
+  }
+
+  /// Brings variables to the values of the newest complete checkpoint, and gives back the rest of what was saved. Nothing
+  /// has changed after an error.
+  /// Errors: those of `latest`, of `parse_manifest`, of `to_session`, and of `stet::restore`.
+  [[nodiscard]] result<restored_checkpoint> restore_latest(const variable_list& to, const restore_rules& rules = {},
+                                                           restore_report* report = nullptr, const open_options& how = {}) const {
+    return restore_from(open_latest(how), to, rules, report);
+  }
+  /// The same for the checkpoint of a step.
+  [[nodiscard]] result<restored_checkpoint> restore(std::uint64_t step, const variable_list& to, const restore_rules& rules = {},
+                                                    restore_report* report = nullptr, const open_options& how = {}) const {
+    return restore_from(open(step, how), to, rules, report);
+  }
+
+protected:
+  [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
+  [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
+  [[nodiscard]] const file_operations& operations() const noexcept { return *operations_; }
+  [[nodiscard]] std::string name_of(std::uint64_t step) const { return prefix_ + "-" + std::to_string(step) + std::string(extension); }
+
+  /// Makes a system call, again for as long as a signal cuts it short.
+  template <class Result, class... Arguments>
+  Result call(Result (*file_operations::*entry)(void*, Arguments...) noexcept, std::type_identity_t<Arguments>... arguments) const {
+    for (;;) {
+      Result done = (operations_->*entry)(operations_->context, arguments...);
+      if (done || !was_interrupted(done.error())) return done;
+    }
+  }
+
+  /// Every name in the folder.
+  [[nodiscard]] result<std::vector<std::string>> list_names() const {
+    for (;;) {
+      std::vector<std::string> names;
+      const auto visit = [](void* into, std::string_view name) noexcept {
+        static_cast<std::vector<std::string>*>(into)->emplace_back(name);
+        return true;
+      };
+      const auto listed = operations_->list_folder(operations_->context, folder_, visit, &names);
+      if (listed) return names;
+      if (!was_interrupted(listed.error())) return listed.error().about(folder_);
+    }
+  }
+
+  /// The step of the checkpoint called `name`; nothing if no checkpoint is called so.
+  [[nodiscard]] std::optional<std::uint64_t> step_of(std::string_view name) const {
+    const std::optional<std::uint64_t> step = leading_step_of(name);
+    return step && name == name_of(*step) ? step : std::nullopt;
+  }
+  /// The step in a name that begins as that of a checkpoint does.
+  [[nodiscard]] std::optional<std::uint64_t> leading_step_of(std::string_view name) const {
+    if (name.size() < prefix_.size() + 2 || !name.starts_with(prefix_) || name[prefix_.size()] != '-') return std::nullopt;
+    name.remove_prefix(prefix_.size() + 1);
+    std::uint64_t step = 0;
+    std::size_t digits = 0;
+    for (; digits < name.size() && name[digits] >= '0' && name[digits] <= '9'; ++digits) {
+      if (!detail::checked_multiply(step, std::uint64_t{10}, step) || !detail::checked_add(step, static_cast<std::uint64_t>(name[digits] - '0'), step)) return std::nullopt;
+    }
+    if (digits == 0) return std::nullopt;
+    return step;
+  }
+
+  /// The steps of all checkpoints, ascending.
+  [[nodiscard]] result<std::vector<std::uint64_t>> list_steps() const {
+    const result<std::vector<std::string>> names = list_names();
+    if (!names) return names.error();
+    std::vector<std::uint64_t> steps;
+    for (const std::string& name : *names) {
+      if (const auto step = step_of(name)) steps.push_back(*step);
+    }
+    std::sort(steps.begin(), steps.end());
+    return steps;
+  }
+
+  [[nodiscard]] std::vector<checkpoint_info> describe_all(const std::vector<std::uint64_t>& steps,
+                                                          const std::map<std::uint64_t, detail::checkpoint_details>& known) const {
+    std::vector<checkpoint_info> made;
+    made.reserve(steps.size());
+    for (const std::uint64_t step : steps) {
+      const auto found = known.find(step);
+      const detail::checkpoint_details details = found == known.end() ? detail::checkpoint_details{} : found->second;
+      made.push_back({step, path_of(step), details.saved_at, details.metric});
+    }
+    return made;
+  }
+
+private:
+  static constexpr std::string_view extension = ".stet";
+#if defined(_WIN32)
+  static constexpr bool is_windows = true;
+#else
+  static constexpr bool is_windows = false;
+#endif
+
+  [[nodiscard]] result<opened_checkpoint> find_latest(const open_options& how, std::vector<error>& failures,
+                                                      std::unordered_set<std::uint64_t>& failed) const {
+    for (;;) {
+      const result<std::vector<std::uint64_t>> steps = list_steps();
+      if (!steps) return steps.error();
+      auto newest = steps->rbegin();
+      while (newest != steps->rend() && failed.contains(*newest)) ++newest;
+      if (newest == steps->rend()) return failures.empty() ? error(errc::file_not_found, folder_) : failures.front();
+      result<opened_checkpoint> opened = open(*newest, how);
+      if (opened) {
+        if (auto durable = make_durable(*newest); !durable) return durable.error();
+        return opened;
+      }
+      if (opened.error().code() == errc::out_of_memory) return opened.error();
+      // Damaged, or removed meanwhile because there is a newer one: hence the folder is listed again.
+      failures.push_back(opened.error());
+      failed.insert(*newest);
+    }
+  }
+
+  /// A writer tells the state file of a checkpoint once its name is on the disk. Until then that takes a look.
+  [[nodiscard]] result<void> make_durable(std::uint64_t step) const {
+    if (detail::read_state_file(folder_, true).latest == name_of(step)) return {};
+    return call(&file_operations::sync_folder, folder_);
+  }
+
+  static result<restored_checkpoint> restore_from(result<opened_checkpoint>&& from, const variable_list& to,
+                                                  const restore_rules& rules, restore_report* report) {
+    if (!from) return from.error();
+    result<manifest> parsed = parse_manifest(from->opened.manifest_text());
+    if (!parsed) return parsed.error();
+    result<session_state> session = to_session(parsed->state);
+    if (!session) return session.error();
+    if (auto restored = stet::restore(from->opened, to, rules, report); !restored) return restored.error();
+    from->info.metric = session->metric;
+    return restored_checkpoint{std::move(from->info), std::move(*session), std::move(parsed->graph), std::move(from->opened)};
+  }
+
+  std::string folder_, prefix_;
+  const file_operations* operations_;
+};
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+// Saves a program into a folder of checkpoints, and decides which of them stay.
+#ifndef STET_CHECKPOINT_MANAGER_HPP
+#define STET_CHECKPOINT_MANAGER_HPP
+
+#include "folder.hpp"
+#include "snapshot.hpp"
+
+#include "../writer/parts.hpp"
+#include "../writer/writer.hpp"
+
+#include <functional>
+#include <set>
+
+namespace stet::inline v0_1 {
+
+/// How a manager saves and what it keeps.
+struct checkpoint_options {
+  /// What the names of checkpoints begin with: a plain file name.
+  std::string prefix = "ckpt";
+  retention_rules keep;
+  /// How each checkpoint is saved; not in the loose form. `save.operations` serves for everything the manager does. If not
+  /// durable, a loss of power may take checkpoints after older ones were removed.
+  save_options save;
+  /// The time of a save; none: the system's clock. Times stand in the state file only.
+  std::function<std::chrono::system_clock::time_point()> clock;
+};
+
+/// What a save did.
+struct saved_checkpoint {
+  std::string path;
+  save_report report;
+  /// Whether the state file could be written and what is not to be kept be removed. A failure of these loses nothing, and
+  /// the next save tries again.
+  result<void> upkeep;
+};
+
+namespace detail {
+
+/// The lock of a folder, held until this ends.
+class folder_lock {
+public:
+  folder_lock(const file_operations& operations, native_handle handle) noexcept : operations_(&operations), handle_(handle) {}
+  folder_lock(folder_lock&& other) noexcept : operations_(std::exchange(other.operations_, nullptr)), handle_(other.handle_) {}
+  folder_lock& operator=(folder_lock&&) = delete;
+  ~folder_lock() {
+    if (operations_ != nullptr) (void)operations_->close(operations_->context, handle_);
+  }
+
+private:
+  const file_operations* operations_;
+  native_handle handle_;
+};
+
+} // namespace detail
+
+/// The one writer of a folder of checkpoints, and a reader of it. Holds the folder's lock from `open_for_saving` on until it
+/// is destroyed. Move-only. Not for use by several threads at once.
+///
+///     auto manager = stet::checkpoint_manager::open_for_saving("checkpoints");
+///     if (auto restored = manager->restore_latest(variables)) step = restored->session.global_step;
+///     …
+///     auto saved = manager->save({step}, variables);
+class checkpoint_manager : public checkpoint_folder {
+public:
+  /// Takes the lock of a folder, which is made if there is none, and removes what a writer that died left unfinished.
+  /// @retval errc::locked            another manager, of this process or another, saves into the folder
+  /// @retval errc::bad_path          the prefix is not a plain file name
+  /// @retval errc::invalid_argument  `options.save.form` is loose
+  /// or what the operating system reports of the folder
+  [[nodiscard]] static result<checkpoint_manager> open_for_saving(std::string_view folder_utf8, checkpoint_options options = {}) {
+    if (!detail::is_part_name(options.prefix)) return error(errc::bad_path, options.prefix);
+    if (options.save.form == store_form::loose) return error(errc::invalid_argument, "options.save.form");
+    const checkpoint_folder where(folder_utf8, options.prefix, options.save.operations != nullptr ? *options.save.operations : system_file_operations());
+    manager_start start(where);
+    if (auto made = start.make_folder(); !made) return made.error();
+    const result<native_handle> handle = start.lock();
+    if (!handle) return handle.error();
+    checkpoint_manager made(where, detail::folder_lock(start.operations(), *handle), std::move(options));
+    if (auto swept = made.sweep(); !swept) return swept.error();
+    made.details_ = detail::read_state_file(made.folder(), false).all;
+    return made;
+  }
+
+  /// Saves the program as the checkpoint of `session.global_step`, in place of one that has this step. When this returns
+  /// without an error the checkpoint is complete and, if saves are durable, on the disk; only then others are removed: those
+  /// that the rules do not keep and that no kept one needs. The same variables, session and graph give the same bytes.
+  /// @param graph  a JSON object, or null
+  /// Errors: those of `writer::add` and `writer::save`; the checkpoints that were there still are.
+  /// Cost: that of `writer::save`, a small file, and lists the folder; opens the others once if some are to be removed.
+  result<saved_checkpoint> save(const session_state& session, const variable_list& variables, const json_value& graph = nullptr) {
+    return save_any(session, variables, graph);
+  }
+  /// The same for variables as they were when a snapshot was taken.
+  result<saved_checkpoint> save(const session_state& session, const snapshot& variables, const json_value& graph = nullptr) {
+    return save_any(session, variables, graph);
+  }
+
+  /// Removes the checkpoints of steps after `step`: for a program that went back to an earlier one, since the newest is the
+  /// one with the highest step. When this returns without an error they are gone from the disk, too.
+  /// Errors: what the operating system reports; the rest may be removed all the same.
+  result<void> remove_after(std::uint64_t step) {
+    const result<std::vector<std::uint64_t>> steps = list_steps();
+    if (!steps) return steps.error();
+    std::vector<std::uint64_t> kept, removed;
+    for (const std::uint64_t each : *steps) (each > step ? removed : kept).push_back(each);
+    result<std::set<std::string>> needed = needed_by(kept);
+    if (!needed) return needed.error();
+    if (auto done = remove_all(removed, *needed); !done) return done;
+    if (auto synced = call(&file_operations::sync_folder, folder()); !synced) return synced;
+    return write_state();
+  }
+
+private:
+  /// What of a checkpoint cannot change while its file is there.
+  struct facts {
+    bool is_sound = false;
+    std::vector<std::string> parts;
+    std::optional<double> metric;
+  };
+
+  /// Makes a folder ready, before there is a manager.
+  struct manager_start : checkpoint_folder {
+    explicit manager_start(const checkpoint_folder& where) : checkpoint_folder(where) {}
+    using checkpoint_folder::operations;
+
+    result<void> make_folder() const {
+      std::string name = folder();
+      while (name.size() > 1 && (name.back() == '/' || name.back() == '\\')) name.pop_back();
+      if (name.empty()) return {};
+      const auto made = call(&file_operations::create_folder, name);
+      if (!made) return made.error().code() == errc::file_exists || is_folder() ? result<void>() : made;
+      const std::size_t slash = name.find_last_of("/\\");
+      return call(&file_operations::sync_folder, slash == std::string::npos ? std::string_view() : std::string_view(name).substr(0, slash + 1));
+    }
+    result<native_handle> lock() const { return call(&file_operations::lock_file, folder() + ".stet-lock"); }
+
+  private:
+    [[nodiscard]] bool is_folder() const { return static_cast<bool>(list_names()); }
+  };
+
+  checkpoint_manager(const checkpoint_folder& where, detail::folder_lock&& lock, checkpoint_options&& options)
+      : checkpoint_folder(where), lock_(std::move(lock)), options_(std::move(options)) {}
+
+  // ---- saving ----
+
+  template <class Variables>
+  result<saved_checkpoint> save_any(const session_state& session, const Variables& variables, const json_value& graph) {
+    writer out;
+    out.graph = graph;
+    out.state = to_json(session);
+    if (auto added = add_variables(out, variables); !added) return added.error();
+    std::string path = path_of(session.global_step);
+    const result<save_report> report = out.save(path, options_.save);
+    if (!report) return report.error();
+    const std::optional<double> metric = session.metric && std::isfinite(*session.metric) ? session.metric : std::nullopt;
+    details_[session.global_step] = {options_.clock ? options_.clock() : std::chrono::system_clock::now(), metric};
+    facts_.erase(session.global_step);
+    const auto retained = retain(session.global_step);
+    const auto written = write_state();
+    return saved_checkpoint{std::move(path), *report, retained ? written : retained};
+  }
+
+  result<void> write_state() {
+    const result<std::vector<std::uint64_t>> steps = list_steps();
+    if (!steps) return steps.error();
+    detail::state_file state;
+    for (const std::uint64_t step : *steps) state.all[step] = details_[step];
+    if (!steps->empty()) state.latest = name_of(steps->back());
+    details_ = state.all;
+    return detail::write_state_file(operations(), folder(), state, options_.save.is_durable);
+  }
+
+  // ---- removing ----
+
+  /// Removes what the rules do not keep.
+  result<void> retain(std::uint64_t just_saved) {
+    const result<std::vector<std::uint64_t>> steps = list_steps();
+    if (!steps) return steps.error();
+    if (is_everything_kept(*steps)) return {};
+    // Damaged ones are not counted, so that they keep no sound one out, and not removed: someone may repair them.
+    std::vector<std::uint64_t> sound;
+    for (const std::uint64_t step : *steps) {
+      const result<const facts*> known = look_at(step);
+      if (!known) return known.error();
+      if ((*known)->is_sound) sound.push_back(step);
+      if (!details_[step].metric) details_[step].metric = (*known)->metric;
+    }
+    const std::vector<bool> is_kept = select_kept(describe_all(sound, details_), options_.keep);
+    std::vector<std::uint64_t> kept, removed;
+    for (std::size_t i = 0; i < sound.size(); ++i) (is_kept[i] || sound[i] == just_saved ? kept : removed).push_back(sound[i]);
+    for (const std::uint64_t step : *steps) {
+      if (!std::binary_search(sound.begin(), sound.end(), step)) kept.push_back(step);
+    }
+    const result<std::set<std::string>> needed = needed_by(kept);
+    if (!needed) return needed.error();
+    return remove_all(removed, *needed);
+  }
+
+  /// Whether the rules keep every step without a look at any.
+  [[nodiscard]] bool is_everything_kept(const std::vector<std::uint64_t>& steps) const {
+    return options_.keep.max_to_keep == 0 || steps.size() <= options_.keep.max_to_keep;
+  }
+
+  /// The files that checkpoints consist of besides their own.
+  result<std::set<std::string>> needed_by(const std::vector<std::uint64_t>& steps) {
+    std::set<std::string> names;
+    for (const std::uint64_t step : steps) {
+      const result<const facts*> known = look_at(step);
+      if (!known) return known.error();
+      names.insert((*known)->parts.begin(), (*known)->parts.end());
+    }
+    return names;
+  }
+
+  /// What a checkpoint consists of. An error means that this could not be found out, and so nothing may be removed.
+  result<const facts*> look_at(std::uint64_t step) {
+    if (const auto known = facts_.find(step); known != facts_.end()) return &known->second;
+    facts found;
+    const result<opened_checkpoint> opened = open(step);
+    if (opened) {
+      found.is_sound = true;
+      const tensor_index& index = opened->opened.index();
+      for (std::uint32_t part = 0; part < index.part_count(); ++part) found.parts.emplace_back(index.part(part).path);
+      if (options_.keep.keep_best != 0 && !details_[step].metric) {
+        const result<manifest> parsed = parse_manifest(opened->opened.manifest_text());
+        const result<session_state> session = parsed ? to_session(parsed->state) : result<session_state>(parsed.error());
+        if (session) found.metric = session->metric;
+      }
+    } else {
+      const int code = static_cast<int>(opened.error().code());
+      const bool is_about_bytes = code >= 300 || opened.error().code() == errc::not_a_regular_file;
+      if (!is_about_bytes) return opened.error();
+      found.parts = detail::listed_parts(path_of(step));
+    }
+    return &(facts_[step] = std::move(found));
+  }
+
+  /// Removes checkpoints, the oldest first, but for files that others need.
+  result<void> remove_all(const std::vector<std::uint64_t>& steps, const std::set<std::string>& needed) {
+    result<void> done;
+    const auto remove_file = [&](const std::string& name) {
+      const auto removed = call(&file_operations::remove, folder() + name);
+      const bool is_gone = removed || removed.error().code() == errc::file_not_found;
+      if (!is_gone && done) done = removed;
+      return is_gone;
+    };
+    for (const std::uint64_t step : steps) {
+      const std::string name = name_of(step);
+      if (needed.contains(name)) continue;
+      const result<const facts*> known = look_at(step);
+      const std::vector<std::string> parts = known ? (*known)->parts : std::vector<std::string>();
+      // The checkpoint first: without its parts it would be a damaged one.
+      if (!remove_file(name)) continue;
+      for (const std::string& part : parts) {
+        if (detail::is_like_part_name(part, name) && !needed.contains(part)) remove_file(part);
+      }
+      facts_.erase(step);
+      details_.erase(step);
+    }
+    return done;
+  }
+
+  // ---- what a dead writer left ----
+
+  /// Removes unfinished files, and parts whose checkpoint was never finished. Only what a manager makes: other stores may be
+  /// saved into the same folder.
+  result<void> sweep() {
+    const result<std::vector<std::string>> names = list_names();
+    if (!names) return names.error();
+    std::vector<std::uint64_t> steps;
+    std::vector<std::string> litter, parts;
+    for (const std::string& name : *names) {
+      if (const auto step = step_of(name)) steps.push_back(*step);
+      else if (is_unfinished(name)) litter.push_back(name);
+      else if (is_own_part(name)) parts.push_back(name);
+    }
+    if (!parts.empty()) {
+      const result<std::set<std::string>> needed = needed_by(steps);
+      if (!needed) return needed.error();
+      for (const std::string& part : parts) {
+        if (!needed->contains(part) && !belongs_to_damaged(part)) litter.push_back(part);
+      }
+    }
+    for (const std::string& name : litter) {
+      const auto removed = call(&file_operations::remove, folder() + name);
+      if (!removed && removed.error().code() != errc::file_not_found) return removed;
+    }
+    return {};
+  }
+
+  [[nodiscard]] bool is_own_part(std::string_view name) const {
+    const auto step = leading_step_of(name);
+    return step && detail::is_like_part_name(name, name_of(*step));
+  }
+  [[nodiscard]] bool belongs_to_damaged(std::string_view part) const {
+    const auto found = facts_.find(*leading_step_of(part));
+    return found != facts_.end() && !found->second.is_sound;
+  }
+  /// Whether `name` is that of an unfinished file, ".NAME.0.stet-tmp", or of a replaced one that was mapped,
+  /// "NAME.stet-old-0" (see `file_operations::rename_over`), where NAME is one that a manager gives.
+  [[nodiscard]] bool is_unfinished(std::string_view name) const {
+    constexpr std::string_view old_suffix = ".stet-old-";
+    if (name.starts_with('.') && name.ends_with(atomic_file::temporary_suffix)) {
+      name.remove_prefix(1);
+      name.remove_suffix(atomic_file::temporary_suffix.size());
+      name = name.substr(0, name.rfind('.'));
+    } else if (const std::size_t old = name.rfind(old_suffix); old != std::string_view::npos && name.size() == old + old_suffix.size() + 1) {
+      name = name.substr(0, old);
+    } else {
+      return false;
+    }
+    return name == detail::state_file_name || step_of(name) || is_own_part(name);
+  }
+
+  detail::folder_lock lock_;
+  checkpoint_options options_;
+  std::map<std::uint64_t, detail::checkpoint_details> details_;
+  std::map<std::uint64_t, facts> facts_;
+};
+
+} // namespace stet::inline v0_1
+
+#endif
