@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// `stet cat`: a tensor's bytes, as they are or converted, to standard output.
+#include "chunk.hpp"
+#include "commands.hpp"
+#include "model.hpp"
+
+#include <memory>
+#include <string>
+
+namespace command {
+
+namespace {
+
+/// Each string: its size, then its bytes.
+stet::result<void> write_strings(const stet::tensor& of, console& out) {
+  const stet::result<stet::string_span> strings = of.as_strings();
+  if (!strings)
+    return strings.error();
+  for (std::size_t i = 0; i < strings->size() && out.is_open(); ++i) {
+    const std::string_view each = (*strings)[i];
+    char size[8];
+    for (std::size_t byte = 0; byte < sizeof size; ++byte)
+      size[byte] = static_cast<char>(std::uint64_t{each.size()} >> 8 * byte & 0xFFu);
+    out.write(std::string_view(size, sizeof size)).write(each);
+  }
+  return {};
+}
+
+/// Turns elements into their bytes in a file, where they stand: little-endian, and packed if they are
+/// narrower than a byte.
+template <class T> std::span<const std::byte> encode(std::span<T> elements) {
+  constexpr stet::dtype_description description = stet::describe(stet::dtype_of<T>::value);
+  const std::span<std::byte> bytes = std::as_writable_bytes(elements);
+  if constexpr (description.bits < 8) {
+    const std::size_t size = (elements.size() * description.bits + 7) / 8;
+    for (std::size_t i = 0, at = 0, filled = 0, bits = 0; i < elements.size(); ++i) {
+      // What is overwritten has been read: packed bytes are never ahead of the elements.
+      bits |= static_cast<std::size_t>(elements[i].bits()) << filled;
+      filled += description.bits;
+      if (filled < 8 && i + 1 < elements.size())
+        continue;
+      bytes[at++] = static_cast<std::byte>(bits & 0xFFu);
+      bits >>= 8;
+      filled = filled < 8 ? 0 : filled - 8;
+      if (i + 1 == elements.size() && filled != 0)
+        bytes[at] = static_cast<std::byte>(bits);
+    }
+    return bytes.first(size);
+  } else {
+    if constexpr (std::endian::native == std::endian::big)
+      reverse_words(bytes, description.word_size_bytes);
+    return bytes;
+  }
+}
+
+stet::result<void> write_converted(const stet::tensor& of, stet::dtype wanted, console& out) {
+  const stet::error impossible = stet::error(stet::errc::not_convertible, of.name());
+  if (of.layout().bits == 0)
+    return impossible; // strings and blocks
+  stet::result<element_window> window = element_window::on(of);
+  if (!window)
+    return window.error();
+  stet::result<void> outcome = impossible;
+  stet::visit_dtype(wanted, [&]<class T>(std::type_identity<T>) {
+    outcome = {};
+    const auto elements = std::make_unique<T[]>(element_window::element_count);
+    const std::span<T> all(elements.get(), element_window::element_count);
+    for (std::uint64_t first = 0; first < of.element_count() && out.is_open(); first += window->size()) {
+      outcome = window->move_to(first);
+      if (outcome)
+        outcome = window->copy_to(all);
+      if (!outcome)
+        return;
+      out.write(encode(all.first(window->size())));
+    }
+  });
+  return outcome;
+}
+
+stet::result<void> write_stored(const stet::tensor& of, console& out) {
+  return for_each_piece(
+      of, [&](std::uint64_t, std::span<const std::byte> piece) { return out.write(piece).is_open(); });
+}
+
+} // namespace
+
+status cat(const arguments& given, console& out) {
+  const std::string_view path = given.operands[0];
+  const stet::dtype_description* wanted = nullptr;
+  if (given.has("--as")) {
+    wanted = stet::find_dtype(given.value_of("--as"));
+    if (wanted == nullptr)
+      return out.misuse("there is no dtype " + std::string(given.value_of("--as")));
+  }
+  const stet::result<model> opened = open_model(path);
+  if (!opened)
+    return out.fail(path, opened.error());
+  const stet::result<stet::tensor> found = opened->store.find(given.operands[1]);
+  if (!found)
+    return out.fail(path, found.error());
+
+  const bool is_normal = found->layout().bits == stet::describe(found->dtype()).bits;
+  const bool is_converted = wanted != nullptr && !(wanted->dtype == found->dtype() && is_normal);
+  const stet::result<void> written = is_converted ? write_converted(*found, wanted->dtype, out)
+                                     : found->dtype() == stet::dtype::string ? write_strings(*found, out)
+                                                                             : write_stored(*found, out);
+  if (!written)
+    return out.fail(path, written.error().about(found->name()));
+  return status::done;
+}
+
+} // namespace command

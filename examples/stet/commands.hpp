@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// The commands of the program, and what the command line gives them.
+#ifndef STET_COMMAND_COMMANDS_HPP
+#define STET_COMMAND_COMMANDS_HPP
+
+#include "console.hpp"
+
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace command {
+
+/// What stands on the command line after the command's name.
+struct arguments {
+  std::vector<std::string_view> operands;
+  /// Options in the order given; the value is empty for those that take none.
+  std::vector<std::pair<std::string_view, std::string_view>> options;
+
+  [[nodiscard]] bool has(std::string_view option) const { return find(option) != nullptr; }
+  /// The value of an option; empty if it was not given.
+  [[nodiscard]] std::string_view value_of(std::string_view option) const {
+    const auto* const found = find(option);
+    return found == nullptr ? std::string_view() : found->second;
+  }
+
+ private:
+  [[nodiscard]] const std::pair<std::string_view, std::string_view>* find(std::string_view option) const {
+    for (const auto& each : options) {
+      if (each.first == option)
+        return &each;
+    }
+    return nullptr;
+  }
+};
+
+status list(const arguments& given, console& out);
+status cat(const arguments& given, console& out);
+status verify(const arguments& given, console& out);
+status print_manifest(const arguments& given, console& out);
+status pack(const arguments& given, console& out);
+status unpack(const arguments& given, console& out);
+status diff(const arguments& given, console& out);
+
+} // namespace command
+
+#endif

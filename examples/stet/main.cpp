@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// The program `stet`: which commands there are, and how they are called.
+#include "commands.hpp"
+
+#include <stet/vocabulary/version.hpp>
+
+#include <exception>
+#include <string>
+
+namespace command {
+
+namespace {
+
+/// An option, and whether a value follows it.
+struct option {
+  std::string_view name;
+  bool takes_value = false;
+};
+
+struct entry {
+  std::string_view name;
+  /// As help shows it.
+  std::string_view operands;
+  std::size_t operand_count;
+  std::string_view summary;
+  std::string_view details;
+  std::span<const option> options;
+  status (*run)(const arguments& given, console& out);
+};
+
+constexpr std::span<const option> no_options;
+constexpr option list_options[] = {{"--json"}};
+constexpr option cat_options[] = {{"--as", true}};
+
+constexpr entry commands[] = {
+    {"ls", "PATH [--json]", 1, "list the tensors",
+     "One tensor a line: size, dtype, shape, name, and for an alias the tensor it shares its bytes with.\n"
+     "--json   everything there is to know of each, for programs\n",
+     list_options, list},
+    {"cat", "PATH TENSOR [--as DTYPE]", 2, "write a tensor's bytes to standard output",
+     "Row-major and little-endian; of each string its size (8 bytes, little-endian), then its bytes.\n"
+     "--as DTYPE   convert each element, for example to float32\n",
+     cat_options, cat},
+    {"verify", "PATH", 1, "read every byte and say whether it is as it was written", "", no_options, verify},
+    {"manifest", "PATH", 1, "print the manifest, as readable JSON", "", no_options, print_manifest},
+    {"pack", "MANIFEST OUT", 2, "make one file of a manifest and its data",
+     "Everything is carried over; tensors are compared with their checksums on the way.\n", no_options, pack},
+    {"unpack", "FILE DIR", 2, "make a manifest and raw data of a file",
+     "Writes DIR/NAME.json, and the data beside it, for NAME.stet; pack undoes it.\n", no_options, unpack},
+    {"diff", "A B", 2, "compare the tensors of two files",
+     "Names, shapes, dtypes and elements, which are the same if their bits are. The relative\n"
+     "difference is that of the larger. Graph, state and metadata are not compared.\n",
+     no_options, diff},
+};
+
+std::string usage_of(const entry& each) { return std::string(each.name).append(" ").append(each.operands); }
+
+status help(console& out) {
+  out.write("stet looks into files of model weights.\n\n");
+  for (const entry& each : commands)
+    out.write("  stet ").write(left_aligned(usage_of(each), 30)).write(each.summary).write("\n");
+  out.write("\n  stet ").write(left_aligned("COMMAND --help", 30)).write("more about a command\n");
+  out.write("  stet --version\n\n"
+            "PATH is a native file (.stet) or a manifest (.json) with its data beside it.\n"
+            "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
+  return status::done;
+}
+
+status help_about(const entry& each, console& out) {
+  out.write("stet ").write(usage_of(each)).write(": ").write(each.summary).write("\n").write(each.details);
+  return status::done;
+}
+
+const option* find_option(const entry& of, std::string_view name) {
+  for (const option& each : of.options) {
+    if (each.name == name)
+      return &each;
+  }
+  return nullptr;
+}
+
+/// Takes the arguments apart by what the command expects, and runs it.
+status run(const entry& each, std::span<char*> given, console& out) {
+  arguments parsed;
+  bool are_options_over = false;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const std::string_view argument = given[i];
+    if (are_options_over || argument.size() < 2 || argument[0] != '-') {
+      parsed.operands.push_back(argument);
+      continue;
+    }
+    if (argument == "--") {
+      are_options_over = true;
+      continue;
+    }
+    if (argument == "--help")
+      return help_about(each, out);
+    const std::size_t equals = argument.find('=');
+    const option* const known = find_option(each, argument.substr(0, equals));
+    if (known == nullptr || (equals != std::string_view::npos && !known->takes_value)) {
+      return out.misuse(std::string(each.name).append(" has no option ").append(argument));
+    }
+    std::string_view value;
+    if (equals != std::string_view::npos) {
+      value = argument.substr(equals + 1);
+    } else if (known->takes_value) {
+      if (++i == given.size())
+        return out.misuse(std::string(argument).append(" needs a value"));
+      value = given[i];
+    }
+    parsed.options.emplace_back(known->name, value);
+  }
+  if (parsed.operands.size() != each.operand_count)
+    return out.misuse("usage: stet " + usage_of(each));
+  return each.run(parsed, out);
+}
+
+status run(std::span<char*> given, console& out) {
+  if (given.empty())
+    return out.misuse("which command?");
+  const std::string_view name = given[0];
+  if (name == "--help" || name == "-h" || name == "help")
+    return help(out);
+  if (name == "--version")
+    return out.write("stet " STET_VERSION_STRING "\n"), status::done;
+  for (const entry& each : commands) {
+    if (each.name == name)
+      return run(each, given.subspan(1), out);
+  }
+  return out.misuse(std::string("there is no command ").append(name));
+}
+
+} // namespace
+
+} // namespace command
+
+int main(int argc, char** argv) {
+  command::console out;
+  command::status outcome = command::status::bad;
+  try {
+    outcome = command::run(std::span(argv, static_cast<std::size_t>(argc)).subspan(argc > 0 ? 1 : 0), out);
+  } catch (const std::exception&) { // memory or threads are exhausted; the library throws nothing of its own
+    outcome = out.fail(argc > 2 ? argv[2] : "", stet::errc::out_of_memory);
+  }
+  return static_cast<int>(out.finish(outcome));
+}

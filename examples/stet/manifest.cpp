@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// `stet manifest`: the manifest with line breaks and indentation, every value as it stands in the file.
+#include "commands.hpp"
+#include "model.hpp"
+
+#include <stet/manifest.hpp>
+
+#include <string>
+
+namespace command {
+
+namespace {
+
+/// Sets JSON text that is known to be sound: an object or array goes on one line where it fits, else one line
+/// a member. Works on the characters, so that numbers keep the digits they have; control characters that JSON
+/// allows in strings but that could command a terminal are escaped.
+class json_setter {
+ public:
+  json_setter(std::string_view text, console& out) : text_(text), out_(out) {}
+
+  void run() {
+    while (at_ < text_.size())
+      token();
+    out_.write("\n");
+  }
+
+ private:
+  static constexpr std::size_t line_width = 160;
+
+  static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+  void token() {
+    const char c = text_[at_];
+    if (is_space(c)) {
+      ++at_;
+    } else if (c == '"') {
+      put(string());
+    } else if (c == '{' || c == '[') {
+      begin();
+    } else if (c == '}' || c == ']') {
+      --depth_;
+      new_line();
+      put(text_.substr(at_++, 1));
+    } else if (c == ',') {
+      put(text_.substr(at_++, 1));
+      new_line();
+    } else if (c == ':') {
+      put(": ");
+      ++at_;
+    } else {
+      put(word());
+    }
+  }
+
+  /// An object or array: on one line if it fits, unless it is the whole.
+  void begin() {
+    if (const std::string line = depth_ == 0 ? std::string() : one_line(); !line.empty())
+      return put(line);
+    ++depth_;
+    put(text_.substr(at_++, 1));
+    new_line();
+  }
+
+  /// The object or array that begins here on one line, which is then read over; empty if it is too long for
+  /// the rest of the line.
+  std::string one_line() {
+    const std::size_t begin = at_;
+    std::string line;
+    for (std::size_t open = 0;
+         (line.size() < 2 || line.size() + column_ < line_width) && at_ < text_.size();) {
+      const char c = text_[at_];
+      if (is_space(c)) {
+        ++at_;
+        continue;
+      }
+      if (c == '"') {
+        line += string();
+        continue;
+      }
+      line += c;
+      ++at_;
+      if (c == ',' || c == ':')
+        line += ' ';
+      if (c == '{' || c == '[')
+        ++open;
+      if ((c == '}' || c == ']') && --open == 0)
+        return line;
+    }
+    at_ = begin;
+    return {};
+  }
+
+  /// The string that begins here, which is then read over.
+  std::string string() {
+    std::size_t end = at_ + 1;
+    while (text_[end] != '"')
+      end += text_[end] == '\\' ? 2u : 1u;
+    std::string_view inside = text_.substr(at_, end + 1 - at_);
+    at_ = end + 1;
+    std::string set;
+    for (std::size_t i = 0; i < inside.size(); ++i) {
+      const unsigned char c = static_cast<unsigned char>(inside[i]);
+      const unsigned char next = i + 1 < inside.size() ? static_cast<unsigned char>(inside[i + 1]) : 0;
+      if (c != 0x7Fu && !(c == 0xC2u && next < 0xA0u)) { // DEL, and U+0080 … U+009F in UTF-8
+        set += inside[i];
+        continue;
+      }
+      const unsigned char control = c == 0x7Fu ? c : (++i, next);
+      set += {'\\', 'u', '0', '0', "0123456789abcdef"[control >> 4], "0123456789abcdef"[control & 15u]};
+    }
+    return set;
+  }
+
+  /// The number, true, false or null that begins here, which is then read over.
+  std::string_view word() {
+    const std::size_t begin = at_;
+    while (at_ < text_.size() && !is_space(text_[at_]) && text_[at_] != ',' && text_[at_] != '}' &&
+           text_[at_] != ']')
+      ++at_;
+    return text_.substr(begin, at_ - begin);
+  }
+
+  void put(std::string_view text) {
+    out_.write(text);
+    column_ += text.size();
+  }
+  void new_line() {
+    out_.write("\n").write(std::string(depth_ * 2, ' '));
+    column_ = depth_ * 2;
+  }
+
+  std::string_view text_;
+  console& out_;
+  std::size_t at_ = 0, depth_ = 0, column_ = 0;
+};
+
+} // namespace
+
+status print_manifest(const arguments& given, console& out) {
+  const std::string_view path = given.operands[0];
+  const stet::result<model> opened = open_model(path);
+  if (!opened)
+    return out.fail(path, opened.error());
+  // Opening through an index does not read the manifest.
+  if (const auto parsed = stet::parse_manifest(opened->store.manifest_text()); !parsed)
+    return out.fail(path, parsed.error());
+  json_setter(opened->store.manifest_text(), out).run();
+  return status::done;
+}
+
+} // namespace command

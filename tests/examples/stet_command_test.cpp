@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: MIT
+// Tests of the command: each run as a user runs it, with what it prints and the status it ends with.
+#include "support/temp_folder.hpp"
+
+#include <stet/manifest.hpp>
+#include <stet/vocabulary/version.hpp>
+#include <stet/writer.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <string>
+#include <vector>
+
+#if defined(STET_COMMAND) && !defined(_WIN32)
+
+#include <sys/wait.h>
+
+namespace {
+
+using stet_test::temp_folder;
+
+std::string text_of(const std::vector<std::byte>& bytes) {
+  return bytes.empty() ? std::string()
+                       : std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+std::string shell_word(std::string_view argument) {
+  std::string text = "'";
+  for (const char c : argument) {
+    if (c == '\'')
+      text += "'\\'";
+    text += c;
+  }
+  return text + "'";
+}
+
+struct outcome {
+  int status = -1;
+  std::string out, err;
+
+  [[nodiscard]] std::ptrdiff_t error_line_count() const { return std::count(err.begin(), err.end(), '\n'); }
+};
+
+/// Runs the command in a folder, so that messages hold short paths.
+outcome run(const temp_folder& in, const std::vector<std::string>& arguments) {
+  const temp_folder streams;
+  std::string line = "cd " + shell_word(in.path()) + " && " + shell_word(STET_COMMAND);
+  for (const std::string& each : arguments)
+    line += " " + shell_word(each);
+  line += " >" + shell_word(streams.path("out")) + " 2>" + shell_word(streams.path("err")) + " </dev/null";
+  const int status = std::system(line.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(streams.read("out")),
+          text_of(streams.read("err"))};
+}
+
+constexpr std::string_view hostile_name = "red\x1b[31m\nline\x7f\xC2\x9B"
+                                          "2J\"\\";
+
+/// What the model of these tests has; a test changes it and saves it again.
+struct sample {
+  std::vector<float> kernel = std::vector<float>(12);
+  std::vector<stet::int4> codes;
+  std::vector<std::string_view> words = {"zero", "", std::string_view("a\0b", 3)};
+  std::vector<float> hostile = {1, std::numeric_limits<float>::quiet_NaN()};
+  std::vector<std::byte> blocks = std::vector<std::byte>(2 * 144);
+
+  sample() {
+    for (std::size_t i = 0; i < kernel.size(); ++i)
+      kernel[i] = 0.5f * static_cast<float>(i);
+    for (int i = -4; i < 5; ++i)
+      codes.push_back(stet::int4(i));
+  }
+  void add_to(stet::writer& out) const {
+    CHECK(out.add("dense/kernel", {4, 3}, std::span<const float>(kernel),
+                  {{"trainable", true}, {"x-note", {1, 2}}}));
+    CHECK(out.add_alias("tied", "dense/kernel", {{"x-note", "tied"}}));
+    CHECK(out.add("codes", {9}, std::span<const stet::int4>(codes), {{"quantization", {{"scales", 0.5}}}}));
+    CHECK(out.add_strings("words", {3}, words));
+    CHECK(out.add_bytes("blocks", {stet::dtype::block, 0, {"q4_k", 256, 144}}, {2, 256}, blocks));
+    CHECK(out.add(hostile_name, {2}, std::span<const float>(hostile)));
+    CHECK(out.add("empty", {0, 5}, std::span<const float>()));
+    CHECK(out.add("\xE5\x90\x8D\xE5\x89\x8D", {1, 1}, std::span<const float>(kernel).first(1)));
+    out.graph = {{"nodes", stet::json_value::array()}};
+    out.state = {{"global_step", 7}};
+    out.metadata = {{"author", "me"}, {"rate", 0.001}};
+    out.set_extra({{"x-custom", {{"deep", true}}}});
+  }
+  void save(const std::string& path, const stet::save_options& options = {}) const {
+    stet::writer out;
+    add_to(out);
+    CHECK(out.save(path, options));
+  }
+};
+
+/// Ten thousand tensors of one element.
+void save_many(const std::string& path) {
+  const float value = 1;
+  stet::writer out;
+  for (int i = 0; i < 10000; ++i)
+    CHECK(out.add("layer_" + std::to_string(i) + "/weight", {1}, std::span<const float>(&value, 1)));
+  CHECK(out.save(path));
+}
+
+/// Whether a terminal can only print it: no control character but line ends, in ASCII or beyond.
+bool is_harmless(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const unsigned char c = static_cast<unsigned char>(text[i]);
+    if ((c < 0x20u && c != '\n') || c == 0x7Fu)
+      return false;
+    if (c == 0xC2u && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0u)
+      return false;
+  }
+  return true;
+}
+
+stet::json_value parse(const std::string& text) { return stet::json_value::parse(text, nullptr, false); }
+
+void overwrite(const std::string& path, std::uint64_t offset, char value) {
+  std::fstream file(stet_test::to_path(path), std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(static_cast<std::streamoff>(offset));
+  file.put(value);
+}
+
+std::uint64_t offset_of(const std::string& path, std::string_view name) {
+  const auto opened = stet::open(path);
+  REQUIRE(opened);
+  if (!opened)
+    return 0;
+  const auto found = opened->find(name);
+  REQUIRE(found);
+  return found ? found->entry().offset_bytes() : 0;
+}
+
+template <class T> std::string bytes_of(const std::vector<T>& values) {
+  return std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+}
+
+} // namespace
+
+TEST_SUITE("stet command") {
+  TEST_CASE("help and version are short and go to standard output") {
+    const temp_folder folder;
+    for (const char* option : {"--help", "-h", "help"}) {
+      const outcome help = run(folder, {option});
+      CHECK(help.status == 0);
+      CHECK(help.err.empty());
+      for (const char* name : {"ls", "cat", "verify", "manifest", "pack", "unpack", "diff"}) {
+        CHECK(help.out.find(std::string("  stet ") + name + " ") != std::string::npos);
+      }
+      CHECK(std::count(help.out.begin(), help.out.end(), '\n') < 24);
+    }
+    CHECK(run(folder, {"--version"}).out == "stet " STET_VERSION_STRING "\n");
+    const outcome about = run(folder, {"cat", "--help"});
+    CHECK(about.status == 0);
+    CHECK(about.out.find("--as DTYPE") != std::string::npos);
+  }
+
+  TEST_CASE("wrong use is status 2 and one line") {
+    const temp_folder folder;
+    sample().save(folder.path("m.stet"));
+    const std::vector<std::vector<std::string>> lines = {
+        {},
+        {"frobnicate"},
+        {"ls"},
+        {"ls", "m.stet", "m.stet"},
+        {"ls", "m.stet", "--all"},
+        {"ls", "m.stet", "--json=1"},
+        {"cat", "m.stet"},
+        {"cat", "m.stet", "codes", "--as"},
+        {"cat", "m.stet", "codes", "--as", "float33"},
+        {"diff", "m.stet"},
+        {"unpack", "m.stet"},
+        {"\x1b[31m"},
+    };
+    for (const auto& arguments : lines) {
+      const outcome wrong = run(folder, arguments);
+      CAPTURE(wrong.err);
+      CHECK(wrong.status == 2);
+      CHECK(wrong.out.empty());
+      CHECK(wrong.error_line_count() == 1);
+      CHECK(wrong.err.starts_with("stet: "));
+      CHECK(is_harmless(wrong.err));
+    }
+    const outcome both = run(folder, {"ls", "--json", "--", "m.stet"});
+    CHECK(both.status == 0);
+  }
+
+  TEST_CASE("what is no model is status 1 and one line that says why") {
+    const temp_folder folder;
+    sample().save(folder.path("m.stet"));
+    const std::vector<std::byte> whole = folder.read("m.stet");
+    folder.write("empty", "");
+    folder.write("text", "hello, world\n");
+    folder.write("unfinished.json", "{\"stet\":");
+    folder.write("truncated.stet", std::span(whole).first(whole.size() - 1));
+    folder.write("lonely.json",
+                 R"({"stet": {"version": 1, "minimum_reader": 1}, "data": ["gone.bin"], "tensors": {}})");
+    const struct {
+      const char *path, *message;
+    } rows[] = {{"missing", "stet: missing: no such file"},
+                {".", "stet: .: not a regular file"},
+                {"empty", "stet: empty: not a stet file"},
+                {"text", "stet: text: not a stet file"},
+                {"unfinished.json", "stet: unfinished.json: the manifest is not valid JSON"},
+                {"truncated.stet", "stet: truncated.stet: the file is shorter than it says"},
+                {"lonely.json", "stet: lonely.json: gone.bin: a part of the store is missing"}};
+    for (const auto& [path, message] : rows) {
+      for (const char* command : {"ls", "verify", "manifest"}) {
+        const outcome refused = run(folder, {command, path});
+        CAPTURE(refused.err);
+        CHECK(refused.status == 1);
+        CHECK(refused.out.empty());
+        CHECK(refused.err.starts_with(message));
+        CHECK(refused.error_line_count() == 1);
+      }
+      CHECK(run(folder, {"cat", path, "codes"}).status == 1);
+      CHECK(run(folder, {"diff", "m.stet", path}).err.starts_with(message));
+      CHECK(run(folder, {"pack", path, "made.stet"}).err.starts_with(message));
+      CHECK(run(folder, {"unpack", path, "made"}).err.starts_with(message));
+    }
+    CHECK(run(folder, {"cat", "m.stet", "nothing"}).err ==
+          "stet: m.stet: nothing: no tensor has this name\n");
+    for (const std::string& name : folder.names())
+      CHECK(name.find("made") == std::string::npos);
+  }
+
+  TEST_CASE("ls lists for people: columns, human sizes, totals, no control characters") {
+    const temp_folder folder;
+    sample().save(folder.path("m.stet"));
+    const outcome listed = run(folder, {"ls", "m.stet"});
+    CHECK(listed.status == 0);
+    CHECK(listed.err.empty());
+    const std::string expected = "      48 B  float32  [4, 3]    dense/kernel\n"
+                                 "      48 B  float32  [4, 3]    tied = dense/kernel\n"
+                                 "       5 B  int4     [9]       codes\n"
+                                 "      39 B  string   [3]       words\n"
+                                 "     288 B  q4_k     [2, 256]  blocks\n"
+                                 "       8 B  float32  [2]       red\\x1b[31m\\x0aline\\x7f\\x9b2J\"\\\n"
+                                 "       0 B  float32  [0, 5]    empty\n"
+                                 "       4 B  float32  [1, 1]    \xE5\x90\x8D\xE5\x89\x8D\n"
+                                 "     392 B  8 tensors, 539 elements; 1 file of ";
+    CHECK(listed.out.substr(0, expected.size()) == expected);
+    CHECK(listed.out.ends_with(", alignment 64\n"));
+    CHECK(is_harmless(listed.out));
+  }
+
+  TEST_CASE("ls --json gives every byte's place, in one file and in many") {
+    const temp_folder folder;
+    stet::save_options sharded, loose;
+    sharded.form = stet::store_form::sharded;
+    sharded.max_part_size_bytes = 256;
+    loose.form = stet::store_form::loose;
+    const sample model;
+    model.save(folder.path("one.stet"));
+    model.save(folder.path("many.stet"), sharded);
+    model.save(folder.path("loose.json"), loose);
+    for (const char* path : {"one.stet", "many.stet", "loose.json"}) {
+      CAPTURE(path);
+      const outcome listed = run(folder, {"ls", "--json", path});
+      CHECK(listed.status == 0);
+      CHECK(is_harmless(listed.out));
+      stet::json_value json = parse(listed.out);
+      REQUIRE(json.is_object());
+      if (!json.is_object())
+        continue;
+      CHECK(json["format"] == "stet");
+      CHECK(json["alignment"] == 64);
+      CHECK(json["size_bytes"].get<std::uint64_t>() >= 392);
+      REQUIRE(json["tensors"].size() == 8);
+      for (stet::json_value& each : json["tensors"]) {
+        const std::string name = each["name"].get<std::string>(), file = each["file"].get<std::string>();
+        CAPTURE(name);
+        CHECK(each["in_place"] == true);
+        CHECK(each["crc32c"].get<std::string>().size() == 8);
+        const std::vector<std::byte> bytes = folder.read(file);
+        const auto offset = each["offset_bytes"].get<std::size_t>(),
+                   size = each["size_bytes"].get<std::size_t>();
+        REQUIRE(offset + size <= bytes.size());
+        if (offset + size > bytes.size())
+          continue;
+        const std::string there = text_of(bytes).substr(offset, size);
+        if (each["dtype"] == "string")
+          continue; // cat frames the strings instead
+        const outcome written = run(folder, {"cat", path, "--", name});
+        CHECK(written.status == 0);
+        CHECK(written.out == there);
+      }
+      CHECK(json["tensors"][0]["shape"] == stet::json_value({4, 3}));
+      CHECK(json["tensors"][1]["alias_of"] == "dense/kernel");
+      CHECK(json["tensors"][4]["dtype"] == "q4_k");
+      CHECK(json["tensors"][5]["name"] == hostile_name);
+    }
+  }
+
+  TEST_CASE("cat writes strings with their sizes, and converts what can be converted") {
+    const temp_folder folder;
+    const sample model;
+    model.save(folder.path("m.stet"));
+    CHECK(run(folder, {"cat", "m.stet", "words"}).out ==
+          std::string("\4\0\0\0\0\0\0\0zero\0\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0a\0b", 31));
+    CHECK(run(folder, {"cat", "m.stet", "dense/kernel", "--as", "float32"}).out == bytes_of(model.kernel));
+    const std::vector<double> doubles(model.kernel.begin(), model.kernel.end());
+    CHECK(run(folder, {"cat", "--as=float64", "m.stet", "dense/kernel"}).out == bytes_of(doubles));
+    const std::vector<std::int8_t> codes = {-4, -3, -2, -1, 0, 1, 2, 3, 4};
+    CHECK(run(folder, {"cat", "m.stet", "codes", "--as", "int8"}).out == bytes_of(codes));
+    // Packed as the format has them: 4 and 2 bits from the least significant on, saturated.
+    CHECK(run(folder, {"cat", "m.stet", "codes", "--as", "int4"}).out ==
+          run(folder, {"cat", "m.stet", "codes"}).out);
+    CHECK(run(folder, {"cat", "m.stet", "codes", "--as", "uint2"}).out == std::string("\0\xE4\x03", 3));
+    // 0, 1, 2, 3, 4 of 6 bits are the codes 0, 8, 16, 20, 24; -4 … -1 are 56, 52, 48, 40.
+    CHECK(run(folder, {"cat", "m.stet", "codes", "--as", "float6_e2m3fn"}).out ==
+          std::string("\x38\x0D\xA3\x00\x02\x51\x18", 7));
+    for (const char* name : {"words", "blocks"}) {
+      const outcome refused = run(folder, {"cat", "m.stet", name, "--as", "float32"});
+      CHECK(refused.status == 1);
+      CHECK(refused.err ==
+            std::string("stet: m.stet: ") + name + ": no conversion exists between these dtypes\n");
+    }
+  }
+
+  TEST_CASE("cat writes large tensors whole, as they are and converted") {
+    const temp_folder folder;
+    std::vector<float> large(700001);
+    for (std::size_t i = 0; i < large.size(); ++i)
+      large[i] = static_cast<float>(i);
+    stet::writer out;
+    CHECK(out.add("large", {large.size()}, std::span<const float>(large)));
+    CHECK(out.save(folder.path("m.stet")));
+    CHECK(run(folder, {"cat", "m.stet", "large"}).out == bytes_of(large));
+    const std::vector<std::int64_t> integers(large.begin(), large.end());
+    CHECK(run(folder, {"cat", "m.stet", "large", "--as", "int64"}).out == bytes_of(integers));
+  }
+
+  TEST_CASE("verify says what it checked, and names every damaged tensor") {
+    const temp_folder folder;
+    const std::string path = folder.path("m.stet");
+    sample().save(path);
+    const outcome sound = run(folder, {"verify", "m.stet"});
+    CHECK(sound.status == 0);
+    CHECK(sound.err.empty());
+    CHECK(sound.out.starts_with("structure  ok   8 tensors in 1 file\n"
+                                "manifest   ok   the index says the same\n"
+                                "padding    ok   all zero\n"
+                                "checksums  ok   7 of 7 tensors, 392 B in "));
+    overwrite(path, offset_of(path, "dense/kernel"), 'x');
+    overwrite(path, offset_of(path, hostile_name), 'x');
+    overwrite(path, offset_of(path, "codes") + 5, 'x');
+    const outcome damaged = run(folder, {"verify", "m.stet"});
+    CHECK(damaged.status == 1);
+    CHECK(damaged.err == "stet: m.stet: 3 problems\n");
+    CHECK(damaged.out.find("padding    BAD") != std::string::npos);
+    CHECK(damaged.out.find("checksums  BAD  5 of 7 tensors") != std::string::npos);
+    CHECK(damaged.out.find("\n  dense/kernel: the bytes of the tensor are damaged") != std::string::npos);
+    CHECK(damaged.out.find("\n  red\\x1b[31m\\x0aline\\x7f\\x9b2J\"\\: the bytes") != std::string::npos);
+    CHECK(is_harmless(damaged.out));
+  }
+
+  TEST_CASE("verify gives a damaged tensor's whole name") {
+    const temp_folder folder;
+    const std::string path = folder.path("m.stet"), name = std::string(300, 'n') + "/end";
+    const float value = 1;
+    stet::writer out;
+    CHECK(out.add(name, {1}, std::span<const float>(&value, 1)));
+    CHECK(out.save(path));
+    overwrite(path, offset_of(path, name), 'x');
+    CHECK(run(folder, {"verify", "m.stet"}).out.find("  " + name + ": ") != std::string::npos);
+  }
+
+  TEST_CASE("manifest prints what the file holds, numbers as they are written there") {
+    const temp_folder folder;
+    sample().save(folder.path("m.stet"));
+    const outcome printed = run(folder, {"manifest", "m.stet"});
+    CHECK(printed.status == 0);
+    CHECK(is_harmless(printed.out));
+    const auto opened = stet::open(folder.path("m.stet"));
+    REQUIRE(opened);
+    if (!opened)
+      return;
+    CHECK(parse(printed.out) == parse(std::string(opened->manifest_text())));
+    CHECK(printed.out.find("\n  \"state\": {\"global_step\": 7},\n") != std::string::npos);
+
+    folder.write(
+        "loose.json",
+        R"( {"stet":{"version":1,"minimum_reader":1} , "tensors":{},"metadata":{"a":[1.50e+0,-0,{}],"b":[]}} )");
+    CHECK(run(folder, {"manifest", "loose.json"}).out ==
+          "{\n"
+          "  \"stet\": {\"version\": 1, \"minimum_reader\": 1},\n"
+          "  \"tensors\": {},\n"
+          "  \"metadata\": {\"a\": [1.50e+0, -0, {}], \"b\": []}\n"
+          "}\n");
+  }
+
+  TEST_CASE("a file unpacked and packed again is the same, byte for byte") {
+    const temp_folder folder;
+    for (const std::uint32_t alignment : {1u, 64u, 4096u}) {
+      CAPTURE(alignment);
+      stet::save_options options;
+      options.alignment_bytes = alignment;
+      sample().save(folder.path("m.stet"), options);
+      const outcome unpacked = run(folder, {"unpack", "m.stet", "folder/below"});
+      CHECK(unpacked.status == 0);
+      CHECK(unpacked.out.starts_with("folder/below/m.json: 8 tensors, "));
+      CHECK(run(folder, {"verify", "folder/below/m.json"}).status == 0);
+      CHECK(run(folder, {"diff", "m.stet", "folder/below/m.json"}).status == 0);
+      CHECK(run(folder, {"pack", "folder/below/m.json", "again.stet"}).status == 0);
+      CHECK(folder.read("again.stet") == folder.read("m.stet"));
+    }
+  }
+
+  TEST_CASE("unpack and pack do not copy damage, and leave nothing behind") {
+    const temp_folder folder;
+    const std::string path = folder.path("m.stet");
+    sample().save(path);
+    overwrite(path, offset_of(path, "words"), 'x');
+    for (const char* command : {"unpack", "pack"}) {
+      const outcome refused = run(folder, {command, "m.stet", "made"});
+      CHECK(refused.status == 1);
+      CHECK(refused.err.starts_with("stet: m.stet: words: the bytes of the tensor are damaged"));
+    }
+    CHECK(folder.names() == std::vector<std::string>{"m.stet"});
+    CHECK(run(folder, {"pack", "m.stet", "./m.stet"}).err ==
+          "stet: ./m.stet: input and output are the same file\n");
+    sample().save(path);
+    CHECK(run(folder, {"pack", "m.stet", "no/such/folder.stet"})
+              .err.starts_with("stet: no/such/folder.stet: no such file"));
+  }
+
+  TEST_CASE("diff tells names, shapes, dtypes and values apart") {
+    const temp_folder folder;
+    sample model;
+    model.save(folder.path("a.stet"));
+    CHECK(run(folder, {"diff", "a.stet", "a.stet"}).out ==
+          "no difference in 8 tensors\n"); // a NaN equals itself
+    model.kernel[0] = -0.0f;
+    model.kernel[2] = 1.25f;
+    model.kernel[3] = std::numeric_limits<float>::quiet_NaN();
+    model.codes[8] = stet::int4(-8);
+    model.words[1] = "x";
+    model.blocks[150] = std::byte{1};
+    stet::writer out;
+    model.add_to(out);
+    CHECK(out.add("new", {2, 2}, std::span<const float>(model.kernel).first(4)));
+    CHECK(out.save(folder.path("b.stet")));
+    const outcome found = run(folder, {"diff", "a.stet", "b.stet"});
+    CHECK(found.status == 1);
+    CHECK(found.out ==
+          "values     3 of 12 elements, max abs 0.25, max rel 0.2, 1 with NaN  dense/kernel\n"
+          "values     3 of 12 elements, max abs 0.25, max rel 0.2, 1 with NaN  tied\n"
+          "values     1 of 9 elements, max abs 12, max rel 1.5                 codes\n"
+          "values     1 of 3 elements                                          words\n"
+          "values     1 of 2 blocks                                            blocks\n"
+          "values     1 of 1 element, max abs 0, max rel 0                     \xE5\x90\x8D\xE5\x89\x8D\n"
+          "only in B  float32 [2, 2]                                           new\n");
+    CHECK(found.err == "stet: a.stet: differs from b.stet in 7 of 9 tensors\n");
+    CHECK(run(folder, {"diff", "b.stet", "a.stet"}).out.find("only in A  float32 [2, 2]") !=
+          std::string::npos);
+  }
+
+  TEST_CASE("diff compares values across dtypes, and integers exactly") {
+    const temp_folder folder;
+    const std::vector<float> wide = {1, 2, std::numeric_limits<float>::quiet_NaN(), 0.1f};
+    const std::vector<stet::bfloat16> narrow(wide.begin(), wide.end());
+    const std::vector<std::int64_t> first = {(std::numeric_limits<std::int64_t>::min)(), 9007199254740993, 5};
+    const std::vector<std::int64_t> second = {(std::numeric_limits<std::int64_t>::min)(), 9007199254740992,
+                                              5};
+    stet::writer a, b;
+    CHECK(a.add("mixed", {4}, std::span<const float>(wide)));
+    CHECK(b.add("mixed", {4}, std::span<const stet::bfloat16>(narrow)));
+    CHECK(a.add("integers", {3}, std::span<const std::int64_t>(first)));
+    CHECK(b.add("integers", {3}, std::span<const std::int64_t>(second)));
+    CHECK(a.add("shape", {4}, std::span<const float>(wide)));
+    CHECK(b.add("shape", {2, 2}, std::span<const float>(wide)));
+    CHECK(a.save(folder.path("a.stet")));
+    CHECK(b.save(folder.path("b.stet")));
+    const std::string found = run(folder, {"diff", "a.stet", "b.stet"}).out;
+    CHECK(found == "dtype      float32 -> bfloat16                                        mixed\n"
+                   "values     1 of 4 elements, max abs 9.76548e-05, max rel 0.000975595  mixed\n"
+                   "values     1 of 3 elements, max abs 1, max rel 1.11022e-16            integers\n"
+                   "shape      [4] -> [2, 2]                                              shape\n");
+  }
+
+  TEST_CASE("ten thousand tensors are listed, and a closed pipe ends the listing quietly") {
+    const temp_folder folder;
+    save_many(folder.path("many.stet"));
+    const outcome listed = run(folder, {"ls", "many.stet"});
+    CHECK(std::count(listed.out.begin(), listed.out.end(), '\n') == 10001);
+    CHECK(listed.out.find("\n  39.1 KiB  10,000 tensors, 10,000 elements; 1 file of ") != std::string::npos);
+    const stet::json_value json = parse(run(folder, {"ls", "--json", "many.stet"}).out);
+    REQUIRE(json.is_object());
+    if (!json.is_object())
+      return;
+    CHECK(json["tensors"].size() == 10000);
+
+    for (const char* command : {"ls many.stet", "ls --json many.stet", "manifest many.stet"}) {
+      // The pipe is closed before the command begins: every write fails.
+      const std::string line = "cd " + shell_word(folder.path()) + " && { sleep 0.2; " +
+                               shell_word(STET_COMMAND) + " " + command + " 2>err; echo $? >status; } | true";
+      CHECK(std::system(line.c_str()) == 0);
+      CHECK(text_of(folder.read("status")) == "0\n");
+      CHECK(text_of(folder.read("err")).empty());
+    }
+  }
+
+#if defined(__linux__)
+  TEST_CASE("a full disk under standard output is an error") {
+    const temp_folder folder;
+    sample().save(folder.path("m.stet"));
+    const std::string line =
+        "cd " + shell_word(folder.path()) + " && " + shell_word(STET_COMMAND) + " ls m.stet >/dev/full 2>err";
+    const int status = std::system(line.c_str());
+    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(text_of(folder.read("err")).starts_with("stet: standard output: "));
+  }
+#endif
+}
+
+#else
+
+TEST_SUITE("stet command") {
+  TEST_CASE("the command is run") {
+    MESSAGE("skipped: there is no command to run, or no POSIX shell to run it in");
+  }
+}
+
+#endif
