@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The system's file operations, counted and watched, any one of which can be made to fail.
+// File operations that are counted and watched, and any one call of which can be made to fail.
 #ifndef STET_TESTS_SUPPORT_FAULTY_FILES_HPP
 #define STET_TESTS_SUPPORT_FAULTY_FILES_HPP
 
@@ -17,7 +17,20 @@
 namespace stet_test {
 
 /// The entries of stet::file_operations.
-enum class file_call : std::uint8_t { create_exclusive, write_at, reserve, set_size, sync, close, rename_over, sync_folder, remove, list_folder };
+enum class file_call : std::uint8_t {
+  create_exclusive,
+  write_at,
+  reserve,
+  set_size,
+  sync,
+  close,
+  rename_over,
+  sync_folder,
+  remove,
+  list_folder,
+  lock_file,
+  create_folder,
+};
 
 /// What happens to a call.
 enum class fault : std::uint8_t {
@@ -34,6 +47,14 @@ enum class fault : std::uint8_t {
   no_reservation,
 };
 
+/// The system's operations but for the waiting for the disk, which a test that saves hundreds of times cannot afford.
+inline stet::file_operations without_syncing() noexcept {
+  stet::file_operations operations = stet::system_file_operations();
+  operations.sync = [](void*, stet::native_handle) noexcept { return stet::result<void>(); };
+  operations.sync_folder = [](void*, std::string_view) noexcept { return stet::result<void>(); };
+  return operations;
+}
+
 /// A table of file operations with a fault at one call. Not copyable: the table refers to this object.
 class faulty_files {
 public:
@@ -48,8 +69,10 @@ public:
   };
   static constexpr std::size_t never = ~std::size_t{0};
 
-  /// `what` happens to call number `at_call`, counted from 0.
-  explicit faulty_files(fault what = fault::none, std::size_t at_call = never) : what_(what), at_call_(at_call) {
+  /// `what` happens to call number `at_call`, counted from 0; the others are made by `base`.
+  explicit faulty_files(fault what = fault::none, std::size_t at_call = never,
+                        const stet::file_operations& base = stet::system_file_operations())
+      : base_(base), what_(what), at_call_(at_call) {
     table_.context = this;
     table_.create_exclusive = [](void* self, std::string_view path) noexcept {
       return at(self).pass(file_call::create_exclusive, &stet::file_operations::create_exclusive, {file_call::create_exclusive, std::string(path)}, path);
@@ -86,6 +109,12 @@ public:
     table_.list_folder = [](void* self, std::string_view path, bool (*visit)(void*, std::string_view) noexcept, void* visitor) noexcept {
       return at(self).pass(file_call::list_folder, &stet::file_operations::list_folder, {file_call::list_folder, std::string(path)}, path, visit, visitor);
     };
+    table_.lock_file = [](void* self, std::string_view path) noexcept {
+      return at(self).pass(file_call::lock_file, &stet::file_operations::lock_file, {file_call::lock_file, std::string(path)}, path);
+    };
+    table_.create_folder = [](void* self, std::string_view path) noexcept {
+      return at(self).pass(file_call::create_folder, &stet::file_operations::create_folder, {file_call::create_folder, std::string(path)}, path);
+    };
   }
   faulty_files(const faulty_files&) = delete;
   faulty_files& operator=(const faulty_files&) = delete;
@@ -109,8 +138,7 @@ private:
   template <class Result, class... Arguments>
   Result pass(file_call entry, Result (*stet::file_operations::*member)(void*, Arguments...) noexcept, call made,
               std::type_identity_t<Arguments>... arguments) noexcept {
-    const stet::file_operations& system = stet::system_file_operations();
-    const auto make = [&] { return (system.*member)(system.context, arguments...); };
+    const auto make = [&] { return (base_.*member)(base_.context, arguments...); };
     const bool fails = comes(fault::failure), is_late = comes(fault::late_failure), is_interrupted = comes(fault::interruption);
     if (!fails && !is_late && !is_interrupted) {
       Result done = make();
@@ -127,6 +155,7 @@ private:
   }
 
   stet::file_operations table_;
+  stet::file_operations base_;
   fault what_;
   std::size_t at_call_;
   std::vector<call> calls_;

@@ -38,7 +38,7 @@ public:
         made.state_ = state::open;
         break;
       }
-      if (handle.error().code() != errc::file_exists || number == attempts) return handle.error();
+      if (handle.error().code() != errc::file_exists || number == attempts) return made.about_name(handle.error());
     }
     const result<reservation> reserved = made.call(&file_operations::reserve, made.handle_, size_bytes);
     if (!reserved) return made.about_name(reserved.error());
@@ -110,7 +110,9 @@ public:
 
   /// Waits until the names in the file's folder are on the disk.
   result<void> sync_folder() const {
-    return call(&file_operations::sync_folder, folder_);
+    const auto synced = call(&file_operations::sync_folder, folder_);
+    if (!synced) return about_name(synced.error());
+    return {};
   }
 
 private:

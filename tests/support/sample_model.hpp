@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// A small model with a bit of everything to save, and what a folder is to hold before and after.
+#ifndef STET_TESTS_SUPPORT_SAMPLE_MODEL_HPP
+#define STET_TESTS_SUPPORT_SAMPLE_MODEL_HPP
+
+#include <stet/manifest/open.hpp>
+#include <stet/manifest/verify.hpp>
+#include <stet/writer/writer.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <numeric>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stet_test {
+
+/// Tensors that differ from one version to the next; the writer borrows them from here.
+class sample_model {
+public:
+  explicit sample_model(int version) : version_(version), kernel_(3000), bias_(10), packed_(7) {
+    for (std::size_t i = 0; i < kernel_.size(); ++i) kernel_[i] = static_cast<float>(version) + static_cast<float>(i);
+    for (std::size_t i = 0; i < bias_.size(); ++i) bias_[i] = version * 100 + static_cast<std::int32_t>(i);
+    for (std::size_t i = 0; i < packed_.size(); ++i) packed_[i] = stet::int4(static_cast<int>(i) - version);
+    labels_ = {"zero", version_ == 1 ? "one" : "another", ""};
+  }
+  sample_model(const sample_model&) = delete;
+  sample_model& operator=(const sample_model&) = delete;
+
+  /// A writer with all tensors; they live in this object.
+  [[nodiscard]] stet::writer writer() const {
+    stet::writer out;
+    CHECK(out.add("dense/kernel", {300, 10}, std::span<const float>(kernel_)));
+    CHECK(out.add("dense/bias", {10}, std::span<const std::int32_t>(bias_), {{"trainable", true}}));
+    CHECK(out.add("packed", {7}, std::span<const stet::int4>(packed_)));
+    CHECK(out.add_strings("labels", {3}, labels_));
+    CHECK(out.add("empty", {0, 5}, std::span<const double>()));
+    CHECK(out.add_alias("tied", "dense/kernel"));
+    CHECK(out.add("bias again", {10}, std::span<const std::int32_t>(bias_)));
+    out.metadata = {{"version", version_}};
+    return out;
+  }
+
+  /// Whether `of` is this version, whole and sound.
+  [[nodiscard]] bool is_in(const stet::store& of) const {
+    if (of.tensor_count() != 7 || !stet::verify(of, {.thread_count = 1}).is_sound()) return false;
+    std::vector<float> kernel(kernel_.size());
+    const auto found = of.find("tied");
+    return found && found->copy_to(std::span(kernel)) && kernel == kernel_;
+  }
+
+private:
+  int version_;
+  std::vector<float> kernel_;
+  std::vector<std::int32_t> bias_;
+  std::vector<stet::int4> packed_;
+  std::vector<std::string_view> labels_;
+};
+
+/// Which of two versions the store at a path is.
+enum class saved : std::uint8_t { neither, older, newer };
+inline saved which_is_at(const std::string& path, const sample_model& older, const sample_model& newer) {
+  const auto opened = stet::open_manifest(path);
+  if (!opened) return saved::neither;
+  if (older.is_in(*opened)) return saved::older;
+  return newer.is_in(*opened) ? saved::newer : saved::neither;
+}
+
+} // namespace stet_test
+
+#endif

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+#include "support/faulty_files.hpp"
+#include "support/outcome.hpp"
+#include "support/temp_folder.hpp"
+
+#include <stet/writer/atomic_file.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using stet::atomic_file;
+using stet_test::fault;
+using stet_test::faulty_files;
+using stet_test::outcome;
+using stet_test::pattern;
+using stet_test::temp_folder;
+
+const stet::file_operations& system_calls = stet::system_file_operations();
+
+stet::result<atomic_file> create(const temp_folder& folder, std::string_view name, std::uint64_t size_bytes,
+                                 const stet::file_operations& operations = system_calls) {
+  return atomic_file::create(operations, folder.path() + "/", name, size_bytes);
+}
+std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+using names = std::vector<std::string>;
+
+} // namespace
+
+TEST_SUITE("writer/atomic_file") {
+  TEST_CASE("a file has its name when it is published, and not before") {
+    const temp_folder folder;
+    folder.write("a", std::string_view("old"));
+    auto file = create(folder, "a", 5);
+    REQUIRE(file);
+    CHECK(folder.names() == names{".a.0.stet-tmp", "a"});
+    CHECK(file->write_at(2, bytes("345")));
+    CHECK(file->write_at(0, bytes("12")));
+    CHECK(file->finish(true));
+    CHECK(folder.read("a").size() == 3);
+    CHECK(file->publish());
+    CHECK(file->sync_folder());
+    CHECK(folder.names() == names{"a"});
+    CHECK(folder.read("a") == std::vector<std::byte>(bytes("12345").begin(), bytes("12345").end()));
+  }
+
+  TEST_CASE("what is not written is zero, and the file as large as was said") {
+    const temp_folder folder;
+    for (const bool can_reserve : {true, false}) {
+      faulty_files files(can_reserve ? fault::none : fault::no_reservation, 1);
+      auto file = create(folder, "a", 10000, files.operations());
+      REQUIRE(file);
+      CHECK(file->write_at(5000, bytes("x")));
+      REQUIRE(file->finish(false));
+      REQUIRE(file->publish());
+      std::vector<std::byte> expected(10000);
+      expected[5000] = std::byte{'x'};
+      CHECK(folder.read("a") == expected);
+    }
+  }
+
+  TEST_CASE("a file that is not published goes, at whatever stage") {
+    const temp_folder folder;
+    for (int stage = 0; stage < 4; ++stage) {
+      auto file = create(folder, "a", 5);
+      REQUIRE(file);
+      if (stage > 0) CHECK(file->write_at(0, bytes("12345")));
+      if (stage > 1) CHECK(file->finish(false));
+      if (stage > 2) CHECK(file->discard());
+      if (stage > 2) CHECK_FALSE(file->discard());
+    }
+    CHECK(folder.names().empty());
+  }
+
+  TEST_CASE("a provisionally published file goes unless it is kept") {
+    const temp_folder folder;
+    for (const bool is_kept : {false, true}) {
+      {
+        auto file = create(folder, "a", 0);
+        REQUIRE(file);
+        REQUIRE(file->finish(false));
+        REQUIRE(file->publish_provisionally());
+        CHECK(folder.names() == names{"a"});
+        if (is_kept) file->keep();
+      }
+      CHECK(folder.names() == (is_kept ? names{"a"} : names{}));
+    }
+  }
+
+  TEST_CASE("moving a file leaves nothing to the one moved from") {
+    const temp_folder folder;
+    {
+      auto file = create(folder, "a", 3);
+      REQUIRE(file);
+      {
+        atomic_file moved = std::move(*file);
+        REQUIRE(moved.write_at(0, bytes("abc")));
+        REQUIRE(moved.finish(false));
+        atomic_file again = std::move(moved);
+        REQUIRE(again.publish());
+      }
+      CHECK_FALSE(file->discard());
+    }
+    CHECK(folder.names() == names{"a"});
+  }
+
+  TEST_CASE("the name may be decided last") {
+    const temp_folder folder;
+    auto file = create(folder, "a", 0);
+    REQUIRE(file);
+    REQUIRE(file->finish(false));
+    file->set_name("b");
+    REQUIRE(file->publish());
+    CHECK(folder.names() == names{"b"});
+  }
+
+  TEST_CASE("many unfinished files of one name stand beside each other, also those of a program that ended") {
+    const temp_folder folder;
+    folder.write(".a.0.stet-tmp", std::string_view("left over"));
+    std::vector<atomic_file> files;
+    for (int i = 0; i < 5; ++i) {
+      auto file = create(folder, "a", 0);
+      REQUIRE(file);
+      files.push_back(std::move(*file));
+    }
+    CHECK(folder.names().size() == 6);
+    files.clear();
+    CHECK(folder.names() == names{".a.0.stet-tmp"});
+    CHECK(folder.read(".a.0.stet-tmp").size() == 9); // who knows whose it is
+  }
+
+  TEST_CASE("short writes are continued and interrupted calls repeated") {
+    const temp_folder folder;
+    const std::vector<std::byte> content = pattern(1000);
+    for (const fault kind : {fault::short_write, fault::interruption}) {
+      for (std::size_t at = 0; at < 6; ++at) {
+        if (at == 4 && kind == fault::interruption) continue; // the close
+        CAPTURE(at);
+        faulty_files files(kind, at);
+        auto file = create(folder, "a", content.size(), files.operations());
+        REQUIRE(file);
+        REQUIRE(file->write_at(0, content));
+        REQUIRE(file->finish(true));
+        REQUIRE(file->publish());
+        CHECK(folder.read("a") == content);
+      }
+    }
+  }
+
+  TEST_CASE("a write that writes nothing is an error, not a loop") {
+    stet::file_operations operations = system_calls;
+    operations.write_at = [](void*, stet::native_handle, std::uint64_t, std::span<const std::byte>) noexcept -> stet::result<std::size_t> { return std::size_t{0}; };
+    const temp_folder folder;
+    auto file = create(folder, "a", 5, operations);
+    REQUIRE(file);
+    CHECK(outcome(file->write_at(0, bytes("12345"))) == "io_error");
+  }
+
+  TEST_CASE("errors are about the path, with the system's number") {
+    const temp_folder folder;
+    const auto missing = atomic_file::create(system_calls, folder.path("none/"), "a", 5);
+    REQUIRE_FALSE(missing);
+    CHECK(outcome(missing) == "file_not_found");
+    CHECK(missing.error().system_code() != 0);
+    CHECK(std::string(missing.error().subject()).ends_with("none/a"));
+    CHECK(outcome(create(folder, "", 5)) == "bad_path");
+    CHECK(outcome(create(folder, std::string_view("a\0b", 3), 5)) == "bad_path");
+    CHECK(outcome(create(folder, std::string(300, 'x'), 5)) == "bad_path");
+    CHECK(folder.names().empty());
+  }
+
+  TEST_CASE("a full disk is found before anything is written") {
+    const temp_folder folder;
+    faulty_files files(fault::failure, 1);
+    CHECK(outcome(create(folder, "a", 5, files.operations())) == "no_space");
+    CHECK(folder.names().empty());
+    REQUIRE(files.calls().size() == 4);
+    CHECK(files.calls()[1].entry == stet_test::file_call::reserve);
+    CHECK(files.calls()[2].entry == stet_test::file_call::close);
+    CHECK(files.calls()[3].entry == stet_test::file_call::remove);
+  }
+}

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: MIT
+// Where a save puts things: offsets, aliases, parts, and every byte of a small store.
+#include "index/golden_store.hpp"
+#include "support/outcome.hpp"
+#include "support/sample_model.hpp"
+#include "support/temp_folder.hpp"
+
+#include <stet/manifest/parse.hpp>
+#include <stet/writer.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using stet::save_options;
+using stet::store_form;
+using stet::writer;
+using stet_test::outcome;
+using stet_test::pattern;
+using stet_test::temp_folder;
+using bytes = std::vector<std::byte>;
+
+save_options with_form(store_form form, std::uint64_t max_part_size_bytes = ~std::uint64_t{0}) {
+  save_options options;
+  options.form = form;
+  options.max_part_size_bytes = max_part_size_bytes;
+  options.is_durable = false;
+  return options;
+}
+
+/// A writer of byte tensors called "0", "1" … of these sizes, all views of the same bytes.
+writer tensors_of(std::span<const std::size_t> sizes, std::span<const std::byte> content) {
+  writer out;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    CHECK(out.add_bytes(std::to_string(i), stet::element_layout::of(stet::dtype::uint8), {sizes[i]}, content.subspan(i, sizes[i])));
+  }
+  return out;
+}
+
+bytes saved(const writer& out, const save_options& options = {}) {
+  auto made = out.save_to_memory(options);
+  CHECK(outcome(made) == "ok");
+  return made ? std::move(*made) : bytes();
+}
+
+} // namespace
+
+TEST_SUITE("writer/plan") {
+  TEST_CASE("a small store has the bytes that the specification gives it") {
+    // golden_store.hpp comes from a script that knows the specification and nothing of this library.
+    const float weights[] = {1.0f, -2.0f};
+    const int integers[] = {-1, 2, 7, 0, 1, -8, 3};
+    std::vector<stet::int4> nibbles;
+    for (const int each : integers) nibbles.emplace_back(each);
+    const std::string_view strings[] = {"no", "y"};
+    writer out;
+    REQUIRE(out.add("layer_0/kernel", {2, 1}, std::span<const float>(weights)));
+    REQUIRE(out.add("w4", {7}, std::span<const stet::int4>(nibbles)));
+    REQUIRE(out.add_strings("labels", {2}, strings));
+    REQUIRE(out.add_alias("tied", "layer_0/kernel"));
+    const bytes made = saved(out);
+    REQUIRE(made.size() == sizeof stet_test::golden_store);
+    const auto golden = std::as_bytes(std::span(stet_test::golden_store));
+    const auto difference = std::mismatch(made.begin(), made.end(), golden.begin());
+    CHECK(difference.first - made.begin() == static_cast<std::ptrdiff_t>(made.size()));
+  }
+
+  TEST_CASE("a part has the header that the specification gives it") {
+    // The content id by hand: FNV-1a over 136 (8 bytes), 128 (8 bytes) and the CRC-32C of the data, "12345678", which is
+    // 0x6087809a (4 bytes), each lowest byte first; worked out with Python's integers.
+    constexpr std::uint64_t content_id = 0xA20A6DCC0035E2E8u;
+    const temp_folder folder;
+    writer out;
+    REQUIRE(out.add_bytes("t", stet::element_layout::of(stet::dtype::uint8), {8}, std::as_bytes(std::span("12345678", 8))));
+    REQUIRE(out.save(folder.path("m.stet"), with_form(store_form::sharded)));
+    const std::vector<std::string> parts = stet::detail::listed_parts(folder.path("m.stet"));
+    REQUIRE(parts.size() == 1);
+    const bytes part = folder.read(parts[0]);
+    REQUIRE(part.size() == 136);
+    CHECK(std::memcmp(part.data(), "\x89STET\r\n\x1A", 8) == 0);
+    CHECK(std::memcmp(part.data() + 128, "12345678", 8) == 0);
+    const auto word = [&](std::size_t at) { return stet::detail::load_little<std::uint32_t>(part.data() + at); };
+    const auto long_word = [&](std::size_t at) { return stet::detail::load_little<std::uint64_t>(part.data() + at); };
+    CHECK(long_word(16) == 136);
+    CHECK(word(28) == 64);
+    CHECK(long_word(40) == 0);
+    CHECK(long_word(56) == 0);
+    CHECK(long_word(64) == 128);
+    CHECK(long_word(72) == 8);
+    CHECK(word(88) == 1);
+    CHECK(word(92) == 0);
+    CHECK(word(96) == 1);
+    CHECK(long_word(104) == content_id);
+    CHECK(word(124) == stet::crc32c(std::span(part).first(124)));
+  }
+
+  TEST_CASE("every tensor begins at a multiple of the alignment, and no earlier multiple would do") {
+    const bytes content = pattern(70000);
+    const std::size_t sizes[] = {1, 64, 0, 63, 4097, 65536, 3};
+    const writer out = tensors_of(sizes, content);
+    for (std::uint32_t alignment = 1; alignment <= 65536; alignment *= 2) {
+      CAPTURE(alignment);
+      save_options options;
+      options.alignment_bytes = alignment;
+      const bytes made = saved(out, options);
+      const auto opened = stet::open(made);
+      REQUIRE(opened);
+      CHECK(opened->alignment_bytes() == alignment);
+      std::uint64_t end = 0;
+      for (const stet::tensor each : *opened) {
+        if (each.size_bytes() == 0) {
+          CHECK(each.entry().offset_bytes() == 0);
+          continue;
+        }
+        const std::uint64_t offset = each.entry().offset_bytes();
+        CHECK(offset % alignment == 0);
+        if (end != 0) CHECK(offset - end < alignment);
+        end = offset + each.size_bytes();
+        const std::size_t number = each.entry().number();
+        CHECK(std::memcmp(each.bytes().data(), content.data() + number, each.bytes().size()) == 0);
+      }
+      CHECK(end == made.size());
+      CHECK(stet::verify(*opened).is_sound());
+    }
+    for (const std::uint32_t alignment : {0u, 3u, 65u, 65535u, 65537u, 131072u, 0x80000000u}) {
+      save_options options;
+      options.alignment_bytes = alignment;
+      CHECK(outcome(out.save_to_memory(options)) == "bad_alignment");
+    }
+  }
+
+  TEST_CASE("the size of the manifest and the offsets in it agree where they gain a digit") {
+    // The padding shifts the data across 999 → 1000, 9999 → 10000 and 99999 → 100000.
+    const bytes content = pattern(200);
+    std::size_t crossings = 0;
+    for (const std::size_t around : {1000u, 10000u, 100000u}) {
+      std::size_t below = 0, above = 0;
+      for (std::size_t padding = around > 1600 ? around - 1600 : 0; padding < around - 300; padding += 13) {
+        save_options options;
+        options.alignment_bytes = 1;
+        writer out = tensors_of(std::vector<std::size_t>(around == 1000 ? 1 : 4, 7), content);
+        out.metadata = {{"x", std::string(padding, '.')}};
+        const bytes made = saved(out, options);
+        const auto opened = stet::open(made);
+        if (!opened || !stet::verify(*opened).is_sound()) FAIL_CHECK("padding " << padding);
+        if (opened) ((*opened->begin()).entry().offset_bytes() < around ? below : above) += 1;
+      }
+      crossings += below != 0 && above != 0 ? 1u : 0u;
+    }
+    CHECK(crossings == 3);
+  }
+
+  TEST_CASE("the same input gives the same bytes, in memory and in files") {
+    const temp_folder folder;
+    const stet_test::sample_model model(1);
+    const bytes first = saved(model.writer()), second = saved(model.writer());
+    CHECK(first == second);
+    const writer out = model.writer();
+    REQUIRE(out.save(folder.path("a.stet")));
+    CHECK(folder.read("a.stet") == first);
+    REQUIRE(out.save(folder.path("a.stet"), with_form(store_form::single_file)));
+    CHECK(folder.read("a.stet") == first);
+    // Also on every platform, in particular those of 32 bits.
+    CHECK(stet::crc32c(first) == 0x1C30C867u);
+
+    for (const store_form form : {store_form::sharded, store_form::loose}) {
+      const temp_folder other;
+      REQUIRE(out.save(folder.path("b.stet"), with_form(form, 9000)));
+      REQUIRE(out.save(other.path("b.stet"), with_form(form, 9000)));
+      for (const std::string& name : other.names()) CHECK(folder.read(name) == other.read(name));
+      CHECK(other.names().size() == 3);
+    }
+  }
+
+  TEST_CASE("identical tensors are stored once, on request") {
+    const std::vector<float> a(100, 1.0f), b(100, 1.0f), c(100, 2.0f);
+    const std::vector<std::int32_t> same_bits(100, 0x3F800000);
+    const auto fill = [&] {
+      writer out;
+      CHECK(out.add("a", {100}, std::span<const float>(a)));
+      CHECK(out.add("b", {100}, std::span<const float>(b)));
+      CHECK(out.add("other shape", {10, 10}, std::span<const float>(b)));
+      CHECK(out.add("other dtype", {100}, std::span<const std::int32_t>(same_bits)));
+      CHECK(out.add("other bytes", {100}, std::span<const float>(c)));
+      CHECK(out.add("empty", {0}, std::span<const float>()));
+      CHECK(out.add("also empty", {0}, std::span<const float>()));
+      CHECK(out.add_alias("tied to b", "b"));
+      CHECK(out.add_source("streamed", stet::element_layout::of(stet::dtype::float32), {100}, 400,
+                           [&](stet::piece_sink& sink) { return sink.write(std::as_bytes(std::span(a))); }));
+      return out;
+    };
+    save_options options;
+    const bytes plain = saved(fill(), options);
+    options.deduplicate = true;
+    const bytes once = saved(fill(), options);
+    CHECK(once.size() < plain.size());
+    const auto opened = stet::open(once), all = stet::open(plain);
+    REQUIRE(opened);
+    REQUIRE(all);
+    CHECK(stet::verify(*opened).is_sound());
+    CHECK(stet::verify(*all).is_sound());
+    const auto original = [](const stet::store& of, std::string_view name) -> std::string {
+      const auto found = of.find(name);
+      if (!found) return "?";
+      const auto shared = of.original_of(*found);
+      return shared ? std::string(shared->name()) : "";
+    };
+    CHECK(original(*opened, "b") == "a");
+    CHECK(original(*opened, "tied to b") == "a");
+    CHECK(original(*opened, "other shape") == "");
+    CHECK(original(*opened, "other dtype") == "");
+    CHECK(original(*opened, "other bytes") == "");
+    CHECK(original(*opened, "also empty") == "");
+    CHECK(original(*opened, "streamed") == "");
+    CHECK(original(*all, "b") == "");
+    CHECK(original(*all, "tied to b") == "b");
+  }
+
+  TEST_CASE("tensors with one checksum and different bytes are not taken for equal") {
+    // CRC-32C is linear: what differs by the polynomial itself (leading bit first, a byte's lowest bit first) has one checksum.
+    const bytes a(8);
+    bytes b(8);
+    constexpr std::uint64_t polynomial = (std::uint64_t{0x82F63B78u} << 1) | 1u;
+    for (std::size_t i = 0; i < 8; ++i) b[i] = static_cast<std::byte>(polynomial >> (8 * i) & 0xFFu);
+    REQUIRE(stet::crc32c(a) == stet::crc32c(b));
+    writer out;
+    REQUIRE(out.add_bytes("a", stet::element_layout::of(stet::dtype::uint8), {8}, a));
+    REQUIRE(out.add_bytes("b", stet::element_layout::of(stet::dtype::uint8), {8}, b));
+    save_options options;
+    options.deduplicate = true;
+    const bytes made = saved(out, options);
+    const auto opened = stet::open(made);
+    REQUIRE(opened);
+    const auto second = opened->find("b");
+    REQUIRE(second);
+    CHECK(std::equal(b.begin(), b.end(), second->bytes().begin(), second->bytes().end()));
+  }
+
+  TEST_CASE("parts keep to their limit, but for a tensor that alone exceeds it") {
+    const bytes content = pattern(9000);
+    const std::size_t sizes[] = {100, 100, 5000, 0, 100, 700, 1, 900, 900, 64};
+    const writer out = tensors_of(sizes, content);
+    for (const store_form form : {store_form::sharded, store_form::loose}) {
+      for (const std::uint64_t limit : {0u, 1u, 128u, 1000u, 1024u, 6000u, 100000u}) {
+        CAPTURE(limit);
+        const temp_folder folder;
+        const auto report = out.save(folder.path("m.x"), with_form(form, limit));
+        REQUIRE(report);
+        const auto opened = stet::open_manifest(folder.path("m.x"));
+        REQUIRE(opened);
+        CHECK(stet::verify(*opened).is_sound());
+        CHECK(report->part_count == opened->index().part_count());
+        CHECK(folder.names().size() == report->part_count + 1u);
+        std::vector<std::size_t> tensor_counts(report->part_count);
+        std::uint64_t tensor_size = 0, file_size = 0;
+        for (const stet::tensor each : *opened) {
+          if (each.size_bytes() != 0) ++tensor_counts[each.entry().part()];
+          tensor_size += each.size_bytes();
+          CHECK(std::memcmp(each.bytes().data(), content.data() + each.entry().number(), each.bytes().size()) == 0);
+        }
+        CHECK(report->tensor_size_bytes == tensor_size);
+        for (const std::string& name : folder.names()) file_size += folder.read(name).size();
+        CHECK(report->file_size_bytes == file_size);
+        for (std::uint32_t part = 0; part < report->part_count; ++part) {
+          CHECK(tensor_counts[part] >= 1);
+          if (tensor_counts[part] > 1) CHECK(opened->index().part(part).size_bytes <= limit);
+        }
+        if (limit <= 1) CHECK(report->part_count == 9);
+        if (limit == 100000) CHECK(report->part_count == 1);
+      }
+    }
+  }
+
+  TEST_CASE("a store without bytes can be saved in every form") {
+    for (const store_form form : {store_form::single_file, store_form::sharded, store_form::loose}) {
+      for (const bool has_tensor : {false, true}) {
+        const temp_folder folder;
+        writer out;
+        if (has_tensor) REQUIRE(out.add("empty", {3, 0}, std::span<const float>()));
+        REQUIRE(out.save(folder.path("m.x"), with_form(form)));
+        const auto opened = stet::open_manifest(folder.path("m.x"));
+        REQUIRE(opened);
+        CHECK(opened->tensor_count() == (has_tensor ? 1u : 0u));
+        CHECK(stet::verify(*opened).is_sound());
+      }
+    }
+  }
+
+  TEST_CASE("another alignment or other sizes make other parts, even of tensors with the same checksums") {
+    const bytes content = pattern(300);
+    const std::size_t sizes[] = {100, 100};
+    const writer out = tensors_of(sizes, content);
+    const auto part_for = [&](store_form form, std::uint32_t alignment) {
+      const temp_folder folder;
+      save_options options = with_form(form);
+      options.alignment_bytes = alignment;
+      CHECK(out.save(folder.path("m.x"), options));
+      const auto parts = stet::detail::listed_parts(folder.path("m.x"));
+      return parts.empty() ? std::string() : parts[0];
+    };
+    for (const store_form form : {store_form::sharded, store_form::loose}) {
+      CHECK(part_for(form, 64) == part_for(form, 64));
+      CHECK(part_for(form, 64) != part_for(form, 4096));
+    }
+  }
+
+  TEST_CASE("the parts of stores with a common stem stay apart, whatever is saved over one of them") {
+    const temp_folder folder;
+    const stet_test::sample_model older(1), newer(2);
+    REQUIRE(older.writer().save(folder.path("model.stet"), with_form(store_form::sharded, 9000)));
+    REQUIRE(older.writer().save(folder.path("model.v2"), with_form(store_form::sharded, 9000)));
+    REQUIRE(older.writer().save(folder.path("model"), with_form(store_form::sharded, 9000)));
+    REQUIRE(older.writer().save(folder.path("model.json"), with_form(store_form::loose, 9000)));
+    CHECK(folder.names().size() == 12);
+    REQUIRE(newer.writer().save(folder.path("model.stet"), with_form(store_form::single_file)));
+    CHECK(folder.names().size() == 10);
+    CHECK(stet_test::which_is_at(folder.path("model.stet"), older, newer) == stet_test::saved::newer);
+    for (const char* const name : {"model.v2", "model", "model.json"}) {
+      CHECK(stet_test::which_is_at(folder.path(name), older, newer) == stet_test::saved::older);
+    }
+  }
+
+  TEST_CASE("only parts that the old store listed under names of its own are removed") {
+    const temp_folder folder;
+    const stet_test::sample_model older(1), newer(2);
+    // A store that lists parts of someone else: a raw file, and what would be a part of another store.
+    const std::string others = "other-00000-of-00001-89abcdef.bin";
+    folder.write("weights.bin", std::string_view("12345678"));
+    folder.write(others, std::string_view("12345678"));
+    folder.write("model-00000-of-00001-0a1b2c3d.bin", std::string_view("12345678"));
+    folder.write("model.json", std::string_view(R"({"stet":{"version":1,"minimum_reader":1},"data":["weights.bin","other-00000-of-00001-89abcdef.bin",)"
+                                                R"("model-00000-of-00001-0a1b2c3d.bin"],"tensors":{}})"));
+    REQUIRE(newer.writer().save(folder.path("model.json"), with_form(store_form::loose)));
+    const std::vector<std::string> names = folder.names();
+    CHECK(std::count(names.begin(), names.end(), "weights.bin") == 1);
+    CHECK(std::count(names.begin(), names.end(), others) == 1);
+    CHECK(std::count(names.begin(), names.end(), "model-00000-of-00001-0a1b2c3d.bin") == 0);
+    CHECK(stet_test::which_is_at(folder.path("model.json"), older, newer) == stet_test::saved::newer);
+  }
+
+  TEST_CASE("parts that are not those of the store are refused") {
+    const temp_folder folder;
+    const stet_test::sample_model older(1), newer(2);
+    const std::string path = folder.path("model.stet");
+    REQUIRE(older.writer().save(path, with_form(store_form::sharded, 9000)));
+    const std::vector<std::string> old_parts = stet::detail::listed_parts(path);
+    REQUIRE(old_parts.size() == 2);
+    const bytes old_kernel = folder.read(old_parts[0]);
+    REQUIRE(newer.writer().save(path, with_form(store_form::sharded, 9000)));
+    const std::vector<std::string> parts = stet::detail::listed_parts(path);
+    REQUIRE(parts.size() == 2);
+    const bytes kernel = folder.read(parts[0]), rest = folder.read(parts[1]);
+    REQUIRE(kernel.size() == old_kernel.size());
+
+    const auto reopened = [&](std::string_view name, std::span<const std::byte> content) {
+      const bytes before = folder.read(name);
+      folder.write(name, content);
+      const std::string code = outcome(stet::open(path));
+      folder.write(name, before);
+      return code;
+    };
+    CHECK(reopened(parts[0], kernel) == "ok");
+    CHECK(reopened(parts[0], old_kernel) == "part_mismatch"); // of an older save
+    CHECK(reopened(parts[0], rest) == "part_size");
+    CHECK(reopened(parts[0], std::span(kernel).first(kernel.size() - 1)) == "part_size");
+    CHECK(reopened(parts[0], std::span(kernel).first(10)) == "part_size");
+    bytes longer = kernel;
+    longer.push_back(std::byte{0});
+    CHECK(reopened(parts[0], longer) == "part_size");
+    bytes damaged = kernel;
+    damaged[93] = std::byte{1};
+    CHECK(reopened(parts[0], damaged) == "header_checksum");
+    std::filesystem::remove(stet_test::to_path(folder.path(parts[1])));
+    CHECK(outcome(stet::open(path)) == "missing_part");
+  }
+
+  TEST_CASE("parts of equal sizes that were swapped are refused") {
+    const temp_folder folder;
+    const bytes content = pattern(3000);
+    const std::size_t sizes[] = {1000, 1000};
+    const std::string path = folder.path("model.stet");
+    REQUIRE(tensors_of(sizes, content).save(path, with_form(store_form::sharded, 1100)));
+    const std::vector<std::string> parts = stet::detail::listed_parts(path);
+    REQUIRE(parts.size() == 2);
+    const bytes first = folder.read(parts[0]), second = folder.read(parts[1]);
+    REQUIRE(first.size() == second.size());
+    folder.write(parts[0], second);
+    folder.write(parts[1], first);
+    CHECK(outcome(stet::open(path)) == "part_mismatch");
+  }
+}
