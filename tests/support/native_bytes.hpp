@@ -87,10 +87,8 @@ inline native_tensor strings_of(std::string name, std::initializer_list<std::str
 /// Another name for tensor `original` of the same list.
 inline native_tensor alias_of(std::string name, const std::vector<native_tensor>& tensors,
                               std::uint32_t original) {
-  native_tensor alias = tensors[original];
-  alias.name = std::move(name);
-  alias.alias_of = original;
-  return alias;
+  const native_tensor& of = tensors[original];
+  return {std::move(name), of.layout, of.shape, of.bytes, original, of.part, of.offset_bytes, of.has_crc32c};
 }
 
 /// Sets the checksums of a native file to those of its bytes, wherever its header says that manifest and
