@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+// Tests of background.hpp and snapshot.hpp: saves that go on while the program does.
+#include <stet/checkpoint/background.hpp>
+
+#include "program.hpp"
+
+#include "support/outcome.hpp"
+#include "support/temp_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+
+using stet::background_saver;
+using stet::checkpoint_manager;
+using stet::when_busy;
+using stet_test::is_at_step;
+using stet_test::outcome;
+using stet_test::program;
+using stet_test::steps_in;
+using stet_test::temp_folder;
+
+namespace {
+
+/// The system's operations, whose sync of a file waits at a gate, and fails on request.
+class gated_files {
+public:
+  gated_files() : table_(stet::system_file_operations()) {
+    table_.context = this;
+    table_.sync = [](void* self, stet::native_handle) noexcept -> stet::result<void> {
+      gated_files& files = *static_cast<gated_files*>(self);
+      std::unique_lock guard(files.mutex_);
+      ++files.arrived_;
+      files.changed_.notify_all();
+      files.changed_.wait(guard, [&] { return files.is_open_; });
+      if (files.fails_) return stet::errc::no_space;
+      return {};
+    };
+    // Entries that are the system's take no notice of the context.
+  }
+  void open(bool is_open) {
+    const std::lock_guard guard(mutex_);
+    is_open_ = is_open;
+    changed_.notify_all();
+  }
+  void fail(bool fails) {
+    const std::lock_guard guard(mutex_);
+    fails_ = fails;
+  }
+  /// Waits until a save stands at the gate.
+  void wait_for_arrival(int count) {
+    std::unique_lock guard(mutex_);
+    changed_.wait(guard, [&] { return arrived_ >= count; });
+  }
+  [[nodiscard]] stet::checkpoint_options options() const {
+    stet::checkpoint_options made;
+    made.keep.max_to_keep = 0;
+    made.save.operations = &table_;
+    return made;
+  }
+
+private:
+  stet::file_operations table_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int arrived_ = 0;
+  bool is_open_ = true, fails_ = false;
+};
+
+#define REQUIRE_MANAGER(name, ...)                                                                                     \
+  auto name = checkpoint_manager::open_for_saving(__VA_ARGS__);                                                        \
+  REQUIRE(outcome(name) == "ok");                                                                                      \
+  if (!name) return
+
+} // namespace
+
+TEST_SUITE("background") {
+  TEST_CASE("a snapshot holds what the variables held, and uses its memory again") {
+    program trained;
+    stet::snapshot taken;
+    CHECK(taken.variables() == nullptr);
+    stet::writer nothing;
+    CHECK(outcome(stet::add_variables(nothing, taken)) == "invalid_argument");
+    taken.reserve(trained.variables);
+    trained.train_until(3);
+    taken.take(trained.variables);
+    const std::byte* const memory = taken.bytes(0).data();
+    trained.train_until(9);
+    stet::writer out;
+    REQUIRE(outcome(stet::add_variables(out, taken)) == "ok");
+    const auto file = out.save_to_memory();
+    REQUIRE(file);
+    if (!file) return;
+    const auto opened = stet::open(std::span<const std::byte>(*file));
+    REQUIRE(opened);
+    if (!opened) return;
+    CHECK(is_at_step(*opened, 3));
+    taken.take(trained.variables);
+    CHECK(taken.bytes(0).data() == memory);
+    program larger(1000);
+    taken.take(larger.variables);
+    CHECK(taken.bytes(0).size() == 4000);
+  }
+
+  TEST_CASE("saves what was there when it was asked, while the variables change") {
+    const temp_folder folder;
+    gated_files files;
+    REQUIRE_MANAGER(manager, folder.path(), files.options());
+    program trained(1000);
+    {
+      background_saver saver(*manager);
+      saver.reserve(trained.variables);
+      for (std::uint64_t step = 1; step <= 10; ++step) {
+        trained.train();
+        const auto begun = saver.save(trained.session(), trained.variables, {{"nodes", stet::json_value::array()}});
+        CHECK((begun && *begun));
+      }
+      CHECK(outcome(saver.wait()) == "ok");
+      CHECK(!saver.is_busy());
+      const auto last = saver.last_saved();
+      CHECK((last && last->path == folder.path("ckpt-10.stet")));
+    }
+    for (std::uint64_t step = 1; step <= 10; ++step) {
+      const auto opened = manager->open(step);
+      REQUIRE(opened);
+      if (!opened) return;
+      CHECK(is_at_step(opened->opened, step, 1000));
+    }
+  }
+
+  TEST_CASE("the same bytes as a save that is waited for") {
+    const temp_folder first, second;
+    program trained;
+    trained.train_until(4);
+    {
+      REQUIRE_MANAGER(manager, first.path());
+      background_saver saver(*manager);
+      CHECK(outcome(saver.save(trained.session(), trained.variables)) == "ok");
+    }
+    REQUIRE_MANAGER(manager, second.path());
+    CHECK(outcome(manager->save(trained.session(), trained.variables)) == "ok");
+    CHECK(!first.read("ckpt-4.stet").empty());
+    CHECK(first.read("ckpt-4.stet") == second.read("ckpt-4.stet"));
+  }
+
+  TEST_CASE("busy: one is left out, or the last to come follows") {
+    for (const when_busy policy : {when_busy::skip, when_busy::replace}) {
+      const temp_folder folder;
+      gated_files files;
+      REQUIRE_MANAGER(manager, folder.path(), files.options());
+      program trained;
+      {
+        background_saver saver(*manager, policy);
+        files.open(false);
+        trained.train();
+        CHECK(outcome(saver.save(trained.session(), trained.variables)) == "ok");
+        files.wait_for_arrival(1);
+        for (int i = 0; i < 3; ++i) {
+          trained.train();
+          const auto begun = saver.save(trained.session(), trained.variables);
+          CHECK((begun && *begun == (policy == when_busy::replace)));
+        }
+        CHECK(saver.is_busy());
+        files.open(true);
+        CHECK(outcome(saver.wait()) == "ok");
+        trained.train();
+        const auto begun = saver.save(trained.session(), trained.variables);
+        CHECK((begun && *begun));
+      }
+      const std::vector<std::uint64_t> expected = policy == when_busy::skip ? std::vector<std::uint64_t>{1, 5} : std::vector<std::uint64_t>{1, 4, 5};
+      CHECK(steps_in(*manager) == expected);
+      for (const std::uint64_t step : expected) {
+        const auto opened = manager->open(step);
+        CHECK((opened && is_at_step(opened->opened, step)));
+      }
+    }
+  }
+
+  TEST_CASE("an error comes once: with the next save, which is not made, or with wait") {
+    const temp_folder folder;
+    gated_files files;
+    REQUIRE_MANAGER(manager, folder.path(), files.options());
+    program trained;
+    trained.train();
+    background_saver saver(*manager);
+    files.fail(true);
+    CHECK(outcome(saver.save(trained.session(), trained.variables)) == "ok");
+    CHECK(outcome(saver.save(trained.session(), trained.variables)) == "no_space");
+    CHECK(!saver.is_busy());
+    CHECK(outcome(saver.save(trained.session(), trained.variables)) == "ok");
+    CHECK(outcome(saver.wait()) == "no_space");
+    CHECK(outcome(saver.wait()) == "ok");
+    CHECK(!saver.last_saved());
+    CHECK(folder.names() == std::vector<std::string>{".stet-lock"});
+    files.fail(false);
+    CHECK(outcome(saver.save(trained.session(), trained.variables)) == "ok");
+    CHECK(outcome(saver.wait()) == "ok");
+    CHECK(steps_in(*manager) == std::vector<std::uint64_t>{1});
+  }
+
+  TEST_CASE("readers of the folder find a whole checkpoint at any time") {
+    const temp_folder folder;
+    gated_files files;
+    stet::checkpoint_options options = files.options();
+    options.keep.max_to_keep = 2;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained;
+    std::atomic<bool> is_over = false;
+    std::atomic<int> found_count = 0, wrong_count = 0;
+    std::thread reader([&] {
+      const stet::checkpoint_folder where(folder.path());
+      std::uint64_t newest = 0;
+      while (!is_over) {
+        const auto found = where.open_latest();
+        if (!found) {
+          if (newest != 0) ++wrong_count;
+          continue;
+        }
+        if (found->info.step < newest || !is_at_step(found->opened, found->info.step)) ++wrong_count;
+        newest = found->info.step;
+        ++found_count;
+      }
+    });
+    {
+      background_saver saver(*manager);
+      while (trained.step < 200 || (found_count < 20 && trained.step < 5000)) {
+        trained.train();
+        const auto saved = saver.save(trained.session(), trained.variables);
+        if (!saved) ++wrong_count;
+      }
+    }
+    is_over = true;
+    reader.join();
+    CHECK(wrong_count == 0);
+    CHECK(found_count >= 20);
+  }
+}

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: MIT
+// Tests of manager.hpp and folder.hpp: saving, finding, restoring and retiring checkpoints.
+#include <stet/checkpoint/manager.hpp>
+
+#include "program.hpp"
+
+#include "support/outcome.hpp"
+#include "support/temp_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+using stet::checkpoint_folder;
+using stet::checkpoint_manager;
+using stet::checkpoint_options;
+using stet_test::outcome;
+using stet_test::program;
+using stet_test::steps_in;
+using stet_test::temp_folder;
+
+namespace {
+
+using steps = std::vector<std::uint64_t>;
+using names = std::vector<std::string>;
+
+checkpoint_options quick() {
+  checkpoint_options options;
+  options.save.is_durable = false; // no test here pulls the plug
+  return options;
+}
+
+/// Saves a program at each of some steps.
+void save_at(checkpoint_manager& manager, program& trained, const steps& at) {
+  for (const std::uint64_t step : at) {
+    trained.train_until(step);
+    const auto saved = manager.save(trained.session(), trained.variables);
+    CHECK(outcome(saved) == "ok");
+    if (saved) CHECK(outcome(saved->upkeep) == "ok");
+  }
+}
+
+#define REQUIRE_MANAGER(name, ...)                                                                                     \
+  auto name = checkpoint_manager::open_for_saving(__VA_ARGS__);                                                        \
+  REQUIRE(outcome(name) == "ok");                                                                                      \
+  if (!name) return
+
+} // namespace
+
+TEST_SUITE("manager") {
+  TEST_CASE("saves by step, lists, and restores the newest or any, with session and graph") {
+    const temp_folder folder;
+    program trained;
+    REQUIRE_MANAGER(manager, folder.path());
+    CHECK(outcome(manager->latest()) == "file_not_found");
+    const stet::json_value graph = {{"nodes", {{{"name", "dense"}}}}};
+    for (const std::uint64_t step : {3u, 12u}) {
+      trained.train_until(step);
+      const auto saved = manager->save(trained.session(), trained.variables, graph);
+      REQUIRE(outcome(saved) == "ok");
+      if (!saved) return;
+      CHECK(saved->path == folder.path("ckpt-" + std::to_string(step) + ".stet"));
+      CHECK(saved->report.tensor_size_bytes == 100 * 12 + 8);
+      CHECK(outcome(saved->upkeep) == "ok");
+    }
+    CHECK(folder.names() == names{".stet-lock", "checkpoint.json", "ckpt-12.stet", "ckpt-3.stet"});
+    CHECK(steps_in(*manager) == steps{3, 12});
+
+    const checkpoint_folder reader(folder.path());
+    const auto latest = reader.latest();
+    REQUIRE(latest);
+    if (!latest) return;
+    CHECK(latest->step == 12);
+    CHECK(latest->path == folder.path("ckpt-12.stet"));
+    for (const std::uint64_t step : {3u, 12u}) {
+      program resumed;
+      stet::restore_report report;
+      const auto restored = step == 12 ? reader.restore_latest(resumed.variables, {}, &report) : reader.restore(step, resumed.variables, {}, &report);
+      REQUIRE(outcome(restored) == "ok");
+      if (!restored) return;
+      CHECK(report.count(stet::restore_outcome::copied) == 3);
+      CHECK(restored->info.step == step);
+      CHECK(restored->graph == graph);
+      resumed.resume(restored->session);
+      program expected;
+      expected.train_until(step);
+      CHECK(resumed.kernel == expected.kernel);
+      CHECK(resumed.moment == expected.moment);
+      CHECK(resumed.random == expected.random);
+      CHECK(resumed.rate == expected.rate);
+      CHECK(resumed.seen == expected.seen);
+    }
+    program other;
+    CHECK(outcome(reader.restore(4, other.variables)) == "file_not_found");
+  }
+
+  TEST_CASE("a name is a step's only if it is written as the manager writes it") {
+    const temp_folder folder;
+    for (const char* name : {"ckpt-5.stet.stet-tmp", "ckpt-05.stet", "ckpt-.stet", "ckpt--1.stet", "ckpt-1x.stet", "ckpt-18446744073709551616.stet",
+                             "model-5.stet", "ckpt-5.STET", "ckpt-5", ".ckpt-5.stet.0.stet-tmp", "ckpt-00000-of-00001-00000000.stet"}) {
+      folder.write(name, "x");
+    }
+    const checkpoint_folder reader(folder.path());
+    CHECK(steps_in(reader).empty());
+    folder.write("ckpt-18446744073709551615.stet", "x");
+    folder.write("ckpt-0.stet", "x");
+    CHECK(steps_in(reader) == steps{0, ~std::uint64_t{0}});
+    CHECK(steps_in(checkpoint_folder(folder.path(), "model")) == steps{5});
+    CHECK(outcome(checkpoint_folder(folder.path("missing")).all()) == "file_not_found");
+  }
+
+  TEST_CASE("training that is interrupted at any step and resumed ends with the same bits, in the file too") {
+    constexpr std::uint64_t last = 8;
+    const temp_folder straight;
+    {
+      program trained;
+      REQUIRE_MANAGER(manager, straight.path(), quick());
+      for (std::uint64_t step = 1; step <= last; ++step) save_at(*manager, trained, {step});
+    }
+    for (std::uint64_t stop = 1; stop < last; ++stop) {
+      const temp_folder folder;
+      for (const std::uint64_t until : {stop, last}) {
+        program trained;
+        REQUIRE_MANAGER(manager, folder.path(), quick());
+        if (const auto restored = manager->restore_latest(trained.variables)) trained.resume(restored->session);
+        while (trained.step < until) {
+          trained.train();
+          save_at(*manager, trained, {trained.step});
+        }
+      }
+      CHECK(folder.names() == straight.names());
+      for (const std::string& name : folder.names()) {
+        if (name != "checkpoint.json") CHECK(folder.read(name) == straight.read(name));
+      }
+    }
+  }
+
+  TEST_CASE("a damaged checkpoint is passed over, and says so") {
+    const temp_folder folder;
+    program trained;
+    REQUIRE_MANAGER(manager, folder.path(), quick());
+    save_at(*manager, trained, {1, 2, 3, 4, 5});
+    auto bytes = folder.read("ckpt-5.stet");
+    folder.write("ckpt-5.stet", std::span(bytes).first(bytes.size() / 2));
+    bytes = folder.read("ckpt-4.stet");
+    bytes[200] ^= std::byte{1};
+    folder.write("ckpt-4.stet", bytes);
+    folder.write("ckpt-3.stet", "");
+    std::vector<stet::error> skipped;
+    const auto latest = manager->latest(&skipped);
+    REQUIRE(latest);
+    if (!latest) return;
+    CHECK(latest->step == 2);
+    REQUIRE(skipped.size() == 3);
+    CHECK(skipped[0].code() == stet::errc::truncated);
+    CHECK(skipped[0].subject() == folder.path("ckpt-5.stet"));
+    CHECK(skipped[1].code() == stet::errc::manifest_checksum);
+    CHECK(skipped[2].code() == stet::errc::truncated);
+    folder.write("ckpt-2.stet", "x");
+    folder.write("ckpt-1.stet", "x");
+    CHECK(outcome(manager->latest()) == "truncated");
+  }
+
+  TEST_CASE("damaged checkpoints keep no sound one out, and are left to whoever repairs them") {
+    const temp_folder folder;
+    program trained;
+    checkpoint_options options = quick();
+    options.keep.max_to_keep = 2;
+    {
+      REQUIRE_MANAGER(manager, folder.path(), options);
+      save_at(*manager, trained, {1, 2});
+    }
+    folder.write("ckpt-3.stet", "damaged");
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    trained.step = 4;
+    save_at(*manager, trained, {4});
+    CHECK(steps_in(*manager) == steps{2, 3, 4});
+    save_at(*manager, trained, {5});
+    CHECK(steps_in(*manager) == steps{3, 4, 5});
+  }
+
+  TEST_CASE("a state file that is missing, damaged or wrong changes nothing but times") {
+    const temp_folder folder;
+    program trained;
+    REQUIRE_MANAGER(manager, folder.path(), quick());
+    save_at(*manager, trained, {1, 2});
+    const checkpoint_folder reader(folder.path());
+    const auto latest_step = [&] {
+      const auto latest = reader.latest();
+      return latest ? latest->step : 0;
+    };
+    for (const std::string_view text : {"", "{", "[]", R"({"latest": "ckpt-7.stet", "all": [{"step": 7}]})", R"({"latest": "ckpt-1.stet", "all": []})",
+                                        R"({"latest": "../../etc/passwd"})"}) {
+      folder.write("checkpoint.json", text);
+      CHECK(latest_step() == 2);
+      CHECK(steps_in(reader) == steps{1, 2});
+    }
+    CHECK(outcome(stet::system_file_operations().remove(nullptr, folder.path("checkpoint.json"))) == "ok");
+    CHECK(latest_step() == 2);
+    // The newest goes, too, by hand.
+    CHECK(outcome(stet::system_file_operations().remove(nullptr, folder.path("ckpt-2.stet"))) == "ok");
+    CHECK(latest_step() == 1);
+    trained.train();
+    save_at(*manager, trained, {3});
+    CHECK(latest_step() == 3);
+  }
+
+  TEST_CASE("keeps by number, step, time and metric; times and metrics survive a restart") {
+    const temp_folder folder;
+    stet_test::manual_clock clock;
+    checkpoint_options options = quick();
+    options.clock = clock.function();
+    options.keep.max_to_keep = 2;
+    options.keep.keep_every = std::chrono::minutes(4);
+    options.keep.keep_step_multiple = 7;
+    options.keep.keep_best = 1;
+    program trained;
+    for (std::uint64_t step = 1; step <= 12; ++step) { // a new manager each time
+      REQUIRE_MANAGER(manager, folder.path(), options);
+      trained.train_until(step);
+      stet::session_state session = trained.session();
+      session.metric = step == 3 ? 0.9 : 0.1;
+      CHECK(outcome(manager->save(session, trained.variables)) == "ok");
+      clock.now += std::chrono::minutes(1);
+    }
+    const checkpoint_folder reader(folder.path());
+    // 1, 5 and 9 by time; 7 by step; 3 by metric; 11 and 12 as the newest.
+    CHECK(steps_in(reader) == steps{1, 3, 5, 7, 9, 11, 12});
+    const auto all = reader.all();
+    REQUIRE((all && all->size() == 7));
+    if (!all) return;
+    CHECK((*all)[1].metric == 0.9);
+    CHECK((*all)[0].saved_at == clock.now - std::chrono::minutes(12));
+    // Without the state file metrics are found in the checkpoints, and of those whose time nobody knows none is removed.
+    CHECK(outcome(stet::system_file_operations().remove(nullptr, folder.path("checkpoint.json"))) == "ok");
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    save_at(*manager, trained, {13});
+    CHECK(steps_in(reader) == steps{1, 3, 5, 7, 9, 11, 12, 13});
+    options.keep.keep_every = std::chrono::minutes(0);
+    { const checkpoint_manager ended = std::move(*manager); } // gives the lock back
+    REQUIRE_MANAGER(second, folder.path(), options);
+    save_at(*second, trained, {14});
+    CHECK(steps_in(reader) == steps{3, 7, 13, 14});
+  }
+
+  TEST_CASE("a program that went back keeps what it saves; the later ones go when it says so") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.keep.max_to_keep = 3;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained;
+    save_at(*manager, trained, {10, 20, 30});
+    program again;
+    save_at(*manager, again, {5});
+    CHECK(steps_in(*manager) == steps{5, 10, 20, 30});
+    CHECK(outcome(manager->remove_after(10)) == "ok");
+    CHECK(steps_in(*manager) == steps{5, 10});
+    const auto latest = manager->latest();
+    CHECK((latest && latest->step == 10));
+    CHECK(folder.names() == names{".stet-lock", "checkpoint.json", "ckpt-10.stet", "ckpt-5.stet"});
+  }
+
+  TEST_CASE("saving a step again replaces it; who has it mapped keeps the old one") {
+    const temp_folder folder;
+    REQUIRE_MANAGER(manager, folder.path(), quick());
+    program trained;
+    save_at(*manager, trained, {1});
+    auto opened = manager->open(1);
+    REQUIRE(opened);
+    if (!opened) return;
+    const float before = (*opened->opened.get<float>("dense/kernel"))[0];
+    trained.kernel[0] = 42;
+    save_at(*manager, trained, {1});
+    CHECK((*opened->opened.get<float>("dense/kernel"))[0] == before);
+    const auto again = manager->open(1);
+    CHECK((again && (*again->opened.get<float>("dense/kernel"))[0] == 42));
+    CHECK(steps_in(*manager) == steps{1});
+  }
+
+  TEST_CASE("binds in place, copy-on-write where the program trains on") {
+    const temp_folder folder;
+    REQUIRE_MANAGER(manager, folder.path(), quick());
+    program trained;
+    save_at(*manager, trained, {1});
+    stet::view<float, 100> kernel;
+    stet::variable_list variables;
+    CHECK(outcome(variables.add_view("dense/kernel", kernel)) == "ok");
+    stet::restore_rules rules;
+    rules.mode = stet::restore_mode::bind;
+    rules.ignore = {"**"};
+    stet::open_options how;
+    how.access = stet::access::copy_on_write;
+    stet::restore_report report;
+    const auto restored = manager->restore_latest(variables, rules, &report, how);
+    REQUIRE(outcome(restored) == "ok");
+    if (!restored) return;
+    CHECK(report.copied_bytes == 0);
+    const auto found = restored->opened.find("dense/kernel");
+    CHECK((found && static_cast<const void*>(kernel.data()) == found->bytes().data()));
+    const float before = kernel.data()[0];
+    kernel.data()[0] = before + 1;
+    const auto again = manager->open(1);
+    CHECK((again && (*again->opened.get<float>("dense/kernel"))[0] == before));
+  }
+
+  TEST_CASE("nothing of a program changes when a restore fails") {
+    const temp_folder folder;
+    REQUIRE_MANAGER(manager, folder.path(), quick());
+    program trained;
+    save_at(*manager, trained, {2});
+    program other(50);
+    const std::vector<float> before = other.kernel;
+    CHECK(outcome(manager->restore_latest(other.variables)) == "binding_failed");
+    CHECK(other.kernel == before);
+    // A store that is no checkpoint has no session.
+    stet::writer plain;
+    CHECK(outcome(stet::add_variables(plain, trained.variables)) == "ok");
+    CHECK(outcome(plain.save(folder.path("ckpt-9.stet"))) == "ok");
+    program fresh;
+    const std::vector<float> untouched = fresh.kernel;
+    CHECK(outcome(manager->restore_latest(fresh.variables)) == "missing_field");
+    CHECK(fresh.kernel == untouched);
+  }
+
+  TEST_CASE("one writer for a folder; readers need no lock") {
+    const temp_folder folder;
+    {
+      REQUIRE_MANAGER(first, folder.path(), quick());
+      const auto second = checkpoint_manager::open_for_saving(folder.path(), quick());
+      CHECK(outcome(second) == "locked");
+      if (!second) CHECK(second.error().subject() == folder.path(".stet-lock"));
+      program trained;
+      save_at(*first, trained, {1});
+      CHECK(outcome(checkpoint_folder(folder.path()).latest()) == "ok");
+      stet::checkpoint_manager moved = std::move(*first);
+      CHECK(outcome(checkpoint_manager::open_for_saving(folder.path(), quick())) == "locked");
+    }
+    CHECK(outcome(checkpoint_manager::open_for_saving(folder.path(), quick())) == "ok");
+  }
+
+  TEST_CASE("makes the folder, with any separator at its end; refuses what it cannot be") {
+    const temp_folder folder;
+    for (const char* name : {"new", "other/", "third//"}) {
+      REQUIRE_MANAGER(manager, folder.path(name), quick());
+      program trained;
+      save_at(*manager, trained, {1});
+    }
+    CHECK(outcome(checkpoint_manager::open_for_saving(folder.path("missing/new"))) == "file_not_found");
+    folder.write("file", "x");
+    CHECK(outcome(checkpoint_manager::open_for_saving(folder.path("file"))) != "ok");
+    checkpoint_options options;
+    for (const char* prefix : {"", "a/b", "..", "a\nb"}) {
+      options.prefix = prefix;
+      CHECK(outcome(checkpoint_manager::open_for_saving(folder.path(), options)) == "bad_path");
+    }
+    options.prefix = "ckpt";
+    options.save.form = stet::store_form::loose;
+    CHECK(outcome(checkpoint_manager::open_for_saving(folder.path(), options)) == "invalid_argument");
+  }
+
+  TEST_CASE("opening sweeps what a dead writer left, and nothing else") {
+    const temp_folder folder;
+    for (const char* name : {".ckpt-3.stet.0.stet-tmp", ".ckpt-3.stet.17.stet-tmp", ".checkpoint.json.0.stet-tmp", "ckpt-2.stet.stet-old-4",
+                             ".ckpt-3-00000-of-00002-00000000.stet.0.stet-tmp", "ckpt-3-00000-of-00002-0123abcd.stet"}) {
+      folder.write(name, "x");
+    }
+    const names others = {".model.stet.0.stet-tmp", "ckpt-3-notes.txt", "model.stet", "notes.stet-old-4"};
+    for (const std::string& name : others) folder.write(name, "x");
+    REQUIRE_MANAGER(manager, folder.path(), quick());
+    names left = others;
+    left.insert(left.begin() + 1, ".stet-lock");
+    CHECK(folder.names() == left);
+  }
+
+  TEST_CASE("sharded checkpoints come and go with their parts; a part in use stays") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.keep.max_to_keep = 2;
+    options.save.form = stet::store_form::sharded;
+    options.save.max_part_size_bytes = 1000;
+    program trained;
+    {
+      REQUIRE_MANAGER(manager, folder.path(), options);
+      save_at(*manager, trained, {1, 2, 3});
+      const auto latest = manager->open_latest();
+      REQUIRE(latest);
+      if (!latest) return;
+      CHECK(latest->opened.index().part_count() == 2);
+      CHECK(stet_test::is_at_step(latest->opened, 3));
+    }
+    std::size_t file_count = 0;
+    for (const std::string& name : folder.names()) file_count += name.starts_with("ckpt-") ? 1u : 0u;
+    CHECK(file_count == 2 * 3);
+    // A checkpoint that leans on another's part, as one with only changes does: its first part is that of step 2.
+    auto head = folder.read("ckpt-2.stet");
+    folder.write("ckpt-7.stet", head);
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    trained.step = 8;
+    save_at(*manager, trained, {8});
+    CHECK(steps_in(*manager) == steps{7, 8});
+    const auto leaning = manager->open(7);
+    REQUIRE(leaning);
+    if (!leaning) return;
+    CHECK(stet_test::is_at_step(leaning->opened, 2));
+  }
+
+  TEST_CASE("no file of a checkpoint holds a time") {
+    const temp_folder first, second;
+    stet_test::manual_clock clock;
+    for (const temp_folder* each : {&first, &second}) {
+      checkpoint_options options = quick();
+      options.clock = clock.function();
+      clock.now += std::chrono::hours(1000);
+      REQUIRE_MANAGER(manager, each->path(), options);
+      program trained;
+      save_at(*manager, trained, {1});
+    }
+    CHECK(first.read("ckpt-1.stet") == second.read("ckpt-1.stet"));
+    CHECK(first.read("checkpoint.json") != second.read("checkpoint.json"));
+  }
+}

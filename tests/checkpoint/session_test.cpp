@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// Tests of session.hpp: what a program needs to go on, as JSON and back.
+#include <stet/checkpoint/session.hpp>
+
+#include "support/outcome.hpp"
+
+#include <doctest/doctest.h>
+
+#include <limits>
+
+using stet::json_value;
+using stet::session_state;
+using stet_test::outcome;
+
+TEST_SUITE("session") {
+  TEST_CASE("comes back with every bit, through text") {
+    session_state session;
+    session.global_step = (std::numeric_limits<std::uint64_t>::max)();
+    session.metric = 0.1;
+    session.random = {{"state", {0xFFFFFFFFFFFFFFFFu, 0x8000000000000001u}}};
+    session.optimizer = {{"rate", 1e-300}, {"beta", 0.30000000000000004}};
+    session.user = "anything";
+    const json_value parsed = json_value::parse(to_json(session).dump(), nullptr, false);
+    const auto back = stet::to_session(parsed);
+    REQUIRE(back);
+    if (!back) return;
+    CHECK(back->global_step == session.global_step);
+    CHECK(back->metric == session.metric);
+    CHECK(back->random == session.random);
+    CHECK(back->random["state"][1].is_number_unsigned());
+    CHECK(back->optimizer == session.optimizer);
+    CHECK(back->user == session.user);
+  }
+
+  TEST_CASE("what is none is left out") {
+    CHECK(to_json(session_state{7}).dump() == R"({"global_step":7})");
+    session_state session{8};
+    session.metric = std::numeric_limits<double>::quiet_NaN();
+    CHECK(to_json(session).dump() == R"({"global_step":8})");
+    const auto back = stet::to_session(to_json(session_state{7}));
+    REQUIRE(back);
+    if (!back) return;
+    CHECK(!back->metric);
+    CHECK((back->random.is_null() && back->optimizer.is_null() && back->user.is_null()));
+  }
+
+  TEST_CASE("a state that is not a session is an error that names the field") {
+    const auto error_of = [](const char* text) {
+      const auto made = stet::to_session(json_value::parse(text, nullptr, false));
+      return made ? std::string("ok") : outcome(made) + " " + std::string(made.error().subject());
+    };
+    CHECK(error_of("null") == "missing_field state");
+    CHECK(error_of("[]") == "wrong_type state");
+    CHECK(error_of("{}") == "missing_field state.global_step");
+    CHECK(error_of(R"({"global_step": -1})") == "bad_number state.global_step");
+    CHECK(error_of(R"({"global_step": 1.0})") == "bad_number state.global_step");
+    CHECK(error_of(R"({"global_step": "1"})") == "bad_number state.global_step");
+    CHECK(error_of(R"({"global_step": 1, "metric": "x"})") == "wrong_type state.metric");
+    CHECK(error_of(R"({"global_step": 1, "metric": 2, "more": []})") == "ok");
+  }
+}
