@@ -602,22 +602,29 @@ TEST_SUITE("hostile index") {
     CHECK(code_of(stet::open(std::span<const std::byte>(file.seal().bytes))) == errc::bad_hash_table);
   }
 
-  TEST_CASE("O11: a hundred thousand aliases of one tensor open in linear time, however long its name is") {
-    std::vector<native_tensor> tensors;
-    tensors.push_back(tensor_of<std::uint8_t>(std::string(65535, 'x'), {16},
-                                              {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}));
-    for (std::size_t i = 0; i < 100'000; ++i)
-      tensors.push_back(stet_test::alias_of(std::to_string(i), tensors, 0));
-    const native_file file(tensors);
-    const auto before = std::chrono::steady_clock::now();
-    const auto store = stet::open(std::span<const std::byte>(file.bytes));
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
-    REQUIRE(store);
-    if (!store)
-      return;
-    CHECK(store->tensor_count() == 100'001);
-    CHECK(store->find("99999")->bytes().data() == store->find("0")->bytes().data());
-    CHECK(seconds < 1); // a search for the name for each of them took 1.4 s, optimised; without it, 5 ms
+  TEST_CASE("O11: many aliases of one tensor open in linear time, however long its name is") {
+    double best[2] = {};
+    for (const std::size_t name_size : {1u, 65535u}) {
+      std::vector<native_tensor> tensors;
+      tensors.push_back(tensor_of<std::uint8_t>(std::string(name_size, 'x'), {4}, {0, 1, 2, 3}));
+      for (std::size_t i = 0; i < 20'000; ++i)
+        tensors.push_back(stet_test::alias_of(std::to_string(i), tensors, 0));
+      const native_file file(tensors);
+      double& seconds = best[name_size == 1 ? 0 : 1];
+      for (int turn = 0; turn < 5; ++turn) {
+        const auto before = std::chrono::steady_clock::now();
+        const auto store = stet::open(std::span<const std::byte>(file.bytes));
+        const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+        if (turn == 0 || took < seconds)
+          seconds = took;
+        REQUIRE(store);
+        if (!store)
+          return;
+        CHECK(store->tensor_count() == 20'001);
+        CHECK(store->find("19999")->bytes().data() == store->find("0")->bytes().data());
+      }
+    }
+    CHECK(best[1] < 20 * best[0]); // 200 times, if the name were searched for once for each of them
   }
 
   TEST_CASE("O5, O8: no tensor at all") {
