@@ -140,9 +140,13 @@ std::string human_size(std::uint64_t size_bytes) {
 }
 
 std::string grouped(std::uint64_t count) {
-  std::string text = std::to_string(count);
-  for (std::size_t at = text.size(); at > 3;)
-    text.insert(at -= 3, ",");
+  const std::string digits = std::to_string(count);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i != 0 && (digits.size() - i) % 3 == 0)
+      text += ',';
+    text += digits[i];
+  }
   return text;
 }
 
