@@ -9,7 +9,7 @@ namespace stet::inline v0_1 {
 
 /// What an index is checked against: the file around it.
 struct index_limits {
-  /// Tensors must lie at multiples of this.
+  /// Tensors must lie at multiples of this power of two.
   std::uint32_t alignment_bytes = 1;
   /// Where tensors may lie when the index lists no parts: [data_begin_bytes, data_end_bytes) of the file.
   std::uint64_t data_begin_bytes = 0;
@@ -157,7 +157,7 @@ private:
     const std::uint64_t offset = entry.offset_bytes(), size = entry.size_bytes();
     if (part != 0 && part >= layout().part_count) return errc::bad_index;
     if (size == 0) return offset == 0 || (limits_.foreign && in_part(part, offset, 0)) ? none : errc::bad_offset;
-    if (offset % limits_.alignment_bytes != 0 || !in_part(part, offset, size)) return errc::bad_offset;
+    if ((offset & (limits_.alignment_bytes - 1)) != 0 || !in_part(part, offset, size)) return errc::bad_offset;
     if (limits_.foreign) return none;
     if (part < running_part_ || (part == running_part_ && offset < running_offset_)) return errc::overlap;
     running_part_ = part;

@@ -159,8 +159,9 @@ constexpr bool checked_size_bytes(const detail::element_counter& counter, const 
     size_bytes = (counter.element_count() + 1) * 8;
     return upper_bound <= max_tensor_size_bytes;
   }
-  return detail::packed_size(counter.nonzero_product(), layout.bits, upper_bound) &&
-         detail::packed_size(counter.element_count(), layout.bits, size_bytes);
+  const bool fits = detail::packed_size(counter.nonzero_product(), layout.bits, upper_bound);
+  size_bytes = counter.element_count() == 0 ? 0 : upper_bound;
+  return fits;
 }
 
 } // namespace stet::inline v0_1
