@@ -40,6 +40,10 @@ struct manifest_lines {
   /// Added to every offset: it may be known only after the size of the text is.
   std::uint64_t base_offset_bytes = 0;
   const manifest_texts& texts;
+
+  [[nodiscard]] std::uint64_t offset_of(const index_row& row) const noexcept {
+    return row.size_bytes == 0 ? 0 : row.offset_bytes + base_offset_bytes;
+  }
 };
 
 /// Counts what would be written.
@@ -47,6 +51,8 @@ class text_counter {
 public:
   void raw(std::string_view text) noexcept { size_bytes_ += text.size(); }
   void number(std::uint64_t value) noexcept { size_bytes_ += digit_count(value); }
+  /// Offsets are counted apart, by `offsets_size_bytes`: they alone change while the store is laid out.
+  void offset(std::uint64_t) noexcept {}
   void hex(std::uint64_t, std::size_t digits) noexcept { size_bytes_ += digits; }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
 
@@ -76,6 +82,7 @@ public:
     do *--last = static_cast<char>('0' + value % 10);
     while ((value /= 10) != 0);
   }
+  void offset(std::uint64_t value) noexcept { number(value); }
   /// The lowest `digits` hexadecimal digits of `value`.
   void hex(std::uint64_t value, std::size_t digits) noexcept {
     for (std::size_t i = digits; i-- > 0; value >>= 4) at_[i] = "0123456789abcdef"[value & 15u];
@@ -123,6 +130,7 @@ private:
 
   /// A JSON string (RFC 8259, section 7): only what must be escaped is.
   manifest_emitter& string(std::string_view text) noexcept {
+    if (is_plain(text)) return raw("\"").raw(text).raw("\"");
     raw("\"");
     std::size_t plain = 0;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -139,6 +147,23 @@ private:
       }
     }
     return raw(text.substr(plain)).raw("\"");
+  }
+
+  /// Whether it is certain that nothing in `text` has to be escaped. Eight characters at once, the last eight perhaps twice;
+  /// shorter texts are left to the loop.
+  static bool is_plain(std::string_view text) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101u;
+    constexpr std::uint64_t high_bits = ones * 0x80u;
+    if (text.size() < 8) return false;
+    const std::byte* const bytes = reinterpret_cast<const std::byte*>(text.data());
+    // The high bit of a byte less than another, or equal to one: exact in the lowest byte that has it, which is enough.
+    const auto has_escaped = [](std::uint64_t word) noexcept {
+      const std::uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
+      return (((word - ones * 0x20u) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & high_bits;
+    };
+    std::uint64_t escaped = has_escaped(load_little<std::uint64_t>(bytes + text.size() - 8));
+    for (std::size_t at = 0; at + 8 < text.size(); at += 8) escaped |= has_escaped(load_little<std::uint64_t>(bytes + at));
+    return escaped == 0;
   }
 
   void part(const manifest_part& part) noexcept {
@@ -162,7 +187,8 @@ private:
       if (axis != 0) raw(",");
       number(row.shape[axis]);
     }
-    raw("],\"offset_bytes\":").number(row.size_bytes == 0 ? 0 : row.offset_bytes + lines.base_offset_bytes);
+    raw("],\"offset_bytes\":");
+    sink_.offset(lines.offset_of(row));
     raw(",\"size_bytes\":").number(row.size_bytes);
     if (row.has_crc32c) {
       raw(",\"crc32c\":\"");
@@ -184,11 +210,23 @@ private:
   Sink& sink_;
 };
 
-/// The size of the text of `lines`.
-inline std::uint64_t manifest_size_bytes(const manifest_lines& lines) noexcept {
+/// The size of the text of `lines` without the digits of the tensors' offsets.
+inline std::uint64_t size_without_offsets_bytes(const manifest_lines& lines) noexcept {
   text_counter counter;
   manifest_emitter(counter).emit(lines);
   return counter.size_bytes();
+}
+
+/// The digits of the tensors' offsets.
+inline std::uint64_t offsets_size_bytes(const manifest_lines& lines) noexcept {
+  std::uint64_t size = 0;
+  for (const index_row& row : lines.rows) size += text_counter::digit_count(lines.offset_of(row));
+  return size;
+}
+
+/// The size of the text of `lines`.
+inline std::uint64_t manifest_size_bytes(const manifest_lines& lines) noexcept {
+  return size_without_offsets_bytes(lines) + offsets_size_bytes(lines);
 }
 
 /// Writes the text of `lines`, `manifest_size_bytes(lines)` bytes, to `into`.

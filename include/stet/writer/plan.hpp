@@ -12,6 +12,7 @@
 #include "../manifest/emit.hpp"
 
 #include <charconv>
+#include <memory>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -245,22 +246,33 @@ private:
     header_.data_size_bytes = parts_.empty() ? part_ends_.front() : 0;
     // The size of the manifest depends on the digits of the offsets, these on the size. More digits only ever move the data
     // further, so this comes to rest.
+    const std::uint64_t fixed_size = size_without_offsets_bytes(lines(0));
     for (;;) {
-      manifest_lines lines = this->lines();
-      const std::uint64_t size = manifest_size_bytes(lines);
+      const std::uint64_t size = fixed_size + offsets_size_bytes(lines(parts_.empty() ? header_.data_offset_bytes : 0));
       if (size == header_.manifest_size_bytes) break;
       header_.manifest_size_bytes = size;
       if (auto placed = place_sections(header_); !placed) return placed;
     }
-    index_.assign(static_cast<std::size_t>(*index_size), std::byte{0});
-    std::vector<index_row> rows = rows_;
-    for (index_row& row : rows) {
-      if (parts_.empty() && row.size_bytes != 0) row.offset_bytes += header_.data_offset_bytes;
+    if (parts_.empty()) {
+      for (index_row& row : rows_) {
+        if (row.size_bytes != 0) row.offset_bytes += header_.data_offset_bytes;
+      }
     }
-    return build_index(rows, parts, index_);
+    // Header, manifest and index as they will be written. The loose form has the manifest only; its index is made all the
+    // same, since that finds equal names, behind what will be written.
+    const bool is_loose = options_.form == store_form::loose;
+    const std::uint64_t manifest_at = is_loose ? 0 : header_.manifest_offset_bytes;
+    const std::uint64_t index_at = is_loose ? header_.manifest_size_bytes : header_.index_offset_bytes;
+    if (index_at + *index_size > static_cast<std::uint64_t>(PTRDIFF_MAX)) return errc::too_large;
+    table_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(index_at + *index_size));
+    manifest_ = {table_.get() + static_cast<std::size_t>(manifest_at), static_cast<std::size_t>(header_.manifest_size_bytes)};
+    index_ = {table_.get() + static_cast<std::size_t>(index_at), static_cast<std::size_t>(*index_size)};
+    std::memset(manifest_.data() + manifest_.size(), 0, static_cast<std::size_t>(index_.data() - manifest_.data()) - manifest_.size());
+    return build_index(rows_, parts, index_);
   }
-  [[nodiscard]] manifest_lines lines() const noexcept {
-    return {format_version, format_version, options_.alignment_bytes, parts_, rows_, parts_.empty() ? header_.data_offset_bytes : 0, texts_};
+  /// What the manifest says, `base_offset_bytes` added to every offset.
+  [[nodiscard]] manifest_lines lines(std::uint64_t base_offset_bytes) const noexcept {
+    return {format_version, format_version, options_.alignment_bytes, parts_, rows_, base_offset_bytes, texts_};
   }
   [[nodiscard]] std::uint64_t head_size_bytes() const noexcept {
     return options_.form == store_form::loose ? header_.manifest_size_bytes : header_.file_size_bytes;
@@ -278,7 +290,6 @@ private:
 
   /// Writes the tensors of a part to their offsets, and keeps their checksums.
   result<void> write_tensors(const std::vector<piece_source>& sources, std::uint32_t part, byte_output& to) {
-    const std::uint64_t base = parts_.empty() ? header_.data_offset_bytes : 0;
     tensor_output output(to, buffer_);
     for (std::size_t number = 0; number < rows_.size(); ++number) {
       index_row& row = rows_[number];
@@ -288,7 +299,7 @@ private:
         continue;
       }
       const tensor_list::origin& from = tensors_.from(number);
-      if (auto begun = output.begin(row.size_bytes == 0 ? output.end_bytes() : base + row.offset_bytes, row.size_bytes); !begun) return begun;
+      if (auto begun = output.begin(row.size_bytes == 0 ? output.end_bytes() : row.offset_bytes, row.size_bytes); !begun) return begun;
       auto written = from.source == 0 ? output.write(from.bytes) : sources[from.source - 1](output);
       if (written) written = output.end();
       if (!written) return written.error().subject().empty() ? written.error().about(row.name) : written.error();
@@ -326,18 +337,12 @@ private:
   /// Writes what stands before the data: all of it is known by now.
   result<void> write_table(byte_output& to) {
     set_checksums(index_, rows_);
-    const std::size_t begin = options_.form == store_form::loose ? 0 : file_header::size_bytes;
-    const std::size_t end = options_.form == store_form::loose ? begin + static_cast<std::size_t>(header_.manifest_size_bytes)
-                                                               : static_cast<std::size_t>(header_.index_offset_bytes + header_.index_size_bytes);
-    std::vector<std::byte> table(end);
-    emit_manifest(lines(), reinterpret_cast<char*>(table.data() + begin));
-    if (options_.form != store_form::loose) {
-      const std::span<std::byte> bytes(table);
-      header_.manifest_crc32c = crc32c(bytes.subspan(begin, static_cast<std::size_t>(header_.manifest_size_bytes)));
-      header_.index_crc32c = crc32c(index_);
-      std::memcpy(table.data() + static_cast<std::size_t>(header_.index_offset_bytes), index_.data(), index_.size());
-      encode_header(header_, bytes.first<file_header::size_bytes>());
-    }
+    emit_manifest(lines(0), reinterpret_cast<char*>(manifest_.data()));
+    const std::span<const std::byte> table(table_.get(), index_.data() + index_.size());
+    if (options_.form == store_form::loose) return to.write_at(0, manifest_);
+    header_.manifest_crc32c = crc32c(manifest_);
+    header_.index_crc32c = crc32c(index_);
+    encode_header(header_, std::span<std::byte, file_header::size_bytes>(table_.get(), file_header::size_bytes));
     return to.write_at(0, table);
   }
 
@@ -412,7 +417,8 @@ private:
   std::string_view path_;
   manifest_texts texts_;
   file_header header_;
-  std::vector<std::byte> index_;
+  std::unique_ptr<std::byte[]> table_;
+  std::span<std::byte> manifest_, index_; // in the table
   std::vector<std::byte> buffer_;
 };
 
