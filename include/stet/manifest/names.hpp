@@ -25,7 +25,21 @@ class name_table {
   /// Adds `name`, whose number is the count of names before it.
   void add(std::string_view name) { entries_.push_back({hash_name(name, 0), name, entries_.size()}); }
   /// Puts the names in order, as the calls below require.
-  void sort() { std::sort(entries_.begin(), entries_.end(), is_before); }
+  void sort() {
+    std::sort(entries_.begin(), entries_.end(), is_before);
+    // The order begins with the upper bits of the hash, so that they lead to a few entries at once.
+    unsigned bits = 1;
+    while (bits < 31 && (std::size_t{1} << bits) < entries_.size())
+      ++bits;
+    shift_ = 64 - bits;
+    first_.resize((std::size_t{1} << bits) + 1);
+    std::size_t at = 0;
+    for (std::size_t bucket = 0; bucket < first_.size(); ++bucket) {
+      while (at < entries_.size() && entries_[at].hash >> shift_ < bucket)
+        ++at;
+      first_[bucket] = static_cast<std::uint32_t>(at);
+    }
+  }
 
   /// The number of a name that an earlier one equals; `none` if all differ.
   [[nodiscard]] std::size_t duplicate() const {
@@ -35,11 +49,17 @@ class name_table {
         });
     return found == entries_.end() ? none : (found + 1)->number;
   }
-  /// The number of `name`; `none` if it was not added.
+  /// The number of `name`, the least where it was added more than once; `none` if it was not added. Cost: the
+  /// same for any count of names, unless they were made to collide; never more than log n comparisons.
   [[nodiscard]] std::size_t number_of(std::string_view name) const {
-    const auto found =
-        std::lower_bound(entries_.begin(), entries_.end(), entry{hash_name(name, 0), name, 0}, is_before);
-    return found != entries_.end() && found->name == name ? found->number : none;
+    if (entries_.empty())
+      return none;
+    const entry sought{hash_name(name, 0), name, 0};
+    const auto bucket = static_cast<std::size_t>(sought.hash >> shift_);
+    const auto at = [&](std::uint32_t i) { return entries_.begin() + static_cast<std::ptrdiff_t>(i); };
+    const auto last = at(first_[bucket + 1]);
+    const auto found = std::lower_bound(at(first_[bucket]), last, sought, is_before);
+    return found != last && found->name == name ? found->number : none;
   }
 
  private:
@@ -56,6 +76,9 @@ class name_table {
     return a.number < b.number;
   }
   std::vector<entry> entries_;
+  /// Where the entries of each bucket begin, and where the last ends.
+  std::vector<std::uint32_t> first_;
+  unsigned shift_ = 0;
 };
 
 /// The number of a name that an earlier one equals, among the `count` that `name_at` gives by number;
