@@ -5,6 +5,9 @@
 #define STET_MANIFEST_HPP
 
 #include "manifest/check.hpp"
+#include "manifest/graph.hpp"
+#include "manifest/graph_json.hpp"
+#include "manifest/graph_link.hpp"
 #include "manifest/manifest.hpp"
 #include "manifest/open.hpp"
 #include "manifest/parse.hpp"

@@ -50,7 +50,7 @@
 //                    Without `data`, the tensors lie in the file of the manifest
 //   tensors          required: an object of tensors by name. A name is 1 … 65535 bytes without NUL, compared
 //                    bytewise; it may hold '/', '..' or anything else, since it never becomes a path
-//   graph            an object: nodes (name, op, inputs, attributes), inputs, outputs
+//   graph            an object: what the network computes, as graph.hpp specifies it; anything else is kept, too
 //   state            an object: global step, random number generator, hyper-parameters, anything
 //   metadata         an object: anything
 //
