@@ -153,17 +153,19 @@ public:
     file_ = &file;
     name_ = name;
     end_ = begin;
-    found_ = false;
   }
-  /// Something lies at [offset, offset + size): what is between it and the last thing must be zero.
+  /// Something lies at [offset, offset + size): what is between it and the last thing must be zero. Reports the first byte
+  /// that is not.
   void skip_to(std::uint64_t offset, std::uint64_t size) {
-    while (end_ < offset && !found_) {
+    for (bool found = false; end_ < offset && !found;) {
       std::byte chunk[4096];
       const std::span<std::byte> some(chunk, static_cast<std::size_t>((std::min<std::uint64_t>)(sizeof chunk, offset - end_)));
       if (auto read = file_->read_at(end_, some); !read) {
-        fail(read.error().about(name_));
+        found = true;
+        report_.problems.push_back(read.error().about(name_));
       } else if (const auto bad = std::find_if(some.begin(), some.end(), [](std::byte b) { return b != std::byte{0}; }); bad != some.end()) {
-        fail(error(errc::nonzero_padding, name_, end_ + static_cast<std::uint64_t>(bad - some.begin())));
+        found = true;
+        report_.problems.emplace_back(errc::nonzero_padding, name_, end_ + static_cast<std::uint64_t>(bad - some.begin()));
       }
       end_ += some.size();
     }
@@ -171,17 +173,17 @@ public:
   }
 
 private:
-  void fail(const error& what) {
-    found_ = true;
-    report_.problems.push_back(what);
-  }
-
   verify_report& report_;
   const source* file_ = nullptr;
   std::string_view name_;
   std::uint64_t end_ = 0;
-  bool found_ = false;
 };
+
+/// The size of the header of a native file; a later version's may be longer than this one's.
+inline std::uint64_t header_size_bytes(const source& file) noexcept {
+  std::byte size[4];
+  return file.read_at(24, size) ? load_little<std::uint32_t>(size) : file_header::size_bytes;
+}
 
 /// Looks at all that lies between the sections and tensors of a native file and its parts.
 inline void check_padding(const store& of, verify_report& report) {
@@ -193,7 +195,7 @@ inline void check_padding(const store& of, verify_report& report) {
   const result<file_header> header = decode_header(start, head.size_bytes());
   if (!header) return report.problems.push_back(header.error());
   report.has_padding = true;
-  check.begin(head, {}, file_header::size_bytes);
+  check.begin(head, {}, header_size_bytes(head));
   check.skip_to(header->manifest_offset_bytes, header->manifest_size_bytes);
   if (header->index_size_bytes != 0) check.skip_to(header->index_offset_bytes, header->index_size_bytes);
   // Tensors stand in ascending order, part by part; only a manifest without index may have them in another.
@@ -205,20 +207,24 @@ inline void check_padding(const store& of, verify_report& report) {
     return a.part() != b.part() ? a.part() < b.part() : a.offset_bytes() < b.offset_bytes();
   });
   auto next = entries.begin();
-  for (std::uint32_t part = 0; part < (std::max)(1u, of.index().part_count()); ++part) {
-    if (of.index().part_count() != 0) {
-      check.skip_to(part == 0 ? header->file_size_bytes : 0, 0);
-      check.begin(of.part(part), of.index().part(part).path, of.index().part(part).has_header ? file_header::size_bytes : 0);
-    }
-    for (; next != entries.end() && next->part() == part; ++next) check.skip_to(next->offset_bytes(), next->size_bytes());
-    check.skip_to(of.index().part_count() != 0 ? of.part(part).size_bytes() : header->file_size_bytes, 0);
+  if (of.index().part_count() == 0) {
+    for (; next != entries.end(); ++next) check.skip_to(next->offset_bytes(), next->size_bytes());
+  }
+  check.skip_to(header->file_size_bytes, 0);
+  for (std::uint32_t number = 0; number < of.index().part_count(); ++number) {
+    const source& part = of.part(number);
+    check.begin(part, of.index().part(number).path, of.index().part(number).has_header ? header_size_bytes(part) : 0);
+    for (; next != entries.end() && next->part() == number; ++next) check.skip_to(next->offset_bytes(), next->size_bytes());
+    check.skip_to(part.size_bytes(), 0);
   }
   // The last byte of packed elements is filled up with zero bits.
   for (const index_entry entry : entries) {
     const std::uint64_t used_bits = entry.element_count() % 8 * entry.bits() % 8;
     if (used_bits == 0 || entry.bits() >= 8) continue;
-    std::byte last[1];
-    if (of.at(entry).read(entry.size_bytes() - 1, last) && (static_cast<unsigned>(last[0]) >> used_bits) != 0) {
+    std::byte last[1] = {};
+    if (auto read = of.at(entry).read(entry.size_bytes() - 1, last); !read) {
+      report.problems.push_back(read.error().about(entry.name()));
+    } else if ((static_cast<unsigned>(last[0]) >> used_bits) != 0) {
       report.problems.emplace_back(errc::nonzero_padding, entry.name(), entry.offset_bytes() + entry.size_bytes() - 1);
     }
   }
@@ -228,16 +234,15 @@ inline void check_padding(const store& of, verify_report& report) {
 inline void check_manifest_against_index(const store& of, verify_report& report) {
   if (of.manifest_text().empty()) return;
   report.has_manifest = true;
-  const result<manifest> parsed = parse_manifest(of.manifest_text());
+  result<manifest> parsed = parse_manifest(of.manifest_text());
   if (!parsed) return report.problems.push_back(parsed.error());
-  manifest sized = *parsed;
-  for (std::uint32_t part = 0; part < sized.parts.size() && part < of.index().part_count(); ++part) {
-    if (!sized.parts[part].size_bytes) sized.parts[part].size_bytes = of.index().part(part).size_bytes;
+  for (std::uint32_t part = 0; part < parsed->parts.size() && part < of.index().part_count(); ++part) {
+    if (!parsed->parts[part].size_bytes) parsed->parts[part].size_bytes = of.index().part(part).size_bytes;
   }
   index_limits limits;
   limits.data_end_bytes = of.data().size_bytes();
   limits.foreign = true;
-  const result<std::vector<std::byte>> made = make_index(sized, limits);
+  const result<std::vector<std::byte>> made = make_index(*parsed, limits);
   if (!made) return report.problems.push_back(made.error());
   const std::span<const std::byte> index = of.index().bytes();
   if (parsed->alignment_bytes != of.alignment_bytes() || !std::equal(made->begin(), made->end(), index.begin(), index.end())) {
