@@ -47,7 +47,8 @@ enum class fault : std::uint8_t {
   no_reservation,
 };
 
-/// The system's operations but for the waiting for the disk, which a test that saves hundreds of times cannot afford.
+/// The system's operations but for the waiting for the disk, which a test that saves hundreds of times cannot
+/// afford.
 inline stet::file_operations without_syncing() noexcept {
   stet::file_operations operations = stet::system_file_operations();
   operations.sync = [](void*, stet::native_handle) noexcept { return stet::result<void>(); };
@@ -57,7 +58,7 @@ inline stet::file_operations without_syncing() noexcept {
 
 /// A table of file operations with a fault at one call. Not copyable: the table refers to this object.
 class faulty_files {
-public:
+ public:
   /// One call as it was made.
   struct call {
     file_call entry;
@@ -75,21 +76,28 @@ public:
       : base_(base), what_(what), at_call_(at_call) {
     table_.context = this;
     table_.create_exclusive = [](void* self, std::string_view path) noexcept {
-      return at(self).pass(file_call::create_exclusive, &stet::file_operations::create_exclusive, {file_call::create_exclusive, std::string(path)}, path);
+      return at(self).pass(file_call::create_exclusive, &stet::file_operations::create_exclusive,
+                           {file_call::create_exclusive, std::string(path)}, path);
     };
-    table_.write_at = [](void* self, stet::native_handle handle, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
+    table_.write_at = [](void* self, stet::native_handle handle, std::uint64_t offset,
+                         std::span<const std::byte> bytes) noexcept {
       faulty_files& files = at(self);
-      if (files.comes(fault::short_write) && bytes.size() > 1) bytes = bytes.first(bytes.size() / 2);
-      return files.pass(file_call::write_at, &stet::file_operations::write_at, {file_call::write_at, {}, offset, bytes.size()}, handle, offset, bytes);
+      if (files.comes(fault::short_write) && bytes.size() > 1)
+        bytes = bytes.first(bytes.size() / 2);
+      return files.pass(file_call::write_at, &stet::file_operations::write_at,
+                        {file_call::write_at, {}, offset, bytes.size()}, handle, offset, bytes);
     };
-    table_.reserve = [](void* self, stet::native_handle handle, std::uint64_t size) noexcept -> stet::result<stet::reservation> {
+    table_.reserve = [](void* self, stet::native_handle handle,
+                        std::uint64_t size) noexcept -> stet::result<stet::reservation> {
       faulty_files& files = at(self);
       const call made{file_call::reserve, {}, 0, size};
-      if (files.comes(fault::no_reservation)) return files.note(made), stet::reservation::not_supported;
+      if (files.comes(fault::no_reservation))
+        return files.note(made), stet::reservation::not_supported;
       return files.pass(file_call::reserve, &stet::file_operations::reserve, made, handle, size);
     };
     table_.set_size = [](void* self, stet::native_handle handle, std::uint64_t size) noexcept {
-      return at(self).pass(file_call::set_size, &stet::file_operations::set_size, {file_call::set_size, {}, 0, size}, handle, size);
+      return at(self).pass(file_call::set_size, &stet::file_operations::set_size,
+                           {file_call::set_size, {}, 0, size}, handle, size);
     };
     table_.sync = [](void* self, stet::native_handle handle) noexcept {
       return at(self).pass(file_call::sync, &stet::file_operations::sync, {file_call::sync, {}}, handle);
@@ -98,22 +106,29 @@ public:
       return at(self).pass(file_call::close, &stet::file_operations::close, {file_call::close, {}}, handle);
     };
     table_.rename_over = [](void* self, std::string_view from, std::string_view to) noexcept {
-      return at(self).pass(file_call::rename_over, &stet::file_operations::rename_over, {file_call::rename_over, std::string(to)}, from, to);
+      return at(self).pass(file_call::rename_over, &stet::file_operations::rename_over,
+                           {file_call::rename_over, std::string(to)}, from, to);
     };
     table_.sync_folder = [](void* self, std::string_view path) noexcept {
-      return at(self).pass(file_call::sync_folder, &stet::file_operations::sync_folder, {file_call::sync_folder, std::string(path)}, path);
+      return at(self).pass(file_call::sync_folder, &stet::file_operations::sync_folder,
+                           {file_call::sync_folder, std::string(path)}, path);
     };
     table_.remove = [](void* self, std::string_view path) noexcept {
-      return at(self).pass(file_call::remove, &stet::file_operations::remove, {file_call::remove, std::string(path)}, path);
+      return at(self).pass(file_call::remove, &stet::file_operations::remove,
+                           {file_call::remove, std::string(path)}, path);
     };
-    table_.list_folder = [](void* self, std::string_view path, bool (*visit)(void*, std::string_view) noexcept, void* visitor) noexcept {
-      return at(self).pass(file_call::list_folder, &stet::file_operations::list_folder, {file_call::list_folder, std::string(path)}, path, visit, visitor);
+    table_.list_folder = [](void* self, std::string_view path,
+                            bool (*visit)(void*, std::string_view) noexcept, void* visitor) noexcept {
+      return at(self).pass(file_call::list_folder, &stet::file_operations::list_folder,
+                           {file_call::list_folder, std::string(path)}, path, visit, visitor);
     };
     table_.lock_file = [](void* self, std::string_view path) noexcept {
-      return at(self).pass(file_call::lock_file, &stet::file_operations::lock_file, {file_call::lock_file, std::string(path)}, path);
+      return at(self).pass(file_call::lock_file, &stet::file_operations::lock_file,
+                           {file_call::lock_file, std::string(path)}, path);
     };
     table_.create_folder = [](void* self, std::string_view path) noexcept {
-      return at(self).pass(file_call::create_folder, &stet::file_operations::create_folder, {file_call::create_folder, std::string(path)}, path);
+      return at(self).pass(file_call::create_folder, &stet::file_operations::create_folder,
+                           {file_call::create_folder, std::string(path)}, path);
     };
   }
   faulty_files(const faulty_files&) = delete;
@@ -123,35 +138,42 @@ public:
   [[nodiscard]] const stet::file_operations& operations() const noexcept { return table_; }
   /// Every call so far, in order.
   [[nodiscard]] const std::vector<call>& calls() const noexcept { return calls_; }
-  /// Called after every call with what it was: to look at the folder between two steps, or to end the program there.
+  /// Called after every call with what it was: to look at the folder between two steps, or to end the program
+  /// there.
   std::function<void(const call&)> after_call;
 
-private:
+ private:
   static faulty_files& at(void* self) noexcept { return *static_cast<faulty_files*>(self); }
   [[nodiscard]] bool comes(fault kind) const noexcept { return what_ == kind && calls_.size() == at_call_; }
   void note(call made) noexcept {
     calls_.push_back(std::move(made));
-    if (after_call) after_call(call(calls_.back()));
+    if (after_call)
+      after_call(call(calls_.back()));
   }
 
   /// Makes a call, or the failure that is due.
   template <class Result, class... Arguments>
-  Result pass(file_call entry, Result (*stet::file_operations::*member)(void*, Arguments...) noexcept, call made,
-              std::type_identity_t<Arguments>... arguments) noexcept {
+  Result pass(file_call entry, Result (*stet::file_operations::*member)(void*, Arguments...) noexcept,
+              call made, std::type_identity_t<Arguments>... arguments) noexcept {
     const auto make = [&] { return (base_.*member)(base_.context, arguments...); };
-    const bool fails = comes(fault::failure), is_late = comes(fault::late_failure), is_interrupted = comes(fault::interruption);
+    const bool fails = comes(fault::failure), is_late = comes(fault::late_failure),
+               is_interrupted = comes(fault::interruption);
     if (!fails && !is_late && !is_interrupted) {
       Result done = make();
       made.has_failed = !done;
       note(std::move(made));
       return done;
     }
-    if (is_late || entry == file_call::close) (void)make();
+    if (is_late || entry == file_call::close)
+      (void)make();
     made.has_failed = true;
     note(std::move(made));
-    if (is_interrupted) return stet::error(stet::errc::io_error).with_system_code(EINTR);
-    const bool runs_full = entry == file_call::write_at || entry == file_call::reserve || entry == file_call::set_size;
-    return runs_full ? stet::error(stet::errc::no_space).with_system_code(ENOSPC) : stet::error(stet::errc::io_error).with_system_code(EIO);
+    if (is_interrupted)
+      return stet::error(stet::errc::io_error).with_system_code(EINTR);
+    const bool runs_full =
+        entry == file_call::write_at || entry == file_call::reserve || entry == file_call::set_size;
+    return runs_full ? stet::error(stet::errc::no_space).with_system_code(ENOSPC)
+                     : stet::error(stet::errc::io_error).with_system_code(EIO);
   }
 
   stet::file_operations table_;

@@ -29,7 +29,9 @@ stet::result<atomic_file> create(const temp_folder& folder, std::string_view nam
                                  const stet::file_operations& operations = system_calls) {
   return atomic_file::create(operations, folder.path() + "/", name, size_bytes);
 }
-std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+std::span<const std::byte> bytes(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 using names = std::vector<std::string>;
 
 } // namespace
@@ -71,10 +73,14 @@ TEST_SUITE("writer/atomic_file") {
     for (int stage = 0; stage < 4; ++stage) {
       auto file = create(folder, "a", 5);
       REQUIRE(file);
-      if (stage > 0) CHECK(file->write_at(0, bytes("12345")));
-      if (stage > 1) CHECK(file->finish(false));
-      if (stage > 2) CHECK(file->discard());
-      if (stage > 2) CHECK_FALSE(file->discard());
+      if (stage > 0)
+        CHECK(file->write_at(0, bytes("12345")));
+      if (stage > 1)
+        CHECK(file->finish(false));
+      if (stage > 2)
+        CHECK(file->discard());
+      if (stage > 2)
+        CHECK_FALSE(file->discard());
     }
     CHECK(folder.names().empty());
   }
@@ -88,7 +94,8 @@ TEST_SUITE("writer/atomic_file") {
         REQUIRE(file->finish(false));
         REQUIRE(file->publish_provisionally());
         CHECK(folder.names() == names{"a"});
-        if (is_kept) file->keep();
+        if (is_kept)
+          file->keep();
       }
       CHECK(folder.names() == (is_kept ? names{"a"} : names{}));
     }
@@ -141,7 +148,8 @@ TEST_SUITE("writer/atomic_file") {
     const std::vector<std::byte> content = pattern(1000);
     for (const fault kind : {fault::short_write, fault::interruption}) {
       for (std::size_t at = 0; at < 6; ++at) {
-        if (at == 4 && kind == fault::interruption) continue; // the close
+        if (at == 4 && kind == fault::interruption)
+          continue; // the close
         CAPTURE(at);
         faulty_files files(kind, at);
         auto file = create(folder, "a", content.size(), files.operations());
@@ -156,7 +164,10 @@ TEST_SUITE("writer/atomic_file") {
 
   TEST_CASE("a write that writes nothing is an error, not a loop") {
     stet::file_operations operations = system_calls;
-    operations.write_at = [](void*, stet::native_handle, std::uint64_t, std::span<const std::byte>) noexcept -> stet::result<std::size_t> { return std::size_t{0}; };
+    operations.write_at = [](void*, stet::native_handle, std::uint64_t,
+                             std::span<const std::byte>) noexcept -> stet::result<std::size_t> {
+      return std::size_t{0};
+    };
     const temp_folder folder;
     auto file = create(folder, "a", 5, operations);
     REQUIRE(file);

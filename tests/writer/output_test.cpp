@@ -22,15 +22,17 @@ using bytes = std::vector<std::byte>;
 
 /// Keeps what was written, and how; can be told to fail.
 class recording_output final : public stet::detail::byte_output {
-public:
+ public:
   static constexpr std::size_t never = ~std::size_t{0};
   explicit recording_output(std::size_t fails_at = never) : fails_at_(fails_at) {}
   stet::result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> piece) override {
-    if (write_count++ == fails_at_) return errc::no_space;
+    if (write_count++ == fails_at_)
+      return errc::no_space;
     CHECK(!piece.empty());
     CHECK(offset_bytes >= written_to); // each byte once, in order
     written_to = offset_bytes + piece.size();
-    if (file.size() < written_to) file.resize(static_cast<std::size_t>(written_to));
+    if (file.size() < written_to)
+      file.resize(static_cast<std::size_t>(written_to));
     std::memcpy(file.data() + static_cast<std::size_t>(offset_bytes), piece.data(), piece.size());
     return {};
   }
@@ -38,13 +40,13 @@ public:
   std::size_t write_count = 0;
   std::uint64_t written_to = 0;
 
-private:
+ private:
   std::size_t fails_at_;
 };
 
 /// Collects what a source gives.
 class collecting_sink final : public stet::piece_sink {
-public:
+ public:
   stet::result<void> write(std::span<const std::byte> piece) override {
     all.insert(all.end(), piece.begin(), piece.end());
     ++piece_count;
@@ -56,7 +58,8 @@ public:
 
 bytes of(std::initializer_list<unsigned> values) {
   bytes made;
-  for (const unsigned value : values) made.push_back(static_cast<std::byte>(value));
+  for (const unsigned value : values)
+    made.push_back(static_cast<std::byte>(value));
   return made;
 }
 
@@ -65,7 +68,8 @@ bytes of(std::initializer_list<unsigned> values) {
 TEST_SUITE("writer/output") {
   TEST_CASE("tensors of every size lie where they were begun, and zeros between them") {
     // Around the sizes at which the output changes its way: slices, its buffer, and gaps too large to fill.
-    const std::size_t sizes[] = {0, 1, 63, 64, 4096, 262143, 262144, 262145, 524288, 1048575, 1048576, 1048577, 3000000};
+    const std::size_t sizes[] = {0,      1,      63,      64,      4096,    262143, 262144,
+                                 262145, 524288, 1048575, 1048576, 1048577, 3000000};
     for (const std::size_t alignment : {1u, 64u, 4096u, 8192u}) {
       for (const std::size_t piece_size : {1000u, 262144u, 5000000u}) {
         CAPTURE(alignment);
@@ -77,8 +81,10 @@ TEST_SUITE("writer/output") {
         for (const std::size_t first : sizes) {
           for (const std::size_t size : {first, std::size_t{5}}) {
             bytes tensor = pattern(size);
-            if (size != 0) tensor[0] = static_cast<std::byte>(++number);
-            const std::size_t offset = size == 0 ? expected.size() : (expected.size() + alignment - 1) / alignment * alignment;
+            if (size != 0)
+              tensor[0] = static_cast<std::byte>(++number);
+            const std::size_t offset =
+                size == 0 ? expected.size() : (expected.size() + alignment - 1) / alignment * alignment;
             expected.resize(offset);
             expected.insert(expected.end(), tensor.begin(), tensor.end());
             REQUIRE(output.begin(offset, size));
@@ -128,7 +134,8 @@ TEST_SUITE("writer/output") {
       REQUIRE(output.begin(0, 5));
       REQUIRE(output.write(four));
       CHECK(outcome(output.write(four)) == "source_too_long");
-      CHECK(outcome(output.write(std::span(four).first(1))) == "source_too_long"); // what would fit comes too late
+      CHECK(outcome(output.write(std::span(four).first(1))) ==
+            "source_too_long"); // what would fit comes too late
       CHECK(outcome(output.end()) == "source_too_long");
     }
   }
@@ -140,7 +147,8 @@ TEST_SUITE("writer/output") {
       tensor_output output(to, buffer);
       const bytes large = pattern(262144);
       REQUIRE(output.begin(0, 4 * large.size()));
-      for (int i = 0; i < 4; ++i) (void)output.write(large); // as a careless source would
+      for (int i = 0; i < 4; ++i)
+        (void)output.write(large); // as a careless source would
       CHECK(outcome(output.end()) == "no_space");
     }
   }
@@ -154,20 +162,24 @@ TEST_SUITE("writer/output") {
     };
     // By hand: element i of b bits begins at bit i × b.
     CHECK(encoded(std::vector<stet::int4>{stet::int4(1), stet::int4(-1), stet::int4(7)}) == of({0xF1, 0x07}));
-    CHECK(encoded(std::vector<stet::uint2>{stet::uint2(3), stet::uint2(0), stet::uint2(2), stet::uint2(1), stet::uint2(1)}) == of({0x63, 0x01}));
+    CHECK(encoded(std::vector<stet::uint2>{stet::uint2(3), stet::uint2(0), stet::uint2(2), stet::uint2(1),
+                                           stet::uint2(1)}) == of({0x63, 0x01}));
     const auto six = [](std::uint8_t code) { return stet::float6_e2m3fn::from_bits(code); };
-    CHECK(encoded(std::vector<stet::float6_e2m3fn>{six(0x3F), six(0), six(0x21), six(0x11), six(0x2A)}) == of({0x3F, 0x10, 0x46, 0x2A}));
+    CHECK(encoded(std::vector<stet::float6_e2m3fn>{six(0x3F), six(0), six(0x21), six(0x11), six(0x2A)}) ==
+          of({0x3F, 0x10, 0x46, 0x2A}));
     CHECK(encoded(std::vector<stet::int4>{}).empty());
 
     // More than one step of the packing, and an odd rest.
     for (const std::size_t count : {4095u, 4096u, 4097u, 10001u}) {
       std::vector<stet::float6_e3m2fn> many;
-      for (std::size_t i = 0; i < count; ++i) many.push_back(stet::float6_e3m2fn::from_bits(static_cast<std::uint8_t>(i * 7 % 64)));
+      for (std::size_t i = 0; i < count; ++i)
+        many.push_back(stet::float6_e3m2fn::from_bits(static_cast<std::uint8_t>(i * 7 % 64)));
       const bytes packed = encoded(many);
       REQUIRE(packed.size() == (count * 6 + 7) / 8);
       const stet::packed_span<stet::float6_e3m2fn> view(packed.data(), count, 6);
       std::size_t wrong = 0;
-      for (std::size_t i = 0; i < count; ++i) wrong += view[i].bits() != many[i].bits() ? 1u : 0u;
+      for (std::size_t i = 0; i < count; ++i)
+        wrong += view[i].bits() != many[i].bits() ? 1u : 0u;
       CHECK(wrong == 0);
     }
   }
@@ -176,7 +188,8 @@ TEST_SUITE("writer/output") {
     collecting_sink sink;
     const std::string_view strings[] = {"ab", "", std::string_view("\0c", 2)};
     REQUIRE(stet::detail::write_strings(strings, sink));
-    CHECK(sink.all == of({0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 'a', 'b', 0, 'c'}));
+    CHECK(sink.all == of({0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0,   0,   2, 0,
+                          0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 'a', 'b', 0, 'c'}));
     collecting_sink empty;
     REQUIRE(stet::detail::write_strings({}, empty));
     CHECK(empty.all == bytes(8));

@@ -31,7 +31,8 @@ TEST_SUITE("writer/parts") {
     CHECK(is_like_part_name(name, "model.stet"));
     CHECK(part_name("model.stet", 0, 3, 43, ".stet") != name);
     CHECK(part_name("model.stet", 0, 3, 42, ".stet") == name);
-    CHECK(is_like_part_name(part_name("model.stet", 123456, 1000000, ~std::uint64_t{0}, ".bin"), "model.stet"));
+    CHECK(
+        is_like_part_name(part_name("model.stet", 123456, 1000000, ~std::uint64_t{0}, ".bin"), "model.stet"));
     CHECK(is_like_part_name(part_name("model", 1, 2, 3, ".bin"), "model"));
     CHECK(is_like_part_name(part_name(".hidden", 1, 2, 3, ".bin"), ".hidden"));
   }
@@ -73,10 +74,12 @@ TEST_SUITE("writer/parts") {
     const stet_test::temp_folder folder;
     const std::vector<float> values(100, 1.0f);
     stet::writer out;
-    for (const char* const name : {"a", "b", "c"}) REQUIRE(out.add(name, {100}, std::span<const float>(values)));
+    for (const char* const name : {"a", "b", "c"})
+      REQUIRE(out.add(name, {100}, std::span<const float>(values)));
     stet::save_options options;
     options.max_part_size_bytes = 700;
-    for (const auto& [form, name, extension] : {std::tuple{stet::store_form::sharded, "model.stet", ".stet"}, {stet::store_form::loose, "model.json", ".bin"}}) {
+    for (const auto& [form, name, extension] : {std::tuple{stet::store_form::sharded, "model.stet", ".stet"},
+                                                {stet::store_form::loose, "model.json", ".bin"}}) {
       options.form = form;
       REQUIRE(out.save(folder.path(name), options));
       const std::vector<std::string> parts = listed_parts(folder.path(name));
@@ -97,7 +100,9 @@ TEST_SUITE("writer/parts") {
     CHECK(listed_parts("").empty());
     CHECK(listed_parts(folder.write("empty", std::string_view())).empty());
     CHECK(listed_parts(folder.write("text", std::string_view("model-00000-of-00003-89abcdef.stet"))).empty());
-    CHECK(listed_parts(folder.write("json", std::string_view(R"({"data": ["model-00000-of-00003-89abcdef.bin"]})"))).empty());
+    CHECK(listed_parts(
+              folder.write("json", std::string_view(R"({"data": ["model-00000-of-00003-89abcdef.bin"]})")))
+              .empty());
 
     // Every truncation and every flipped bit of a head: never a crash, and never another name.
     const std::vector<std::byte> head = folder.read("model.stet");

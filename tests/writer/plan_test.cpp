@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,7 +42,8 @@ save_options with_form(store_form form, std::uint64_t max_part_size_bytes = ~std
 writer tensors_of(std::span<const std::size_t> sizes, std::span<const std::byte> content) {
   writer out;
   for (std::size_t i = 0; i < sizes.size(); ++i) {
-    CHECK(out.add_bytes(std::to_string(i), stet::element_layout::of(stet::dtype::uint8), {sizes[i]}, content.subspan(i, sizes[i])));
+    CHECK(out.add_bytes(std::to_string(i), stet::element_layout::of(stet::dtype::uint8), {sizes[i]},
+                        content.subspan(i, sizes[i])));
   }
   return out;
 }
@@ -60,7 +62,8 @@ TEST_SUITE("writer/plan") {
     const float weights[] = {1.0f, -2.0f};
     const int integers[] = {-1, 2, 7, 0, 1, -8, 3};
     std::vector<stet::int4> nibbles;
-    for (const int each : integers) nibbles.emplace_back(each);
+    for (const int each : integers)
+      nibbles.emplace_back(each);
     const std::string_view strings[] = {"no", "y"};
     writer out;
     REQUIRE(out.add("layer_0/kernel", {2, 1}, std::span<const float>(weights)));
@@ -75,12 +78,13 @@ TEST_SUITE("writer/plan") {
   }
 
   TEST_CASE("a part has the header that the specification gives it") {
-    // The content id by hand: FNV-1a over 136 (8 bytes), 128 (8 bytes) and the CRC-32C of the data, "12345678", which is
-    // 0x6087809a (4 bytes), each lowest byte first; worked out with Python's integers.
+    // The content id by hand: FNV-1a over 136 (8 bytes), 128 (8 bytes) and the CRC-32C of the data,
+    // "12345678", which is 0x6087809a (4 bytes), each lowest byte first; worked out with Python's integers.
     constexpr std::uint64_t content_id = 0xA20A6DCC0035E2E8u;
     const temp_folder folder;
     writer out;
-    REQUIRE(out.add_bytes("t", stet::element_layout::of(stet::dtype::uint8), {8}, std::as_bytes(std::span("12345678", 8))));
+    REQUIRE(out.add_bytes("t", stet::element_layout::of(stet::dtype::uint8), {8},
+                          std::as_bytes(std::span("12345678", 8))));
     REQUIRE(out.save(folder.path("m.stet"), with_form(store_form::sharded)));
     const std::vector<std::string> parts = stet::detail::listed_parts(folder.path("m.stet"));
     REQUIRE(parts.size() == 1);
@@ -88,8 +92,12 @@ TEST_SUITE("writer/plan") {
     REQUIRE(part.size() == 136);
     CHECK(std::memcmp(part.data(), "\x89STET\r\n\x1A", 8) == 0);
     CHECK(std::memcmp(part.data() + 128, "12345678", 8) == 0);
-    const auto word = [&](std::size_t at) { return stet::detail::load_little<std::uint32_t>(part.data() + at); };
-    const auto long_word = [&](std::size_t at) { return stet::detail::load_little<std::uint64_t>(part.data() + at); };
+    const auto word = [&](std::size_t at) {
+      return stet::detail::load_little<std::uint32_t>(part.data() + at);
+    };
+    const auto long_word = [&](std::size_t at) {
+      return stet::detail::load_little<std::uint64_t>(part.data() + at);
+    };
     CHECK(long_word(16) == 136);
     CHECK(word(28) == 64);
     CHECK(long_word(40) == 0);
@@ -123,7 +131,8 @@ TEST_SUITE("writer/plan") {
         }
         const std::uint64_t offset = each.entry().offset_bytes();
         CHECK(offset % alignment == 0);
-        if (end != 0) CHECK(offset - end < alignment);
+        if (end != 0)
+          CHECK(offset - end < alignment);
         end = offset + each.size_bytes();
         const std::size_t number = each.entry().number();
         CHECK(std::memcmp(each.bytes().data(), content.data() + number, each.bytes().size()) == 0);
@@ -151,8 +160,10 @@ TEST_SUITE("writer/plan") {
         out.metadata = {{"x", std::string(padding, '.')}};
         const bytes made = saved(out, options);
         const auto opened = stet::open(made);
-        if (!opened || !stet::verify(*opened).is_sound()) FAIL_CHECK("padding " << padding);
-        if (opened) ((*opened->begin()).entry().offset_bytes() < around ? below : above) += 1;
+        if (!opened || !stet::verify(*opened).is_sound())
+          FAIL_CHECK("padding " << padding);
+        if (opened)
+          ((*opened->begin()).entry().offset_bytes() < around ? below : above) += 1;
       }
       crossings += below != 0 && above != 0 ? 1u : 0u;
     }
@@ -176,7 +187,8 @@ TEST_SUITE("writer/plan") {
       const temp_folder other;
       REQUIRE(out.save(folder.path("b.stet"), with_form(form, 9000)));
       REQUIRE(out.save(other.path("b.stet"), with_form(form, 9000)));
-      for (const std::string& name : other.names()) CHECK(folder.read(name) == other.read(name));
+      for (const std::string& name : other.names())
+        CHECK(folder.read(name) == other.read(name));
       CHECK(other.names().size() == 3);
     }
   }
@@ -210,7 +222,8 @@ TEST_SUITE("writer/plan") {
     CHECK(stet::verify(*all).is_sound());
     const auto original = [](const stet::store& of, std::string_view name) -> std::string {
       const auto found = of.find(name);
-      if (!found) return "?";
+      if (!found)
+        return "?";
       const auto shared = of.original_of(*found);
       return shared ? std::string(shared->name()) : "";
     };
@@ -226,11 +239,13 @@ TEST_SUITE("writer/plan") {
   }
 
   TEST_CASE("tensors with one checksum and different bytes are not taken for equal") {
-    // CRC-32C is linear: what differs by the polynomial itself (leading bit first, a byte's lowest bit first) has one checksum.
+    // CRC-32C is linear: what differs by the polynomial itself (leading bit first, a byte's lowest bit first)
+    // has one checksum.
     const bytes a(8);
     bytes b(8);
     constexpr std::uint64_t polynomial = (std::uint64_t{0x82F63B78u} << 1) | 1u;
-    for (std::size_t i = 0; i < 8; ++i) b[i] = static_cast<std::byte>(polynomial >> (8 * i) & 0xFFu);
+    for (std::size_t i = 0; i < 8; ++i)
+      b[i] = static_cast<std::byte>(polynomial >> (8 * i) & 0xFFu);
     REQUIRE(stet::crc32c(a) == stet::crc32c(b));
     writer out;
     REQUIRE(out.add_bytes("a", stet::element_layout::of(stet::dtype::uint8), {8}, a));
@@ -263,19 +278,25 @@ TEST_SUITE("writer/plan") {
         std::vector<std::size_t> tensor_counts(report->part_count);
         std::uint64_t tensor_size = 0, file_size = 0;
         for (const stet::tensor each : *opened) {
-          if (each.size_bytes() != 0) ++tensor_counts[each.entry().part()];
+          if (each.size_bytes() != 0)
+            ++tensor_counts[each.entry().part()];
           tensor_size += each.size_bytes();
-          CHECK(std::memcmp(each.bytes().data(), content.data() + each.entry().number(), each.bytes().size()) == 0);
+          CHECK(std::memcmp(each.bytes().data(), content.data() + each.entry().number(),
+                            each.bytes().size()) == 0);
         }
         CHECK(report->tensor_size_bytes == tensor_size);
-        for (const std::string& name : folder.names()) file_size += folder.read(name).size();
+        for (const std::string& name : folder.names())
+          file_size += folder.read(name).size();
         CHECK(report->file_size_bytes == file_size);
         for (std::uint32_t part = 0; part < report->part_count; ++part) {
           CHECK(tensor_counts[part] >= 1);
-          if (tensor_counts[part] > 1) CHECK(opened->index().part(part).size_bytes <= limit);
+          if (tensor_counts[part] > 1)
+            CHECK(opened->index().part(part).size_bytes <= limit);
         }
-        if (limit <= 1) CHECK(report->part_count == 9);
-        if (limit == 100000) CHECK(report->part_count == 1);
+        if (limit <= 1)
+          CHECK(report->part_count == 9);
+        if (limit == 100000)
+          CHECK(report->part_count == 1);
       }
     }
   }
@@ -285,7 +306,8 @@ TEST_SUITE("writer/plan") {
       for (const bool has_tensor : {false, true}) {
         const temp_folder folder;
         writer out;
-        if (has_tensor) REQUIRE(out.add("empty", {3, 0}, std::span<const float>()));
+        if (has_tensor)
+          REQUIRE(out.add("empty", {3, 0}, std::span<const float>()));
         REQUIRE(out.save(folder.path("m.x"), with_form(form)));
         const auto opened = stet::open_manifest(folder.path("m.x"));
         REQUIRE(opened);
@@ -337,8 +359,11 @@ TEST_SUITE("writer/plan") {
     folder.write("weights.bin", std::string_view("12345678"));
     folder.write(others, std::string_view("12345678"));
     folder.write("model-00000-of-00001-0a1b2c3d.bin", std::string_view("12345678"));
-    folder.write("model.json", std::string_view(R"({"stet":{"version":1,"minimum_reader":1},"data":["weights.bin","other-00000-of-00001-89abcdef.bin",)"
-                                                R"("model-00000-of-00001-0a1b2c3d.bin"],"tensors":{}})"));
+    folder.write(
+        "model.json",
+        std::string_view(
+            R"({"stet":{"version":1,"minimum_reader":1},"data":["weights.bin","other-00000-of-00001-89abcdef.bin",)"
+            R"("model-00000-of-00001-0a1b2c3d.bin"],"tensors":{}})"));
     REQUIRE(newer.writer().save(folder.path("model.json"), with_form(store_form::loose)));
     const std::vector<std::string> names = folder.names();
     CHECK(std::count(names.begin(), names.end(), "weights.bin") == 1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every call of a save fails once, in every way it can: what is left is the old store or the new one, and no litter.
+// Every call of a save fails once, in every way it can: what is left is the old store or the new one, and no
+// litter.
 #include "support/faulty_files.hpp"
 #include "support/sample_model.hpp"
 #include "support/temp_folder.hpp"
@@ -35,7 +36,8 @@ struct save_case {
 constexpr save_case save_cases[] = {
     {"a single file where nothing is", store_form::single_file, false, {}, true, false},
     {"a single file over another", store_form::single_file, true, store_form::single_file, true, false},
-    {"a single file over another, not durable", store_form::single_file, true, store_form::single_file, false, false},
+    {"a single file over another, not durable", store_form::single_file, true, store_form::single_file, false,
+     false},
     {"parts where nothing is", store_form::sharded, false, {}, true, false},
     {"parts over other parts", store_form::sharded, true, store_form::sharded, true, false},
     {"parts over other parts, not durable", store_form::sharded, true, store_form::sharded, false, false},
@@ -59,7 +61,8 @@ struct scene {
   explicit scene(const save_case& what, const sample_model& older) : path(folder.path("model.stet")) {
     folder.write("model-00000-of-00002-89abcdef.stet", std::string_view("listed by nobody"));
     folder.write("model.stet.backup", std::string_view("mine"));
-    if (what.has_older) CHECK(older.writer().save(path, options_for(what.older_form, false, stet::system_file_operations())));
+    if (what.has_older)
+      CHECK(older.writer().save(path, options_for(what.older_form, false, stet::system_file_operations())));
     before = folder.names();
   }
   temp_folder folder;
@@ -69,13 +72,18 @@ struct scene {
 
 bool is_applicable(fault what, file_call entry) {
   switch (what) {
-  case fault::short_write: return entry == file_call::write_at;
-  case fault::no_reservation: return entry == file_call::reserve;
+  case fault::short_write:
+    return entry == file_call::write_at;
+  case fault::no_reservation:
+    return entry == file_call::reserve;
   // A file that was made although it is said not to have been is nobody's.
-  case fault::late_failure: return entry != file_call::create_exclusive;
+  case fault::late_failure:
+    return entry != file_call::create_exclusive;
   // The system's own table never says so of a close, after which the handle is gone.
-  case fault::interruption: return entry != file_call::close;
-  default: return true;
+  case fault::interruption:
+    return entry != file_call::close;
+  default:
+    return true;
   }
 }
 
@@ -97,19 +105,27 @@ TEST_SUITE("writer/save_faults") {
         const scene here(what, older);
         REQUIRE(out.save(here.path, options_for(what.form, what.is_durable, watched.operations())));
         after = here.folder.names();
-        CHECK(stet_test::which_is_at(here.path, older, newer) == (what.is_same ? saved::older : saved::newer));
-        CHECK(std::none_of(after.begin(), after.end(), [](const std::string& name) { return name.ends_with(stet::atomic_file::temporary_suffix); }));
+        CHECK(stet_test::which_is_at(here.path, older, newer) ==
+              (what.is_same ? saved::older : saved::newer));
+        CHECK(std::none_of(after.begin(), after.end(), [](const std::string& name) {
+          return name.ends_with(stet::atomic_file::temporary_suffix);
+        }));
         CHECK(here.folder.read("model-00000-of-00002-89abcdef.stet").size() == 16);
         CHECK(here.folder.read("model.stet.backup").size() == 4);
       }
       const std::vector<faulty_files::call>& calls = watched.calls();
-      const auto is_of_head = [](const faulty_files::call& call) { return call.entry == file_call::rename_over && call.path.ends_with("model.stet"); };
-      const std::size_t publishing = static_cast<std::size_t>(std::find_if(calls.begin(), calls.end(), is_of_head) - calls.begin());
+      const auto is_of_head = [](const faulty_files::call& call) {
+        return call.entry == file_call::rename_over && call.path.ends_with("model.stet");
+      };
+      const std::size_t publishing =
+          static_cast<std::size_t>(std::find_if(calls.begin(), calls.end(), is_of_head) - calls.begin());
       REQUIRE(publishing < calls.size());
 
-      for (const fault kind : {fault::failure, fault::late_failure, fault::interruption, fault::short_write, fault::no_reservation}) {
+      for (const fault kind : {fault::failure, fault::late_failure, fault::interruption, fault::short_write,
+                               fault::no_reservation}) {
         for (std::size_t number = 0; number < calls.size(); ++number) {
-          if (!is_applicable(kind, calls[number].entry)) continue;
+          if (!is_applicable(kind, calls[number].entry))
+            continue;
           CAPTURE(number);
           CAPTURE(static_cast<int>(kind));
           CAPTURE(static_cast<int>(calls[number].entry));
@@ -120,8 +136,10 @@ TEST_SUITE("writer/save_faults") {
           const saved found = stet_test::which_is_at(here.path, older, newer);
           const std::vector<std::string> names = here.folder.names();
 
-          const bool is_survivable = kind == fault::interruption || kind == fault::short_write || kind == fault::no_reservation;
-          if (is_survivable) CHECK(done);
+          const bool is_survivable =
+              kind == fault::interruption || kind == fault::short_write || kind == fault::no_reservation;
+          if (is_survivable)
+            CHECK(done);
           if (done) {
             // Only the removal of an old part may fail without a word.
             CHECK((is_survivable || calls[number].entry == file_call::remove));
@@ -137,9 +155,11 @@ TEST_SUITE("writer/save_faults") {
           ++failed_count;
           CHECK(done.error().system_code() != 0);
           CHECK(!done.error().subject().empty());
-          const bool is_published = number > publishing || (number == publishing && kind == fault::late_failure);
+          const bool is_published =
+              number > publishing || (number == publishing && kind == fault::late_failure);
           if (is_published) {
-            // The name is there; only whether it is on the disk is not known. The parts of the old store are still there.
+            // The name is there; only whether it is on the disk is not known. The parts of the old store are
+            // still there.
             CHECK(found == (what.is_same ? saved::older : saved::newer));
             CHECK(std::includes(names.begin(), names.end(), after.begin(), after.end()));
             CHECK(std::includes(names.begin(), names.end(), here.before.begin(), here.before.end()));
@@ -163,7 +183,8 @@ TEST_SUITE("writer/save_faults") {
   TEST_CASE("a reader finds the old store or the new one after each call of a save") {
     const sample_model older(1), newer(2);
     for (const save_case& what : save_cases) {
-      if (!what.has_older || what.is_same) continue;
+      if (!what.has_older || what.is_same)
+        continue;
       CAPTURE(what.name);
       const scene here(what, older);
       faulty_files watched;
@@ -189,23 +210,44 @@ TEST_SUITE("writer/save_faults") {
     std::string order;
     for (const faulty_files::call& call : watched.calls()) {
       switch (call.entry) {
-      case file_call::create_exclusive: order += 'c'; break;
-      case file_call::reserve: order += 'v'; break;
-      case file_call::write_at: if (order.back() != 'w') order += 'w'; break;
-      case file_call::sync: order += 's'; break;
-      case file_call::close: order += 'x'; break;
-      case file_call::list_folder: order += 'l'; break;
-      case file_call::rename_over: order += call.path.ends_with("/model.stet") ? 'N' : 'n'; break;
-      case file_call::sync_folder: order += 'f'; break;
-      case file_call::remove: order += 'r'; break;
-      default: order += '?'; break;
+      case file_call::create_exclusive:
+        order += 'c';
+        break;
+      case file_call::reserve:
+        order += 'v';
+        break;
+      case file_call::write_at:
+        if (order.back() != 'w')
+          order += 'w';
+        break;
+      case file_call::sync:
+        order += 's';
+        break;
+      case file_call::close:
+        order += 'x';
+        break;
+      case file_call::list_folder:
+        order += 'l';
+        break;
+      case file_call::rename_over:
+        order += call.path.ends_with("/model.stet") ? 'N' : 'n';
+        break;
+      case file_call::sync_folder:
+        order += 'f';
+        break;
+      case file_call::remove:
+        order += 'r';
+        break;
+      default:
+        order += '?';
+        break;
       }
     }
-    CHECK(order == "cvwsx"  // a part is made whole,
-                   "cvwsx"  // and another,
-                   "cvwsx"  // and the store;
-                   "lnnf"   // the parts get their names, which are put on the disk,
-                   "Nf"     // then the store its own,
-                   "rr");   // and the old parts go.
+    CHECK(order == "cvwsx" // a part is made whole,
+                   "cvwsx" // and another,
+                   "cvwsx" // and the store;
+                   "lnnf"  // the parts get their names, which are put on the disk,
+                   "Nf"    // then the store its own,
+                   "rr");  // and the old parts go.
   }
 }

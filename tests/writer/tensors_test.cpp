@@ -20,7 +20,8 @@ using stet_test::outcome;
 
 constexpr std::uint64_t huge = std::uint64_t{1} << 63;
 
-std::string add(std::string_view name, const element_layout& layout, std::vector<std::uint64_t> shape, std::uint64_t size_bytes) {
+std::string add(std::string_view name, const element_layout& layout, std::vector<std::uint64_t> shape,
+                std::uint64_t size_bytes) {
   tensor_list list;
   const auto added = list.add(name, layout, shape, size_bytes, {}, nullptr);
   if (added) {
@@ -49,7 +50,8 @@ TEST_SUITE("writer/tensors") {
   }
 
   TEST_CASE("shapes whose size overflows are refused, zeros or not") {
-    const element_layout bytes = element_layout::of(dtype::uint8), floats = element_layout::of(dtype::float32);
+    const element_layout bytes = element_layout::of(dtype::uint8),
+                         floats = element_layout::of(dtype::float32);
     const std::uint64_t half = std::uint64_t{1} << 32;
     CHECK(add("t", floats, {half, half}, 0) == "bad_shape");
     CHECK(add("t", floats, {huge, 2}, 0) == "bad_shape");

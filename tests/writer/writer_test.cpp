@@ -1,0 +1,701 @@
+// SPDX-License-Identifier: MIT
+#include "support/allocations.hpp"
+#include "support/faulty_files.hpp"
+#include "support/outcome.hpp"
+#include "support/sample_model.hpp"
+#include "support/temp_folder.hpp"
+
+#include <stet/writer.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#if defined(__linux__)
+#include <csignal>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#endif
+
+namespace {
+
+using stet::dtype;
+using stet::element_layout;
+using stet::errc;
+using stet::json_value;
+using stet::save_options;
+using stet::store_form;
+using stet::writer;
+using stet_test::outcome;
+using stet_test::pattern;
+using stet_test::sample_model;
+using stet_test::saved;
+using stet_test::temp_folder;
+using bytes = std::vector<std::byte>;
+using names = std::vector<std::string>;
+
+constexpr store_form all_forms[] = {store_form::single_file, store_form::sharded, store_form::loose};
+
+save_options quick(store_form form = store_form::single_file) {
+  save_options options;
+  options.form = form;
+  options.is_durable = false;
+  return options;
+}
+
+/// Saves in every form and to memory, opens again, and calls `visit` with each store.
+template <class Visit> void round_trip(const writer& out, Visit&& visit) {
+  const auto memory = out.save_to_memory();
+  REQUIRE(memory);
+  const auto opened = stet::open(*memory);
+  REQUIRE(opened);
+  CHECK(stet::verify(*opened).is_sound());
+  visit(*opened);
+  for (const store_form form : all_forms) {
+    const temp_folder folder;
+    save_options options = quick(form);
+    options.max_part_size_bytes = 2000;
+    REQUIRE(out.save(folder.path("m.x"), options));
+    const auto from_file = stet::open_manifest(folder.path("m.x"));
+    REQUIRE(from_file);
+    CHECK(stet::verify(*from_file).is_sound());
+    visit(*from_file);
+  }
+}
+
+/// An element whose bits are those of `code`, as far as it has them.
+template <class T> T element_from(std::uint64_t code) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return code % 2 != 0;
+  } else if constexpr (requires { T::from_bits(static_cast<std::uint8_t>(code)); }) {
+    return T::from_bits(static_cast<decltype(std::declval<T>().bits())>(code));
+  } else {
+    const std::uint64_t words[] = {code * 0x9E3779B97F4A7C15u, ~code * 0xD6E8FEB86659FD93u};
+    T value;
+    std::memcpy(&value, words, sizeof value);
+    return value;
+  }
+}
+
+stet::piece_source source_of(std::span<const std::byte> content, std::size_t piece_size) {
+  return [content, piece_size](stet::piece_sink& sink) -> stet::result<void> {
+    for (std::span<const std::byte> left = content; !left.empty();) {
+      const auto piece = left.first(left.size() < piece_size ? left.size() : piece_size);
+      if (auto written = sink.write(piece); !written)
+        return written;
+      left = left.subspan(piece.size());
+    }
+    return {};
+  };
+}
+
+const element_layout byte_layout = element_layout::of(dtype::uint8);
+
+} // namespace
+
+TEST_SUITE("writer/writer") {
+  TEST_CASE("every dtype with a C++ type is saved and read back bit for bit") {
+    const std::uint8_t one_byte = 1; // so that what follows begins after a gap
+    std::size_t dtype_count = 0;
+    for (const stet::dtype_description& row : stet::dtype_table) {
+      CAPTURE(row.name);
+      stet::visit_dtype(row.dtype, [&](auto type) {
+        using element = typename decltype(type)::type;
+        ++dtype_count;
+        for (const std::size_t count : {0u, 1u, 2u, 7u, 8u, 257u}) {
+          CAPTURE(count);
+          const auto values = std::make_unique<element[]>(count + 1);
+          for (std::size_t i = 0; i < count; ++i)
+            values[i] = element_from<element>(i);
+          writer out;
+          REQUIRE(out.add("before", {1}, std::span<const std::uint8_t>(&one_byte, 1)));
+          REQUIRE(out.add("t", {count}, std::span<const element>(values.get(), count)));
+          const auto made = out.save_to_memory();
+          REQUIRE(made);
+          const auto opened = stet::open(*made);
+          REQUIRE(opened);
+          CHECK(stet::verify(*opened, {.thread_count = 1}).is_sound());
+          const auto found = opened->find("t");
+          REQUIRE(found);
+          CHECK(found->dtype() == row.dtype);
+          CHECK(found->size_bytes() == (count * row.bits + 7) / 8);
+          const auto read = std::make_unique<element[]>(count + 1);
+          REQUIRE(found->copy_to(std::span<element>(read.get(), count)));
+          CHECK(std::memcmp(read.get(), values.get(), count * sizeof(element)) == 0);
+          if (row.bits >= 8)
+            CHECK(outcome(found->template as<element>()) == "ok");
+        }
+      });
+    }
+    CHECK(dtype_count == stet::dtype_count - 2); // all but string and block
+  }
+
+  TEST_CASE("strings keep every byte, blocks and unpacked elements their layout") {
+    const std::string_view strings[] = {
+        "", "a", std::string_view("\0b\0", 3), "\xC3\xA9\xFF", "", std::string_view("c\n\"", 3)};
+    const bytes blocks = pattern(3 * 144), nibbles = {std::byte{0x07}, std::byte{0x08}, std::byte{0x0F}};
+    writer out;
+    REQUIRE(out.add_strings("strings", {2, 3}, strings));
+    REQUIRE(out.add_strings("no strings", {0, 3}, {}));
+    REQUIRE(out.add_strings("one string", {}, std::span(strings).first(1)));
+    REQUIRE(out.add_bytes("blocks", {dtype::block, 0, {"q4_k", 256, 144}}, {3, 256}, blocks));
+    REQUIRE(out.add_bytes("other blocks", {dtype::block, 0, {"q8_0", 32, 34}}, {32},
+                          std::span(blocks).first(34)));
+    REQUIRE(out.add_bytes("unpacked", {dtype::int4, 8, {}}, {3}, nibbles));
+    round_trip(out, [&](const stet::store& of) {
+      const auto found = of.find("strings");
+      REQUIRE(found);
+      CHECK(found->shape().equals({2, 3}));
+      const auto read = found->as_strings();
+      REQUIRE(read);
+      REQUIRE(read->size() == 6);
+      for (std::size_t i = 0; i < 6; ++i)
+        CHECK((*read)[i] == strings[i]);
+      CHECK(of.find("no strings")->as_strings()->size() == 0);
+      CHECK((*of.find("one string")->as_strings())[0] == "");
+      CHECK(of.find("blocks")->layout().block == stet::block_type{"q4_k", 256, 144});
+      CHECK(std::ranges::equal(of.find("blocks")->bytes(), blocks));
+      CHECK(of.find("other blocks")->layout().block == stet::block_type{"q8_0", 32, 34});
+      CHECK(of.find("unpacked")->layout().bits == 8);
+      std::vector<stet::int4> integers(3);
+      REQUIRE(of.find("unpacked")->copy_to(std::span(integers)));
+      CHECK(static_cast<int>(integers[0]) == 7);
+      CHECK(static_cast<int>(integers[1]) == -8);
+      CHECK(static_cast<int>(integers[2]) == -1);
+    });
+  }
+
+  TEST_CASE("names, shapes and what is free-form come back exactly") {
+    const float one = 1.0f;
+    const std::span<const float> scalar(&one, 1);
+    const std::vector<std::uint64_t> deep(254, 1);
+    const std::string long_name(65535, 'n');
+    const char* const odd_names[] = {"\xE3\x83\x86\xE3\x83\xB3\xE3\x82\xBD\xE3\x83\xAB",
+                                     "caf\xC3\xA9",
+                                     "cafe\xCC\x81",
+                                     "../etc/passwd",
+                                     "a\"b\\c\n\t\x01\x7F",
+                                     "\xF0\x9F\xA6\x86",
+                                     " ",
+                                     "__metadata__",
+                                     "tensors"};
+    const json_value attributes = json_value::parse(
+        R"({"trainable":false,"quantization":{"scheme":"affine","scales":[0.5],"zero_points":[3]},"z":[1,2.5,null],"a":{"k":"\u0000é"}})",
+        nullptr, false);
+    writer out;
+    REQUIRE(out.add("scalar", {}, scalar, attributes));
+    REQUIRE(out.add("deep", deep, scalar));
+    REQUIRE(out.add(long_name, {1}, scalar));
+    for (const char* const name : odd_names)
+      REQUIRE(out.add(name, {1, 1}, scalar));
+    REQUIRE(out.add("empty", {0, 1, std::uint64_t{1} << 40}, std::span<const float>()));
+    out.graph = json_value::parse(
+        R"({"nodes":[{"name":"n","op":"MatMul","inputs":["x","w"]}],"outputs":["n"]})", nullptr, false);
+    out.state = json_value::parse(
+        R"({"global_step":18446744073709551615,"loss":-1e-300,"rng":[-9223372036854775808]})", nullptr,
+        false);
+    out.metadata = json_value::parse(R"({"b":1,"a":{},"text":"\" \\ \n \u2028 😀"})", nullptr, false);
+    const json_value extra =
+        json_value::parse(R"({"producer":{"name":"test"},"later":[true]})", nullptr, false);
+    out.set_extra(extra);
+    round_trip(out, [&](const stet::store& of) {
+      CHECK(of.tensor_count() == 4 + std::size(odd_names));
+      for (const char* const name : odd_names)
+        CHECK(of.contains(name));
+      CHECK(of.contains(long_name));
+      CHECK(of.find("scalar")->shape().rank() == 0);
+      CHECK(of.find("deep")->shape().equals(deep));
+      CHECK(of.find("empty")->shape().equals({0, 1, std::uint64_t{1} << 40}));
+      const auto parsed = stet::parse_manifest(of.manifest_text());
+      REQUIRE(parsed);
+      CHECK(parsed->graph == out.graph);
+      CHECK(parsed->state == out.state);
+      CHECK(parsed->metadata == out.metadata);
+      CHECK(parsed->metadata.dump() == out.metadata.dump()); // the order of keys, too
+      CHECK(parsed->extra == extra);
+      CHECK(parsed->tensors[0].attributes == attributes);
+      CHECK(parsed->tensors[0].attributes.dump() == attributes.dump());
+      CHECK(parsed->tensors[1].attributes.is_null());
+    });
+  }
+
+  TEST_CASE("aliases are names of one place, with attributes of their own") {
+    const std::vector<float> values(600, 3.0f);
+    writer out;
+    REQUIRE(out.add("a", {600}, std::span<const float>(values), {{"trainable", true}}));
+    REQUIRE(out.add("other", {600}, std::span<const float>(values)));
+    REQUIRE(out.add_alias("b", "a", {{"trainable", false}}));
+    REQUIRE(out.add_alias("c", "b"));
+    CHECK(outcome(out.add_alias("d", "none")) == "not_found");
+    CHECK(outcome(out.add_alias("", "a")) == "bad_name");
+    CHECK(out.tensor_count() == 4);
+    round_trip(out, [&](const stet::store& of) {
+      for (const char* const name : {"b", "c"}) {
+        const auto alias = of.find(name);
+        REQUIRE(alias);
+        CHECK(alias->bytes().data() == of.find("a")->bytes().data());
+        CHECK(of.original_of(*alias)->name() == "a");
+      }
+      CHECK(outcome(of.original_of(*of.find("other"))) == "not_found");
+      CHECK(stet::verify(of).tensors_compared == 2);
+    });
+  }
+
+  TEST_CASE("elements must be as many as the shape says, also where the bytes would be as many") {
+    std::vector<stet::int4> nibbles(4);
+    std::vector<float> floats(4);
+    const std::string_view strings[] = {"a", "b"};
+    writer out;
+    CHECK(outcome(out.add("t", {3}, std::span<const stet::int4>(nibbles))) == "size_mismatch");
+    CHECK(outcome(out.add("t", {4}, std::span<const stet::int4>(nibbles).first(3))) == "size_mismatch");
+    CHECK(outcome(out.add("t", {2, 3}, std::span<const float>(floats))) == "size_mismatch");
+    CHECK(outcome(out.add("t", {4, 0}, std::span<const float>(floats))) == "size_mismatch");
+    CHECK(outcome(out.add("t", {std::uint64_t{1} << 32, std::uint64_t{1} << 32}, std::span<const float>())) ==
+          "bad_shape");
+    CHECK(outcome(out.add_strings("t", {3}, strings)) == "size_mismatch");
+    CHECK(outcome(out.add_strings("t", {}, strings)) == "size_mismatch");
+    CHECK(outcome(out.add_strings("t", {0, ~std::uint64_t{0}, 2}, {})) == "bad_shape");
+    CHECK(outcome(out.add_bytes("t", byte_layout, {3}, {})) == "size_mismatch");
+    CHECK(outcome(out.add_source("t", byte_layout, {3}, 4, source_of({}, 1))) == "size_mismatch");
+    CHECK(outcome(out.add_source("t", byte_layout, {3}, 3, nullptr)) == "invalid_argument");
+    CHECK(out.tensor_count() == 0);
+    CHECK(out.add("t", {4}, std::span<const stet::int4>(nibbles)));
+    CHECK(out.add("u", {2, 2}, std::span<float>(floats)));
+  }
+
+  TEST_CASE("the same name twice is found before anything is written") {
+    const temp_folder folder;
+    const float one = 1.0f;
+    writer out;
+    for (const char* const name : {"a", "b", "c", "b"})
+      REQUIRE(out.add(name, {1}, std::span<const float>(&one, 1)));
+    for (const store_form form : all_forms) {
+      stet_test::faulty_files watched;
+      save_options options = quick(form);
+      options.operations = &watched.operations();
+      const auto done = out.save(folder.path("m.stet"), options);
+      CHECK(outcome(done) == "duplicate_name");
+      if (!done)
+        CHECK(done.error().subject() == "b");
+      CHECK(watched.calls().empty());
+    }
+    CHECK(outcome(out.save_to_memory()) == "duplicate_name");
+  }
+
+  TEST_CASE("free-form JSON that no reader would take is refused") {
+    const auto code_of = [](auto&& change) {
+      const float one = 1.0f;
+      writer out;
+      json_value attributes;
+      change(out, attributes);
+      CHECK(out.add("t", {1}, std::span<const float>(&one, 1), std::move(attributes)));
+      return outcome(out.save_to_memory());
+    };
+    json_value deep = 1;
+    for (int i = 0; i < 100; ++i)
+      deep = json_value::array({deep});
+    CHECK(code_of([](writer&, json_value&) {}) == "ok");
+    CHECK(code_of([](writer& out, json_value&) { out.graph = json_value::array(); }) == "wrong_type");
+    CHECK(code_of([](writer& out, json_value&) { out.state = 5; }) == "wrong_type");
+    CHECK(code_of([](writer& out, json_value&) {
+            out.metadata = {{"x", std::numeric_limits<double>::infinity()}};
+          }) == "bad_number");
+    CHECK(code_of([](writer& out, json_value&) { out.metadata = {{"x", "\xFF"}}; }) == "bad_json");
+    CHECK(code_of([&](writer& out, json_value&) { out.metadata = {{"x", deep}}; }) == "too_deep");
+    CHECK(code_of([](writer& out, json_value&) { out.set_extra({{"tensors", 1}}); }) == "duplicate_key");
+    CHECK(code_of([](writer&, json_value& attributes) {
+            attributes = {{"dtype", "int8"}};
+          }) == "duplicate_key");
+    CHECK(code_of([](writer&, json_value& attributes) { attributes = json_value::array({1}); }) ==
+          "wrong_type");
+    CHECK(code_of([](writer&, json_value& attributes) { attributes = {{"trainable", 1}}; }) == "wrong_type");
+    CHECK(code_of([](writer&, json_value& attributes) {
+            attributes = {{"quantization", {{"scales", -1}}}};
+          }) == "bad_quantization");
+  }
+
+  TEST_CASE("a source that gives too little, too much or fails leaves the old file and nothing else") {
+    const bytes content = pattern(700000);
+    const sample_model older(1);
+    struct bad_source {
+      const char* code;
+      stet::piece_source source;
+    };
+    const bad_source cases[] = {
+        {"source_too_short", source_of(std::span(content).first(699999), 1000)},
+        {"source_too_short", [](stet::piece_sink&) { return stet::result<void>(); }},
+        {"source_too_long",
+         [&](stet::piece_sink& sink) -> stet::result<void> {
+           if (auto written = sink.write(content); !written)
+             return written;
+           return sink.write(std::span(content).first(1));
+         }},
+        {"source_too_long",
+         [&](stet::piece_sink& sink) -> stet::result<void> {
+           for (int i = 0; i < 3; ++i)
+             (void)sink.write(content); // whoever does not listen
+           return {};
+         }},
+        {"source_failed",
+         [&](stet::piece_sink& sink) -> stet::result<void> {
+           if (auto written = sink.write(std::span(content).first(300000)); !written)
+             return written;
+           return errc::source_failed;
+         }},
+        {"io_error",
+         [](stet::piece_sink&) -> stet::result<void> { return stet::error(errc::io_error, "my network"); }},
+    };
+    for (const bad_source& each : cases) {
+      const char* const code = each.code;
+      CAPTURE(code);
+      for (const store_form form : all_forms) {
+        const temp_folder folder;
+        const std::string path = folder.path("m.stet");
+        save_options options = quick(form);
+        options.max_part_size_bytes = 9000;
+        REQUIRE(older.writer().save(path, options));
+        const names before = folder.names();
+        writer out = older.writer();
+        REQUIRE(out.add_source("streamed", byte_layout, {content.size()}, content.size(), each.source));
+        const auto done = out.save(path, options);
+        CHECK(outcome(done) == code);
+        if (!done)
+          CHECK(done.error().subject() == (std::string_view(code) == "io_error" ? "my network" : "streamed"));
+        CHECK(folder.names() == before);
+        CHECK(stet_test::which_is_at(path, older, older) == saved::older);
+        CHECK(outcome(out.save_to_memory()) == code);
+      }
+    }
+  }
+
+#if defined(__cpp_exceptions)
+  TEST_CASE("a source that throws leaves nothing behind, and the exception is its caller's") {
+    const temp_folder folder;
+    const bytes content = pattern(2000000);
+    for (const store_form form : all_forms) {
+      writer out;
+      save_options options = quick(form);
+      options.max_part_size_bytes = 1000;
+      REQUIRE(out.add_bytes("whole", byte_layout, {1000}, std::span(content).first(1000)));
+      REQUIRE(out.add_source("thrown", byte_layout, {content.size()}, content.size(),
+                             [&](stet::piece_sink& sink) -> stet::result<void> {
+                               if (auto written = sink.write(std::span(content).first(1500000)); !written)
+                                 return written;
+                               throw 42;
+                             }));
+      CHECK_THROWS_AS((void)out.save(folder.path("m.stet"), options), int);
+      CHECK(folder.names().empty());
+    }
+  }
+#endif
+
+  TEST_CASE("a writer saves several times, and sources are called each time") {
+    const bytes content = pattern(5000);
+    int calls = 0;
+    writer out;
+    REQUIRE(out.add_source("t", byte_layout, {5000}, 5000,
+                           [&](stet::piece_sink& sink) { return ++calls, sink.write(content); }));
+    const auto first = out.save_to_memory(), second = out.save_to_memory();
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK(*first == *second);
+    CHECK(calls == 2);
+  }
+
+  TEST_CASE("tensors of an open store are saved again as they are, also those that are not in memory") {
+    const temp_folder folder;
+    const sample_model model(1);
+    const std::string path = folder.path("m.stet");
+    REQUIRE(model.writer().save(path, quick()));
+    for (const stet::backing backing : {stet::backing::map, stet::backing::stream}) {
+      stet::open_options how;
+      how.backing = backing;
+      const auto opened = stet::open(path, how);
+      REQUIRE(opened);
+      writer out;
+      for (const stet::tensor each : *opened)
+        REQUIRE(out.add(each.name(), each));
+      const auto made = out.save_to_memory();
+      REQUIRE(made);
+      const auto again = stet::open(*made);
+      REQUIRE(again);
+      CHECK(model.is_in(*again));
+      for (const stet::tensor each : *again)
+        CHECK(each.entry().crc32c() == opened->find(each.name())->entry().crc32c());
+    }
+  }
+
+  TEST_CASE("random stores come back whole") {
+    std::uint64_t state = 1;
+    const auto below = [&state](std::uint64_t limit) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      return (state >> 33) % limit;
+    };
+    const bytes content = pattern(20000);
+    for (int round = 0; round < 60; ++round) {
+      CAPTURE(round);
+      writer out;
+      const std::uint64_t count = below(40);
+      for (std::uint64_t number = 0; number < count; ++number) {
+        const std::string name = "tensor " + std::to_string(number);
+        if (number != 0 && below(6) == 0) {
+          REQUIRE(out.add_alias(name, "tensor " + std::to_string(below(number))));
+          continue;
+        }
+        const std::uint64_t size = below(3) == 0 ? below(3000) : below(40);
+        const auto piece = std::span<const std::byte>(content).subspan(static_cast<std::size_t>(below(50)),
+                                                                       static_cast<std::size_t>(size));
+        const bool streams = below(2) == 0;
+        if (streams)
+          REQUIRE(out.add_source(name, byte_layout, {size}, size,
+                                 source_of(piece, 1 + static_cast<std::size_t>(below(500)))));
+        else
+          REQUIRE(out.add_bytes(name, byte_layout, {size}, piece));
+      }
+      save_options options = quick(all_forms[round % 3]);
+      options.alignment_bytes = 1u << below(13);
+      options.max_part_size_bytes = 500 + below(5000);
+      options.deduplicate = below(2) == 0;
+      const temp_folder folder;
+      REQUIRE(out.save(folder.path("m.x"), options));
+      const auto opened = stet::open_manifest(folder.path("m.x"));
+      REQUIRE(opened);
+      CHECK(opened->tensor_count() == count);
+      CHECK(stet::verify(*opened, {.thread_count = 1}).is_sound());
+      const auto memory = out.save_to_memory(options);
+      REQUIRE(memory);
+      const auto single = stet::open(*memory);
+      REQUIRE(single);
+      for (const stet::tensor each : *single)
+        CHECK(std::ranges::equal(each.bytes(), opened->find(each.name())->bytes()));
+    }
+  }
+
+  // ---- files ----
+
+  TEST_CASE("saving over a mapped store leaves its views as they were") {
+    const temp_folder folder;
+    const std::string path = folder.path("m.stet");
+    const sample_model older(1), newer(2);
+    for (const store_form form : {store_form::single_file, store_form::sharded}) {
+      save_options options = quick(form);
+      REQUIRE(older.writer().save(path, options));
+      const auto mapped = stet::open(path);
+      REQUIRE(mapped);
+      REQUIRE(newer.writer().save(path, options));
+      CHECK(older.is_in(*mapped));
+      const auto reopened = stet::open(path);
+      REQUIRE(reopened);
+      CHECK(newer.is_in(*reopened));
+      // And from the mapped store onto itself.
+      writer out;
+      for (const stet::tensor each : *reopened)
+        REQUIRE(out.add(each.name(), each));
+      REQUIRE(out.save(path, options));
+      CHECK(newer.is_in(*reopened));
+      CHECK(stet_test::which_is_at(path, older, newer) == saved::newer);
+    }
+  }
+
+  TEST_CASE("paths that cannot be saved to are errors, and nothing is left") {
+    const temp_folder folder;
+    const sample_model model(1);
+    const writer out = model.writer();
+    std::filesystem::create_directory(stet_test::to_path(folder.path("folder")));
+    std::filesystem::create_directory(stet_test::to_path(folder.path("folder/inner")));
+    const std::string nul("m\0.stet", 7);
+    for (const store_form form : all_forms) {
+      const auto code_for = [&](const std::string& path) { return outcome(out.save(path, quick(form))); };
+      CHECK(code_for("") == "bad_path");
+      CHECK(code_for(folder.path() + "/") == "bad_path");
+      CHECK(code_for(folder.path() + "/.") == "bad_path");
+      CHECK(code_for(folder.path() + "/..") == "bad_path");
+      CHECK(code_for(folder.path(nul)) == "bad_path");
+      CHECK(code_for(folder.path("none/m.stet")) == "file_not_found");
+      CHECK(code_for(folder.path("folder")) != "ok"); // the system's own words differ
+      CHECK(folder.names() == names{"folder"});
+      CHECK(std::filesystem::is_directory(stet_test::to_path(folder.path("folder/inner"))));
+    }
+#if !defined(_WIN32)
+    // Parts would be called after it, and no reader takes such parts.
+    for (const char* const name : {"a:b.stet", "a\\b.stet", "a\nb.stet", "\xFF.stet"}) {
+      CHECK(outcome(out.save(folder.path() + "/" + name, quick(store_form::sharded))) == "bad_path");
+    }
+    CHECK(folder.names() == names{"folder"});
+#endif
+  }
+
+  TEST_CASE("names of files may be in any language, and the folder may be the current one") {
+    const temp_folder folder;
+    const sample_model model(1);
+    for (const store_form form : all_forms) {
+      const std::string path = folder.path("\xE3\x83\xA2\xE3\x83\x87\xE3\x83\xAB \xC3\xA9.stet");
+      REQUIRE(model.writer().save(path, quick(form)));
+      CHECK(stet_test::which_is_at(path, model, model) == saved::older);
+    }
+    const std::string local =
+        std::filesystem::path(stet_test::to_path(folder.path())).filename().string() + ".stet";
+    REQUIRE(model.writer().save(local)); // in the folder that the tests run in
+    CHECK(stet_test::which_is_at(local, model, model) == saved::older);
+    std::filesystem::remove(local);
+  }
+
+#if defined(__linux__)
+  TEST_CASE("a folder that may not be written to is an error") {
+    const temp_folder folder;
+    const sample_model model(1);
+    const std::string path = folder.path("m.stet");
+    REQUIRE(model.writer().save(path, quick()));
+    std::filesystem::permissions(stet_test::to_path(folder.path()),
+                                 std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+    if (::geteuid() == 0) {
+      MESSAGE("skipped: root may write everywhere");
+    } else {
+      CHECK(outcome(sample_model(2).writer().save(path, quick())) == "access_denied");
+      CHECK(stet_test::which_is_at(path, model, model) == saved::older);
+    }
+    std::filesystem::permissions(stet_test::to_path(folder.path()), std::filesystem::perms::owner_all);
+  }
+
+  TEST_CASE("a file larger than the process may write is an error, and the old one stays") {
+    const temp_folder folder;
+    const sample_model older(1);
+    const std::string path = folder.path("m.stet");
+    REQUIRE(older.writer().save(path, quick()));
+    const names before = folder.names();
+    const bytes content = pattern(4000000);
+    struct rlimit unlimited;
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+    struct rlimit limited = unlimited;
+    limited.rlim_cur = 1000000;
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    for (const store_form form : all_forms) {
+      writer out;
+      int calls = 0;
+      REQUIRE(out.add_source("t", byte_layout, {content.size()}, content.size(),
+                             [&](stet::piece_sink& sink) { return ++calls, sink.write(content); }));
+      REQUIRE(::setrlimit(RLIMIT_FSIZE, &limited) == 0);
+      const auto done = out.save(path, quick(form));
+      REQUIRE(::setrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+      CHECK_FALSE(done);
+      CHECK(calls == 0); // found when the space was reserved
+      CHECK(folder.names() == before);
+    }
+    std::signal(SIGXFSZ, handler);
+    CHECK(stet_test::which_is_at(path, older, older) == saved::older);
+  }
+
+  TEST_CASE("a full disk is found before a source is called, and leaves the old store") {
+    const temp_folder folder;
+    if (::geteuid() != 0 || ::mount("tmpfs", folder.path().c_str(), "tmpfs", 0, "size=1m") != 0) {
+      MESSAGE("skipped: no small disk can be mounted here");
+      return;
+    }
+    {
+      const sample_model older(1);
+      const std::string path = folder.path("m.stet");
+      CHECK(older.writer().save(path));
+      const names before = folder.names();
+      const bytes content = pattern(2000000);
+      for (const store_form form : all_forms) {
+        int calls = 0;
+        writer out;
+        CHECK(out.add_source("t", byte_layout, {content.size()}, content.size(),
+                             [&](stet::piece_sink& sink) { return ++calls, sink.write(content); }));
+        CHECK(outcome(out.save(path, quick(form))) == "no_space");
+        CHECK(calls == 0);
+        CHECK(folder.names() == before);
+      }
+      // The second part is what does not fit: the first goes again.
+      writer out;
+      CHECK(out.add_bytes("a", byte_layout, {700000}, std::span(content).first(700000)));
+      CHECK(out.add_bytes("b", byte_layout, {700000}, std::span(content).first(700000)));
+      save_options options = quick(store_form::sharded);
+      options.max_part_size_bytes = 800000;
+      CHECK(outcome(out.save(path, options)) == "no_space");
+      CHECK(folder.names() == before);
+      CHECK(stet_test::which_is_at(path, older, older) == saved::older);
+    }
+    CHECK(::umount2(folder.path().c_str(), MNT_DETACH) == 0);
+  }
+#endif
+
+  TEST_CASE("several threads save to one path while others read: each sees a whole store") {
+    const temp_folder folder;
+    const std::string path = folder.path("m.stet");
+    const sample_model older(1), newer(2);
+    REQUIRE(older.writer().save(path, quick()));
+    std::atomic<int> bad{0}, reads{0}, running{2};
+    std::vector<std::thread> threads;
+    for (const sample_model* const model : {&older, &newer}) {
+      threads.emplace_back([&, out = model->writer()] {
+        for (int i = 0; i < 40; ++i)
+          bad += out.save(path, quick()) ? 0 : 1;
+        --running;
+      });
+    }
+    threads.emplace_back([&] {
+      do {
+        bad += stet_test::which_is_at(path, older, newer) == saved::neither ? 1 : 0;
+        ++reads;
+      } while (running != 0);
+    });
+    for (std::thread& thread : threads)
+      thread.join();
+    CHECK(bad == 0);
+    CHECK(reads > 0);
+    CHECK(folder.names() == names{"m.stet"});
+  }
+
+  // ---- memory ----
+
+  TEST_CASE("saving a large streamed tensor takes little memory") {
+    constexpr std::size_t size = std::size_t{64} << 20;
+    const temp_folder folder;
+    const bytes piece = pattern(100000);
+    writer out;
+    REQUIRE(out.add_source("t", byte_layout, {size}, size, [&](stet::piece_sink& sink) -> stet::result<void> {
+      for (std::size_t left = size; left != 0;) {
+        const std::size_t count = left < piece.size() ? left : piece.size();
+        if (auto written = sink.write(std::span(piece).first(count)); !written)
+          return written;
+        left -= count;
+      }
+      return {};
+    }));
+    for (const store_form form : all_forms) {
+      const stet_test::allocations seen;
+      const auto done = out.save(folder.path("m.x"), quick(form));
+      const std::uint64_t allocated = seen.bytes(); // all of it, also what was given back meanwhile
+      REQUIRE(done);
+      CHECK(done->tensor_size_bytes == size);
+      CHECK(allocated < (std::uint64_t{8} << 20));
+      CHECK(allocated > 0);
+    }
+    // The same from a tensor that is fetched on demand.
+    stet::open_options options;
+    options.backing = stet::backing::stream;
+    const auto opened = stet::open_manifest(folder.path("m.x"), options);
+    REQUIRE(opened);
+    writer copy;
+    REQUIRE(copy.add("t", *opened->find("t")));
+    const stet_test::allocations seen;
+    REQUIRE(copy.save(folder.path("copy.stet"), quick()));
+    CHECK(seen.bytes() < (std::uint64_t{8} << 20));
+  }
+}
