@@ -58,7 +58,7 @@ void save_large(benchmark::State& state, bool is_durable) {
 BENCHMARK_CAPTURE(save_large, volatile, false)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(save_large, durable, true)->UseManualTime()->Unit(benchmark::kMillisecond);
 
-/// Tensors of 16 bytes, durability off, since the crate never waits for the disk. Time per tensor.
+/// Tensors of 16 bytes to a new file, durability off, since the crate never waits for the disk. Time per tensor.
 void save_tiny(benchmark::State& state) {
   const bench::model model(static_cast<std::size_t>(state.range(0)), 16);
   const bench::folder folder;
@@ -72,14 +72,15 @@ void save_tiny(benchmark::State& state) {
   }
 
   bench::contest contest(true);
-  contest.add("stet", [&] { return bench::seconds_of([&] { model.save(path, false); }); });
-  contest.add("write", [&] {
-    std::filesystem::remove(plain);
-    return bench::seconds_of([&] { bench::write_plainly(plain, file); });
-  });
+  const auto to_new_file = [](const std::string& to, auto save) {
+    std::filesystem::remove(to);
+    return bench::seconds_of(save);
+  };
+  contest.add("stet", [&] { return to_new_file(path, [&] { model.save(path, false); }); });
+  contest.add("write", [&] { return to_new_file(plain, [&] { bench::write_plainly(plain, file); }); });
 #if STET_PEER_SAFETENSORS
   const std::string peer_path = folder / "model.safetensors";
-  contest.add("crate", [&] { return bench::seconds_of([&] { model.save_with_peer(peer_path); }); });
+  contest.add("crate", [&] { return to_new_file(peer_path, [&] { model.save_with_peer(peer_path); }); });
 #endif
   contest.expect_ratio_at_most("stet", "crate", 0.5);
   contest.run(state, static_cast<double>(model.tensor_count()));

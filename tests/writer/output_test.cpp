@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -115,8 +116,44 @@ TEST_SUITE("writer/output") {
       REQUIRE(output.write(tensor));
     }
     REQUIRE(output.flush());
-    CHECK(to.write_count <= 3); // 1.28 MB
+    CHECK(to.write_count == 1280000 / stet::detail::output_buffer_size_bytes + 1);
     CHECK(to.file.size() == 9999 * 128 + 100);
+  }
+
+  TEST_CASE("text is the same through a buffer of any size, and a failed write ends it") {
+    const auto write = [](auto& text) {
+      text.raw("");
+      for (std::uint64_t number = 1; number != 0; number *= 10) {
+        text.raw("a name that is longer than the smallest buffer of all, and more than once: ");
+        text.number(number);
+        text.offset(~number);
+        text.hex(number, 16);
+        if (number > ~std::uint64_t{0} / 10) break;
+      }
+    };
+    stet::detail::text_counter counter;
+    write(counter);
+    std::string expected(static_cast<std::size_t>(counter.size_bytes()) + 20 * 20, '\0'); // offsets are not counted
+    stet::detail::text_filler filler(expected.data());
+    write(filler);
+    expected.resize(static_cast<std::size_t>(filler.at() - expected.data()));
+    for (const std::size_t size : {64u, 65u, 100u, 1000u, 100000u}) {
+      CAPTURE(size);
+      recording_output to;
+      bytes buffer(size);
+      stet::detail::text_output text(to, 7, buffer);
+      write(text);
+      REQUIRE(text.finish());
+      const std::string_view written(reinterpret_cast<const char*>(to.file.data()), to.file.size());
+      CHECK(written.substr(7) == expected);
+      CHECK(text.crc32c_so_far() == stet::crc32c(std::as_bytes(std::span(expected))));
+    }
+    recording_output to(1);
+    bytes buffer(64);
+    stet::detail::text_output text(to, 0, buffer);
+    write(text);
+    CHECK(outcome(text.finish()) == "no_space");
+    CHECK(to.write_count == 2);
   }
 
   TEST_CASE("too few and too many bytes are noticed, also by who is not told") {

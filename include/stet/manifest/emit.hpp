@@ -99,7 +99,7 @@ template <class Sink> class manifest_emitter {
 public:
   explicit manifest_emitter(Sink& sink) noexcept : sink_(sink) {}
 
-  void emit(const manifest_lines& lines) noexcept {
+  void emit(const manifest_lines& lines) {
     raw("{\"stet\":{\"version\":").number(lines.version).raw(",\"minimum_reader\":").number(lines.minimum_reader);
     raw("},\n\"alignment_bytes\":").number(lines.alignment_bytes);
     if (!lines.parts.empty()) {
@@ -122,14 +122,14 @@ public:
   }
 
 private:
-  manifest_emitter& raw(std::string_view text) noexcept { return sink_.raw(text), *this; }
-  manifest_emitter& number(std::uint64_t value) noexcept { return sink_.number(value), *this; }
-  void field(std::string_view before, std::string_view text) noexcept {
+  manifest_emitter& raw(std::string_view text) { return sink_.raw(text), *this; }
+  manifest_emitter& number(std::uint64_t value) { return sink_.number(value), *this; }
+  void field(std::string_view before, std::string_view text) {
     if (!text.empty()) raw(before).raw(text);
   }
 
   /// A JSON string (RFC 8259, section 7): only what must be escaped is.
-  manifest_emitter& string(std::string_view text) noexcept {
+  manifest_emitter& string(std::string_view text) {
     if (is_plain(text)) return raw("\"").raw(text).raw("\"");
     raw("\"");
     std::size_t plain = 0;
@@ -166,7 +166,7 @@ private:
     return escaped == 0;
   }
 
-  void part(const manifest_part& part) noexcept {
+  void part(const manifest_part& part) {
     if (!part.size_bytes && !part.content_id) {
       string(part.path);
       return;
@@ -181,7 +181,7 @@ private:
     raw("}");
   }
 
-  void tensor(const manifest_lines& lines, const index_row& row, std::string_view attributes) noexcept {
+  void tensor(const manifest_lines& lines, const index_row& row, std::string_view attributes) {
     string(row.name).raw(":{\"dtype\":\"").raw(name_of(row.layout.dtype)).raw("\",\"shape\":[");
     for (std::size_t axis = 0; axis < row.shape.size(); ++axis) {
       if (axis != 0) raw(",");

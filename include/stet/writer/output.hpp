@@ -6,6 +6,7 @@
 #include "tensors.hpp"
 
 #include "../bytes/crc32c.hpp"
+#include "../manifest/emit.hpp"
 #include "../store/tensor.hpp"
 
 #include <bit>
@@ -15,6 +16,9 @@
 #include <vector>
 
 namespace stet::inline v0_1::detail {
+
+/// How much goes to the system at once: it stays in the second-level cache between its checksum and its copy.
+inline constexpr std::size_t output_buffer_size_bytes = 256 * 1024;
 
 /// Takes bytes at offsets; what is never written reads as zero.
 class byte_output {
@@ -96,9 +100,8 @@ public:
   }
 
 private:
-  // A slice stays in the second-level cache between its checksum and its copy into the system.
-  static constexpr std::size_t slice_size = 256 * 1024;
-  static constexpr std::size_t buffer_size = 1024 * 1024;
+  static constexpr std::size_t slice_size = output_buffer_size_bytes;
+  static constexpr std::size_t buffer_size = output_buffer_size_bytes;
   static constexpr std::uint64_t max_filled_gap = 4096;
 
   result<void> take(std::span<const std::byte> piece) {
@@ -128,6 +131,64 @@ private:
   std::uint64_t buffer_offset_ = 0, end_ = 0, left_ = 0;
   std::uint32_t crc_ = 0;
   std::optional<error> failure_;
+};
+
+/// Takes the text of a manifest piece by piece (a sink of `manifest_emitter`) and writes it through a buffer: a table of many
+/// tensors would cost more in fresh memory than in writing.
+class text_output {
+public:
+  /// Writes from `offset_bytes` on. The buffer, of at least 64 bytes, must outlive the output.
+  text_output(byte_output& to, std::uint64_t offset_bytes, std::span<std::byte> buffer)
+      : to_(to), offset_(offset_bytes), begin_(reinterpret_cast<char*>(buffer.data())), end_(begin_ + buffer.size()), filler_(begin_) {}
+
+  void raw(std::string_view text) {
+    while (text.size() > room()) {
+      const std::size_t count = room();
+      filler_.raw(text.substr(0, count));
+      text.remove_prefix(count);
+      flush();
+    }
+    filler_.raw(text);
+  }
+  void number(std::uint64_t value) {
+    make_room();
+    filler_.number(value);
+  }
+  void offset(std::uint64_t value) { number(value); }
+  void hex(std::uint64_t value, std::size_t digits) {
+    make_room();
+    filler_.hex(value, digits);
+  }
+
+  /// Writes the rest, and says whether everything was written.
+  result<void> finish() {
+    flush();
+    return written_;
+  }
+  /// The checksum of what was written.
+  [[nodiscard]] std::uint32_t crc32c_so_far() const noexcept { return crc_; }
+
+private:
+  static constexpr std::size_t longest_number = 20;
+  [[nodiscard]] std::size_t room() const noexcept { return static_cast<std::size_t>(end_ - filler_.at()); }
+  void make_room() {
+    if (room() < longest_number) flush();
+  }
+  void flush() {
+    const auto bytes = std::as_bytes(std::span(begin_, filler_.at()));
+    filler_ = text_filler(begin_);
+    if (!written_ || bytes.empty()) return;
+    crc_ = crc32c(bytes, crc_);
+    written_ = to_.write_at(offset_, bytes);
+    offset_ += bytes.size();
+  }
+
+  byte_output& to_;
+  std::uint64_t offset_;
+  char *begin_, *end_;
+  text_filler filler_;
+  std::uint32_t crc_ = 0;
+  result<void> written_;
 };
 
 /// Packs elements narrower than a byte, and on a big-endian host turns words around: elements as a file has them.

@@ -258,16 +258,10 @@ private:
         if (row.size_bytes != 0) row.offset_bytes += header_.data_offset_bytes;
       }
     }
-    // Header, manifest and index as they will be written. The loose form has the manifest only; its index is made all the
-    // same, since that finds equal names, behind what will be written.
-    const bool is_loose = options_.form == store_form::loose;
-    const std::uint64_t manifest_at = is_loose ? 0 : header_.manifest_offset_bytes;
-    const std::uint64_t index_at = is_loose ? header_.manifest_size_bytes : header_.index_offset_bytes;
-    if (index_at + *index_size > static_cast<std::uint64_t>(PTRDIFF_MAX)) return errc::too_large;
-    table_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(index_at + *index_size));
-    manifest_ = {table_.get() + static_cast<std::size_t>(manifest_at), static_cast<std::size_t>(header_.manifest_size_bytes)};
-    index_ = {table_.get() + static_cast<std::size_t>(index_at), static_cast<std::size_t>(*index_size)};
-    std::memset(manifest_.data() + manifest_.size(), 0, static_cast<std::size_t>(index_.data() - manifest_.data()) - manifest_.size());
+    // Also for the loose form, which has no index: this finds equal names.
+    if (*index_size > static_cast<std::uint64_t>(PTRDIFF_MAX)) return errc::too_large;
+    index_bytes_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(*index_size));
+    index_ = {index_bytes_.get(), static_cast<std::size_t>(*index_size)};
     return build_index(rows_, parts, index_);
   }
   /// What the manifest says, `base_offset_bytes` added to every offset.
@@ -336,14 +330,18 @@ private:
 
   /// Writes what stands before the data: all of it is known by now.
   result<void> write_table(byte_output& to) {
+    const bool is_loose = options_.form == store_form::loose;
+    buffer_.resize(output_buffer_size_bytes);
+    text_output text(to, is_loose ? 0 : header_.manifest_offset_bytes, buffer_);
+    manifest_emitter(text).emit(lines(0));
+    if (auto written = text.finish(); !written || is_loose) return written;
     set_checksums(index_, rows_);
-    emit_manifest(lines(0), reinterpret_cast<char*>(manifest_.data()));
-    const std::span<const std::byte> table(table_.get(), index_.data() + index_.size());
-    if (options_.form == store_form::loose) return to.write_at(0, manifest_);
-    header_.manifest_crc32c = crc32c(manifest_);
+    if (auto written = to.write_at(header_.index_offset_bytes, index_); !written) return written;
+    header_.manifest_crc32c = text.crc32c_so_far();
     header_.index_crc32c = crc32c(index_);
-    encode_header(header_, std::span<std::byte, file_header::size_bytes>(table_.get(), file_header::size_bytes));
-    return to.write_at(0, table);
+    std::byte encoded[file_header::size_bytes];
+    encode_header(header_, encoded);
+    return to.write_at(0, encoded);
   }
 
   /// Makes the finished files visible: parts first, the store that names them last, so that a reader finds the old store or
@@ -417,8 +415,8 @@ private:
   std::string_view path_;
   manifest_texts texts_;
   file_header header_;
-  std::unique_ptr<std::byte[]> table_;
-  std::span<std::byte> manifest_, index_; // in the table
+  std::unique_ptr<std::byte[]> index_bytes_;
+  std::span<std::byte> index_;
   std::vector<std::byte> buffer_;
 };
 

@@ -133,7 +133,7 @@ public:
   /// @retval errc::bad_path          the path names no file, or one whose parts could not be called after it
   /// @retval errc::no_space, access_denied, file_not_found, not_a_regular_file, io_error  the operating system, its number
   ///                                 with it
-  /// Cost: reads every byte once; memory for the table of tensors and 1 MiB. Durable (the default): waits for the disk.
+  /// Cost: reads every byte once; memory for the table of tensors and 256 KiB. Durable (the default): waits for the disk.
   result<save_report> save(std::string_view path_utf8, const save_options& options = {}) const {
     detail::save_plan plan(tensors_, options);
     if (auto made = plan.prepare(path_utf8, {graph, state, metadata, extra_}); !made) return made.error();
