@@ -37,10 +37,11 @@ inline std::vector<std::byte> pattern(std::size_t count) {
 
 class temp_folder {
 public:
-  temp_folder() {
+  temp_folder() : temp_folder(default_parent()) {}
+  /// A folder below `parent`.
+  explicit temp_folder(const std::filesystem::path& parent) {
     std::error_code failure;
     std::random_device random;
-    std::filesystem::path parent = std::filesystem::temp_directory_path(failure);
     for (int attempt = 0; attempt < 100; ++attempt) {
       folder_ = parent / ("stet-test-" + std::to_string(random()));
       if (std::filesystem::create_directory(folder_, failure)) return;
@@ -91,7 +92,19 @@ public:
     return found;
   }
 
+  /// Where files are in memory, if there is such a place: for tests that make a great many.
+  static std::filesystem::path in_memory() {
+    std::error_code failure;
+    const std::filesystem::path memory = "/dev/shm";
+    return std::filesystem::is_directory(memory, failure) ? memory : default_parent();
+  }
+
 private:
+  static std::filesystem::path default_parent() {
+    std::error_code failure;
+    return std::filesystem::temp_directory_path(failure);
+  }
+
   std::filesystem::path folder_;
 };
 

@@ -245,19 +245,23 @@ private:
       if (!is_gone && done) done = removed;
       return is_gone;
     };
+    std::vector<std::string> parts;
     for (const std::uint64_t step : steps) {
       const std::string name = name_of(step);
       if (needed.contains(name)) continue;
       const result<const facts*> known = look_at(step);
-      const std::vector<std::string> parts = known ? (*known)->parts : std::vector<std::string>();
-      // The checkpoint first: without its parts it would be a damaged one.
       if (!remove_file(name)) continue;
-      for (const std::string& part : parts) {
-        if (detail::is_like_part_name(part, name) && !needed.contains(part)) remove_file(part);
+      for (std::size_t part = 0; known && part < (*known)->parts.size(); ++part) {
+        const std::string& part_name = (*known)->parts[part];
+        if (detail::is_like_part_name(part_name, name) && !needed.contains(part_name)) parts.push_back(part_name);
       }
       facts_.erase(step);
       details_.erase(step);
     }
+    if (parts.empty()) return done;
+    // A checkpoint must not come back without its parts; if the folder cannot be synced, they stay until a sweep.
+    if (auto synced = call(&file_operations::sync_folder, folder()); !synced) return synced;
+    for (const std::string& part : parts) remove_file(part);
     return done;
   }
 

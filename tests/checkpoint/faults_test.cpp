@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+// What is left of a folder of checkpoints when a call fails, the process is killed, or the power fails, at every call.
+#include <stet/checkpoint/manager.hpp>
+
+#include "program.hpp"
+
+#include "support/outcome.hpp"
+#include "support/simulated_disk.hpp"
+#include "support/temp_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <set>
+
+using stet::checkpoint_folder;
+using stet::checkpoint_manager;
+using stet::checkpoint_options;
+using stet_test::disk_fault;
+using stet_test::disk_image;
+using stet_test::outcome;
+using stet_test::program;
+using stet_test::simulated_disk;
+using stet_test::steps_in;
+using stet_test::temp_folder;
+
+namespace {
+
+constexpr std::size_t size = 20;
+constexpr std::uint64_t last_step = 4, kept_count = 2;
+
+/// The ways to save that are tested.
+const stet::store_form forms[] = {stet::store_form::single_file, stet::store_form::sharded};
+
+checkpoint_options options_of(stet::store_form form, const stet::file_operations* operations) {
+  checkpoint_options options;
+  options.keep.max_to_keep = kept_count;
+  options.save.form = form;
+  options.save.max_part_size_bytes = 200;
+  options.save.operations = operations;
+  options.clock = [] { return std::chrono::system_clock::time_point(); }; // the same run makes the same files
+  return options;
+}
+
+/// Whether `name` is that of a checkpoint, a part, or one of the two files beside them: what a sweep leaves.
+bool is_in_place(const std::string& name) {
+  return name == ".stet-lock" || name == "checkpoint.json" || (name.starts_with("ckpt-") && name.ends_with(".stet"));
+}
+
+/// Whether each part in the folder is listed by a checkpoint of the folder.
+bool has_no_orphans(const temp_folder& folder) {
+  std::set<std::string> listed;
+  const checkpoint_folder where(folder.path());
+  for (const std::uint64_t step : steps_in(where)) {
+    const auto opened = where.open(step);
+    if (!opened) return false;
+    listed.insert("ckpt-" + std::to_string(step) + ".stet");
+    for (std::uint32_t part = 0; part < opened->opened.index().part_count(); ++part) {
+      listed.insert(std::string(opened->opened.index().part(part).path));
+    }
+  }
+  for (const std::string& name : folder.names()) {
+    if (name.starts_with("ckpt-") && !listed.contains(name)) return false;
+  }
+  return true;
+}
+
+/// What must be true of a folder in which every save up to `acknowledged` succeeded and the next may have begun. Nothing if
+/// it is; else what is not.
+std::string problem_of(const temp_folder& folder, std::uint64_t acknowledged, std::uint64_t named_by_reader = 0) {
+  const checkpoint_folder where(folder.path());
+  std::vector<stet::error> skipped;
+  const auto latest = where.open_latest({}, &skipped);
+  if (!skipped.empty()) return "a checkpoint is damaged";
+  if (!latest) return acknowledged == 0 && named_by_reader == 0 && latest.error().code() == stet::errc::file_not_found ? "" : "no checkpoint: " + outcome(latest);
+  const std::uint64_t newest = latest->info.step;
+  if (newest < acknowledged) return "the newest acknowledged checkpoint is lost";
+  if (newest < named_by_reader) return "a checkpoint that a reader was told of is lost";
+  if (newest > acknowledged + 1) return "a checkpoint from nowhere";
+  const std::vector<std::uint64_t> steps = steps_in(where);
+  for (const std::uint64_t step : steps) {
+    const auto opened = where.open(step);
+    if (!opened || !stet_test::is_at_step(opened->opened, step, size)) return "checkpoint " + std::to_string(step) + " is not what was saved";
+  }
+  // Of those acknowledged, the rules keep so many; one less if there is a newer one.
+  for (std::uint64_t step = newest < kept_count ? 1 : newest - kept_count + 1; step <= acknowledged; ++step) {
+    if (!std::binary_search(steps.begin(), steps.end(), step)) return "checkpoint " + std::to_string(step) + " is lost";
+  }
+  return {};
+}
+
+/// Opens the folder for saving again, and saves on: nothing is left of what went wrong.
+std::string problem_after_restart(const temp_folder& folder, stet::store_form form, bool saves_on) {
+  checkpoint_options options = options_of(form, nullptr);
+  options.save.is_durable = false;
+  auto manager = checkpoint_manager::open_for_saving(folder.path(), options);
+  if (!manager) return "cannot be opened: " + outcome(manager);
+  for (const std::string& name : folder.names()) {
+    if (!is_in_place(name)) return name + " is left";
+  }
+  if (!has_no_orphans(folder)) return "a part is left";
+  if (!saves_on) return {};
+  program resumed(size);
+  if (const auto restored = manager->restore_latest(resumed.variables)) resumed.resume(restored->session);
+  resumed.train();
+  const auto saved = manager->save(resumed.session(), resumed.variables);
+  if (!saved || !saved->upkeep) return "cannot be saved into";
+  const std::vector<std::uint64_t> expected = resumed.step == 1 ? std::vector<std::uint64_t>{1} : std::vector<std::uint64_t>{resumed.step - 1, resumed.step};
+  return steps_in(*manager) == expected && has_no_orphans(folder) ? "" : "too much or too little is kept";
+}
+
+/// A folder that is filled again and again.
+class scratch_folder {
+public:
+  const temp_folder& fill(const disk_image& image) {
+    for (const std::string& name : folder_.names()) (void)stet::system_file_operations().remove(nullptr, folder_.path(name));
+    for (const auto& [name, bytes] : image) folder_.write(name, bytes);
+    return folder_;
+  }
+
+private:
+  temp_folder folder_{temp_folder::in_memory()};
+};
+
+/// Which cases came before: most folders that one call may leave the next may leave, too.
+class seen_cases {
+public:
+  /// Whether this is a new case.
+  bool is_new(const disk_image& image, std::uint64_t acknowledged, std::uint64_t named = 0) {
+    std::string text = std::to_string(acknowledged) + "," + std::to_string(named);
+    for (const auto& [name, bytes] : image) {
+      const std::string_view contents(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      text += "," + name + "=" + std::to_string(bytes.size()) + ":" + std::to_string(std::hash<std::string_view>()(contents));
+    }
+    ++count_;
+    return seen_.insert(std::move(text)).second;
+  }
+  /// All cases, and the different ones.
+  [[nodiscard]] std::size_t count() const { return count_; }
+  [[nodiscard]] std::size_t different_count() const { return seen_.size(); }
+
+private:
+  std::size_t count_ = 0;
+  std::set<std::string> seen_;
+};
+
+/// Trains and saves at each step; `acknowledged` is the last step of which a save succeeded.
+void train(const temp_folder& folder, const checkpoint_options& options, std::uint64_t& acknowledged, std::size_t& failure_count, bool tries_again) {
+  program trained(size);
+  auto manager = checkpoint_manager::open_for_saving(folder.path(), options);
+  if (!manager) {
+    ++failure_count;
+    if (tries_again) manager = checkpoint_manager::open_for_saving(folder.path(), options);
+  }
+  if (!manager) return;
+  while (trained.step < last_step) {
+    trained.train();
+    auto saved = manager->save(trained.session(), trained.variables);
+    if (!saved) {
+      ++failure_count;
+      const std::string problem = problem_of(folder, acknowledged);
+      CHECK_MESSAGE(problem.empty(), problem);
+      if (!tries_again) return;
+      saved = manager->save(trained.session(), trained.variables);
+    }
+    CHECK(outcome(saved) == "ok");
+    if (!saved) return;
+    acknowledged = trained.step;
+  }
+}
+
+} // namespace
+
+TEST_SUITE("faults") {
+  TEST_CASE("at every call: the process is killed, or the power fails, and whatever was not synced is there or not") {
+    std::size_t call_count = 0, reader_count = 0, problem_count = 0;
+    scratch_folder scratch;
+    seen_cases killed, cut;
+    for (const stet::store_form form : forms) {
+      const temp_folder folder(temp_folder::in_memory());
+      simulated_disk disk;
+      std::uint64_t acknowledged = 0;
+      const auto note = [&](const std::string& problem) {
+        if (problem.empty() || ++problem_count > 20) return;
+        FAIL_CHECK("before call " << disk.call_count() << ", step " << acknowledged << " being acknowledged: " << problem);
+      };
+      bool is_inside = false;
+      disk.before_call = [&] {
+        if (std::exchange(is_inside, true)) return;
+        ++call_count;
+        // Killed: what everyone sees now. A reader comes by, and what it is told of must outlast a loss of power.
+        const disk_image present = disk.present();
+        const temp_folder& seen = scratch.fill(present);
+        const bool is_new = killed.is_new(present, acknowledged);
+        if (is_new) note(problem_of(seen, acknowledged));
+        std::uint64_t named = 0;
+        std::size_t sync_count = 0;
+        stet::file_operations counting = stet::system_file_operations();
+        counting.context = &sync_count;
+        counting.sync_folder = [](void* count, std::string_view) noexcept -> stet::result<void> {
+          ++*static_cast<std::size_t*>(count);
+          return {};
+        };
+        if (const auto latest = checkpoint_folder(seen.path(), "ckpt", counting).latest()) named = latest->step;
+        // A reader that synced the folder itself has the names on the disk, and the bytes were before they had a name.
+        if (sync_count != 0) named = 0;
+        reader_count += named != 0 ? 1u : 0u;
+        if (is_new) note(problem_after_restart(seen, form, true));
+        disk.after_power_loss([&](const disk_image& image) {
+          if (!cut.is_new(image, acknowledged, named)) return;
+          const temp_folder& left = scratch.fill(image);
+          note(problem_of(left, acknowledged, named));
+          note(problem_after_restart(left, form, cut.different_count() % 8 == 0));
+        });
+        is_inside = false;
+      };
+      const checkpoint_options options = options_of(form, &disk.operations());
+      std::size_t failure_count = 0;
+      train(folder, options, acknowledged, failure_count, false);
+      CHECK(failure_count == 0);
+      CHECK(acknowledged == last_step);
+      disk.before_call();
+    }
+    MESSAGE("killed at " << call_count << " calls; " << cut.count() << " folders after a loss of power, " << cut.different_count()
+                         << " of them different; " << reader_count << " readers in between");
+    CHECK(problem_count == 0);
+    CHECK(cut.different_count() > 1000);
+    CHECK(reader_count > 50);
+  }
+
+  TEST_CASE("at every call: a full disk, a broken one, one that fails late, a signal, a short write") {
+    std::size_t run_count = 0, failed_count = 0;
+    scratch_folder scratch;
+    seen_cases cut;
+    for (const stet::store_form form : forms) {
+      for (const disk_fault fault : {disk_fault::no_space, disk_fault::io_error, disk_fault::late_error, disk_fault::interruption, disk_fault::short_write}) {
+        std::size_t call_count = 1;
+        for (std::size_t at_call = 0; at_call < call_count; ++at_call) {
+          const temp_folder folder(temp_folder::in_memory());
+          simulated_disk disk;
+          disk.set_fault(fault, at_call);
+          std::uint64_t acknowledged = 0;
+          std::size_t failures = 0;
+          train(folder, options_of(form, &disk.operations()), acknowledged, failures, true);
+          ++run_count;
+          failed_count += failures;
+          call_count = disk.call_count();
+          CAPTURE(at_call);
+          CAPTURE(static_cast<int>(fault));
+          CHECK(failures <= 1);
+          if (fault == disk_fault::short_write) CHECK(failures == 0);
+          CHECK(acknowledged == last_step);
+          std::string problem = problem_of(folder, acknowledged);
+          CHECK_MESSAGE(problem.empty(), problem);
+          // A failed save cleans up at once, unless it is the cleaning that fails, or what has failed was done all the same.
+          if (fault != disk_fault::late_error) {
+            for (const std::string& name : folder.names()) CHECK_MESSAGE(is_in_place(name), name);
+          }
+          // And now the power fails.
+          disk.after_power_loss([&](const disk_image& image) {
+            if (!cut.is_new(image, acknowledged)) return;
+            const std::string lost = problem_of(scratch.fill(image), acknowledged);
+            CHECK_MESSAGE(lost.empty(), lost);
+          });
+          problem = problem_after_restart(folder, form, true);
+          CHECK_MESSAGE(problem.empty(), problem);
+        }
+      }
+    }
+    MESSAGE(run_count << " runs with a fault, of which " << failed_count << " saves failed and were made again; " << cut.count()
+                      << " folders after a loss of power, " << cut.different_count() << " of them different");
+    CHECK(run_count > 500);
+    CHECK(failed_count > 100);
+  }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+// Processes that save into one folder: killed at any moment, and several at a time.
+#include <stet/checkpoint/manager.hpp>
+
+#include "program.hpp"
+
+#include "support/outcome.hpp"
+#include "support/temp_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#if defined(__unix__) || defined(__APPLE__)
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <random>
+#include <thread>
+
+using stet::checkpoint_folder;
+using stet::checkpoint_manager;
+using stet::checkpoint_options;
+using stet_test::outcome;
+using stet_test::program;
+using stet_test::temp_folder;
+
+namespace {
+
+constexpr std::size_t size = 2000;
+
+/// Starts a process that does `work(output)` and ends; `output` is the writing end of a pipe.
+class child {
+public:
+  template <class Work> explicit child(Work&& work) {
+    int ends[2];
+    if (::pipe(ends) != 0) return;
+    process_ = ::fork();
+    if (process_ == 0) {
+      ::close(ends[0]);
+      work(ends[1]);
+      ::_exit(0);
+    }
+    ::close(ends[1]);
+    input_ = ends[0];
+  }
+  child(const child&) = delete;
+  child& operator=(const child&) = delete;
+  ~child() {
+    kill();
+    ::close(input_);
+  }
+
+  /// The next number that the process wrote; false when it has ended.
+  bool read(std::uint64_t& number) const { return ::read(input_, &number, sizeof number) == static_cast<::ssize_t>(sizeof number); }
+  void kill() {
+    if (process_ > 0) ::kill(process_, SIGKILL);
+    (void)wait();
+  }
+  /// Whether the process ended by itself, and well.
+  bool wait() {
+    int status = 1;
+    if (process_ > 0) ::waitpid(process_, &status, 0);
+    process_ = -1;
+    return status == 0;
+  }
+
+private:
+  ::pid_t process_ = -1;
+  int input_ = -1;
+};
+
+void write_number(int output, std::uint64_t number) { (void)!::write(output, &number, sizeof number); }
+
+checkpoint_options options_of(stet::store_form form) {
+  checkpoint_options options;
+  options.keep.max_to_keep = 3;
+  options.save.form = form;
+  options.save.max_part_size_bytes = 10'000;
+  return options;
+}
+
+/// Resumes, then trains and saves without end; says which steps are saved.
+void save_until_killed(const std::string& path, stet::store_form form, int output) {
+  auto manager = checkpoint_manager::open_for_saving(path, options_of(form));
+  if (!manager) ::_exit(1);
+  program trained(size);
+  if (const auto restored = manager->restore_latest(trained.variables)) trained.resume(restored->session);
+  for (;;) {
+    trained.train();
+    if (!manager->save(trained.session(), trained.variables)) ::_exit(2);
+    write_number(output, trained.step);
+  }
+}
+
+} // namespace
+
+TEST_SUITE("processes") {
+  TEST_CASE("killed at random moments, a process loses nothing that it was told is saved, and resumes bit by bit") {
+    const temp_folder folder(temp_folder::in_memory());
+    const std::string path = folder.path();
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    std::mt19937 random(7);
+    int kill_count = 0, litter_count = 0;
+    std::uint64_t saved = 0;
+    while (kill_count < 80 && std::chrono::steady_clock::now() < end) {
+      const stet::store_form form = kill_count % 2 == 0 ? stet::store_form::single_file : stet::store_form::sharded;
+      child process([&](int output) { save_until_killed(path, form, output); });
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 60'000));
+      process.kill();
+      ++kill_count;
+      for (std::uint64_t step = 0; process.read(step);) saved = step;
+      for (const std::string& name : folder.names()) litter_count += name.ends_with(".stet-tmp") ? 1 : 0;
+
+      std::vector<stet::error> skipped;
+      const auto latest = checkpoint_folder(path).open_latest({}, &skipped);
+      CHECK(skipped.empty());
+      if (saved == 0 && !latest) continue;
+      REQUIRE(outcome(latest) == "ok");
+      if (!latest) return;
+      CHECK((latest->info.step == saved || latest->info.step == saved + 1));
+      CHECK(latest->opened.verify_checksums());
+      saved = latest->info.step;
+    }
+    const auto manager = checkpoint_manager::open_for_saving(path, options_of(stet::store_form::single_file));
+    CHECK(outcome(manager) == "ok");
+    for (const std::string& name : folder.names()) CHECK_FALSE(name.ends_with(".stet-tmp"));
+    const auto latest = checkpoint_folder(path).open_latest();
+    CHECK((latest && stet_test::is_at_step(latest->opened, saved, size)));
+    MESSAGE(kill_count << " kills, " << saved << " steps saved, " << litter_count << " unfinished files left and swept");
+    CHECK(kill_count >= 24);
+    CHECK(saved > 0);
+  }
+
+  TEST_CASE("a lock keeps out the second process and ends with the first, however it ends") {
+    const temp_folder folder;
+    const std::string path = folder.path();
+    child process([&](int output) { save_until_killed(path, stet::store_form::single_file, output); });
+    std::uint64_t step = 0;
+    REQUIRE(process.read(step));
+    const auto second = checkpoint_manager::open_for_saving(path);
+    CHECK(outcome(second) == "locked");
+    CHECK(outcome(checkpoint_folder(path).latest()) == "ok");
+    process.kill();
+    CHECK(outcome(checkpoint_manager::open_for_saving(path)) == "ok");
+  }
+
+  TEST_CASE("processes that take turns by the lock make every step once") {
+    const temp_folder folder(temp_folder::in_memory());
+    const std::string path = folder.path();
+    constexpr std::uint64_t turns = 8;
+    const auto take_turns = [&](int) {
+      for (std::uint64_t turn = 0; turn < turns;) {
+        auto manager = checkpoint_manager::open_for_saving(path, options_of(stet::store_form::single_file));
+        if (!manager) {
+          if (manager.error().code() != stet::errc::locked) ::_exit(1);
+          ::usleep(200);
+          continue;
+        }
+        program trained(size);
+        if (const auto restored = manager->restore_latest(trained.variables)) trained.resume(restored->session);
+        trained.train();
+        if (!manager->save(trained.session(), trained.variables)) ::_exit(2);
+        ++turn;
+      }
+    };
+    child first(take_turns), second(take_turns), third(take_turns);
+    CHECK(first.wait());
+    CHECK(second.wait());
+    CHECK(third.wait());
+    const auto latest = checkpoint_folder(path).open_latest();
+    CHECK((latest && latest->info.step == 3 * turns && stet_test::is_at_step(latest->opened, 3 * turns, size)));
+  }
+}
+
+#endif
