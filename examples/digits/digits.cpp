@@ -91,17 +91,19 @@ void show_progress(std::uint64_t epoch, std::uint64_t epochs, const score& seen,
 
 // ---- the two commands ----
 
+/// The numbers of a network, tensor by tensor.
+using tensor_values = std::span<const std::span<const float>>;
+
 /// One number for all weights, to see at a glance that two processes have the same.
-std::uint32_t fingerprint(const network& net) {
+std::uint32_t fingerprint(tensor_values weights) {
   std::uint32_t crc = 0;
-  for (const auto values : net.values())
+  for (const auto values : weights)
     crc = stet::crc32c(std::as_bytes(values), crc);
   return crc;
 }
 
-bool same_bits(const network& a, const network& b) {
-  const auto left = a.values(), right = b.values();
-  return std::equal(left.begin(), left.end(), right.begin(), [](auto x, auto y) {
+bool same_bits(tensor_values left, tensor_values right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](auto x, auto y) {
     return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size_bytes()) == 0;
   });
 }
@@ -131,12 +133,13 @@ int train_command(const char* model_path, const char* data_path) {
   const auto model = open_model(model_path);
   if (!model)
     return fail(model.error());
-  if (!same_bits(state.weights.view(), model->net))
+  const auto weights = model->net.weights();
+  if (!same_bits(state.weights.view().values(), weights))
     return fail(stet::error(stet::errc::checksum_mismatch, model_path));
   report("saved", text("%s, %.1f KB in %s", model_path, static_cast<double>(model->size_bytes()) / 1000.0,
                        duration(saving_seconds).c_str()));
-  report("weights", text("%08x, the same bits in memory and in the file",
-                         static_cast<unsigned>(fingerprint(model->net))));
+  report("weights",
+         text("%08x, the same bits in memory and in the file", static_cast<unsigned>(fingerprint(weights))));
   return done;
 }
 
@@ -156,11 +159,16 @@ int run_command(const char* model_path, const char* data_path) {
   private_memory_bytes(); // the first question has a cost of its own
   const auto memory_before = private_memory_bytes();
   const stopwatch opening;
-  const auto model = open_model(model_path);
+  auto opened = stet::open(model_path);
   const double opening_seconds = opening.seconds();
+  if (!opened)
+    return fail(opened.error());
+  const stopwatch building;
+  auto model = build_model(std::move(*opened));
+  const double building_seconds = building.seconds();
   if (!model)
     return fail(model.error());
-  const std::uint32_t weights = fingerprint(model->net); // touches every weight
+  const std::uint32_t weights = fingerprint(model->net.weights()); // touches every weight
   const auto memory_after = private_memory_bytes();
 
   score held_out;
@@ -169,13 +177,13 @@ int run_command(const char* model_path, const char* data_path) {
   for (std::size_t at = 0; at < images->test.size(); ++at) {
     picture shown;
     unpack(images->test, at, shown.pixels);
-    const activations seen = forward(model->net, shown.pixels);
-    const std::uint8_t answer = seen.answer(), label = images->test.labels[at];
-    held_out.count(seen, label);
-    auto& pictures = answer == label ? right : wrong;
+    const auto probabilities = model->net.run(shown.pixels);
+    const std::uint8_t said = answer(probabilities), label = images->test.labels[at];
+    held_out.count(probabilities, label);
+    auto& pictures = said == label ? right : wrong;
     if (pictures.size() == 4)
       continue;
-    shown.caption = answer == label ? text("%d", label) : text("%d, it says %d", label, answer);
+    shown.caption = said == label ? text("%d", label) : text("%d, it says %d", label, said);
     pictures.push_back(std::move(shown));
   }
   const double reading_seconds = reading.seconds();
@@ -186,12 +194,14 @@ int run_command(const char* model_path, const char* data_path) {
     std::printf("  And some that it misreads:\n\n%s\n", draw(wrong, style).c_str());
 
   report("opened", text("%s in %s", model_path, duration(opening_seconds).c_str()));
+  report("network", text("%s, built from the file's graph in %s", model->net.description().c_str(),
+                         duration(building_seconds).c_str()));
   report("weights",
          text("%08x, used where they lie in the file: %llu bytes copied", static_cast<unsigned>(weights),
               static_cast<unsigned long long>(model->copied_bytes())));
   report("memory", memory_taken(memory_before, memory_after));
   report("held out", accuracy(held_out) + ", in " + duration(reading_seconds));
-  if (const auto before = model->right_before_saving(); before && *before == held_out.right)
+  if (const auto before = model->right_before_saving; before && *before == held_out.right)
     std::printf("\n  As many as before it was saved: the model stands as it was.\n");
   return done;
 }

@@ -3,6 +3,7 @@
 #ifndef DIGITS_MODEL_FILE_HPP
 #define DIGITS_MODEL_FILE_HPP
 
+#include "layers.hpp"
 #include "training.hpp"
 
 #include <stet/manifest.hpp>
@@ -64,30 +65,16 @@ inline double shortest(float value) noexcept {
   return std::strtod(digits, nullptr);
 }
 
-/// What the network computes, as a graph of operations that name their variables.
-inline stet::json_value describe_graph() {
-  using json = stet::json_value;
-  const auto dense = [](const char* name, const char* input, std::size_t units, const char* activation) {
-    const std::string prefix = std::string(name) + "/";
-    return json{{"name", name},
-                {"op", "Dense"},
-                {"inputs", json::array({input})},
-                {"attributes",
-                 {{"units", units},
-                  {"activation", activation},
-                  {"kernel", prefix + "kernel"},
-                  {"bias", prefix + "bias"}}}};
-  };
-  json graph;
-  graph["nodes"] =
-      json::array({{{"name", "pixels"},
-                    {"op", "Placeholder"},
-                    {"inputs", json::array()},
-                    {"attributes", {{"dtype", "float32"}, {"shape", json::array({pixel_count})}}}},
-                   dense("dense", "pixels", hidden_count, "relu"),
-                   dense("dense_1", "dense", class_count, "softmax")});
-  graph["inputs"] = json::array({"pixels"});
-  graph["outputs"] = json::array({"dense_1"});
+/// What the network computes: enough to build it again, which is all that `open_model` has.
+inline stet::graph describe_graph() {
+  stet::graph graph;
+  graph.add("pixels", "Placeholder");
+  graph.add("dense", "Dense", {"pixels"}, {{"units", hidden_count}, {"activation", "relu"}},
+            {{"kernel", "dense/kernel"}, {"bias", "dense/bias"}});
+  graph.add("dense_1", "Dense", {"dense"}, {{"units", class_count}, {"activation", "softmax"}},
+            {{"kernel", "dense_1/kernel"}, {"bias", "dense_1/bias"}});
+  graph.inputs = {{"pixels", "pixels", stet::dtype::float32, {{pixel_count}}}};
+  graph.outputs = {{"probabilities", "dense_1", stet::dtype::float32, {{class_count}}}};
   return graph;
 }
 
@@ -130,7 +117,7 @@ inline stet::result<stet::save_report> save_model(const char* path, const traini
         return added.error();
     }
   }
-  out.graph = describe_graph();
+  out.graph = stet::graph_to_json(describe_graph());
   out.state = describe_state(plan, state);
   out.metadata["title"] = "Reads handwritten digits: 784 pixels, 10 hidden units, 10 answers";
   out.metadata["trained_on"] = "train/images of digits_data.stet";
@@ -143,45 +130,56 @@ inline stet::result<stet::save_report> save_model(const char* path, const traini
 /// An open model: the file's mapping, and a network that views it.
 struct model_file {
   stet::store store;
-  network net;
+  built_network net;
+  /// How many held-out images were read right before the model was saved, if the file says so.
+  std::optional<std::uint64_t> right_before_saving;
 
   std::uint64_t size_bytes() const noexcept { return store.data().size_bytes(); }
 
   /// How many bytes of the weights do not lie in the mapped file, counted by their addresses.
-  std::uint64_t copied_bytes() const noexcept {
+  std::uint64_t copied_bytes() const {
     const auto begin = reinterpret_cast<std::uintptr_t>(store.data().data());
     const auto end = begin + static_cast<std::uintptr_t>(size_bytes());
     std::uint64_t copied = 0;
-    for (const auto values : net.values()) {
+    for (const auto values : net.weights()) {
       const auto first = reinterpret_cast<std::uintptr_t>(values.data());
       if (first < begin || first > end || values.size_bytes() > end - first)
         copied += values.size_bytes();
     }
     return copied;
   }
-
-  /// How many held-out images were read right before the model was saved, if the file says so.
-  std::optional<std::uint64_t> right_before_saving() const {
-    const auto manifest = stet::parse_manifest(store.manifest_text());
-    const stet::json_value::json_pointer at("/held_out/right");
-    if (!manifest || !manifest->metadata.contains(at) || !manifest->metadata[at].is_number_unsigned())
-      return std::nullopt;
-    return manifest->metadata[at].get<std::uint64_t>();
-  }
 };
 
-/// Opens a model in place: its fields view the file, and no weight is read.
-/// @retval stet::errc::binding_failed  a tensor is missing or has another dtype or shape; or an error of
-/// stet::open
-inline stet::result<model_file> open_model(const char* path) noexcept {
+/// Builds the network that an open store describes. Its weights stay where they are, and none is read.
+/// @retval stet::errc::shape_mismatch  the network does not answer 28 × 28 pixels with ten probabilities; or
+/// an error of stet::graph_from_json or build_network
+inline stet::result<model_file> build_model(stet::store&& store) {
+  auto manifest = stet::parse_manifest(store.manifest_text());
+  if (!manifest)
+    return manifest.error();
+  const auto graph = stet::graph_from_json(std::move(manifest->graph));
+  if (!graph)
+    return graph.error();
+  auto net = build_network(*graph, store);
+  if (!net)
+    return net.error();
+  if (net->input_count != pixel_count || net->output_count() != class_count)
+    return stet::error(stet::errc::shape_mismatch, "graph");
+
+  model_file model{std::move(store), std::move(*net), std::nullopt};
+  const stet::json_value::json_pointer at("/held_out/right");
+  if (manifest->metadata.contains(at) && manifest->metadata[at].is_number_unsigned())
+    model.right_before_saving = manifest->metadata[at].get<std::uint64_t>();
+  return model;
+}
+
+/// Opens a model in place and builds its network from the file alone.
+/// Errors: those of stet::open and build_model.
+inline stet::result<model_file> open_model(const char* path) {
   auto opened = stet::open(path);
   if (!opened)
     return opened.error();
-  model_file model;
-  model.store = std::move(*opened);
-  if (const auto bound = stet::bind_model(model.net, model.store); !bound)
-    return bound.error();
-  return model;
+  return build_model(std::move(*opened));
 }
 
 } // namespace digits

@@ -24,7 +24,7 @@ inline constexpr std::size_t hidden_count = 10;
 // ---- what it holds ----
 
 /// One fully connected layer, viewed wherever its numbers are: in memory while training, in the mapped file
-/// after.
+/// after. Its extents may be `stet::dynamic`.
 template <std::size_t Inputs, std::size_t Outputs> struct dense_layer {
   stet::view<const float, Inputs, Outputs> kernel; ///< row-major, as Keras keeps it
   stet::view<const float, Outputs> bias;
@@ -119,25 +119,26 @@ inline parameters glorot_uniform(splitmix64& random) noexcept {
 struct activations {
   std::array<float, hidden_count> hidden;
   std::array<float, class_count> probabilities;
-
-  /// The digit it takes the image for.
-  std::uint8_t answer() const noexcept {
-    return static_cast<std::uint8_t>(std::max_element(probabilities.begin(), probabilities.end()) -
-                                     probabilities.begin());
-  }
 };
 
+/// The digit that a network takes an image for, by the probability it gives each.
+inline std::uint8_t answer(std::span<const float> probabilities) noexcept {
+  return static_cast<std::uint8_t>(std::max_element(probabilities.begin(), probabilities.end()) -
+                                   probabilities.begin());
+}
+
 /// outputs = bias + inputs × kernel. Sums run over the inputs in order, so the result is the same every time.
+/// `inputs` and `outputs` have as many numbers as the kernel has rows and columns.
 template <std::size_t Inputs, std::size_t Outputs>
-void apply(const dense_layer<Inputs, Outputs>& layer, const std::array<float, Inputs>& inputs,
-           std::array<float, Outputs>& outputs) noexcept {
+void apply(const dense_layer<Inputs, Outputs>& layer, std::span<const float> inputs,
+           std::span<float> outputs) noexcept {
   std::copy(layer.bias.begin(), layer.bias.end(), outputs.begin());
-  for (std::size_t i = 0; i < Inputs; ++i) {
+  for (std::size_t i = 0; i < layer.kernel.extent(0); ++i) {
     // Four pixels of five are paper.
     if (inputs[i] == 0.0f)
       continue;
     const auto row = layer.kernel[i];
-    for (std::size_t o = 0; o < Outputs; ++o)
+    for (std::size_t o = 0; o < layer.kernel.extent(1); ++o)
       outputs[o] += inputs[i] * row[o];
   }
 }
@@ -170,9 +171,9 @@ inline activations forward(const network& net, const image& pixels) noexcept {
 // ---- how it is wrong ----
 
 /// Cross-entropy: 0 when the network is sure of the right digit, and larger the less it expected that digit.
-inline float loss(const activations& seen, std::uint8_t label) noexcept {
+inline float loss(std::span<const float> probabilities, std::uint8_t label) noexcept {
   // The smallest normal float stands in for a probability that underflowed.
-  return -std::log((std::max)(seen.probabilities[label], 1.17549435e-38f));
+  return -std::log((std::max)(probabilities[label], 1.17549435e-38f));
 }
 
 /// Adds the gradient of one layer's kernel and bias, `inputs` and the gradient of its outputs being known.

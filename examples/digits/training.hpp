@@ -85,10 +85,10 @@ struct score {
   std::size_t total = 0;
   double loss_sum = 0.0;
 
-  void count(const activations& seen, std::uint8_t label) noexcept {
-    right += seen.answer() == label;
+  void count(std::span<const float> probabilities, std::uint8_t label) noexcept {
+    right += answer(probabilities) == label;
     ++total;
-    loss_sum += static_cast<double>(loss(seen, label));
+    loss_sum += static_cast<double>(loss(probabilities, label));
   }
   double accuracy() const noexcept { return static_cast<double>(right) / static_cast<double>(total); }
   double mean_loss() const noexcept { return loss_sum / static_cast<double>(total); }
@@ -100,7 +100,7 @@ inline score evaluate(const network& net, const image_set& set) noexcept {
   image pixels;
   for (std::size_t at = 0; at < set.size(); ++at) {
     unpack(set, at, pixels);
-    result.count(forward(net, pixels), set.labels[at]);
+    result.count(forward(net, pixels).probabilities, set.labels[at]);
   }
   return result;
 }
@@ -121,7 +121,7 @@ inline void train_batch(const training_plan& plan, float learning_rate, const im
     unpack(set, at, pixels);
     const activations seen = forward(net, pixels);
     add_gradient(net, pixels, set.labels[at], seen, gradient);
-    result.count(seen, set.labels[at]);
+    result.count(seen.probabilities, set.labels[at]);
   }
   for (const auto& tensor : tensors(gradient))
     for (float& slope : tensor.values)

@@ -133,9 +133,9 @@ TEST_SUITE("digits") {
         float& value = values[tensor].values[i];
         const float kept = value;
         value = kept + nudge;
-        const float above = digits::loss(digits::forward(weights.view(), pixels), label);
+        const float above = digits::loss(digits::forward(weights.view(), pixels).probabilities, label);
         value = kept - nudge;
-        const float below = digits::loss(digits::forward(weights.view(), pixels), label);
+        const float below = digits::loss(digits::forward(weights.view(), pixels).probabilities, label);
         value = kept;
         const float slope = (above - below) / (2.0f * nudge);
         CHECK(std::abs(slopes[tensor].values[i] - slope) < 0.003f);
@@ -229,13 +229,16 @@ TEST_SUITE("digits") {
     const auto score_before = digits::evaluate(before, images.view());
     REQUIRE(digits::save_model(path.c_str(), plan, state, score_before));
 
-    const auto model = digits::open_model(path.c_str());
+    auto model = digits::open_model(path.c_str());
     REQUIRE(model);
     if (!model)
       return;
     CHECK(model->copied_bytes() == 0);
-    CHECK(model->right_before_saving() == score_before.right);
-    const auto in_memory = before.values(), in_file = model->net.values();
+    CHECK(model->right_before_saving == score_before.right);
+    CHECK(model->net.description() == "784 > Dense 10 relu > Dense 10 softmax");
+    const auto in_memory = before.values();
+    const auto in_file = model->net.weights();
+    REQUIRE(in_file.size() == digits::tensor_count);
     for (std::size_t tensor = 0; tensor < digits::tensor_count; ++tensor) {
       REQUIRE(in_file[tensor].size() == in_memory[tensor].size());
       CHECK(in_file[tensor].data() != in_memory[tensor].data());
@@ -245,8 +248,10 @@ TEST_SUITE("digits") {
     digits::image pixels;
     for (std::size_t at = 0; at < images.view().size(); ++at) {
       digits::unpack(images.view(), at, pixels);
-      const auto one = digits::forward(before, pixels), other = digits::forward(model->net, pixels);
-      CHECK(std::memcmp(&one, &other, sizeof one) == 0);
+      const auto one = digits::forward(before, pixels).probabilities;
+      const auto other = model->net.run(pixels);
+      REQUIRE(other.size() == one.size());
+      CHECK(std::memcmp(one.data(), other.data(), sizeof one) == 0);
     }
     CHECK(stet::verify(model->store).is_sound());
   }
@@ -260,8 +265,10 @@ TEST_SUITE("digits") {
     REQUIRE(model);
     if (!model)
       return;
-    const std::vector<float> copy(model->net.answer.bias.begin(), model->net.answer.bias.end());
-    model->net.answer.bias = {copy.data(), model->net.answer.bias.static_extents};
+    auto& bias = model->net.layers.back().numbers.bias;
+    const std::vector<float> copy(bias.begin(), bias.end());
+    const std::size_t extents[] = {copy.size()};
+    bias = {copy.data(), extents};
     CHECK(model->copied_bytes() == 40);
   }
 
@@ -287,9 +294,14 @@ TEST_SUITE("digits") {
     CHECK(manifest->state[at("/optimizer/learning_rate")].dump() == "0.003");
     CHECK(manifest->state[at("/optimizer/beta_2_power")].get<float>() == state.beta_2_power);
     CHECK(manifest->state[at("/random/state")] == state.random.state);
-    CHECK(manifest->graph[at("/nodes/1/attributes/activation")] == "relu");
-    CHECK(manifest->graph[at("/nodes/2/inputs")] == stet::json_value::array({"dense"}));
-    CHECK(manifest->graph[at("/outputs")] == stet::json_value::array({"dense_1"}));
+    const auto graph = stet::graph_from_json(manifest->graph);
+    REQUIRE(graph);
+    if (!graph)
+      return;
+    CHECK(*graph == digits::describe_graph());
+    stet::graph_rules rules;
+    rules.has_variable = [&](std::string_view name) { return model->store.contains(name); };
+    CHECK(stet::check_graph(*graph, rules));
     std::vector<std::string> variables;
     for (const auto& tensor : manifest->tensors)
       if (tensor.attributes.value("trainable", false))
@@ -306,6 +318,106 @@ TEST_SUITE("digits") {
         return;
       CHECK(std::memcmp(stored->data(), slot.values.data(), slot.values.size_bytes()) == 0);
     }
+  }
+
+  TEST_CASE("a network that was never compiled in is built from its file alone") {
+    // Three layers of other sizes, listed backwards; the second feeds nobody but the third.
+    const std::vector<float> wide = {1, -1, 2, 0.5f, 0, 3}, wide_bias = {0, 1, -1}; // 2 inputs, 3 units
+    const std::vector<float> narrow = {1, 2, -1}, narrow_bias = {0.5f};             // 3 inputs, 1 unit
+    const std::vector<float> last = {4, -4}, last_bias = {1, 2};                    // 1 input, 2 units
+    stet::writer out;
+    CHECK(out.add("wide/k", {2, 3}, std::span(wide)));
+    CHECK(out.add("wide/b", {3}, std::span(wide_bias)));
+    CHECK(out.add("narrow/k", {3, 1}, std::span(narrow)));
+    CHECK(out.add("narrow/b", {1}, std::span(narrow_bias)));
+    CHECK(out.add("last/k", {1, 2}, std::span(last)));
+    CHECK(out.add("last/b", {2}, std::span(last_bias)));
+    const auto bytes = out.save_to_memory();
+    REQUIRE(bytes);
+    if (!bytes)
+      return;
+    const auto store = stet::open(std::span<const std::byte>(*bytes));
+    REQUIRE(store);
+    if (!store)
+      return;
+
+    stet::graph graph;
+    graph.add("last", "Dense", {"narrow"}, {{"units", 2}, {"activation", "linear"}},
+              {{"kernel", "last/k"}, {"bias", "last/b"}});
+    graph.add("narrow", "Dense", {"wide"}, {{"units", 1}, {"activation", "linear"}},
+              {{"kernel", "narrow/k"}, {"bias", "narrow/b"}});
+    graph.add("wide", "Dense", {"x"}, {{"units", 3}, {"activation", "relu"}},
+              {{"kernel", "wide/k"}, {"bias", "wide/b"}});
+    graph.add("x", "Placeholder");
+    graph.inputs = {{"x", "x", stet::dtype::float32, {{2}}}};
+    graph.outputs = {{"y", "last", {}, {}}};
+
+    auto net = digits::build_network(graph, *store);
+    REQUIRE(net);
+    if (!net)
+      return;
+    CHECK(net->description() == "2 > Dense 3 relu > Dense 1 linear > Dense 2 linear");
+    // relu([2 + 0.5, -2 + 1, 4 + 3 - 1]) = [2.5, 0, 6]; 2.5 - 6 + 0.5 = -3; [-12 + 1, 12 + 2].
+    const float input[] = {2, 1};
+    const auto output = net->run(input);
+    CHECK(std::vector<float>(output.begin(), output.end()) == std::vector<float>{-11, 14});
+    CHECK(net->layers[0].numbers.kernel.data() == store->get<float>("wide/k")->data());
+
+    // What does not fit is refused, by name.
+    const auto refusal = [&](auto change) {
+      stet::graph changed = graph;
+      change(changed);
+      const auto built = digits::build_network(changed, *store);
+      if (built)
+        return std::string("ok");
+      return std::string(stet::describe(built.error().code()).name) + " " +
+             std::string(built.error().subject());
+    };
+    CHECK(refusal([](auto&) {}) == "ok");
+    CHECK(refusal([](auto& g) { g.nodes[0].inputs = {"wide"}; }) == "shape_mismatch last");
+    CHECK(refusal([](auto& g) { g.nodes[1].attributes["units"] = 2; }) == "shape_mismatch narrow");
+    CHECK(refusal([](auto& g) { g.nodes[1].attributes.erase("units"); }) == "shape_mismatch narrow");
+    CHECK(refusal([](auto& g) { g.nodes[2].attributes["activation"] = "gelu"; }) == "unsupported wide");
+    CHECK(refusal([](auto& g) { g.nodes[2].op = "Conv2D"; }) == "unsupported wide");
+    CHECK(refusal([](auto& g) { g.nodes[2].inputs.push_back("x"); }) == "unsupported wide");
+    CHECK(refusal([](auto& g) { g.nodes[2].inputs = {"last"}; }) == "bad_graph cycle through last");
+    CHECK(refusal([](auto& g) { g.nodes[2].inputs = {{"x", 1}}; }) == "bad_graph input x of wide");
+    CHECK(refusal([](auto& g) { g.nodes[2].variables[1].tensor = "none"; }) == "not_found none");
+    CHECK(refusal([](auto& g) { g.nodes[2].variables[0].tensor = "wide/b"; }) == "shape_mismatch wide/b");
+    CHECK(refusal([](auto& g) { g.nodes[2].variables[1].tensor = "last/b"; }) == "shape_mismatch wide");
+    CHECK(refusal([](auto& g) { g.nodes[2].variables.pop_back(); }) == "unsupported wide");
+    CHECK(refusal([](auto& g) { g.add("y", "Placeholder"); }) == "unsupported y");
+    CHECK(refusal([](auto& g) { g.inputs[0].shape = {{3}}; }) == "shape_mismatch wide");
+    CHECK(refusal([](auto& g) { g.inputs[0].shape = {{-1, 2}}; }) == "bad_shape x");
+    CHECK(refusal([](auto& g) { g.inputs[0].shape.reset(); }) == "bad_shape x");
+    CHECK(refusal([](auto& g) { g.inputs[0].shape = {{1 << 30, 1 << 30, 1 << 30}}; }) == "bad_shape x");
+    CHECK(refusal([](auto& g) { g.outputs.clear(); }) == "unsupported graph");
+    CHECK(refusal([](auto& g) { g.outputs[0].endpoint.node = "x"; }) == "unsupported y");
+  }
+
+  TEST_CASE("a store whose network does not read digits is no model") {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.path("other.stet");
+    const std::vector<float> kernel(4), bias(2);
+    const auto outcome = [&](const char* graph) {
+      stet::writer out;
+      CHECK(out.add("k", {2, 2}, std::span(kernel)));
+      CHECK(out.add("b", {2}, std::span(bias)));
+      if (graph != nullptr)
+        out.graph = stet::json_value::parse(graph);
+      CHECK(out.save(path));
+      const auto model = digits::open_model(path.c_str());
+      return model ? stet::errc{} : model.error().code();
+    };
+    CHECK(outcome(nullptr) == stet::errc::wrong_type);
+    CHECK(outcome("{}") == stet::errc::missing_field);
+    CHECK(outcome(R"({"nodes": []})") == stet::errc::unsupported);
+    CHECK(outcome(R"({"nodes": [{"name": "x", "op": "Placeholder"},
+                                {"name": "y", "op": "Dense", "inputs": ["x"],
+                                 "attributes": {"units": 2, "activation": "relu"},
+                                 "variables": {"kernel": "k", "bias": "b"}}],
+                      "inputs": {"x": {"node": "x", "shape": [2]}}, "outputs": {"y": "y"}})") ==
+          stet::errc::shape_mismatch);
   }
 
   TEST_CASE("images are opened only if every label is a digit and has its pixels") {
