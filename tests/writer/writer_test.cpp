@@ -241,9 +241,11 @@ TEST_SUITE("writer/writer") {
     REQUIRE(out.add("other", {600}, std::span<const float>(values)));
     REQUIRE(out.add_alias("b", "a", {{"trainable", false}}));
     REQUIRE(out.add_alias("c", "b"));
-    CHECK(outcome(out.add_alias("d", "none")) == "not_found");
-    CHECK(outcome(out.add_alias("", "a")) == "bad_name");
     CHECK(out.tensor_count() == 4);
+    writer refused = out;
+    CHECK(outcome(refused.add_alias("d", "none")) == "not_found");
+    CHECK(outcome(refused.add_alias("", "a")) == "bad_name");
+    CHECK(refused.tensor_count() == 4);
     round_trip(out, [&](const stet::store& of) {
       for (const char* const name : {"b", "c"}) {
         const auto alias = of.find(name);
@@ -697,5 +699,24 @@ TEST_SUITE("writer/writer") {
     const stet_test::allocations seen;
     REQUIRE(copy.save(folder.path("copy.stet"), quick()));
     CHECK(seen.bytes() < (std::uint64_t{8} << 20));
+  }
+
+  TEST_CASE("a failed add cannot be forgotten: every save after it fails with its error") {
+    const std::vector<float> values(6);
+    stet::writer out;
+    REQUIRE(out.add("kernel", {2, 3}, std::span<const float>(values)));
+    CHECK(outcome(out.add("bias", {4}, std::span<const float>(values))) == "size_mismatch");
+    const auto saved = out.save_to_memory();
+    REQUIRE_FALSE(saved);
+    if (saved) return;
+    CHECK(saved.error().code() == stet::errc::size_mismatch);
+    CHECK(saved.error().subject() == "bias");
+  }
+
+  TEST_CASE("a span of fixed extent is added as any other") {
+    const float values[6] = {};
+    stet::writer out;
+    CHECK(out.add("kernel", {2, 3}, std::span(values)));
+    CHECK(out.save_to_memory());
   }
 }

@@ -36,6 +36,11 @@ public:
   /// Views nothing: `data()` is nullptr and every dynamic extent 0.
   constexpr view() noexcept : data_(nullptr), extents_{(Extents == dynamic ? 0 : Extents)..., 0} {}
 
+  /// Views the elements at `data`, all extents being fixed.
+  explicit constexpr view(T* data) noexcept
+    requires((Extents != dynamic) && ...)
+      : view(data, static_extents) {}
+
   /// Views the elements at `data`; `extents` holds `rank` numbers, equal to the fixed ones.
   constexpr view(T* data, const std::size_t* extents) noexcept : data_(data), extents_{} {
     for (std::size_t axis = 0; axis < rank; ++axis) {

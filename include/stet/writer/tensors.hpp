@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace stet::inline v0_1 {
@@ -101,11 +102,11 @@ public:
   [[nodiscard]] std::string_view name(std::size_t number) const noexcept {
     return std::string_view(names_).substr(items_[number].first_char, items_[number].name_size);
   }
-  /// The number of the tensor called `name`, or `size()`. Cost: looks at every tensor.
-  [[nodiscard]] std::size_t find(std::string_view name) const noexcept {
-    std::size_t number = 0;
-    while (number < size() && this->name(number) != name) ++number;
-    return number;
+  /// The number of the tensor called `name`, or `size()`. Cost: constant, after one look at each name.
+  [[nodiscard]] std::size_t find(std::string_view name) {
+    for (; named_count_ < size(); ++named_count_) numbers_.emplace(this->name(named_count_), named_count_);
+    const auto found = numbers_.find(std::string(name));
+    return found == numbers_.end() ? size() : found->second;
   }
 
   /// Every tensor as a row of an index, its place still to be decided. The rows view this list.
@@ -166,6 +167,9 @@ private:
   std::vector<std::uint64_t> shapes_;
   std::vector<block> blocks_;
   std::vector<attributes_of> attributes_;
+  // The first `named_count_` names; filled only when one is asked for.
+  std::unordered_map<std::string, std::size_t> numbers_;
+  std::size_t named_count_ = 0;
 };
 
 } // namespace detail

@@ -10,6 +10,7 @@
 #include "../store/tensor.hpp"
 
 #include <initializer_list>
+#include <optional>
 
 namespace stet::inline v0_1 {
 
@@ -37,7 +38,8 @@ private:
 /// @retval errc::bad_name       the name is empty, too long, not UTF-8, or holds a NUL
 /// @retval errc::bad_shape      rank or size overflows, or elements do not fill whole blocks
 /// @retval errc::size_mismatch  the bytes are not as many as shape and dtype make
-/// That a name was added before is found by `save`: errc::duplicate_name.
+/// That a name was added before is found by `save`: errc::duplicate_name. After a failed `add` every `save` fails with its
+/// error, so that no tensor is lost for want of a check.
 class writer {
 public:
   /// Free-form JSON objects that are saved with the tensors; null: none.
@@ -45,19 +47,19 @@ public:
 
   /// Adds a tensor whose elements are `elements`, row-major. Types narrower than a byte are packed when saved.
   /// @param attributes  an object of further fields (trainable, quantization, anything), or null
-  template <class T>
+  template <class T, std::size_t Count>
     requires element<T>
-  result<void> add(std::string_view name, extents shape, std::span<T> elements, json_value attributes = nullptr) {
+  result<void> add(std::string_view name, extents shape, std::span<T, Count> elements, json_value attributes = nullptr) {
     using value = std::remove_const_t<T>;
     constexpr dtype_description description = describe(dtype_of<value>::value);
     constexpr bool is_plain = description.bits == sizeof(value) * 8 &&
                               (std::endian::native == std::endian::little || description.word_size_bytes == 1);
     const element_layout layout = element_layout::of(dtype_of<value>::value);
-    if (auto counted = check_count(name, shape, elements.size()); !counted) return counted;
+    if (auto counted = check_count(name, shape, elements.size()); !counted) return noted(std::move(counted));
     std::uint64_t size_bytes = 0;
-    if (!detail::packed_size(elements.size(), layout.bits, size_bytes)) return error(errc::bad_shape, name);
+    if (!detail::packed_size(elements.size(), layout.bits, size_bytes)) return noted(error(errc::bad_shape, name));
     if constexpr (is_plain) {
-      return tensors_.add(name, layout, shape, size_bytes, {std::as_bytes(elements), 0}, std::move(attributes));
+      return noted(tensors_.add(name, layout, shape, size_bytes, {std::as_bytes(elements), 0}, std::move(attributes)));
     } else {
       const std::span<const value> values(elements);
       return add_source(name, layout, shape, size_bytes,
@@ -68,7 +70,7 @@ public:
   /// Adds a tensor whose stored bytes are `bytes`, laid out as index/format.hpp says under "Data".
   result<void> add_bytes(std::string_view name, const element_layout& layout, extents shape, std::span<const std::byte> bytes,
                          json_value attributes = nullptr) {
-    return tensors_.add(name, layout, shape, bytes.size(), {bytes, 0}, std::move(attributes));
+    return noted(tensors_.add(name, layout, shape, bytes.size(), {bytes, 0}, std::move(attributes)));
   }
 
   /// Adds a tensor whose stored bytes come in pieces when the store is saved: a model larger than memory.
@@ -76,17 +78,17 @@ public:
   /// @retval errc::invalid_argument  the source is empty
   result<void> add_source(std::string_view name, const element_layout& layout, extents shape, std::uint64_t size_bytes,
                           piece_source source, json_value attributes = nullptr) {
-    if (!source) return error(errc::invalid_argument, name);
+    if (!source) return noted(error(errc::invalid_argument, name));
     sources_.push_back(std::move(source));
     auto added = tensors_.add(name, layout, shape, size_bytes, {{}, static_cast<std::uint32_t>(sources_.size())}, std::move(attributes));
     if (!added) sources_.pop_back();
-    return added;
+    return noted(std::move(added));
   }
 
   /// Adds a string tensor, row-major. The strings and the span are borrowed.
   result<void> add_strings(std::string_view name, extents shape, std::span<const std::string_view> strings,
                            json_value attributes = nullptr) {
-    if (auto counted = check_count(name, shape, strings.size()); !counted) return counted;
+    if (auto counted = check_count(name, shape, strings.size()); !counted) return noted(std::move(counted));
     std::uint64_t size_bytes = (strings.size() + std::uint64_t{1}) * 8;
     for (const std::string_view each : strings) size_bytes += each.size();
     return add_source(name, element_layout::of(dtype::string), shape, size_bytes,
@@ -96,10 +98,10 @@ public:
   /// Adds a tensor of an open store, which must stay open, under a name of its own. Its bytes are not decoded.
   /// @retval errc::wrong_byte_order  the tensor is big-endian
   result<void> add(std::string_view name, const tensor& from, json_value attributes = nullptr) {
-    if (from.entry().is_big_endian()) return error(errc::wrong_byte_order, name);
+    if (from.entry().is_big_endian()) return noted(error(errc::wrong_byte_order, name));
     const std::vector<std::uint64_t> shape(from.shape().begin(), from.shape().end());
     if (from.size_bytes() == from.bytes().size()) {
-      return tensors_.add(name, from.layout(), shape, from.size_bytes(), {from.bytes(), 0}, std::move(attributes));
+      return noted(tensors_.add(name, from.layout(), shape, from.size_bytes(), {from.bytes(), 0}, std::move(attributes)));
     }
     return add_source(name, from.layout(), shape, from.size_bytes(),
                       [from](piece_sink& sink) { return detail::write_fetched(from, sink); }, std::move(attributes));
@@ -107,11 +109,10 @@ public:
 
   /// Adds another name for a tensor added before: tied weights. The bytes are stored once.
   /// @retval errc::not_found  no tensor called `original` was added
-  /// Cost: looks at the names of all tensors.
   result<void> add_alias(std::string_view name, std::string_view original, json_value attributes = nullptr) {
     const std::size_t number = tensors_.find(original);
-    if (number == tensors_.size()) return error(errc::not_found, original);
-    return tensors_.add_alias(name, number, std::move(attributes));
+    if (number == tensors_.size()) return noted(error(errc::not_found, original));
+    return noted(tensors_.add_alias(name, number, std::move(attributes)));
   }
 
   /// How many tensors were added.
@@ -135,6 +136,7 @@ public:
   ///                                 with it
   /// Cost: reads every byte once; memory for the table of tensors and 256 KiB. Durable (the default): waits for the disk.
   result<save_report> save(std::string_view path_utf8, const save_options& options = {}) const {
+    if (failure_) return *failure_;
     detail::save_plan plan(tensors_, options);
     if (auto made = plan.prepare(path_utf8, {graph, state, metadata, extra_}); !made) return made.error();
     return plan.write_files(sources_, path_utf8);
@@ -145,6 +147,7 @@ public:
   result<std::vector<std::byte>> save_to_memory(const save_options& options = {}) const {
     save_options in_memory = options;
     in_memory.form = store_form::single_file;
+    if (failure_) return *failure_;
     detail::save_plan plan(tensors_, in_memory);
     if (auto made = plan.prepare({}, {graph, state, metadata, extra_}); !made) return made.error();
     return plan.write_memory(sources_);
@@ -164,7 +167,14 @@ private:
     return {};
   }
 
+  /// Remembers the first failure of an `add`.
+  result<void> noted(result<void>&& added) {
+    if (!added && !failure_) failure_ = added.error();
+    return std::move(added);
+  }
+
   detail::tensor_list tensors_;
+  std::optional<error> failure_;
   std::vector<piece_source> sources_;
   json_value extra_;
 };
