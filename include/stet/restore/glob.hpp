@@ -15,8 +15,8 @@ namespace stet::inline v0_1 {
 /// `rename_rule::exact`.
 class glob {
 public:
-  glob(std::string_view pattern) {
-    for (std::size_t i = 0; i < pattern.size(); ++i) {
+  glob(std::string_view pattern) : start_(pattern.substr(0, pattern.find_first_of("*?"))) {
+    for (std::size_t i = start_.size(); i < pattern.size(); ++i) {
       if (pattern[i] == '*') {
         const bool is_deep = i + 1 < pattern.size() && pattern[i + 1] == '*';
         tokens_.push_back({is_deep ? kind::deep : kind::star, '*'});
@@ -27,61 +27,44 @@ public:
     }
   }
   glob(const char* pattern) : glob(std::string_view(pattern)) {}
+  glob(const std::string& pattern) : glob(std::string_view(pattern)) {}
 
   /// Whether all of `name` matches.
-  /// @param captures  if given, set to what each wildcard matched, in order; views `name`. Earlier wildcards take as few
-  ///                  bytes as they can.
-  /// Cost: at most the product of both sizes, whatever the pattern; allocates.
+  /// @param captures  if given and all of it does, set to what each wildcard matched, in order; views `name`. Earlier
+  ///                  wildcards take as few bytes as they can.
+  /// Cost: at most the product of both sizes in time, an eighth of it in memory, whatever the pattern.
   [[nodiscard]] bool matches(std::string_view name, std::vector<std::string_view>* captures = nullptr) const {
-    // The states (token, position) known to lead nowhere; so no state is tried twice.
-    std::vector<bool> is_dead((tokens_.size() + 1) * (name.size() + 1), false);
-    struct choice {
-      std::size_t token, begin, end;
-    };
-    std::vector<choice> wildcards;
-    std::size_t token = 0, at = 0;
-    for (;;) {
-      bool is_lost = is_dead[token * (name.size() + 1) + at];
-      if (!is_lost && token == tokens_.size()) {
-        if (at == name.size()) break;
-        is_lost = true;
-      }
-      if (!is_lost) {
-        const auto [what, byte] = tokens_[token];
-        if (what == kind::star || what == kind::deep) {
-          wildcards.push_back({token++, at, at});
-          continue;
-        }
-        const bool fits = at < name.size() && (what == kind::one ? name[at] != '/' : name[at] == byte);
-        if (fits) {
-          if (what == kind::one) wildcards.push_back({token, at, at + 1});
-          ++token;
-          ++at;
-          continue;
-        }
-      }
-      is_dead[token * (name.size() + 1) + at] = true;
-      // Back to the last wildcard that can take one byte more.
-      for (;;) {
-        if (wildcards.empty()) return false;
-        choice& last = wildcards.back();
-        const kind what = tokens_[last.token].what;
-        if (what != kind::one && last.end < name.size() && (what == kind::deep || name[last.end] != '/')) {
-          at = ++last.end;
-          token = last.token + 1;
-          break;
-        }
-        wildcards.pop_back();
+    if (!name.starts_with(start_)) return false;
+    const std::string_view rest = name.substr(start_.size());
+    const std::size_t width = rest.size() + 1;
+    // By token and place: whether the tokens from there on match the bytes from there on. Filled from the end, so that no
+    // way is tried twice.
+    std::vector<bool> fits((tokens_.size() + 1) * width, false);
+    fits[tokens_.size() * width + rest.size()] = true;
+    for (std::size_t token = tokens_.size(); token-- > 0;) {
+      const std::size_t here = token * width, after = here + width;
+      const bool is_run = tokens_[token].what == kind::star || tokens_[token].what == kind::deep;
+      for (std::size_t at = width; at-- > 0;) {
+        const bool takes_byte = at < rest.size() && takes(tokens_[token], rest[at]);
+        fits[here + at] = is_run ? fits[after + at] || (takes_byte && fits[here + at + 1]) : takes_byte && fits[after + at + 1];
       }
     }
-    if (captures != nullptr) {
-      captures->clear();
-      for (const choice& each : wildcards) captures->push_back(name.substr(each.begin, each.end - each.begin));
+    if (!fits[0]) return false;
+    if (captures == nullptr) return true;
+    captures->clear();
+    std::size_t at = 0;
+    for (std::size_t token = 0; token < tokens_.size(); ++token) {
+      const std::size_t begin = at, after = (token + 1) * width;
+      const kind what = tokens_[token].what;
+      if (what == kind::byte || what == kind::one) ++at;
+      else while (!fits[after + at]) ++at;
+      if (what != kind::byte) captures->push_back(rest.substr(begin, at - begin));
     }
     return true;
   }
 
-  /// The text `replacement` in which $1 … $9 stand for what the first … ninth wildcard matched, and $$ for '$'.
+  /// The text `replacement` in which $1 … $9 stand for what the first … ninth wildcard matched (nothing, if there are not so
+  /// many), and $$ for '$'.
   [[nodiscard]] static std::string rewrite(std::string_view replacement, const std::vector<std::string_view>& captures) {
     std::string made;
     for (std::size_t i = 0; i < replacement.size(); ++i) {
@@ -106,6 +89,13 @@ private:
     kind what;
     char byte;
   };
+  static bool takes(const token_type& token, char byte) noexcept {
+    if (token.what == kind::byte) return byte == token.byte;
+    return token.what == kind::deep || byte != '/';
+  }
+
+  /// What a name must begin with: most names are told apart by it.
+  std::string start_;
   std::vector<token_type> tokens_;
 };
 
