@@ -6,6 +6,7 @@
 #include "manifest.hpp"
 
 #include "../index/builder.hpp"
+#include "../vocabulary/json_string.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -128,25 +129,11 @@ private:
     if (!text.empty()) raw(before).raw(text);
   }
 
-  /// A JSON string (RFC 8259, section 7): only what must be escaped is.
+  /// A JSON string. Most need no look at each character.
   manifest_emitter& string(std::string_view text) {
     if (is_plain(text)) return raw("\"").raw(text).raw("\"");
-    raw("\"");
-    std::size_t plain = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      const unsigned char c = static_cast<unsigned char>(text[i]);
-      if (c >= 0x20u && c != '"' && c != '\\') continue;
-      raw(text.substr(plain, i - plain));
-      plain = i + 1;
-      constexpr std::string_view shorthands = "\"\\\b\f\n\r\t", letters = "\"\\bfnrt";
-      if (const std::size_t found = shorthands.find(text[i]); found != std::string_view::npos) {
-        raw("\\").raw(letters.substr(found, 1));
-      } else {
-        raw("\\u00");
-        sink_.hex(c, 2);
-      }
-    }
-    return raw(text.substr(plain)).raw("\"");
+    emit_json_string(text, [this](std::string_view piece) { raw(piece); });
+    return *this;
   }
 
   /// Whether it is certain that nothing in `text` has to be escaped. Eight characters at once, the last eight perhaps twice;

@@ -3,9 +3,13 @@
 #ifndef STET_RESTORE_REPORT_HPP
 #define STET_RESTORE_REPORT_HPP
 
+#include "../index/name_hash.hpp"
 #include "../vocabulary/error.hpp"
+#include "../vocabulary/json_string.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,14 +28,19 @@ enum class restore_outcome : std::uint8_t {
   unexpected,     ///< no variable takes the tensor
   shape_mismatch, ///< the shapes differ
   dtype_mismatch, ///< the dtypes differ
-  failed,         ///< the tensor's bytes could not be had
+  failed,         ///< the tensor's bytes could not be had, or the variable cannot take them
 };
+
+namespace detail {
+
+inline constexpr const char* restore_outcome_names[] = {"copied",  "converted",  "overlapped",     "reshaped",       "bound", "excluded",
+                                                        "missing", "unexpected", "shape_mismatch", "dtype_mismatch", "failed"};
+
+} // namespace detail
 
 /// The name of an outcome, for people and machines: "copied".
 constexpr std::string_view name_of(restore_outcome outcome) noexcept {
-  constexpr std::string_view names[] = {"copied",   "converted", "overlapped", "reshaped",       "bound", "excluded",
-                                        "missing",  "unexpected", "shape_mismatch", "dtype_mismatch", "failed"};
-  return names[static_cast<std::size_t>(outcome)];
+  return detail::restore_outcome_names[static_cast<std::size_t>(outcome)];
 }
 
 /// One line of a report.
@@ -45,11 +54,12 @@ struct restore_entry {
   bool is_error = false;
   /// Why, for a person: "float32 [784, 20] in the store, float32 [784, 10] in the program". Empty where there is nothing to say.
   std::string reason;
-  /// Bytes that were copied; 0 for a bound variable.
+  /// Bytes of the variable that were written; 0 for a bound one.
   std::uint64_t copied_bytes = 0;
 };
 
-/// What a restore did, or a dry run would do: variables in their order, then unexpected tensors in manifest order.
+/// What a restore did, or a dry run would do: variables in their order, then unexpected tensors in manifest order. Where
+/// something is an error nothing was done, and the other entries say what would have been.
 struct restore_report {
   std::vector<restore_entry> entries;
   std::uint64_t copied_bytes = 0;
@@ -68,34 +78,72 @@ struct restore_report {
     return true;
   }
 
-  /// The report as text, one line for each entry, errors marked, and a line of totals.
+  /// The report as text for a person: a line for each entry, errors marked by '!', and a line of totals.
   [[nodiscard]] std::string to_text() const {
-    std::string text;
     std::size_t width = 0;
-    for (const restore_entry& each : entries) width = each.outcome > restore_outcome{} && name_of(each.outcome).size() > width ? name_of(each.outcome).size() : width;
-    width = width < 6 ? 6 : width;
+    for (const restore_entry& each : entries) width = name_of(each.outcome).size() < width ? width : name_of(each.outcome).size();
+    std::string text;
     for (const restore_entry& each : entries) {
       const std::string_view outcome = name_of(each.outcome);
       text += each.is_error ? "! " : "  ";
       text += outcome;
       text.append(width - outcome.size() + 2, ' ');
       append_escaped(text, each.variable.empty() ? each.tensor : each.variable);
-      if (!each.variable.empty() && each.variable != each.tensor && !each.tensor.empty()) append_escaped(text += " <- ", each.tensor);
+      if (!each.variable.empty() && each.variable != each.tensor) append_escaped(text += " <- ", each.tensor);
       if (!each.reason.empty()) append_escaped(text += ": ", each.reason);
       text += '\n';
     }
+    for_each_count([&](std::string_view outcome, std::size_t found) { text.append(std::to_string(found)).append(" ").append(outcome).append(", "); });
+    text += std::to_string(copied_bytes) + " bytes to copy";
+    return text + (is_good() ? "\n" : "; there are errors, so nothing is restored\n");
+  }
+
+  /// The report as a JSON object (RFC 8259), one entry a line:
+  ///
+  ///     {"is_good":true,"copied_bytes":40,"counts":{"copied":1},"entries":[
+  ///     {"outcome":"copied","is_error":false,"variable":"a","tensor":"b","copied_bytes":40,"reason":"…"}]}
+  ///
+  /// An entry has no "variable" if the tensor is unexpected, and no "reason" if there is nothing to say. Bytes of a name that
+  /// a program's own rule made and that are not UTF-8 become '?'.
+  [[nodiscard]] std::string to_json() const {
+    std::string text = is_good() ? "{\"is_good\":true" : "{\"is_good\":false";
+    text += ",\"copied_bytes\":" + std::to_string(copied_bytes) + ",\"counts\":{";
     const char* separator = "";
-    for (std::uint8_t i = 0; i <= static_cast<std::uint8_t>(restore_outcome::failed); ++i) {
-      const restore_outcome outcome{i};
-      if (const std::size_t found = count(outcome); found != 0) {
-        text += separator + std::to_string(found) + " " + std::string(name_of(outcome));
-        separator = ", ";
-      }
+    for_each_count([&](std::string_view outcome, std::size_t found) {
+      text.append(separator).append("\"").append(outcome).append("\":").append(std::to_string(found));
+      separator = ",";
+    });
+    text += "},\"entries\":[";
+    separator = "\n";
+    for (const restore_entry& each : entries) {
+      text.append(separator).append("{\"outcome\":\"").append(name_of(each.outcome)).append("\",\"is_error\":");
+      text += each.is_error ? "true" : "false";
+      if (!each.variable.empty()) append_json(text += ",\"variable\":", each.variable);
+      append_json(text += ",\"tensor\":", each.tensor);
+      text += ",\"copied_bytes\":" + std::to_string(each.copied_bytes);
+      if (!each.reason.empty()) append_json(text += ",\"reason\":", each.reason);
+      text += '}';
+      separator = ",\n";
     }
-    return text + "; " + std::to_string(copied_bytes) + " bytes copied\n";
+    return text + "]}\n";
   }
 
 private:
+  /// Calls `visit(name, count)` for each outcome that occurs.
+  template <class Visit> void for_each_count(Visit&& visit) const {
+    for (std::size_t i = 0; i < std::size(detail::restore_outcome_names); ++i) {
+      if (const std::size_t found = count(static_cast<restore_outcome>(i)); found != 0) visit(detail::restore_outcome_names[i], found);
+    }
+  }
+  static void append_json(std::string& text, std::string_view value) {
+    std::string plain;
+    if (!detail::is_utf8_without_nul(value)) {
+      plain = value;
+      for (char& c : plain) c = static_cast<unsigned char>(c) < 0x80u ? c : '?';
+      value = plain;
+    }
+    detail::emit_json_string(value, [&text](std::string_view piece) { text += piece; });
+  }
   static void append_escaped(std::string& text, std::string_view name) {
     std::string buffer(name.size() * 4, '\0');
     text_writer out(buffer.data(), buffer.size());
