@@ -6,9 +6,14 @@
 #include "glob.hpp"
 #include "variables.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace stet::inline v0_1 {
@@ -42,10 +47,11 @@ public:
   /// Whatever `ask` gives for the name of a variable; nothing if it does not know it.
   static rename_rule callback(std::function<std::optional<std::string>(std::string_view variable)> ask) { return rename_rule(std::move(ask)); }
   /// One entry of an assignment map as `tf.compat.v1.train.init_from_checkpoint` has them, checkpoint first: two scopes, both
-  /// ending in '/' ("" or "/" is the whole checkpoint or program), or two names.
+  /// ending in '/' ("" or "/" is the whole checkpoint or program), or else two names. TensorFlow leaves variables that no
+  /// entry speaks of as they are; so does a restore whose `include` names the scopes.
   static rename_rule assignment(std::string checkpoint, std::string program) {
-    const bool is_scope = checkpoint.empty() || program.empty() || checkpoint.back() == '/' || program.back() == '/';
-    if (!is_scope) return exact(std::move(program), std::move(checkpoint));
+    const auto is_scope = [](const std::string& name) { return name.empty() || name.back() == '/'; };
+    if (!is_scope(checkpoint) || !is_scope(program)) return exact(std::move(program), std::move(checkpoint));
     if (checkpoint == "/") checkpoint.clear();
     if (program == "/") program.clear();
     return prefix(std::move(program), std::move(checkpoint));
@@ -83,7 +89,8 @@ enum class restore_mode : std::uint8_t {
   bind,
 };
 
-/// Fills a variable from a tensor of another shape: `into` holds the variable's present elements and may be changed.
+/// Fills a variable from a tensor of another shape, and of another dtype if `restore_rules::dtype` lets it: `into` is a copy of
+/// the variable's present elements, which becomes the variable if all goes well.
 using reshape_function = std::function<result<void>(const tensor& from, const variable& to, std::span<std::byte> into)>;
 
 /// What to restore and how. The default restores everything, strictly: any difference is an error.
@@ -101,7 +108,7 @@ struct restore_rules {
   dtype_policy dtype = dtype_policy::error;
   restore_mode mode = restore_mode::copy;
   reshape_function reshape;
-  /// Compare each tensor's bytes with its checksum before anything changes.
+  /// Compare each tensor's bytes with its checksum before anything changes; one that has none is an error.
   bool verify_checksums = false;
 };
 
