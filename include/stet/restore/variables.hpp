@@ -25,13 +25,18 @@ public:
   [[nodiscard]] const std::vector<std::uint64_t>& shape() const noexcept { return shape_; }
   [[nodiscard]] bool is_trainable() const noexcept { return is_trainable_; }
 
-  /// The elements where they are now; read-only memory for a variable bound to a read-only store.
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data(), size_bytes_}; }
+  /// The elements where they are now; read-only memory for a variable bound to a read-only store. Empty while the program's
+  /// view views nothing.
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data(), data() == nullptr ? 0 : size_bytes_}; }
   [[nodiscard]] std::size_t size_bytes() const noexcept { return size_bytes_; }
   /// Whether the program views the variable through an object that can be pointed elsewhere.
   [[nodiscard]] bool can_be_pointed() const noexcept { return point_ != nullptr; }
   /// Whether its elements may only be read: the program's view is of const elements.
   [[nodiscard]] bool is_const() const noexcept { return is_const_; }
+  /// Whether the program can do without it: a store need not have it.
+  [[nodiscard]] bool is_optional() const noexcept { return is_optional_; }
+  /// Whether there is anything to save: not where an optional view views nothing.
+  [[nodiscard]] bool is_there() const noexcept { return !is_optional_ || data() != nullptr; }
 
 private:
   friend class variable_list;
@@ -43,7 +48,7 @@ private:
   element_layout layout_;
   std::vector<std::uint64_t> shape_;
   std::size_t size_bytes_ = 0, alignment_ = 1;
-  bool is_trainable_ = true, is_const_ = false;
+  bool is_trainable_ = true, is_const_ = false, is_optional_ = false;
   std::byte* memory_ = nullptr;
   // A view of the program, and how to read and move its pointer; null for plain memory.
   void* view_ = nullptr;
@@ -64,9 +69,7 @@ class variable_list {
 public:
   /// Adds a variable whose elements are `memory`, row-major.
   template <element T> result<void> add(std::string_view name, std::vector<std::uint64_t> shape, std::span<T> memory, bool is_trainable = true) {
-    variable made = describe_as<T>(name, std::move(shape), is_trainable);
-    made.memory_ = reinterpret_cast<std::byte*>(const_cast<std::remove_const_t<T>*>(memory.data()));
-    return insert(std::move(made), memory.size());
+    return insert_memory(describe_as<T>(name, std::move(shape), is_trainable), memory);
   }
 
   /// Adds a variable that the program reads through `through`, which a restore may point at the bytes of a store instead of
@@ -93,13 +96,13 @@ public:
   template <element T> result<void> add_slot(std::string_view of, std::string_view slot, std::span<T> memory) {
     const variable* const owner = find(of);
     if (owner == nullptr) return error(errc::not_found, of);
-    const std::vector<std::uint64_t> shape = owner->shape();
-    auto added = add(std::string(of) + "/" + std::string(slot), shape, memory, false);
-    if (added) variables_.back().slot_of_ = of;
-    return added;
+    variable made = describe_as<T>(std::string(of) + "/" + std::string(slot), owner->shape(), false);
+    made.slot_of_ = of;
+    return insert_memory(std::move(made), memory);
   }
 
-  /// Adds every view of a model (see store/bind.hpp) as a variable.
+  /// Adds every field of a model (see store/bind.hpp) as a variable; all of them are views. Those that the model calls
+  /// optional are optional variables.
   template <class Model> result<void> add_model(Model& model, bool is_trainable = true) {
     collector visit{*this, {}, is_trainable, {}};
     model.bind(visit);
@@ -133,10 +136,14 @@ private:
         failed = into.add_view(prefix + std::string(name), field, is_trainable);
       }
     }
-    template <class Field> void optional(std::string_view name, Field& field) { (*this)(name, field); }
+    template <class Field> void optional(std::string_view name, Field& field) {
+      const std::size_t first = into.size();
+      (*this)(name, field);
+      for (std::size_t i = first; i < into.size(); ++i) into.variables_[i].is_optional_ = true;
+    }
   };
 
-  template <class T> static variable describe_as(std::string_view name, std::vector<std::uint64_t>&& shape, bool is_trainable) {
+  template <class T> static variable describe_as(std::string_view name, std::vector<std::uint64_t> shape, bool is_trainable) {
     using value = std::remove_const_t<T>;
     variable made;
     made.name_ = name;
@@ -147,6 +154,11 @@ private:
     made.is_const_ = std::is_const_v<T>;
     made.alignment_ = alignof(value);
     return made;
+  }
+
+  template <class T> result<void> insert_memory(variable&& made, std::span<T> memory) {
+    made.memory_ = reinterpret_cast<std::byte*>(const_cast<std::remove_const_t<T>*>(memory.data()));
+    return insert(std::move(made), memory.size());
   }
 
   result<void> insert(variable&& made, std::size_t element_count) {
