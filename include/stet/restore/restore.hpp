@@ -3,6 +3,7 @@
 #ifndef STET_RESTORE_RESTORE_HPP
 #define STET_RESTORE_RESTORE_HPP
 
+#include "copy_elements.hpp"
 #include "report.hpp"
 #include "rules.hpp"
 #include "variables.hpp"
@@ -10,12 +11,19 @@
 #include "../store/store.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 namespace stet::inline v0_1 {
 
-/// One restore: a plan that changes nothing, then the changes, of which none can fail.
+/// One restore: a plan that changes nothing, then the changes, of which none can fail. Keeps references to its arguments.
 class restore_run {
 public:
   restore_run(const store& from, const variable_list& to, const restore_rules& rules) : store_(from), variables_(to), rules_(rules) {}
@@ -26,16 +34,16 @@ public:
     steps_.clear();
     std::unordered_set<std::uint32_t> taken;
     for (const variable& each : variables_) {
-      step planned{&each, {}};
+      step planned{&each, {}, report.entries.size()};
       restore_entry entry = decide(planned, taken);
-      if (changes(entry.outcome) && entry.outcome != restore_outcome::bound) entry.copied_bytes = each.size_bytes();
+      if (changes(entry.outcome)) entry.copied_bytes = written_bytes(planned, entry.outcome);
       report.copied_bytes += entry.copied_bytes;
       planned.outcome = entry.outcome;
       report.entries.push_back(std::move(entry));
       if (changes(planned.outcome)) steps_.push_back(std::move(planned));
     }
     for (const tensor each : store_) {
-      if (taken.contains(each.entry().number()) || is_alias_of_taken(each, taken) || any_matches(rules_.ignore, each.name())) continue;
+      if (taken.contains(original_number(each)) || any_matches(rules_.ignore, each.name())) continue;
       restore_entry entry;
       entry.tensor = each.name();
       entry.outcome = restore_outcome::unexpected;
@@ -46,21 +54,28 @@ public:
     return report;
   }
 
-  /// Carries the plan out.
-  /// @retval errc::out_of_memory, or an error of the store's reader or of the program's `reshape`; nothing has changed then
-  result<void> carry_out() {
+  /// Carries the plan out. If that fails, nothing has changed, and the entry at fault in `report`, the plan's, says why.
+  /// @retval errc::out_of_memory, or an error of the store's reader or of the program's `reshape`
+  result<void> carry_out(restore_report& report) {
     // Whatever can fail happens in memory of our own first. Bytes in memory that need no function of the program cannot.
+    const bool is_apart = !writes_into_store();
     for (step& each : steps_) {
-      if (each.outcome == restore_outcome::bound || (is_direct(each) && each.from.is_in_place())) continue;
-      each.staged.resize(each.to->size_bytes());
-      if (auto filled = fill(each, each.staged); !filled) return filled.error().subject().empty() ? filled.error().about(each.to->name()) : filled.error();
+      if (each.outcome == restore_outcome::bound || each.to->size_bytes() == 0) continue;
+      if (is_apart && is_direct(each) && each.from.is_in_place()) continue;
+      if (auto staged = stage(each); !staged) {
+        const error why = staged.error().subject().empty() ? staged.error().about(each.to->name()) : staged.error();
+        restore_entry& entry = report.entries[each.entry];
+        report.copied_bytes -= std::exchange(entry.copied_bytes, 0);
+        fail(entry, why);
+        return why;
+      }
     }
     for (const step& each : steps_) {
       if (each.outcome == restore_outcome::bound) {
         each.to->point_at(each.from.bytes().data());
-      } else if (!each.staged.empty()) {
-        std::memcpy(each.to->data(), each.staged.data(), each.staged.size());
-      } else {
+      } else if (each.staged.get() != nullptr) {
+        std::memcpy(each.to->data(), each.staged.get(), each.to->size_bytes());
+      } else if (each.to->size_bytes() != 0) {
         (void)fill(each, {each.to->data(), each.to->size_bytes()});
       }
     }
@@ -71,8 +86,10 @@ private:
   struct step {
     const variable* to;
     tensor from;
+    /// The number of its line in the report.
+    std::size_t entry;
     restore_outcome outcome{};
-    std::vector<std::byte> staged{};
+    detail::owned_block staged{};
   };
 
   static bool changes(restore_outcome outcome) noexcept { return outcome <= restore_outcome::bound; }
@@ -89,9 +106,10 @@ private:
     return text + (*separator == ' ' ? " []" : "]");
   }
   static std::string describe_tensor(const tensor& of) { return describe_elements(of.dtype(), of.shape()); }
-  bool is_alias_of_taken(const tensor& of, const std::unordered_set<std::uint32_t>& taken) const {
+  /// The number of the tensor, or of the one that it shares its bytes with: who has taken one has taken all.
+  [[nodiscard]] std::uint32_t original_number(const tensor& of) const {
     const index_entry original = store_.index().original_of(of.entry());
-    return original && taken.contains(original.number());
+    return original ? original.number() : of.entry().number();
   }
 
   restore_entry decide(step& planned, std::unordered_set<std::uint32_t>& taken) const {
@@ -106,28 +124,33 @@ private:
       }
     }
     const auto found = store_.find(entry.tensor);
-    if (found) taken.insert(found->entry().number()); // also if excluded: the program knows it
+    if (found) taken.insert(original_number(*found)); // also if excluded: the program knows it
     if (any_matches(rules_.exclude, to.name()) || (!rules_.include.empty() && !any_matches(rules_.include, to.name()))) {
       entry.outcome = restore_outcome::excluded;
       return entry;
     }
     if (!found) {
       entry.outcome = restore_outcome::missing;
-      entry.is_error = rules_.missing == absence_policy::error;
+      entry.is_error = rules_.missing == absence_policy::error && !to.is_optional();
       return entry;
     }
     planned.from = *found;
     compare(planned, entry);
-    if (changes(entry.outcome) && rules_.verify_checksums && found->entry().has_crc32c()) {
+    if (changes(entry.outcome) && rules_.verify_checksums) {
       if (auto sound = found->verify(); !sound) fail(entry, sound.error());
     }
     return entry;
   }
 
-  static void fail(restore_entry& entry, const error& why) {
+  static void fail(restore_entry& entry, std::string_view reason) {
     entry.outcome = restore_outcome::failed;
     entry.is_error = true;
-    entry.reason = why.message();
+    entry.reason = reason;
+  }
+  static void fail(restore_entry& entry, const error& why) {
+    char buffer[256];
+    const bool is_named = why.subject() == entry.tensor || why.subject() == entry.variable;
+    fail(entry, (is_named ? why.about({}) : why).print(buffer, sizeof buffer));
   }
 
   /// How the tensor can become the variable, if it can.
@@ -136,43 +159,47 @@ private:
     const tensor& from = planned.from;
     const bool is_same_dtype = from.dtype() == to.layout().dtype;
     const bool is_same_shape = from.shape().equals(to.shape());
-    if (!is_same_dtype || !is_same_shape) entry.reason = describe_tensor(from) + " in the store, " + describe_elements(to.layout().dtype, to.shape()) + " in the program";
+    if (!is_same_dtype || !is_same_shape) {
+      entry.reason = describe_tensor(from) + " in the store, " + describe_elements(to.layout().dtype, to.shape()) + " in the program";
+    }
     const bool is_bound = rules_.mode == restore_mode::bind && to.can_be_pointed();
-    if (to.is_const() && !is_bound) return fail(entry, errc::read_only);
     if (!is_same_dtype && (rules_.dtype == dtype_policy::error || is_bound || !is_convertible(from, to))) {
       entry.outcome = restore_outcome::dtype_mismatch;
       entry.is_error = true;
       return;
     }
-    if (!is_same_shape) {
-      const bool has_overlap = from.shape().rank() == to.shape().size() && !is_bound;
-      if (rules_.shape == shape_policy::ask && rules_.reshape && !is_bound) {
-        entry.outcome = restore_outcome::reshaped;
-      } else if (rules_.shape == shape_policy::overlap && has_overlap) {
-        entry.outcome = restore_outcome::overlapped;
-      } else {
-        entry.outcome = restore_outcome::shape_mismatch;
-        entry.is_error = rules_.shape != shape_policy::skip;
-      }
+    if (is_same_shape) {
+      entry.outcome = is_bound ? restore_outcome::bound : is_same_dtype ? restore_outcome::copied : restore_outcome::converted;
+    } else if (rules_.shape == shape_policy::ask && rules_.reshape && !is_bound) {
+      entry.outcome = restore_outcome::reshaped;
+    } else if (rules_.shape == shape_policy::overlap && from.shape().rank() == to.shape().size() && !is_bound) {
+      entry.outcome = restore_outcome::overlapped;
+    } else {
+      entry.outcome = restore_outcome::shape_mismatch;
+      entry.is_error = rules_.shape != shape_policy::skip;
       return;
     }
-    if (!is_bound) {
-      entry.outcome = is_same_dtype ? restore_outcome::copied : restore_outcome::converted;
-      if (from.dtype() == dtype::boolean && from.is_in_place()) {
-        if (const auto checked = from.as<bool>(); !checked) fail(entry, checked.error());
-      }
-      return;
+    if (is_bound) return compare_place(planned, entry);
+    if (to.is_const()) return fail(entry, "the program may only read it through its view, which restore_mode::bind points elsewhere");
+    if (to.bytes().size() != to.size_bytes()) return fail(entry, "the program's view views no memory to copy to");
+    if (from.dtype() == dtype::boolean && from.is_in_place()) {
+      if (const auto checked = from.as<bool>(); !checked) fail(entry, checked.error());
     }
-    // To be pointed at, bytes must be what the program's type asks for.
-    entry.outcome = restore_outcome::bound;
+  }
+
+  /// Whether the program's view can be pointed at the bytes: they must be what its type asks for.
+  static void compare_place(const step& planned, restore_entry& entry) {
+    const variable& to = *planned.to;
+    const tensor& from = planned.from;
+    // What `tensor::as` checks, for a type that is known here by its size and alignment only.
     errc problem{};
     if (from.layout().bits != to.layout().bits) problem = errc::packed;
-    else if (from.bytes().size() != from.size_bytes()) problem = errc::not_resident;
+    else if (from.bytes().data() == nullptr) problem = errc::not_resident;
     else if (!from.is_in_place()) problem = errc::wrong_byte_order;
-    else if (reinterpret_cast<std::uintptr_t>(from.bytes().data()) % to.alignment_ != 0) problem = errc::misaligned;
+    else if (from.size_bytes() != 0 && reinterpret_cast<std::uintptr_t>(from.bytes().data()) % to.alignment_ != 0) problem = errc::misaligned;
     else if (!to.is_const() && !from.is_writable()) problem = errc::read_only;
-    else if (const auto checked = from.as<bool>(); from.dtype() == dtype::boolean && !checked) problem = checked.error().code();
-    if (problem != errc{}) fail(entry, problem);
+    else if (from.dtype() == dtype::boolean && !from.as<bool>()) problem = errc::bad_value;
+    if (problem != errc{}) fail(entry, error(problem));
   }
 
   static bool is_convertible(const tensor& from, const variable& to) noexcept {
@@ -186,20 +213,47 @@ private:
     return each.outcome == restore_outcome::copied || each.outcome == restore_outcome::converted;
   }
 
+  /// The bytes of the variable that a step writes.
+  static std::uint64_t written_bytes(const step& planned, restore_outcome outcome) {
+    if (outcome == restore_outcome::bound) return 0;
+    if (outcome != restore_outcome::overlapped) return planned.to->size_bytes();
+    std::uint64_t count = 1;
+    for (std::size_t axis = 0; axis < planned.to->shape().size(); ++axis) {
+      count *= (std::min)(planned.to->shape()[axis], planned.from.shape()[axis]);
+    }
+    return count * planned.to->layout().bits / 8;
+  }
+
+  /// Whether a variable lies in memory of the store (it was bound before): writing it could change what another is read from.
+  bool writes_into_store() const {
+    std::vector<const source*> writable;
+    if (store_.data().is_writable()) writable.push_back(&store_.data());
+    for (std::uint32_t part = 0; part < store_.index().part_count(); ++part) {
+      if (store_.part(part).is_writable()) writable.push_back(&store_.part(part));
+    }
+    for (const step& each : steps_) {
+      const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(each.to->data());
+      for (const source* const of : writable) {
+        const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(of->data());
+        if (at >= begin && at - begin < of->size_bytes()) return true;
+      }
+    }
+    return false;
+  }
+
+  /// Gives a step memory of its own with what the variable will hold.
+  result<void> stage(step& each) const {
+    each.staged = detail::owned_block::allocate(each.to->size_bytes(), staging_alignment);
+    if (each.staged.get() == nullptr) return errc::out_of_memory;
+    return fill(each, {static_cast<std::byte*>(each.staged.get()), each.to->size_bytes()});
+  }
+
   /// Writes what the variable will hold to `into`.
   result<void> fill(const step& each, std::span<std::byte> into) const {
-    if (is_direct(each)) return copy_elements(each.from, each.to->layout().dtype, into);
+    if (is_direct(each)) return detail::copy_elements(each.from, each.to->layout().dtype, into);
     std::memcpy(into.data(), each.to->data(), into.size());
     if (each.outcome == restore_outcome::reshaped) return rules_.reshape(each.from, *each.to, into);
     return copy_overlap(each, into);
-  }
-
-  static result<void> copy_elements(const tensor& from, dtype to, std::span<std::byte> into) {
-    result<void> copied = errc::not_convertible;
-    visit_dtype(to, [&]<class T>(std::type_identity<T>) {
-      copied = from.copy_to(std::span<T>(reinterpret_cast<T*>(into.data()), into.size() / sizeof(T)), convert);
-    });
-    return copied;
   }
 
   /// Copies the elements whose indices both shapes have, row by row of the innermost dimension.
@@ -207,8 +261,13 @@ private:
     const std::vector<std::uint64_t>& to = each.to->shape();
     const std::vector<std::uint64_t> from(each.from.shape().begin(), each.from.shape().end());
     const std::size_t element_size = each.to->layout().bits / 8;
-    std::vector<std::byte> elements(static_cast<std::size_t>(each.from.element_count()) * element_size);
-    if (auto copied = copy_elements(each.from, each.to->layout().dtype, elements); !copied) return copied;
+    std::uint64_t size_bytes = 0;
+    if (!detail::checked_multiply(each.from.element_count(), std::uint64_t{element_size}, size_bytes) || size_bytes > PTRDIFF_MAX) return errc::out_of_memory;
+    if (size_bytes == 0) return {};
+    const detail::owned_block block = detail::owned_block::allocate(static_cast<std::size_t>(size_bytes), staging_alignment);
+    if (block.get() == nullptr) return errc::out_of_memory;
+    const std::span<std::byte> elements(static_cast<std::byte*>(block.get()), static_cast<std::size_t>(size_bytes));
+    if (auto copied = detail::copy_elements(each.from, each.to->layout().dtype, elements); !copied) return copied;
     const std::size_t rank = to.size();
     std::vector<std::uint64_t> common(rank), at(rank, 0);
     for (std::size_t axis = 0; axis < rank; ++axis) {
@@ -234,6 +293,7 @@ private:
     }
   }
 
+  static constexpr std::size_t staging_alignment = 64;
   const store& store_;
   const variable_list& variables_;
   const restore_rules& rules_;
@@ -250,14 +310,15 @@ private:
 /// @param report  if given, set to what became of each variable and tensor, also on failure
 /// @retval errc::binding_failed  something differs in a way that the rules make an error; the subject lists the names, the
 ///                               report says why
-/// or an error of the store's reader, or of `restore_rules::reshape`. Cost: reads each tensor once; tensors that are not in
-/// memory, and those that a function or an overlap fills, are staged in memory of their size first.
+/// or errc::out_of_memory, an error of the store's reader, or of `restore_rules::reshape`, its variable's entry in the report
+/// then `failed`. Cost: reads each tensor once; tensors that are not in memory, and those that a function or an overlap fills,
+/// are staged in memory of their size first.
 [[nodiscard]] inline result<void> restore(const store& from, const variable_list& to, const restore_rules& rules = {}, restore_report* report = nullptr) {
   restore_run run(from, to, rules);
   restore_report planned = run.plan();
   result<void> done;
   if (planned.is_good()) {
-    done = run.carry_out();
+    done = run.carry_out(planned);
   } else {
     char buffer[error::max_subject_bytes];
     text_writer names(buffer, sizeof buffer);

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// Tests of copy_elements.hpp: the way through a wider type gives what the direct one gives, for every dtype
+// there is.
+#include "support/files.hpp"
+#include "support/outcome.hpp"
+
+#include <stet/restore/copy_elements.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+using stet::dtype;
+using stet_test::outcome;
+
+namespace {
+
+constexpr std::size_t element_count = 1030; // more than one piece, and not whole bytes of every width
+
+/// Bytes that are elements of any dtype: mostly random, the extremes of integers and the oddities of floats
+/// among them.
+stet_test::byte_vector stored_bytes(dtype of) {
+  const std::uint8_t bits = stet::describe(of).bits;
+  stet_test::byte_vector bytes((element_count * bits + 7) / 8);
+  std::uint32_t state = 12345;
+  for (std::byte& each : bytes)
+    each = static_cast<std::byte>((state = state * 1664525u + 1013904223u) >> 24);
+  const std::uint8_t oddities[] = {0x00, 0xFF, 0x80, 0x7F, 0x01};
+  for (std::size_t i = 0; i < bytes.size() / 2; ++i)
+    bytes[i] = static_cast<std::byte>(oddities[(i / 8) % 5]);
+  if (of == dtype::boolean) {
+    for (std::byte& each : bytes)
+      each &= std::byte{1};
+  }
+  const std::size_t odd_bits = element_count * bits % 8;
+  if (odd_bits != 0)
+    bytes.back() &= static_cast<std::byte>((1u << odd_bits) - 1u);
+  return bytes;
+}
+
+/// Whether the bytes are equal, but for which NaN a float is: on the wider way one that signals falls silent.
+template <class To> bool is_equal(const std::vector<std::byte>& a, const std::vector<std::byte>& b) {
+  if constexpr (std::is_same_v<To, float> || std::is_same_v<To, stet::complex64>) {
+    for (std::size_t at = 0; at < a.size(); at += sizeof(float)) {
+      float x = 0, y = 0;
+      std::memcpy(&x, a.data() + at, sizeof x);
+      std::memcpy(&y, b.data() + at, sizeof y);
+      const bool is_nan = x != x && y != y;
+      if (!is_nan && std::memcmp(&x, &y, sizeof x) != 0)
+        return false;
+    }
+    return true;
+  } else {
+    return a == b;
+  }
+}
+
+template <class To> void compare_with_direct() {
+  const dtype to = stet::dtype_of<To>::value;
+  CAPTURE(std::string(stet::name_of(to)));
+  for (const stet::dtype_description& row : stet::dtype_table) {
+    if (row.bits == 0)
+      continue; // strings, blocks
+    CAPTURE(std::string(row.name));
+    const std::vector<stet_test::native_tensor> tensors = {stet_test::tensor_of(
+        "a", stet::element_layout::of(row.dtype), {element_count}, stored_bytes(row.dtype))};
+    const stet_test::native_file file(tensors);
+    const auto opened = stet::open(std::span<const std::byte>(file.bytes));
+    REQUIRE(outcome(opened) == "ok");
+    if (!opened)
+      return;
+    std::vector<std::byte> direct(element_count * sizeof(To), std::byte{0x55}), copied = direct;
+    const auto tensor = opened->find("a");
+    const auto expected =
+        tensor->copy_to(std::span<To>(reinterpret_cast<To*>(direct.data()), element_count), stet::convert);
+    CHECK(outcome(stet::detail::copy_elements(*tensor, to, copied)) == outcome(expected));
+    if (!expected)
+      continue;
+    CHECK(is_equal<To>(copied, direct));
+  }
+}
+
+} // namespace
+
+TEST_SUITE("copy_elements") {
+  TEST_CASE("gives what the direct conversion gives") {
+    compare_with_direct<std::uint8_t>();
+    compare_with_direct<std::int32_t>();
+    compare_with_direct<std::uint64_t>();
+    compare_with_direct<stet::int4>();
+    compare_with_direct<stet::bfloat16>();
+    compare_with_direct<stet::float8_e4m3fn>();
+    compare_with_direct<float>();
+    compare_with_direct<stet::complex64>();
+    compare_with_direct<stet::qint8>();
+  }
+
+  TEST_CASE("reads streamed elements, and passes errors on") {
+    const stet_test::native_file file(
+        {stet_test::tensor_of<std::uint16_t>("a", {3}, {1, 2, 65535}), stet_test::strings_of("s", {"x"})});
+    for (int fails_at = 0; fails_at < 4; ++fails_at) {
+      const stet_test::memory_reader reader(file.bytes, fails_at);
+      const auto opened = stet::open(reader);
+      if (!opened)
+        continue;
+      float floats[3] = {};
+      const auto copied = stet::detail::copy_elements(*opened->find("a"), dtype::float32,
+                                                      std::as_writable_bytes(std::span(floats)));
+      if (copied)
+        CHECK(floats[2] == 65535);
+      else
+        CHECK(outcome(copied) == "io_error");
+    }
+    const auto opened = stet::open(std::span<const std::byte>(file.bytes));
+    REQUIRE(outcome(opened) == "ok");
+    if (!opened)
+      return;
+    std::byte bytes[8];
+    CHECK(outcome(stet::detail::copy_elements(*opened->find("a"), dtype::float32, bytes)) ==
+          "buffer_too_small");
+    CHECK(outcome(stet::detail::copy_elements(*opened->find("s"), dtype::float32, bytes)) ==
+          "not_convertible");
+    CHECK(outcome(stet::detail::copy_elements(*opened->find("a"), dtype::string, bytes)) ==
+          "not_convertible");
+  }
+}

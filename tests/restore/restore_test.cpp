@@ -1,0 +1,917 @@
+// SPDX-License-Identifier: MIT
+// Tests of restore.hpp: all or nothing, every rule, copies and views, and reports that a dry run gives, too.
+#include "support/files.hpp"
+#include "support/outcome.hpp"
+
+#include <stet/restore.hpp>
+#include <stet/stet.hpp>
+#include <stet/writer.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <numeric>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using stet::errc;
+using stet::rename_rule;
+using stet::restore_entry;
+using stet::restore_mode;
+using stet::restore_outcome;
+using stet::restore_report;
+using stet::restore_rules;
+using stet::shape_policy;
+using stet::variable_list;
+using stet_test::outcome;
+
+namespace {
+
+constexpr stet::absence_policy skip = stet::absence_policy::skip;
+
+std::vector<float> count_from(float first, std::size_t count) {
+  std::vector<float> values(count);
+  std::iota(values.begin(), values.end(), first);
+  return values;
+}
+
+/// A store in memory.
+stet::store store_of(const stet::writer& from) {
+  auto bytes = from.save_to_memory();
+  CHECK(outcome(bytes) == "ok");
+  if (!bytes)
+    return {};
+  auto copied = stet::source::copy(*bytes);
+  if (!copied)
+    return {};
+  auto opened = stet::open(std::move(*copied));
+  CHECK(outcome(opened) == "ok");
+  return opened ? std::move(*opened) : stet::store();
+}
+
+/// Two tensors, and a program with their variables, all -1.
+struct program {
+  std::vector<float> stored_kernel = count_from(10, 6), stored_bias = count_from(20, 3);
+  std::vector<float> kernel = std::vector<float>(6, -1), bias = std::vector<float>(3, -1);
+  variable_list variables;
+
+  program() {
+    CHECK(variables.add("dense/kernel", {2, 3}, std::span(kernel)));
+    CHECK(variables.add("dense/bias", {3}, std::span(bias)));
+  }
+  program(const program&) = delete;
+  program& operator=(const program&) = delete;
+
+  [[nodiscard]] stet::writer writer() const {
+    stet::writer out;
+    CHECK(out.add("dense/kernel", {2, 3}, std::span(stored_kernel)));
+    CHECK(out.add("dense/bias", {3}, std::span(stored_bias)));
+    return out;
+  }
+  [[nodiscard]] bool is_untouched() const {
+    return kernel == std::vector<float>(6, -1) && bias == std::vector<float>(3, -1);
+  }
+  [[nodiscard]] bool is_restored() const { return kernel == stored_kernel && bias == stored_bias; }
+};
+
+struct scaled_bias {
+  stet::view<const float, 3> bias, scale;
+  void bind(auto& field) {
+    field("dense/bias", bias);
+    field.optional("dense/scale", scale);
+  }
+};
+
+/// Restores; the dry run must have said the same, and must have changed nothing.
+template <class IsUntouched>
+stet::result<void> restore_twice(const stet::store& from, const variable_list& to, const restore_rules& rules,
+                                 restore_report& report, IsUntouched&& is_untouched) {
+  const restore_report planned = stet::plan_restore(from, to, rules);
+  CHECK(is_untouched());
+  auto done = stet::restore(from, to, rules, &report);
+  CHECK(planned.to_json() == report.to_json());
+  CHECK(planned.to_text() == report.to_text());
+  CHECK(planned.is_good() == static_cast<bool>(done));
+  return done;
+}
+stet::result<void> restore_twice(const stet::store& from, const program& to, const restore_rules& rules,
+                                 restore_report& report) {
+  return restore_twice(from, to.variables, rules, report, [&to] { return to.is_untouched(); });
+}
+
+std::string outcomes(const restore_report& report) {
+  std::string all;
+  for (const restore_entry& each : report.entries) {
+    all += all.empty() ? "" : " ";
+    all += stet::name_of(each.outcome);
+    if (each.is_error)
+      all += "!";
+  }
+  return all;
+}
+
+} // namespace
+
+TEST_SUITE("restore") {
+  TEST_CASE("restores everything, and says so") {
+    program to;
+    const stet::store from = store_of(to.writer());
+    restore_report report;
+    CHECK(outcome(restore_twice(from, to, {}, report)) == "ok");
+    CHECK(to.is_restored());
+    CHECK(outcomes(report) == "copied copied");
+    CHECK(report.copied_bytes == 36);
+    CHECK(report.to_text() == "  copied  dense/kernel\n  copied  dense/bias\n2 copied, 36 bytes to copy\n");
+  }
+
+  TEST_CASE("is strict by default: whatever differs is an error, and nothing changes") {
+    program to;
+    std::vector<float> other(4, -1);
+    std::vector<double> doubles(3, -1);
+    stet::writer out = to.writer();
+    restore_report report;
+    std::string expected, names;
+    SUBCASE("a variable is missing") {
+      CHECK(to.variables.add("extra", {4}, std::span(other)));
+      expected = "copied copied missing!";
+      names = "extra";
+    }
+    SUBCASE("a tensor is not expected") {
+      CHECK(out.add("extra", {4}, std::span(other)));
+      expected = "copied copied unexpected!";
+      names = "extra";
+    }
+    SUBCASE("a shape differs") {
+      CHECK(out.add("extra", {2, 2}, std::span(other)));
+      CHECK(to.variables.add("extra", {4}, std::span(other)));
+      expected = "copied copied shape_mismatch!";
+      names = "extra";
+    }
+    SUBCASE("a dtype differs") {
+      CHECK(out.add("extra", {3}, std::span(doubles)));
+      CHECK(to.variables.add("extra", {3}, std::span(other).first(3)));
+      expected = "copied copied dtype_mismatch!";
+      names = "extra";
+    }
+    SUBCASE("several things differ") {
+      CHECK(out.add("extra", {3}, std::span(doubles)));
+      CHECK(to.variables.add("other", {4}, std::span(other)));
+      expected = "copied copied missing! unexpected!";
+      names = "other, extra";
+    }
+    const stet::store from = store_of(out);
+    const auto done = restore_twice(from, to, {}, report);
+    CHECK(outcome(done) == "binding_failed");
+    CHECK(done.error().subject() == names);
+    CHECK(outcomes(report) == expected);
+    CHECK(to.is_untouched());
+    CHECK(other == std::vector<float>(4, -1));
+  }
+
+  TEST_CASE("says why, in numbers") {
+    program to;
+    stet::writer out;
+    CHECK(out.add("dense/kernel", {3, 2}, std::span(to.stored_kernel)));
+    const std::vector<double> doubles(3);
+    CHECK(out.add("dense/bias", {3}, std::span(doubles)));
+    CHECK(out.add("scalar", {}, std::span(doubles).first(1)));
+    restore_report report;
+    CHECK(outcome(restore_twice(store_of(out), to, {}, report)) == "binding_failed");
+    CHECK(report.to_text() ==
+          "! shape_mismatch  dense/kernel: float32 [3, 2] in the store, float32 [2, 3] in the program\n"
+          "! dtype_mismatch  dense/bias: float64 [3] in the store, float32 [3] in the program\n"
+          "! unexpected      scalar: float64 []\n"
+          "1 unexpected, 1 shape_mismatch, 1 dtype_mismatch, 0 bytes to copy; there are errors, so nothing "
+          "is restored\n");
+  }
+
+  TEST_CASE("skips what the rules let it skip") {
+    program to;
+    std::vector<float> extra(4, -1);
+    CHECK(to.variables.add("missing", {4}, std::span(extra)));
+    CHECK(to.variables.add("other shape", {4}, std::span(extra)));
+    stet::writer out = to.writer();
+    CHECK(out.add("unexpected", {3}, std::span(to.stored_bias)));
+    CHECK(out.add("other shape", {3}, std::span(to.stored_bias)));
+    restore_rules rules;
+    rules.missing = skip;
+    rules.unexpected = skip;
+    rules.shape = shape_policy::skip;
+    restore_report report;
+    CHECK(outcome(restore_twice(store_of(out), to, rules, report)) == "ok");
+    CHECK(outcomes(report) == "copied copied missing shape_mismatch unexpected");
+    CHECK(to.is_restored());
+    CHECK(extra == std::vector<float>(4, -1));
+  }
+
+  TEST_CASE("includes, then excludes") {
+    program to;
+    const stet::store from = store_of(to.writer());
+    restore_rules rules;
+    restore_report report;
+    SUBCASE("only what is included") {
+      rules.include = {"**/bias", "other"};
+      CHECK(outcome(restore_twice(from, to, rules, report)) == "ok");
+      CHECK(outcomes(report) == "excluded copied");
+      CHECK(to.bias == to.stored_bias);
+      CHECK(to.kernel == std::vector<float>(6, -1));
+    }
+    SUBCASE("but what is excluded") {
+      rules.include = {"dense/*"};
+      rules.exclude = {"*/k*"};
+      CHECK(outcome(restore_twice(from, to, rules, report)) == "ok");
+      CHECK(outcomes(report) == "excluded copied");
+    }
+    SUBCASE("nothing at all") {
+      rules.exclude = {"**"};
+      CHECK(outcome(restore_twice(from, to, rules, report)) == "ok");
+      CHECK(to.is_untouched());
+    }
+    CHECK(report.count(restore_outcome::unexpected) == 0); // the program knows what it excludes
+  }
+
+  TEST_CASE("ignores tensors that are no surprise") {
+    program to;
+    stet::writer out = to.writer();
+    CHECK(out.add("dense/kernel/Adam/m", {6}, std::span(to.stored_kernel)));
+    CHECK(out.add("dense/kernel/Adam/v", {6}, std::span(to.stored_kernel)));
+    const stet::store from = store_of(out);
+    restore_rules rules;
+    restore_report report;
+    CHECK(outcome(restore_twice(from, to, rules, report)) == "binding_failed");
+    rules.ignore = {"**/Adam/?"};
+    CHECK(outcome(restore_twice(from, to, rules, report)) == "ok");
+    CHECK(report.entries.size() == 2);
+  }
+
+  TEST_CASE("renames by the first rule that knows the variable") {
+    program to;
+    stet::writer out;
+    CHECK(out.add("old/layer_7/kernel", {2, 3}, std::span(to.stored_kernel)));
+    CHECK(out.add("b", {3}, std::span(to.stored_bias)));
+    const stet::store from = store_of(out);
+    restore_rules rules;
+    restore_report report;
+    SUBCASE("names") {
+      rules.renames = {rename_rule::exact("dense/bias", "b"),
+                       rename_rule::exact("dense/kernel", "old/layer_7/kernel")};
+    }
+    SUBCASE("a prefix, after a name") {
+      rules.renames = {rename_rule::exact("dense/bias", "b"), rename_rule::prefix("dense/", "old/layer_7/")};
+    }
+    SUBCASE("a pattern") {
+      rules.renames = {rename_rule::matching("*/bia?", "b"),
+                       rename_rule::matching("*/*l", "old/layer_7/$2l")};
+    }
+    SUBCASE("scopes") {
+      rules.renames = {rename_rule::assignment("b", "dense/bias"),
+                       rename_rule::assignment("old/layer_7/", "dense/")};
+    }
+    SUBCASE("a function") {
+      rules.renames = {rename_rule::callback([](std::string_view name) -> std::optional<std::string> {
+                         if (name == "dense/bias")
+                           return "b";
+                         return std::nullopt;
+                       }),
+                       rename_rule::callback([](std::string_view name) {
+                         return "old/layer_7/" + std::string(name.substr(6));
+                       })};
+    }
+    CHECK(outcome(restore_twice(from, to, rules, report)) == "ok");
+    CHECK(to.is_restored());
+    CHECK(report.entries[0].variable == "dense/kernel");
+    CHECK(report.entries[0].tensor == "old/layer_7/kernel");
+    CHECK(report.to_text().find("dense/bias <- b\n") != std::string::npos);
+  }
+
+  TEST_CASE("several variables may take one tensor, and a name that a rule makes may be no name") {
+    program to;
+    std::vector<float> twin(3);
+    CHECK(to.variables.add("twin", {3}, std::span(twin)));
+    const stet::store from = store_of(to.writer());
+    restore_rules rules;
+    rules.renames = {rename_rule::exact("twin", "dense/bias")};
+    CHECK(outcome(stet::restore(from, to.variables, rules)) == "ok");
+    CHECK(twin == to.stored_bias);
+    rules.renames = {rename_rule::exact("twin", "")};
+    CHECK(outcome(stet::restore(from, to.variables, rules)) == "binding_failed");
+  }
+
+  TEST_CASE("who has taken one of several names of the same bytes has taken all") {
+    program to;
+    stet::writer out;
+    CHECK(out.add("embedding", {2, 3}, std::span(to.stored_kernel)));
+    CHECK(out.add_alias("dense/kernel", "embedding"));
+    CHECK(out.add_alias("output", "embedding"));
+    CHECK(out.add("dense/bias", {3}, std::span(to.stored_bias)));
+    restore_report report;
+    CHECK(outcome(restore_twice(store_of(out), to, {}, report)) == "ok");
+    CHECK(to.is_restored());
+    CHECK(outcomes(report) == "copied copied");
+  }
+
+  TEST_CASE("copies what two shapes have in common, of every rank") {
+    std::mt19937 random(11);
+    for (std::size_t rank = 1; rank <= 4; ++rank) {
+      for (int round = 0; round < 40; ++round) {
+        std::vector<std::uint64_t> from(rank), to(rank);
+        for (std::uint64_t& extent : from)
+          extent = random() % 5;
+        for (std::uint64_t& extent : to)
+          extent = random() % 5;
+        if (from == to)
+          continue;
+        const auto count = [](const std::vector<std::uint64_t>& shape) {
+          std::uint64_t product = 1;
+          for (const std::uint64_t extent : shape)
+            product *= extent;
+          return static_cast<std::size_t>(product);
+        };
+        const std::vector<float> stored = count_from(1, count(from));
+        std::vector<float> kept = count_from(-1000, count(to)), expected = kept;
+        // The slow way: each element of the program, by its indices.
+        std::uint64_t common = 0;
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+          std::size_t rest = i, at = 0, stride = 1;
+          bool is_common = true;
+          for (std::size_t axis = rank; axis-- > 0;) {
+            const std::size_t index = rest % static_cast<std::size_t>(to[axis]);
+            rest /= static_cast<std::size_t>(to[axis]);
+            is_common = is_common && index < from[axis];
+            at += index * stride;
+            stride *= static_cast<std::size_t>(from[axis]);
+          }
+          if (!is_common)
+            continue;
+          expected[i] = stored[at];
+          ++common;
+        }
+        stet::writer out;
+        CHECK(out.add("a", from, std::span(stored)));
+        variable_list variables;
+        CHECK(variables.add("a", to, std::span(kept)));
+        restore_rules rules;
+        rules.shape = shape_policy::overlap;
+        restore_report report;
+        CHECK(outcome(stet::restore(store_of(out), variables, rules, &report)) == "ok");
+        CHECK(outcomes(report) == "overlapped");
+        CHECK(report.copied_bytes == common * sizeof(float));
+        CHECK(kept == expected);
+      }
+    }
+  }
+
+  TEST_CASE("overlaps convert, but ranks must be equal") {
+    const std::vector<std::int32_t> stored = {1, 2, 3, 4};
+    stet::writer out;
+    CHECK(out.add("a", {2, 2}, std::span(stored)));
+    const stet::store from = store_of(out);
+    restore_rules rules;
+    rules.shape = shape_policy::overlap;
+    rules.dtype = stet::dtype_policy::cast;
+    std::vector<float> kept(3, -1);
+    {
+      variable_list variables;
+      CHECK(variables.add("a", {3, 1}, std::span(kept)));
+      CHECK(outcome(stet::restore(from, variables, rules)) == "ok");
+      CHECK(kept == std::vector<float>{1, 3, -1});
+    }
+    variable_list variables;
+    CHECK(variables.add("a", {3}, std::span(kept)));
+    restore_report report;
+    CHECK(outcome(stet::restore(from, variables, rules, &report)) == "binding_failed");
+    CHECK(outcomes(report) == "shape_mismatch!");
+  }
+
+  TEST_CASE("a function of the program fills variables of another shape") {
+    program to;
+    std::vector<float> wide(4, -1);
+    CHECK(to.variables.add("wide", {4}, std::span(wide)));
+    stet::writer out = to.writer();
+    CHECK(out.add("wide", {2}, std::span(to.stored_bias).first(2)));
+    const stet::store from = store_of(out);
+    restore_rules rules;
+    rules.shape = shape_policy::ask;
+    restore_report report;
+    SUBCASE("as it likes") {
+      rules.reshape = [](const stet::tensor& tensor, const stet::variable& into,
+                         std::span<std::byte> bytes) -> stet::result<void> {
+        CHECK(into.name() == "wide");
+        CHECK(bytes.size() == 16);
+        float last = 0;
+        std::memcpy(&last, bytes.data() + 12, sizeof last);
+        CHECK(last == -1); // what the variable holds
+        return tensor.read(0, bytes.first(8));
+      };
+      CHECK(outcome(restore_twice(from, to, rules, report)) == "ok");
+      CHECK(outcomes(report) == "copied copied reshaped");
+      CHECK(wide == std::vector<float>{20, 21, -1, -1});
+      CHECK(to.is_restored());
+    }
+    SUBCASE("or fails, and nothing has changed") {
+      rules.reshape = [](const stet::tensor&, const stet::variable&,
+                         std::span<std::byte> bytes) -> stet::result<void> {
+        std::memset(bytes.data(), 0x55, bytes.size());
+        return errc::unsupported;
+      };
+      const auto done = stet::restore(from, to.variables, rules, &report);
+      CHECK(outcome(done) == "unsupported");
+      CHECK(done.error().subject() == "wide");
+      CHECK(outcomes(report) == "copied copied failed!");
+      CHECK(report.entries[2].reason == "not supported here");
+      CHECK(report.copied_bytes == 36);
+      CHECK(to.is_untouched());
+      CHECK(wide == std::vector<float>(4, -1));
+    }
+    SUBCASE("or is not there") {
+      CHECK(outcome(restore_twice(from, to, rules, report)) == "binding_failed");
+      CHECK(outcomes(report) == "copied copied shape_mismatch!");
+    }
+  }
+
+  TEST_CASE("a function that fills variables is called once for each, and not for empty ones") {
+    std::vector<float> some(2);
+    variable_list variables;
+    CHECK(variables.add("empty", {0}, std::span<float>()));
+    CHECK(variables.add("some", {2}, std::span(some)));
+    stet::writer out;
+    CHECK(out.add("empty", {1}, std::span(some).first(1)));
+    CHECK(out.add("some", {1}, std::span(some).first(1)));
+    restore_rules rules;
+    rules.shape = shape_policy::ask;
+    int call_count = 0;
+    rules.reshape = [&](const stet::tensor&, const stet::variable&, std::span<std::byte>) {
+      return ++call_count, stet::result<void>();
+    };
+    CHECK(outcome(stet::restore(store_of(out), variables, rules)) == "ok");
+    CHECK(call_count == 1);
+  }
+
+  TEST_CASE("converts dtypes when asked to") {
+    const std::vector<std::int16_t> shorts = {-3, 0, 700};
+    const std::vector<stet::int4> codes = {stet::int4(-8), stet::int4(3), stet::int4(7)};
+    const bool flags[] = {true, false, true};
+    const std::vector<stet::complex64> complexes(3);
+    std::vector<float> to_float(3, -1), packed_to_float(3, -1), flags_to_float(3, -1), refused(3, -1);
+    stet::writer out;
+    CHECK(out.add("shorts", {3}, std::span(shorts)));
+    CHECK(out.add("codes", {3}, std::span(codes)));
+    CHECK(out.add("flags", {3}, std::span<const bool>(flags)));
+    variable_list variables;
+    CHECK(variables.add("shorts", {3}, std::span(to_float)));
+    CHECK(variables.add("codes", {3}, std::span(packed_to_float)));
+    CHECK(variables.add("flags", {3}, std::span(flags_to_float)));
+    restore_rules rules;
+    rules.dtype = stet::dtype_policy::cast;
+    restore_report report;
+    CHECK(outcome(restore_twice(store_of(out), variables, rules, report,
+                                [&] { return to_float[0] == -1.0F; })) == "ok");
+    CHECK(outcomes(report) == "converted converted converted");
+    CHECK(to_float == std::vector<float>{-3, 0, 700});
+    CHECK(packed_to_float == std::vector<float>{-8, 3, 7});
+    CHECK(flags_to_float == std::vector<float>{1, 0, 1});
+
+    CHECK(out.add("complex", {3}, std::span(complexes)));
+    CHECK(variables.add("complex", {3}, std::span(refused)));
+    CHECK(outcome(stet::restore(store_of(out), variables, rules, &report)) == "binding_failed");
+    CHECK(outcomes(report) == "converted converted converted dtype_mismatch!");
+  }
+
+  TEST_CASE("strings are no elements of variables") {
+    const std::string_view texts[] = {"a", "b", "c"};
+    stet::writer out;
+    CHECK(out.add_strings("a", {3}, texts));
+    std::vector<float> memory(3, -1);
+    variable_list variables;
+    CHECK(variables.add("a", {3}, std::span(memory)));
+    restore_rules rules;
+    rules.dtype = stet::dtype_policy::cast;
+    restore_report report;
+    CHECK(outcome(stet::restore(store_of(out), variables, rules, &report)) == "binding_failed");
+    CHECK(outcomes(report) == "dtype_mismatch!");
+  }
+
+  TEST_CASE("restores from stores wherever their bytes are") {
+    const std::vector<stet::uint4> codes = {stet::uint4(1), stet::uint4(2), stet::uint4(3), stet::uint4(15),
+                                            stet::uint4(0)};
+    const bool flags[] = {true, false, true};
+    const std::vector<double> doubles = {0.1, -0.0, 1e300};
+    stet::writer out;
+    CHECK(out.add("codes", {5}, std::span(codes)));
+    CHECK(out.add("flags", {3}, std::span<const bool>(flags)));
+    CHECK(out.add("empty", {0, 7}, std::span<const double>()));
+    CHECK(out.add("doubles", {3}, std::span(doubles)));
+    stet::save_options dense;
+    dense.alignment_bytes = 1; // the doubles lie at an odd address
+    const auto bytes = out.save_to_memory(dense);
+    REQUIRE(outcome(bytes) == "ok");
+    if (!bytes)
+      return;
+    std::size_t way_count = 0;
+    stet_test::every_way().open(
+        *bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& opened) {
+          CAPTURE(way.name);
+          REQUIRE(outcome(opened) == "ok");
+          if (!opened)
+            return;
+          ++way_count;
+          std::vector<stet::uint4> to_codes(5);
+          bool to_flags[3] = {};
+          std::vector<double> to_doubles(3, -1);
+          variable_list variables;
+          CHECK(variables.add("codes", {5}, std::span(to_codes)));
+          CHECK(variables.add("flags", {3}, std::span<bool>(to_flags)));
+          CHECK(variables.add("empty", {0, 7}, std::span<double>()));
+          CHECK(variables.add("doubles", {3}, std::span(to_doubles)));
+          restore_rules rules;
+          rules.verify_checksums = true;
+          restore_report report;
+          CHECK(outcome(restore_twice(*opened, variables, rules, report,
+                                      [&] { return to_doubles[0] == -1.0; })) == "ok");
+          CHECK(std::memcmp(to_codes.data(), codes.data(), 5) == 0);
+          CHECK(std::memcmp(to_flags, flags, 3) == 0);
+          CHECK(std::memcmp(to_doubles.data(), doubles.data(), 24) == 0);
+        });
+    CHECK(way_count == stet_test::every_way::way_count);
+  }
+
+  TEST_CASE("a reader that fails changes nothing, whenever it fails") {
+    program to;
+    const auto bytes = to.writer().save_to_memory();
+    REQUIRE(outcome(bytes) == "ok");
+    if (!bytes)
+      return;
+    bool is_done = false;
+    int fails_at = 0;
+    for (; !is_done; ++fails_at) {
+      REQUIRE(fails_at < 100);
+      const stet_test::memory_reader reader(*bytes, fails_at);
+      const auto opened = stet::open(reader);
+      if (!opened)
+        continue;
+      restore_report report;
+      const auto done = stet::restore(*opened, to.variables, {}, &report);
+      is_done = static_cast<bool>(done);
+      if (is_done)
+        break;
+      CHECK(outcome(done) == "io_error");
+      CHECK(to.is_untouched());
+      CHECK(report.count(restore_outcome::failed) == 1);
+      CHECK_FALSE(report.is_good());
+      CHECK(report.copied_bytes < 36);
+    }
+    CHECK(to.is_restored());
+    CHECK(fails_at >= 2); // the reader failed at least once while tensors were read
+  }
+
+  TEST_CASE("verifies checksums when asked to, before anything changes") {
+    program to;
+    auto bytes = to.writer().save_to_memory();
+    REQUIRE(outcome(bytes) == "ok");
+    if (!bytes)
+      return;
+    bytes->back() ^= std::byte{1}; // of the bias
+    const auto opened = stet::open(std::span<const std::byte>(*bytes));
+    REQUIRE(outcome(opened) == "ok");
+    if (!opened)
+      return;
+    restore_rules rules;
+    rules.verify_checksums = true;
+    restore_report report;
+    CHECK(outcome(restore_twice(*opened, to, rules, report)) == "binding_failed");
+    CHECK(outcomes(report) == "copied failed!");
+    CHECK(report.entries[1].reason.starts_with("the bytes of the tensor are damaged"));
+    CHECK(to.is_untouched());
+    rules.verify_checksums = false;
+    CHECK(outcome(stet::restore(*opened, to.variables, rules)) == "ok");
+  }
+
+  TEST_CASE("a checksum that is asked for and not there is an error") {
+    std::vector<stet_test::native_tensor> tensors = {stet_test::tensor_of<float>("a", {2}, {1, 2})};
+    tensors[0].has_crc32c = false;
+    const stet_test::native_file file(tensors);
+    const auto opened = stet::open(std::span<const std::byte>(file.bytes));
+    REQUIRE(outcome(opened) == "ok");
+    if (!opened)
+      return;
+    std::vector<float> memory(2, -1);
+    variable_list variables;
+    CHECK(variables.add("a", {2}, std::span(memory)));
+    restore_rules rules;
+    rules.verify_checksums = true;
+    restore_report report;
+    CHECK(outcome(stet::restore(*opened, variables, rules, &report)) == "binding_failed");
+    CHECK(report.entries[0].reason == "the tensor has no checksum to verify");
+    CHECK(memory == std::vector<float>(2, -1));
+  }
+
+  TEST_CASE("bytes that are no bools are found before anything changes") {
+    std::vector<stet_test::native_tensor> tensors = {
+        stet_test::tensor_of<float>("a", {2}, {1, 2}),
+        stet_test::tensor_of<std::uint8_t>("flags", {2}, {1, 2})};
+    tensors[1].layout = stet::element_layout::of(stet::dtype::boolean);
+    const stet_test::native_file file(tensors);
+    stet_test::every_way().open(file.bytes,
+                                [&](const stet_test::way_to_open& way, stet::result<stet::store>&& opened) {
+                                  CAPTURE(way.name);
+                                  REQUIRE(outcome(opened) == "ok");
+                                  if (!opened)
+                                    return;
+                                  std::vector<float> memory(2, -1), flags_as_floats(2, -1);
+                                  bool flags[2] = {true, true};
+                                  variable_list variables;
+                                  CHECK(variables.add("a", {2}, std::span(memory)));
+                                  restore_rules rules;
+                                  SUBCASE("as bools") {
+                                    CHECK(variables.add("flags", {2}, std::span<bool>(flags)));
+                                  }
+                                  SUBCASE("converted") {
+                                    CHECK(variables.add("flags", {2}, std::span(flags_as_floats)));
+                                    rules.dtype = stet::dtype_policy::cast;
+                                  }
+                                  restore_report report;
+                                  const auto done = stet::restore(*opened, variables, rules, &report);
+                                  CHECK(outcome(done) == (way.is_resident ? "binding_failed" : "bad_value"));
+                                  CHECK(memory == std::vector<float>(2, -1));
+                                  CHECK(flags_as_floats == std::vector<float>(2, -1));
+                                  CHECK((flags[0] && flags[1]));
+                                });
+  }
+
+  TEST_CASE("memory of the store itself is no place to read from while it is written") {
+    // Two tensors change places: each variable lies where the other's tensor does.
+    std::vector<float> a = {1, 2, 3}, b = {4, 5, 6};
+    stet::writer out;
+    CHECK(out.add("a", {3}, std::span(a)));
+    CHECK(out.add("b", {3}, std::span(b)));
+    auto bytes = out.save_to_memory();
+    REQUIRE(outcome(bytes) == "ok");
+    if (!bytes)
+      return;
+    const auto opened = stet::open_writable(*bytes);
+    REQUIRE(outcome(opened) == "ok");
+    if (!opened)
+      return;
+    const auto tensor_a = opened->find("a")->as_writable<float>(),
+               tensor_b = opened->find("b")->as_writable<float>();
+    variable_list variables;
+    CHECK(variables.add("a", {3}, *tensor_a));
+    CHECK(variables.add("b", {3}, *tensor_b));
+    restore_rules rules;
+    rules.renames = {rename_rule::exact("a", "b"), rename_rule::exact("b", "a")};
+    CHECK(outcome(stet::restore(*opened, variables, rules)) == "ok");
+    CHECK(std::equal(b.begin(), b.end(), tensor_a->begin()));
+    CHECK(std::equal(a.begin(), a.end(), tensor_b->begin()));
+    CHECK(outcome(stet::restore(*opened, variables)) == "ok"); // each from itself
+  }
+
+  TEST_CASE("variables that are only read, and views of nothing, are no place to copy to") {
+    program to;
+    const std::vector<float> constant(3, -1);
+    stet::view<float, 3> nothing;
+    const stet::store from = store_of(to.writer());
+    restore_rules rules;
+    rules.renames = {rename_rule::exact("own", "dense/bias")};
+    restore_report report;
+    SUBCASE("const memory") {
+      CHECK(to.variables.add("own", {3}, std::span(constant)));
+      CHECK(outcome(restore_twice(from, to, rules, report)) == "binding_failed");
+      CHECK(report.entries[2].reason.find("only read") != std::string::npos);
+      CHECK(constant == std::vector<float>(3, -1));
+    }
+    SUBCASE("a view of nothing") {
+      CHECK(to.variables.add_view("own", nothing));
+      CHECK(outcome(restore_twice(from, to, rules, report)) == "binding_failed");
+      CHECK(report.entries[2].reason.find("no memory") != std::string::npos);
+    }
+    CHECK(outcomes(report) == "copied copied failed!");
+    CHECK(to.is_untouched());
+  }
+
+  TEST_CASE("an optional variable need not be in the store") {
+    scaled_bias bound;
+    program to;
+    variable_list variables;
+    CHECK(variables.add_model(bound));
+    restore_rules rules;
+    rules.mode = restore_mode::bind;
+    rules.ignore = {"dense/kernel"};
+    restore_report report;
+    const stet::store from = store_of(to.writer());
+    CHECK(outcome(stet::restore(from, variables, rules, &report)) == "ok");
+    CHECK(outcomes(report) == "bound missing");
+    CHECK(bound.bias(2) == 22);
+    CHECK(bound.scale.data() == nullptr);
+  }
+}
+
+TEST_SUITE("restore: binding") {
+  TEST_CASE("points views at the bytes of the store, and copies nothing") {
+    program to;
+    const stet::store from = store_of(to.writer());
+    stet::view<const float, 2, 3> kernel;
+    stet::view<const float, 3> bias;
+    std::vector<float> plain(3, -1);
+    variable_list variables;
+    CHECK(variables.add_view("dense/kernel", kernel));
+    CHECK(variables.add_view("dense/bias", bias));
+    CHECK(variables.add("plain", {3}, std::span(plain)));
+    restore_rules rules;
+    rules.mode = restore_mode::bind;
+    rules.renames = {rename_rule::exact("plain", "dense/bias")};
+    restore_report report;
+    CHECK(outcome(restore_twice(from, variables, rules, report, [&] { return kernel.data() == nullptr; })) ==
+          "ok");
+    CHECK(outcomes(report) == "bound bound copied"); // plain memory cannot be pointed elsewhere
+    CHECK(report.copied_bytes == 12);
+    CHECK(plain == to.stored_bias);
+    CHECK(kernel(1, 2) == 15);
+    CHECK(static_cast<const void*>(kernel.data()) == from.find("dense/kernel")->bytes().data());
+    CHECK(variables[0].bytes().data() == from.find("dense/kernel")->bytes().data());
+  }
+
+  TEST_CASE("refuses bytes that a view cannot show") {
+    const std::vector<stet::uint4> codes(4);
+    const std::vector<double> doubles = {1, 2};
+    const std::vector<std::int32_t> integers = {1, 2};
+    stet::writer out;
+    CHECK(out.add("codes", {4}, std::span(codes)));
+    CHECK(out.add("pad", {1}, std::span(codes).first(1)));
+    CHECK(out.add("doubles", {2}, std::span(doubles)));
+    CHECK(out.add("integers", {2}, std::span(integers)));
+    stet::save_options dense;
+    dense.alignment_bytes = 1;
+    const auto bytes = out.save_to_memory(dense);
+    REQUIRE(outcome(bytes) == "ok");
+    if (!bytes)
+      return;
+    stet::view<const stet::uint4, 4> codes_view;
+    stet::view<const double, 2> doubles_view;
+    stet::view<const float, 2> floats_view;
+    stet::view<const std::int32_t, 3> longer_view;
+    restore_rules rules;
+    rules.mode = restore_mode::bind;
+    rules.unexpected = skip;
+    rules.dtype = stet::dtype_policy::cast; // for what is copied; a view cannot convert
+    rules.shape = shape_policy::overlap;
+    const auto reason = [&](auto& view, const char* tensor, const stet::store& from) {
+      variable_list variables;
+      CHECK(variables.add_view("v", view));
+      rules.renames = {rename_rule::exact("v", tensor)};
+      restore_report report;
+      CHECK(outcome(restore_twice(from, variables, rules, report, [&] { return view.data() == nullptr; })) ==
+            "binding_failed");
+      CHECK(view.data() == nullptr);
+      return std::string(stet::name_of(report.entries[0].outcome)) + ": " + report.entries[0].reason;
+    };
+    const stet_test::exact_block block(*bytes);
+    auto data = stet::open(std::span<const std::byte>(block.span()));
+    const stet_test::memory_reader reader(*bytes);
+    auto streamed = stet::open(reader);
+    REQUIRE((data && streamed));
+    if (!data || !streamed)
+      return;
+    CHECK(reason(codes_view, "codes", *data) ==
+          "failed: the elements are packed below a byte; as_packed views them, copy_to unpacks them");
+    const bool is_odd =
+        reinterpret_cast<std::uintptr_t>(data->find("doubles")->bytes().data()) % alignof(double) != 0;
+    REQUIRE(is_odd);
+    CHECK(reason(doubles_view, "doubles", *data) ==
+          "failed: the bytes are not aligned for this type; copy_to reads them");
+    CHECK(reason(doubles_view, "doubles", *streamed) ==
+          "failed: the bytes are not in memory; copy_to fetches them");
+    CHECK(reason(floats_view, "integers", *data) ==
+          "dtype_mismatch: int32 [2] in the store, float32 [2] in the program");
+    CHECK(reason(longer_view, "integers", *data) ==
+          "shape_mismatch: int32 [2] in the store, int32 [3] in the program");
+  }
+
+  TEST_CASE("one view that cannot be bound leaves all as they were") {
+    program to;
+    stet::view<const float, 2, 3> kernel;
+    stet::view<const float, 4> bias;
+    std::vector<float> plain(3, -1);
+    variable_list variables;
+    CHECK(variables.add_view("dense/kernel", kernel));
+    CHECK(variables.add_view("dense/bias", bias));
+    CHECK(variables.add("plain", {3}, std::span(plain)));
+    restore_rules rules;
+    rules.mode = restore_mode::bind;
+    rules.renames = {rename_rule::exact("plain", "dense/bias")};
+    restore_report report;
+    CHECK(outcome(stet::restore(store_of(to.writer()), variables, rules, &report)) == "binding_failed");
+    CHECK(outcomes(report) == "bound shape_mismatch! copied");
+    CHECK(kernel.data() == nullptr);
+    CHECK(plain == std::vector<float>(3, -1));
+  }
+
+  TEST_CASE("an empty tensor is bound wherever its file lies") {
+    stet::writer out;
+    CHECK(out.add("empty", {0, 3}, std::span<const double>()));
+    const auto bytes = out.save_to_memory();
+    REQUIRE(outcome(bytes) == "ok");
+    if (!bytes)
+      return;
+    const stet_test::exact_block block(*bytes, 1);
+    const auto opened = stet::open(std::span<const std::byte>(block.span()));
+    REQUIRE(outcome(opened) == "ok");
+    if (!opened)
+      return;
+    stet::view<const double, 0, 3> view;
+    variable_list variables;
+    CHECK(variables.add_view("empty", view));
+    restore_rules rules;
+    rules.mode = restore_mode::bind;
+    CHECK(outcome(stet::restore(*opened, variables, rules)) == "ok");
+    CHECK(view.element_count() == 0);
+  }
+
+#if STET_FILES
+  TEST_CASE("views that are written to need a store that may be; fine-tuning does not reach the file") {
+    program to;
+    const stet_test::temp_folder folder;
+    const std::string path = folder.path("base.stet");
+    REQUIRE(outcome(to.writer().save(path)) == "ok");
+    const auto before = folder.read("base.stet");
+    stet::view<float, 2, 3> kernel;
+    stet::view<const float, 3> bias;
+    variable_list variables;
+    CHECK(variables.add_view("dense/kernel", kernel));
+    CHECK(variables.add_view("dense/bias", bias));
+    restore_rules rules;
+    rules.mode = restore_mode::bind;
+    restore_report report;
+    {
+      const auto opened = stet::open(path);
+      REQUIRE(outcome(opened) == "ok");
+      if (!opened)
+        return;
+      CHECK(outcome(stet::restore(*opened, variables, rules, &report)) == "binding_failed");
+      CHECK(outcomes(report) == "failed! bound");
+      CHECK(report.entries[0].reason == "the store was opened read-only");
+      CHECK(kernel.data() == nullptr);
+    }
+    stet::open_options options;
+    options.access = stet::access::copy_on_write;
+    const auto opened = stet::open(path, options), other = stet::open(path);
+    REQUIRE((opened && other));
+    if (!opened || !other)
+      return;
+    CHECK(outcome(stet::restore(*opened, variables, rules, &report)) == "ok");
+    CHECK(outcomes(report) == "bound bound");
+    kernel(0, 0) = 1234;
+    CHECK(folder.read("base.stet") == before);
+    CHECK(*other->find("dense/kernel")->as<float>()->data() == 10);
+    CHECK(*opened->find("dense/kernel")->as<float>()->data() == 1234);
+  }
+
+#if defined(__linux__)
+  TEST_CASE("fine-tuning pays memory for the pages it changes only") {
+    constexpr std::size_t page_count = 512, page_floats = 1024;
+    const std::vector<float> stored = count_from(0, page_count * page_floats);
+    stet::writer out;
+    CHECK(out.add("a", {page_count, page_floats}, std::span(stored)));
+    const stet_test::temp_folder folder;
+    const std::string path = folder.path("base.stet");
+    stet::save_options options;
+    options.is_durable = false;
+    REQUIRE(outcome(out.save(path, options)) == "ok");
+    stet::open_options writable;
+    writable.access = stet::access::copy_on_write;
+    const auto opened = stet::open(path, writable);
+    REQUIRE(outcome(opened) == "ok");
+    if (!opened)
+      return;
+    stet::view<float, page_count, page_floats> view;
+    variable_list variables;
+    CHECK(variables.add_view("a", view));
+    restore_rules rules;
+    rules.mode = restore_mode::bind;
+    REQUIRE(outcome(stet::restore(*opened, variables, rules)) == "ok");
+    float sum = 0;
+    for (std::size_t page = 0; page < page_count; ++page)
+      sum += view(page, 0);
+    CHECK(sum > 0);
+    for (std::size_t page = 0; page < 10; ++page)
+      view(page * 50, 0) = -1;
+    // The system's own account of the mapping: how much of it is this process's alone.
+    std::ifstream smaps("/proc/self/smaps");
+    std::string line;
+    bool is_here = false;
+    std::size_t private_kib = 0;
+    while (std::getline(smaps, line)) {
+      if (line.find("-") < line.find(' ') && line.find(':') > line.find(' '))
+        is_here = line.find("base.stet") != std::string::npos;
+      if (is_here && line.starts_with("Anonymous:"))
+        private_kib += static_cast<std::size_t>(std::strtoul(line.c_str() + 10, nullptr, 10));
+    }
+    CHECK(private_kib >= 40);
+    CHECK(private_kib <= 100); // of 2,048
+  }
+#endif
+#endif
+}
