@@ -4,8 +4,8 @@
 // memory and through a reader.
 //
 // The first byte of the input says what is done to the rest, which is the file: bit 0, its checksums are made
-// to fit; bit 1, so are its size and the end of its data; bits 2 … 4, how far from alignment it lies in
-// memory.
+// to fit; bit 1, so are its size and the end of its data; bit 2, so is the hash table; bit 3, its manifest is
+// read, too; bits 4 … 6, how far from alignment it lies in memory.
 #include "support/native_bytes.hpp"
 
 #include <stet/manifest.hpp>
@@ -223,7 +223,7 @@ void save_and_reopen(const stet::store& store) {
   }
 }
 
-void use(const stet::store& store, const stet::store& fetched) {
+void use(const stet::store& store, const stet::store& fetched, bool with_manifest) {
   budget left;
   require(store.tensor_count() == fetched.tensor_count());
   auto other = fetched.begin();
@@ -243,9 +243,53 @@ void use(const stet::store& store, const stet::store& fetched) {
   model bound;
   (void)stet::bind_model(bound, store);
   require(code_of(store.verify_checksums()) == code_of(fetched.verify_checksums()));
-  (void)stet::verify(store, {.thread_count = 1});
+  (void)stet::verify(store, {.manifest = with_manifest, .thread_count = 1});
   if (count <= left.tensors)
     save_and_reopen(store);
+}
+
+/// Enters the names of an index into its hash table anew, as far as its entries can be followed.
+void enter_names(std::span<std::byte> file) {
+  using stet::detail::load_little;
+  using layout = stet::detail::index_layout;
+  const std::uint64_t offset = load_little<std::uint64_t>(file.data() + 48),
+                      size = load_little<std::uint64_t>(file.data() + 56);
+  if (!stet::detail::range_fits(offset, size, file.size()) || size < layout::header_size)
+    return;
+  const std::span<std::byte> index =
+      file.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
+  const std::uint64_t slots = layout::header_size +
+                              load_little<std::uint32_t>(index.data() + 4) * layout::part_size +
+                              load_little<std::uint32_t>(index.data() + 8) * layout::block_size;
+  const std::uint64_t slot_count = load_little<std::uint32_t>(index.data() + 12);
+  const std::uint32_t tensor_count = load_little<std::uint32_t>(index.data());
+  if (tensor_count >= slot_count || !stet::detail::range_fits(slots, slot_count * layout::slot_size, size))
+    return;
+  std::byte* const table = index.data() + slots;
+  std::memset(table, 0, static_cast<std::size_t>(slot_count * layout::slot_size));
+  std::uint64_t at = slots + slot_count * layout::slot_size;
+  for (std::uint32_t number = 0; number < tensor_count; ++number) {
+    if (!stet::detail::range_fits(at, layout::entry_size, size))
+      return;
+    std::byte* const entry = index.data() + at;
+    const std::uint64_t rank = static_cast<std::uint64_t>(entry[44]),
+                        name_size = load_little<std::uint16_t>(entry + 40);
+    const std::uint64_t entry_size = layout::size_of_entry(rank, name_size);
+    if (!stet::detail::range_fits(at, entry_size, size))
+      return;
+    const std::string_view name(reinterpret_cast<const char*>(entry + layout::entry_size + rank * 8),
+                                static_cast<std::size_t>(name_size));
+    const std::uint64_t hash = stet::detail::hash_name(name, load_little<std::uint64_t>(index.data() + 32));
+    std::uint64_t slot = hash % slot_count;
+    while (load_little<std::uint64_t>(table + slot * layout::slot_size) != 0)
+      slot = (slot + 1) % slot_count;
+    stet::detail::store_little(table + slot * layout::slot_size, (at / 8) << 32 | hash >> 32);
+    at += entry_size;
+  }
+}
+
+stet::result<stet::store> open(stet::source&& from, bool with_manifest) {
+  return with_manifest ? stet::open_manifest(std::move(from)) : stet::open(std::move(from));
 }
 
 } // namespace
@@ -255,26 +299,31 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   const unsigned how = data[0];
   --size;
+  const bool with_manifest = (how & 8) != 0;
+  const std::size_t distance = how >> 4 & 7;
   // In a block of exactly its size, at a distance from alignment.
-  const std::size_t distance = how >> 2 & 7;
   const auto block = std::make_unique<std::byte[]>(size + distance);
   const std::span<std::byte> file(block.get() + distance, size);
   if (size != 0)
     std::memcpy(file.data(), data + 1, size);
-  if ((how & 2) != 0 && size >= stet::file_header::size_bytes) {
-    const std::uint64_t data_offset = stet::detail::load_little<std::uint64_t>(file.data() + 64);
-    stet::detail::store_little(file.data() + 16, std::uint64_t{size});
-    if (data_offset <= size)
-      stet::detail::store_little(file.data() + 72, size - data_offset);
+  if (size >= stet::file_header::size_bytes) {
+    if ((how & 2) != 0) {
+      const std::uint64_t data_offset = stet::detail::load_little<std::uint64_t>(file.data() + 64);
+      stet::detail::store_little(file.data() + 16, std::uint64_t{size});
+      if (data_offset <= size)
+        stet::detail::store_little(file.data() + 72, size - data_offset);
+    }
+    if ((how & 4) != 0)
+      enter_names(file);
+    if ((how & 1) != 0)
+      stet_test::seal(file);
   }
-  if ((how & 1) != 0)
-    stet_test::seal(file);
 
   const memory_reader reader(file);
-  const auto store = stet::open_manifest(std::span<const std::byte>(file));
-  const auto fetched = stet::open_manifest(stet::source::stream(reader));
+  const auto store = open(stet::source::borrow(file), with_manifest);
+  const auto fetched = open(stet::source::stream(reader), with_manifest);
   require(code_of(store) == code_of(fetched));
   if (store && store->index().part_count() == 0)
-    use(*store, *fetched);
+    use(*store, *fetched, with_manifest);
   return 0;
 }

@@ -17,10 +17,14 @@ using stet_test::tensor_of;
 class seed_folder {
  public:
   explicit seed_folder(const char* path) : path_(path) {}
-  /// Once as it is, once with checksums and sizes that the target makes fit.
+  /// Once as it is, and with checksums, sizes and hash table that the target makes fit, its manifest left
+  /// alone or read.
   void add(const std::string& name, std::span<const std::byte> file) {
-    for (const char how : {'\0', '\3'}) {
-      std::ofstream out(path_ / (name + (how == 0 ? "" : "-sealed")), std::ios::binary);
+    for (const char how : {'\0', '\7', '\x0F'}) {
+      std::ofstream out(path_ / (name + (how == 0   ? ""
+                                         : how == 7 ? "-sealed"
+                                                    : "-manifest")),
+                        std::ios::binary);
       out.put(how);
       out.write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
       is_good_ = is_good_ && out.good();
