@@ -6,8 +6,10 @@
 #include "../restore/variables.hpp"
 #include "../writer/writer.hpp"
 
+#include <bit>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 namespace stet::inline v0_1 {
 
@@ -22,13 +24,21 @@ inline json_value attributes_of(const variable& of) {
 
 } // namespace detail
 
-/// Adds a variable under `name`. `bytes`, which are borrowed, are its elements as they are in memory.
-/// Errors: those of `writer::add`.
+/// Adds a variable under `name`. `bytes`, which are borrowed, are its elements as they are in memory. A variable whose view
+/// views nothing is left out if it is optional.
+/// @retval errc::size_mismatch  the variable's view views nothing; or another error of `writer::add`
 inline result<void> add_variable(writer& to, const variable& from, std::string_view name, std::span<const std::byte> bytes) {
-  result<void> added = errc::unsupported; // strings and blocks are no variables
-  visit_dtype(from.layout().dtype, [&]<class T>(std::type_identity<T>) {
-    const std::span<const T> elements(reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T));
-    added = to.add(name, extents(from.shape()), elements, detail::attributes_of(from));
+  if (!from.is_there()) return {};
+  if (from.bytes().size() != from.size_bytes()) return error(errc::size_mismatch, name);
+  const element_layout layout = element_layout::of(from.layout().dtype);
+  const bool is_as_stored = layout.bits == from.layout().bits && (std::endian::native == std::endian::little || describe(layout.dtype).word_size_bytes == 1);
+  if (is_as_stored) return to.add_bytes(name, layout, from.shape(), bytes, detail::attributes_of(from));
+  result<void> added = errc::unsupported;
+  visit_dtype(layout.dtype, [&]<class T>(std::type_identity<T>) {
+    if constexpr (std::endian::native != std::endian::little || describe(dtype_of<T>::value).bits < 8) {
+      const std::span<const T> elements(reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T));
+      added = to.add(name, from.shape(), elements, detail::attributes_of(from));
+    }
   });
   return added;
 }
