@@ -7,10 +7,12 @@
 #include "../store/store.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace stet::inline v0_1 {
@@ -37,68 +39,82 @@ inline source borrow_source(const source& of) noexcept {
 
 /// Makes one store of several, the first layer on top: of tensors with the same name, the first is found. The result is a
 /// store like any other: bind it, restore from it, verify it, save it. Each file of each layer is a part of it, so
-/// `layer_of` tells where a tensor comes from. Tensors stand in the order of the lowest layer that names them.
+/// `layer_of` tells where a tensor comes from. Its tensors may be written to where those of the layer may. Asking for pages
+/// (prefetch, drop) is for the layers, which have the mappings.
+/// @param order  names in the order in which their tensors are to stand, before those of all others; names that no layer has
+///               are passed over. Else tensors stand in the order of the lowest layer that names them
 /// @retval errc::too_large         too many tensors for one index
 /// @retval errc::out_of_memory
 /// Lifetime: while every layer is open. Cost: an index of its own, some hundred nanoseconds a tensor;
 /// reads no tensor.
-[[nodiscard]] inline result<store> layer_stores(std::span<const store_layer> layers) {
-  // Which layer has each name, and where its files begin among the parts.
-  std::unordered_map<std::string_view, std::size_t> owners;
+[[nodiscard]] inline result<store> layer_stores(std::span<const store_layer> layers, std::span<const std::string> order = {}) {
+  // Where the files of each layer begin among the parts.
   std::vector<std::uint32_t> first_parts;
   std::vector<std::string> paths;
   std::vector<const source*> sources;
+  std::vector<std::vector<std::string_view>> hidden;
   store::contents made;
   made.alignment_bytes = layers.empty() ? 1 : max_alignment_bytes;
-  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
-    const store& of = *layers[layer].of;
+  for (const store_layer& layer : layers) {
+    const store& of = *layer.of;
     first_parts.push_back(static_cast<std::uint32_t>(sources.size()));
     for (std::uint32_t part = 0; part < of.index().part_count(); ++part) {
       sources.push_back(&of.part(part));
-      paths.push_back(std::string(layers[layer].label) + "/" + std::string(of.index().part(part).path));
+      paths.push_back(std::string(layer.label) + "/" + std::string(of.index().part(part).path));
     }
     if (of.index().part_count() == 0) {
       sources.push_back(&of.data());
-      paths.emplace_back(layers[layer].label);
+      paths.emplace_back(layer.label);
     }
     made.alignment_bytes = (std::min)(made.alignment_bytes, of.alignment_bytes());
-    const std::unordered_set<std::string_view> hidden(layers[layer].hidden.begin(), layers[layer].hidden.end());
-    for (const index_entry entry : of.index()) {
-      if (!hidden.contains(entry.name())) owners.emplace(entry.name(), layer);
-    }
+    std::vector<std::string_view>& names = hidden.emplace_back(layer.hidden.begin(), layer.hidden.end());
+    std::sort(names.begin(), names.end());
   }
+  const auto is_hidden = [&hidden](std::size_t layer, std::string_view name) {
+    return std::binary_search(hidden[layer].begin(), hidden[layer].end(), name);
+  };
 
-  // From the lowest layer up, so that a layer which only replaces tensors leaves their order as it was.
   std::vector<index_row> rows;
   std::vector<std::vector<std::uint64_t>> shapes;
-  std::unordered_map<std::string_view, std::uint32_t> numbers;
-  rows.reserve(owners.size());
-  shapes.reserve(owners.size());
-  numbers.reserve(owners.size());
-  for (std::size_t layer = layers.size(); layer-- > 0;) {
-    for (const index_entry named : layers[layer].of->index()) {
-      const auto owner = owners.find(named.name());
-      if (owner == owners.end() || !numbers.emplace(named.name(), static_cast<std::uint32_t>(rows.size())).second) continue;
-      const tensor_index& index = layers[owner->second].of->index();
-      const index_entry entry = index.find(named.name());
+  // By layer and number of a tensor there: whether it has a row, and the first row that stands for its bytes.
+  constexpr std::uint32_t no_row = index_row::not_an_alias;
+  std::vector<std::vector<bool>> is_placed;
+  std::vector<std::vector<std::uint32_t>> first_rows;
+  for (const store_layer& layer : layers) {
+    is_placed.emplace_back(layer.of->tensor_count(), false);
+    first_rows.emplace_back(layer.of->tensor_count(), no_row);
+  }
+  const auto place = [&](std::string_view name) {
+    for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+      const tensor_index& index = layers[layer].of->index();
+      const index_entry entry = index.find(name);
+      if (!entry || is_hidden(layer, name)) continue;
+      if (is_placed[layer][entry.number()]) return;
+      is_placed[layer][entry.number()] = true;
+      const std::uint32_t number = static_cast<std::uint32_t>(rows.size());
       index_row& row = rows.emplace_back();
       row.name = entry.name();
       row.layout = index.layout(entry);
       row.shape = shapes.emplace_back(entry.shape().begin(), entry.shape().end());
-      row.part = first_parts[owner->second] + entry.part();
+      row.part = first_parts[layer] + entry.part();
       row.offset_bytes = entry.offset_bytes();
       row.size_bytes = entry.size_bytes();
       row.crc32c = entry.crc32c();
       row.has_crc32c = entry.has_crc32c();
       row.big_endian = entry.is_big_endian();
-      // An alias stays one where its original stands before it; else it stands for itself.
-      if (const index_entry original = index.original_of(entry)) {
-        const auto before = numbers.find(original.name());
-        const bool is_there = before != numbers.end() && rows[before->second].alias_of == index_row::not_an_alias;
-        if (is_there && rows[before->second].part == row.part && rows[before->second].offset_bytes == row.offset_bytes) {
-          row.alias_of = before->second;
-        }
-      }
+      // Of tensors that share their bytes the first stands for itself, whichever it was in its layer.
+      const index_entry original = index.original_of(entry);
+      std::uint32_t& first = first_rows[layer][(original ? original : entry).number()];
+      if (first != no_row) row.alias_of = first;
+      else first = number;
+      return;
+    }
+  };
+  for (const std::string& name : order) place(name);
+  // From the lowest layer up, so that a layer which only replaces tensors leaves their order as it was.
+  for (std::size_t layer = layers.size(); layer-- > 0;) {
+    for (const index_entry named : layers[layer].of->index()) {
+      if (!is_hidden(layer, named.name())) place(named.name());
     }
   }
   std::vector<index_part> parts;
