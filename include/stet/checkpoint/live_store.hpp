@@ -41,8 +41,8 @@ public:
 
   /// Looks whether another file has the name, and if so opens it and makes it current.
   /// @return whether there is a new store
-  /// Errors: those of `file::open` and `open_store`; the store before stays current. A file that could not be opened as a
-  /// store is an error once and is then left alone until yet another has the name.
+  /// Errors: those of `file::open` and `open_store`; the store before stays current. A file that is no sound store is an error
+  /// once and is then left alone until yet another has the name; where the operating system failed, the next poll tries again.
   /// Cost: three system calls while nothing has changed.
   result<bool> poll() {
     result<file> seen = file::open(path_);
@@ -51,7 +51,11 @@ public:
     if (seen_ && seen->same_file_as(*seen_)) return false;
     seen_ = std::make_unique<file>(std::move(*seen));
     result<store> opened = open_store_(path_);
-    if (!opened) return opened.error();
+    if (!opened) {
+      const errc code = opened.error().code();
+      if (code == errc::out_of_memory || (code >= errc::file_not_found && code < errc::truncated)) seen_.reset();
+      return opened.error();
+    }
     auto next = std::make_shared<const store>(std::move(*opened));
     const std::lock_guard guard(*lock_);
     current_.swap(next);
