@@ -7,22 +7,36 @@
 #include "layered.hpp"
 
 #include "../bytes/sha256.hpp"
-#include "../manifest.hpp"
-#include "../manifest/open.hpp"
+#include "../manifest/parse.hpp"
+#include "../restore/copy_elements.hpp"
+#include "../store/open.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 // A delta is a native store of its own that lacks the tensors it shares with its base. Its manifest has one field more:
 //
-//   "base": {"file": "ckpt-1200.stet", "sha256": "64 lower-case hexadecimal digits", "removed": ["name" …]}
+//   "base": {"file": "ckpt-1200.stet", "sha256": "64 lower-case hexadecimal digits",
+//            "removed": ["name" …], "order": ["name" …], "attributes": {"name": {…} …}}
 //
-//   file     the base, in the folder of the delta; it may itself be a delta
-//   sha256   the content digest of the base: SHA-256 of its manifest's text followed by its index. Every save with other
-//            names, shapes, places or checksums has another
-//   removed  tensors of the base that the delta does not have; absent: none
+//   file        the base, in the folder of the delta; it may itself be a delta
+//   sha256      the content digest of the base: SHA-256 of its manifest's text followed by its index. Every save with other
+//               names, shapes, places or checksums has another
+//   removed     tensors of the base that the delta does not have; absent: none
+//   order       all tensors of both; absent: those of the base in their order, then new ones
+//   attributes  of tensors of the base whose elements are the same and whose further fields are not; absent: none
 
 namespace stet::inline v0_1 {
 
@@ -31,7 +45,9 @@ struct delta_base {
   /// A plain file name in the folder of the delta.
   std::string file_name;
   sha256_digest digest;
-  std::vector<std::string> removed;
+  std::vector<std::string> removed, order;
+  /// An object of objects, or null.
+  json_value attributes;
 };
 
 /// The content digest of a native store: SHA-256 of its manifest and index, which hold every name, shape, place and checksum.
@@ -68,26 +84,63 @@ inline std::optional<sha256_digest> digest_of_hex(std::string_view text) {
   return digest;
 }
 
-inline std::string_view folder_of_path(std::string_view path) noexcept {
-  std::size_t end = path.size();
-  while (end > 0 && path[end - 1] != '/' && path[end - 1] != '\\') --end;
-  return path.substr(0, end);
-}
-
 /// Whether the tensor's elements are the variable's: the same dtype, shape and bytes, compared byte for byte.
 inline bool is_unchanged(const tensor& before, const variable& now, std::vector<std::byte>& scratch) {
   if (before.dtype() != now.layout().dtype || !before.shape().equals(now.shape())) return false;
+  const std::span<const std::byte> elements = now.bytes();
+  if (elements.size() != now.size_bytes()) return false;
+  if (elements.empty()) return true;
   std::span<const std::byte> bytes = before.bytes();
+  // A variable that is bound to the base equals it without a look, unless it was written there: then nothing tells any more.
+  if (bytes.data() == elements.data()) return !before.is_writable() && bytes.size() == elements.size();
   if (before.layout().bits != now.layout().bits || !before.is_in_place()) {
     scratch.resize(now.size_bytes());
-    bool copied = false;
-    visit_dtype(now.layout().dtype, [&]<class T>(std::type_identity<T>) {
-      copied = static_cast<bool>(before.copy_to(std::span<T>(reinterpret_cast<T*>(scratch.data()), scratch.size() / sizeof(T))));
-    });
-    if (!copied) return false;
+    if (!copy_elements(before, now.layout().dtype, scratch)) return false;
     bytes = scratch;
   }
-  return bytes.size() == now.size_bytes() && (bytes.empty() || std::memcmp(bytes.data(), now.bytes().data(), bytes.size()) == 0);
+  return bytes.size() == elements.size() && std::memcmp(bytes.data(), elements.data(), bytes.size()) == 0;
+}
+
+/// Reads an array of strings, if there is one.
+inline result<std::vector<std::string>> strings_of(const json_value& object, const char* field) {
+  std::vector<std::string> all;
+  const auto found = object.find(field);
+  if (found == object.end()) return all;
+  if (!found->is_array()) return error(errc::wrong_type, "base");
+  for (const json_value& each : *found) {
+    const std::string* const text = each.get_ptr<const std::string*>();
+    if (text == nullptr) return error(errc::wrong_type, "base");
+    all.push_back(*text);
+  }
+  return all;
+}
+
+/// The base of the store with this manifest.
+inline result<std::optional<delta_base>> base_in(const manifest& of) {
+  std::optional<delta_base> base;
+  if (!of.extra.is_object() || !of.extra.contains("base")) return base;
+  const json_value& field = of.extra["base"];
+  if (!field.is_object()) return error(errc::wrong_type, "base");
+  const auto file = field.find("file"), digest = field.find("sha256"), attributes = field.find("attributes");
+  if (file == field.end() || digest == field.end()) return error(errc::missing_field, "base");
+  const std::string* const file_text = file->get_ptr<const std::string*>();
+  const std::string* const digest_text = digest->get_ptr<const std::string*>();
+  if (file_text == nullptr || digest_text == nullptr) return error(errc::wrong_type, "base");
+  const std::optional<sha256_digest> expected = digest_of_hex(*digest_text);
+  if (!expected) return error(errc::bad_checksum_field, "base");
+  if (!is_part_name(*file_text)) return error(errc::bad_path, *file_text);
+  result<std::vector<std::string>> removed = strings_of(field, "removed"), order = strings_of(field, "order");
+  if (!removed) return removed.error();
+  if (!order) return order.error();
+  base = delta_base{*file_text, *expected, std::move(*removed), std::move(*order), nullptr};
+  if (attributes != field.end()) {
+    if (!attributes->is_object()) return error(errc::wrong_type, "base");
+    for (const json_value& each : *attributes) {
+      if (!each.is_object()) return error(errc::wrong_type, "base");
+    }
+    base->attributes = *attributes;
+  }
+  return base;
 }
 
 } // namespace detail
@@ -96,74 +149,19 @@ inline bool is_unchanged(const tensor& before, const variable& now, std::vector<
 /// @retval errc::wrong_type, missing_field, bad_checksum_field, bad_path  the field "base" is not as it must be
 /// or an error of `parse_manifest`. Cost: parses the manifest.
 [[nodiscard]] inline result<std::optional<delta_base>> base_of(const store& of) {
-  std::optional<delta_base> base;
-  if (of.manifest_text().find("\"base\"") == std::string_view::npos) return base; // most are whole, and this is cheap
-  result<manifest> parsed = parse_manifest(of.manifest_text());
+  // Most are whole, which is cheap to see: a key is spelt as it is, or with an escape.
+  const std::string_view text = of.manifest_text();
+  if (text.find("\"base\"") == std::string_view::npos && text.find("\\u") == std::string_view::npos) return std::optional<delta_base>();
+  const result<manifest> parsed = parse_manifest(text);
   if (!parsed) return parsed.error();
-  if (!parsed->extra.is_object() || !parsed->extra.contains("base")) return base;
-  const json_value& field = parsed->extra["base"];
-  if (!field.is_object()) return error(errc::wrong_type, "base");
-  const auto file = field.find("file"), digest = field.find("sha256"), removed = field.find("removed");
-  if (file == field.end() || digest == field.end()) return error(errc::missing_field, "base");
-  const std::string* const file_text = file->get_ptr<const std::string*>();
-  const std::string* const digest_text = digest->get_ptr<const std::string*>();
-  if (file_text == nullptr || digest_text == nullptr) return error(errc::wrong_type, "base");
-  const std::optional<sha256_digest> expected = detail::digest_of_hex(*digest_text);
-  if (!expected) return error(errc::bad_checksum_field, "base");
-  if (!detail::is_part_name(*file_text)) return error(errc::bad_path, *file_text);
-  base = delta_base{*file_text, *expected, {}};
-  if (removed != field.end()) {
-    if (!removed->is_array()) return error(errc::wrong_type, "base");
-    for (const json_value& name : *removed) {
-      const std::string* const text = name.get_ptr<const std::string*>();
-      if (text == nullptr) return error(errc::wrong_type, "base");
-      base->removed.push_back(*text);
-    }
-  }
-  return base;
-}
-
-/// What `add_changed` found.
-struct delta_report {
-  std::size_t changed_count = 0, unchanged_count = 0;
-  std::uint64_t changed_bytes = 0, unchanged_bytes = 0;
-};
-
-/// Adds to `to` the variables that `base` does not have just so, compared byte for byte, and names the base in the manifest:
-/// what `to` then saves in the folder of the base is a delta.
-/// @param base       an open store: a whole checkpoint, or what `open_checkpoint` gives of a delta
-/// @param base_file  the store in the file called `base_file_name`, whose digest the delta will ask for
-/// @retval errc::bad_path  `base_file_name` is not a plain file name; or an error of `writer::add`
-/// Cost: reads every variable and its tensor in the base once.
-[[nodiscard]] inline result<delta_report> add_changed(writer& to, const variable_list& from, const store& base, const store& base_file,
-                                                      std::string_view base_file_name) {
-  if (!detail::is_part_name(base_file_name)) return error(errc::bad_path, base_file_name);
-  delta_report report;
-  std::vector<std::byte> scratch;
-  for (const variable& each : from) {
-    const auto before = base.find(each.name());
-    if (before && detail::is_unchanged(*before, each, scratch)) {
-      ++report.unchanged_count;
-      report.unchanged_bytes += each.size_bytes();
-      continue;
-    }
-    if (auto added = add_variable(to, each, each.name()); !added) return added.error();
-    ++report.changed_count;
-    report.changed_bytes += each.size_bytes();
-  }
-  json_value field = {{"file", base_file_name}, {"sha256", detail::hex_of(content_digest(base_file))}};
-  for (const tensor each : base) {
-    if (from.find(each.name()) == nullptr) field["removed"].push_back(std::string(each.name()));
-  }
-  to.set_extra({{"base", std::move(field)}});
-  return report;
+  return detail::base_in(*parsed);
 }
 
 /// An open checkpoint: one store over its file and, for a delta, over every file it builds on. Move-only.
 class checkpoint_store {
 public:
-  /// The tensors of all files; valid while this object is, also after it was moved.
-  [[nodiscard]] const store& operator*() const noexcept { return files_.size() == 1 ? *files_.front() : *all_; }
+  /// The tensors of all files; they and the store stay where they are when this object is moved.
+  [[nodiscard]] const store& operator*() const noexcept { return all_ == nullptr ? *files_.front() : *all_; }
   [[nodiscard]] const store* operator->() const noexcept { return &**this; }
 
   /// How many files there are: 1 for a whole checkpoint. The first is the checkpoint's own, each other the base of the one
@@ -174,79 +172,172 @@ public:
 
 private:
   friend result<checkpoint_store> open_checkpoint(std::string_view, const open_options&);
+  checkpoint_store() = default;
   std::vector<std::unique_ptr<store>> files_; // on the heap, since the layered store keeps their addresses
   std::vector<std::string> names_;
   std::unique_ptr<store> all_;
 };
 
-/// Opens a checkpoint with all it builds on. Every file is mapped (or what `options` say) once; nothing is copied.
+/// Opens a checkpoint with all it builds on. Every file is mapped (or what `options` say) once; nothing is copied. Bases are
+/// looked for beside the checkpoint, as parts are: links are refused unless `options` say to follow them.
 /// @retval errc::missing_part   a base is missing; its name is the subject
-/// @retval errc::part_mismatch  a base is not the file that the delta was made from, or a chain comes back to its start
+/// @retval errc::part_mismatch  a base is not the file that the delta was made from; so is every base of a circle of them
+/// @retval errc::bad_path       a base is a link
 /// @retval errc::too_deep       more than 64 files build on each other
 /// or an error of `open`, `base_of` and `layer_stores`. Cost: `open` for each file; for a delta, also an index over all and
 /// the digests of the bases' tables.
 [[nodiscard]] inline result<checkpoint_store> open_checkpoint(std::string_view path_utf8, const open_options& options = {}) {
   checkpoint_store made;
-  const std::string folder(detail::folder_of_path(path_utf8));
-  std::string name(path_utf8.substr(folder.size()));
-  std::vector<std::string> removed;
-  std::optional<sha256_digest> expected;
-  std::vector<std::vector<std::string>> hidden; // by file: what the files above it have removed
+  const detail::parts_in_folder beside(path_utf8, options);
+  made.names_.emplace_back(path_utf8.substr(beside.folder().size()));
+  std::vector<std::string> removed, order;
+  std::vector<std::size_t> removed_counts; // by file: how many of `removed` the files above it have removed
+  std::optional<delta_base> base;
   for (;;) {
+    const std::string& name = made.names_.back();
     if (made.files_.size() == detail::max_delta_depth) return error(errc::too_deep, name);
-    const std::string path = folder + name;
-    result<store> opened = open(std::string_view(path), options);
-    if (!opened) {
-      const bool is_missing = expected && opened.error().code() == errc::file_not_found;
-      return is_missing ? error(errc::missing_part, name) : opened.error();
+    result<store> opened = errc::missing_part;
+    if (!base) {
+      opened = open(path_utf8, options);
+    } else if (result<source> bytes = beside.open_part(name)) {
+      opened = open(std::move(*bytes), beside);
+    } else if (bytes.error().code() != errc::file_not_found) {
+      opened = bytes.error().about(name);
     }
-    if (expected && content_digest(*opened) != *expected) return error(errc::part_mismatch, name);
-    result<std::optional<delta_base>> base = base_of(*opened);
-    if (!base) return base.error().subject().empty() ? base.error().about(name) : base.error();
+    if (!opened) return base && opened.error().subject().empty() ? opened.error().about(name) : opened.error();
+    if (base && content_digest(*opened) != base->digest) return error(errc::part_mismatch, name);
+    result<std::optional<delta_base>> next = base_of(*opened);
+    if (!next) return next.error().subject().empty() ? next.error().about(name) : next.error();
     made.files_.push_back(std::make_unique<store>(std::move(*opened)));
-    made.names_.push_back(name);
-    hidden.push_back(removed);
-    if (!*base) break;
-    expected = (*base)->digest;
-    name = (*base)->file_name;
-    removed.insert(removed.end(), (*base)->removed.begin(), (*base)->removed.end());
+    removed_counts.push_back(removed.size());
+    base = std::move(*next);
+    if (!base) break;
+    // The first file that states an order states it of all below; those above it add what is new, and remove.
+    if (order.empty() && !base->order.empty()) {
+      std::vector<std::string_view> gone(removed.begin(), removed.end());
+      std::sort(gone.begin(), gone.end());
+      for (std::string& each : base->order) {
+        if (!std::binary_search(gone.begin(), gone.end(), each)) order.push_back(std::move(each));
+      }
+    }
+    removed.insert(removed.end(), std::make_move_iterator(base->removed.begin()), std::make_move_iterator(base->removed.end()));
+    made.names_.push_back(base->file_name);
   }
   if (made.files_.size() > 1) {
     std::vector<store_layer> layers;
-    for (std::size_t i = 0; i < made.files_.size(); ++i) layers.push_back({made.names_[i], made.files_[i].get(), hidden[i]});
-    result<store> all = layer_stores(layers);
+    for (std::size_t i = 0; i < made.files_.size(); ++i) {
+      layers.push_back({made.names_[i], made.files_[i].get(), std::span(removed).first(removed_counts[i])});
+    }
+    result<store> all = layer_stores(layers, order);
     if (!all) return all.error();
     made.all_ = std::make_unique<store>(std::move(*all));
   }
   return made;
 }
 
+namespace detail {
+
+/// What a checkpoint says besides its tensors' elements.
+struct checkpoint_fields {
+  /// Of the newest file; its tensors were taken out of it.
+  manifest newest;
+  /// The further fields of each tensor.
+  std::map<std::string, json_value, std::less<>> attributes;
+};
+
+/// Parses the manifests of all files of a checkpoint.
+inline result<checkpoint_fields> fields_of(const checkpoint_store& of) {
+  checkpoint_fields made;
+  for (std::size_t i = 0; i < of.file_count(); ++i) {
+    result<manifest> parsed = parse_manifest(of.file(i).manifest_text());
+    if (!parsed) return parsed.error();
+    result<std::optional<delta_base>> base = base_in(*parsed);
+    if (!base) return base.error();
+    // The newest file that speaks of a tensor is right.
+    for (manifest_tensor& each : parsed->tensors) made.attributes.emplace(std::move(each.name), std::move(each.attributes));
+    if (*base) {
+      for (auto& [name, attributes] : (*base)->attributes.items()) made.attributes.emplace(name, attributes);
+    }
+    parsed->tensors.clear();
+    if (i == 0) made.newest = std::move(*parsed);
+  }
+  return made;
+}
+
+} // namespace detail
+
+/// What `add_changed` found.
+struct delta_report {
+  std::size_t changed_count = 0, unchanged_count = 0;
+  std::uint64_t changed_bytes = 0, unchanged_bytes = 0;
+};
+
+/// Adds to `to` the variables that `base` does not have just so, compared byte for byte, and names the base in the manifest:
+/// what `to` then saves in the folder of the base is a delta. Nothing else is to be added to `to`, and `set_extra` is taken.
+/// @param base  an open checkpoint, delta or not, in whose tensors nobody has written; the variables may be bound to it
+/// Errors: those of `add_variable` and `parse_manifest`; errc::bad_path if the base's name is none that a delta may state.
+/// Cost: reads every variable and its tensor in the base once, and parses the manifests of the base.
+[[nodiscard]] inline result<delta_report> add_changed(writer& to, const variable_list& from, const checkpoint_store& base) {
+  if (!detail::is_part_name(base.file_name(0))) return error(errc::bad_path, base.file_name(0));
+  const result<detail::checkpoint_fields> fields = detail::fields_of(base);
+  if (!fields) return fields.error();
+  json_value field = {{"file", base.file_name(0)}, {"sha256", detail::hex_of(content_digest(base.file(0)))}};
+  json_value removed, order, attributes;
+  delta_report report;
+  std::vector<std::byte> scratch;
+  std::vector<std::string_view> opened_order; // as `open_checkpoint` will make it
+  for (const tensor each : *base) {
+    if (from.find(each.name()) != nullptr) opened_order.push_back(each.name());
+    else removed.push_back(std::string(each.name()));
+  }
+  for (const variable& each : from) {
+    if (!each.is_there()) continue;
+    const auto before = base->find(each.name());
+    if (!before) opened_order.push_back(each.name());
+    order.push_back(each.name());
+    if (before && detail::is_unchanged(*before, each, scratch)) {
+      ++report.unchanged_count;
+      report.unchanged_bytes += each.size_bytes();
+      json_value now = detail::attributes_of(each);
+      if (const auto then = fields->attributes.find(each.name()); then == fields->attributes.end() || then->second != now) {
+        attributes[each.name()] = std::move(now);
+      }
+      continue;
+    }
+    if (auto added = add_variable(to, each, each.name()); !added) return added.error();
+    ++report.changed_count;
+    report.changed_bytes += each.size_bytes();
+  }
+  const auto is_same_name = [](std::string_view name, const json_value& other) { return name == *other.get_ptr<const std::string*>(); };
+  if (!removed.is_null()) field["removed"] = std::move(removed);
+  if (!std::equal(opened_order.begin(), opened_order.end(), order.begin(), order.end(), is_same_name)) field["order"] = std::move(order);
+  if (!attributes.is_null()) field["attributes"] = std::move(attributes);
+  to.set_extra({{"base", std::move(field)}});
+  return report;
+}
+
 /// Saves a checkpoint, delta or not, as a whole one: its tensors in manifest order with their attributes, its graph, state
-/// and metadata. `to_path_utf8` may be the checkpoint itself.
+/// and metadata; byte for byte what saving all variables at once would have made. `to_path_utf8` may be the checkpoint itself.
 /// Errors: those of `open_checkpoint`, `parse_manifest` and `writer::save`.
 [[nodiscard]] inline result<save_report> compact(std::string_view from_path_utf8, std::string_view to_path_utf8, const save_options& options = {}) {
-  result<checkpoint_store> from = open_checkpoint(from_path_utf8);
+  const result<checkpoint_store> from = open_checkpoint(from_path_utf8);
   if (!from) return from.error();
-  std::unordered_map<std::string, json_value> attributes;
+  result<detail::checkpoint_fields> fields = detail::fields_of(*from);
+  if (!fields) return fields.error();
   writer to;
-  for (std::size_t i = 0; i < from->file_count(); ++i) {
-    result<manifest> parsed = parse_manifest(from->file(i).manifest_text());
-    if (!parsed) return parsed.error();
-    for (manifest_tensor& each : parsed->tensors) attributes.emplace(each.name, std::move(each.attributes));
-    if (i != 0) continue; // what is not a tensor is the newest file's
-    to.graph = std::move(parsed->graph);
-    to.state = std::move(parsed->state);
-    to.metadata = std::move(parsed->metadata);
-    if (parsed->extra.is_object()) {
-      parsed->extra.erase("base");
-      if (!parsed->extra.empty()) to.set_extra(std::move(parsed->extra));
-    }
+  to.graph = std::move(fields->newest.graph);
+  to.state = std::move(fields->newest.state);
+  to.metadata = std::move(fields->newest.metadata);
+  if (json_value& extra = fields->newest.extra; extra.is_object()) {
+    extra.erase("base");
+    if (!extra.empty()) to.set_extra(std::move(extra));
   }
   const store& all = **from;
   for (const tensor each : all) {
     const auto original = all.original_of(each);
-    json_value& fields = attributes[std::string(each.name())];
-    auto added = original ? to.add_alias(each.name(), original->name(), std::move(fields)) : to.add(each.name(), each, std::move(fields));
+    const auto found = fields->attributes.find(each.name());
+    json_value attributes = found == fields->attributes.end() ? json_value() : std::move(found->second);
+    auto added = original ? to.add_alias(each.name(), original->name(), std::move(attributes)) : to.add(each.name(), each, std::move(attributes));
     if (!added) return added.error();
   }
   return to.save(to_path_utf8, options);

@@ -173,6 +173,9 @@ public:
     options_.range = {};
   }
 
+  /// The folder, ending in its separator; empty for the current one.
+  [[nodiscard]] std::string_view folder() const noexcept { return folder_; }
+
   [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override {
     char buffer[max_path_size];
     if (folder_.size() + name.size() > sizeof buffer) return error(errc::bad_path, name);
