@@ -404,6 +404,27 @@ TEST_SUITE("manager") {
     CHECK(stet_test::is_at_step(leaning->opened, 2));
   }
 
+  TEST_CASE("the base of a delta stays as long as a checkpoint that is kept builds on it, over any number of deltas") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.keep.max_to_keep = 2;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained;
+    save_at(*manager, trained, {1});
+    const auto save_delta = [&](std::uint64_t step, const std::string& base) {
+      stet::writer out;
+      out.state = to_json(stet::session_state{step});
+      out.set_extra({{"base", {{"file", base}, {"sha256", std::string(64, '0')}}}});
+      CHECK(outcome(out.save(manager->path_of(step))) == "ok");
+    };
+    save_delta(2, "ckpt-1.stet");
+    save_delta(3, "ckpt-2.stet");
+    save_at(*manager, trained, {4});
+    CHECK(steps_in(*manager) == steps{1, 2, 3, 4});
+    save_at(*manager, trained, {5}); // of these two, none builds on another
+    CHECK(steps_in(*manager) == steps{4, 5});
+  }
+
   TEST_CASE("no file of a checkpoint holds a time") {
     const temp_folder first, second;
     stet_test::manual_clock clock;

@@ -3,6 +3,7 @@
 #ifndef STET_CHECKPOINT_MANAGER_HPP
 #define STET_CHECKPOINT_MANAGER_HPP
 
+#include "delta.hpp"
 #include "folder.hpp"
 #include "snapshot.hpp"
 
@@ -115,6 +116,7 @@ private:
   /// What of a checkpoint cannot change while its file is there.
   struct facts {
     bool is_sound = false;
+    /// The files it needs besides its own: its parts and, of a delta, the base.
     std::vector<std::string> parts;
     std::optional<double> metric;
   };
@@ -202,13 +204,19 @@ private:
     return options_.keep.max_to_keep == 0 || steps.size() <= options_.keep.max_to_keep;
   }
 
-  /// The files that checkpoints consist of besides their own.
-  result<std::set<std::string>> needed_by(const std::vector<std::uint64_t>& steps) {
+  /// The files that checkpoints need besides their own, those of the checkpoints they build on included.
+  result<std::set<std::string>> needed_by(std::vector<std::uint64_t> steps) {
     std::set<std::string> names;
-    for (const std::uint64_t step : steps) {
+    while (!steps.empty()) {
+      const std::uint64_t step = steps.back();
+      steps.pop_back();
       const result<const facts*> known = look_at(step);
+      if (!known && known.error().code() == errc::file_not_found) continue;
       if (!known) return known.error();
-      names.insert((*known)->parts.begin(), (*known)->parts.end());
+      for (const std::string& name : (*known)->parts) {
+        const auto base = step_of(name);
+        if (names.insert(name).second && base) steps.push_back(*base);
+      }
     }
     return names;
   }
@@ -222,6 +230,8 @@ private:
       found.is_sound = true;
       const tensor_index& index = opened->opened.index();
       for (std::uint32_t part = 0; part < index.part_count(); ++part) found.parts.emplace_back(index.part(part).path);
+      const auto base = base_of(opened->opened);
+      if (base && *base) found.parts.push_back((*base)->file_name);
       if (options_.keep.keep_best != 0 && !details_[step].metric) {
         const result<manifest> parsed = parse_manifest(opened->opened.manifest_text());
         const result<session_state> session = parsed ? to_session(parsed->state) : result<session_state>(parsed.error());
