@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+// Protocol Buffers, read field by field where they lie: no schema, no message objects, no allocation.
+#ifndef STET_WIRE_PROTOBUF_HPP
+#define STET_WIRE_PROTOBUF_HPP
+
+#include "varint.hpp"
+
+#include "../vocabulary/endian.hpp"
+#include "../vocabulary/result.hpp"
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+// A message is a row of fields, in any order:
+//
+//   field  = varint (number << 3 | type) | payload by type
+//   type   0  varint   integers, bool, enum (negative ones as 64 bits)
+//          1  fixed64  8 bytes, little-endian
+//          2  bytes    varint size | bytes: strings, sub-messages, packed repeated scalars
+//          3  group    fields up to a field of type 4 with the same number (obsolete; skipped here)
+//          5  fixed32  4 bytes, little-endian
+//
+// The rules of every reader: unknown fields, and known ones of another type, are skipped; of a scalar that occurs twice the
+// last counts; a sub-message that occurs twice is merged; a repeated scalar may be packed, loose, or both.
+// Source: protobuf.dev, "Encoding".
+
+namespace stet::inline v0_1::detail {
+
+/// How the payload of a field is written.
+enum class protobuf_type : std::uint8_t { varint = 0, fixed64 = 1, bytes = 2, group = 3, group_end = 4, fixed32 = 5 };
+
+/// More levels of groups than this are refused, as Protocol Buffers' own readers do; a reader of recursive messages should
+/// count its own calls against the same limit.
+inline constexpr std::uint32_t max_protobuf_depth = 100;
+
+// The labels of a switch over `protobuf_message::tag()`. A field of another type than expected has another tag, and so falls
+// to the default with the unknown ones.
+constexpr std::uint32_t varint_field(std::uint32_t number) noexcept { return number << 3; }
+constexpr std::uint32_t fixed64_field(std::uint32_t number) noexcept { return number << 3 | 1; }
+constexpr std::uint32_t bytes_field(std::uint32_t number) noexcept { return number << 3 | 2; }
+constexpr std::uint32_t fixed32_field(std::uint32_t number) noexcept { return number << 3 | 5; }
+
+/// Walks over the fields of one message. A view: the bytes must outlive it and what it gives.
+///
+///     protobuf_message entry(bytes);
+///     while (entry.next()) {
+///       switch (entry.tag()) {
+///       case varint_field(4): offset = entry.varint(); break;
+///       case bytes_field(2): shape = entry.bytes(); break;
+///       }
+///     }
+///     if (!entry.is_whole()) return error(errc::bad_protobuf, "entry", entry.offset_bytes());
+class protobuf_message {
+public:
+  /// Reads the message that fills `bytes`; an empty one has no fields.
+  explicit protobuf_message(std::span<const std::byte> bytes) noexcept
+      : begin_(bytes.data()), field_(begin_), at_(begin_), end_(begin_ + bytes.size()) {}
+
+  /// Goes to the next field. @return  false at the end of the message, and where it is malformed (then `!is_whole()`)
+  /// Groups are checked and passed over. Cost: a few instructions, whatever the size of the field.
+  [[nodiscard]] bool next() noexcept {
+    while (at_ != end_) {
+      field_ = at_;
+      const std::byte* at = read_varint(at_, end_, tag_);
+      if (at == nullptr || number() == 0) return fail();
+      switch (type()) {
+      case protobuf_type::varint: at = read_varint(at, end_, value_); break;
+      case protobuf_type::fixed64: at = read_fixed<std::uint64_t>(at); break;
+      case protobuf_type::fixed32: at = read_fixed<std::uint32_t>(at); break;
+      case protobuf_type::bytes: at = read_bytes(at); break;
+      case protobuf_type::group: at = skip_group(at); break;
+      default: at = nullptr;
+      }
+      if (at == nullptr) return fail();
+      at_ = at;
+      if (type() != protobuf_type::group) return true;
+    }
+    return false;
+  }
+
+  /// Whether no malformed field was met so far; to be asked when `next` says that there are no more.
+  [[nodiscard]] bool is_whole() const noexcept { return is_whole_; }
+  /// Where in the message the field begins that `next` went to or failed at.
+  [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return static_cast<std::uint64_t>(field_ - begin_); }
+
+  // The field that `next` went to.
+
+  /// Its number and type, to be compared with `varint_field(number)` and its siblings.
+  [[nodiscard]] std::uint32_t tag() const noexcept { return tag_; }
+  [[nodiscard]] std::uint32_t number() const noexcept { return tag_ >> 3; }
+  [[nodiscard]] protobuf_type type() const noexcept { return static_cast<protobuf_type>(tag_ & 7); }
+
+  /// The integer of a varint, fixed32 or fixed64.
+  [[nodiscard]] std::uint64_t varint() const noexcept { return value_; }
+  /// The same as int64, or as int32 and enum, which are written sign-extended and keep their low 32 bits.
+  [[nodiscard]] std::int64_t int64() const noexcept { return static_cast<std::int64_t>(value_); }
+  [[nodiscard]] std::int32_t int32() const noexcept { return static_cast<std::int32_t>(static_cast<std::uint32_t>(value_)); }
+  [[nodiscard]] bool boolean() const noexcept { return value_ != 0; }
+  [[nodiscard]] std::uint32_t fixed32() const noexcept { return static_cast<std::uint32_t>(value_); }
+  [[nodiscard]] std::uint64_t fixed64() const noexcept { return value_; }
+  [[nodiscard]] float float32() const noexcept { return std::bit_cast<float>(fixed32()); }
+  [[nodiscard]] double float64() const noexcept { return std::bit_cast<double>(fixed64()); }
+  /// The payload of a field of type bytes, where it lies.
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {payload_, static_cast<std::size_t>(value_)}; }
+  /// The same as text, which may be any bytes.
+  [[nodiscard]] std::string_view text() const noexcept {
+    return {reinterpret_cast<const char*>(payload_), static_cast<std::size_t>(value_)};
+  }
+
+private:
+  bool fail() noexcept {
+    at_ = end_;
+    return is_whole_ = false;
+  }
+  [[nodiscard]] std::size_t left(const std::byte* at) const noexcept { return static_cast<std::size_t>(end_ - at); }
+
+  template <class Unsigned> const std::byte* read_fixed(const std::byte* at) noexcept {
+    if (left(at) < sizeof(Unsigned)) return nullptr;
+    value_ = load_little<Unsigned>(at);
+    return at + sizeof(Unsigned);
+  }
+  const std::byte* read_bytes(const std::byte* at) noexcept {
+    at = read_varint(at, end_, value_);
+    if (at == nullptr || value_ > left(at)) return nullptr;
+    payload_ = at;
+    return at + static_cast<std::size_t>(value_);
+  }
+  /// Passes over the group whose first field would stand at `at`; leaves the tag of a group.
+  const std::byte* skip_group(const std::byte* at) noexcept {
+    std::uint32_t open[max_protobuf_depth]; // numbers of the groups around `at`
+    std::uint32_t depth = 0;
+    open[depth++] = number();
+    while (depth != 0) {
+      std::uint32_t tag = 0;
+      at = read_varint(at, end_, tag);
+      if (at == nullptr || tag >> 3 == 0) return nullptr;
+      switch (static_cast<protobuf_type>(tag & 7)) {
+      case protobuf_type::varint: at = read_varint(at, end_, value_); break;
+      case protobuf_type::fixed64: at = read_fixed<std::uint64_t>(at); break;
+      case protobuf_type::fixed32: at = read_fixed<std::uint32_t>(at); break;
+      case protobuf_type::bytes: at = read_bytes(at); break;
+      case protobuf_type::group:
+        if (depth == max_protobuf_depth) return nullptr;
+        open[depth++] = tag >> 3;
+        break;
+      case protobuf_type::group_end:
+        if (open[--depth] != tag >> 3) return nullptr;
+        break;
+      default: return nullptr;
+      }
+      if (at == nullptr) return nullptr;
+    }
+    return at;
+  }
+
+  const std::byte* begin_;
+  const std::byte* field_;
+  const std::byte* at_;
+  const std::byte* end_;
+  const std::byte* payload_ = nullptr;
+  std::uint64_t value_ = 0; // of type bytes: the size
+  std::uint32_t tag_ = 0;
+  bool is_whole_ = true;
+};
+
+/// Calls `visit(std::uint64_t)` for each integer of a repeated field, packed (type bytes) or loose (type varint).
+/// @return  false if the packed bytes are malformed; the integers before that place were visited
+template <class Visit> bool for_each_varint(const protobuf_message& field, Visit&& visit) {
+  if (field.type() != protobuf_type::bytes) {
+    visit(field.varint());
+    return true;
+  }
+  const std::byte* at = field.bytes().data();
+  for (const std::byte* const end = at + field.bytes().size(); at != end;) {
+    std::uint64_t value = 0;
+    at = read_varint(at, end, value);
+    if (at == nullptr) return false;
+    visit(value);
+  }
+  return true;
+}
+
+/// Calls `visit(Unsigned)` for each of the fixed32 (std::uint32_t) or fixed64 (std::uint64_t) words of a repeated field,
+/// packed or loose; std::bit_cast makes floats of them.
+/// @return  false if the packed bytes are not whole words; nothing was visited then
+template <class Unsigned, class Visit> bool for_each_fixed(const protobuf_message& field, Visit&& visit) {
+  static_assert(sizeof(Unsigned) == 4 || sizeof(Unsigned) == 8);
+  if (field.type() != protobuf_type::bytes) {
+    visit(static_cast<Unsigned>(field.varint()));
+    return true;
+  }
+  const std::span<const std::byte> words = field.bytes();
+  if (words.size() % sizeof(Unsigned) != 0) return false;
+  for (std::size_t i = 0; i < words.size(); i += sizeof(Unsigned)) visit(load_little<Unsigned>(words.data() + i));
+  return true;
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif
