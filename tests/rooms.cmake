@@ -17,7 +17,7 @@ set(below_writer manifest source)
 set(below_checkpoint writer store restore)
 set(below_restore stet)
 set(below_wire bytes)
-set(below_formats wire index manifest store)
+set(below_formats wire index manifest store writer checkpoint restore)
 set(below_ext vocabulary)
 
 set(cheap_rooms vocabulary bytes index store stet ext)

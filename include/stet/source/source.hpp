@@ -143,6 +143,18 @@ public:
   }
   static source stream(const reader&&) = delete; // the source would outlive it
 
+  /// Keeps a reader and fetches from it whenever bytes are asked for.
+  /// @retval errc::out_of_memory
+  /// Cost: one allocation of the reader's size; reads nothing.
+  template <class Reader> [[nodiscard]] static result<source> keep(Reader&& from) noexcept {
+    // On the heap, because tensors keep its address while the source moves.
+    auto* const node = new (std::nothrow) Reader(std::move(from));
+    if (node == nullptr) return errc::out_of_memory;
+    source made = stream(*node);
+    made.owned_ = {node, 0, [](void* at, std::size_t) noexcept { delete static_cast<Reader*>(at); }};
+    return made;
+  }
+
   /// Reads a range of a file or another reader into memory of its own, aligned to at least `alignment_bytes`.
   /// @param alignment_bytes  a power of two up to 65536; below 64 counts as 64
   /// @retval errc::bad_range      the range does not lie within the file
@@ -158,31 +170,26 @@ public:
     const bool power_of_two = alignment_bytes != 0 && (alignment_bytes & (alignment_bytes - 1)) == 0;
     if (!power_of_two || alignment_bytes > max_alignment_bytes) return errc::bad_alignment;
     if (alignment_bytes < min_alignment_bytes) alignment_bytes = min_alignment_bytes;
-    if (part->size_bytes > PTRDIFF_MAX - max_alignment_bytes) return errc::too_large;
+    result<source> made = allocate_aligned(part->size_bytes, alignment_bytes);
+    if (!made || made->size_bytes_ == 0) return made;
     const auto size_bytes = static_cast<std::size_t>(part->size_bytes);
-    source made;
-    made.writable_ = true;
-    if (size_bytes == 0) return made;
-    made.owned_ = detail::owned_block::allocate(size_bytes, alignment_bytes);
-    auto* const memory = static_cast<std::byte*>(made.owned_.get());
-    if (memory == nullptr) return errc::out_of_memory;
-    if (const auto done = detail::fetch(from, part->offset_bytes, memory, size_bytes); !done)
+    if (const auto done = detail::fetch(from, part->offset_bytes, made->writable_data(), size_bytes); !done)
       return done.error();
-    made.set_resident(memory, size_bytes);
     return made;
+  }
+
+  /// Memory of its own with unspecified contents, aligned to 64 bytes.
+  /// @retval errc::too_large      that many bytes do not fit the address space
+  /// @retval errc::out_of_memory
+  [[nodiscard]] static result<source> allocate(std::uint64_t size_bytes) noexcept {
+    return allocate_aligned(size_bytes, min_alignment_bytes);
   }
 
   /// Copies bytes into memory of its own.
   /// @retval errc::out_of_memory
   [[nodiscard]] static result<source> copy(std::span<const std::byte> bytes) noexcept {
-    source made;
-    if (bytes.empty()) return made;
-    made.owned_ = detail::owned_block::allocate(bytes.size(), min_alignment_bytes);
-    auto* const memory = static_cast<std::byte*>(made.owned_.get());
-    if (memory == nullptr) return errc::out_of_memory;
-    std::memcpy(memory, bytes.data(), bytes.size());
-    made.set_resident(memory, bytes.size());
-    made.writable_ = true;
+    result<source> made = allocate(bytes.size());
+    if (made && !bytes.empty()) std::memcpy(made->writable_data(), bytes.data(), bytes.size());
     return made;
   }
 
@@ -225,13 +232,7 @@ public:
   [[nodiscard]] static result<source> stream(file&& from, file_range range = {}) noexcept {
     const auto part = range.within(from.size_bytes());
     if (!part) return part.error();
-    // On the heap, because readers of the source keep its address while the source moves.
-    auto* const node = new (std::nothrow) detail::file_part(std::move(from), *part);
-    if (node == nullptr) return errc::out_of_memory;
-    source made = stream(*node);
-    made.owned_ = {node, 0,
-                   [](void* at, std::size_t) noexcept { delete static_cast<detail::file_part*>(at); }};
-    return made;
+    return keep(detail::file_part(std::move(from), *part));
   }
   /// Opens a file and reads from it on demand.
   [[nodiscard]] static result<source> stream(std::string_view path_utf8, file_range range = {}) noexcept {
@@ -334,6 +335,17 @@ public:
 private:
   static constexpr std::size_t min_alignment_bytes = 64;
   static constexpr std::size_t max_alignment_bytes = 65536;
+
+  static result<source> allocate_aligned(std::uint64_t size_bytes, std::size_t alignment_bytes) noexcept {
+    if (size_bytes > PTRDIFF_MAX - max_alignment_bytes) return errc::too_large;
+    source made;
+    made.writable_ = true;
+    if (size_bytes == 0) return made;
+    made.owned_ = detail::owned_block::allocate(static_cast<std::size_t>(size_bytes), alignment_bytes);
+    if (made.owned_.get() == nullptr) return errc::out_of_memory;
+    made.set_resident(static_cast<std::byte*>(made.owned_.get()), static_cast<std::size_t>(size_bytes));
+    return made;
+  }
 
   void set_resident(const std::byte* data, std::size_t size_bytes) noexcept {
     data_ = data == nullptr ? detail::no_bytes : data;

@@ -96,6 +96,18 @@ enum class errc : std::uint16_t {
   source_too_short = 800,
   source_too_long = 801,
   source_failed = 802,
+
+  // 9xx: files of other formats
+  unknown_format = 900,
+  bad_protobuf = 901,
+  bad_table = 902,
+  table_checksum = 903,
+  bad_compression = 904,
+  bad_slice = 905,
+  bad_state_file = 906,
+  compressed = 907,
+  bad_archive = 908,
+  bad_hdf5 = 909,
 };
 
 /// One row of `error_table`.
@@ -175,6 +187,16 @@ inline constexpr error_description error_table[] = {
     {errc::source_too_short, "source_too_short", "the source gave fewer bytes than the tensor has"},
     {errc::source_too_long, "source_too_long", "the source gave more bytes than the tensor has"},
     {errc::source_failed, "source_failed", "the source of a tensor's bytes failed"},
+    {errc::unknown_format, "unknown_format", "not a format that is known here"},
+    {errc::bad_protobuf, "bad_protobuf", "a message is not valid in the protocol buffers' encoding"},
+    {errc::bad_table, "bad_table", "the sorted table contradicts itself"},
+    {errc::table_checksum, "table_checksum", "a block of the sorted table is damaged"},
+    {errc::bad_compression, "bad_compression", "compressed bytes are not valid"},
+    {errc::bad_slice, "bad_slice", "the slices do not make up the tensor"},
+    {errc::bad_state_file, "bad_state_file", "the state file of the folder is not valid"},
+    {errc::compressed, "compressed", "the bytes are compressed in a way that needs an adapter of stet/ext"},
+    {errc::bad_archive, "bad_archive", "the archive contradicts itself"},
+    {errc::bad_hdf5, "bad_hdf5", "the HDF5 file contradicts itself"},
 };
 
 /// The row of `error_table` for `code`. Cost: a walk over the table, no allocation.

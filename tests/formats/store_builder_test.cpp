@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include <stet/formats/store_builder.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+
+namespace {
+
+constexpr std::array<float, 6> values = {1, 2, 3, 4, 5, 6};
+
+stet::index_row row_of(std::string_view name, std::span<const std::uint64_t> shape, std::uint32_t part, std::uint64_t offset_bytes,
+                       std::uint64_t size_bytes) {
+  stet::index_row row;
+  row.name = name;
+  row.layout = stet::element_layout::of(stet::dtype::float32);
+  row.shape = shape;
+  row.part = part;
+  row.offset_bytes = offset_bytes;
+  row.size_bytes = size_bytes;
+  return row;
+}
+
+} // namespace
+
+TEST_SUITE("formats/store_builder") {
+  TEST_CASE("tensors are found in the files and decoded bytes that were added, in any order") {
+    stet::store_builder builder(2);
+    const std::uint32_t file = builder.add_file("folder/weights.bin", stet::source::borrow(std::as_bytes(std::span(values))));
+    auto copied = stet::source::copy(std::as_bytes(std::span(values).first(2)));
+    REQUIRE(copied);
+    const std::uint32_t decoded = builder.add_decoded(std::move(*copied));
+    CHECK(builder.file_count() == 1);
+    {
+      std::string name = "second"; // names and shapes need not live on
+      std::vector<std::uint64_t> shape = {2, 1};
+      builder.add(row_of(name, shape, file, 16, 8));
+      name = "first";
+      shape = {3};
+      builder.add(row_of(name, shape, file, 0, 12));
+      name = "unpacked";
+      shape = {2};
+      builder.add(row_of(name, shape, decoded, 0, 8));
+    }
+    CHECK(builder.tensor_count() == 3);
+    auto made = builder.finish();
+    REQUIRE(made);
+    stet::store store = std::move(*made);
+    const auto second = store.get<float>("second");
+    REQUIRE(second);
+    CHECK(second->data() == values.data() + 4);
+    CHECK(store.get<float>("first")->data() == values.data());
+    CHECK((*store.get<float>("unpacked"))[1] == 2.0f);
+    CHECK(store.index().part(0).path == "folder/weights.bin");
+    CHECK((*store.begin()).name() == "second");
+  }
+
+  TEST_CASE("a second name leads to the same bytes") {
+    stet::store_builder builder;
+    builder.add_file("w", stet::source::borrow(std::as_bytes(std::span(values))));
+    const std::uint64_t shape[] = {6};
+    stet::index_row row = row_of("dense/kernel", shape, 0, 0, 24);
+    builder.add(row);
+    row.name = "layer-0/kernel";
+    row.alias_of = 0;
+    builder.add(row);
+    auto made = builder.finish();
+    REQUIRE(made);
+    CHECK(made->get<float>("layer-0/kernel")->data() == values.data());
+    CHECK(made->original_of(*made->find("layer-0/kernel"))->name() == "dense/kernel");
+  }
+
+  TEST_CASE("what does not lie in its file, has a wrong size or occurs twice is refused by name") {
+    const std::uint64_t shape[] = {6};
+    struct attack {
+      stet::index_row row;
+      stet::errc code;
+    };
+    const attack attacks[] = {
+        {row_of("far", shape, 0, 4, 24), stet::errc::bad_offset},
+        {row_of("wrapped", shape, 0, ~std::uint64_t{0} - 3, 24), stet::errc::bad_offset},
+        {row_of("size", shape, 0, 0, 20), stet::errc::bad_size},
+        {row_of("", shape, 0, 0, 24), stet::errc::bad_name},
+        {row_of("whole", shape, 0, 0, 24), stet::errc::duplicate_name},
+    };
+    for (const attack& each : attacks) {
+      stet::store_builder builder;
+      builder.add_file("w", stet::source::borrow(std::as_bytes(std::span(values))));
+      builder.add(row_of("whole", shape, 0, 0, 24));
+      builder.add(each.row);
+      const auto made = builder.finish();
+      REQUIRE(!made);
+      CHECK(made.error().code() == each.code);
+      CHECK(made.error().subject() == each.row.name);
+    }
+  }
+
+  TEST_CASE("a model without tensors is a store without tensors") {
+    stet::store_builder builder;
+    const auto made = builder.finish();
+    REQUIRE(made);
+    CHECK(made->tensor_count() == 0);
+  }
+}
