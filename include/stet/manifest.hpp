@@ -8,6 +8,7 @@
 #include "manifest/graph.hpp"
 #include "manifest/graph_json.hpp"
 #include "manifest/graph_link.hpp"
+#include "manifest/json_text.hpp"
 #include "manifest/manifest.hpp"
 #include "manifest/open.hpp"
 #include "manifest/parse.hpp"

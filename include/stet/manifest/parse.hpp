@@ -4,10 +4,10 @@
 #define STET_MANIFEST_PARSE_HPP
 
 #include "check.hpp"
+#include "json_text.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,147 +17,44 @@ namespace stet::inline v0_1 {
 
 namespace detail {
 
-/// Reads text for nlohmann's parser and leaves behind how far it came, which the parser tells its handlers
-/// only of syntax errors.
-class text_cursor {
+/// Reads a field of the manifest when it is complete, and so each tensor: the text is never held as one tree.
+class manifest_parser final : public json_reader<manifest_parser> {
  public:
-  using iterator_category = std::forward_iterator_tag;
-  using value_type = char;
-  using difference_type = std::ptrdiff_t;
-  using pointer = const char*;
-  using reference = const char&;
-
-  text_cursor(const char* at, const char** reached) noexcept : at_(at), reached_(reached) {}
-  reference operator*() const noexcept { return *at_; }
-  text_cursor& operator++() noexcept { return *reached_ = ++at_, *this; }
-  text_cursor operator++(int) noexcept {
-    text_cursor before = *this;
-    ++*this;
-    return before;
-  }
-  friend bool operator==(const text_cursor& a, const text_cursor& b) noexcept { return a.at_ == b.at_; }
-
- private:
-  const char* at_;
-  const char** reached_;
-};
-
-/// Handles the events of nlohmann's parser. Finished values wait on a stack until the object or array around
-/// them ends; a field of the manifest is read when it is complete, and so is each tensor, so that the text is
-/// never held as one tree.
-class manifest_parser {
- public:
-  explicit manifest_parser(std::string_view text) noexcept
-      : begin_(text.data()), reached_(text.data()), end_(begin_ + text.size()) {}
+  using json_reader::json_reader;
 
   result<manifest> run() {
-    if (!json_value::sax_parse(text_cursor(begin_, &reached_), text_cursor(end_, &reached_), this))
+    if (!read())
       return error_;
     return std::move(manifest_);
   }
 
-  // ---- the events; false ends the parsing ----
+  // ---- the events that mean something here ----
 
-  bool null() { return complete(nullptr); }
-  bool boolean(bool value) { return complete(value); }
-  bool number_integer(json_value::number_integer_t value) { return complete(value); }
-  bool number_unsigned(json_value::number_unsigned_t value) { return complete(value); }
-  bool number_float(json_value::number_float_t value, const std::string& text) {
-    // An integer beyond 64 bits comes as a float and would not be what the text says.
-    if (text.find_first_of(".eE") == std::string::npos)
-      return fail(errc::bad_number, keys_.empty() ? std::string() : keys_.back());
-    return complete(value);
-  }
-  bool string(std::string& value) { return complete(std::move(value)); }
-  bool binary(json_value::binary_t&) { return fail(errc::bad_json); }
-  bool key(std::string& name) { return keys_.push_back(std::move(name)), true; }
-
-  bool start_object(std::size_t) {
+  bool start_object(std::size_t size) {
     if (frames_.size() == 1 && keys_.back() == "tensors")
       in_tensors_ = true;
-    return open();
+    return json_reader::start_object(size);
   }
-  bool start_array(std::size_t) { return frames_.empty() ? fail(errc::wrong_type) : open(); }
-
+  bool start_array(std::size_t size) {
+    return frames_.empty() ? fail(errc::wrong_type) : json_reader::start_array(size);
+  }
   bool end_object() {
-    const frame object = frames_.back();
-    const std::size_t count = keys_.size() - object.first_key;
-    const auto name_at = [&](std::size_t i) -> std::string_view { return keys_[object.first_key + i]; };
-    if (const std::size_t duplicate = find_duplicate(count, name_at); duplicate != name_table::none) {
-      return fail(errc::duplicate_key, name_at(duplicate));
-    }
     const std::size_t depth = frames_.size();
     if (depth == 1)
-      return finish();
-    if (in_tensors_ && depth == 3)
-      return read_tensor(object) && close(object) && (keys_.pop_back(), true);
+      return keys_differ() && finish();
+    if (in_tensors_ && depth == 3) {
+      if (!keys_differ() || !read_tensor(frames_.back()))
+        return false;
+      close();
+      keys_.pop_back();
+      return true;
+    }
     if (in_tensors_ && depth == 2) {
       in_tensors_ = false;
       if (!finish_tensors())
         return false;
     }
-    json_value value =
-        take_members(keys_.begin() + static_cast<std::ptrdiff_t>(object.first_key), keys_.end(),
-                     values_.begin() + static_cast<std::ptrdiff_t>(object.first_value));
-    return close(object) && complete(std::move(value));
-  }
-  bool end_array() {
-    const frame array = frames_.back();
-    const auto first = values_.begin() + static_cast<std::ptrdiff_t>(array.first_value);
-    json_value value =
-        json_value::array_t(std::make_move_iterator(first), std::make_move_iterator(values_.end()));
-    return close(array) && complete(std::move(value));
-  }
-
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& problem) {
-    constexpr int number_overflow = 406; // nlohmann: json.exception.out_of_range.406
-    error_ = error(problem.id == number_overflow ? errc::bad_number : errc::bad_json, {},
-                   position == 0 ? 0 : position - 1);
-    return false;
-  }
-
- private:
-  /// An object or array that has begun: where its keys and values begin on the stacks.
-  struct frame {
-    std::size_t first_key, first_value;
-  };
-  /// The name that the tensor of this number gives for its original.
-  struct pending_alias {
-    std::size_t tensor;
-    std::string original;
-  };
-  using key_iterator = std::vector<std::string>::iterator;
-  using value_iterator = std::vector<json_value>::iterator;
-
-  bool fail(errc code, std::string_view subject = {}) noexcept {
-    error_ = error(code, subject, position());
-    return false;
-  }
-  [[nodiscard]] std::uint64_t position() const noexcept {
-    return static_cast<std::uint64_t>(reached_ - begin_);
-  }
-
-  bool open() {
-    if (frames_.size() == max_manifest_depth)
-      return fail(errc::too_deep);
-    frames_.push_back({keys_.size(), values_.size()});
-    return true;
-  }
-  bool close(const frame& ended) {
-    keys_.erase(keys_.begin() + static_cast<std::ptrdiff_t>(ended.first_key), keys_.end());
-    values_.erase(values_.begin() + static_cast<std::ptrdiff_t>(ended.first_value), values_.end());
-    frames_.pop_back();
-    return true;
-  }
-
-  /// Makes an object of keys and as many values. Members are appended without the search that ordered_json
-  /// makes for each.
-  static json_value take_members(key_iterator key, key_iterator last, value_iterator value) {
-    json_value::object_t members;
-    members.reserve(static_cast<std::size_t>(last - key));
-    for (; key != last; ++key, ++value)
-      members.emplace_back(std::move(*key), std::move(*value));
-    return members;
+    return json_reader::end_object();
   }
 
   /// Takes a value that is complete to where it belongs.
@@ -171,6 +68,13 @@ class manifest_parser {
     values_.push_back(std::move(value));
     return true;
   }
+
+ private:
+  /// The name that the tensor of this number gives for its original.
+  struct pending_alias {
+    std::size_t tensor;
+    std::string original;
+  };
 
   bool read_field(json_value value) {
     const std::string& name = keys_.back();
@@ -257,16 +161,9 @@ class manifest_parser {
     return true;
   }
 
-  const char *begin_, *reached_, *end_;
   manifest manifest_;
-  error error_{errc::bad_json};
   field_reader<manifest> fields_{manifest_fields};
   bool in_tensors_ = false;
-  std::vector<frame> frames_;
-  /// The keys of open objects whose members have begun, and the values that are complete within open objects
-  /// and arrays.
-  std::vector<std::string> keys_;
-  std::vector<json_value> values_;
   std::vector<std::string> extra_keys_, attribute_keys_;
   std::vector<pending_alias> aliases_;
 };
@@ -302,13 +199,8 @@ class manifest_parser {
 ///
 /// Source: manifest.hpp, "The stet manifest, version 1".
 inline result<manifest> parse_manifest(std::string_view text, const manifest_limits& limits = {}) {
-  if (text.size() > limits.size_bytes)
-    return error(errc::too_large, {}, limits.size_bytes);
-  // nlohmann's parser skips a byte order mark, and takes a NUL for the end of the text.
-  if (text.substr(0, 3) == "\xEF\xBB\xBF")
-    return error(errc::bad_json, {}, 0);
-  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)
-    return error(errc::bad_json, {}, nul);
+  if (const result<void> checked = detail::check_json_text(text, limits); !checked)
+    return checked.error();
   return detail::manifest_parser(text).run();
 }
 
