@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+// What the codes of a quantized tensor stand for, read from its attributes, and the numbers themselves.
+#ifndef STET_MANIFEST_QUANTIZATION_HPP
+#define STET_MANIFEST_QUANTIZATION_HPP
+
+#include "check.hpp"
+
+#include "../store/store.hpp"
+#include "../store/window.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stet::inline v0_1 {
+
+/// How the codes of a tensor stand for numbers: number = (code - zero point) × scale + min, along one axis
+/// each with a scale and zero point of its own. A plain value; read_quantization makes it of a tensor's
+/// attributes, the field `quantization` of manifest.hpp:
+///
+///     {"scheme": "affine", "dtype": "float32", "scales": 0.5, "min": -64.0}
+struct quantization {
+  /// One, or one for each index of `axis`.
+  std::vector<double> scales{1.0};
+  /// As many as scales; empty: 0.
+  std::vector<double> zero_points;
+  /// Added to every number.
+  double min = 0;
+  /// The axis that scales and zero points are along; absent where there is but one.
+  std::optional<std::uint32_t> axis;
+  /// What the numbers are: float32 unless the attributes say otherwise.
+  stet::dtype dtype = dtype::float32;
+};
+
+namespace detail {
+
+/// Takes numbers: one, an array of them, or those of the tensor that a string names.
+inline result<std::vector<double>> quantization_numbers(const json_value& values, const store& where) {
+  std::vector<double> made;
+  const auto add = [&made](const json_value& number) {
+    if (const double* const real = number.get_ptr<const json_value::number_float_t*>())
+      made.push_back(*real);
+    else if (number.is_number_unsigned())
+      made.push_back(static_cast<double>(*number.get_ptr<const json_value::number_unsigned_t*>()));
+    else if (number.is_number_integer())
+      made.push_back(static_cast<double>(*number.get_ptr<const json_value::number_integer_t*>()));
+    return number.is_number();
+  };
+  if (const std::string* const name = values.get_ptr<const json_value::string_t*>()) {
+    const result<tensor> numbers = where.find(*name);
+    if (!numbers)
+      return numbers.error();
+    // Not more numbers than there are bytes to make them of: the count may be anything for 0 bits.
+    if (numbers->element_count() > numbers->size_bytes() * 8)
+      return error(errc::bad_quantization, *name);
+    made.resize(static_cast<std::size_t>(numbers->element_count()));
+    if (auto copied = numbers->copy_to(std::span(made), convert); !copied)
+      return copied.error();
+    return made;
+  }
+  const json_value::array_t* const array = values.get_ptr<const json_value::array_t*>();
+  const bool are_numbers = array != nullptr ? std::all_of(array->begin(), array->end(), add) : add(values);
+  if (!are_numbers)
+    return errc::bad_quantization;
+  return made;
+}
+
+/// The product, rounded. Kept apart from the addition behind it, since a compiler that fuses the two would
+/// give other numbers on one machine than on another.
+inline double rounded_product(double code, double scale) noexcept {
+  const volatile double product = code * scale;
+  return product;
+}
+
+/// The integer nearest to `number`, ties upwards: ECMA-262, Math.round.
+inline double rounded_up(double number) noexcept {
+  const double below = std::floor(number);
+  return number - below >= 0.5 ? below + 1 : below;
+}
+
+} // namespace detail
+
+/// Reads the quantization of a tensor.
+/// @param json   the attribute `quantization`, an object
+/// @param codes  the tensor
+/// @param where  the store, in which scales and zero points may be tensors
+/// The error's subject is the tensor's name.
+/// @retval errc::wrong_type        not an object
+/// @retval errc::bad_quantization  the fields are not what manifest.hpp says, or do not fit the tensor
+/// @retval errc::unknown_dtype     `dtype` is no dtype
+/// @retval errc::unsupported       blocks, which have a quantization of their own
+/// @retval errc::not_found         `scales` or `zero_points` name no tensor (the subject); or an error of
+/// reading it Cost: allocates scales and zero points.
+inline result<quantization> read_quantization(const json_value& json, const tensor& codes,
+                                              const store& where) {
+  if (!json.is_object())
+    return error(errc::wrong_type, codes.name());
+  if (codes.layout().bits == 0)
+    return error(errc::unsupported, codes.name());
+  const error bad(errc::bad_quantization, codes.name());
+  manifest_tensor described;
+  described.dtype = codes.dtype();
+  described.shape.assign(codes.shape().begin(), codes.shape().end());
+  if (!detail::is_quantization_valid(json, described))
+    return bad;
+
+  quantization made;
+  for (const auto& [name, value] : json.items()) {
+    if (name == "axis") {
+      made.axis = static_cast<std::uint32_t>(value.get<std::uint64_t>());
+    } else if (name == "dtype") {
+      const std::string* const text = value.get_ptr<const json_value::string_t*>();
+      const dtype_description* const row = text == nullptr ? nullptr : find_dtype(*text);
+      if (row == nullptr)
+        return error(errc::unknown_dtype, codes.name());
+      made.dtype = row->dtype;
+    } else if (name == "scales" || name == "zero_points" || name == "min") {
+      result<std::vector<double>> numbers = detail::quantization_numbers(value, where);
+      if (!numbers)
+        return numbers.error().subject().empty() ? bad : numbers.error();
+      const bool are_finite =
+          std::all_of(numbers->begin(), numbers->end(), [](double each) { return std::isfinite(each); });
+      if (!are_finite || (name == "min" && numbers->size() != 1))
+        return bad;
+      if (name == "min")
+        made.min = numbers->front();
+      else
+        (name == "scales" ? made.scales : made.zero_points) = std::move(*numbers);
+    }
+  }
+  // What tensors hold was not known above.
+  const std::uint64_t extent = made.axis ? described.shape[*made.axis] : 1;
+  const bool fits = (made.scales.size() == 1 || made.scales.size() == extent) &&
+                    (made.zero_points.empty() || made.zero_points.size() == made.scales.size() ||
+                     (made.scales.size() == 1 && made.zero_points.size() == extent));
+  const bool are_scales =
+      std::all_of(made.scales.begin(), made.scales.end(), [](double scale) { return scale > 0; });
+  if (!fits || !are_scales)
+    return bad;
+  return made;
+}
+
+/// Turns codes into the numbers they stand for: computed as double and rounded once, to `To`; for integers to
+/// the nearest, ties upwards, or to the largest or least there is.
+/// @param first  the number of the code that becomes `into[0]`; all of `into` is filled
+/// @retval errc::bad_range        there are not that many codes
+/// @retval errc::not_convertible  codes that are no real numbers
+/// or an error of the reader. Cost: reads the codes once, allocates nothing.
+template <element To>
+requires(!std::is_const_v<To>) result<void> dequantize(const tensor& codes, const quantization& how,
+                                                       std::span<To> into, std::uint64_t first = 0)
+noexcept {
+  std::uint64_t extent = 1, inner = 1;
+  if (how.axis && *how.axis < codes.shape().rank()) {
+    extent = codes.shape()[*how.axis];
+    for (std::size_t axis = *how.axis + 1; axis < codes.shape().rank(); ++axis)
+      inner *= codes.shape()[axis];
+  }
+  const auto number_along = [](const std::vector<double>& each, std::uint64_t channel, double otherwise) {
+    if (each.empty())
+      return otherwise;
+    return each[channel < each.size() ? static_cast<std::size_t>(channel) : 0];
+  };
+  double window[256];
+  for (std::size_t done = 0; done < into.size();) {
+    const std::span<double> numbers =
+        std::span(window).first((std::min)(std::size(window), into.size() - done));
+    if (auto copied = copy_window(codes, first + done, numbers); !copied)
+      return copied;
+    for (const double each : numbers) {
+      const std::uint64_t channel = (first + done) / inner % extent;
+      const double code = each - number_along(how.zero_points, channel, 0);
+      const double number = detail::rounded_product(code, number_along(how.scales, channel, 1)) + how.min;
+      constexpr bool is_integer = detail::kind_of<To> == dtype_kind::signed_integer ||
+                                  detail::kind_of<To> == dtype_kind::unsigned_integer;
+      into[done++] = detail::convert_value<To>(is_integer ? detail::rounded_up(number) : number);
+    }
+  }
+  return {};
+}
+
+} // namespace stet::inline v0_1
+
+#endif
