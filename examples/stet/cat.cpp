@@ -4,6 +4,10 @@
 #include "commands.hpp"
 #include "model.hpp"
 
+#include <stet/store/copy_elements.hpp>
+
+#include <algorithm>
+#include <bit>
 #include <memory>
 #include <string>
 
@@ -54,24 +58,17 @@ template <class T> std::span<const std::byte> encode(std::span<T> elements) {
 }
 
 stet::result<void> write_converted(const stet::tensor& of, stet::dtype wanted, console& out) {
-  const stet::error impossible = stet::error(stet::errc::not_convertible, of.name());
-  if (of.layout().bits == 0)
-    return impossible; // strings and blocks
-  stet::result<element_window> window = element_window::on(of);
-  if (!window)
-    return window.error();
-  stet::result<void> outcome = impossible;
+  constexpr std::uint64_t step = 4096;
+  stet::result<void> outcome = stet::error(stet::errc::not_convertible, of.name());
   stet::visit_dtype(wanted, [&]<class T>(std::type_identity<T>) {
     outcome = {};
-    const auto elements = std::make_unique<T[]>(element_window::element_count);
-    const std::span<T> all(elements.get(), element_window::element_count);
-    for (std::uint64_t first = 0; first < of.element_count() && out.is_open(); first += window->size()) {
-      outcome = window->move_to(first);
-      if (outcome)
-        outcome = window->copy_to(all);
+    const auto elements = std::make_unique<T[]>(step);
+    for (std::uint64_t first = 0; first < of.element_count() && out.is_open(); first += step) {
+      const std::span<T> some(elements.get(), static_cast<std::size_t>((std::min)(step, of.element_count() - first)));
+      outcome = stet::copy_elements(of, wanted, std::as_writable_bytes(some), first);
       if (!outcome)
         return;
-      out.write(encode(all.first(window->size())));
+      out.write(encode(some));
     }
   });
   return outcome;
@@ -92,7 +89,7 @@ status cat(const arguments& given, console& out) {
     if (wanted == nullptr)
       return out.misuse("there is no dtype " + std::string(given.value_of("--as")));
   }
-  const stet::result<model> opened = open_model(path);
+  const stet::result<stet::model> opened = open_model(path);
   if (!opened)
     return out.fail(path, opened.error());
   const stet::result<stet::tensor> found = opened->store.find(given.operands[1]);

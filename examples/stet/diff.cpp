@@ -4,6 +4,8 @@
 #include "commands.hpp"
 #include "model.hpp"
 
+#include <stet/store/copy_elements.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -122,31 +124,36 @@ stet::result<bool> is_same_bytes(const stet::tensor& a, const stet::tensor& b) {
 template <class T>
 stet::result<void> compare_elements(const stet::tensor& a, const stet::tensor& b,
                                     element_differences& found) {
-  stet::result<element_window> left = element_window::on(a), right = element_window::on(b);
-  if (!left)
-    return left.error();
-  if (!right)
-    return right.error();
+  constexpr std::uint64_t step = 4096; // whole bytes, whatever the width
   const bool is_same_kind = is_same_layout(a, b);
   const std::size_t element_size = is_same_kind ? a.layout().bits / 8u : 0;
-  std::vector<T> left_values(element_window::element_count), right_values(element_window::element_count);
-  for (std::uint64_t first = 0; first < a.element_count(); first += left->size()) {
-    if (auto moved = left->move_to(first); !moved)
-      return moved;
-    if (auto moved = right->move_to(first); !moved)
-      return moved;
-    const std::byte *left_bytes = left->bytes().data(), *right_bytes = right->bytes().data();
-    if (is_same_kind && std::memcmp(left_bytes, right_bytes, left->bytes().size()) == 0)
-      continue;
-    if (auto copied = left->copy_to(std::span(left_values)); !copied)
-      return copied.error().about(a.name());
-    if (auto copied = right->copy_to(std::span(right_values)); !copied)
-      return copied.error().about(b.name());
-    for (std::size_t i = 0; i < left->size(); ++i) {
-      const T x = left_values[i], y = right_values[i];
-      const bool is_same = element_size != 0 ? std::memcmp(left_bytes + i * element_size,
-                                                           right_bytes + i * element_size, element_size) == 0
-                                             : x == y || (is_nan(x) && is_nan(y));
+  std::vector<std::byte> left_bytes, right_bytes;
+  std::vector<T> left_values(step), right_values(step);
+  for (std::uint64_t first = 0; first < a.element_count(); first += step) {
+    const auto count = static_cast<std::size_t>((std::min)(step, a.element_count() - first));
+    if (is_same_kind) {
+      const std::size_t size = (count * a.layout().bits + 7) / 8;
+      left_bytes.resize(size);
+      right_bytes.resize(size);
+      if (auto read = read_little(a, first / 8 * a.layout().bits, left_bytes); !read)
+        return read;
+      if (auto read = read_little(b, first / 8 * b.layout().bits, right_bytes); !read)
+        return read;
+      if (left_bytes == right_bytes)
+        continue;
+    }
+    const std::span<T> left(left_values.data(), count), right(right_values.data(), count);
+    constexpr stet::dtype common = stet::dtype_of<T>::value;
+    if (auto copied = stet::copy_elements(a, common, std::as_writable_bytes(left), first); !copied)
+      return copied;
+    if (auto copied = stet::copy_elements(b, common, std::as_writable_bytes(right), first); !copied)
+      return copied;
+    for (std::size_t i = 0; i < count; ++i) {
+      const T x = left[i], y = right[i];
+      const std::size_t at = i * element_size;
+      const bool is_same = element_size != 0
+                               ? std::memcmp(left_bytes.data() + at, right_bytes.data() + at, element_size) == 0
+                               : x == y || (is_nan(x) && is_nan(y));
       if (!is_same)
         compare_values(x, y, found);
     }
@@ -262,7 +269,7 @@ void print(const std::vector<row>& rows, console& out) {
 
 status diff(const arguments& given, console& out) {
   const std::string_view left_path = given.operands[0], right_path = given.operands[1];
-  const stet::result<model> left = open_model(left_path), right = open_model(right_path);
+  const stet::result<stet::model> left = open_model(left_path), right = open_model(right_path);
   if (!left)
     return out.fail(left_path, left.error());
   if (!right)

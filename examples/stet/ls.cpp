@@ -6,7 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace command {
 
@@ -24,27 +27,37 @@ std::string hexadecimal(std::uint32_t value) {
   return digits;
 }
 
-/// Whether the bytes in the file are the tensor's, little-endian.
-bool is_in_place(const stet::tensor& of) {
-  return of.bytes().data() != nullptr &&
-         !(of.entry().is_big_endian() && stet::describe(of.dtype()).word_size_bytes > 1);
+/// The file that holds a tensor, as a JSON string; null if its bytes are in none as they are.
+std::string file_of(const stet::model& from, std::string_view path, const stet::tensor& of) {
+  if (from.store.index().part_count() == 0)
+    return quoted(file_name_of(path));
+  return from.is_in_file(of) ? quoted(from.store.index().part(of.entry().part()).path) : "null";
 }
 
-std::string_view file_of(const model& from, std::string_view path, const stet::tensor& of) {
-  return from.store.index().part_count() == 0 ? file_name_of(path)
-                                              : from.store.index().part(of.entry().part()).path;
+/// The second names of each tensor, by the number of the tensor.
+std::map<std::uint32_t, std::vector<std::string_view>> second_names(const stet::model& from) {
+  std::map<std::uint32_t, std::vector<std::string_view>> names;
+  for (const stet::tensor each : from.store) {
+    if (is_second_name(from, each))
+      names[from.store.index().original_of(each.entry()).number()].push_back(each.name());
+  }
+  return names;
 }
 
-void list_as_json(const model& from, std::string_view path, console& out) {
+void list_as_json(const stet::model& from, std::string_view path, console& out) {
   out.write("{\"format\": ")
-      .write(quoted(from.format))
+      .write(quoted(from.format->name))
       .write(", \"size_bytes\": ")
-      .write(std::to_string(from.file_size_bytes()));
+      .write(std::to_string(file_size_bytes(from)));
   out.write(", \"alignment\": ")
       .write(std::to_string(from.store.alignment_bytes()))
       .write(", \"tensors\": [");
   std::string_view separator = "\n";
+  const auto names = second_names(from);
   for (const stet::tensor each : from.store) {
+    if (is_second_name(from, each))
+      continue;
+    const bool in_place = is_in_place(from, each);
     out.write(separator)
         .write("{\"name\": ")
         .write(quoted(each.name()))
@@ -54,27 +67,35 @@ void list_as_json(const model& from, std::string_view path, console& out) {
         .write(shape_text_of(each))
         .write(", \"size_bytes\": ")
         .write(std::to_string(each.size_bytes()));
-    out.write(", \"file\": ").write(quoted(file_of(from, path, each)));
-    out.write(", \"offset_bytes\": ")
-        .write(is_in_place(each) ? std::to_string(each.entry().offset_bytes()) : "null");
-    out.write(", \"in_place\": ").write(is_in_place(each) ? "true" : "false");
+    out.write(", \"file\": ").write(file_of(from, path, each));
+    out.write(", \"offset_bytes\": ").write(in_place ? std::to_string(each.entry().offset_bytes()) : "null");
+    out.write(", \"in_place\": ").write(in_place ? "true" : "false");
     if (each.entry().has_crc32c())
       out.write(", \"crc32c\": \"").write(hexadecimal(each.entry().crc32c())).write("\"");
     if (const auto original = from.store.original_of(each))
       out.write(", \"alias_of\": ").write(quoted(original->name()));
+    if (const auto found = names.find(each.entry().number()); found != names.end()) {
+      std::string_view before = ", \"names\": [";
+      for (const std::string_view name : found->second)
+        out.write(std::exchange(before, ", ")).write(quoted(name));
+      out.write("]");
+    }
     out.write("}");
     separator = ",\n";
   }
   out.write("\n]}\n");
 }
 
-void list_for_people(const model& from, console& out) {
+void list_for_people(const stet::model& from, console& out) {
   // Names come last: of whatever length and script they are, they push no column aside. So does a shape of
   // many extents.
   constexpr std::size_t widest_shape = 24;
   std::size_t dtype_width = 0, shape_width = 0;
-  std::uint64_t element_count = 0, size_bytes = 0;
+  std::uint64_t tensor_count = 0, element_count = 0, size_bytes = 0;
   for (const stet::tensor each : from.store) {
+    if (is_second_name(from, each))
+      continue;
+    ++tensor_count;
     dtype_width = (std::max)(dtype_width, escaped(dtype_name_of(each)).size());
     if (const std::size_t width = shape_text_of(each).size(); width <= widest_shape)
       shape_width = (std::max)(shape_width, width);
@@ -84,6 +105,8 @@ void list_for_people(const model& from, console& out) {
     size_bytes += each.size_bytes();
   }
   for (const stet::tensor each : from.store) {
+    if (is_second_name(from, each))
+      continue;
     out.write(right_aligned(human_size(each.size_bytes()), 10)).write("  ");
     out.write(colour::cyan, left_aligned(escaped(dtype_name_of(each)), dtype_width)).write("  ");
     out.write(left_aligned(shape_text_of(each), shape_width)).write("  ").write_escaped(each.name());
@@ -92,8 +115,8 @@ void list_for_people(const model& from, console& out) {
     out.write("\n");
   }
   const std::string counts =
-      counted(from.store.tensor_count(), "tensor") + ", " + counted(element_count, "element");
-  const std::string files = counted(from.file_count(), "file") + " of " + human_size(from.file_size_bytes());
+      counted(tensor_count, "tensor") + ", " + counted(element_count, "element");
+  const std::string files = counted(from.file_count, "file") + " of " + human_size(file_size_bytes(from));
   const std::string alignment = "alignment " + std::to_string(from.store.alignment_bytes());
   out.write(colour::faint,
             right_aligned(human_size(size_bytes), 10) + "  " + counts + "; " + files + ", " + alignment)
@@ -104,7 +127,7 @@ void list_for_people(const model& from, console& out) {
 
 status list(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
-  const stet::result<model> opened = open_model(path);
+  const stet::result<stet::model> opened = open_model(path);
   if (!opened)
     return out.fail(path, opened.error());
   if (given.has("--json")) {

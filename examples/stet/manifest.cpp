@@ -138,9 +138,11 @@ class json_setter {
 
 status print_manifest(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
-  const stet::result<model> opened = open_model(path);
+  const stet::result<stet::model> opened = open_model(path);
   if (!opened)
     return out.fail(path, opened.error());
+  if (!is_native(*opened))
+    return out.fail(path, "only stet's own files have a manifest");
   // Opening through an index does not read the manifest.
   if (const auto parsed = stet::parse_manifest(opened->store.manifest_text()); !parsed)
     return out.fail(path, parsed.error());

@@ -1,47 +1,36 @@
 // SPDX-License-Identifier: MIT
-// Opens what the command is asked about.
+// Opens what the command is asked about. The one file of the program that is compiled with every format.
 #include "model.hpp"
 
-#include <stet/manifest.hpp>
+#include <stet/formats/any.hpp>
 
 namespace command {
 
-namespace {
+stet::result<stet::model> open_model(std::string_view path) { return stet::open_any(path); }
 
-/// Whether the file at `path` could be meant as JSON: an object, by its first character.
-bool begins_like_json(std::string_view path) {
-  const stet::result<stet::source> file = stet::source::stream(path);
-  std::byte start[64] = {};
-  if (!file)
-    return false;
-  const std::size_t size =
-      file->size_bytes() < sizeof start ? static_cast<std::size_t>(file->size_bytes()) : sizeof start;
-  if (!file->read_at(0, std::span(start, size)))
-    return false;
-  const std::string_view text(reinterpret_cast<const char*>(start), size);
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && text[first] == '{';
+stet::result<stet::model_description> describe_model(std::string_view path, const stet::model& of) {
+  return stet::describe_any(path, of);
 }
 
-} // namespace
+bool is_native(const stet::model& of) { return of.format == &stet::native_format; }
 
-std::uint32_t model::file_count() const noexcept { return 1 + store.index().part_count(); }
-
-std::uint64_t model::file_size_bytes() const noexcept {
+std::uint64_t file_size_bytes(const stet::model& of) {
+  const stet::store& store = of.store;
   std::uint64_t size_bytes = store.data().size_bytes();
-  for (std::uint32_t part = 0; part < store.index().part_count(); ++part)
-    size_bytes += store.part(part).size_bytes();
+  for (std::uint32_t part = 0; part < store.index().part_count() && part < of.file_count; ++part) {
+    if (store.part(part).data() != nullptr) // a file that is missing has none
+      size_bytes += store.part(part).size_bytes();
+  }
   return size_bytes;
 }
 
-stet::result<model> open_model(std::string_view path) {
-  stet::result<stet::store> opened = stet::open_manifest(path);
-  if (opened)
-    return model{std::move(*opened), "stet"};
-  // Of a file that is something else altogether, "not JSON" would say little.
-  if (opened.error().code() == stet::errc::bad_json && !begins_like_json(path))
-    return stet::error(stet::errc::bad_magic, path, 0);
-  return opened.error();
+bool is_in_place(const stet::model& in, const stet::tensor& of) {
+  return in.is_in_file(of) && of.bytes().data() != nullptr &&
+         !(of.entry().is_big_endian() && stet::describe(of.dtype()).word_size_bytes > 1);
+}
+
+bool is_second_name(const stet::model& in, const stet::tensor& of) {
+  return !is_native(in) && static_cast<bool>(in.store.index().original_of(of.entry()));
 }
 
 std::string_view file_name_of(std::string_view path) {

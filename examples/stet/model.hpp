@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Opens what the command is asked about. The one place that knows which formats there are.
+// What the commands ask of an open model and its tensors.
 #ifndef STET_COMMAND_MODEL_HPP
 #define STET_COMMAND_MODEL_HPP
 
-#include <stet/store/store.hpp>
+#include <stet/formats/model.hpp>
 
 #include <cstdint>
 #include <string>
@@ -11,19 +11,22 @@
 
 namespace command {
 
-/// An open file of weights.
-struct model {
-  stet::store store;
-  /// The name of its format.
-  std::string_view format;
+/// Opens the model at `path`, whatever its format. Errors: those of `stet::open_any`.
+stet::result<stet::model> open_model(std::string_view path);
+/// What it says beside its tensors. Errors: those of `stet::describe_any`.
+stet::result<stet::model_description> describe_model(std::string_view path, const stet::model& of);
 
-  /// The files it consists of, and their size together.
-  [[nodiscard]] std::uint32_t file_count() const noexcept;
-  [[nodiscard]] std::uint64_t file_size_bytes() const noexcept;
-};
+/// Whether the model is one of stet's own files, which have a manifest.
+bool is_native(const stet::model& of);
 
-/// Opens the model at `path`, whatever its format. Errors: those of `stet::open_manifest`.
-stet::result<model> open_model(std::string_view path);
+/// The size of the files it consists of, together.
+std::uint64_t file_size_bytes(const stet::model& of);
+
+/// Whether a tensor's bytes lie in a file as they are: contiguous, row-major, little-endian.
+bool is_in_place(const stet::model& in, const stet::tensor& of);
+
+/// Whether a tensor is a second name that the reader of a foreign format gives another tensor, not one of the file's own.
+bool is_second_name(const stet::model& in, const stet::tensor& of);
 
 /// The path without its folders: "model.stet" of "weights/model.stet".
 std::string_view file_name_of(std::string_view path);

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 // `stet pack` and `stet unpack`: one file or a manifest with raw data, the same store.
-#include "chunk.hpp"
 #include "commands.hpp"
 #include "model.hpp"
 
-#include <stet/manifest.hpp>
-#include <stet/writer.hpp>
+#include <stet/formats/add_model.hpp>
 
 #include <filesystem>
 #include <string>
@@ -14,57 +12,6 @@
 namespace command {
 
 namespace {
-
-/// Adds a tensor so that its bytes are compared with its checksum on their way: a copy must not make damage
-/// look sound.
-stet::result<void> add_checked(stet::writer& to, const stet::tensor& from, stet::json_value attributes) {
-  const std::vector<std::uint64_t> shape(from.shape().begin(), from.shape().end());
-  const auto give = [from](stet::piece_sink& sink) -> stet::result<void> {
-    std::uint32_t crc = 0;
-    stet::result<void> outcome;
-    const stet::result<void> read =
-        for_each_piece(from, [&](std::uint64_t, std::span<const std::byte> piece) {
-          crc = stet::crc32c(piece, crc);
-          outcome = sink.write(piece);
-          return static_cast<bool>(outcome);
-        });
-    if (!read)
-      return read;
-    if (!outcome)
-      return outcome;
-    if (from.entry().has_crc32c() && crc != from.entry().crc32c()) {
-      return stet::error(stet::errc::checksum_mismatch, from.name(), from.entry().offset_bytes());
-    }
-    return {};
-  };
-  return to.add_source(from.name(), from.layout(), shape, from.size_bytes(), give, std::move(attributes));
-}
-
-/// A writer with all that a model consists of.
-stet::result<void> add_all(stet::writer& to, const model& from) {
-  stet::result<stet::manifest> manifest = stet::parse_manifest(from.store.manifest_text());
-  if (!manifest)
-    return manifest.error();
-  if (manifest->tensors.size() != from.store.tensor_count())
-    return stet::errc::manifest_mismatch;
-  auto described = manifest->tensors.begin(); // as many, in the same order
-  for (const stet::tensor each : from.store) {
-    stet::json_value attributes = std::move(described->attributes);
-    if (described++->name != each.name())
-      return stet::error(stet::errc::manifest_mismatch, each.name());
-    const auto original = from.store.original_of(each);
-    const stet::result<void> added = original
-                                         ? to.add_alias(each.name(), original->name(), std::move(attributes))
-                                         : add_checked(to, each, std::move(attributes));
-    if (!added)
-      return added;
-  }
-  to.graph = std::move(manifest->graph);
-  to.state = std::move(manifest->state);
-  to.metadata = std::move(manifest->metadata);
-  to.set_extra(std::move(manifest->extra));
-  return {};
-}
 
 /// Whether both paths lead to one file.
 bool is_same_file(std::string_view a, std::string_view b) {
@@ -76,11 +23,11 @@ bool is_same_file(std::string_view a, std::string_view b) {
 status copy(std::string_view from, std::string_view to, stet::store_form form, console& out) {
   if (is_same_file(from, to))
     return out.fail(to, "input and output are the same file");
-  const stet::result<model> opened = open_model(from);
+  const stet::result<stet::model> opened = open_model(from);
   if (!opened)
     return out.fail(from, opened.error());
   stet::writer all;
-  if (const auto added = add_all(all, *opened); !added)
+  if (const auto added = stet::add_model(all, from, *opened); !added)
     return out.fail(from, added.error());
   stet::save_options options;
   options.form = form;

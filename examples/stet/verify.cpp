@@ -51,12 +51,12 @@ std::string rate_text(std::uint64_t size_bytes, double seconds) {
 
 status verify(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
-  const stet::result<model> opened = open_model(path);
+  const stet::result<stet::model> opened = open_model(path);
   if (!opened)
     return out.fail(path, opened.error());
   const stet::store& store = opened->store;
   print_check("structure",
-              counted(store.tensor_count(), "tensor") + " in " + counted(opened->file_count(), "file"), {},
+              counted(store.tensor_count(), "tensor") + " in " + counted(opened->file_count, "file"), {},
               store, out);
 
   stet::verify_options only_manifest, only_padding, only_checksums;
@@ -65,7 +65,8 @@ status verify(const arguments& given, console& out) {
   only_checksums.manifest = only_checksums.padding = false;
 
   const stet::verify_report manifest = stet::verify(store, only_manifest);
-  print_check("manifest", manifest.is_sound() ? "the index says the same" : "", manifest, store, out);
+  print_check("manifest", !manifest.is_sound() ? "" : manifest.has_manifest ? "the index says the same" : "none to check",
+              manifest, store, out);
   const stet::verify_report padding = stet::verify(store, only_padding);
   print_check("padding", padding.has_padding ? padding.is_sound() ? "all zero" : "" : "none to check",
               padding, store, out);

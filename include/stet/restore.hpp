@@ -3,7 +3,6 @@
 #ifndef STET_RESTORE_HPP
 #define STET_RESTORE_HPP
 
-#include "restore/copy_elements.hpp"
 #include "restore/glob.hpp"
 #include "restore/report.hpp"
 #include "restore/restore.hpp"

@@ -203,8 +203,8 @@ TEST_SUITE("stet command") {
       const char *path, *message;
     } rows[] = {{"missing", "stet: missing: no such file"},
                 {".", "stet: .: not a regular file"},
-                {"empty", "stet: empty: not a stet file"},
-                {"text", "stet: text: not a stet file"},
+                {"empty", "stet: empty: not a format that is known here"},
+                {"text", "stet: text: not a format that is known here"},
                 {"unfinished.json", "stet: unfinished.json: the manifest is not valid JSON"},
                 {"truncated.stet", "stet: truncated.stet: the file is shorter than it says"},
                 {"lonely.json", "stet: lonely.json: gone.bin: a part of the store is missing"}};

@@ -3,11 +3,11 @@
 #ifndef STET_RESTORE_RESTORE_HPP
 #define STET_RESTORE_RESTORE_HPP
 
-#include "copy_elements.hpp"
 #include "report.hpp"
 #include "rules.hpp"
 #include "variables.hpp"
 
+#include "../store/copy_elements.hpp"
 #include "../store/store.hpp"
 
 #include <algorithm>
@@ -250,7 +250,7 @@ private:
 
   /// Writes what the variable will hold to `into`.
   result<void> fill(const step& each, std::span<std::byte> into) const {
-    if (is_direct(each)) return detail::copy_elements(each.from, each.to->layout().dtype, into);
+    if (is_direct(each)) return copy_elements(each.from, each.to->layout().dtype, into);
     std::memcpy(into.data(), each.to->data(), into.size());
     if (each.outcome == restore_outcome::reshaped) return rules_.reshape(each.from, *each.to, into);
     return copy_overlap(each, into);
@@ -267,7 +267,7 @@ private:
     const detail::owned_block block = detail::owned_block::allocate(static_cast<std::size_t>(size_bytes), staging_alignment);
     if (block.get() == nullptr) return errc::out_of_memory;
     const std::span<std::byte> elements(static_cast<std::byte*>(block.get()), static_cast<std::size_t>(size_bytes));
-    if (auto copied = detail::copy_elements(each.from, each.to->layout().dtype, elements); !copied) return copied;
+    if (auto copied = copy_elements(each.from, each.to->layout().dtype, elements); !copied) return copied;
     const std::size_t rank = to.size();
     std::vector<std::uint64_t> common(rank), at(rank, 0);
     for (std::size_t axis = 0; axis < rank; ++axis) {

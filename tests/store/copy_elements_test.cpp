@@ -4,10 +4,11 @@
 #include "support/files.hpp"
 #include "support/outcome.hpp"
 
-#include <stet/restore/copy_elements.hpp>
+#include <stet/store/copy_elements.hpp>
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <type_traits>
@@ -76,7 +77,7 @@ template <class To> void compare_with_direct() {
     const auto tensor = opened->find("a");
     const auto expected =
         tensor->copy_to(std::span<To>(reinterpret_cast<To*>(direct.data()), element_count), stet::convert);
-    CHECK(outcome(stet::detail::copy_elements(*tensor, to, copied)) == outcome(expected));
+    CHECK(outcome(stet::copy_elements(*tensor, to, copied)) == outcome(expected));
     if (!expected)
       continue;
     CHECK(is_equal<To>(copied, direct));
@@ -107,7 +108,7 @@ TEST_SUITE("copy_elements") {
       if (!opened)
         continue;
       float floats[3] = {};
-      const auto copied = stet::detail::copy_elements(*opened->find("a"), dtype::float32,
+      const auto copied = stet::copy_elements(*opened->find("a"), dtype::float32,
                                                       std::as_writable_bytes(std::span(floats)));
       if (copied)
         CHECK(floats[2] == 65535);
@@ -118,12 +119,37 @@ TEST_SUITE("copy_elements") {
     REQUIRE(outcome(opened) == "ok");
     if (!opened)
       return;
-    std::byte bytes[8];
-    CHECK(outcome(stet::detail::copy_elements(*opened->find("a"), dtype::float32, bytes)) ==
-          "buffer_too_small");
-    CHECK(outcome(stet::detail::copy_elements(*opened->find("s"), dtype::float32, bytes)) ==
-          "not_convertible");
-    CHECK(outcome(stet::detail::copy_elements(*opened->find("a"), dtype::string, bytes)) ==
-          "not_convertible");
+    alignas(4) std::byte bytes[16];
+    const std::span<std::byte> all(bytes);
+    CHECK(outcome(stet::copy_elements(*opened->find("a"), dtype::float32, all)) == "bad_range");
+    CHECK(outcome(stet::copy_elements(*opened->find("a"), dtype::float32, all.first(8), 8)) == "bad_range");
+    CHECK(outcome(stet::copy_elements(*opened->find("a"), dtype::float32, all.first(7))) == "invalid_argument");
+    CHECK(outcome(stet::copy_elements(*opened->find("a"), dtype::float32, all.first(4), 1)) == "invalid_argument");
+    CHECK(outcome(stet::copy_elements(*opened->find("s"), dtype::float32, all.first(4))) == "not_convertible");
+    CHECK(outcome(stet::copy_elements(*opened->find("a"), dtype::string, all.first(4))) == "not_convertible");
+  }
+
+  TEST_CASE("a tensor can be copied part by part, whatever the width and the byte order") {
+    for (const dtype of : {dtype::uint4, dtype::float6_e2m3fn, dtype::uint2, dtype::int16, dtype::boolean, dtype::complex64}) {
+      CAPTURE(std::string(stet::name_of(of)));
+      const stet_test::native_file file({stet_test::tensor_of("a", stet::element_layout::of(of), {element_count}, stored_bytes(of))});
+      const auto opened = stet::open(std::span<const std::byte>(file.bytes));
+      REQUIRE(outcome(opened) == "ok");
+      if (!opened)
+        return;
+      const stet::tensor from = *opened->find("a");
+      for (const dtype to : {of, dtype::complex128}) {
+        const std::size_t size = to == of ? of == dtype::int16 ? 2u : of == dtype::complex64 ? 8u : 1u : 16u;
+        std::vector<std::byte> whole(element_count * size), parts = whole;
+        REQUIRE(outcome(stet::copy_elements(from, to, whole)) == "ok");
+        for (const std::size_t step : {std::size_t{8}, std::size_t{600}, std::size_t{1024}}) {
+          for (std::size_t first = 0; first < element_count; first += step) {
+            const std::size_t some = (std::min)(step, element_count - first);
+            REQUIRE(outcome(stet::copy_elements(from, to, std::span(parts).subspan(first * size, some * size), first)) == "ok");
+          }
+          CHECK(parts == whole);
+        }
+      }
+    }
   }
 }

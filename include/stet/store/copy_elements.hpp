@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// Copies elements of a tensor as a dtype that is known only when the program runs.
+#ifndef STET_STORE_COPY_ELEMENTS_HPP
+#define STET_STORE_COPY_ELEMENTS_HPP
+
+#include "tensor.hpp"
+
+#include "../bytes/convert.hpp"
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
+namespace stet::inline v0_1 {
+
+namespace detail {
+
+/// So many elements are copied at a time: a whole number of bytes of any width.
+inline constexpr std::size_t copy_step = 512;
+
+// Between any two of the thirty-odd dtypes there would be a thousand loops to compile. By way of the widest types of each
+// kind there are a hundred, with the same results, since no value changes on the way to the first (a NaN that signals
+// becomes one that does not).
+
+/// The type of stet that has every value of `T`, which is not quantized; bool counts as an integer.
+template <class T> constexpr auto widest_of() noexcept {
+  if constexpr (kind_of<T> == dtype_kind::complex) {
+    return std::type_identity<complex128>();
+  } else if constexpr (kind_of<T> == dtype_kind::floating) {
+    return std::type_identity<double>();
+  } else if constexpr (integer_range<T>::lowest == 0) {
+    return std::type_identity<std::uint64_t>();
+  } else {
+    return std::type_identity<std::int64_t>();
+  }
+}
+
+/// The type whose values an element of type `T` has: bytes for bool, which may be neither true nor false.
+template <class T> using plain_of = std::conditional_t<std::is_same_v<T, bool>, std::uint8_t, typename value_of<T>::type>;
+
+/// Converts `count` elements to the widest type of their kind, at `into`. @return the dtype of that type
+inline dtype widen(const stored_elements& from, std::byte* into, std::size_t count) noexcept {
+  dtype widest{};
+  visit_dtype(from.dtype, [&]<class T>(std::type_identity<T>) {
+    using wide = typename decltype(widest_of<plain_of<T>>())::type;
+    convert_blocks<wide, plain_of<T>>(from, into, count);
+    widest = dtype_of<wide>::value;
+  });
+  return widest;
+}
+
+/// Converts `count` elements, of one of the four widest types, to `to`.
+inline errc narrow(const stored_elements& from, dtype to, std::byte* into, std::size_t count) noexcept {
+  errc outcome = errc::not_convertible;
+  visit_dtype(to, [&]<class T>(std::type_identity<T>) {
+    using target = typename value_of<T>::type;
+    const auto convert = [&]<class Wide>(std::type_identity<Wide>) {
+      if constexpr (is_convertible<target, Wide>) {
+        if (from.dtype != dtype_of<Wide>::value) return;
+        convert_blocks<target, Wide>(from, into, count);
+        outcome = errc{};
+      }
+    };
+    convert(std::type_identity<std::int64_t>());
+    convert(std::type_identity<std::uint64_t>());
+    convert(std::type_identity<double>());
+    convert(std::type_identity<complex128>());
+  });
+  return outcome;
+}
+
+/// Copies stored elements to `into` as those of the C++ type that views `to`.
+inline errc copy_as(const stored_elements& from, dtype to, std::byte* into, std::size_t count) noexcept {
+  constexpr std::size_t widest_size = 16;
+  errc outcome = errc::not_convertible;
+  if (from.dtype == to) {
+    visit_dtype(to, [&]<class T>(std::type_identity<T>) { outcome = copy_elements(from, std::span(reinterpret_cast<T*>(into), count)); });
+    return outcome;
+  }
+  alignas(widest_size) std::byte wide[copy_step * widest_size];
+  if (from.dtype == dtype::boolean && !are_booleans(from.bytes, count)) return errc::bad_value;
+  const dtype widest = widen(from, wide, count);
+  return narrow({wide, widest, describe(widest).bits, false}, to, into, count);
+}
+
+} // namespace detail
+
+/// Copies elements of a tensor, in row-major order, as those of the C++ type that views `to`, by the rules of
+/// bytes/convert.hpp: `tensor::copy_to` where the dtype is known only when the program runs, and for a part of a tensor.
+/// @param into           aligned for that type; as many elements are copied as it has room for
+/// @param first_element  where to begin; a multiple of 8, so that elements below a byte begin with one
+/// @retval errc::invalid_argument  `first_element` is no multiple of 8, or `into` holds no whole number of elements
+/// @retval errc::bad_range         the tensor has fewer elements than that
+/// @retval errc::not_convertible   strings, blocks, or complex numbers to real ones
+/// @retval errc::bad_value         the tensor is of bools, and a byte is neither 0 nor 1
+/// or an error of the reader. Cost: reads what it copies once, allocates nothing.
+inline result<void> copy_elements(const tensor& from, dtype to, std::span<std::byte> into, std::uint64_t first_element = 0) noexcept {
+  std::size_t element_size = 0;
+  visit_dtype(to, [&]<class T>(std::type_identity<T>) { element_size = sizeof(T); });
+  const std::uint8_t bits = from.layout().bits;
+  if (element_size == 0 || bits == 0) return error(errc::not_convertible, from.name());
+  if (into.size() % element_size != 0 || first_element % 8 != 0) return error(errc::invalid_argument, from.name());
+  const std::size_t count = into.size() / element_size;
+  if (!detail::range_fits(first_element, count, from.element_count())) return error(errc::bad_range, from.name());
+
+  constexpr bool host_is_big = std::endian::native == std::endian::big;
+  const bool is_swapped = describe(from.dtype()).word_size_bytes > 1 && from.entry().is_big_endian() != host_is_big;
+  const std::uint64_t begin = first_element / 8 * bits;
+  if (from.dtype() == to && bits == element_size * 8 && !is_swapped && to != dtype::boolean) return from.read(begin, into);
+
+  alignas(16) std::byte stored[detail::copy_step * 16]; // no element has more bytes
+  for (std::size_t done = 0; done < count; done += detail::copy_step) {
+    const std::size_t some = count - done < detail::copy_step ? count - done : detail::copy_step;
+    const std::size_t size = (some * bits + 7) / 8;
+    if (auto read = from.read(begin + std::uint64_t{done / 8} * bits, std::span(stored, size)); !read) return read;
+    const errc failure = detail::copy_as({stored, from.dtype(), bits, is_swapped}, to, into.data() + done * element_size, some);
+    if (failure != errc{}) return error(failure, from.name());
+  }
+  return {};
+}
+
+} // namespace stet::inline v0_1
+
+#endif

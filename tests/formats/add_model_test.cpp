@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#include <stet/formats/add_model.hpp>
+#include <stet/formats/store_builder.hpp>
+
+#include "support/temp_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+constexpr std::array<std::uint16_t, 3> big_endian_words = {0x0100, 0x0203, 0xFF00};
+
+/// A model of a format of its own: a big-endian tensor with a second name, and a description.
+stet::result<stet::model> open_other(std::string_view, const stet::open_options&) {
+  stet::store_builder builder;
+  builder.add_file("data", stet::source::borrow(std::as_bytes(std::span(big_endian_words))));
+  const std::uint64_t shape[] = {3};
+  stet::index_row row;
+  row.name = "w";
+  row.layout = stet::element_layout::of(stet::dtype::uint16);
+  row.shape = shape;
+  row.size_bytes = 6;
+  row.big_endian = true;
+  row.has_crc32c = true;
+  row.crc32c = stet::crc32c(std::as_bytes(std::span(big_endian_words)));
+  builder.add(row);
+  row.name = "w/.ATTRIBUTES";
+  row.alias_of = 0;
+  builder.add(row);
+  stet::result<stet::store> made = builder.finish();
+  if (!made)
+    return made.error();
+  return stet::model{std::move(*made), nullptr, 1};
+}
+
+stet::result<stet::model_description> describe_other(std::string_view, const stet::model&) {
+  stet::model_description made;
+  made.graphs.resize(2);
+  made.graphs[0].nodes.push_back({"first", "Op", {}, nullptr, {}, nullptr});
+  made.state = {{"global_step", 3}};
+  made.metadata = {{"by", "other"}};
+  made.tensors.push_back({"w", {{"trainable", false}}});
+  return made;
+}
+
+constexpr stet::format other_format{"other", nullptr, open_other, describe_other};
+
+} // namespace
+
+TEST_SUITE("formats/add_model") {
+  TEST_CASE("a foreign model becomes a store: words turned, second names left out, the rest carried over") {
+    auto opened = open_other("", {});
+    REQUIRE(opened);
+    opened->format = &other_format;
+    stet::writer out;
+    REQUIRE(stet::add_model(out, "", *opened));
+    const auto saved = out.save_to_memory();
+    REQUIRE(saved);
+    const auto store = stet::open(std::span<const std::byte>(*saved));
+    REQUIRE(store);
+    CHECK(store->tensor_count() == 1);
+    std::array<std::uint16_t, 3> values{};
+    REQUIRE(store->find("w")->copy_to(std::span(values)));
+    const bool host_is_little = std::endian::native == std::endian::little;
+    CHECK(values[1] == (host_is_little ? 0x0302 : 0x0203));
+    const auto manifest = stet::parse_manifest(store->manifest_text());
+    REQUIRE(manifest);
+    CHECK(manifest->state["global_step"] == 3);
+    CHECK(manifest->metadata["by"] == "other");
+    CHECK(manifest->graph["nodes"][0]["name"] == "first");
+    CHECK(manifest->tensors[0].attributes["trainable"] == false);
+  }
+
+  TEST_CASE("a damaged tensor is not made to look sound") {
+    const stet_test::temp_folder folder;
+    const std::vector<float> values(100, 1.5f);
+    stet::writer original;
+    REQUIRE(original.add("fine", {100}, std::span<const float>(values)));
+    REQUIRE(original.add("hurt", {100}, std::span<const float>(values)));
+    auto bytes = original.save_to_memory();
+    REQUIRE(bytes);
+    const auto at = stet::open(std::span<const std::byte>(*bytes))->find("hurt")->entry().offset_bytes();
+    (*bytes)[static_cast<std::size_t>(at) + 7] ^= std::byte{1};
+    const std::string path = folder.write("m.stet", *bytes);
+    const auto opened = stet::open_any(path);
+    REQUIRE(opened);
+    stet::writer copy;
+    REQUIRE(stet::add_model(copy, path, *opened));
+    const auto saved = copy.save(folder.path("copy.stet"));
+    REQUIRE(!saved);
+    CHECK(saved.error().code() == stet::errc::checksum_mismatch);
+    CHECK(saved.error().subject() == "hurt");
+    CHECK(folder.names() == std::vector<std::string>{"m.stet"});
+  }
+
+  TEST_CASE("a native model keeps its aliases, attributes and unknown fields") {
+    const stet_test::temp_folder folder;
+    const std::vector<float> values(4, 1.5f);
+    stet::writer original;
+    REQUIRE(original.add("a", {2, 2}, std::span<const float>(values), {{"trainable", true}}));
+    REQUIRE(original.add_alias("b", "a", {{"note", 1}}));
+    original.set_extra({{"company", {{"ticket", 7}}}});
+    const std::string path = folder.path("m.stet");
+    REQUIRE(original.save(path));
+    const auto opened = stet::open_any(path);
+    REQUIRE(opened);
+    stet::writer copy;
+    REQUIRE(stet::add_model(copy, path, *opened));
+    REQUIRE(copy.save(folder.path("copy.stet")));
+    CHECK(folder.read("copy.stet") == folder.read("m.stet"));
+  }
+}
