@@ -65,7 +65,7 @@ TEST_SUITE("formats/add_model") {
     REQUIRE(store);
     CHECK(store->tensor_count() == 1);
     std::array<std::uint16_t, 3> values{};
-    REQUIRE(store->find("w")->copy_to(std::span(values)));
+    REQUIRE(store->find("w")->copy_to(std::span<std::uint16_t>(values)));
     const bool host_is_little = std::endian::native == std::endian::little;
     CHECK(values[1] == (host_is_little ? 0x0302 : 0x0203));
     const auto manifest = stet::parse_manifest(store->manifest_text());
