@@ -199,6 +199,7 @@ TEST_SUITE("mapping") {
       if (!mapped) return;
       for (const std::uint64_t offset_bytes : {0u, 1u, 50'000u, 99'000u}) {
         CHECK(outcome(mapped->prefetch(offset_bytes, 1000)) == "ok");
+        CHECK(outcome(mapped->stop_read_ahead(offset_bytes, 1000)) == "ok");
         CHECK(outcome(mapped->drop(offset_bytes, 1000)) ==
               (mode == stet::access::read_only ? "ok" : "unsupported"));
         const std::string locked = outcome(mapped->lock(offset_bytes, 1000));
@@ -206,7 +207,7 @@ TEST_SUITE("mapping") {
         if (locked != "ok") MESSAGE("nothing can be locked here: " << locked);
         CHECK(holds(*mapped, bytes, 4097));
       }
-      for (const auto hint : {&mapping::prefetch, &mapping::lock, &mapping::unlock}) {
+      for (const auto hint : {&mapping::prefetch, &mapping::stop_read_ahead, &mapping::lock, &mapping::unlock}) {
         CHECK(outcome(((*mapped).*hint)(0, 100'001)) == "bad_range");
         CHECK(outcome(((*mapped).*hint)(100'000, 1)) == "bad_range");
         CHECK(outcome(((*mapped).*hint)(1, beyond)) == "bad_range");

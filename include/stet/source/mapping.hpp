@@ -91,6 +91,11 @@ public:
     return apply(detail::os::prefetch, offset_bytes, size_bytes);
   }
 
+  /// Asks the system to read only what is touched of a range, where it would read what lies around it, too.
+  result<void> stop_read_ahead(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
+    return apply(detail::os::stop_read_ahead, offset_bytes, size_bytes);
+  }
+
   /// Takes a range out of the process's memory; it is read again from the file when next used. Not for locked
   /// ranges.
   /// @retval errc::unsupported  a copy-on-write mapping, whose changes would be lost

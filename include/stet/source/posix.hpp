@@ -197,6 +197,7 @@ inline result<void> flush(const std::byte* at, std::size_t size_bytes) noexcept 
     defined(__EMSCRIPTEN__) // no virtual memory: everything is resident and nothing can leave
 
 inline result<void> prefetch(const std::byte*, std::size_t) noexcept { return {}; }
+inline result<void> stop_read_ahead(const std::byte*, std::size_t) noexcept { return {}; }
 inline result<void> drop(const std::byte*, std::size_t) noexcept { return {}; }
 inline result<void> lock(const std::byte*, std::size_t) noexcept { return errc::unsupported; }
 inline result<void> unlock(const std::byte*, std::size_t) noexcept { return errc::unsupported; }
@@ -207,6 +208,13 @@ inline result<void> unlock(const std::byte*, std::size_t) noexcept { return errc
 inline result<void> prefetch(const std::byte* at, std::size_t size_bytes) noexcept {
   const page_range pages(at, size_bytes);
   if (::madvise(pages.begin, pages.size_bytes, MADV_WILLNEED) != 0) return last_failure();
+  return {};
+}
+
+/// Asks the system to read only what is touched of these pages.
+inline result<void> stop_read_ahead(const std::byte* at, std::size_t size_bytes) noexcept {
+  const page_range pages(at, size_bytes);
+  if (::madvise(pages.begin, pages.size_bytes, MADV_RANDOM) != 0) return last_failure();
   return {};
 }
 

@@ -298,6 +298,15 @@ public:
     return {};
   }
 
+  /// Asks the system to read only what is touched of a range of a mapping; nothing to do for any other source.
+  result<void> stop_read_ahead(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
+    if (!contains(offset_bytes, size_bytes)) return error(errc::bad_range, {}, offset_bytes);
+#if STET_FILES
+    if (mapping_.data() != nullptr) return mapping_.stop_read_ahead(offset_bytes, size_bytes);
+#endif
+    return {};
+  }
+
   /// Takes a range of a mapping out of memory until it is next used; nothing to do for any other source.
   /// @retval errc::unsupported  a copy-on-write mapping, whose changes would be lost
   result<void> drop(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {

@@ -27,6 +27,9 @@ struct open_options {
   stet::access access = stet::access::read_only;
   /// The part of the file that is the store: an asset within a package, at any offset.
   file_range range{};
+  /// Of a mapping: whether the system may read what lies around the touched pages, up to its own limit, which may be
+  /// megabytes. False saves that where little of a large file is used, and makes reading much of it slow: prefetch it then.
+  bool reads_ahead = true;
   /// Whether parts beside the store may be symbolic or hard links, which can lead out of its folder.
   bool follow_links = false;
 };
@@ -159,7 +162,10 @@ namespace detail {
 inline result<source> source_of(file&& from, const open_options& options) noexcept {
   if (options.backing == backing::stream) return source::stream(std::move(from), options.range);
   if (options.backing == backing::read) return source::read(from, options.range, max_alignment_bytes);
-  return source::map(from, options.range, options.access);
+  result<source> mapped = source::map(from, options.range, options.access);
+  // A hint: where the system does not take it, more is read than needed.
+  if (mapped && !options.reads_ahead) (void)mapped->stop_read_ahead(0, mapped->size_bytes());
+  return mapped;
 }
 
 /// Opens parts as files in the folder of the store.
