@@ -70,14 +70,14 @@ TEST_SUITE("ordered_code") {
         {0, "00"}, {1, "0101"}, {255, "01ff"}, {256, "020100"}, {~std::uint64_t{0}, "08ffffffffffffffff"}};
     for (const auto& [value, bytes] : table) {
       std::string made;
-      stet::detail::append_ordered(made, value);
+      stet::detail::append_ordered_number(made, value);
       CHECK(hex(made) == bytes);
     }
   }
 
   TEST_CASE("text is escaped and ended") {
     std::string made;
-    stet::detail::append_ordered(made, "a\0\xff" "b"sv);
+    stet::detail::append_ordered_text(made, "a\0\xff" "b"sv);
     CHECK(hex(made) == "6100ffff00620001");
   }
 }

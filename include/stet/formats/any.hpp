@@ -4,6 +4,7 @@
 #define STET_FORMATS_ANY_HPP
 
 #include "native.hpp"
+#include "tensorflow.hpp"
 
 #include <string_view>
 
@@ -12,6 +13,8 @@ namespace stet::inline v0_1 {
 /// Every format that `open_any` knows, in the order in which they are tried. A format is a header and a line here.
 inline constexpr const format* known_formats[] = {
     &native_format,
+    &tensorflow_checkpoint_format,
+    &tensorflow_checkpoint_v1_format,
 };
 
 /// Opens the model at `path_utf8`: a file, a folder, or the prefix that the names of its files have in common.

@@ -13,7 +13,7 @@
 namespace stet::inline v0_1::detail {
 
 /// Appends a number: how many bytes it takes without leading zeros, then these, the most significant first.
-inline void append_ordered(std::string& into, std::uint64_t value) {
+inline void append_ordered_number(std::string& into, std::uint64_t value) {
   unsigned count = 0;
   while (count < 8 && value >> (8 * count) != 0) ++count;
   into.push_back(static_cast<char>(count));
@@ -21,7 +21,7 @@ inline void append_ordered(std::string& into, std::uint64_t value) {
 }
 
 /// Appends any bytes: 00 becomes 00 FF, FF becomes FF 00, and 00 01 ends them.
-inline void append_ordered(std::string& into, std::string_view text) {
+inline void append_ordered_text(std::string& into, std::string_view text) {
   for (const char c : text) {
     into.push_back(c);
     if (c == '\0') into.push_back('\xFF');

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// TensorFlow's checkpoints as formats: found by prefix, by one of their files, or by the folder with the state file.
+#ifndef STET_FORMATS_TENSORFLOW_HPP
+#define STET_FORMATS_TENSORFLOW_HPP
+
+#include "model.hpp"
+
+#include "tensorflow/checkpoint.hpp"
+#include "tensorflow/checkpoint_v1.hpp"
+#include "tensorflow/describe.hpp"
+#include "tensorflow/locate.hpp"
+#include "tensorflow/state_file.hpp"
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace stet::inline v0_1 {
+
+namespace detail {
+
+/// Whether the probe is at a checkpoint of this version. A folder whose state file leads to none counts as version 2, so that
+/// opening it says what is wrong.
+template <checkpoint_version Version> bool is_tensorflow_checkpoint(const format_probe& probe) {
+  // A file is one if it is a table, or has an index beside it; other paths may be prefixes or folders.
+  if (!probe.failure() && !is_sorted_table(probe.end()) && !probe.has_file(".index")) return false;
+  const result<located_checkpoint> found = locate_tensorflow_checkpoint(probe.path());
+  if (found) return found->version == Version;
+  return Version == checkpoint_version::v2 && read_tensorflow_state(probe.path()).has_value();
+}
+
+inline result<model> open_tensorflow(std::string_view path_utf8, const open_options& options) {
+  const result<located_checkpoint> found = locate_tensorflow_checkpoint(path_utf8);
+  if (!found) return found.error();
+  if (found->version == checkpoint_version::v2) return open_tensorflow_checkpoint(found->prefix, options, found->subfolder);
+  return open_tensorflow_checkpoint_v1(found->files, options, found->subfolder);
+}
+
+} // namespace detail
+
+/// A checkpoint of an index and shards, as every TensorFlow since 1.0 writes; name-based or object-based.
+inline constexpr format tensorflow_checkpoint_format{
+    "tf-ckpt-v2", detail::is_tensorflow_checkpoint<detail::checkpoint_version::v2>, detail::open_tensorflow,
+    detail::describe_tensorflow_checkpoint};
+
+/// A checkpoint of the first version, a single table or several.
+inline constexpr format tensorflow_checkpoint_v1_format{
+    "tf-ckpt-v1", detail::is_tensorflow_checkpoint<detail::checkpoint_version::v1>, detail::open_tensorflow,
+    detail::describe_tensorflow_checkpoint};
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: MIT
+// Opens TensorFlow's V2 checkpoints: shards mapped, tensors where they lie.
+#ifndef STET_FORMATS_TENSORFLOW_CHECKPOINT_HPP
+#define STET_FORMATS_TENSORFLOW_CHECKPOINT_HPP
+
+#include "bundle.hpp"
+#include "data_type.hpp"
+#include "object_graph.hpp"
+#include "slices.hpp"
+#include "strings.hpp"
+#include "unreadable.hpp"
+
+#include "../gather.hpp"
+#include "../model.hpp"
+#include "../store_builder.hpp"
+
+#include "../../wire/masked_crc32c.hpp"
+#include "../../wire/sorted_table.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline v0_1 {
+
+namespace detail {
+
+/// All bytes of a file in memory: mapped, unless `options` ask for reading.
+inline result<source> resident_file(const std::string& path, const open_options& options) noexcept {
+  return options.backing == backing::map ? source::map(path) : source::read(path);
+}
+
+/// Adds the tensors of one checkpoint to a store that is being built.
+class checkpoint_reader {
+public:
+  /// @param prefix    path of the checkpoint without ".index"
+  /// @param subfolder  where that is within the folder of the model: "", or a path that ends in '/'
+  checkpoint_reader(store_builder& into, std::string_view prefix, std::string_view subfolder, const open_options& options)
+      : into_(into), prefix_(prefix), subfolder_(subfolder), options_(options), folder_(prefix_, options) {}
+
+  result<void> run() {
+    const std::string path = prefix_ + ".index";
+    result<source> index = resident_file(path, options_);
+    if (!index) return index.error();
+    const std::span<const std::byte> bytes(index->data(), static_cast<std::size_t>(index->size_bytes()));
+    sorted_table table;
+    if (auto opened = table.open(bytes); !opened) return opened.error().about(path);
+    if (auto opened = open_shards(table, bytes.size()); !opened) return about_file(opened.error(), path);
+    while (table.next()) {
+      if (const auto added = add_entry(table); !added) return added;
+    }
+    if (!table.is_whole()) return table.failure().about(path);
+    if (!graph_.empty()) return add_second_names(bytes);
+    return {};
+  }
+
+private:
+  /// What `add` needs of a tensor, kept for a second name of it.
+  struct variable {
+    index_row row;
+    std::size_t key, extents;
+  };
+  struct second_name {
+    std::string_view name, key;
+  };
+
+  static error about_file(const error& failure, std::string_view path) noexcept {
+    return failure.subject().empty() ? failure.about(path) : failure;
+  }
+
+  /// Reads the header, which is the first entry, and opens every shard; one that is not there fails only its tensors.
+  result<void> open_shards(sorted_table& table, std::size_t index_size_bytes) {
+    if (!table.next()) return table.is_whole() ? result<void>(error(errc::bad_header)) : table.failure();
+    if (!table.key().empty()) return error(errc::bad_header, {}, table.offset_bytes());
+    const result<bundle_header> header = parse_bundle_header(table.value());
+    if (!header) return header.error();
+    // Each shard holds a tensor, whose entry has eight bytes at least: so a small file cannot ask for many.
+    if (static_cast<std::uint64_t>(header->shard_count) > index_size_bytes / 8) return error(errc::too_large, "number of shards");
+    is_big_endian_ = header->is_big_endian;
+    shard_count_ = static_cast<std::uint32_t>(header->shard_count);
+    const std::string name = prefix_.substr(folder_.folder().size());
+    for (std::uint32_t shard = 0; shard < shard_count_; ++shard) {
+      const std::string shard_name = name + shard_suffix(shard, shard_count_);
+      result<source> opened = folder_.open_part(shard_name);
+      if (!opened && opened.error().code() == errc::file_not_found) {
+        opened = source::keep(missing_file(shard_name));
+      } else if (opened) {
+        data_size_bytes_ += opened->size_bytes();
+      }
+      if (!opened) return opened.error().about(shard_name);
+      const std::uint32_t part = into_.add_file(subfolder_ + shard_name, std::move(*opened));
+      if (shard == 0) first_part_ = part;
+    }
+    return {};
+  }
+
+  /// Adds the tensor that the table is at, or keeps a slice for the tensor that comes later.
+  result<void> add_entry(const sorted_table& table) {
+    const std::string_view key = table.key();
+    if (key.front() == '\0') {
+      const std::span<const std::byte> value = table.value();
+      slices_.emplace_back(key, std::string(reinterpret_cast<const char*>(value.data()), value.size()));
+      return {};
+    }
+    errc failure = entry_.parse(table.value());
+    if (failure == errc{}) {
+      index_row row;
+      row.name = key;
+      row.shape = entry_.shape.extents();
+      failure = entry_.slices.empty() ? add_whole(row) : add_sliced(row);
+    }
+    return failure == errc{} ? result<void>() : error(failure, key, table.offset_bytes());
+  }
+
+  errc add_whole(index_row& row) {
+    element_counter counter;
+    for (const std::uint64_t extent : row.shape) {
+      if (!counter.multiply(extent)) return errc::bad_shape;
+    }
+    if (const errc failure = place(entry_, row); failure != errc{}) return failure;
+    const dtype d = dtype_of_tensorflow(entry_.data_type);
+    if (d == no_dtype) return errc::unknown_dtype;
+    if (d == dtype::string) return add_strings(row, counter.element_count());
+    if (d == dtype::block) return add_variant(row, counter.element_count());
+    row.layout = tensorflow_layout(d);
+    std::uint64_t size_bytes = 0;
+    if (!checked_size_bytes(counter, row.layout, size_bytes)) return errc::bad_shape;
+    if (size_bytes != row.size_bytes) return errc::bad_size;
+    row.crc32c = unmask_crc32c(entry_.masked_crc32c);
+    row.has_crc32c = true;
+    add(row);
+    return errc{};
+  }
+
+  /// Sets where the bytes of an entry lie, and checks that they do.
+  errc place(const bundle_entry& entry, index_row& row) const {
+    if (entry.shard >= shard_count_) return errc::bad_offset;
+    if (entry.offset_bytes > max_tensor_size_bytes || entry.size_bytes > max_tensor_size_bytes) return errc::bad_offset;
+    row.part = first_part_ + entry.shard;
+    row.offset_bytes = entry.offset_bytes;
+    row.size_bytes = entry.size_bytes;
+    row.big_endian = is_big_endian_;
+    return range_fits(row.offset_bytes, row.size_bytes, into_.part(row.part).size_bytes()) ? errc{} : errc::truncated;
+  }
+
+  void add(const index_row& row) {
+    if (row.name.ends_with(variable_suffix)) {
+      variables_.push_back({row, keys_.size(), extents_.size()});
+      variables_.back().row.alias_of = static_cast<std::uint32_t>(into_.tensor_count());
+      keys_ += row.name;
+      extents_.insert(extents_.end(), row.shape.begin(), row.shape.end());
+    }
+    into_.add(row);
+  }
+
+  /// Adds a tensor whose bytes are those of `made`, which lie in no file as they are.
+  void add_decoded(index_row& row, source&& made) {
+    row.offset_bytes = 0;
+    row.size_bytes = made.size_bytes();
+    row.part = into_.add_decoded(std::move(made));
+    add(row);
+  }
+  /// Adds a tensor that can be listed only: to read it is `failure`.
+  errc add_unreadable(index_row& row, errc failure, std::uint64_t size_bytes) {
+    result<source> made = source::keep(unreadable_bytes(error(failure, row.name), size_bytes));
+    if (!made) return made.error().code();
+    add_decoded(row, std::move(*made));
+    return errc{};
+  }
+
+  errc add_strings(index_row& row, std::uint64_t element_count) {
+    row.layout = element_layout::of(dtype::string);
+    row.big_endian = false;
+    // The offsets of stet's own layout; no more strings than bytes, which have a length each.
+    if (element_count > row.size_bytes) return errc::bad_size;
+    const std::uint64_t table_size = (element_count + 1) * 8;
+    // Tensors may share bytes. Decoded they do not, and so a file could ask for any amount of memory.
+    decoded_size_bytes_ += row.size_bytes;
+    if (decoded_size_bytes_ / 16 > data_size_bytes_ + (1u << 16)) return errc::too_large;
+    const source& from = into_.part(row.part);
+    result<source> stored = from.data() != nullptr ? source::borrow({from.data() + static_cast<std::size_t>(row.offset_bytes),
+                                                                     static_cast<std::size_t>(row.size_bytes)})
+                                                   : source::read(*from.fetcher(), {row.offset_bytes, row.size_bytes});
+    if (!stored) return add_unreadable(row, stored.error().code(), table_size);
+    result<source> decoded = decode_strings({stored->data(), static_cast<std::size_t>(stored->size_bytes())}, element_count,
+                                            entry_.masked_crc32c, is_big_endian_);
+    if (!decoded) return add_unreadable(row, decoded.error().code(), table_size);
+    const std::span<const std::byte> native(decoded->data(), static_cast<std::size_t>(decoded->size_bytes()));
+    // TensorFlow's checksum of the stored form was right; this one is of what it became.
+    row.crc32c = crc32c(native);
+    row.has_crc32c = true;
+    if (row.name == object_graph_key && element_count == 1) graph_ = native.subspan(16);
+    add_decoded(row, std::move(*decoded));
+    return errc{};
+  }
+
+  /// Variants are of any size: all of a tensor is one block. Their checksum is not one of these bytes.
+  errc add_variant(index_row& row, std::uint64_t element_count) {
+    if (element_count > 0xFFFFFFFFu || row.size_bytes > 0xFFFFFFFFu) return errc::too_large;
+    row.layout = {dtype::block, 0, {"variant", 1, 1}};
+    if (element_count == 0) {
+      if (row.size_bytes != 0) return errc::bad_size;
+    } else {
+      if (row.size_bytes == 0) return errc::bad_size;
+      row.layout.block.element_count = static_cast<std::uint32_t>(element_count);
+      row.layout.block.size_bytes = static_cast<std::uint32_t>(row.size_bytes);
+    }
+    row.big_endian = false;
+    add(row);
+    return errc{};
+  }
+
+  /// Adds a tensor that was saved in slices.
+  errc add_sliced(index_row& row) {
+    const dtype d = dtype_of_tensorflow(entry_.data_type);
+    if (d == no_dtype) return errc::unknown_dtype;
+    if (d == dtype::block) return errc::unsupported;
+    element_counter counter;
+    for (const std::uint64_t extent : row.shape) {
+      if (!counter.multiply(extent)) return errc::bad_shape;
+    }
+    row.layout = d == dtype::string ? element_layout::of(d) : tensorflow_layout(d);
+    if (!checked_size_bytes(counter, row.layout, row.size_bytes)) return errc::bad_shape;
+    if (d == dtype::string) return add_unreadable(row, errc::unsupported, row.size_bytes);
+    row.big_endian = is_big_endian_;
+
+    std::vector<tensor_slice> slices;
+    std::vector<slice_extent> extents;
+    for (const std::span<const std::byte> listed : entry_.slices) {
+      if (!parse_slice(listed, extents)) return errc::bad_protobuf;
+      if (!append_slice(row.name, extents, row.shape, slices)) return add_unreadable(row, errc::bad_slice, row.size_bytes);
+    }
+    if (row.size_bytes == 0) {
+      row.part = first_part_;
+      add(row);
+      return errc{};
+    }
+    const std::uint64_t element_size = row.layout.bits / 8u;
+    bool is_sound = sort_and_cover(row.shape, slices);
+    for (std::size_t i = 0; is_sound && i < slices.size(); ++i) {
+      if (const errc failure = find_slice(slices[i], element_size); failure != errc{}) {
+        if (failure != errc::bad_slice) return failure;
+        is_sound = false;
+      }
+    }
+    if (!is_sound) return add_unreadable(row, errc::bad_slice, row.size_bytes);
+    if (const errc failure = place_slices(into_, row, element_size, std::move(slices)); failure != errc{}) return failure;
+    add(row);
+    return errc{};
+  }
+
+  /// Sets where the bytes of `slice` lie, which its own entry says.
+  /// @return  errc::bad_slice if there is none, or it is not what the tensor says; other errors are those of the entry
+  errc find_slice(tensor_slice& slice, std::uint64_t element_size_bytes) {
+    const auto found = std::lower_bound(slices_.begin(), slices_.end(), slice.key,
+                                        [](const auto& entry, const std::string& wanted) { return entry.first < wanted; });
+    if (found == slices_.end() || found->first != slice.key) return errc::bad_slice;
+    if (const errc failure = slice_entry_.parse(std::as_bytes(std::span(found->second))); failure != errc{}) return failure;
+    const std::span<const std::uint64_t> stored = slice_entry_.shape.extents();
+    if (slice_entry_.data_type != entry_.data_type || !slice_entry_.slices.empty() ||
+        !std::equal(stored.begin(), stored.end(), slice.extents.begin(), slice.extents.end())) {
+      return errc::bad_slice;
+    }
+    index_row row;
+    if (const errc failure = place(slice_entry_, row); failure != errc{}) return failure;
+    if (row.size_bytes != slice.element_count() * element_size_bytes) return errc::bad_size;
+    slice.part = row.part;
+    slice.data = into_.part(row.part).data();
+    slice.fetcher = into_.part(row.part).fetcher();
+    slice.offset_bytes = row.offset_bytes;
+    slice.size_bytes = row.size_bytes;
+    slice.crc32c = unmask_crc32c(slice_entry_.masked_crc32c);
+    return errc{};
+  }
+
+  /// Makes variables known by what their keys are without the suffix, and by their full names, where these mean one tensor only.
+  /// A graph that is malformed names nothing more.
+  result<void> add_second_names(std::span<const std::byte> index) {
+    std::vector<second_name> names;
+    for_each_object_attribute(graph_, [&](const object_graph::attribute& attribute) {
+      if (attribute.name != variable_attribute || !attribute.key.ends_with(variable_suffix)) return;
+      names.push_back({without_variable_suffix(attribute.key), attribute.key});
+      if (!attribute.full_name.empty()) names.push_back({attribute.full_name, attribute.key});
+    });
+    std::sort(names.begin(), names.end(), [](const second_name& a, const second_name& b) {
+      return a.name != b.name ? a.name < b.name : a.key < b.key;
+    });
+    // One name for one key: the same pair twice is once; a name of several keys, or of a tensor, is none.
+    sorted_table table;
+    if (auto opened = table.open(index); !opened) return opened;
+    bool has_entry = table.next();
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < names.size();) {
+      const second_name each = names[i];
+      bool is_clear = is_valid_name(each.name);
+      for (; i < names.size() && names[i].name == each.name; ++i) is_clear = is_clear && names[i].key == each.key;
+      while (has_entry && table.key() < each.name) has_entry = table.next();
+      if (is_clear && !(has_entry && table.key() == each.name)) names[kept++] = each;
+    }
+    names.resize(kept);
+    std::sort(names.begin(), names.end(), [](const second_name& a, const second_name& b) {
+      return a.key != b.key ? a.key < b.key : a.name < b.name;
+    });
+    std::size_t at = 0;
+    for (const variable& each : variables_) {
+      index_row row = each.row;
+      const std::string_view key = std::string_view(keys_).substr(each.key, row.name.size());
+      row.shape = std::span(extents_).subspan(each.extents, row.shape.size());
+      while (at < names.size() && names[at].key < key) ++at;
+      for (; at < names.size() && names[at].key == key; ++at) {
+        row.name = names[at].name;
+        into_.add(row);
+      }
+    }
+    return {};
+  }
+
+  store_builder& into_;
+  std::string prefix_, subfolder_;
+  open_options options_;
+  parts_in_folder folder_; // views prefix_
+  bundle_entry entry_, slice_entry_;
+  std::vector<std::pair<std::string, std::string>> slices_; // key and entry, in the order of the table
+  std::vector<variable> variables_;
+  std::string keys_;
+  std::vector<std::uint64_t> extents_;
+  std::span<const std::byte> graph_; // in a decoded part
+  std::uint64_t data_size_bytes_ = 0, decoded_size_bytes_ = 0;
+  std::uint32_t shard_count_ = 0, first_part_ = 0;
+  bool is_big_endian_ = false;
+};
+
+} // namespace detail
+
+/// Adds the files and tensors of the V2 checkpoint with this prefix to a store that is being built, in the order of their keys.
+/// @param prefix     path of the checkpoint without ".index"
+/// @param subfolder  where that is within the folder of the model: "", or a path that ends in '/', "variables/", say
+/// @retval errc::file_not_found … io_error  the index, or a shard that is there, cannot be opened or mapped
+/// @retval errc::truncated       the index, or the shard of a tensor (the subject), is too short
+/// @retval errc::bad_magic, bad_table, table_checksum, bad_compression  the index is no sound table
+/// @retval errc::bad_header, newer_format, bad_protobuf, too_large      its header or an entry is not valid
+/// @retval errc::unknown_dtype, bad_shape, bad_size, bad_offset         what a tensor, the subject, says of itself is not
+/// A tensor in a missing shard, one whose slices do not make it up, and damaged strings are listed all the same; reading them
+/// is errc::missing_part, errc::bad_slice, errc::bad_string_table or errc::checksum_mismatch.
+/// Cost: reads the index and string tensors; of other tensors nothing.
+inline result<void> add_tensorflow_checkpoint(store_builder& into, std::string_view prefix, const open_options& options = {},
+                                              std::string_view subfolder = {}) {
+  return detail::checkpoint_reader(into, prefix, subfolder, options).run();
+}
+
+/// Opens the V2 checkpoint with this prefix. Errors and cost: those of `add_tensorflow_checkpoint` and `store_builder::finish`.
+[[nodiscard]] inline result<model> open_tensorflow_checkpoint(std::string_view prefix, const open_options& options = {},
+                                                              std::string_view subfolder = {}) {
+  store_builder into;
+  if (auto added = add_tensorflow_checkpoint(into, prefix, options, subfolder); !added) return added.error();
+  const std::uint32_t file_count = into.file_count();
+  result<store> made = into.finish();
+  if (!made) return made.error();
+  return model{std::move(*made), nullptr, file_count};
+}
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// TensorFlow's numbers of element types, and the dtypes they are.
+#ifndef STET_FORMATS_TENSORFLOW_DATA_TYPE_HPP
+#define STET_FORMATS_TENSORFLOW_DATA_TYPE_HPP
+
+#include "../../vocabulary/shape.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace stet::inline v0_1::detail {
+
+/// As a dtype: TensorFlow has no such type, or none whose tensors are stored (references, resources).
+inline constexpr dtype no_dtype{};
+
+/// The dtype of each DataType, by its number. Variants, which only their own code can read, are opaque blocks.
+/// Source: tensorflow/core/framework/types.proto, enum DataType.
+inline constexpr dtype tensorflow_dtypes[] = {
+    no_dtype,            dtype::float32,         dtype::float64,     dtype::int32,       dtype::uint8,
+    dtype::int16,        dtype::int8,            dtype::string,      dtype::complex64,   dtype::int64,
+    dtype::boolean,      dtype::qint8,           dtype::quint8,      dtype::qint32,      dtype::bfloat16,
+    dtype::qint16,       dtype::quint16,         dtype::uint16,      dtype::complex128,  dtype::float16,
+    no_dtype /*resource*/, dtype::block /*variant*/, dtype::uint32,  dtype::uint64,      dtype::float8_e5m2,
+    dtype::float8_e4m3fn, dtype::float8_e4m3fnuz, dtype::float8_e4m3b11fnuz, dtype::float8_e5m2fnuz, dtype::int4,
+    dtype::uint4,        dtype::int2,            dtype::uint2,       dtype::float4_e2m1fn,
+};
+
+/// The dtype of TensorFlow's DataType `number`; `no_dtype` if it is none that is stored. A variant is dtype::block.
+constexpr dtype dtype_of_tensorflow(std::int32_t number) noexcept {
+  const std::size_t row = static_cast<std::uint32_t>(number);
+  return row < sizeof tensorflow_dtypes / sizeof *tensorflow_dtypes ? tensorflow_dtypes[row] : no_dtype;
+}
+
+/// The number of TensorFlow's DataType for `d`; 0 if it has none.
+constexpr std::int32_t tensorflow_of_dtype(dtype d) noexcept {
+  for (std::size_t row = 1; row < sizeof tensorflow_dtypes / sizeof *tensorflow_dtypes; ++row) {
+    if (tensorflow_dtypes[row] == d && d != dtype::block) return static_cast<std::int32_t>(row);
+  }
+  return 0;
+}
+
+/// How TensorFlow lays out elements of `d`, no string or block: each has a byte at least, and those of fewer bits its low ones.
+constexpr element_layout tensorflow_layout(dtype d) noexcept {
+  element_layout layout = element_layout::of(d);
+  if (layout.bits < 8) layout.bits = 8;
+  return layout;
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif

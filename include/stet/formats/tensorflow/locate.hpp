@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// Finds the TensorFlow checkpoint that a path means: a prefix, a file of it, or a folder with a state file.
+#ifndef STET_FORMATS_TENSORFLOW_LOCATE_HPP
+#define STET_FORMATS_TENSORFLOW_LOCATE_HPP
+
+#include "state_file.hpp"
+
+#include "../../source/file_operations.hpp"
+#include "../../source/source.hpp"
+#include "../../wire/sorted_table.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline v0_1::detail {
+
+/// Version 1: tables that hold the tensors. Version 2: an index and shards.
+enum class checkpoint_version : std::uint8_t { v1 = 1, v2 = 2 };
+
+/// A checkpoint that is there.
+struct located_checkpoint {
+  checkpoint_version version = checkpoint_version::v2;
+  /// Of version 2: the prefix.
+  std::string prefix;
+  /// Of version 1: its files. One may be missing.
+  std::vector<std::string> files;
+  /// Where these are within the folder of the model: "", or a path that ends in '/'.
+  std::string subfolder;
+};
+
+/// Nothing that is longer is read as a state file.
+inline constexpr std::uint64_t max_state_file_size_bytes = std::uint64_t{64} << 20;
+
+inline bool is_file(const std::string& path) noexcept { return static_cast<bool>(file::open(path)); }
+
+/// How many bytes at the beginning of `path` are its folder, with the separator.
+inline std::size_t folder_size(std::string_view path) noexcept {
+  std::size_t size = path.size();
+  while (size > 0 && path[size - 1] != '/' && path[size - 1] != '\\') --size;
+  return size;
+}
+
+/// The version of the checkpoint whose table is the file at `path`; nothing if it is no table. One that is damaged from the
+/// start on is told by its name.
+inline std::optional<checkpoint_version> version_of_table(const std::string& path) {
+  const result<source> bytes = source::map(path);
+  if (!bytes) return std::nullopt;
+  const std::span<const std::byte> file(bytes->data(), static_cast<std::size_t>(bytes->size_bytes()));
+  if (!is_sorted_table(file)) return std::nullopt;
+  sorted_table table;
+  if (table.open(file) && table.next()) {
+    if (!table.key().empty()) return std::nullopt;
+    // The first value is a message: of version 2 its first field is a number, of version 1 a message.
+    const std::span<const std::byte> value = table.value();
+    if (!value.empty() && value[0] == std::byte{0x08}) return checkpoint_version::v2;
+    if (!value.empty() && value[0] == std::byte{0x0A}) return checkpoint_version::v1;
+  }
+  return path.ends_with(".index") ? checkpoint_version::v2 : checkpoint_version::v1;
+}
+
+/// The end of a name that says which of how many files it is: "-00001-of-00004", or "-?????-of-00004" for all of them.
+struct shard_name {
+  std::string_view base;
+  std::uint32_t count = 0;
+
+  static std::optional<shard_name> parse(std::string_view name) noexcept {
+    constexpr std::string_view pattern = "-nnnnn-of-ccccc";
+    if (name.size() < pattern.size()) return std::nullopt;
+    const std::string_view end = name.substr(name.size() - pattern.size());
+    shard_name parsed{name.substr(0, name.size() - pattern.size()), 0};
+    for (std::size_t i = 0; i < pattern.size(); ++i) {
+      const bool is_digit = end[i] >= '0' && end[i] <= '9';
+      switch (pattern[i]) {
+      case 'n':
+        if (!is_digit && end[i] != '?') return std::nullopt;
+        break;
+      case 'c':
+        if (!is_digit) return std::nullopt;
+        parsed.count = parsed.count * 10 + static_cast<std::uint32_t>(end[i] - '0');
+        break;
+      default:
+        if (end[i] != pattern[i]) return std::nullopt;
+      }
+    }
+    return parsed.count == 0 ? std::nullopt : std::optional(parsed);
+  }
+  [[nodiscard]] std::vector<std::string> all() const {
+    std::vector<std::string> names;
+    for (std::uint32_t number = 0; number < count; ++number) {
+      char end[48];
+      std::snprintf(end, sizeof end, "-%05u-of-%05u", static_cast<unsigned>(number), static_cast<unsigned>(count));
+      names.push_back(std::string(base) + end);
+    }
+    return names;
+  }
+};
+
+/// The checkpoint that `path` names without any state file; nothing if there is none.
+inline std::optional<located_checkpoint> find_checkpoint(const std::string& path) {
+  if (is_file(path + ".index")) return located_checkpoint{checkpoint_version::v2, path, {}, {}};
+  const std::optional<shard_name> shard = shard_name::parse(path);
+  if (const auto version = version_of_table(path)) {
+    if (*version == checkpoint_version::v1) {
+      return located_checkpoint{*version, {}, shard ? shard->all() : std::vector<std::string>{path}, {}};
+    }
+    if (!path.ends_with(".index")) return std::nullopt; // its shards could not be found
+    return located_checkpoint{*version, path.substr(0, path.size() - std::string_view(".index").size()), {}, {}};
+  }
+  if (shard && version_of_table(shard->all().front()) == checkpoint_version::v1) {
+    return located_checkpoint{checkpoint_version::v1, {}, shard->all(), {}};
+  }
+  // The prefix of files of version 1: one of them says how many there are. Of several saves, that of the most files.
+  struct search {
+    std::string wanted, found;
+  };
+  const std::size_t folder = folder_size(path);
+  search seen{path.substr(folder) + "-00000-of-", {}};
+  if (folder == path.size()) return std::nullopt;
+  const auto visit = [](void* context, std::string_view name) noexcept {
+    search& state = *static_cast<search*>(context);
+    if (name.starts_with(state.wanted) && shard_name::parse(name) && name > state.found) state.found = name;
+    return true;
+  };
+  const file_operations& system = system_file_operations();
+  const auto listed = system.list_folder(nullptr, std::string_view(path).substr(0, folder), visit, &seen);
+  const std::string first = path.substr(0, folder) + seen.found;
+  if (!listed || seen.found.empty() || version_of_table(first) != checkpoint_version::v1) return std::nullopt;
+  return located_checkpoint{checkpoint_version::v1, {}, shard_name::parse(first)->all(), {}};
+}
+
+/// What the state file of a folder says; nothing if it has none that could be one of TensorFlow's.
+inline std::optional<std::string> read_tensorflow_state(std::string_view folder) {
+  std::string path(folder);
+  result<file> opened = file::open(path.append("/checkpoint"));
+  if (!opened || opened->size_bytes() > max_state_file_size_bytes) return std::nullopt;
+  const result<source> bytes = source::read(*opened);
+  if (!bytes) return std::nullopt;
+  std::string text(reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes()));
+  if (text.find("model_checkpoint_path") == std::string::npos) return std::nullopt;
+  return text;
+}
+
+/// Finds the checkpoint that `path_utf8` means. What a state file says is not trusted to lead out of its folder: of an absolute
+/// path, or one through "..", the name in the folder counts, which is right for a folder that was moved, too.
+/// @retval errc::bad_state_file  the state file of the folder is not valid
+/// @retval errc::file_not_found  there is no checkpoint of this name (the subject)
+inline result<located_checkpoint> locate_tensorflow_checkpoint(std::string_view path_utf8) {
+  std::string path(path_utf8);
+  if (auto found = find_checkpoint(path)) return std::move(*found);
+  const std::optional<std::string> text = read_tensorflow_state(path);
+  if (!text) return error(errc::file_not_found, path);
+  const result<tensorflow_state> state = parse_tensorflow_state(*text);
+  if (!state) return state.error();
+  std::string name = state->model_checkpoint_path;
+  const bool is_absolute = name.starts_with('/') || name.starts_with('\\') || (name.size() > 1 && name[1] == ':');
+  if (is_absolute || ("/" + name + "/").find("/../") != std::string::npos || name.find('\\') != std::string::npos) {
+    name.erase(0, folder_size(name));
+  }
+  if (!path.ends_with('/')) path += '/';
+  auto found = name.empty() ? std::nullopt : find_checkpoint(path + name);
+  if (!found) return error(errc::file_not_found, path + name);
+  found->subfolder = name.substr(0, folder_size(name));
+  return std::move(*found);
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif

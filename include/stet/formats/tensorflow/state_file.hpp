@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+// The file `checkpoint` in which TensorFlow notes the newest checkpoint of a folder, and those that are kept.
+#ifndef STET_FORMATS_TENSORFLOW_STATE_FILE_HPP
+#define STET_FORMATS_TENSORFLOW_STATE_FILE_HPP
+
+#include "../../vocabulary/result.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+// A CheckpointState in the text form of Protocol Buffers:
+//
+//   model_checkpoint_path: "ckpt-2"                      the newest
+//   all_model_checkpoint_paths: "ckpt-1"                 each that is kept, the oldest first
+//   all_model_checkpoint_paths: "ckpt-2"
+//   all_model_checkpoint_timestamps: 1700000000.25       when each was saved, in seconds since 1970 (CheckpointManager only)
+//   last_preserved_timestamp: 1699990000.5               of the last that will never be removed (CheckpointManager only)
+//
+// Paths are prefixes of checkpoints, relative to the folder or absolute. Fields may be separated by ',' or ';', lists written
+// as [a, b], strings in either quotes with C's escapes and in several pieces; '#' begins a comment. Of a field that is not
+// repeated the last counts. As for TensorFlow, an unknown field or a missing colon makes the file invalid.
+// Source: tensorflow/python/training/checkpoint_state.proto; protobuf.dev, "Text Format Language".
+
+namespace stet::inline v0_1 {
+
+/// What TensorFlow's state file says. A plain value.
+struct tensorflow_state {
+  /// Prefix of the newest checkpoint, as it stands there.
+  std::string model_checkpoint_path;
+  std::vector<std::string> all_model_checkpoint_paths;
+  /// One a path, or none.
+  std::vector<double> all_model_checkpoint_timestamps;
+  double last_preserved_timestamp = 0;
+  friend bool operator==(const tensorflow_state&, const tensorflow_state&) = default;
+};
+
+namespace detail {
+
+/// Reads the text form, token by token.
+class tensorflow_state_parser {
+public:
+  explicit tensorflow_state_parser(std::string_view text) noexcept : text_(text) {}
+
+  result<tensorflow_state> run() {
+    tensorflow_state state;
+    for (skip_blanks(); at_ < text_.size(); skip_blanks()) {
+      const std::size_t begin = at_;
+      const std::string_view name = word();
+      if (!take(':') || !field(name, state)) return error(errc::bad_state_file, name, begin);
+      if (!take(',')) (void)take(';');
+    }
+    if (state.model_checkpoint_path.empty()) return error(errc::bad_state_file, "model_checkpoint_path");
+    return state;
+  }
+
+private:
+  bool field(std::string_view name, tensorflow_state& state) {
+    if (name == "model_checkpoint_path") return string(state.model_checkpoint_path);
+    if (name == "last_preserved_timestamp") return number(state.last_preserved_timestamp);
+    if (name == "all_model_checkpoint_paths") {
+      return each([&] { return string(state.all_model_checkpoint_paths.emplace_back()); });
+    }
+    if (name == "all_model_checkpoint_timestamps") {
+      return each([&] { return number(state.all_model_checkpoint_timestamps.emplace_back()); });
+    }
+    return false;
+  }
+
+  /// One value, or a list of them.
+  template <class Value> bool each(Value&& value) {
+    if (!take('[')) return value();
+    if (take(']')) return true;
+    do {
+      if (!value()) return false;
+    } while (take(','));
+    return take(']');
+  }
+
+  void skip_blanks() noexcept {
+    for (; at_ < text_.size(); ++at_) {
+      if (text_[at_] == '#') {
+        while (at_ + 1 < text_.size() && text_[at_ + 1] != '\n') ++at_;
+      } else if (std::string_view(" \t\r\n\v\f").find(text_[at_]) == std::string_view::npos) {
+        return;
+      }
+    }
+  }
+  /// Whether `c` comes next; it is then passed over.
+  bool take(char c) noexcept {
+    skip_blanks();
+    if (at_ >= text_.size() || text_[at_] != c) return false;
+    ++at_;
+    return true;
+  }
+  std::string_view word() noexcept {
+    const std::size_t begin = at_;
+    while (at_ < text_.size() && (is_lower(text_[at_]) || text_[at_] == '_')) ++at_;
+    return text_.substr(begin, at_ - begin);
+  }
+  static bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
+
+  bool string(std::string& into) {
+    into.clear();
+    skip_blanks();
+    bool any = false;
+    for (; at_ < text_.size() && (text_[at_] == '"' || text_[at_] == '\''); skip_blanks()) {
+      const char quote = text_[at_++];
+      while (at_ < text_.size() && text_[at_] != quote) {
+        if (text_[at_] == '\n') return false;
+        if (text_[at_] != '\\') {
+          into += text_[at_++];
+        } else if (++at_; !escape(into)) {
+          return false;
+        }
+      }
+      if (at_++ >= text_.size()) return false;
+      any = true;
+    }
+    return any;
+  }
+
+  /// The character that stands behind a backslash as an escape.
+  bool escape(std::string& into) {
+    if (at_ >= text_.size()) return false;
+    constexpr std::string_view letters = "abfnrtv\\'\"?", meanings = "\a\b\f\n\r\t\v\\'\"?";
+    const char c = text_[at_];
+    if (const std::size_t letter = letters.find(c); letter != std::string_view::npos) {
+      into += meanings[letter];
+      ++at_;
+      return true;
+    }
+    std::uint32_t code = 0;
+    if (c >= '0' && c <= '7') {
+      if (digits(code, 8, 3) == 0 || code > 0xFF) return false;
+    } else if (c == 'x' || c == 'X') {
+      ++at_;
+      if (digits(code, 16, 2) == 0) return false;
+    } else {
+      if (c != 'u' && c != 'U') return false;
+      ++at_;
+      const std::size_t length = c == 'u' ? 4 : 8;
+      if (digits(code, 16, length) != length || code > 0x10FFFF) return false;
+      append_utf8(into, code);
+      return true;
+    }
+    into += static_cast<char>(code);
+    return true;
+  }
+  /// Reads up to `limit` digits; says how many there were.
+  std::size_t digits(std::uint32_t& value, std::uint32_t base, std::size_t limit) noexcept {
+    constexpr std::string_view known = "0123456789abcdef0123456789ABCDEF";
+    std::size_t count = 0;
+    for (; count < limit && at_ < text_.size(); ++count, ++at_) {
+      const std::size_t digit = known.find(text_[at_]) % 16;
+      if (known.find(text_[at_]) == std::string_view::npos || digit >= base) break;
+      value = value * base + static_cast<std::uint32_t>(digit);
+    }
+    return count;
+  }
+  static void append_utf8(std::string& into, std::uint32_t code) {
+    const unsigned following = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+    constexpr std::uint32_t leads[] = {0, 0xC0, 0xE0, 0xF0};
+    into += static_cast<char>(leads[following] | code >> (6 * following));
+    for (unsigned i = following; i-- > 0;) into += static_cast<char>(0x80 | (code >> (6 * i) & 0x3F));
+  }
+
+  /// A decimal number. Read digit by digit: the functions of the C library depend on the locale, and a second's fraction needs
+  /// no more than the sixteen digits that a double has.
+  bool number(double& into) {
+    skip_blanks();
+    const std::size_t begin = at_;
+    const bool is_negative = take('-');
+    std::uint64_t value = 0;
+    int exponent = 0;
+    bool any = false, in_fraction = false;
+    for (; at_ < text_.size(); ++at_) {
+      const char c = text_[at_];
+      if (c == '.' && !in_fraction) {
+        in_fraction = true;
+        continue;
+      }
+      if (c < '0' || c > '9') break;
+      any = true;
+      const bool fits = value < 100000000000000000u;
+      if (fits) value = value * 10 + static_cast<std::uint64_t>(c - '0');
+      if (fits == in_fraction) exponent += in_fraction ? -1 : 1;
+    }
+    if (!any) return at_ = begin, false;
+    if (at_ < text_.size() && (text_[at_] == 'e' || text_[at_] == 'E')) {
+      ++at_;
+      const bool is_small = at_ < text_.size() && text_[at_] == '-';
+      if (is_small || (at_ < text_.size() && text_[at_] == '+')) ++at_;
+      std::uint32_t power = 0;
+      if (digits(power, 10, 4) == 0) return false;
+      exponent += is_small ? -static_cast<int>(power) : static_cast<int>(power);
+    }
+    // The C library's parser takes digits and an exponent in any locale, and rounds rightly.
+    char digits_and_exponent[48];
+    std::snprintf(digits_and_exponent, sizeof digits_and_exponent, "%s%llue%d", is_negative ? "-" : "",
+                  static_cast<unsigned long long>(value), exponent);
+    into = std::strtod(digits_and_exponent, nullptr);
+    return true;
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+};
+
+} // namespace detail
+
+/// Parses TensorFlow's state file, of any content.
+/// @retval errc::bad_state_file  it is not valid, at the offset given, or names no checkpoint
+/// Cost: one pass; allocates the strings.
+[[nodiscard]] inline result<tensorflow_state> parse_tensorflow_state(std::string_view text) {
+  return detail::tensorflow_state_parser(text).run();
+}
+
+} // namespace stet::inline v0_1
+
+#endif
