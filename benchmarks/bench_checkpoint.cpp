@@ -83,7 +83,7 @@ void restore_by_copy(benchmark::State& state) {
   std::vector<std::byte> copy(trained.bytes().size());
   bench::contest contest(true);
   contest.add("open_and_restore", [&] { return bench::seconds_of([&] { bench::require(bool(manager.restore_latest(trained.variables)), "restore"); }); });
-  contest.add("restore", [&] { return bench::seconds_of([&] { bench::require(bool(stet::restore(opened->opened, trained.variables)), "restore"); }); });
+  contest.add("restore", [&] { return bench::seconds_of([&] { bench::require(bool(stet::restore(*opened->opened, trained.variables)), "restore"); }); });
   contest.add("memcpy", [&] {
     return bench::seconds_of([&] {
       std::memcpy(copy.data(), trained.bytes().data(), copy.size());

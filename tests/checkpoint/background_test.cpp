@@ -124,7 +124,7 @@ TEST_SUITE("background") {
       const auto opened = manager->open(step);
       REQUIRE(opened);
       if (!opened) return;
-      CHECK(is_at_step(opened->opened, step, 1000));
+      CHECK(is_at_step(*opened->opened, step, 1000));
     }
   }
 
@@ -141,6 +141,35 @@ TEST_SUITE("background") {
     CHECK(outcome(manager->save(trained.session(), trained.variables)) == "ok");
     CHECK(!first.read("ckpt-4.stet").empty());
     CHECK(first.read("ckpt-4.stet") == second.read("ckpt-4.stet"));
+  }
+
+  TEST_CASE("deltas of what was there when it was asked") {
+    const temp_folder first, second;
+    for (const temp_folder* folder : {&first, &second}) {
+      gated_files files;
+      stet::checkpoint_options options = files.options();
+      options.full_every = 3;
+      REQUIRE_MANAGER(manager, folder->path(), options);
+      program trained(100, 5000);
+      background_saver saver(*manager);
+      while (trained.step < 6) {
+        trained.train();
+        if (folder == &first) {
+          CHECK(outcome(saver.save(trained.session(), trained.variables)) == "ok");
+        } else {
+          CHECK(outcome(manager->save(trained.session(), trained.variables)) == "ok");
+        }
+      }
+      CHECK(outcome(saver.wait()) == "ok");
+      const auto last = saver.last_saved();
+      CHECK((folder == &second || (last && last->base == "ckpt-4.stet")));
+    }
+    for (std::uint64_t step = 1; step <= 6; ++step) {
+      const auto opened = stet::checkpoint_folder(first.path()).open(step);
+      CHECK((opened && is_at_step(*opened->opened, step, 100, 5000)));
+      const std::string name = "ckpt-" + std::to_string(step) + ".stet";
+      CHECK(first.read(name) == second.read(name));
+    }
   }
 
   TEST_CASE("busy: one is left out, or the last to come follows") {
@@ -171,7 +200,7 @@ TEST_SUITE("background") {
       CHECK(steps_in(*manager) == expected);
       for (const std::uint64_t step : expected) {
         const auto opened = manager->open(step);
-        CHECK((opened && is_at_step(opened->opened, step)));
+        CHECK((opened && is_at_step(*opened->opened, step)));
       }
     }
   }
@@ -216,7 +245,7 @@ TEST_SUITE("background") {
           if (newest != 0) ++wrong_count;
           continue;
         }
-        if (found->info.step < newest || !is_at_step(found->opened, found->info.step)) ++wrong_count;
+        if (found->info.step < newest || !is_at_step(*found->opened, found->info.step)) ++wrong_count;
         newest = found->info.step;
         ++found_count;
       }

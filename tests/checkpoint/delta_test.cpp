@@ -47,6 +47,12 @@ struct program {
   }
 };
 
+/// A model that can do without its only tensor.
+struct optional_bias {
+  stet::view<const float, 10> bias;
+  void bind(auto& field) { field.optional("dense/bias", bias); }
+};
+
 /// Fields that are not tensors.
 void describe(stet::writer& to, std::uint64_t step) {
   to.state = {{"global_step", step}};
@@ -112,7 +118,7 @@ bool restores_to(const std::string& path, const variable_list& expected) {
   std::vector<std::byte> scratch;
   for (const stet::variable& each : expected) {
     const auto found = (*opened)->find(each.name());
-    if (!found || !stet::detail::is_unchanged(*found, each, scratch))
+    if (!found || !stet::detail::is_unchanged(*found, each, each.bytes(), scratch))
       return false;
   }
   return (*opened)->tensor_count() == expected.size() &&
@@ -375,6 +381,8 @@ TEST_SUITE("delta") {
     CHECK(shown_only.add_view("dense/kernel", shown));
     CHECK(shown_only.add_view("dense/bias", bias_shown));
     REQUIRE(outcome(stet::restore(**read_only, shown_only, rules)) == "ok");
+    stet::writer unknown;
+    CHECK(outcome(stet::add_changed(unknown, stet::snapshot(), *read_only)) == "invalid_argument");
     stet::writer again;
     const auto same = stet::add_changed(again, shown_only, *read_only);
     REQUIRE(outcome(same) == "ok");
@@ -390,6 +398,24 @@ TEST_SUITE("delta") {
     CHECK(variables.add_view("dense/bias", nothing));
     CHECK(outcome(save_delta(variables, folder.path("a.stet"), folder.path("b.stet"))) == "size_mismatch");
     CHECK(outcome(save_whole(variables, folder.path("b.stet"))) == "size_mismatch");
+  }
+
+  TEST_CASE("an optional view of nothing is removed, and comes back") {
+    const temp_folder folder;
+    program of;
+    optional_bias bound;
+    bound.bias = stet::view<const float, 10>(of.bias.data(), bound.bias.static_extents);
+    variable_list variables;
+    CHECK(variables.add("dense/kernel", {500, 10}, std::span(of.kernel)));
+    CHECK(variables.add_model(bound));
+    REQUIRE(outcome(save_whole(variables, folder.path("a.stet"))) == "ok");
+    bound.bias = {};
+    REQUIRE(outcome(save_delta(variables, folder.path("a.stet"), folder.path("b.stet"))) == "ok");
+    const auto without = stet::open_checkpoint(folder.path("b.stet"));
+    CHECK((without && names_of(**without) == "dense/kernel"));
+    bound.bias = stet::view<const float, 10>(of.bias.data(), bound.bias.static_extents);
+    REQUIRE(outcome(save_delta(variables, folder.path("b.stet"), folder.path("c.stet"))) == "ok");
+    CHECK(restores_to(folder.path("c.stet"), variables));
   }
 
   TEST_CASE("bases may be streamed, read, and of several files") {

@@ -26,16 +26,21 @@ using stet_test::temp_folder;
 
 namespace {
 
-constexpr std::size_t size = 20;
+constexpr std::size_t size = 20, frozen_size = 30;
 constexpr std::uint64_t last_step = 4, kept_count = 2;
 
 /// The ways to save that are tested.
-const stet::store_form forms[] = {stet::store_form::single_file, stet::store_form::sharded};
+struct way_to_save {
+  stet::store_form form;
+  std::uint64_t full_every;
+};
+constexpr way_to_save ways[] = {{stet::store_form::single_file, 1}, {stet::store_form::sharded, 2}};
 
-checkpoint_options options_of(stet::store_form form, const stet::file_operations* operations) {
+checkpoint_options options_of(const way_to_save& way, const stet::file_operations* operations) {
   checkpoint_options options;
   options.keep.max_to_keep = kept_count;
-  options.save.form = form;
+  options.full_every = way.full_every;
+  options.save.form = way.form;
   options.save.max_part_size_bytes = 200;
   options.save.operations = operations;
   options.clock = [] { return std::chrono::system_clock::time_point(); }; // the same run makes the same files
@@ -47,6 +52,20 @@ bool is_in_place(const std::string& name) {
   return name == ".stet-lock" || name == "checkpoint.json" || (name.starts_with("ckpt-") && name.ends_with(".stet"));
 }
 
+/// Steps, and those of the checkpoints that they build on.
+std::vector<std::uint64_t> with_bases(const checkpoint_folder& where, std::vector<std::uint64_t> steps) {
+  std::set<std::uint64_t> all;
+  for (const std::uint64_t step : steps) {
+    all.insert(step);
+    const auto opened = where.open(step);
+    for (std::size_t i = 1; opened && i < opened->opened.file_count(); ++i) {
+      const std::string& name = opened->opened.file_name(i); // ckpt-STEP.stet
+      all.insert(std::stoull(name.substr(5)));
+    }
+  }
+  return {all.begin(), all.end()};
+}
+
 /// Whether each part in the folder is listed by a checkpoint of the folder.
 bool has_no_orphans(const temp_folder& folder) {
   std::set<std::string> listed;
@@ -55,9 +74,8 @@ bool has_no_orphans(const temp_folder& folder) {
     const auto opened = where.open(step);
     if (!opened) return false;
     listed.insert("ckpt-" + std::to_string(step) + ".stet");
-    for (std::uint32_t part = 0; part < opened->opened.index().part_count(); ++part) {
-      listed.insert(std::string(opened->opened.index().part(part).path));
-    }
+    const stet::tensor_index& index = opened->opened.file(0).index();
+    for (std::uint32_t part = 0; part < index.part_count(); ++part) listed.insert(std::string(index.part(part).path));
   }
   for (const std::string& name : folder.names()) {
     if (name.starts_with("ckpt-") && !listed.contains(name)) return false;
@@ -80,7 +98,7 @@ std::string problem_of(const temp_folder& folder, std::uint64_t acknowledged, st
   const std::vector<std::uint64_t> steps = steps_in(where);
   for (const std::uint64_t step : steps) {
     const auto opened = where.open(step);
-    if (!opened || !stet_test::is_at_step(opened->opened, step, size)) return "checkpoint " + std::to_string(step) + " is not what was saved";
+    if (!opened || !stet_test::is_at_step(*opened->opened, step, size, frozen_size)) return "checkpoint " + std::to_string(step) + " is not what was saved";
   }
   // Of those acknowledged, the rules keep so many; one less if there is a newer one.
   for (std::uint64_t step = newest < kept_count ? 1 : newest - kept_count + 1; step <= acknowledged; ++step) {
@@ -90,8 +108,8 @@ std::string problem_of(const temp_folder& folder, std::uint64_t acknowledged, st
 }
 
 /// Opens the folder for saving again, and saves on: nothing is left of what went wrong.
-std::string problem_after_restart(const temp_folder& folder, stet::store_form form, bool saves_on) {
-  checkpoint_options options = options_of(form, nullptr);
+std::string problem_after_restart(const temp_folder& folder, const way_to_save& way, bool saves_on) {
+  checkpoint_options options = options_of(way, nullptr);
   options.save.is_durable = false;
   auto manager = checkpoint_manager::open_for_saving(folder.path(), options);
   if (!manager) return "cannot be opened: " + outcome(manager);
@@ -100,13 +118,13 @@ std::string problem_after_restart(const temp_folder& folder, stet::store_form fo
   }
   if (!has_no_orphans(folder)) return "a part is left";
   if (!saves_on) return {};
-  program resumed(size);
+  program resumed(size, frozen_size);
   if (const auto restored = manager->restore_latest(resumed.variables)) resumed.resume(restored->session);
   resumed.train();
   const auto saved = manager->save(resumed.session(), resumed.variables);
   if (!saved || !saved->upkeep) return "cannot be saved into";
-  const std::vector<std::uint64_t> expected = resumed.step == 1 ? std::vector<std::uint64_t>{1} : std::vector<std::uint64_t>{resumed.step - 1, resumed.step};
-  return steps_in(*manager) == expected && has_no_orphans(folder) ? "" : "too much or too little is kept";
+  const std::vector<std::uint64_t> kept = resumed.step == 1 ? std::vector<std::uint64_t>{1} : std::vector<std::uint64_t>{resumed.step - 1, resumed.step};
+  return steps_in(*manager) == with_bases(*manager, kept) && has_no_orphans(folder) ? "" : "too much or too little is kept";
 }
 
 /// A folder that is filled again and again.
@@ -146,7 +164,7 @@ private:
 
 /// Trains and saves at each step; `acknowledged` is the last step of which a save succeeded.
 void train(const temp_folder& folder, const checkpoint_options& options, std::uint64_t& acknowledged, std::size_t& failure_count, bool tries_again) {
-  program trained(size);
+  program trained(size, frozen_size);
   auto manager = checkpoint_manager::open_for_saving(folder.path(), options);
   if (!manager) {
     ++failure_count;
@@ -176,7 +194,7 @@ TEST_SUITE("faults") {
     std::size_t call_count = 0, reader_count = 0, problem_count = 0;
     scratch_folder scratch;
     seen_cases killed, cut;
-    for (const stet::store_form form : forms) {
+    for (const way_to_save& way : ways) {
       const temp_folder folder(temp_folder::in_memory());
       simulated_disk disk;
       std::uint64_t acknowledged = 0;
@@ -205,16 +223,16 @@ TEST_SUITE("faults") {
         // A reader that synced the folder itself has the names on the disk, and the bytes were before they had a name.
         if (sync_count != 0) named = 0;
         reader_count += named != 0 ? 1u : 0u;
-        if (is_new) note(problem_after_restart(seen, form, true));
+        if (is_new) note(problem_after_restart(seen, way, true));
         disk.after_power_loss([&](const disk_image& image) {
           if (!cut.is_new(image, acknowledged, named)) return;
           const temp_folder& left = scratch.fill(image);
           note(problem_of(left, acknowledged, named));
-          note(problem_after_restart(left, form, cut.different_count() % 8 == 0));
+          note(problem_after_restart(left, way, cut.different_count() % 8 == 0));
         });
         is_inside = false;
       };
-      const checkpoint_options options = options_of(form, &disk.operations());
+      const checkpoint_options options = options_of(way, &disk.operations());
       std::size_t failure_count = 0;
       train(folder, options, acknowledged, failure_count, false);
       CHECK(failure_count == 0);
@@ -232,7 +250,7 @@ TEST_SUITE("faults") {
     std::size_t run_count = 0, failed_count = 0;
     scratch_folder scratch;
     seen_cases cut;
-    for (const stet::store_form form : forms) {
+    for (const way_to_save& way : ways) {
       for (const disk_fault fault : {disk_fault::no_space, disk_fault::io_error, disk_fault::late_error, disk_fault::interruption, disk_fault::short_write}) {
         std::size_t call_count = 1;
         for (std::size_t at_call = 0; at_call < call_count; ++at_call) {
@@ -241,7 +259,7 @@ TEST_SUITE("faults") {
           disk.set_fault(fault, at_call);
           std::uint64_t acknowledged = 0;
           std::size_t failures = 0;
-          train(folder, options_of(form, &disk.operations()), acknowledged, failures, true);
+          train(folder, options_of(way, &disk.operations()), acknowledged, failures, true);
           ++run_count;
           failed_count += failures;
           call_count = disk.call_count();
@@ -262,7 +280,7 @@ TEST_SUITE("faults") {
             const std::string lost = problem_of(scratch.fill(image), acknowledged);
             CHECK_MESSAGE(lost.empty(), lost);
           });
-          problem = problem_after_restart(folder, form, true);
+          problem = problem_after_restart(folder, way, true);
           CHECK_MESSAGE(problem.empty(), problem);
         }
       }

@@ -268,12 +268,12 @@ TEST_SUITE("manager") {
     auto opened = manager->open(1);
     REQUIRE(opened);
     if (!opened) return;
-    const float before = (*opened->opened.get<float>("dense/kernel"))[0];
+    const float before = (*(*opened->opened).get<float>("dense/kernel"))[0];
     trained.kernel[0] = 42;
     save_at(*manager, trained, {1});
-    CHECK((*opened->opened.get<float>("dense/kernel"))[0] == before);
+    CHECK((*(*opened->opened).get<float>("dense/kernel"))[0] == before);
     const auto again = manager->open(1);
-    CHECK((again && (*again->opened.get<float>("dense/kernel"))[0] == 42));
+    CHECK((again && (*(*again->opened).get<float>("dense/kernel"))[0] == 42));
     CHECK(steps_in(*manager) == steps{1});
   }
 
@@ -295,12 +295,12 @@ TEST_SUITE("manager") {
     REQUIRE(outcome(restored) == "ok");
     if (!restored) return;
     CHECK(report.copied_bytes == 0);
-    const auto found = restored->opened.find("dense/kernel");
+    const auto found = restored->opened->find("dense/kernel");
     CHECK((found && static_cast<const void*>(kernel.data()) == found->bytes().data()));
     const float before = kernel.data()[0];
     kernel.data()[0] = before + 1;
     const auto again = manager->open(1);
-    CHECK((again && (*again->opened.get<float>("dense/kernel"))[0] == before));
+    CHECK((again && (*(*again->opened).get<float>("dense/kernel"))[0] == before));
   }
 
   TEST_CASE("nothing of a program changes when a restore fails") {
@@ -385,8 +385,8 @@ TEST_SUITE("manager") {
       const auto latest = manager->open_latest();
       REQUIRE(latest);
       if (!latest) return;
-      CHECK(latest->opened.index().part_count() == 2);
-      CHECK(stet_test::is_at_step(latest->opened, 3));
+      CHECK(latest->opened->index().part_count() == 2);
+      CHECK(stet_test::is_at_step(*latest->opened, 3));
     }
     std::size_t file_count = 0;
     for (const std::string& name : folder.names()) file_count += name.starts_with("ckpt-") ? 1u : 0u;
@@ -401,28 +401,217 @@ TEST_SUITE("manager") {
     const auto leaning = manager->open(7);
     REQUIRE(leaning);
     if (!leaning) return;
-    CHECK(stet_test::is_at_step(leaning->opened, 2));
+    CHECK(stet_test::is_at_step(*leaning->opened, 2));
   }
 
-  TEST_CASE("the base of a delta stays as long as a checkpoint that is kept builds on it, over any number of deltas") {
+  TEST_CASE("between whole saves come deltas, which hold what changed since the last whole one") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.keep.max_to_keep = 0;
+    options.full_every = 3;
+    program trained(100, 5000);
+    const auto save_through = [&](std::uint64_t last) {
+      REQUIRE_MANAGER(manager, folder.path(), options);
+      while (trained.step < last) {
+        trained.train();
+        const auto saved = manager->save(trained.session(), trained.variables, {{"nodes", trained.step}});
+        REQUIRE(outcome(saved) == "ok");
+        if (!saved) return;
+        CHECK(outcome(saved->upkeep) == "ok");
+        CHECK(saved->report.tensor_size_bytes == (saved->base.empty() ? 10'000u : 0u) + 100 * 12 + 8);
+      }
+    };
+    save_through(7);
+    save_through(8); // a manager begins with a whole one
+    const checkpoint_folder reader(folder.path());
+    const char* const bases[] = {"", "ckpt-1.stet", "ckpt-1.stet", "", "ckpt-4.stet", "ckpt-4.stet", "", ""};
+    for (std::uint64_t step = 1; step <= 8; ++step) {
+      CAPTURE(step);
+      const std::string base = bases[step - 1];
+      program resumed(100, 5000);
+      const auto restored = reader.restore(step, resumed.variables);
+      REQUIRE(outcome(restored) == "ok");
+      if (!restored) return;
+      CHECK(stet_test::is_at_step(*restored->opened, step, 100, 5000));
+      CHECK(restored->opened.file_count() == (base.empty() ? 1u : 2u));
+      CHECK((base.empty() || restored->opened.file_name(1) == base));
+      CHECK(restored->session.global_step == step);
+      CHECK(restored->graph == stet::json_value({{"nodes", step}}));
+      // Only what trains is in a delta: not a tenth of the file.
+      CHECK((base.empty() || folder.read("ckpt-" + std::to_string(step) + ".stet").size() < 4000));
+    }
+    CHECK(folder.read("ckpt-1.stet").size() > 11'000);
+  }
+
+  TEST_CASE("a save of which nothing is as it was in the base is whole, and the next base") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.full_every = 10;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    std::vector<float> a = {1}, b = {2};
+    stet::variable_list variables;
+    CHECK(variables.add("a", {1}, std::span<float>(a)));
+    CHECK(variables.add("b", {1}, std::span<float>(b)));
+    const auto base_of_save = [&](std::uint64_t step) {
+      const auto saved = manager->save({step}, variables);
+      CHECK(outcome(saved) == "ok");
+      return saved ? saved->base : "failed";
+    };
+    CHECK(base_of_save(1) == "");
+    a[0] = b[0] = 3;
+    CHECK(base_of_save(2) == "");
+    a[0] = 4;
+    CHECK(base_of_save(3) == "ckpt-2.stet");
+    const auto whole = manager->open(2);
+    CHECK((whole && whole->opened.file_count() == 1));
+  }
+
+  TEST_CASE("training that is interrupted between deltas and resumed ends with the same bits") {
+    constexpr std::uint64_t last = 8;
+    checkpoint_options options = quick();
+    options.full_every = 3;
+    options.keep.max_to_keep = 2;
+    for (std::uint64_t stop = 1; stop < last; ++stop) {
+      const temp_folder folder;
+      for (const std::uint64_t until : {stop, last}) {
+        program trained(100, 50);
+        REQUIRE_MANAGER(manager, folder.path(), options);
+        if (const auto restored = manager->restore_latest(trained.variables)) trained.resume(restored->session);
+        CHECK(trained.step == (until == stop ? 0 : stop));
+        while (trained.step < until) {
+          trained.train();
+          save_at(*manager, trained, {trained.step});
+        }
+      }
+      const auto latest = checkpoint_folder(folder.path()).open_latest();
+      CHECK((latest && stet_test::is_at_step(*latest->opened, last, 100, 50)));
+    }
+  }
+
+  TEST_CASE("the base of a delta stays as long as a checkpoint that is kept builds on it") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.keep.max_to_keep = 2;
+    options.full_every = 4;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained(100, 50);
+    const steps expected[] = {{1}, {1, 2}, {1, 2, 3}, {1, 3, 4}, {1, 4, 5}, {5, 6}, {5, 6, 7}, {5, 7, 8}, {5, 8, 9}};
+    for (const steps& each : expected) {
+      save_at(*manager, trained, {each.back()});
+      CHECK(steps_in(*manager) == each);
+      for (const std::uint64_t step : each) {
+        const auto opened = manager->open(step);
+        CHECK((opened && stet_test::is_at_step(*opened->opened, step, 100, 50)));
+      }
+    }
+    // Going back: the base of what is left stays, too.
+    CHECK(outcome(manager->remove_after(8)) == "ok");
+    CHECK(steps_in(*manager) == steps{5, 8});
+    CHECK(outcome(manager->remove_after(0)) == "ok");
+    CHECK(folder.names() == names{".stet-lock", "checkpoint.json"});
+  }
+
+  TEST_CASE("the bases of deltas stay over any number of them, and go with them") {
     const temp_folder folder;
     checkpoint_options options = quick();
     options.keep.max_to_keep = 2;
     REQUIRE_MANAGER(manager, folder.path(), options);
-    program trained;
+    program trained(100, 50);
     save_at(*manager, trained, {1});
-    const auto save_delta = [&](std::uint64_t step, const std::string& base) {
+    for (const std::uint64_t step : {2u, 3u}) {
+      trained.train();
+      const auto base = manager->open(step - 1);
       stet::writer out;
-      out.state = to_json(stet::session_state{step});
-      out.set_extra({{"base", {{"file", base}, {"sha256", std::string(64, '0')}}}});
+      out.state = to_json(trained.session());
+      REQUIRE(base);
+      if (!base) return;
+      CHECK(outcome(stet::add_changed(out, trained.variables, base->opened)) == "ok");
       CHECK(outcome(out.save(manager->path_of(step))) == "ok");
-    };
-    save_delta(2, "ckpt-1.stet");
-    save_delta(3, "ckpt-2.stet");
+    }
     save_at(*manager, trained, {4});
     CHECK(steps_in(*manager) == steps{1, 2, 3, 4});
+    const auto third = manager->open(3);
+    CHECK((third && third->opened.file_count() == 3 && stet_test::is_at_step(*third->opened, 3, 100, 50)));
     save_at(*manager, trained, {5}); // of these two, none builds on another
     CHECK(steps_in(*manager) == steps{4, 5});
+  }
+
+  TEST_CASE("a delta whose base is lost or another says so, is passed over, and keeps no base from the next save") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.full_every = 10;
+    program trained(100, 50);
+    {
+      REQUIRE_MANAGER(manager, folder.path(), options);
+      save_at(*manager, trained, {1});
+    }
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    save_at(*manager, trained, {2, 3});
+    const std::string base = folder.path("ckpt-2.stet");
+    const std::vector<std::byte> bytes = folder.read("ckpt-2.stet");
+    const auto check_lost = [&](const char* expected) {
+      program resumed(100, 50);
+      const auto restored = manager->restore(3, resumed.variables);
+      CHECK(outcome(restored) == expected);
+      if (!restored) CHECK(restored.error().subject() == "ckpt-2.stet");
+    };
+    folder.write("ckpt-2.stet", folder.read("ckpt-1.stet"));
+    check_lost("part_mismatch");
+    CHECK(outcome(stet::system_file_operations().remove(nullptr, base)) == "ok");
+    check_lost("missing_part");
+    std::vector<stet::error> skipped;
+    const auto latest = manager->latest(&skipped);
+    CHECK((latest && latest->step == 1));
+    REQUIRE(skipped.size() == 1);
+    CHECK(skipped[0].code() == stet::errc::missing_part);
+
+    trained.train();
+    const auto saved = manager->save(trained.session(), trained.variables);
+    CHECK((saved && saved->base.empty() && saved->upkeep));
+    CHECK(steps_in(*manager) == steps{1, 3, 4});
+    // What was damaged was left to whoever repairs it.
+    folder.write("ckpt-2.stet", bytes);
+    const auto repaired = manager->open(3);
+    CHECK((repaired && stet_test::is_at_step(*repaired->opened, 3, 100, 50)));
+  }
+
+  TEST_CASE("a checkpoint on which deltas build is replaced only after they were made whole") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.full_every = 10;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained(100, 50);
+    save_at(*manager, trained, {1, 2, 3});
+    {
+      const auto base = manager->open(3);
+      REQUIRE(base);
+      if (!base) return;
+      trained.train();
+      stet::writer out; // a delta of a delta
+      out.state = to_json(trained.session());
+      CHECK(outcome(stet::add_changed(out, trained.variables, base->opened)) == "ok");
+      CHECK(outcome(out.save(manager->path_of(4))) == "ok");
+    }
+    program other(100, 50);
+    other.train();
+    other.kernel[0] = 42;
+    const auto saved = manager->save(other.session(), other.variables);
+    CHECK((saved && saved->base.empty()));
+    for (const std::uint64_t step : {2u, 3u, 4u}) {
+      const auto opened = manager->open(step);
+      REQUIRE(outcome(opened) == "ok");
+      if (!opened) return;
+      CHECK(opened->opened.file_count() == 1);
+      CHECK(stet_test::is_at_step(*opened->opened, step, 100, 50));
+    }
+    // A program that went back builds on nothing that is after it.
+    const temp_folder another;
+    REQUIRE_MANAGER(second, another.path(), options);
+    save_at(*second, trained, {10, 20});
+    program again(100, 50);
+    again.train_until(5);
+    const auto earlier = second->save(again.session(), again.variables);
+    CHECK((earlier && earlier->base.empty()));
   }
 
   TEST_CASE("no file of a checkpoint holds a time") {

@@ -28,7 +28,7 @@ using stet_test::temp_folder;
 
 namespace {
 
-constexpr std::size_t size = 2000;
+constexpr std::size_t size = 2000, frozen_size = 3000;
 
 /// Starts a process that does `work(output)` and ends; `output` is the writing end of a pipe.
 class child {
@@ -78,6 +78,7 @@ checkpoint_options options_of(stet::store_form form) {
   options.keep.max_to_keep = 3;
   options.save.form = form;
   options.save.max_part_size_bytes = 10'000;
+  options.full_every = 3;
   return options;
 }
 
@@ -85,7 +86,7 @@ checkpoint_options options_of(stet::store_form form) {
 void save_until_killed(const std::string& path, stet::store_form form, int output) {
   auto manager = checkpoint_manager::open_for_saving(path, options_of(form));
   if (!manager) ::_exit(1);
-  program trained(size);
+  program trained(size, frozen_size);
   if (const auto restored = manager->restore_latest(trained.variables)) trained.resume(restored->session);
   for (;;) {
     trained.train();
@@ -102,7 +103,7 @@ TEST_SUITE("processes") {
     const std::string path = folder.path();
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     std::mt19937 random(7);
-    int kill_count = 0, litter_count = 0;
+    int kill_count = 0, litter_count = 0, delta_count = 0;
     std::uint64_t saved = 0;
     while (kill_count < 80 && std::chrono::steady_clock::now() < end) {
       const stet::store_form form = kill_count % 2 == 0 ? stet::store_form::single_file : stet::store_form::sharded;
@@ -120,16 +121,18 @@ TEST_SUITE("processes") {
       REQUIRE(outcome(latest) == "ok");
       if (!latest) return;
       CHECK((latest->info.step == saved || latest->info.step == saved + 1));
-      CHECK(latest->opened.verify_checksums());
+      CHECK(latest->opened->verify_checksums());
+      delta_count += latest->opened.file_count() > 1 ? 1 : 0;
       saved = latest->info.step;
     }
     const auto manager = checkpoint_manager::open_for_saving(path, options_of(stet::store_form::single_file));
     CHECK(outcome(manager) == "ok");
     for (const std::string& name : folder.names()) CHECK_FALSE(name.ends_with(".stet-tmp"));
     const auto latest = checkpoint_folder(path).open_latest();
-    CHECK((latest && stet_test::is_at_step(latest->opened, saved, size)));
-    MESSAGE(kill_count << " kills, " << saved << " steps saved, " << litter_count << " unfinished files left and swept");
+    CHECK((latest && stet_test::is_at_step(*latest->opened, saved, size, frozen_size)));
+    MESSAGE(kill_count << " kills, " << saved << " steps saved, " << delta_count << " times the last a delta, " << litter_count << " unfinished files left and swept");
     CHECK(kill_count >= 24);
+    CHECK(delta_count > 0);
     CHECK(saved > 0);
   }
 
@@ -158,7 +161,7 @@ TEST_SUITE("processes") {
           ::usleep(200);
           continue;
         }
-        program trained(size);
+        program trained(size, frozen_size);
         if (const auto restored = manager->restore_latest(trained.variables)) trained.resume(restored->session);
         trained.train();
         if (!manager->save(trained.session(), trained.variables)) ::_exit(2);
@@ -170,7 +173,7 @@ TEST_SUITE("processes") {
     CHECK(second.wait());
     CHECK(third.wait());
     const auto latest = checkpoint_folder(path).open_latest();
-    CHECK((latest && latest->info.step == 3 * turns && stet_test::is_at_step(latest->opened, 3 * turns, size)));
+    CHECK((latest && latest->info.step == 3 * turns && stet_test::is_at_step(*latest->opened, 3 * turns, size, frozen_size)));
   }
 }
 

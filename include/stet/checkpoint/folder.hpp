@@ -3,6 +3,7 @@
 #ifndef STET_CHECKPOINT_FOLDER_HPP
 #define STET_CHECKPOINT_FOLDER_HPP
 
+#include "delta.hpp"
 #include "retention.hpp"
 #include "session.hpp"
 #include "state_file.hpp"
@@ -23,7 +24,8 @@
 // =======================
 //
 //   ckpt-1200.stet   a checkpoint: an ordinary store with the variables, whose manifest has `state` (session.hpp) and `graph`.
-//                    "ckpt" is the prefix, 1200 the global step in decimal without leading zeros
+//                    "ckpt" is the prefix, 1200 the global step in decimal without leading zeros. Or a delta (delta.hpp), which
+//                    needs its base beside it
 //   ckpt-1200-00000-of-00002-89abcdef.stet   a part of it, where it is sharded
 //   checkpoint.json  a cache (state_file.hpp)
 //   .stet-lock       whoever saves into the folder holds its lock; it stays
@@ -36,7 +38,7 @@ namespace stet::inline v0_1 {
 /// A checkpoint that is open, and which one it is.
 struct opened_checkpoint {
   checkpoint_info info;
-  store opened;
+  checkpoint_store opened;
 };
 
 /// What a program gets back besides its variables.
@@ -46,7 +48,7 @@ struct restored_checkpoint {
   /// The graph that was saved; null: none.
   json_value graph;
   /// The checkpoint, still open: variables that were bound view its bytes, and it must outlive them.
-  store opened;
+  checkpoint_store opened;
 };
 
 /// A folder of checkpoints, for reading. Needs no lock: it may be used while another process saves into the folder, or this
@@ -74,13 +76,13 @@ public:
     return describe_all(*steps, detail::read_state_file(folder_, false).all);
   }
 
-  /// The newest checkpoint that is complete, and durable: one that no loss of power can take back any more. Damaged ones
-  /// are passed over; the newest is the one with the highest step. Times and metrics are left to `all`.
+  /// The newest checkpoint that is complete, and durable: one that no loss of power can take back any more. Damaged ones,
+  /// and deltas whose base is not what they were made from, are passed over; the newest is the one with the highest step. Times and metrics are left to `all`.
   /// @param skipped  if given, set to why newer ones could not be opened, each path the subject
   /// @retval errc::file_not_found  there is no checkpoint (or no folder)
   /// or, where there are but none can be opened, the error of the newest; errc::out_of_memory at once.
-  /// Cost: lists the folder and opens the newest, whose table is checked and whose tensors are not read. One that the state
-  /// file does not know yet waits for the folder to be on the disk.
+  /// Cost: lists the folder and opens the newest with the files that it builds on, whose tables are checked and whose
+  /// tensors are not read. One that the state file does not know yet waits for the folder to be on the disk.
   [[nodiscard]] result<checkpoint_info> latest(std::vector<error>* skipped = nullptr) const {
     result<opened_checkpoint> found = open_latest({}, skipped);
     if (!found) return found.error();
@@ -96,11 +98,11 @@ public:
     return found;
   }
 
-  /// Opens the checkpoint of a step.
-  /// Errors: those of `stet::open`; errc::file_not_found if there is none.
+  /// Opens the checkpoint of a step, and the files it builds on if it is a delta.
+  /// Errors: those of `open_checkpoint`; errc::file_not_found if there is none.
   [[nodiscard]] result<opened_checkpoint> open(std::uint64_t step, const open_options& how = {}) const {
     std::string path = path_of(step);
-    result<store> opened = stet::open(path, how);
+    result<checkpoint_store> opened = open_checkpoint(path, how);
     if (!opened) return opened.error();
     return opened_checkpoint{{step, std::move(path), {}, {}}, std::move(*opened)};
   }
@@ -226,11 +228,11 @@ private:
   static result<restored_checkpoint> restore_from(result<opened_checkpoint>&& from, const variable_list& to,
                                                   const restore_rules& rules, restore_report* report) {
     if (!from) return from.error();
-    result<manifest> parsed = parse_manifest(from->opened.manifest_text());
+    result<manifest> parsed = parse_manifest(from->opened.file(0).manifest_text());
     if (!parsed) return parsed.error();
     result<session_state> session = to_session(parsed->state);
     if (!session) return session.error();
-    if (auto restored = stet::restore(from->opened, to, rules, report); !restored) return restored.error();
+    if (auto restored = stet::restore(*from->opened, to, rules, report); !restored) return restored.error();
     from->info.metric = session->metric;
     return restored_checkpoint{std::move(from->info), std::move(*session), std::move(parsed->graph), std::move(from->opened)};
   }

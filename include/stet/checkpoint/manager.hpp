@@ -20,6 +20,10 @@ struct checkpoint_options {
   /// What the names of checkpoints begin with: a plain file name.
   std::string prefix = "ckpt";
   retention_rules keep;
+  /// Each save of this number is whole, the first of a manager included; those between are deltas (delta.hpp), which hold
+  /// only the variables that changed since the last whole one. It stays as long as one of them does. 0, 1: every save is
+  /// whole.
+  std::uint64_t full_every = 1;
   /// How each checkpoint is saved; not in the loose form. `save.operations` serves for everything the manager does. If not
   /// durable, a loss of power may take checkpoints after older ones were removed.
   save_options save;
@@ -31,6 +35,8 @@ struct checkpoint_options {
 struct saved_checkpoint {
   std::string path;
   save_report report;
+  /// The file, in the same folder, that it is a delta of; empty: it is whole.
+  std::string base;
   /// Whether the state file could be written and what is not to be kept be removed. A failure of these loses nothing, and
   /// the next save tries again.
   result<void> upkeep;
@@ -85,10 +91,13 @@ public:
 
   /// Saves the program as the checkpoint of `session.global_step`, in place of one that has this step. When this returns
   /// without an error the checkpoint is complete and, if saves are durable, on the disk; only then others are removed: those
-  /// that the rules do not keep and that no kept one needs. The same variables, session and graph give the same bytes.
+  /// that the rules do not keep and that no kept one needs. The same variables, session, graph and base give the same bytes.
+  /// Deltas of a checkpoint that is about to be replaced are made whole first. A base that cannot be opened any more is
+  /// passed over: the save is whole then, and so is one of which nothing is as it was in the base.
   /// @param graph  a JSON object, or null
-  /// Errors: those of `writer::add` and `writer::save`; the checkpoints that were there still are.
-  /// Cost: that of `writer::save`, a small file, and lists the folder; opens the others once if some are to be removed.
+  /// Errors: those of `writer::add`, `writer::save` and `compact`; the checkpoints that were there still are.
+  /// Cost: that of `writer::save`, a small file, and lists the folder; opens the others once if some are to be removed. A
+  /// delta also that of `open_checkpoint` and `add_changed`.
   result<saved_checkpoint> save(const session_state& session, const variable_list& variables, const json_value& graph = nullptr) {
     return save_any(session, variables, graph);
   }
@@ -118,6 +127,8 @@ private:
     bool is_sound = false;
     /// The files it needs besides its own: its parts and, of a delta, the base.
     std::vector<std::string> parts;
+    /// The base, of a delta.
+    std::string base;
     std::optional<double> metric;
   };
 
@@ -148,19 +159,59 @@ private:
 
   template <class Variables>
   result<saved_checkpoint> save_any(const session_state& session, const Variables& variables, const json_value& graph) {
+    const std::uint64_t step = session.global_step;
+    if (auto released = release(step); !released) return released.error();
+    const std::optional<opened_checkpoint> base = base_for(step); // mapped until everything is written
     writer out;
     out.graph = graph;
     out.state = to_json(session);
-    if (auto added = add_variables(out, variables); !added) return added.error();
-    std::string path = path_of(session.global_step);
-    const result<save_report> report = out.save(path, options_.save);
+    bool is_delta = false;
+    if (base) {
+      const result<delta_report> found = add_changed(out, variables, base->opened);
+      if (!found) return found.error();
+      is_delta = found->unchanged_count != 0;
+      if (!is_delta) out.set_extra(nullptr);
+    } else if (auto added = add_variables(out, variables); !added) {
+      return added.error();
+    }
+    saved_checkpoint made{path_of(step), {}, is_delta ? base->opened.file_name(0) : std::string(), {}};
+    const result<save_report> report = out.save(made.path, options_.save);
     if (!report) return report.error();
+    made.report = *report;
+    last_whole_ = is_delta ? last_whole_ : step;
+    deltas_since_whole_ = is_delta ? deltas_since_whole_ + 1 : 0;
     const std::optional<double> metric = session.metric && std::isfinite(*session.metric) ? session.metric : std::nullopt;
-    details_[session.global_step] = {options_.clock ? options_.clock() : std::chrono::system_clock::now(), metric};
-    facts_.erase(session.global_step);
-    const auto retained = retain(session.global_step);
+    details_[step] = {options_.clock ? options_.clock() : std::chrono::system_clock::now(), metric};
+    facts_.erase(step);
+    const auto retained = retain(step);
     const auto written = write_state();
-    return saved_checkpoint{std::move(path), *report, retained ? written : retained};
+    made.upkeep = retained ? written : retained;
+    return made;
+  }
+
+  /// The whole checkpoint that one of `step` is to be a delta of, if it is to be one.
+  std::optional<opened_checkpoint> base_for(std::uint64_t step) const {
+    // The base is an earlier one, so that a program which goes back takes no base away from what it keeps.
+    if (!last_whole_ || *last_whole_ >= step || deltas_since_whole_ + 1 >= options_.full_every) return std::nullopt;
+    result<opened_checkpoint> opened = open(*last_whole_);
+    if (!opened || opened->opened.file_count() != 1) return std::nullopt;
+    return std::move(*opened);
+  }
+
+  /// Makes every delta of the checkpoint of `step` whole, so that this can be replaced.
+  result<void> release(std::uint64_t step) {
+    const result<std::vector<std::uint64_t>> steps = list_steps();
+    if (!steps) return steps.error();
+    if (!std::binary_search(steps->begin(), steps->end(), step)) return {};
+    for (const std::uint64_t each : *steps) {
+      const result<const facts*> known = look_at(each);
+      if (!known) return known.error();
+      if ((*known)->base != name_of(step) || !(*known)->is_sound) continue; // a circle is never sound
+      if (auto released = release(each); !released) return released;
+      if (auto whole = compact(path_of(each), path_of(each), options_.save); !whole && !is_about_bytes(whole.error())) return whole.error();
+      facts_.erase(each);
+    }
+    return {};
   }
 
   result<void> write_state() {
@@ -221,33 +272,43 @@ private:
     return names;
   }
 
+  /// Whether an error says that files are not as they must be, and not that the system failed.
+  static bool is_about_bytes(const error& why) noexcept {
+    return static_cast<int>(why.code()) >= 300 || why.code() == errc::not_a_regular_file || why.code() == errc::bad_path;
+  }
+
   /// What a checkpoint consists of. An error means that this could not be found out, and so nothing may be removed.
   result<const facts*> look_at(std::uint64_t step) {
     if (const auto known = facts_.find(step); known != facts_.end()) return &known->second;
     facts found;
-    const result<opened_checkpoint> opened = open(step);
-    if (opened) {
-      found.is_sound = true;
-      const tensor_index& index = opened->opened.index();
+    const result<store> own = stet::open(path_of(step));
+    const result<std::optional<delta_base>> base = own ? base_of(*own) : own.error();
+    if (own) {
+      const tensor_index& index = own->index();
       for (std::uint32_t part = 0; part < index.part_count(); ++part) found.parts.emplace_back(index.part(part).path);
-      const auto base = base_of(opened->opened);
-      if (base && *base) found.parts.push_back((*base)->file_name);
-      if (options_.keep.keep_best != 0 && !details_[step].metric) {
-        const result<manifest> parsed = parse_manifest(opened->opened.manifest_text());
-        const result<session_state> session = parsed ? to_session(parsed->state) : result<session_state>(parsed.error());
-        if (session) found.metric = session->metric;
-      }
     } else {
-      const int code = static_cast<int>(opened.error().code());
-      const bool is_about_bytes = code >= 300 || opened.error().code() == errc::not_a_regular_file;
-      if (!is_about_bytes) return opened.error();
       found.parts = detail::listed_parts(path_of(step));
+    }
+    if (base && *base) found.parts.push_back(found.base = (*base)->file_name);
+    // Whether a delta is sound the files it builds on decide, too.
+    result<void> sound = base ? result<void>() : base.error();
+    if (!found.base.empty()) {
+      if (const auto opened = open(step); !opened) sound = opened.error();
+    }
+    found.is_sound = static_cast<bool>(sound);
+    if (!sound) {
+      if (!is_about_bytes(sound.error())) return sound.error();
+    } else if (options_.keep.keep_best != 0 && !details_[step].metric) {
+      const result<manifest> parsed = parse_manifest(own->manifest_text());
+      const result<session_state> session = parsed ? to_session(parsed->state) : result<session_state>(parsed.error());
+      if (session) found.metric = session->metric;
     }
     return &(facts_[step] = std::move(found));
   }
 
-  /// Removes checkpoints, the oldest first, but for files that others need.
-  result<void> remove_all(const std::vector<std::uint64_t>& steps, const std::set<std::string>& needed) {
+  /// Removes checkpoints, the oldest first, but for files that others need. In rounds, with the folder on the disk between
+  /// them, since a checkpoint must not come back without its parts or its base: these go once it is gone.
+  result<void> remove_all(std::vector<std::uint64_t> steps, std::set<std::string> needed) {
     result<void> done;
     const auto remove_file = [&](const std::string& name) {
       const auto removed = call(&file_operations::remove, folder() + name);
@@ -255,24 +316,36 @@ private:
       if (!is_gone && done) done = removed;
       return is_gone;
     };
-    std::vector<std::string> parts;
-    for (const std::uint64_t step : steps) {
-      const std::string name = name_of(step);
-      if (needed.contains(name)) continue;
-      const result<const facts*> known = look_at(step);
-      if (!remove_file(name)) continue;
-      for (std::size_t part = 0; known && part < (*known)->parts.size(); ++part) {
-        const std::string& part_name = (*known)->parts[part];
-        if (detail::is_like_part_name(part_name, name) && !needed.contains(part_name)) parts.push_back(part_name);
+    std::vector<std::string> parts; // of checkpoints that are gone
+    for (;;) {
+      for (const std::string& part : std::exchange(parts, {})) {
+        if (!needed.contains(part)) remove_file(part);
       }
-      facts_.erase(step);
-      details_.erase(step);
+      const result<std::set<std::string>> bases = needed_by(steps);
+      if (!bases) return bases.error();
+      std::vector<std::uint64_t> left;
+      for (const std::uint64_t step : steps) {
+        const std::string name = name_of(step);
+        if (needed.contains(name)) continue;
+        if (bases->contains(name)) {
+          left.push_back(step);
+          continue;
+        }
+        const result<const facts*> known = look_at(step);
+        const std::vector<std::string> needs = known ? (*known)->parts : std::vector<std::string>();
+        if (!remove_file(name)) {
+          needed.insert(needs.begin(), needs.end());
+          continue;
+        }
+        std::copy_if(needs.begin(), needs.end(), std::back_inserter(parts), [&](const std::string& each) { return detail::is_like_part_name(each, name); });
+        facts_.erase(step);
+        details_.erase(step);
+      }
+      const bool is_stuck = left.size() == steps.size(); // damaged ones that build on each other
+      if (is_stuck || (left.empty() && parts.empty())) return done;
+      steps = std::move(left);
+      if (auto synced = call(&file_operations::sync_folder, folder()); !synced) return synced; // the rest stays until a sweep
     }
-    if (parts.empty()) return done;
-    // A checkpoint must not come back without its parts; if the folder cannot be synced, they stay until a sweep.
-    if (auto synced = call(&file_operations::sync_folder, folder()); !synced) return synced;
-    for (const std::string& part : parts) remove_file(part);
-    return done;
   }
 
   // ---- what a dead writer left ----
@@ -329,6 +402,9 @@ private:
 
   detail::folder_lock lock_;
   checkpoint_options options_;
+  /// The last save that was whole, and how many were made since.
+  std::optional<std::uint64_t> last_whole_;
+  std::uint64_t deltas_since_whole_ = 0;
   std::map<std::uint64_t, detail::checkpoint_details> details_;
   std::map<std::uint64_t, facts> facts_;
 };
