@@ -168,15 +168,20 @@ struct tensor_fields_read {
   std::optional<std::string> alias_of;
 };
 
-inline field_problem read_dtype(json_value& value, tensor_fields_read& owner) noexcept {
+/// A dtype by its name, into the member `dtype` of a tensor or a port.
+template <class Owner> field_problem read_dtype_of(const json_value& value, Owner& owner) noexcept {
   const std::string* const name = value.get_ptr<const json_value::string_t*>();
   if (name == nullptr)
     return errc::wrong_type;
   const dtype_description* const row = find_dtype(*name);
   if (row == nullptr)
     return errc::unknown_dtype;
-  owner.tensor.dtype = row->dtype;
+  owner.dtype = row->dtype;
   return {};
+}
+
+inline field_problem read_dtype(json_value& value, tensor_fields_read& owner) noexcept {
+  return read_dtype_of(value, owner.tensor);
 }
 
 inline field_problem read_shape(json_value& value, tensor_fields_read& owner) {

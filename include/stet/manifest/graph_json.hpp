@@ -80,14 +80,7 @@ inline field_problem read_boolean(const json_value& value, bool& into) noexcept 
 }
 
 inline field_problem read_port_dtype(json_value& value, graph_port& port) noexcept {
-  const std::string* const name = value.get_ptr<const json_value::string_t*>();
-  if (name == nullptr)
-    return errc::wrong_type;
-  const dtype_description* const row = find_dtype(*name);
-  if (row == nullptr)
-    return errc::unknown_dtype;
-  port.dtype = row->dtype;
-  return {};
+  return read_dtype_of(value, port);
 }
 
 inline field_problem read_port_shape(json_value& value, graph_port& port) {

@@ -9,7 +9,7 @@
 #include "tensors.hpp"
 
 #include "../manifest/check.hpp"
-#include "../manifest/emit.hpp"
+#include "../manifest/print.hpp"
 
 #include <charconv>
 #include <memory>
@@ -146,8 +146,8 @@ private:
       checked.tensors.push_back(std::move(tensor));
     }
     if (auto sound = check_manifest(checked); !sound) return sound;
-    texts_ = {text_of(json.graph), text_of(json.state), text_of(json.metadata), inside_of(json.extra), {}};
-    for (const auto& [number, fields] : tensors_.attributes()) texts_.attributes.push_back({number, inside_of(fields)});
+    texts_ = {text_of(json.graph), text_of(json.state), text_of(json.metadata), members_text_of(json.extra), {}};
+    for (const auto& [number, fields] : tensors_.attributes()) texts_.attributes.push_back({number, members_text_of(fields)});
     return {};
   }
 
@@ -270,14 +270,6 @@ private:
   }
   [[nodiscard]] std::uint64_t head_size_bytes() const noexcept {
     return options_.form == store_form::loose ? header_.manifest_size_bytes : header_.file_size_bytes;
-  }
-
-  static std::string text_of(const json_value& value) {
-    return value.is_null() ? std::string() : value.dump(-1, ' ', false, json_value::error_handler_t::replace);
-  }
-  static std::string inside_of(const json_value& object) {
-    const std::string text = text_of(object);
-    return text.size() < 2 ? std::string() : text.substr(1, text.size() - 2);
   }
 
   // ---- writing ----
