@@ -91,11 +91,10 @@ void list_for_people(const stet::model& from, console& out) {
   // many extents.
   constexpr std::size_t widest_shape = 24;
   std::size_t dtype_width = 0, shape_width = 0;
-  std::uint64_t tensor_count = 0, element_count = 0, size_bytes = 0;
+  std::uint64_t element_count = 0, size_bytes = 0;
   for (const stet::tensor each : from.store) {
     if (is_second_name(from, each))
       continue;
-    ++tensor_count;
     dtype_width = (std::max)(dtype_width, escaped(dtype_name_of(each)).size());
     if (const std::size_t width = shape_text_of(each).size(); width <= widest_shape)
       shape_width = (std::max)(shape_width, width);
@@ -115,7 +114,7 @@ void list_for_people(const stet::model& from, console& out) {
     out.write("\n");
   }
   const std::string counts =
-      counted(tensor_count, "tensor") + ", " + counted(element_count, "element");
+      counted(tensor_count(from), "tensor") + ", " + counted(element_count, "element");
   const std::string files = counted(from.file_count, "file") + " of " + human_size(file_size_bytes(from));
   const std::string alignment = "alignment " + std::to_string(from.store.alignment_bytes());
   out.write(colour::faint,

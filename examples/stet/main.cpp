@@ -31,6 +31,7 @@ struct entry {
 constexpr std::span<const option> no_options;
 constexpr option list_options[] = {{"--json"}};
 constexpr option cat_options[] = {{"--as", true}};
+constexpr option convert_options[] = {{"--to", true}};
 
 constexpr entry commands[] = {
     {"ls", "PATH [--json]", 1, "list the tensors",
@@ -43,6 +44,10 @@ constexpr entry commands[] = {
      cat_options, cat},
     {"verify", "PATH", 1, "read every byte and say whether it is as it was written", "", no_options, verify},
     {"manifest", "PATH", 1, "print the manifest, as readable JSON", "", no_options, print_manifest},
+    {"convert", "IN OUT [--to FORMAT]", 2, "save a model of any format in another",
+     "The format of IN is told by its content, that of OUT by its ending or by --to.\n"
+     "--to FORMAT   stet\n",
+     convert_options, convert},
     {"pack", "MANIFEST OUT", 2, "make one file of a manifest and its data",
      "Everything is carried over; tensors are compared with their checksums on the way.\n", no_options, pack},
     {"unpack", "FILE DIR", 2, "make a manifest and raw data of a file",

@@ -33,6 +33,13 @@ bool is_second_name(const stet::model& in, const stet::tensor& of) {
   return !is_native(in) && static_cast<bool>(in.store.index().original_of(of.entry()));
 }
 
+std::uint64_t tensor_count(const stet::model& of) {
+  std::uint64_t count = 0;
+  for (const stet::tensor each : of.store)
+    count += !is_second_name(of, each);
+  return count;
+}
+
 std::string_view file_name_of(std::string_view path) {
 #if defined(_WIN32)
   const std::size_t slash = path.find_last_of("/\\");

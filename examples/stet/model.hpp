@@ -28,6 +28,9 @@ bool is_in_place(const stet::model& in, const stet::tensor& of);
 /// Whether a tensor is a second name that the reader of a foreign format gives another tensor, not one of the file's own.
 bool is_second_name(const stet::model& in, const stet::tensor& of);
 
+/// How many tensors it has, second names apart.
+std::uint64_t tensor_count(const stet::model& of);
+
 /// The path without its folders: "model.stet" of "weights/model.stet".
 std::string_view file_name_of(std::string_view path);
 

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+// `stet convert`, `stet pack` and `stet unpack`: a model of any format saved in another, or in another form.
+#include "commands.hpp"
+#include "model.hpp"
+
+#include <stet/formats/add_model.hpp>
+
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+namespace command {
+
+namespace {
+
+/// What was written.
+struct outcome {
+  std::uint64_t file_size_bytes = 0, file_count = 0;
+};
+
+/// Saves the model `opened`, which is at `from`, to `to`.
+using save_function = stet::result<outcome> (*)(std::string_view from, const stet::model& opened, std::string_view to);
+
+/// A format that models can be saved in.
+struct target {
+  /// As `--to` names it.
+  std::string_view name;
+  /// What the name of the output ends in when it is meant without `--to`; empty: never.
+  std::string_view ending;
+  save_function save;
+};
+
+template <stet::store_form Form>
+stet::result<outcome> save_native(std::string_view from, const stet::model& opened, std::string_view to) {
+  stet::writer all;
+  if (const auto added = stet::add_model(all, from, opened); !added)
+    return added.error();
+  stet::save_options options;
+  options.form = Form;
+  if (is_native(opened))
+    options.alignment_bytes = opened.store.alignment_bytes();
+  const auto saved = all.save(to, options);
+  if (!saved)
+    return saved.error();
+  return outcome{saved->file_size_bytes, saved->part_count + std::uint64_t{1}};
+}
+
+constexpr target targets[] = {
+    {"stet", ".stet", save_native<stet::store_form::single_file>},
+};
+
+const target* find_target(std::string_view name, std::string_view to) {
+  for (const target& each : targets) {
+    if (name.empty() ? !each.ending.empty() && to.ends_with(each.ending) : each.name == name)
+      return &each;
+  }
+  return nullptr;
+}
+
+std::string target_names() {
+  std::string names;
+  for (const target& each : targets)
+    names.append(names.empty() ? "" : ", ").append(each.name);
+  return names;
+}
+
+/// Whether both paths lead to one file.
+bool is_same_file(std::string_view a, std::string_view b) {
+  const auto first = stet::file::open(a), second = stet::file::open(b);
+  return first && second && first->same_file_as(*second);
+}
+
+/// Saves the model at `from` to `to`, and says what was written.
+status copy(std::string_view from, std::string_view to, save_function save, console& out) {
+  if (is_same_file(from, to))
+    return out.fail(to, "input and output are the same file");
+  const stet::result<stet::model> opened = open_model(from);
+  if (!opened)
+    return out.fail(from, opened.error());
+  const stet::result<outcome> saved = save(from, *opened, to);
+  if (!saved) {
+    const stet::error& problem = saved.error();
+    // Of the operating system's complaints the subject is a temporary file beside the wanted one.
+    const bool is_from_system = static_cast<int>(problem.code()) / 100 == 2;
+    return out.fail(is_from_system ? to : from, is_from_system ? problem.about({}) : problem);
+  }
+  out.write_escaped(to).write(": ").write(counted(tensor_count(*opened), "tensor")).write(", ");
+  out.write(human_size(saved->file_size_bytes)).write(" in ").write(counted(saved->file_count, "file")).write("\n");
+  return status::done;
+}
+
+} // namespace
+
+status convert(const arguments& given, console& out) {
+  const std::string_view from = given.operands[0], to = given.operands[1];
+  const target* const wanted = find_target(given.value_of("--to"), to);
+  if (wanted == nullptr)
+    return out.misuse("which format? --to takes one of " + target_names());
+  return copy(from, to, wanted->save, out);
+}
+
+status pack(const arguments& given, console& out) {
+  return copy(given.operands[0], given.operands[1], save_native<stet::store_form::single_file>, out);
+}
+
+status unpack(const arguments& given, console& out) {
+  const std::string_view from = given.operands[0];
+  std::string to(given.operands[1]);
+  const std::filesystem::path folder(std::u8string(to.begin(), to.end()));
+  std::error_code failure;
+  const bool is_new = std::filesystem::create_directories(folder, failure);
+  if (failure)
+    return out.fail(to, failure.message());
+  const std::string_view name = file_name_of(from);
+  if (!to.ends_with('/'))
+    to += '/';
+  to.append(name.substr(0, name.rfind('.'))).append(".json");
+  const status outcome = copy(from, to, save_native<stet::store_form::loose>, out);
+  if (outcome != status::done && is_new)
+    std::filesystem::remove(folder, failure);
+  return outcome;
+}
+
+} // namespace command
