@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The demo: one process teaches a network to read digits and saves it; another maps the file and reads with
-// it.
+// it; a third gives it a second trade.
 #include "drawing.hpp"
 #include "measure.hpp"
 #include "model_file.hpp"
 #include "training.hpp"
+#include "transfer.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -27,11 +29,15 @@ using namespace digits;
 
 constexpr char usage[] = R"(Reads handwritten digits with a network whose weights stay in their file.
 
-  digits train MODEL.stet    learn from 3,000 images, then save the network
-  digits run MODEL.stet      map the saved network and read 600 images it has never seen
+  digits train MODEL.stet             learn from 3,000 images, then save the network
+  digits run MODEL.stet               map the saved network and read 600 images it has never seen
+  digits transfer MODEL.stet NEW.stet give it a new head that tells odd from even, save that head alone as a
+                                      delta in the same folder, and serve both networks from one mapping
 
-  --data FILE    the images (default: those that come with the source)
-  --help         this text
+  --checkpoints DIR  save a checkpoint after each epoch of training; go on after the newest one there is
+  --epochs N         how many times to learn from all images (default: 40)
+  --data FILE        the images (default: those that come with the source)
+  --help             this text
 )";
 
 enum exit_status { done = 0, failed = 1, wrong_use = 2 };
@@ -66,9 +72,12 @@ std::string duration(double seconds) {
   return seconds < 0.1 ? text("%.1f ms", seconds * 1e3) : text("%.2f s", seconds);
 }
 
-std::string accuracy(const score& held_out) {
-  return text("%zu of %zu read right, %.1f %%", held_out.right, held_out.total, 100.0 * held_out.accuracy());
+std::string accuracy(const score& held_out, const char* what = "read right") {
+  return text("%zu of %zu %s, %.1f %%", held_out.right, held_out.total, what,
+              100.0 * held_out.accuracy());
 }
+
+double kilobytes(std::uint64_t size_bytes) { return static_cast<double>(size_bytes) / 1000.0; }
 
 /// A bar that fills while the network learns: redrawn in place on a terminal, elsewhere written once, at the
 /// end.
@@ -89,7 +98,15 @@ void show_progress(std::uint64_t epoch, std::uint64_t epochs, const score& seen,
   std::fflush(stdout);
 }
 
-// ---- the two commands ----
+// ---- the commands ----
+
+/// What the command line says.
+struct wishes {
+  std::vector<const char*> words;
+  const char* data_path = DIGITS_DATA;
+  const char* checkpoints_path = nullptr;
+  std::optional<std::uint64_t> epochs;
+};
 
 /// The numbers of a network, tensor by tensor.
 using tensor_values = std::span<const std::span<const float>>;
@@ -108,20 +125,78 @@ bool same_bits(tensor_values left, tensor_values right) {
   });
 }
 
-int train_command(const char* model_path, const char* data_path) {
-  const auto images = open_images(data_path);
+/// The checkpoints of one run of training.
+struct checkpoint_log {
+  stet::checkpoint_manager manager;
+  stet::variable_list variables;
+  std::uint64_t count = 0, size_bytes = 0;
+  double seconds = 0.0;
+
+  stet::result<void> save(const training_plan& plan, const training_state& state) {
+    const stopwatch saving;
+    const auto saved = manager.save(describe_session(plan, state), variables, graph);
+    if (!saved)
+      return saved.error();
+    seconds += saving.seconds();
+    size_bytes = saved->report.file_size_bytes;
+    ++count;
+    return {};
+  }
+  stet::json_value graph = stet::graph_to_json(describe_graph());
+};
+
+/// Opens a folder of checkpoints, and brings `state` to the newest one if there is any.
+stet::result<checkpoint_log> go_on(const char* path, const training_plan& plan, std::uint64_t steps,
+                                   training_state& state) {
+  auto manager = stet::checkpoint_manager::open_for_saving(path);
+  if (!manager)
+    return manager.error();
+  auto variables = list_variables(state);
+  if (!variables)
+    return variables.error();
+  if (const auto restored = manager->restore_latest(*variables)) {
+    if (const auto resumed = resume(restored->session, plan, state); !resumed)
+      return resumed.error().about(restored->info.path);
+    report("resumed", text("after epoch %d, from %s", static_cast<int>(state.step / steps),
+                           restored->info.path.c_str()));
+  } else if (restored.error().code() != stet::errc::file_not_found) {
+    return restored.error();
+  }
+  return checkpoint_log{std::move(*manager), std::move(*variables)};
+}
+
+int train_command(const wishes& wish) {
+  const char* const model_path = wish.words[1];
+  const auto images = open_images(wish.data_path);
   if (!images)
     return fail(images.error());
   report("images", text("%zu to learn from, %zu held out", images->train.size(), images->test.size()));
 
-  const training_plan plan;
+  training_plan plan;
+  plan.epochs = wish.epochs.value_or(plan.epochs);
   training_state state = start(plan);
   const std::uint64_t steps = steps_per_epoch(plan, images->train);
+  std::optional<checkpoint_log> checkpoints;
+  if (wish.checkpoints_path != nullptr) {
+    auto opened = go_on(wish.checkpoints_path, plan, steps, state);
+    if (!opened)
+      return fail(opened.error());
+    checkpoints.emplace(std::move(*opened));
+  }
   const stopwatch learning;
-  for (std::uint64_t epoch = 1; epoch <= plan.epochs; ++epoch) {
+  for (std::uint64_t epoch = state.step / steps + 1; epoch <= plan.epochs; ++epoch) {
     const score seen = train(plan, images->train, epoch * steps, state);
+    if (checkpoints) {
+      if (const auto saved = checkpoints->save(plan, state); !saved)
+        return fail(saved.error());
+    }
     show_progress(epoch, plan.epochs, seen, learning.seconds());
   }
+  if (checkpoints && checkpoints->count != 0)
+    report("epochs", text("%d checkpoints saved to %s, %.1f KB each, %s on average",
+                          static_cast<int>(checkpoints->count), wish.checkpoints_path,
+                          kilobytes(checkpoints->size_bytes),
+                          duration(checkpoints->seconds / static_cast<double>(checkpoints->count)).c_str()));
   const score held_out = evaluate(state.weights.view(), images->test);
   report("held out", accuracy(held_out));
 
@@ -136,7 +211,7 @@ int train_command(const char* model_path, const char* data_path) {
   const auto weights = model->net.weights();
   if (!same_bits(state.weights.view().values(), weights))
     return fail(stet::error(stet::errc::checksum_mismatch, model_path));
-  report("saved", text("%s, %.1f KB in %s", model_path, static_cast<double>(model->size_bytes()) / 1000.0,
+  report("saved", text("%s, %.1f KB in %s", model_path, kilobytes(model->size_bytes()),
                        duration(saving_seconds).c_str()));
   report("weights",
          text("%08x, the same bits in memory and in the file", static_cast<unsigned>(fingerprint(weights))));
@@ -151,8 +226,9 @@ std::string memory_taken(std::optional<std::uint64_t> before, std::optional<std:
   return text("%lld KiB of this process's own, with every weight read", kib);
 }
 
-int run_command(const char* model_path, const char* data_path) {
-  const auto images = open_images(data_path);
+int run_command(const wishes& wish) {
+  const char* const model_path = wish.words[1];
+  const auto images = open_images(wish.data_path);
   if (!images)
     return fail(images.error());
 
@@ -206,26 +282,123 @@ int run_command(const char* model_path, const char* data_path) {
   return done;
 }
 
+/// A head of its own for a trunk that somebody else trained; then both networks at work at once.
+int transfer_command(const wishes& wish) {
+  const char *const model_path = wish.words[1], *const new_path = wish.words[2];
+  const auto images = open_images(wish.data_path);
+  if (!images)
+    return fail(images.error());
+  auto bound = bind_trunk(model_path);
+  if (!bound)
+    return fail(bound.error());
+  const auto& frozen = bound->numbers.hidden;
+  const std::size_t trunk_bytes = frozen.kernel.flat().size_bytes() + frozen.bias.flat().size_bytes();
+  report("trunk",
+         text("784 > Dense 10 relu of %s, frozen: %.1f KB bound copy-on-write, %llu bytes copied", model_path,
+              kilobytes(trunk_bytes), static_cast<unsigned long long>(bound->copied_bytes)));
+
+  training_plan plan = head_plan();
+  plan.epochs = wish.epochs.value_or(plan.epochs);
+  const stopwatch learning;
+  const seen_images lessons = look(bound->numbers, images->train), exam = look(bound->numbers, images->test);
+  head_state state = start<head_parameters>(plan);
+  const std::uint64_t steps = steps_per_epoch(plan, lessons);
+  for (std::uint64_t epoch = 1; epoch <= plan.epochs; ++epoch) {
+    const score seen = train(plan, lessons, epoch * steps, state);
+    show_progress(epoch, plan.epochs, seen, learning.seconds());
+  }
+  const score held_out = evaluate(state.weights, exam);
+  report("held out", accuracy(held_out, "told odd from even"));
+
+  const stopwatch saving;
+  const auto saved = save_transfer(new_path, model_path, *bound, state, held_out);
+  if (!saved)
+    return fail(saved.error());
+  report("saved",
+         text("%s, %.1f KB in %s: a delta with the head's %llu bytes; %.1f KB of trunk stay where they are",
+              new_path, kilobytes(saved->file.file_size_bytes), duration(saving.seconds()).c_str(),
+              static_cast<unsigned long long>(saved->difference.changed_bytes),
+              kilobytes(saved->difference.unchanged_bytes)));
+
+  const stopwatch opening;
+  auto both = serve_both(new_path);
+  if (!both)
+    return fail(both.error());
+  report("serving", text("both networks, opened in %s; the trunk is %s", duration(opening.seconds()).c_str(),
+                         both->share_trunk() ? "at one address, mapped once" : "there twice"));
+  report("reads", both->digits.net.description());
+  report("tells", both->parity.net.description());
+
+  score digits_seen, parity_seen;
+  std::vector<picture> agreed, disputed;
+  const stopwatch reading;
+  for (std::size_t at = 0; at < images->test.size(); ++at) {
+    picture shown;
+    unpack(images->test, at, shown.pixels);
+    const auto digit_probabilities = both->digits.net.run(shown.pixels);
+    const auto parity_probabilities = both->parity.net.run(shown.pixels);
+    const std::uint8_t digit = answer(digit_probabilities), parity = answer(parity_probabilities);
+    const std::uint8_t label = images->test.labels[at];
+    digits_seen.count(digit_probabilities, label);
+    parity_seen.count(parity_probabilities, parity_of(label));
+    const bool agrees = parity_of(digit) == parity;
+    auto& pictures = agrees ? agreed : disputed;
+    if (pictures.size() == 4 || (agrees && digit != label))
+      continue;
+    shown.caption = text(agrees ? "%d, %s" : "%d, yet %s", digit, parity_names[parity]);
+    pictures.push_back(std::move(shown));
+  }
+  const double reading_seconds = reading.seconds();
+
+  const drawing_style style = style_of(stdout);
+  std::printf("\n  What both say:\n\n%s\n", draw(agreed, style).c_str());
+  if (!disputed.empty())
+    std::printf("  And where they contradict each other:\n\n%s\n", draw(disputed, style).c_str());
+  report("digits", accuracy(digits_seen));
+  report("odd, even", accuracy(parity_seen, "told odd from even") + ", both together in " + duration(reading_seconds));
+  if (both->digits.right_before_saving == digits_seen.right &&
+      both->parity.right_before_saving == parity_seen.right)
+    std::printf("\n  Each as many as before it was saved.\n");
+  return done;
+}
+
 } // namespace
 
 int main(int argument_count, char** arguments) {
-  const char* data_path = DIGITS_DATA;
-  std::vector<const char*> words;
+  wishes wish;
+  bool is_understood = true;
   for (int at = 1; at < argument_count; ++at) {
     const std::string_view argument = arguments[at];
     if (argument == "--help") {
       std::fputs(usage, stdout);
       return done;
     }
-    if (argument == "--data" && at + 1 < argument_count)
-      data_path = arguments[++at];
-    else
-      words.push_back(arguments[at]);
+    if (!argument.starts_with("--")) {
+      wish.words.push_back(arguments[at]);
+      continue;
+    }
+    const char* const value = at + 1 < argument_count ? arguments[++at] : "";
+    const std::string_view digits = value;
+    if (argument == "--data")
+      wish.data_path = value;
+    else if (argument == "--checkpoints")
+      wish.checkpoints_path = value;
+    else if (argument == "--epochs") {
+      const auto [end, problem] = std::from_chars(value, value + digits.size(), wish.epochs.emplace());
+      is_understood = is_understood && problem == std::errc() && *end == '\0' && *wish.epochs != 0;
+    } else
+      is_understood = false;
+    is_understood = is_understood && !digits.empty();
   }
-  if (words.size() == 2 && std::string_view(words[0]) == "train")
-    return train_command(words[1], data_path);
-  if (words.size() == 2 && std::string_view(words[0]) == "run")
-    return run_command(words[1], data_path);
+  constexpr struct {
+    std::string_view name;
+    std::size_t word_count;
+    int (*run)(const wishes&);
+  } commands[] = {{"train", 2, train_command}, {"run", 2, run_command}, {"transfer", 3, transfer_command}};
+  for (const auto& [name, word_count, run] : commands) {
+    if (is_understood && wish.words.size() == word_count && wish.words[0] == name)
+      return run(wish);
+  }
   std::fputs(usage, stderr);
   return wrong_use;
 }

@@ -4,20 +4,18 @@
 #define DIGITS_MODEL_FILE_HPP
 
 #include "layers.hpp"
-#include "training.hpp"
+#include "session.hpp"
 
 #include <stet/manifest.hpp>
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <optional>
 #include <span>
-#include <string>
+#include <string_view>
 #include <utility>
 
 namespace digits {
@@ -58,13 +56,6 @@ inline stet::result<images_file> open_images(const char* path) {
 
 // ---- saving the model ----
 
-/// The shortest decimal that reads as `value`: 0.003, where the double nearest to the float has 17 digits.
-inline double shortest(float value) noexcept {
-  char digits[32] = {};
-  std::to_chars(digits, digits + sizeof digits - 1, value);
-  return std::strtod(digits, nullptr);
-}
-
 /// What the network computes: enough to build it again, which is all that `open_model` has.
 inline stet::graph describe_graph() {
   stet::graph graph;
@@ -78,47 +69,18 @@ inline stet::graph describe_graph() {
   return graph;
 }
 
-/// What training needs besides the tensors to go on where it stopped.
-inline stet::json_value describe_state(const training_plan& plan, const training_state& state) {
-  stet::json_value json;
-  json["global_step"] = state.step;
-  json["batch_size"] = plan.batch_size;
-  json["optimizer"] = {{"name", "AdamW"},
-                       {"learning_rate", shortest(plan.learning_rate)},
-                       {"learning_rate_decay", shortest(plan.learning_rate_decay)},
-                       {"weight_decay", shortest(plan.weight_decay)},
-                       {"beta_1", shortest(plan.beta_1)},
-                       {"beta_2", shortest(plan.beta_2)},
-                       {"epsilon", shortest(plan.epsilon)},
-                       {"beta_1_power", shortest(state.beta_1_power)},
-                       {"beta_2_power", shortest(state.beta_2_power)}};
-  json["random"] = {{"algorithm", "splitmix64"}, {"seed", plan.seed}, {"state", state.random.state}};
-  return json;
-}
-
-/// Saves weights, optimizer slots, graph and state as one store. The same arguments give the same file.
-/// @param held_out  what the network makes of the held-out images; kept in the file's metadata
+/// Saves weights, optimizer slots, graph and session as one store: a checkpoint, and what the network makes
+/// of the held-out images in its metadata. The same arguments give the same file.
 inline stet::result<stet::save_report> save_model(const char* path, const training_plan& plan,
                                                   const training_state& state, const score& held_out) {
-  const struct {
-    const char* prefix;
-    const parameters& owner;
-    bool trainable;
-  } groups[] = {{"", state.weights, true},
-                {"adam/first_moment/", state.first_moment, false},
-                {"adam/second_moment/", state.second_moment, false}};
-
+  const auto variables = list_variables(state);
+  if (!variables)
+    return variables.error();
   stet::writer out;
-  for (const auto& group : groups) {
-    for (const auto& tensor : tensors(group.owner)) {
-      const std::string name = std::string(group.prefix).append(tensor.name);
-      if (const auto added = out.add(name, tensor.shape(), tensor.values, {{"trainable", group.trainable}});
-          !added)
-        return added.error();
-    }
-  }
+  if (const auto added = stet::add_variables(out, *variables); !added)
+    return added.error();
   out.graph = stet::graph_to_json(describe_graph());
-  out.state = describe_state(plan, state);
+  out.state = stet::to_json(describe_session(plan, state));
   out.metadata["title"] = "Reads handwritten digits: 784 pixels, 10 hidden units, 10 answers";
   out.metadata["trained_on"] = "train/images of digits_data.stet";
   out.metadata["held_out"] = {{"right", held_out.right}, {"total", held_out.total}};
@@ -150,11 +112,19 @@ struct model_file {
   }
 };
 
-/// Builds the network that an open store describes. Its weights stay where they are, and none is read.
-/// @retval stet::errc::shape_mismatch  the network does not answer 28 × 28 pixels with ten probabilities; or
-/// an error of stet::graph_from_json or build_network
-inline stet::result<model_file> build_model(stet::store&& store) {
-  auto manifest = stet::parse_manifest(store.manifest_text());
+/// A network and what its file says of it.
+struct described_network {
+  built_network net;
+  std::optional<std::uint64_t> right_before_saving;
+};
+
+/// Builds the network that a manifest describes, of the tensors of `store`. Its weights stay where they are,
+/// and none is read.
+/// @retval stet::errc::shape_mismatch  the network does not answer 28 × 28 pixels with `answer_count`
+/// probabilities; or an error of stet::parse_manifest, stet::graph_from_json or build_network
+inline stet::result<described_network> build_described(std::string_view manifest_text,
+                                                       const stet::store& store, std::size_t answer_count) {
+  auto manifest = stet::parse_manifest(manifest_text);
   if (!manifest)
     return manifest.error();
   const auto graph = stet::graph_from_json(std::move(manifest->graph));
@@ -163,14 +133,21 @@ inline stet::result<model_file> build_model(stet::store&& store) {
   auto net = build_network(*graph, store);
   if (!net)
     return net.error();
-  if (net->input_count != pixel_count || net->output_count() != class_count)
+  if (net->input_count != pixel_count || net->output_count() != answer_count)
     return stet::error(stet::errc::shape_mismatch, "graph");
-
-  model_file model{std::move(store), std::move(*net), std::nullopt};
+  described_network made{std::move(*net), std::nullopt};
   const stet::json_value::json_pointer at("/held_out/right");
   if (manifest->metadata.contains(at) && manifest->metadata[at].is_number_unsigned())
-    model.right_before_saving = manifest->metadata[at].get<std::uint64_t>();
-  return model;
+    made.right_before_saving = manifest->metadata[at].get<std::uint64_t>();
+  return made;
+}
+
+/// Builds the network of an open store that reads digits. Errors: those of build_described.
+inline stet::result<model_file> build_model(stet::store&& store) {
+  auto made = build_described(store.manifest_text(), store, class_count);
+  if (!made)
+    return made.error();
+  return model_file{std::move(store), std::move(made->net), made->right_before_saving};
 }
 
 /// Opens a model in place and builds its network from the file alone.

@@ -25,9 +25,9 @@ inline constexpr std::size_t hidden_count = 10;
 
 /// One fully connected layer, viewed wherever its numbers are: in memory while training, in the mapped file
 /// after. Its extents may be `stet::dynamic`.
-template <std::size_t Inputs, std::size_t Outputs> struct dense_layer {
-  stet::view<const float, Inputs, Outputs> kernel; ///< row-major, as Keras keeps it
-  stet::view<const float, Outputs> bias;
+template <std::size_t Inputs, std::size_t Outputs, class Float = const float> struct dense_layer {
+  stet::view<Float, Inputs, Outputs> kernel; ///< row-major, as Keras keeps it
+  stet::view<Float, Outputs> bias;
 
   /// The names of the tensors, for stet::bind_model.
   void bind(auto& field) noexcept {
@@ -101,8 +101,8 @@ inline auto tensors(const parameters& owner) noexcept { return list_tensors<cons
 /// Kernels uniform in ±sqrt(6 / (inputs + outputs)), biases zero: the start that Keras gives a dense layer.
 /// Source: Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
 /// (16).
-inline parameters glorot_uniform(splitmix64& random) noexcept {
-  parameters start;
+template <class Parameters = parameters> Parameters glorot_uniform(splitmix64& random) noexcept {
+  Parameters start;
   for (const auto& tensor : tensors(start)) {
     if (tensor.rank != 2)
       continue;
@@ -129,8 +129,8 @@ inline std::uint8_t answer(std::span<const float> probabilities) noexcept {
 
 /// outputs = bias + inputs × kernel. Sums run over the inputs in order, so the result is the same every time.
 /// `inputs` and `outputs` have as many numbers as the kernel has rows and columns.
-template <std::size_t Inputs, std::size_t Outputs>
-void apply(const dense_layer<Inputs, Outputs>& layer, std::span<const float> inputs,
+template <std::size_t Inputs, std::size_t Outputs, class Float>
+void apply(const dense_layer<Inputs, Outputs, Float>& layer, std::span<const float> inputs,
            std::span<float> outputs) noexcept {
   std::copy(layer.bias.begin(), layer.bias.end(), outputs.begin());
   for (std::size_t i = 0; i < layer.kernel.extent(0); ++i) {

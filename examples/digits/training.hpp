@@ -32,21 +32,23 @@ struct training_plan {
 };
 
 /// Everything that decides the next step. Two runs with the same plan and state go on bit for bit alike.
-struct training_state {
-  parameters weights;
-  parameters first_moment;   ///< Adam's slot m: the running mean of the gradient
-  parameters second_moment;  ///< Adam's slot v: the running mean of its square
+template <class Parameters> struct state_of {
+  Parameters weights;
+  Parameters first_moment;   ///< Adam's slot m: the running mean of the gradient
+  Parameters second_moment;  ///< Adam's slot v: the running mean of its square
   float beta_1_power = 1.0f; ///< beta_1 to the power of `step`
   float beta_2_power = 1.0f; ///< beta_2 to the power of `step`
   splitmix64 random;         ///< as it was when the current epoch began: the epoch's order follows from it
   std::uint64_t step = 0;    ///< mini-batches seen
 };
 
+using training_state = state_of<parameters>;
+
 /// The state before the first step.
-inline training_state start(const training_plan& plan) noexcept {
-  training_state state;
+template <class Parameters = parameters> state_of<Parameters> start(const training_plan& plan) noexcept {
+  state_of<Parameters> state;
   state.random.state = plan.seed;
-  state.weights = glorot_uniform(state.random);
+  state.weights = glorot_uniform<Parameters>(state.random);
   return state;
 }
 
@@ -54,8 +56,9 @@ inline training_state start(const training_plan& plan) noexcept {
 /// Source: Kingma, Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, algorithm 1, in the form with
 /// one corrected step size (end of section 2); Loshchilov, Hutter, "Decoupled Weight Decay Regularization",
 /// ICLR 2019.
-inline void adam_step(const training_plan& plan, float learning_rate, const parameters& gradient,
-                      training_state& state) noexcept {
+template <class Parameters>
+void adam_step(const training_plan& plan, float learning_rate, const Parameters& gradient,
+               state_of<Parameters>& state) noexcept {
   ++state.step;
   state.beta_1_power *= plan.beta_1;
   state.beta_2_power *= plan.beta_2;
@@ -65,7 +68,7 @@ inline void adam_step(const training_plan& plan, float learning_rate, const para
   const auto slopes = tensors(gradient);
   const auto means = tensors(state.first_moment);
   const auto squares = tensors(state.second_moment);
-  for (std::size_t tensor = 0; tensor < tensor_count; ++tensor) {
+  for (std::size_t tensor = 0; tensor < weights.size(); ++tensor) {
     const float kept = weights[tensor].rank == 2 ? 1.0f - learning_rate * plan.weight_decay : 1.0f;
     for (std::size_t i = 0; i < weights[tensor].values.size(); ++i) {
       const float slope = slopes[tensor].values[i];
@@ -105,24 +108,30 @@ inline score evaluate(const network& net, const image_set& set) noexcept {
   return result;
 }
 
+/// Shows the network image `at` of `set`: counts its answer, and adds to `gradient` what the loss says.
+inline void learn(const image_set& set, std::size_t at, const parameters& weights, parameters& gradient,
+                  score& result) noexcept {
+  image pixels;
+  unpack(set, at, pixels);
+  const network net = weights.view();
+  const activations seen = forward(net, pixels);
+  add_gradient(net, pixels, set.labels[at], seen, gradient);
+  result.count(seen.probabilities, set.labels[at]);
+}
+
 /// Mini-batches in one pass over `set`; the last one may be short.
-inline std::uint64_t steps_per_epoch(const training_plan& plan, const image_set& set) noexcept {
+template <class Set> std::uint64_t steps_per_epoch(const training_plan& plan, const Set& set) noexcept {
   return (set.size() + plan.batch_size - 1) / plan.batch_size;
 }
 
-/// One step: learns from the images of `set` that `batch` lists, and adds them to `result` as they were seen
-/// before.
-inline void train_batch(const training_plan& plan, float learning_rate, const image_set& set,
-                        std::span<const std::uint32_t> batch, training_state& state, score& result) noexcept {
-  const network net = state.weights.view();
-  parameters gradient;
-  image pixels;
-  for (const std::uint32_t at : batch) {
-    unpack(set, at, pixels);
-    const activations seen = forward(net, pixels);
-    add_gradient(net, pixels, set.labels[at], seen, gradient);
-    result.count(seen.probabilities, set.labels[at]);
-  }
+/// One step: learns from the examples of `set` that `batch` lists, and adds them to `result` as they were
+/// seen before.
+template <class Set, class Parameters>
+void train_batch(const training_plan& plan, float learning_rate, const Set& set,
+                 std::span<const std::uint32_t> batch, state_of<Parameters>& state, score& result) noexcept {
+  Parameters gradient;
+  for (const std::uint32_t at : batch)
+    learn(set, at, state.weights, gradient, result);
   for (const auto& tensor : tensors(gradient))
     for (float& slope : tensor.values)
       slope /= static_cast<float>(batch.size());
@@ -130,10 +139,11 @@ inline void train_batch(const training_plan& plan, float learning_rate, const im
 }
 
 /// Trains until `state.step` is `until_step`, from wherever it is: every epoch visits all of `set` once in an
-/// order of its own, and one that was interrupted goes on in the same order. Returns the score on the images
-/// as they came.
-inline score train(const training_plan& plan, const image_set& set, std::uint64_t until_step,
-                   training_state& state) {
+/// order of its own, and one that was interrupted goes on in the same order. Returns the score on the
+/// examples as they came. `set` is anything that has a size and a function `learn`.
+template <class Set, class Parameters>
+score train(const training_plan& plan, const Set& set, std::uint64_t until_step,
+            state_of<Parameters>& state) {
   const std::uint64_t steps = steps_per_epoch(plan, set);
   std::vector<std::uint32_t> order(set.size());
   score result;

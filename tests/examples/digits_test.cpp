@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Tests of the digits demo: random numbers, unpacking, gradients, training that can be interrupted, its
-// files, drawing.
+// files, a second head, drawing.
 #include "../../examples/digits/drawing.hpp"
 #include "../../examples/digits/model_file.hpp"
 #include "../../examples/digits/training.hpp"
+#include "../../examples/digits/transfer.hpp"
 
 #include "support/temp_folder.hpp"
 
@@ -294,6 +295,7 @@ TEST_SUITE("digits") {
     CHECK(manifest->state[at("/optimizer/learning_rate")].dump() == "0.003");
     CHECK(manifest->state[at("/optimizer/beta_2_power")].get<float>() == state.beta_2_power);
     CHECK(manifest->state[at("/random/state")] == state.random.state);
+    CHECK(manifest->state[at("/optimizer/batch_size")] == plan.batch_size);
     const auto graph = stet::graph_from_json(manifest->graph);
     REQUIRE(graph);
     if (!graph)
@@ -312,11 +314,144 @@ TEST_SUITE("digits") {
     // The slots are those of the state.
     const auto slots = digits::tensors(state.second_moment);
     for (const auto& slot : slots) {
-      const auto stored = model->store.get<float>(std::string("adam/second_moment/").append(slot.name));
+      const auto stored = model->store.get<float>(std::string(slot.name).append("/adam/v"));
       REQUIRE(stored);
       if (!stored)
         return;
       CHECK(std::memcmp(stored->data(), slot.values.data(), slot.values.size_bytes()) == 0);
+    }
+  }
+
+  TEST_CASE("a checkpoint holds all that a run needs to end with the same bits") {
+    const stet_test::temp_folder folder;
+    const made_up_images images(100);
+    const auto plan = short_plan();
+    digits::training_state whole = digits::start(plan);
+    digits::train(plan, images.view(), 21, whole);
+    for (const std::uint64_t stop : {1u, 7u, 13u}) {
+      digits::training_state before = digits::start(plan), after = digits::start(plan);
+      digits::train(plan, images.view(), stop, before);
+      const auto saved = digits::list_variables(before), restored = digits::list_variables(after);
+      REQUIRE((saved && restored));
+      if (!saved || !restored)
+        return;
+      CHECK(saved->size() == 3 * digits::tensor_count);
+      auto manager = stet::checkpoint_manager::open_for_saving(folder.path());
+      REQUIRE(manager);
+      if (!manager)
+        return;
+      CHECK(manager->save(digits::describe_session(plan, before), *saved));
+      const auto found = manager->restore_latest(*restored);
+      REQUIRE(found);
+      if (!found)
+        return;
+      CHECK(digits::resume(found->session, plan, after));
+      CHECK(same_bits(before, after));
+      digits::train(plan, images.view(), 21, after);
+      CHECK(same_bits(whole, after));
+
+      // What another run saved, or another program, is not gone on with.
+      auto other = plan;
+      other.learning_rate *= 2;
+      digits::training_state state = digits::start(other);
+      CHECK(digits::resume(found->session, other, state).error().code() == stet::errc::bad_value);
+      for (const stet::json_value& strange :
+           {stet::json_value(), stet::json_value(7), stet::json_value::object(),
+            stet::json_value({{"beta_1_power", "x"}, {"state", {1}}})}) {
+        stet::session_state session = found->session;
+        session.optimizer = strange;
+        CHECK(digits::resume(session, plan, state).error().code() == stet::errc::bad_value);
+        session = found->session;
+        session.random = strange;
+        CHECK(digits::resume(session, plan, state).error().code() == stet::errc::bad_value);
+      }
+    }
+  }
+
+  TEST_CASE("a new head on a bound trunk: the delta holds the head alone, both networks share one mapping") {
+    const stet_test::temp_folder folder;
+    const std::string model = folder.path("model.stet"), delta = folder.path("odd_even.stet");
+    const made_up_images images(300);
+    auto plan = short_plan();
+    digits::training_state state = digits::start(plan);
+    digits::train(plan, images.view(), 10 * digits::steps_per_epoch(plan, images.view()), state);
+    REQUIRE(digits::save_model(model.c_str(), plan, state, {0, 1, 0.0}));
+    const auto bytes_before = folder.read("model.stet");
+
+    auto bound = digits::bind_trunk(model.c_str());
+    REQUIRE(bound);
+    if (!bound)
+      return;
+    CHECK(bound->copied_bytes == 0);
+    const void* const mapped = bound->model->find("dense/kernel")->bytes().data();
+    CHECK(static_cast<const void*>(bound->numbers.hidden.kernel.data()) == mapped);
+    CHECK(bound->model->find("dense/kernel")->is_writable());
+    const auto seen = digits::look(bound->numbers, images.view());
+    REQUIRE(seen.size() == 300);
+    plan = digits::head_plan();
+    digits::head_state head = digits::start<digits::head_parameters>(plan);
+    CHECK(digits::evaluate(head.weights, seen).accuracy() < 0.8);
+    digits::train(plan, seen, 10 * digits::steps_per_epoch(plan, seen), head);
+    const digits::score held_out = digits::evaluate(head.weights, seen);
+    CHECK(held_out.accuracy() > 0.95);
+
+    const auto saved = digits::save_transfer(delta.c_str(), model.c_str(), *bound, head, held_out);
+    REQUIRE(saved);
+    if (!saved)
+      return;
+    CHECK(saved->difference.changed_bytes == 88);
+    CHECK(saved->difference.unchanged_bytes == 4 * (digits::pixel_count * 10 + 10));
+    CHECK(folder.read("odd_even.stet").size() < 3000);
+    CHECK(folder.read("model.stet") == bytes_before);
+    const auto alone = stet::open(delta);
+    REQUIRE((alone && alone->tensor_count() == 2));
+
+    auto both = digits::serve_both(delta.c_str());
+    REQUIRE(both);
+    if (!both)
+      return;
+    CHECK(both->share_trunk());
+    CHECK(both->digits.net.description() == "784 > Dense 10 relu > Dense 10 softmax");
+    CHECK(both->parity.net.description() == "784 > Dense 10 relu > Dense 2 softmax");
+    CHECK(both->parity.right_before_saving == held_out.right);
+    CHECK(stet::verify(*both->files, {.thread_count = 1}).is_sound());
+    digits::image pixels;
+    for (std::size_t at = 0; at < seen.size(); ++at) {
+      digits::unpack(images.view(), at, pixels);
+      const auto digit = digits::forward(state.weights.view(), pixels).probabilities;
+      const auto parity = digits::forward(head.weights, seen.units[at]);
+      CHECK(std::memcmp(both->digits.net.run(pixels).data(), digit.data(), sizeof digit) == 0);
+      CHECK(std::memcmp(both->parity.net.run(pixels).data(), parity.data(), sizeof parity) == 0);
+    }
+    CHECK(digits::serve_both(model.c_str()).error().code() == stet::errc::wrong_type);
+    // The delta is of no use without the model.
+    CHECK(std::remove(model.c_str()) == 0);
+    CHECK(digits::serve_both(delta.c_str()).error().code() == stet::errc::missing_part);
+  }
+
+  TEST_CASE("the head's gradient agrees with the slope of its loss") {
+    digits::splitmix64 random{11};
+    auto head = digits::glorot_uniform<digits::head_parameters>(random);
+    digits::seen_images seen;
+    for (auto& unit : seen.units.emplace_back())
+      unit = 1.0f + random.symmetric();
+    seen.labels.push_back(1);
+    digits::head_parameters gradient;
+    digits::score ignored;
+    digits::learn(seen, 0, head, gradient, ignored);
+    const auto values = digits::tensors(head), slopes = digits::tensors(gradient);
+    for (std::size_t tensor = 0; tensor < values.size(); ++tensor) {
+      for (std::size_t i = 0; i < values[tensor].values.size(); ++i) {
+        constexpr float nudge = 1.0f / 256.0f;
+        float& value = values[tensor].values[i];
+        const float kept = value;
+        value = kept + nudge;
+        const float above = digits::loss(digits::forward(head, seen.units[0]), 1);
+        value = kept - nudge;
+        const float below = digits::loss(digits::forward(head, seen.units[0]), 1);
+        value = kept;
+        CHECK(std::abs(slopes[tensor].values[i] - (above - below) / (2.0f * nudge)) < 0.003f);
+      }
     }
   }
 
