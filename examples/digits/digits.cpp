@@ -73,8 +73,7 @@ std::string duration(double seconds) {
 }
 
 std::string accuracy(const score& held_out, const char* what = "read right") {
-  return text("%zu of %zu %s, %.1f %%", held_out.right, held_out.total, what,
-              100.0 * held_out.accuracy());
+  return text("%zu of %zu %s, %.1f %%", held_out.right, held_out.total, what, 100.0 * held_out.accuracy());
 }
 
 double kilobytes(std::uint64_t size_bytes) { return static_cast<double>(size_bytes) / 1000.0; }
@@ -355,7 +354,8 @@ int transfer_command(const wishes& wish) {
   if (!disputed.empty())
     std::printf("  And where they contradict each other:\n\n%s\n", draw(disputed, style).c_str());
   report("digits", accuracy(digits_seen));
-  report("odd, even", accuracy(parity_seen, "told odd from even") + ", both together in " + duration(reading_seconds));
+  report("odd, even",
+         accuracy(parity_seen, "told odd from even") + ", both together in " + duration(reading_seconds));
   if (both->digits.right_before_saving == digits_seen.right &&
       both->parity.right_before_saving == parity_seen.right)
     std::printf("\n  Each as many as before it was saved.\n");
