@@ -3,6 +3,8 @@
 #ifndef STET_FORMATS_KERAS_VARIABLES_HPP
 #define STET_FORMATS_KERAS_VARIABLES_HPP
 
+#include "../original_name.hpp"
+
 #include "../../manifest/graph_link.hpp"
 #include "../../store/store.hpp"
 
@@ -41,12 +43,6 @@ class nodes_by_name {
   name_table names_;
 };
 
-/// The name of a tensor, or of the one of which it is only a second name.
-inline std::string_view name_of_original(const store& where, const tensor& of) {
-  const result<tensor> original = where.original_of(of);
-  return original ? original->name() : of.name();
-}
-
 } // namespace detail
 
 /// Fills in the variables of layers: a tensor LAYER/ROLE belongs to the node called LAYER; so does one called
@@ -78,7 +74,7 @@ template <class IsWeight> void name_keras_variables(graph& whole, const store& w
         if (role.ends_with(":0"))
           role.remove_suffix(2);
         if (!role.empty() && node->variable(role) == nullptr)
-          node->variables.push_back({std::string(role), std::string(name_of_original(where, each))});
+          node->variables.push_back({std::string(role), std::string(detail::original_name(where, each))});
         break;
       }
     }
