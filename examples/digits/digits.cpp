@@ -292,9 +292,8 @@ int transfer_command(const wishes& wish) {
     return fail(bound.error());
   const auto& frozen = bound->numbers.hidden;
   const std::size_t trunk_bytes = frozen.kernel.flat().size_bytes() + frozen.bias.flat().size_bytes();
-  report("trunk",
-         text("784 > Dense 10 relu of %s, frozen: %.1f KB bound copy-on-write, %llu bytes copied", model_path,
-              kilobytes(trunk_bytes), static_cast<unsigned long long>(bound->copied_bytes)));
+  report("trunk", text("784 > Dense 10 relu, frozen: %.1f KB bound copy-on-write, %llu bytes copied",
+                       kilobytes(trunk_bytes), static_cast<unsigned long long>(bound->copied_bytes)));
 
   training_plan plan = head_plan();
   plan.epochs = wish.epochs.value_or(plan.epochs);
@@ -313,18 +312,18 @@ int transfer_command(const wishes& wish) {
   const auto saved = save_transfer(new_path, model_path, *bound, state, held_out);
   if (!saved)
     return fail(saved.error());
-  report("saved",
-         text("%s, %.1f KB in %s: a delta with the head's %llu bytes; %.1f KB of trunk stay where they are",
-              new_path, kilobytes(saved->file.file_size_bytes), duration(saving.seconds()).c_str(),
-              static_cast<unsigned long long>(saved->difference.changed_bytes),
-              kilobytes(saved->difference.unchanged_bytes)));
+  report("saved", text("%s, %.1f KB in %s: a delta, %llu bytes of head", new_path,
+                       kilobytes(saved->file.file_size_bytes), duration(saving.seconds()).c_str(),
+                       static_cast<unsigned long long>(saved->difference.changed_bytes)));
+  report("left", text("%.1f KB of trunk, where they are: in %s", kilobytes(saved->difference.unchanged_bytes),
+                      model_path));
 
   const stopwatch opening;
   auto both = serve_both(new_path);
   if (!both)
     return fail(both.error());
   report("serving", text("both networks, opened in %s; the trunk is %s", duration(opening.seconds()).c_str(),
-                         both->share_trunk() ? "at one address, mapped once" : "there twice"));
+                         both->share_trunk() ? "mapped once, for both" : "there twice"));
   report("reads", both->digits.net.description());
   report("tells", both->parity.net.description());
 
