@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs a script with packages from PyPI that it needs, in a virtual environment that is made once.
+
+    environment.py FOLDER "PACKAGE PACKAGE ..." SCRIPT [ARGUMENT ...]
+
+Ends as the script ends; with 77, which CTest counts as skipped, where the packages cannot be had.
+"""
+import os
+import pathlib
+import subprocess
+import sys
+
+SKIPPED = 77
+
+
+def skip(reason):
+    print(f"SKIPPED: {reason}", flush=True)
+    sys.exit(SKIPPED)
+
+
+def main():
+    folder, packages, script, *arguments = sys.argv[1:]
+    folder = pathlib.Path(folder)
+    python = folder / "bin" / "python"
+    stamp = folder / "installed"
+    if not stamp.exists() or stamp.read_text() != packages:
+        if subprocess.run([sys.executable, "-m", "venv", str(folder)]).returncode != 0:
+            skip("python3 has no venv here")
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages.split()]
+        if subprocess.run(install).returncode != 0:
+            skip(f"{packages} cannot be installed")
+        stamp.write_text(packages)
+    quiet = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="", TF_ENABLE_ONEDNN_OPTS="0")
+    sys.exit(subprocess.run([str(python), script, *arguments], env=quiet).returncode)
+
+
+if __name__ == "__main__":
+    main()
