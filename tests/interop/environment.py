@@ -31,7 +31,7 @@ def main():
         if subprocess.run(install).returncode != 0:
             skip(f"{packages} cannot be installed")
         stamp.write_text(packages)
-    quiet = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="", TF_ENABLE_ONEDNN_OPTS="0")
+    quiet = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="", TF_ENABLE_ONEDNN_OPTS="0")
     sys.exit(subprocess.run([str(python), script, *arguments], env=quiet).returncode)
 
 
