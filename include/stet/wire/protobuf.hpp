@@ -27,6 +27,12 @@
 // last counts; a sub-message that occurs twice is merged; a repeated scalar may be packed, loose, or both.
 // Source: protobuf.dev, "Encoding".
 
+#if defined(_MSC_VER) && !defined(__clang__)
+#define STET_NOINLINE __declspec(noinline)
+#else
+#define STET_NOINLINE __attribute__((noinline))
+#endif
+
 namespace stet::inline v0_1::detail {
 
 /// How the payload of a field is written.
@@ -62,23 +68,20 @@ public:
   /// Goes to the next field. @return  false at the end of the message, and where it is malformed (then `!is_whole()`)
   /// Groups are checked and passed over. Cost: a few instructions, whatever the size of the field.
   [[nodiscard]] bool next() noexcept {
-    while (at_ != end_) {
+    // Most fields are a tag, and a value or size, of one byte each. For them this is short enough to become part of the loop
+    // around it.
+    if (left(at_) >= 2 && (at_[0] | at_[1]) < std::byte{0x80}) {
       field_ = at_;
-      const std::byte* at = read_varint(at_, end_, tag_);
-      if (at == nullptr || number() == 0) return fail();
-      switch (type()) {
-      case protobuf_type::varint: at = read_varint(at, end_, value_); break;
-      case protobuf_type::fixed64: at = read_fixed<std::uint64_t>(at); break;
-      case protobuf_type::fixed32: at = read_fixed<std::uint32_t>(at); break;
-      case protobuf_type::bytes: at = read_bytes(at); break;
-      case protobuf_type::group: at = skip_group(at); break;
-      default: at = nullptr;
+      tag_ = static_cast<std::uint32_t>(at_[0]);
+      value_ = static_cast<std::uint64_t>(at_[1]);
+      payload_ = at_ + 2;
+      const bool is_bytes = type() == protobuf_type::bytes && value_ <= left(payload_);
+      if (number() != 0 && (is_bytes || type() == protobuf_type::varint)) {
+        at_ = payload_ + (is_bytes ? static_cast<std::size_t>(value_) : 0);
+        return true;
       }
-      if (at == nullptr) return fail();
-      at_ = at;
-      if (type() != protobuf_type::group) return true;
     }
-    return false;
+    return next_of_any_form();
   }
 
   /// Whether no malformed field was met so far; to be asked when `next` says that there are no more.
@@ -111,6 +114,19 @@ public:
   }
 
 private:
+  STET_NOINLINE bool next_of_any_form() noexcept {
+    while (at_ != end_) {
+      field_ = at_;
+      const std::byte* at = read_varint(at_, end_, tag_);
+      if (at == nullptr || number() == 0) return fail();
+      at = type() == protobuf_type::group ? skip_group(at) : read_payload(at, type());
+      if (at == nullptr) return fail();
+      at_ = at;
+      if (type() != protobuf_type::group) return true;
+    }
+    return false;
+  }
+
   bool fail() noexcept {
     at_ = end_;
     return is_whole_ = false;
@@ -128,30 +144,34 @@ private:
     payload_ = at;
     return at + static_cast<std::size_t>(value_);
   }
+  /// Reads the payload of a field of this type, no group; nullptr if it is cut off.
+  const std::byte* read_payload(const std::byte* at, protobuf_type type) noexcept {
+    switch (type) {
+    case protobuf_type::varint: return read_varint(at, end_, value_);
+    case protobuf_type::fixed64: return read_fixed<std::uint64_t>(at);
+    case protobuf_type::fixed32: return read_fixed<std::uint32_t>(at);
+    case protobuf_type::bytes: return read_bytes(at);
+    default: return nullptr;
+    }
+  }
   /// Passes over the group whose first field would stand at `at`; leaves the tag of a group.
   const std::byte* skip_group(const std::byte* at) noexcept {
     std::uint32_t open[max_protobuf_depth]; // numbers of the groups around `at`
     std::uint32_t depth = 0;
     open[depth++] = number();
-    while (depth != 0) {
+    while (at != nullptr && depth != 0) {
       std::uint32_t tag = 0;
       at = read_varint(at, end_, tag);
       if (at == nullptr || tag >> 3 == 0) return nullptr;
-      switch (static_cast<protobuf_type>(tag & 7)) {
-      case protobuf_type::varint: at = read_varint(at, end_, value_); break;
-      case protobuf_type::fixed64: at = read_fixed<std::uint64_t>(at); break;
-      case protobuf_type::fixed32: at = read_fixed<std::uint32_t>(at); break;
-      case protobuf_type::bytes: at = read_bytes(at); break;
-      case protobuf_type::group:
+      const protobuf_type type = static_cast<protobuf_type>(tag & 7);
+      if (type == protobuf_type::group) {
         if (depth == max_protobuf_depth) return nullptr;
         open[depth++] = tag >> 3;
-        break;
-      case protobuf_type::group_end:
+      } else if (type == protobuf_type::group_end) {
         if (open[--depth] != tag >> 3) return nullptr;
-        break;
-      default: return nullptr;
+      } else {
+        at = read_payload(at, type);
       }
-      if (at == nullptr) return nullptr;
     }
     return at;
   }
@@ -199,5 +219,7 @@ template <class Unsigned, class Visit> bool for_each_fixed(const protobuf_messag
 }
 
 } // namespace stet::inline v0_1::detail
+
+#undef STET_NOINLINE
 
 #endif

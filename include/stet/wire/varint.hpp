@@ -11,13 +11,8 @@ namespace stet::inline v0_1::detail {
 /// A varint of 64 bits has no more bytes than this; one of 32 bits no more than 5.
 inline constexpr std::size_t max_varint_size_bytes = 10;
 
-/// Reads a varint that stands at `at` and ends before `end`.
-/// @return  where it ends; nullptr, with `value` unspecified, if it is cut off or exceeds 64 bits
-/// Needless zero groups at its end are accepted, as every reader of these formats does, but not beyond ten bytes.
-inline const std::byte* read_varint(const std::byte* at, const std::byte* end, std::uint64_t& value) noexcept {
-  if (at == end) return nullptr;
-  value = static_cast<std::uint64_t>(*at++);
-  if (value < 0x80) return at;
+/// The rest of a varint of which the first byte, `value`, says that more follow.
+inline const std::byte* read_long_varint(const std::byte* at, const std::byte* end, std::uint64_t& value) noexcept {
   value &= 0x7F;
   for (unsigned shift = 7; at != end && shift < 64; shift += 7) {
     const std::uint64_t group = static_cast<std::uint64_t>(*at++);
@@ -26,6 +21,15 @@ inline const std::byte* read_varint(const std::byte* at, const std::byte* end, s
     if (group < 0x80) return at;
   }
   return nullptr;
+}
+
+/// Reads a varint that stands at `at` and ends before `end`.
+/// @return  where it ends; nullptr, with `value` unspecified, if it is cut off or exceeds 64 bits
+/// Needless zero groups at its end are accepted, as every reader of these formats does, but not beyond ten bytes.
+inline const std::byte* read_varint(const std::byte* at, const std::byte* end, std::uint64_t& value) noexcept {
+  if (at == end) return nullptr;
+  value = static_cast<std::uint64_t>(*at++);
+  return value < 0x80 ? at : read_long_varint(at, end, value); // nearly all are short
 }
 
 /// As above, for an integer of 32 bits in at most five bytes.

@@ -30,10 +30,14 @@ namespace stet::inline v0_1 {
 
 namespace detail {
 
-/// All bytes of a file in memory: mapped, unless `options` ask for reading.
-inline result<source> resident_file(const std::string& path, const open_options& options) noexcept {
+/// The index of the checkpoint with this prefix, in memory: mapped, unless `options` ask for reading.
+inline result<source> checkpoint_index(std::string_view prefix, const open_options& options) {
+  const std::string path = std::string(prefix) + ".index";
   return options.backing == backing::map ? source::map(path) : source::read(path);
 }
+
+/// An entry of an index is rarely smaller; so many tensors at most are expected.
+inline constexpr std::uint64_t bytes_of_an_entry = 28;
 
 /// Adds the tensors of one checkpoint to a store that is being built.
 class checkpoint_reader {
@@ -43,11 +47,10 @@ public:
   checkpoint_reader(store_builder& into, std::string_view prefix, std::string_view subfolder, const open_options& options)
       : into_(into), prefix_(prefix), subfolder_(subfolder), options_(options), folder_(prefix_, options) {}
 
-  result<void> run() {
+  /// @param index  what the file with ".index" holds
+  result<void> run(const source& index) {
     const std::string path = prefix_ + ".index";
-    result<source> index = resident_file(path, options_);
-    if (!index) return index.error();
-    const std::span<const std::byte> bytes(index->data(), static_cast<std::size_t>(index->size_bytes()));
+    const std::span<const std::byte> bytes(index.data(), static_cast<std::size_t>(index.size_bytes()));
     sorted_table table;
     if (auto opened = table.open(bytes); !opened) return opened.error().about(path);
     if (auto opened = open_shards(table, bytes.size()); !opened) return about_file(opened.error(), path);
@@ -350,14 +353,18 @@ private:
 /// Cost: reads the index and string tensors; of other tensors nothing.
 inline result<void> add_tensorflow_checkpoint(store_builder& into, std::string_view prefix, const open_options& options = {},
                                               std::string_view subfolder = {}) {
-  return detail::checkpoint_reader(into, prefix, subfolder, options).run();
+  const result<source> index = detail::checkpoint_index(prefix, options);
+  if (!index) return index.error();
+  return detail::checkpoint_reader(into, prefix, subfolder, options).run(*index);
 }
 
 /// Opens the V2 checkpoint with this prefix. Errors and cost: those of `add_tensorflow_checkpoint` and `store_builder::finish`.
 [[nodiscard]] inline result<model> open_tensorflow_checkpoint(std::string_view prefix, const open_options& options = {},
                                                               std::string_view subfolder = {}) {
-  store_builder into;
-  if (auto added = add_tensorflow_checkpoint(into, prefix, options, subfolder); !added) return added.error();
+  const result<source> index = detail::checkpoint_index(prefix, options);
+  if (!index) return index.error();
+  store_builder into(static_cast<std::size_t>(index->size_bytes() / detail::bytes_of_an_entry));
+  if (auto read = detail::checkpoint_reader(into, prefix, subfolder, options).run(*index); !read) return read.error();
   const std::uint32_t file_count = into.file_count();
   result<store> made = into.finish();
   if (!made) return made.error();
