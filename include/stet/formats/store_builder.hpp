@@ -8,7 +8,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <deque>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -22,8 +26,12 @@ namespace stet::inline v0_1 {
 /// unpacked. Names and shapes are copied, so a row may view anything.
 class store_builder {
 public:
-  /// A store of about `tensor_count` tensors, which saves memory from growing in steps.
-  explicit store_builder(std::size_t tensor_count = 0) { tensors_.reserve(tensor_count); }
+  store_builder() = default;
+  /// A store of about `tensor_count` tensors, so that memory need not grow in steps.
+  explicit store_builder(std::size_t tensor_count) {
+    places_.reserve(tensor_count);
+    (void)reserve(tensor_count * std::uint64_t{96}); // what an entry of rank 2 with a usual name takes
+  }
 
   /// Adds a file.
   /// @param path  relative to the folder of the model, '/'-separated
@@ -46,49 +54,65 @@ public:
 
   /// Adds a tensor, or a second name of one that was added before (`alias_of`). `finish` checks it.
   void add(const index_row& row) {
-    tensors_.push_back({row, names_.size(), extents_.size()});
-    names_.insert(names_.end(), row.name.begin(), row.name.end());
-    extents_.insert(extents_.end(), row.shape.begin(), row.shape.end());
+    using detail::index_layout;
+    if (failure_) return;
+    if (row.name.size() > max_name_size_bytes) return fail(error(errc::bad_name, row.name));
+    if (row.shape.size() > max_rank) return fail(error(errc::bad_shape, row.name));
+    if (row.alias_of != index_row::not_an_alias && row.alias_of >= places_.size()) return fail(error(errc::bad_alias, row.name));
+    const std::uint64_t size = index_layout::size_of_entry(row.shape.size(), row.name.size());
+    if (!reserve(used_ + size)) return;
+    const std::uint32_t block = row.layout.dtype == dtype::block ? number_of(row.layout.block) : 0;
+    std::byte* const entry = entries_.writable_data() + used_;
+    const errc failure = detail::write_entry(row, static_cast<std::uint32_t>(places_.size()), block, entry);
+    if (failure != errc{}) return fail(error(failure, row.name));
+    if (row.alias_of != index_row::not_an_alias) aliases_.push_back({places_.size(), row.alias_of});
+    places_.push_back(static_cast<std::uint32_t>(used_ / index_layout::unit));
+    used_ += static_cast<std::size_t>(size);
   }
   /// How many tensors, second names counted, were added.
-  [[nodiscard]] std::size_t tensor_count() const noexcept { return tensors_.size(); }
+  [[nodiscard]] std::size_t tensor_count() const noexcept { return places_.size(); }
 
   /// Makes the store, in which tensors may stand in any order, overlap, and be big-endian. The builder is spent.
   /// Errors: those of `build_index` and `check_index`, the tensor's name the subject; errc::out_of_memory.
-  /// Cost: a few passes over the rows; allocates the index.
+  /// Cost: a few passes over the tensors; allocates the index.
   [[nodiscard]] result<store> finish() {
+    if (failure_) return *failure_;
     std::vector<index_part> parts(parts_.size());
+    detail::index_layout layout;
     for (std::size_t number = 0; number < parts.size(); ++number) {
-      parts[number].path = text(parts_[number].name, parts_[number].name_size);
+      parts[number].path = {names_.data() + parts_[number].name, parts_[number].name_size};
       parts[number].size_bytes = parts_[number].bytes.size_bytes();
+      layout.names_size += parts_[number].name_size;
     }
-    std::vector<index_row> rows(tensors_.size());
-    for (std::size_t number = 0; number < rows.size(); ++number) {
-      const tensor_row& from = tensors_[number];
-      rows[number] = from.row;
-      rows[number].name = text(from.name, from.row.name.size());
-      rows[number].shape = std::span(extents_).subspan(from.extents, from.row.shape.size());
-    }
-    const result<std::uint64_t> size_bytes = index_size_bytes(rows, parts);
-    if (!size_bytes) return size_bytes.error();
-    result<source> table = source::allocate(*size_bytes);
-    if (!table) return table.error();
-    const std::span<std::byte> index(table->writable_data(), static_cast<std::size_t>(*size_bytes));
-    if (auto built = build_index(rows, parts, index); !built) return built.error();
-    index_limits limits;
-    limits.foreign = true;
-    const result<tensor_index> checked = check_index(index, limits);
-    // The checker names places in the index, which nobody has seen.
-    if (!checked) return error(checked.error().code(), checked.error().subject());
+    for (std::uint32_t number = 0; number < blocks_.count(); ++number) layout.names_size += blocks_[number].name.size();
+    layout.tensor_count = static_cast<std::uint32_t>(places_.size());
+    layout.part_count = static_cast<std::uint32_t>(parts.size());
+    layout.block_count = blocks_.count();
+    layout.slot_count = detail::slot_count_for(layout.tensor_count);
+    layout.entries_size = used_;
+    if (!layout.place()) return errc::too_large;
 
     store::contents made;
+    result<source> table = source::allocate(layout.size_bytes);
+    if (!table) return table.error();
+    std::byte* const index = table->writable_data();
+    if (used_ != 0) std::memcpy(index + layout.entries, entries_.data(), used_);
+    if (auto completed = detail::complete_index(index, layout, parts, blocks_); !completed) return completed.error();
+    const std::uint64_t first = layout.entries / detail::index_layout::unit;
+    for (const auto& [alias, original] : aliases_) {
+      detail::set_original(index, layout, index + layout.entries + places_[alias] * detail::index_layout::unit,
+                           detail::entry_name(index, static_cast<std::uint32_t>(first + places_[original])));
+    }
+    index_limits limits;
+    limits.foreign = true;
+    const result<tensor_index> checked = check_index({index, static_cast<std::size_t>(layout.size_bytes)}, limits);
+    // The checker names places in the index, which nobody has seen.
+    if (!checked) return error(checked.error().code(), checked.error().subject());
     made.table = std::move(*table);
     made.index = *checked;
-    result<part_sources> sources = part_sources::allocate(static_cast<std::uint32_t>(parts_.size()));
+    result<part_sources> sources = part_sources::allocate(layout.part_count);
     if (!sources) return sources.error();
-    for (std::uint32_t number = 0; number < sources->count(); ++number) {
-      (*sources)[number] = std::move(parts_[number].bytes);
-    }
+    for (std::uint32_t number = 0; number < sources->count(); ++number) (*sources)[number] = std::move(parts_[number].bytes);
     made.parts = std::move(*sources);
     return store(std::move(made));
   }
@@ -98,10 +122,9 @@ private:
     std::size_t name, name_size;
     source bytes;
   };
-  /// Name and shape of `row` stand in the pools from `name` and `extents` on.
-  struct tensor_row {
-    index_row row;
-    std::size_t name, extents;
+  struct own_block {
+    std::string name;
+    block_type type;
   };
 
   std::uint32_t add_part(std::string_view name, source&& bytes) {
@@ -109,12 +132,42 @@ private:
     names_.insert(names_.end(), name.begin(), name.end());
     return static_cast<std::uint32_t>(parts_.size() - 1);
   }
-  [[nodiscard]] std::string_view text(std::size_t at, std::size_t size) const noexcept { return {names_.data() + at, size}; }
+
+  void fail(const error& failure) { failure_ = failure; }
+
+  /// Makes room for entries of so many bytes.
+  bool reserve(std::uint64_t size_bytes) {
+    if (size_bytes <= entries_.size_bytes()) return true;
+    const std::uint64_t doubled = entries_.size_bytes() * 2;
+    result<source> larger = source::allocate(size_bytes < doubled ? doubled : size_bytes);
+    if (!larger) return fail(larger.error()), false;
+    if (used_ != 0) std::memcpy(larger->writable_data(), entries_.data(), used_);
+    entries_ = std::move(*larger);
+    return true;
+  }
+
+  /// The number of a block type; a new one is kept, since the row may not last.
+  std::uint32_t number_of(const block_type& type) {
+    for (std::uint32_t number = 0; number < blocks_.count(); ++number) {
+      if (blocks_[number] == type) return number;
+    }
+    own_block& kept = own_blocks_.emplace_back(own_block{std::string(type.name), type});
+    kept.type.name = kept.name;
+    const std::uint32_t number = blocks_.number_of(kept.type);
+    if (number == detail::max_block_types) fail(error(errc::too_large, type.name));
+    return number;
+  }
 
   std::vector<part_row> parts_;
-  std::vector<tensor_row> tensors_;
   std::vector<char> names_;
-  std::vector<std::uint64_t> extents_;
+  // The entries as they stand in the index, and where each begins, in units.
+  source entries_;
+  std::size_t used_ = 0;
+  std::vector<std::uint32_t> places_;
+  std::vector<std::pair<std::size_t, std::size_t>> aliases_; // numbers of alias and original
+  std::deque<own_block> own_blocks_;                         // never moved: `blocks_` points at them
+  detail::block_types blocks_;
+  std::optional<error> failure_;
   std::uint32_t file_count_ = 0;
 };
 

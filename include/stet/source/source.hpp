@@ -353,6 +353,11 @@ private:
     made.owned_ = detail::owned_block::allocate(static_cast<std::size_t>(size_bytes), alignment_bytes);
     if (made.owned_.get() == nullptr) return errc::out_of_memory;
     made.set_resident(static_cast<std::byte*>(made.owned_.get()), static_cast<std::size_t>(size_bytes));
+#if STET_FILES
+    // Fresh memory costs more than what is then done with it, unless its pages are large.
+    constexpr std::uint64_t large_bytes = 4u << 20;
+    if (size_bytes >= large_bytes) detail::os::prefer_large_pages(made.data_, static_cast<std::size_t>(size_bytes));
+#endif
     return made;
   }
 

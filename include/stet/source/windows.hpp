@@ -344,6 +344,9 @@ inline result<void> flush(const std::byte* at, std::size_t size_bytes) noexcept 
 /// Windows decides for each file, not for each mapping, how far it reads ahead.
 inline result<void> stop_read_ahead(const std::byte*, std::size_t) noexcept { return {}; }
 
+/// Large pages need a privilege that programs do not have.
+inline void prefer_large_pages(const std::byte*, std::size_t) noexcept {}
+
 /// Asks the system to start reading these pages.
 inline result<void> prefetch(const std::byte* at, std::size_t size_bytes) noexcept {
   win32::memory_range range = {const_cast<std::byte*>(at), size_bytes};
