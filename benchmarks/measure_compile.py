@@ -67,7 +67,7 @@ def main():
         print(f"  <nlohmann/json.hpp>             {least['json']:.3f} s")
 
         print("code of open + find, -Os, linked")
-        options = {"": [], "without exceptions and RTTI": ["-fno-exceptions", "-fno-rtti"]}
+        options = {"": [], "without exceptions and RTTI": ["-fno-exceptions", "-fno-rtti"], "STET_SMALL_CODE=1": ["-DSTET_SMALL_CODE=1"]}
         for kind, more in options.items():
             sizes = {}
             for name, text in {"empty": EMPTY, "stet": OPEN_AND_FIND}.items():
