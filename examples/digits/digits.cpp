@@ -29,12 +29,13 @@ using namespace digits;
 
 constexpr char usage[] = R"(Reads handwritten digits with a network whose weights stay in their file.
 
-  digits train MODEL.stet             learn from 3,000 images, then save the network
+  digits train [MODEL.stet]           learn from 3,000 images, then save the network
   digits run MODEL.stet               map the saved network and read 600 images it has never seen
   digits transfer MODEL.stet NEW.stet give it a new head that tells odd from even, save that head alone as a
                                       delta in the same folder, and serve both networks from one mapping
 
-  --checkpoints DIR  save a checkpoint after each epoch of training; go on after the newest one there is
+  --checkpoints DIR  save a checkpoint after each epoch of training; go on after the newest one there is.
+                     With these, MODEL.stet may be left out
   --epochs N         how many times to learn from all images (default: 40)
   --data FILE        the images (default: those that come with the source)
   --help             this text
@@ -164,8 +165,28 @@ stet::result<checkpoint_log> go_on(const char* path, const training_plan& plan, 
   return checkpoint_log{std::move(*manager), std::move(*variables)};
 }
 
+/// Saves the network, maps the file, and compares.
+int save_and_compare(const char* model_path, const training_plan& plan, const training_state& state,
+                     const score& held_out) {
+  const stopwatch saving;
+  if (const auto saved = save_model(model_path, plan, state, held_out); !saved)
+    return fail(saved.error());
+  const double saving_seconds = saving.seconds();
+
+  const auto model = open_model(model_path);
+  if (!model)
+    return fail(model.error());
+  const auto weights = model->net.weights();
+  if (!same_bits(state.weights.view().values(), weights))
+    return fail(stet::error(stet::errc::checksum_mismatch, model_path));
+  report("saved", text("%s, %.1f KB in %s", model_path, kilobytes(model->size_bytes()),
+                       duration(saving_seconds).c_str()));
+  report("weights",
+         text("%08x, the same bits in memory and in the file", static_cast<unsigned>(fingerprint(weights))));
+  return done;
+}
+
 int train_command(const wishes& wish) {
-  const char* const model_path = wish.words[1];
   const auto images = open_images(wish.data_path);
   if (!images)
     return fail(images.error());
@@ -199,21 +220,9 @@ int train_command(const wishes& wish) {
   const score held_out = evaluate(state.weights.view(), images->test);
   report("held out", accuracy(held_out));
 
-  const stopwatch saving;
-  if (const auto saved = save_model(model_path, plan, state, held_out); !saved)
-    return fail(saved.error());
-  const double saving_seconds = saving.seconds();
-
-  const auto model = open_model(model_path);
-  if (!model)
-    return fail(model.error());
-  const auto weights = model->net.weights();
-  if (!same_bits(state.weights.view().values(), weights))
-    return fail(stet::error(stet::errc::checksum_mismatch, model_path));
-  report("saved", text("%s, %.1f KB in %s", model_path, kilobytes(model->size_bytes()),
-                       duration(saving_seconds).c_str()));
-  report("weights",
-         text("%08x, the same bits in memory and in the file", static_cast<unsigned>(fingerprint(weights))));
+  if (wish.words.size() > 1)
+    return save_and_compare(wish.words[1], plan, state, held_out);
+  report("weights", text("%08x", static_cast<unsigned>(fingerprint(state.weights.view().values()))));
   return done;
 }
 
@@ -389,13 +398,16 @@ int main(int argument_count, char** arguments) {
       is_understood = false;
     is_understood = is_understood && !digits.empty();
   }
-  constexpr struct {
+  const struct {
     std::string_view name;
-    std::size_t word_count;
+    std::size_t least_words, most_words;
     int (*run)(const wishes&);
-  } commands[] = {{"train", 2, train_command}, {"run", 2, run_command}, {"transfer", 3, transfer_command}};
-  for (const auto& [name, word_count, run] : commands) {
-    if (is_understood && wish.words.size() == word_count && wish.words[0] == name)
+  } commands[] = {{"train", wish.checkpoints_path != nullptr ? 1u : 2u, 2, train_command},
+                  {"run", 2, 2, run_command},
+                  {"transfer", 3, 3, transfer_command}};
+  for (const auto& [name, least_words, most_words, run] : commands) {
+    const std::size_t count = wish.words.size();
+    if (is_understood && count >= least_words && count <= most_words && wish.words[0] == name)
       return run(wish);
   }
   std::fputs(usage, stderr);

@@ -162,6 +162,8 @@ TEST_SUITE("digits command") {
     for (const auto& words : wrong)
       CHECK(status_of(words) == 2);
     CHECK(status_of({"transfer", model, folder.path("new.stet")}) == 1);
+    CHECK(status_of({"train", "--checkpoints", folder.path("checkpoints"), "--epochs", "1"}) == 0);
+    CHECK(stet::checkpoint_folder(folder.path("checkpoints")).latest());
     {
       const auto other = stet::checkpoint_manager::open_for_saving(folder.path("checkpoints"));
       REQUIRE(other);
