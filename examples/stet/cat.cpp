@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "model.hpp"
 
+#include <stet/manifest/quantization.hpp>
 #include <stet/store/copy_elements.hpp>
 
 #include <algorithm>
@@ -74,9 +75,37 @@ stet::result<void> write_converted(const stet::tensor& of, stet::dtype wanted, c
   return outcome;
 }
 
+/// The numbers that the codes of a quantized tensor stand for, in the dtype that the file says they have.
+stet::result<void> write_dequantized(const stet::tensor& of, const stet::quantization& how, console& out) {
+  constexpr std::uint64_t step = 4096;
+  stet::result<void> outcome = stet::error(stet::errc::not_convertible, of.name());
+  stet::visit_dtype(how.dtype, [&]<class T>(std::type_identity<T>) {
+    using number = typename stet::detail::value_of<T>::type;
+    const auto numbers = std::make_unique<number[]>(step);
+    outcome = {};
+    for (std::uint64_t first = 0; first < of.element_count() && out.is_open(); first += step) {
+      const std::span<number> some(numbers.get(), static_cast<std::size_t>((std::min)(step, of.element_count() - first)));
+      outcome = stet::dequantize(of, how, some, first);
+      if (!outcome)
+        return;
+      out.write(encode(some));
+    }
+  });
+  return outcome;
+}
+
 stet::result<void> write_stored(const stet::tensor& of, console& out) {
   return for_each_piece(
       of, [&](std::uint64_t, std::span<const std::byte> piece) { return out.write(piece).is_open(); });
+}
+
+/// The quantization that is said of a tensor; nullptr if none is.
+const stet::json_value* quantization_of(const stet::model_description& described, std::string_view tensor) {
+  for (const stet::tensor_note& note : described.tensors) {
+    if (note.name == tensor && note.attributes.contains("quantization"))
+      return &note.attributes["quantization"];
+  }
+  return nullptr;
 }
 
 } // namespace
@@ -95,6 +124,20 @@ status cat(const arguments& given, console& out) {
   const stet::result<stet::tensor> found = opened->store.find(given.operands[1]);
   if (!found)
     return out.fail(path, found.error());
+  if (given.has("--dequantize")) {
+    if (wanted != nullptr)
+      return out.misuse("--as and --dequantize are two ways to convert");
+    const stet::result<stet::model_description> described = describe_model(path, *opened);
+    if (!described)
+      return out.fail(path, described.error());
+    if (const stet::json_value* const said = quantization_of(*described, found->name())) {
+      const stet::result<stet::quantization> how = stet::read_quantization(*said, *found, opened->store);
+      if (!how)
+        return out.fail(path, how.error());
+      const stet::result<void> written = write_dequantized(*found, *how, out);
+      return written ? status::done : out.fail(path, written.error().about(found->name()));
+    }
+  }
 
   const bool is_normal = found->layout().bits == stet::describe(found->dtype()).bits;
   const bool is_converted = wanted != nullptr && !(wanted->dtype == found->dtype() && is_normal);

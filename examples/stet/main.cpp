@@ -30,7 +30,7 @@ struct entry {
 
 constexpr std::span<const option> no_options;
 constexpr option list_options[] = {{"--json"}};
-constexpr option cat_options[] = {{"--as", true}};
+constexpr option cat_options[] = {{"--as", true}, {"--dequantize"}};
 constexpr option convert_options[] = {{"--to", true}};
 
 constexpr entry commands[] = {
@@ -38,9 +38,10 @@ constexpr entry commands[] = {
      "One tensor a line: size, dtype, shape, name, and for an alias the tensor it shares its bytes with.\n"
      "--json   everything there is to know of each, for programs\n",
      list_options, list},
-    {"cat", "PATH TENSOR [--as DTYPE]", 2, "write a tensor's bytes to standard output",
+    {"cat", "PATH TENSOR [--as DTYPE | --dequantize]", 2, "write a tensor's bytes to standard output",
      "Row-major and little-endian; of each string its size (8 bytes, little-endian), then its bytes.\n"
-     "--as DTYPE   convert each element, for example to float32\n",
+     "--as DTYPE     convert each element, for example to float32\n"
+     "--dequantize   of a quantized tensor, the numbers that its codes stand for\n",
      cat_options, cat},
     {"verify", "PATH", 1, "read every byte and say whether it is as it was written", "", no_options, verify},
     {"manifest", "PATH", 1, "print the manifest, as readable JSON", "", no_options, print_manifest},

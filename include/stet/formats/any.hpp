@@ -5,6 +5,7 @@
 
 #include "native.hpp"
 #include "tensorflow.hpp"
+#include "tfjs.hpp"
 
 #include <string_view>
 
@@ -15,6 +16,7 @@ inline constexpr const format* known_formats[] = {
     &native_format,
     &tensorflow_checkpoint_format,
     &tensorflow_checkpoint_v1_format,
+    &tfjs_format,
 };
 
 /// Opens the model at `path_utf8`: a file, a folder, or the prefix that the names of its files have in common.

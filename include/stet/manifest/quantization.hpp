@@ -5,8 +5,8 @@
 
 #include "check.hpp"
 
+#include "../store/copy_elements.hpp"
 #include "../store/store.hpp"
-#include "../store/window.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -149,7 +149,8 @@ inline result<quantization> read_quantization(const json_value& json, const tens
 
 /// Turns codes into the numbers they stand for: computed as double and rounded once, to `To`; for integers to
 /// the nearest, ties upwards, or to the largest or least there is.
-/// @param first  the number of the code that becomes `into[0]`; all of `into` is filled
+/// @param first  the number of the code that becomes `into[0]`, a multiple of 8; all of `into` is filled
+/// @retval errc::invalid_argument `first` is no multiple of 8
 /// @retval errc::bad_range        there are not that many codes
 /// @retval errc::not_convertible  codes that are no real numbers
 /// or an error of the reader. Cost: reads the codes once, allocates nothing.
@@ -172,12 +173,14 @@ noexcept {
   for (std::size_t done = 0; done < into.size();) {
     const std::span<double> numbers =
         std::span(window).first((std::min)(std::size(window), into.size() - done));
-    if (auto copied = copy_window(codes, first + done, numbers); !copied)
+    if (auto copied = copy_elements(codes, dtype::float64, std::as_writable_bytes(numbers), first + done);
+        !copied)
       return copied;
     for (const double each : numbers) {
       const std::uint64_t channel = (first + done) / inner % extent;
       const double code = each - number_along(how.zero_points, channel, 0);
-      const double number = detail::rounded_product(code, number_along(how.scales, channel, 1)) + how.min;
+      const double product = detail::rounded_product(code, number_along(how.scales, channel, 1));
+      const double number = how.min == 0 ? product : product + how.min; // adding 0 would turn -0 to 0
       constexpr bool is_integer = detail::kind_of<To> == dtype_kind::signed_integer ||
                                   detail::kind_of<To> == dtype_kind::unsigned_integer;
       into[done++] = detail::convert_value<To>(is_integer ? detail::rounded_up(number) : number);

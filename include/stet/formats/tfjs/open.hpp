@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+// Opens the weights of a TensorFlow.js model where they lie.
+#ifndef STET_FORMATS_TFJS_OPEN_HPP
+#define STET_FORMATS_TFJS_OPEN_HPP
+
+#include "model_json.hpp"
+
+#include "../gather.hpp"
+#include "../model.hpp"
+#include "../store_builder.hpp"
+
+#include "../../manifest/open.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline v0_1::detail {
+
+/// The files of a group as one run of bytes.
+class tfjs_bytes {
+ public:
+  /// Appends a part of `builder`.
+  result<void> append(const store_builder& builder, std::uint32_t part) {
+    begins_.push_back(all_.size_bytes());
+    parts_.push_back(part);
+    return all_.append(builder.part(part), 0, builder.part(part).size_bytes());
+  }
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return all_.size_bytes(); }
+  [[nodiscard]] const reader& all() const noexcept { return all_; }
+
+  /// Finds the file that holds a range of the group. @return whether one holds all of it
+  bool find(std::uint64_t begin, std::uint64_t size_bytes, std::uint32_t& part, std::uint64_t& offset) const {
+    part = 0;
+    offset = 0;
+    if (size_bytes == 0)
+      return true;
+    const std::size_t number = file_at(begin);
+    part = parts_[number];
+    offset = begin - begins_[number];
+    return size_bytes <= end_of(number) - begin;
+  }
+  /// The pieces of a range that several files hold.
+  result<gathered_bytes> gather(const store_builder& builder, std::uint64_t begin,
+                                std::uint64_t size_bytes) const {
+    gathered_bytes made;
+    for (std::size_t number = file_at(begin); size_bytes != 0; ++number) {
+      const std::uint64_t left = end_of(number) - begin;
+      const std::uint64_t taken = left < size_bytes ? left : size_bytes;
+      if (auto added = made.append(builder.part(parts_[number]), begin - begins_[number], taken); !added)
+        return added.error();
+      begin += taken;
+      size_bytes -= taken;
+    }
+    return made;
+  }
+
+ private:
+  /// The number of the last file that begins at or before `offset`; what is of no size is passed over.
+  [[nodiscard]] std::size_t file_at(std::uint64_t offset) const {
+    const auto after = std::upper_bound(begins_.begin(), begins_.end(), offset);
+    return after == begins_.begin() ? 0 : static_cast<std::size_t>(after - begins_.begin()) - 1;
+  }
+  [[nodiscard]] std::uint64_t end_of(std::size_t number) const {
+    return number + 1 < begins_.size() ? begins_[number + 1] : all_.size_bytes();
+  }
+
+  gathered_bytes all_;
+  std::vector<std::uint64_t> begins_;
+  std::vector<std::uint32_t> parts_;
+};
+
+/// Reads the u32 that stands at `at`, which lies within the bytes.
+inline result<std::uint32_t> read_tfjs_size(const reader& from, std::uint64_t at) {
+  std::byte size[4];
+  if (auto read = from.read(at, size); !read)
+    return read.error();
+  return load_little<std::uint32_t>(size);
+}
+
+/// Where a string tensor of `count` elements ends that begins at `at`.
+/// @retval errc::bad_string_table  a string reaches beyond the group
+inline result<std::uint64_t> end_of_tfjs_strings(const reader& from, std::uint64_t at, std::uint64_t count) {
+  // Before anything is believed of the count: each string has at least its size.
+  if (count > (from.size_bytes() - at) / 4)
+    return error(errc::bad_string_table, {}, at);
+  for (; count != 0; --count) {
+    if (from.size_bytes() - at < 4)
+      return error(errc::bad_string_table, {}, at);
+    const result<std::uint32_t> size = read_tfjs_size(from, at);
+    if (!size)
+      return size.error();
+    at += 4;
+    if (*size > from.size_bytes() - at)
+      return error(errc::bad_string_table, {}, at - 4);
+    at += *size;
+  }
+  return at;
+}
+
+/// The strings in [begin, end) as a store has them: offsets, then bytes (index/format.hpp, "Data").
+inline result<source> decode_tfjs_strings(const reader& from, std::uint64_t begin, std::uint64_t end,
+                                          std::uint64_t count) {
+  const std::uint64_t text_bytes = end - begin - count * 4;
+  result<source> made = source::allocate((count + 1) * 8 + text_bytes);
+  if (!made)
+    return made.error();
+  std::byte* const offsets = made->writable_data();
+  std::byte* const text = offsets + (count + 1) * 8;
+  std::uint64_t written = 0;
+  store_little(offsets, written);
+  for (std::uint64_t number = 0; number < count; ++number) {
+    const result<std::uint32_t> size = read_tfjs_size(from, begin);
+    if (!size)
+      return size.error();
+    // The files may have changed since they were measured.
+    if (*size > text_bytes - written)
+      return error(errc::bad_string_table, {}, begin);
+    if (auto read = from.read(begin + 4, {text + written, *size}); !read)
+      return read.error();
+    begin += 4 + std::uint64_t{*size};
+    written += *size;
+    store_little(offsets + (number + 1) * 8, written);
+  }
+  return made;
+}
+
+/// Adds the weights of a group, the files of which are `bytes`.
+inline result<void> add_tfjs_weights(const tfjs_group& group, const tfjs_bytes& bytes,
+                                     store_builder& builder) {
+  std::uint64_t at = 0;
+  for (const tfjs_weight& weight : group.weights) {
+    index_row row;
+    row.name = weight.name;
+    row.layout = element_layout::of(weight.stored);
+    row.shape = weight.shape;
+    element_counter counter;
+    for (const std::uint64_t extent : weight.shape) {
+      if (!counter.multiply(extent))
+        return error(errc::bad_shape, weight.name);
+    }
+    if (!checked_size_bytes(counter, row.layout, row.size_bytes))
+      return error(errc::bad_shape, weight.name);
+    if (weight.stored == dtype::string) {
+      const result<std::uint64_t> end = end_of_tfjs_strings(bytes.all(), at, counter.element_count());
+      if (!end)
+        return end.error().about(weight.name);
+      result<source> decoded = decode_tfjs_strings(bytes.all(), at, *end, counter.element_count());
+      if (!decoded)
+        return decoded.error().about(weight.name);
+      row.size_bytes = decoded->size_bytes();
+      row.part = builder.add_decoded(std::move(*decoded));
+      at = *end;
+    } else {
+      if (row.size_bytes > bytes.size_bytes() - at)
+        return error(errc::truncated, weight.name, at);
+      if (!bytes.find(at, row.size_bytes, row.part, row.offset_bytes)) {
+        result<gathered_bytes> pieces = bytes.gather(builder, at, row.size_bytes);
+        if (!pieces)
+          return pieces.error().about(weight.name);
+        result<source> gathered = source::keep(std::move(*pieces));
+        if (!gathered)
+          return gathered.error().about(weight.name);
+        row.part = builder.add_decoded(std::move(*gathered));
+        row.offset_bytes = 0;
+      }
+      at += row.size_bytes;
+    }
+    builder.add(row);
+  }
+  if (at != bytes.size_bytes())
+    return error(errc::trailing_bytes, group.paths.back(), at);
+  return {};
+}
+
+/// Opens a file of weights beside model.json. Folders on the way must be folders, not links to some.
+inline result<source> open_tfjs_file(const parts_beside& beside, std::string_view folder,
+                                     const std::string& path, bool follow_links) {
+  for (std::size_t slash = path.find('/'); slash != std::string::npos && !follow_links;
+       slash = path.find('/', slash + 1)) {
+    const result<file> way =
+        file::open(std::string(folder) + path.substr(0, slash), open_for::read, links::no_follow);
+    if (way || way.error().code() != errc::not_a_regular_file)
+      return error(!way && way.error().code() == errc::file_not_found ? errc::missing_part : errc::bad_path,
+                   path);
+  }
+  result<source> opened = beside.open_part(path);
+  if (opened)
+    return opened;
+  return opened.error().code() == errc::file_not_found ? error(errc::missing_part, path)
+                                                       : opened.error().about(path);
+}
+
+/// The path of model.json: `path`, or where it is in the folder `path`.
+inline std::string tfjs_json_path(std::string_view path_utf8) {
+  std::string path(path_utf8);
+  const result<file> opened = file::open(path);
+  if (!opened && opened.error().code() == errc::not_a_regular_file)
+    path.append(path.ends_with('/') ? "" : "/").append("model.json");
+  return path;
+}
+
+/// Reads model.json at `path`.
+inline result<tfjs_model_json> read_tfjs_model(const std::string& path, const manifest_limits& limits = {}) {
+  const result<file> opened = file::open(path);
+  if (!opened)
+    return opened.error();
+  if (opened->size_bytes() > limits.size_bytes)
+    return error(errc::too_large, path, limits.size_bytes);
+  const result<source> text = source::read(*opened);
+  if (!text)
+    return text.error().about(path);
+  result<tfjs_model_json> parsed = parse_tfjs_model(
+      {reinterpret_cast<const char*>(text->data()), static_cast<std::size_t>(text->size_bytes())}, limits);
+  if (!parsed && parsed.error().subject().empty())
+    return parsed.error().about(path);
+  return parsed;
+}
+
+/// Opens what model.json at `path_utf8` lists; `format::open` of tfjs_format.
+inline result<model> open_tfjs(std::string_view path_utf8, const open_options& options) {
+  const std::string path = tfjs_json_path(path_utf8);
+  const result<tfjs_model_json> described = read_tfjs_model(path);
+  if (!described)
+    return described.error();
+  const parts_beside beside(path, options);
+  const std::string_view folder = parts_in_folder(path, options).folder();
+
+  store_builder builder(described->weight_count());
+  for (const tfjs_group& group : described->groups) {
+    for (const std::string& name : group.paths) {
+      result<source> opened = open_tfjs_file(beside, folder, name, options.follow_links);
+      if (!opened)
+        return opened.error();
+      builder.add_file(name, std::move(*opened));
+    }
+  }
+  std::uint32_t part = 0;
+  for (const tfjs_group& group : described->groups) {
+    tfjs_bytes bytes;
+    for (std::size_t number = 0; number < group.paths.size(); ++number, ++part) {
+      if (auto appended = bytes.append(builder, part); !appended)
+        return appended.error().about(group.paths[number]);
+    }
+    if (auto added = add_tfjs_weights(group, bytes, builder); !added)
+      return added.error();
+  }
+  const std::uint32_t file_count = builder.file_count();
+  result<store> made = builder.finish();
+  if (!made)
+    return made.error();
+  return model{std::move(*made), nullptr, file_count};
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif
