@@ -4,6 +4,7 @@
 #define STET_FORMATS_ANY_HPP
 
 #include "native.hpp"
+#include "saved_model.hpp"
 #include "tensorflow.hpp"
 #include "tfjs.hpp"
 
@@ -14,6 +15,9 @@ namespace stet::inline v0_1 {
 /// Every format that `open_any` knows, in the order in which they are tried. A format is a header and a line here.
 inline constexpr const format* known_formats[] = {
     &native_format,
+    &saved_model_format,
+    &meta_graph_format,
+    &graph_def_format,
     &tensorflow_checkpoint_format,
     &tensorflow_checkpoint_v1_format,
     &tfjs_format,

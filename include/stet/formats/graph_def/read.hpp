@@ -222,20 +222,24 @@ inline std::string text_attribute(const graph_node& node, std::string_view name)
 }
 
 /// The names under which the tensor of a node may be in a store, the likeliest first.
-inline std::vector<std::string> tensor_names_of_node(const graph_node& node, std::string_view function) {
+inline std::vector<std::string> tensor_names_of_node(const graph_node& node, std::string_view function,
+                                                     std::string_view prefix) {
   if (node.op == "Const") {
+    const std::string name = std::string(prefix) + node.name;
     if (function.empty())
-      return {node.name};
-    return {std::string(function).append("/").append(node.name), node.name};
+      return {name};
+    // TensorFlow.js has all under the names of the nodes.
+    return {std::string(prefix).append(function).append("/").append(node.name), name};
   }
   if (node.op == "VarHandleOp" || node.op == "VariableV2" || node.op == "Variable")
     return {text_attribute(node, "shared_name"), node.name};
   return {};
 }
 
-inline void name_body_variables(graph_body& body, std::string_view function, const store& where) {
+inline void name_body_variables(graph_body& body, std::string_view function, const store& where,
+                                std::string_view prefix) {
   for (graph_node& node : body.nodes) {
-    for (const std::string& name : tensor_names_of_node(node, function)) {
+    for (const std::string& name : tensor_names_of_node(node, function, prefix)) {
       const result<tensor> found = name.empty() ? result<tensor>(errc::not_found) : where.find(name);
       if (!found || node.variable("value") != nullptr)
         continue;
@@ -307,11 +311,13 @@ inline result<graph> graph_from_graph_def(std::span<const std::byte> bytes) {
 }
 
 /// Fills in the variables of nodes: the value of a constant, or of a variable, is the tensor of that name in
-/// the store. Cost: a look-up or two for each such node.
-inline void name_graph_def_variables(graph& whole, const store& where) {
-  detail::name_body_variables(whole, {}, where);
+/// the store.
+/// @param prefix  what the names of constants have before that of the node
+/// Cost: a look-up or two for each such node.
+inline void name_graph_def_variables(graph& whole, const store& where, std::string_view prefix = {}) {
+  detail::name_body_variables(whole, {}, where, prefix);
   for (graph_function& function : whole.functions)
-    detail::name_body_variables(function, function.name, where);
+    detail::name_body_variables(function, function.name, where, prefix);
 }
 
 /// What TensorFlow's ops allow: loops are closed by NextIteration.

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+// Tells TensorFlow's files with graphs apart, and opens their variables and constants.
+#ifndef STET_FORMATS_SAVED_MODEL_OPEN_HPP
+#define STET_FORMATS_SAVED_MODEL_OPEN_HPP
+
+#include "../graph_def.hpp"
+#include "../model.hpp"
+#include "../store_builder.hpp"
+#include "../tensorflow/checkpoint.hpp"
+#include "../tensorflow/locate.hpp"
+
+#include "../../wire/protobuf.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace stet::inline v0_1::detail {
+
+/// Which message a file is.
+enum class graph_file_kind : std::uint8_t { none, saved_model, meta_graph, graph_def };
+
+/// Whether `bytes` begin with the fields of a NodeDef: a name, and an op that could be one. The message may
+/// be cut off.
+inline bool begins_like_node(std::span<const std::byte> bytes) noexcept {
+  protobuf_message fields(bytes);
+  if (!fields.next() || fields.tag() != bytes_field(1) || fields.text().empty() || !is_utf8(fields.text()))
+    return false;
+  if (!fields.next() || fields.tag() != bytes_field(2) || fields.text().empty())
+    return false;
+  for (const char c : fields.text()) {
+    const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (!is_letter && !(c >= '0' && c <= '9') && c != '_' && c != '>' && c != '.')
+      return false;
+  }
+  return true;
+}
+
+/// Whether `bytes` are a GraphDef by its fields, and its first node is one.
+inline bool is_graph_def(std::span<const std::byte> bytes) noexcept {
+  protobuf_message fields(bytes);
+  bool has_node = false;
+  while (fields.next()) {
+    if (fields.tag() == bytes_field(1)) {
+      if (!has_node && !begins_like_node(fields.bytes()))
+        return false;
+      has_node = true;
+    } else if (fields.tag() != bytes_field(2) && fields.tag() != varint_field(3) &&
+               fields.tag() != bytes_field(4)) {
+      return false;
+    }
+  }
+  return has_node && fields.is_whole();
+}
+
+/// Which message fills `file`, as far as its outermost fields tell. Cost: a look at each of these.
+inline graph_file_kind kind_of_graph_file(std::span<const std::byte> file) noexcept {
+  if (is_graph_def(file))
+    return graph_file_kind::graph_def;
+  protobuf_message fields(file);
+  bool is_saved_model = true, is_meta_graph = true, has_version = false, has_graph = false;
+  while (fields.next()) {
+    const bool is_version = fields.tag() == varint_field(1);
+    has_version = has_version || (is_version && fields.varint() == 1);
+    is_saved_model = is_saved_model && (is_version || fields.tag() == bytes_field(2));
+    is_meta_graph = is_meta_graph && fields.type() == protobuf_type::bytes && fields.number() <= 7;
+    if (fields.tag() == bytes_field(2) && is_meta_graph)
+      has_graph = has_graph || is_graph_def(fields.bytes());
+  }
+  if (!fields.is_whole())
+    return graph_file_kind::none;
+  if (is_saved_model && has_version)
+    return graph_file_kind::saved_model;
+  return is_meta_graph && has_graph ? graph_file_kind::meta_graph : graph_file_kind::none;
+}
+
+/// A file with graphs, and where the rest of the model is.
+struct graph_file {
+  std::string path;
+  /// The name of the file, and the checkpoint beside it, relative to the model's folder; that may be missing.
+  std::string name, checkpoint_folder;
+  /// The path of the checkpoint without ".index".
+  std::string checkpoint;
+};
+
+/// The file that `path_utf8` means: itself, or saved_model.pb in that folder.
+inline graph_file locate_graph_file(std::string_view path_utf8) {
+  graph_file made;
+  made.path = path_utf8;
+  const result<file> opened = file::open(made.path);
+  const bool is_folder = !opened && opened.error().code() == errc::not_a_regular_file;
+  if (is_folder)
+    made.path.append(made.path.ends_with('/') ? "" : "/").append("saved_model.pb");
+  const std::size_t folder = folder_size(made.path);
+  made.name = made.path.substr(folder);
+  if (made.path.ends_with(".meta")) {
+    made.checkpoint = made.path.substr(0, made.path.size() - std::string_view(".meta").size());
+  } else {
+    made.checkpoint = made.path.substr(0, folder) + "variables/variables";
+    made.checkpoint_folder = "variables/";
+  }
+  return made;
+}
+
+/// All bytes of the file in memory, mapped if need be.
+inline result<source> read_graph_file(const graph_file& from) {
+  result<source> bytes = source::map(from.path);
+  if (!bytes)
+    return bytes.error();
+  return bytes;
+}
+inline std::span<const std::byte> bytes_of(const source& from) noexcept {
+  return {from.data(), static_cast<std::size_t>(from.size_bytes())};
+}
+
+template <graph_file_kind Kind> bool is_graph_file(const format_probe& probe) {
+  const bool is_folder = probe.failure() && probe.failure()->code() == errc::not_a_regular_file;
+  if (is_folder)
+    return Kind == graph_file_kind::saved_model && probe.has_file("/saved_model.pb");
+  // Whatever it is, it begins with its field 1.
+  if (probe.failure() || (!probe.starts_with("\x0A") && !probe.starts_with("\x08")))
+    return false;
+  const result<source> bytes = source::map(probe.path());
+  return bytes && kind_of_graph_file(bytes_of(*bytes)) == Kind;
+}
+
+/// The tags of a MetaGraphDef, joined: what its constants have before their names. Malformed ones have none.
+inline std::string joined_tags(std::span<const std::byte> meta_graph) {
+  std::string made;
+  protobuf_message fields(meta_graph);
+  while (fields.next()) {
+    protobuf_message info(fields.tag() == bytes_field(1) ? fields.bytes() : std::span<const std::byte>());
+    while (info.next()) {
+      if (info.tag() == bytes_field(4))
+        made.append(made.empty() ? "" : "+").append(info.text());
+    }
+  }
+  return made;
+}
+
+/// Calls `take(GraphDef, number of the MetaGraph, prefix of its constants)` for each graph of a file.
+/// @retval errc::bad_protobuf  the message is malformed; or an error of `take`
+template <class Take> result<void> for_each_graph(std::span<const std::byte> file, Take take) {
+  const graph_file_kind kind = kind_of_graph_file(file);
+  if (kind == graph_file_kind::graph_def)
+    return take(file, 0u, std::string());
+  const auto of_meta_graph = [&](std::span<const std::byte> meta_graph,
+                                 std::uint32_t number) -> result<void> {
+    protobuf_message fields(meta_graph);
+    while (fields.next()) {
+      if (fields.tag() != bytes_field(2))
+        continue;
+      if (result<void> taken = take(fields.bytes(), number, number == 0 ? "" : joined_tags(meta_graph) + "/");
+          !taken)
+        return taken;
+    }
+    return fields.is_whole()
+               ? result<void>()
+               : error(errc::bad_protobuf, {},
+                       static_cast<std::uint64_t>(meta_graph.data() - file.data()) + fields.offset_bytes());
+  };
+  if (kind == graph_file_kind::meta_graph)
+    return of_meta_graph(file, 0);
+  protobuf_message fields(file);
+  for (std::uint32_t number = 0; fields.next();) {
+    if (fields.tag() != bytes_field(2))
+      continue;
+    if (result<void> taken = of_meta_graph(fields.bytes(), number++); !taken)
+      return taken;
+  }
+  return fields.is_whole() ? result<void>() : error(errc::bad_protobuf, {}, fields.offset_bytes());
+}
+
+/// What all constants have before their names where one has that of a variable.
+inline constexpr std::string_view constants_prefix = "constants/";
+
+inline result<model> open_graph_file_with(const graph_file& from, const open_options& options,
+                                          std::string_view prefix) {
+  store_builder builder;
+  result<file> opened = file::open(from.path);
+  if (!opened)
+    return opened.error();
+  result<source> own = source_of(std::move(*opened), options);
+  if (!own)
+    return own.error().about(from.path);
+  // Bytes on demand are read here all the same, since the messages say where the constants lie.
+  result<source> whole = own->data() != nullptr ? source::borrow(bytes_of(*own)) : read_graph_file(from);
+  if (!whole)
+    return whole.error().about(from.path);
+  const std::span<const std::byte> file = bytes_of(*whole);
+  const std::uint32_t part = builder.add_file(from.name, std::move(*own));
+  if (is_file(from.checkpoint + ".index")) {
+    if (auto added = add_tensorflow_checkpoint(builder, from.checkpoint, options, from.checkpoint_folder);
+        !added)
+      return added.error();
+  }
+  const std::uint32_t file_count = builder.file_count();
+  constant_adder constants(file, part, builder);
+  auto added =
+      for_each_graph(file, [&](std::span<const std::byte> graph, std::uint32_t, const std::string& tags) {
+        return constants.add_graph(graph, std::string(prefix) + tags);
+      });
+  if (!added)
+    return added.error().subject().empty() ? added.error().about(from.path) : added.error();
+  result<store> made = builder.finish();
+  if (!made)
+    return made.error();
+  return model{std::move(*made), nullptr, file_count};
+}
+
+/// `format::open` of the formats with graphs.
+inline result<model> open_graph_file(std::string_view path_utf8, const open_options& options) {
+  const graph_file from = locate_graph_file(path_utf8);
+  result<model> made = open_graph_file_with(from, options, {});
+  if (!made && made.error().code() == errc::duplicate_name)
+    return open_graph_file_with(from, options, constants_prefix);
+  return made;
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif
