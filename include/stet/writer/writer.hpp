@@ -115,6 +115,17 @@ public:
     return noted(tensors_.add_alias(name, number, std::move(attributes)));
   }
 
+  /// What was added, for writers of other formats; views this writer.
+  struct contents {
+    const detail::tensor_list& tensors;
+    std::span<const piece_source> sources;
+  };
+  /// Errors: that of the first `add` that failed.
+  [[nodiscard]] result<contents> added() const noexcept {
+    if (failure_) return *failure_;
+    return contents{tensors_, sources_};
+  }
+
   /// How many tensors were added.
   [[nodiscard]] std::size_t tensor_count() const noexcept { return tensors_.size(); }
 

@@ -65,14 +65,23 @@ TEST_SUITE("tensorflow/strings") {
       text += strings[i];
       stet::detail::store_little(native.data() + (i + 1) * 8, std::uint64_t{text.size()});
     }
-    for (const char c : text)
-      native.push_back(static_cast<std::byte>(c));
-    const auto span = stet::string_span::check(native, strings.size());
-    REQUIRE(span);
-    const stet::detail::encoded_strings made = stet::detail::encode_string_lengths(*span);
-    const decoded seen = decode(made.head + text, strings.size(), stet::detail::mask_crc32c(crc_of(text, made.crc32c)));
+    const auto made = stet::detail::encode_string_lengths(native);
+    REQUIRE(made);
+    const decoded seen = decode(made->bytes + text, strings.size(), stet::detail::mask_crc32c(crc_of(text, made->crc32c)));
     CHECK(seen.result == "ok");
     CHECK(seen.strings == strings);
+  }
+
+  TEST_CASE("encodes what TensorFlow writes, and refuses offsets that decrease") {
+    std::vector<std::byte> offsets(24);
+    stet::detail::store_little(offsets.data() + 8, std::uint64_t{2});
+    stet::detail::store_little(offsets.data() + 16, std::uint64_t{2});
+    const auto made = stet::detail::encode_string_lengths(offsets);
+    REQUIRE(made);
+    CHECK(made->bytes == golden.substr(0, 6));
+    CHECK(stet::detail::mask_crc32c(crc_of("ab", made->crc32c)) == golden_crc);
+    stet::detail::store_little(offsets.data() + 16, std::uint64_t{1});
+    CHECK(outcome(stet::detail::encode_string_lengths(offsets)) == "bad_string_table");
   }
 
   TEST_CASE("reads the other byte order") {

@@ -102,25 +102,30 @@ inline result<source> decode_strings(std::span<const std::byte> stored, std::uin
   return made;
 }
 
-/// The stored form of strings.
-struct encoded_strings {
-  /// What stands before the bytes of the strings.
-  std::string head;
-  /// The CRC up to there, to be continued over the bytes of the strings.
+/// What TensorFlow stores before the bytes of strings.
+struct encoded_lengths {
+  std::string bytes;
+  /// The checksum up to there, to be continued over the bytes of the strings.
   std::uint32_t crc32c = 0;
 };
 
-/// What TensorFlow writes before the bytes of `strings`. Cost: reads the offsets.
-inline encoded_strings encode_string_lengths(const string_span& strings) {
-  encoded_strings made;
+/// Encodes the lengths of strings whose offsets, as stet stores them, are `offsets`: one more than there are strings, from 0 on.
+/// @retval errc::bad_string_table  the offsets decrease
+/// Cost: one pass over the offsets.
+inline result<encoded_lengths> encode_string_lengths(std::span<const std::byte> offsets) {
+  encoded_lengths made;
   length_crc32c lengths(false);
-  for (std::size_t i = 0; i < strings.size(); ++i) {
-    append_varint(made.head, strings[i].size());
-    lengths.add(strings[i].size());
+  std::uint64_t before = 0;
+  for (std::size_t at = 8; at + 8 <= offsets.size(); at += 8) {
+    const std::uint64_t offset = load_little<std::uint64_t>(offsets.data() + at);
+    if (offset < before) return error(errc::bad_string_table, {}, at);
+    append_varint(made.bytes, offset - before);
+    lengths.add(offset - before);
+    before = offset;
   }
   std::byte crc[4];
   store_little(crc, mask_crc32c(lengths.value()));
-  made.head.append(reinterpret_cast<const char*>(crc), sizeof crc);
+  made.bytes.append(reinterpret_cast<const char*>(crc), sizeof crc);
   made.crc32c = stet::crc32c(crc, lengths.value());
   return made;
 }
