@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// Saves checkpoints for stet_to_tensorflow.py, which knows what is in them: write_tensorflow FOLDER
+#include <stet/formats/tensorflow.hpp>
+#include <stet/formats/tensorflow/write_checkpoint.hpp>
+
+#include <array>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+bool failed = false;
+
+template <class Value> void require(const stet::result<Value>& done) {
+  if (done)
+    return;
+  char text[256];
+  const std::string_view line = done.error().print(text, sizeof text);
+  std::fprintf(stderr, "write_tensorflow: %.*s\n", static_cast<int>(line.size()), line.data());
+  failed = true;
+}
+
+/// Elements 0, 1, 2 … as `T`, modulo `modulus`.
+template <class T> std::vector<T> counted(std::size_t count, int modulus) {
+  std::vector<T> values;
+  for (std::size_t i = 0; i < count; ++i)
+    values.push_back(static_cast<T>(static_cast<float>(static_cast<int>(i) % modulus)));
+  return values;
+}
+
+/// A tensor [3, 5] of 0 … 14 (modulo what fits) of each dtype, called by the dtype's name.
+class every_dtype {
+ public:
+  void add_to(stet::writer& out) {
+    add<float>(out), add<double>(out), add<std::int8_t>(out), add<std::int16_t>(out), add<std::int32_t>(out);
+    add<std::int64_t>(out), add<std::uint8_t>(out), add<std::uint16_t>(out), add<std::uint32_t>(out);
+    add<std::uint64_t>(out), add<stet::float16>(out), add<stet::bfloat16>(out);
+    add<stet::float8_e4m3fn>(out), add<stet::float8_e5m2>(out);
+    add_narrow<stet::int4>(out, 8), add_narrow<stet::uint4>(out, 16);
+    require(out.add_strings("string", {3}, strings_));
+    require(out.add_strings("no_strings", {0}, {}));
+    require(out.add("empty", {0, 3}, std::span<const float>()));
+    require(out.add("scalar", {}, std::span<const float>(scalar_)));
+    require(out.add_alias("tied", "float32"));
+  }
+
+ private:
+  template <class T> void add(stet::writer& out) {
+    static std::vector<T> values = counted<T>(15, 15);
+    require(out.add(stet::name_of(stet::dtype_of<T>::value), {3, 5}, std::span<const T>(values)));
+  }
+  template <class T> void add_narrow(stet::writer& out, int modulus) {
+    static std::vector<T> values;
+    values.clear();
+    for (int i = 0; i < 15; ++i)
+      values.emplace_back(i % modulus);
+    require(out.add(stet::name_of(stet::dtype_of<T>::value), {3, 5}, std::span<const T>(values)));
+  }
+
+  std::array<std::string_view, 3> strings_ = {"a", "", std::string_view("b\0c", 3)};
+  std::array<float, 1> scalar_ = {2.5f};
+};
+
+} // namespace
+
+int main(int count, char** arguments) {
+  if (count != 2)
+    return 2;
+  const std::string folder = std::string(arguments[1]) + "/";
+  stet::tensorflow_save_options options;
+  {
+    stet::writer out;
+    every_dtype all;
+    all.add_to(out);
+    options.state = stet::tensorflow_state{"by_name", {"by_name"}, {}, 0};
+    require(save_tensorflow_checkpoint(out, folder + "by_name", options));
+    options.state.reset();
+    options.max_shard_size_bytes = 200;
+    require(save_tensorflow_checkpoint(out, folder + "sharded", options));
+    options.alignment_bytes = 1;
+    require(save_tensorflow_checkpoint(out, folder + "dense", options));
+  }
+  options = {};
+  options.naming = stet::tensorflow_naming::by_object;
+  const std::vector<float> kernel = counted<float>(6, 6), bias = counted<float>(3, 3);
+  const std::array<std::int64_t, 1> step = {7};
+  {
+    stet::writer out;
+    require(out.add("net/kernel", {2, 3}, std::span<const float>(kernel)));
+    require(out.add("net/bias.with.dots", {3}, std::span<const float>(bias)));
+    require(out.add("step", {}, std::span<const std::int64_t>(step)));
+    require(save_tensorflow_checkpoint(out, folder + "objects-1", options));
+  }
+  {
+    // The layers of a Keras model, by the paths on which tf.train.Checkpoint(model=…) finds them.
+    stet::writer out;
+    require(out.add("model/_operations/1/_kernel", {2, 3}, std::span<const float>(kernel)));
+    require(out.add("model/_operations/1/bias", {3}, std::span<const float>(bias)));
+    require(save_tensorflow_checkpoint(out, folder + "keras-1", options));
+  }
+  {
+    stet::writer out;
+    std::vector<float> values(20000);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<float>(i);
+      char name[64];
+      std::snprintf(name, sizeof name, "layer_%05u/a_rather_long_name/variable", static_cast<unsigned>(i));
+      require(out.add(name, {1}, std::span<const float>(values).subspan(i, 1)));
+    }
+    require(save_tensorflow_checkpoint(out, folder + "many"));
+  }
+  return failed ? 1 : 0;
+}
