@@ -39,6 +39,7 @@ status list(const arguments& given, console& out);
 status cat(const arguments& given, console& out);
 status verify(const arguments& given, console& out);
 status print_manifest(const arguments& given, console& out);
+status print_graph(const arguments& given, console& out);
 status convert(const arguments& given, console& out);
 status pack(const arguments& given, console& out);
 status unpack(const arguments& given, console& out);

@@ -31,6 +31,7 @@ struct entry {
 constexpr std::span<const option> no_options;
 constexpr option list_options[] = {{"--json"}};
 constexpr option cat_options[] = {{"--as", true}, {"--dequantize"}};
+constexpr option graph_options[] = {{"--json"}, {"--dot"}};
 constexpr option convert_options[] = {{"--to", true}};
 
 constexpr entry commands[] = {
@@ -45,6 +46,11 @@ constexpr entry commands[] = {
      cat_options, cat},
     {"verify", "PATH", 1, "read every byte and say whether it is as it was written", "", no_options, verify},
     {"manifest", "PATH", 1, "print the manifest, as readable JSON", "", no_options, print_manifest},
+    {"graph", "PATH [--json | --dot]", 1, "print what the model computes: nodes and signatures",
+     "A node a line: name, op, inputs, variables, attributes; ^ marks an input that is only waited for.\n"
+     "--json   everything there is to know of each, as in a manifest\n"
+     "--dot    a drawing for Graphviz\n",
+     graph_options, print_graph},
     {"convert", "IN OUT [--to FORMAT]", 2, "save a model of any format in another",
      "The format of IN is told by its content, that of OUT by its ending or by --to.\n"
      "--to FORMAT   stet\n",
