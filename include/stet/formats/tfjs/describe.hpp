@@ -65,8 +65,9 @@ inline result<model_description> describe_tfjs(std::string_view path_utf8, const
         optimizer.add(note.name);
     }
     optimizer.sort();
-    name_keras_variables(*read, of.store,
-                         [&](std::string_view name) { return optimizer.number_of(name) == name_table::none; });
+    name_keras_variables(*read, of.store, [&](std::string_view name) {
+      return optimizer.number_of(name) == name_table::none;
+    });
     made.graphs.push_back(std::move(*read));
   }
   // What fills tables and the like before the model is used: a graph of its own.

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+// Saves a model for TensorFlow.js: model.json, and its weights in files of a chosen size.
+#ifndef STET_FORMATS_SAVE_TFJS_HPP
+#define STET_FORMATS_SAVE_TFJS_HPP
+
+#include "tfjs/shards.hpp"
+#include "tfjs/weights.hpp"
+
+#include "add_model.hpp"
+
+#include "../vocabulary/version.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline v0_1 {
+
+/// How a model is saved for TensorFlow.js.
+struct tfjs_save_options {
+  /// No file of weights is larger; TensorFlow's converter has the same.
+  std::uint64_t shard_size_bytes = std::uint64_t{4} << 20;
+  /// Whether float64 and complex128, which TensorFlow.js does not have, may be rounded to what it has.
+  bool allow_rounding = false;
+  /// Wait until the files and their names are on the disk.
+  bool is_durable = true;
+  /// The system calls to save with; nullptr: the operating system's.
+  const file_operations* operations = nullptr;
+};
+
+/// What was saved for TensorFlow.js.
+struct tfjs_save_report {
+  /// All files together.
+  std::uint64_t file_size_bytes = 0;
+  /// Files of weights.
+  std::uint32_t shard_count = 0;
+  /// "layers-model", for tf.loadLayersModel; "graph-model", for tf.loadGraphModel; empty: weights alone.
+  std::string_view kind;
+};
+
+namespace detail {
+
+/// Whether a graph is one that tf.loadGraphModel can run: TensorFlow's ops, and no variables of their own.
+inline bool is_frozen_graph(const graph& whole) {
+  if (whole.nodes.empty())
+    return false;
+  const auto are_frozen = [](const graph_body& body) {
+    return std::none_of(body.nodes.begin(), body.nodes.end(), [](const graph_node& node) {
+      return node.op == "VarHandleOp" || node.op == "VariableV2" || node.op == "ReadVariableOp";
+    });
+  };
+  return are_frozen(whole) && std::all_of(whole.functions.begin(), whole.functions.end(), are_frozen);
+}
+
+/// All of model.json but the weights: the topology, if the graph can say it, and what was in model.json
+/// before.
+struct tfjs_head {
+  json_value fields = json_value::object();
+  std::string_view kind;
+};
+
+inline tfjs_head make_tfjs_head(const model_description& described) {
+  tfjs_head made;
+  json_value topology;
+  const graph* const whole = described.graphs.empty() ? nullptr : &described.graphs.front();
+  if (whole != nullptr && is_frozen_graph(*whole)) {
+    // Nodes of Keras have attributes that are none of TensorFlow's, and the other way round.
+    const bool is_of_tensorflow = find_member(whole->metadata, "tensorflow") != nullptr;
+    result<json_value> said =
+        is_of_tensorflow ? graph_to_graph_def(*whole) : graph_to_keras(*whole, keras_dialect::tfjs);
+    if (said) {
+      made.kind = is_of_tensorflow ? "graph-model" : "layers-model";
+      topology = std::move(*said);
+    }
+  }
+  if (!made.kind.empty())
+    append_member(made.fields, "format", made.kind);
+  append_member(made.fields, "generatedBy", "stet v" STET_VERSION_STRING);
+  append_member(made.fields, "convertedBy", nullptr);
+  append_if_any(made.fields, "modelTopology", std::move(topology));
+  if (made.kind == "graph-model" && !whole->signatures.empty())
+    append_member(made.fields, "signature", signature_to_signature_def(whole->signatures.front()));
+  for (const graph& each : described.graphs) {
+    const json_value* const tags = find_member(each.metadata, "tags");
+    if (made.kind != "graph-model" || tags == nullptr || *tags != json_value::array_t{"initializer"})
+      continue;
+    if (result<json_value> said = graph_to_graph_def(each)) {
+      append_member(made.fields, "modelInitializer", std::move(*said));
+      if (!each.signatures.empty())
+        append_member(made.fields, "initializerSignature",
+                      signature_to_signature_def(each.signatures.front()));
+    }
+  }
+  if (const json_value* const before = find_member(described.metadata, "tfjs")) {
+    for (const auto& [key, value] : before->items()) {
+      if (find_member(made.fields, key) == nullptr)
+        append_member(made.fields, key, value);
+    }
+  } else if (!described.metadata.is_null()) {
+    append_member(made.fields, "userDefinedMetadata", described.metadata);
+  }
+  return made;
+}
+
+} // namespace detail
+
+/// Saves the model `from` to `path_utf8`, a model.json, and its weights beside it. Where a model is there
+/// already, a reader finds the old one or the new one, whole; its files of weights are removed at the end, if
+/// their names are of the kind that this gives. The same model and options give the same bytes.
+///
+/// A graph of Keras layers becomes the topology of a layers model, the weights that its nodes name are called
+/// LAYER/ROLE, and further tensors are put into the group "optimizer", which loading passes over. A graph of
+/// TensorFlow's ops with constants becomes a graph model, and the tensors that they name are called as the
+/// nodes. Without either, only the weights are saved.
+///
+/// float16 is stored as such, and read as float32. Quantized codes are stored as such where TensorFlow.js can
+/// read them (uint8 and uint16 with one scale), else as the numbers they stand for. Other integers become
+/// int32, and other floats float32.
+/// @param path_utf8  of the new model.json
+/// @param from_path  where `from` was opened
+/// @retval errc::not_convertible  a tensor, the subject, is of blocks, or would have to be rounded
+/// @retval errc::bad_value        an integer of a tensor, the subject, does not fit int32
+/// @retval errc::too_large        a string is longer than 4 GiB
+/// @retval errc::checksum_mismatch  a tensor, the subject, is damaged
+/// @retval errc::bad_path, invalid_argument  the path names no file, or a size of 0 bytes was asked for
+/// or an error of describe_any, of reading, or of the operating system. After one the folder is as it was
+/// before. Cost: reads every byte once, twice where integers may not fit; memory for the list of weights and
+/// 256 KiB. Source: tfjs/model_json.hpp, "A model of TensorFlow.js".
+inline result<tfjs_save_report> save_tfjs(std::string_view path_utf8, std::string_view from_path,
+                                          const model& from, const tfjs_save_options& options = {}) {
+  if (options.shard_size_bytes == 0)
+    return error(errc::invalid_argument, path_utf8);
+  const std::size_t folder = detail::folder_size(path_utf8);
+  if (!detail::is_part_name(path_utf8.substr(folder)))
+    return error(errc::bad_path, path_utf8);
+  const result<model_description> described = describe_any(from_path, from);
+  if (!described)
+    return described.error();
+  detail::tfjs_head head = detail::make_tfjs_head(*described);
+  const result<std::vector<detail::saved_weight>> weights =
+      detail::plan_tfjs_weights(from, *described, head.kind, options.allow_rounding);
+  if (!weights)
+    return weights.error();
+
+  std::uint64_t size_bytes = 0;
+  json_value::array_t specifications;
+  for (const detail::saved_weight& each : *weights) {
+    size_bytes += each.size_bytes;
+    specifications.push_back(each.specification);
+  }
+  const file_operations& system =
+      options.operations == nullptr ? system_file_operations() : *options.operations;
+  detail::tfjs_shards shards(system, path_utf8, size_bytes, options.shard_size_bytes, options.is_durable);
+  for (const detail::saved_weight& each : *weights) {
+    auto written = each.write(shards);
+    if (!written)
+      return written.error().subject().empty() ? written.error().about(each.from.name()) : written.error();
+  }
+  if (auto finished = shards.finish(); !finished)
+    return finished.error();
+
+  json_value group{{"paths", shards.names()}};
+  detail::append_member(group, "weights", std::move(specifications));
+  detail::append_member(head.fields, "weightsManifest", json_value::array_t{std::move(group)});
+  const std::string text = detail::text_of(head.fields);
+  if (auto published = shards.publish(text); !published)
+    return published.error();
+  return tfjs_save_report{size_bytes + text.size(), static_cast<std::uint32_t>(shards.names().size()),
+                          head.kind};
+}
+
+} // namespace stet::inline v0_1
+
+#endif
