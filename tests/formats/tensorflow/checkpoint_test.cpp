@@ -310,14 +310,30 @@ TEST_SUITE("tensorflow/checkpoint") {
     CHECK(opened->store.tensor_count() == 6 + 4);
   }
 
-  TEST_CASE("an object graph that is malformed names nothing more, and the tensors open") {
+  TEST_CASE("where the object graph is malformed there are no full names, and the tensors open") {
     const temp_folder folder;
     made_checkpoint made;
     made.add("w/.ATTRIBUTES/VARIABLE_VALUE", 1, {1}, std::vector<float>{1});
     made.add_strings("_CHECKPOINTABLE_OBJECT_GRAPH", {}, {"\x0a\xff"});
     const auto opened = open_tensorflow_checkpoint(made.write(folder));
     REQUIRE(opened);
-    CHECK(opened->store.tensor_count() == 2);
+    CHECK(opened->store.tensor_count() == 3);
+    CHECK(opened->store.contains("w"));
+  }
+
+  TEST_CASE("a graph that names one variable ten thousand times is not believed without limit") {
+    const temp_folder folder;
+    const std::string key = "w/.ATTRIBUTES/VARIABLE_VALUE";
+    std::vector<std::pair<std::string, std::string>> variables;
+    for (int i = 0; i < 10000; ++i)
+      variables.emplace_back("name_" + std::to_string(i), key);
+    made_checkpoint made;
+    made.add(key, 1, {1}, std::vector<float>{1});
+    made.add_strings("_CHECKPOINTABLE_OBJECT_GRAPH", {}, {object_graph_of(variables)});
+    const auto opened = open_tensorflow_checkpoint(made.write(folder));
+    REQUIRE(opened);
+    CHECK(opened->store.tensor_count() <= 6);
+    CHECK(opened->store.contains("name_0"));
   }
 
   TEST_CASE("opens the same through every backing, and below a subfolder") {

@@ -38,6 +38,18 @@ TEST_SUITE("tensorflow/state_file") {
     CHECK(*state == stet::tensorflow_state{"ckpt-3", {"ckpt-2", "ckpt-3"}, {1721234567.0625, 1721234568.5}, 1721234560.25});
   }
 
+  TEST_CASE("what is printed is read, any bytes of a path included") {
+    std::string path;
+    for (int byte = 1; byte < 256; ++byte)
+      path += static_cast<char>(byte);
+    const stet::tensorflow_state state{path, {"a", path}, {1721234567.0625, 0.1, -1e-300}, 5.5};
+    const auto parsed = parse_tensorflow_state(stet::print_tensorflow_state(state));
+    REQUIRE(parsed);
+    CHECK(*parsed == state);
+    CHECK(stet::print_tensorflow_state({"ckpt-3", {"ckpt-2", "ckpt-3"}, {1721234567.0625, 1721234568.5}, 1721234560.25}) == managed);
+    CHECK(stet::print_tensorflow_state({"\n\xc3\"", {}, {}, 0}) == "model_checkpoint_path: \"\\012\\303\\042\"\n");
+  }
+
   TEST_CASE("one line is enough") { CHECK(path_in("model_checkpoint_path: \"ckpt-2\"") == "ckpt-2"); }
 
   TEST_CASE("allows what the text form allows") {

@@ -223,11 +223,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     stet::writer out;
     CHECK(out.add("a", {}, std::span<const float>(value)));
     stet::tensorflow_save_options options;
-    options.state = stet::tensorflow_state{"ckpt-2 \"quoted\"\n\xc3\xa9\\", {"ckpt-1", "ckpt-2"}, {1721234567.0625, 0.1}, 5.5};
-    const auto parsed = stet::parse_tensorflow_state(stet::print_tensorflow_state(*options.state));
-    REQUIRE(parsed);
-    CHECK(*parsed == *options.state);
-    options.state->model_checkpoint_path = "ckpt-2";
+    options.state = stet::tensorflow_state{"ckpt-2", {"ckpt-1", "ckpt-2"}, {1721234567.0625, 0.1}, 5.5};
     REQUIRE(save_tensorflow_checkpoint(out, folder.path("ckpt-2"), options));
     const auto opened = stet::open_any(folder.path());
     REQUIRE(opened);

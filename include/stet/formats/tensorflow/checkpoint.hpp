@@ -6,6 +6,7 @@
 #include "bundle.hpp"
 #include "data_type.hpp"
 #include "object_graph.hpp"
+#include "second_names.hpp"
 #include "slices.hpp"
 #include "strings.hpp"
 #include "unreadable.hpp"
@@ -63,15 +64,6 @@ public:
   }
 
 private:
-  /// What `add` needs of a tensor, kept for a second name of it.
-  struct variable {
-    index_row row;
-    std::size_t key, extents;
-  };
-  struct second_name {
-    std::string_view name, key;
-  };
-
   static error about_file(const error& failure, std::string_view path) noexcept {
     return failure.subject().empty() ? failure.about(path) : failure;
   }
@@ -152,12 +144,7 @@ private:
   }
 
   void add(const index_row& row) {
-    if (row.name.ends_with(variable_suffix)) {
-      variables_.push_back({row, keys_.size(), extents_.size()});
-      variables_.back().row.alias_of = static_cast<std::uint32_t>(into_.tensor_count());
-      keys_ += row.name;
-      extents_.insert(extents_.end(), row.shape.begin(), row.shape.end());
-    }
+    names_.note(row, into_);
     into_.add(row);
   }
 
@@ -281,45 +268,13 @@ private:
     return errc{};
   }
 
-  /// Makes variables known by what their keys are without the suffix, and by their full names, where these mean one tensor only.
-  /// A graph that is malformed names nothing more.
+  /// Makes variables known by further names, which must not be those of tensors.
   result<void> add_second_names(std::span<const std::byte> index) {
-    std::vector<second_name> names;
-    for_each_object_attribute(graph_, [&](const object_graph::attribute& attribute) {
-      if (attribute.name != variable_attribute || !attribute.key.ends_with(variable_suffix)) return;
-      names.push_back({without_variable_suffix(attribute.key), attribute.key});
-      if (!attribute.full_name.empty()) names.push_back({attribute.full_name, attribute.key});
-    });
-    std::sort(names.begin(), names.end(), [](const second_name& a, const second_name& b) {
-      return a.name != b.name ? a.name < b.name : a.key < b.key;
-    });
-    // One name for one key: the same pair twice is once; a name of several keys, or of a tensor, is none.
+    names_.collect(graph_);
     sorted_table table;
     if (auto opened = table.open(index); !opened) return opened;
-    bool has_entry = table.next();
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < names.size();) {
-      const second_name each = names[i];
-      bool is_clear = is_valid_name(each.name);
-      for (; i < names.size() && names[i].name == each.name; ++i) is_clear = is_clear && names[i].key == each.key;
-      while (has_entry && table.key() < each.name) has_entry = table.next();
-      if (is_clear && !(has_entry && table.key() == each.name)) names[kept++] = each;
-    }
-    names.resize(kept);
-    std::sort(names.begin(), names.end(), [](const second_name& a, const second_name& b) {
-      return a.key != b.key ? a.key < b.key : a.name < b.name;
-    });
-    std::size_t at = 0;
-    for (const variable& each : variables_) {
-      index_row row = each.row;
-      const std::string_view key = std::string_view(keys_).substr(each.key, row.name.size());
-      row.shape = std::span(extents_).subspan(each.extents, row.shape.size());
-      while (at < names.size() && names[at].key < key) ++at;
-      for (; at < names.size() && names[at].key == key; ++at) {
-        row.name = names[at].name;
-        into_.add(row);
-      }
-    }
+    while (table.next()) names_.exclude(table.key());
+    names_.add_to(into_);
     return {};
   }
 
@@ -329,9 +284,7 @@ private:
   parts_in_folder folder_; // views prefix_
   bundle_entry entry_, slice_entry_;
   std::vector<std::pair<std::string, std::string>> slices_; // key and entry, in the order of the table
-  std::vector<variable> variables_;
-  std::string keys_;
-  std::vector<std::uint64_t> extents_;
+  second_names names_;
   std::span<const std::byte> graph_; // in a decoded part
   std::uint64_t data_size_bytes_ = 0, decoded_size_bytes_ = 0;
   std::uint32_t shard_count_ = 0, first_part_ = 0;

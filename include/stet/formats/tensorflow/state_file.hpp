@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The file `checkpoint` in which TensorFlow notes the newest checkpoint of a folder, and those that are kept.
+// The file `checkpoint`, in which TensorFlow notes the newest checkpoint of a folder, and those that are kept.
 #ifndef STET_FORMATS_TENSORFLOW_STATE_FILE_HPP
 #define STET_FORMATS_TENSORFLOW_STATE_FILE_HPP
 
 #include "../../vocabulary/result.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -219,6 +221,37 @@ private:
 /// Cost: one pass; allocates the strings.
 [[nodiscard]] inline result<tensorflow_state> parse_tensorflow_state(std::string_view text) {
   return detail::tensorflow_state_parser(text).run();
+}
+
+/// The text of a state file that says `state`. Times of 0 are left out where that is one number, as TensorFlow does.
+[[nodiscard]] inline std::string print_tensorflow_state(const tensorflow_state& state) {
+  std::string text;
+  const auto path = [&](std::string_view name, std::string_view value) {
+    text.append(name).append(": \"");
+    for (const char c : value) {
+      const unsigned char byte = static_cast<unsigned char>(c);
+      if (byte >= 0x20 && byte < 0x7F && c != '"' && c != '\\') {
+        text += c;
+      } else {
+        for (const char digit : {'\\', static_cast<char>('0' + (byte >> 6)), static_cast<char>('0' + (byte >> 3 & 7)),
+                                 static_cast<char>('0' + (byte & 7))}) {
+          text += digit;
+        }
+      }
+    }
+    text += "\"\n";
+  };
+  const auto time = [&](std::string_view name, double seconds) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%.17g", seconds);
+    std::replace(std::begin(digits), std::end(digits), ',', '.'); // of some locales
+    text.append(name).append(": ").append(digits).append("\n");
+  };
+  path("model_checkpoint_path", state.model_checkpoint_path);
+  for (const std::string& each : state.all_model_checkpoint_paths) path("all_model_checkpoint_paths", each);
+  for (const double each : state.all_model_checkpoint_timestamps) time("all_model_checkpoint_timestamps", each);
+  if (state.last_preserved_timestamp != 0) time("last_preserved_timestamp", state.last_preserved_timestamp);
+  return text;
 }
 
 } // namespace stet::inline v0_1
