@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// Tests of second_names.hpp: which names variables get, and which they do not.
+#include "support/sorted_tables.hpp"
+#include "support/tensorflow_checkpoints.hpp"
+
+#include <stet/formats/tensorflow/second_names.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+const std::string suffix = "/.ATTRIBUTES/VARIABLE_VALUE";
+
+/// The names that variables of these keys get, with which variable each is of, in the order of the store.
+std::vector<std::pair<std::string, std::string>> names_of(const std::vector<std::string>& keys,
+                                                          const std::vector<std::pair<std::string, std::string>>& full_names) {
+  static constexpr std::byte bytes[64] = {};
+  stet::store_builder into;
+  (void)into.add_file("file", stet::source::borrow(bytes));
+  stet::detail::second_names names;
+  const std::uint64_t shape[] = {2};
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    stet::index_row row;
+    row.name = keys[i];
+    row.layout = stet::element_layout::of(stet::dtype::uint8);
+    row.shape = shape;
+    row.offset_bytes = i * 2;
+    row.size_bytes = 2;
+    names.note(row, into);
+    into.add(row);
+  }
+  const stet_test::exact_text graph(stet_test::object_graph_of(full_names));
+  names.collect(graph.bytes());
+  for (const std::string& key : keys)
+    names.exclude(key);
+  names.add_to(into);
+  std::vector<std::pair<std::string, std::string>> found;
+  const auto made = into.finish();
+  CHECK(made);
+  if (!made)
+    return found;
+  for (const stet::tensor each : *made) {
+    if (const auto original = made->original_of(each))
+      found.emplace_back(each.name(), original->name());
+  }
+  return found;
+}
+
+using list = std::vector<std::pair<std::string, std::string>>;
+
+} // namespace
+
+TEST_SUITE("tensorflow/second_names") {
+  TEST_CASE("variables get the path of their key, and their full name") {
+    CHECK(names_of({"a" + suffix, "b/c" + suffix, "plain"}, {{"full", "b/c" + suffix}}) ==
+          list{{"a", "a" + suffix}, {"b/c", "b/c" + suffix}, {"full", "b/c" + suffix}});
+  }
+
+  TEST_CASE("a name of two variables, or of a tensor, is none") {
+    CHECK(names_of({"a" + suffix, "b" + suffix}, {{"x", "a" + suffix}, {"x", "b" + suffix}}) == list{{"a", "a" + suffix}, {"b", "b" + suffix}});
+    CHECK(names_of({"a" + suffix, "b" + suffix}, {{"b", "a" + suffix}}) == list{{"a", "a" + suffix}});
+    CHECK(names_of({"a", "a" + suffix}, {{"x", "a" + suffix}}) == list{{"x", "a" + suffix}});
+    CHECK(names_of({"a" + suffix}, {{"x", "a" + suffix}, {"x", "a" + suffix}, {"a", "a" + suffix}}) == list{{"a", "a" + suffix}, {"x", "a" + suffix}});
+  }
+
+  TEST_CASE("a full name through another full name, or of nothing, is none") {
+    CHECK(names_of({"a" + suffix}, {{"x", "a" + suffix}, {"y", "x" + suffix}, {"z", "absent" + suffix}, {"w", "a"}}) ==
+          list{{"a", "a" + suffix}, {"x", "a" + suffix}});
+  }
+
+  TEST_CASE("what is no name, or could be a key, is left out") {
+    CHECK(names_of({suffix, "a" + suffix + suffix}, {{"bad\xff", "a" + suffix + suffix}, {"k" + suffix, "a" + suffix + suffix}}).empty());
+    CHECK(names_of({}, {{"x", "a" + suffix}}).empty());
+  }
+}
