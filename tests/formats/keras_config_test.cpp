@@ -141,13 +141,28 @@ TEST_CASE("models within models are functions") {
 }
 
 TEST_CASE("a model called after it was built counts its calls from 1") {
-  const auto read = stet::graph_from_keras(json(R"({"class_name":"Model","config":{"name":"m","layers":[
+  const stet::graph graph = graph_of(R"({"class_name":"Model","config":{"name":"m","layers":[
     {"class_name":"InputLayer","config":{"name":"x"},"name":"x","inbound_nodes":[]},
-    {"class_name":"Sequential","config":{"name":"i","layers":[]},"name":"i","inbound_nodes":[[["x",0,0,{}]]]}],
-    "input_layers":[["x",0,0]],"output_layers":[["i",1,0]]}})"));
-  REQUIRE(read);
-  if (read)
-    CHECK(read->outputs[0].endpoint == stet::graph_endpoint("i"));
+    {"class_name":"Sequential","config":{"name":"i","layers":[
+      {"class_name":"Dense","config":{"name":"d"},"name":"d"}]},"name":"i",
+     "inbound_nodes":[[["x",0,0,{}]],[["i",1,0,{}]]]}],
+    "input_layers":[["x",0,0]],"output_layers":[["i",2,0]]}})");
+  REQUIRE(graph.outputs.size() == 1);
+  CHECK(graph.outputs[0].endpoint == stet::graph_endpoint("i:1"));
+  CHECK(node_of(graph, "i:1").inputs == std::vector<stet::graph_endpoint>{"i"});
+  CHECK(node_of(graph, "i").extra.dump() == R"({"first_call":1})");
+}
+
+TEST_CASE("for TensorFlow.js a model within the model is always called after it was built") {
+  const stet::graph graph = graph_of(R"({"class_name":"Model","config":{"name":"m","layers":[
+    {"class_name":"InputLayer","config":{"name":"x"},"name":"x","inbound_nodes":[]},
+    {"class_name":"Sequential","config":{"name":"i","layers":[
+      {"class_name":"Dense","config":{"name":"d"},"name":"d"}]},"name":"i","inbound_nodes":[[["x",0,0,{}]]]}],
+    "input_layers":[["x",0,0]],"output_layers":[["i",0,0]]}})");
+  const auto written = stet::graph_to_keras(graph, stet::keras_dialect::tfjs);
+  REQUIRE(written);
+  if (written)
+    CHECK((*written)["config"]["output_layers"].dump() == R"([["i",1,0]])");
 }
 
 TEST_CASE("Keras 1, and a description wrapped as HDF5 files have it") {

@@ -24,6 +24,7 @@
 //     variables  what name_keras_variables finds in the store: {"kernel": "dense/kernel"}
 //     call       further field, only where the call is more than one tensor or a list of them:
 //                {"args": …, "kwargs": …}, in which {"$input": 0} stands for the first input
+//     first_call further field: 1 where the calls of a model within the model are counted from 1
 //     module, registered_name, build_config …   further fields of Keras, as they are
 //   inputs, outputs  the model's, by the names of their nodes
 //   functions    models within the model; the node that calls one has the attributes {"function": NAME} alone

@@ -56,6 +56,9 @@ class keras_reader {
   struct layer_list {
     std::vector<std::string> names;
     std::vector<std::size_t> call_counts;
+    /// What the number of the first call is: 1 for a model that was built before it was called, and counts
+    /// that.
+    std::vector<std::uint32_t> first_calls;
     /// Of the first call of each.
     std::vector<std::size_t> node_numbers;
     name_table numbers;
@@ -88,6 +91,15 @@ class keras_reader {
     for (const std::string& name : list.names)
       list.numbers.add(name);
     list.numbers.sort();
+    list.first_calls.resize(list.names.size());
+    for (const json_value& layer : *array) {
+      if (const json_value* const calls = find_member(layer, "inbound_nodes"))
+        find_first_calls(*calls, list, 0);
+    }
+    for (const char* const field : {"input_layers", "output_layers"}) {
+      if (const json_value* const layers_there = find_member(config, field))
+        find_first_calls(*layers_there, list, 0);
+    }
 
     for (std::size_t number = 0; number < array->size(); ++number) {
       if (auto read = read_layer((*array)[number], list, number, is_functional, body, depth); !read)
@@ -99,6 +111,21 @@ class keras_reader {
     append_member(model, "config", std::move(config));
     rest = std::move(model);
     return {};
+  }
+
+  /// Looks for tensors that only a count from 1 leads to.
+  static void find_first_calls(const json_value& value, layer_list& list, std::size_t depth) {
+    if (!value.is_structured() || depth > max_manifest_depth)
+      return;
+    if (call_reader::is_history(list, value)) {
+      const std::size_t number = list.numbers.number_of(text_of_string(&value[0]));
+      if (value[1] == list.call_counts[number])
+        list.first_calls[number] = 1;
+      if (value.size() == 3)
+        return;
+    }
+    for (const json_value& each : value)
+      find_first_calls(each, list, depth + 1);
   }
 
   static std::string_view name_of_layer(const json_value& layer) {
@@ -142,6 +169,8 @@ class keras_reader {
       if (call == 0) {
         node.attributes = std::move(attributes);
         node.extra = layer.empty() ? json_value() : std::move(layer);
+        if (list.first_calls[number] != 0)
+          append_member(node.extra, "first_call", list.first_calls[number]);
       } else {
         node.attributes = json_value{{"layer", name}};
       }
@@ -210,12 +239,10 @@ class keras_reader {
           read_unsigned((*fields)[2], made.output)) {
         return graph_problem("input", layer, user);
       }
-      // A model that was built before it was called counts that as its call number 0.
-      const std::size_t count = list.call_counts[number];
-      if (call >= count && call != 0)
-        --call;
-      if (call >= count || made.output >= max_output_count)
+      const std::uint32_t first = list.first_calls[number];
+      if (call < first || call - first >= list.call_counts[number] || made.output >= max_output_count)
         return graph_problem("input", layer, user);
+      call -= first;
       made.node = keras_node_name(layer, call);
       return made;
     }

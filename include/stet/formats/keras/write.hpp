@@ -64,13 +64,19 @@ class keras_writer {
       return layer == nullptr || node.attributes.size() != 1 ? name_table::none
                                                              : names.number_of(text_of_string(layer));
     }
-    /// [layer, call, output]; nothing if there is no such node.
-    [[nodiscard]] json_value history_of(const graph_body& body, const graph_endpoint& endpoint) const {
+    /// [layer, call, output]; nothing if there is no such node. For TensorFlow.js a model within the model
+    /// has been called before.
+    [[nodiscard]] json_value history_of(const graph_body& body, const graph_endpoint& endpoint,
+                                        keras_dialect dialect) const {
       const std::size_t number = names.number_of(endpoint.node);
       if (number == name_table::none)
         return nullptr;
-      return json_value::array_t{body.nodes[place_of[number].first].name, place_of[number].second,
-                                 endpoint.output};
+      const auto& [first_number, call] = place_of[number];
+      const graph_node& first = body.nodes[first_number];
+      const json_value* const said = find_member(first.extra, "first_call");
+      const bool counts_from_1 = dialect == keras_dialect::tfjs ? first.attribute("function") != nullptr
+                                                                : said != nullptr && *said == 1;
+      return json_value::array_t{first.name, call + (counts_from_1 ? 1u : 0u), endpoint.output};
     }
 
     /// The numbers of each layer's nodes, in the order of the calls.
@@ -127,7 +133,7 @@ class keras_writer {
         }
         json_value::array_t histories;
         for (const graph_port& port : ports)
-          histories.push_back(calls.history_of(body, port.endpoint));
+          histories.push_back(calls.history_of(body, port.endpoint, dialect_));
         append_member(written_config, field, std::move(histories));
       }
     }
@@ -184,7 +190,7 @@ class keras_writer {
       describe_input(body, first, config);
     append_member(made, "config", std::move(config));
     for (const auto& [key, value] : first.extra.items()) {
-      if (dialect_ == keras_dialect::keras && key != "call" && key != "implicit")
+      if (dialect_ == keras_dialect::keras && key != "call" && key != "implicit" && key != "first_call")
         append_member(made, key, value);
     }
     append_member(made, "name", first.name);
@@ -241,7 +247,7 @@ class keras_writer {
       has_shapes = has_shapes && find_member(input.extra, "shape") != nullptr;
     const bool is_new = dialect_ == keras_dialect::keras && has_shapes;
     const auto tensor_of = [&](const graph_endpoint& input) {
-      json_value history = calls.history_of(body, input);
+      json_value history = calls.history_of(body, input, dialect_);
       if (!is_new) {
         if (history.is_array())
           history.push_back(json_value::object());
