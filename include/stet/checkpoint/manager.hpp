@@ -5,6 +5,7 @@
 
 #include "delta.hpp"
 #include "folder.hpp"
+#include "folder_lock.hpp"
 #include "snapshot.hpp"
 
 #include "../writer/parts.hpp"
@@ -42,25 +43,6 @@ struct saved_checkpoint {
   result<void> upkeep;
 };
 
-namespace detail {
-
-/// The lock of a folder, held until this ends.
-class folder_lock {
-public:
-  folder_lock(const file_operations& operations, native_handle handle) noexcept : operations_(&operations), handle_(handle) {}
-  folder_lock(folder_lock&& other) noexcept : operations_(std::exchange(other.operations_, nullptr)), handle_(other.handle_) {}
-  folder_lock& operator=(folder_lock&&) = delete;
-  ~folder_lock() {
-    if (operations_ != nullptr) (void)operations_->close(operations_->context, handle_);
-  }
-
-private:
-  const file_operations* operations_;
-  native_handle handle_;
-};
-
-} // namespace detail
-
 /// The one writer of a folder of checkpoints, and a reader of it. Holds the folder's lock from `open_for_saving` on until it
 /// is destroyed. Move-only. Not for use by several threads at once.
 ///
@@ -79,11 +61,9 @@ public:
     if (!detail::is_part_name(options.prefix)) return error(errc::bad_path, options.prefix);
     if (options.save.form == store_form::loose) return error(errc::invalid_argument, "options.save.form");
     const checkpoint_folder where(folder_utf8, options.prefix, options.save.operations != nullptr ? *options.save.operations : system_file_operations());
-    manager_start start(where);
-    if (auto made = start.make_folder(); !made) return made.error();
-    const result<native_handle> handle = start.lock();
-    if (!handle) return handle.error();
-    checkpoint_manager made(where, detail::folder_lock(start.operations(), *handle), std::move(options));
+    result<detail::folder_lock> lock = detail::lockable_folder(where).make_and_lock();
+    if (!lock) return lock.error();
+    checkpoint_manager made(where, std::move(*lock), std::move(options));
     if (auto swept = made.sweep(); !swept) return swept.error();
     made.details_ = detail::read_state_file(made.folder(), false).all;
     return made;
@@ -130,26 +110,6 @@ private:
     /// The base, of a delta.
     std::string base;
     std::optional<double> metric;
-  };
-
-  /// Makes a folder ready, before there is a manager.
-  struct manager_start : checkpoint_folder {
-    explicit manager_start(const checkpoint_folder& where) : checkpoint_folder(where) {}
-    using checkpoint_folder::operations;
-
-    result<void> make_folder() const {
-      std::string name = folder();
-      while (name.size() > 1 && (name.back() == '/' || name.back() == '\\')) name.pop_back();
-      if (name.empty()) return {};
-      const auto made = call(&file_operations::create_folder, name);
-      if (!made) return made.error().code() == errc::file_exists || is_folder() ? result<void>() : made;
-      const std::size_t slash = name.find_last_of("/\\");
-      return call(&file_operations::sync_folder, slash == std::string::npos ? std::string_view() : std::string_view(name).substr(0, slash + 1));
-    }
-    result<native_handle> lock() const { return call(&file_operations::lock_file, folder() + ".stet-lock"); }
-
-  private:
-    [[nodiscard]] bool is_folder() const { return static_cast<bool>(list_names()); }
   };
 
   checkpoint_manager(const checkpoint_folder& where, detail::folder_lock&& lock, checkpoint_options&& options)
