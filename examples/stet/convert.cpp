@@ -4,6 +4,7 @@
 #include "model.hpp"
 
 #include <stet/formats/add_model.hpp>
+#include <stet/formats/save_tfjs.hpp>
 
 #include <filesystem>
 #include <string>
@@ -45,8 +46,16 @@ stet::result<outcome> save_native(std::string_view from, const stet::model& open
   return outcome{saved->file_size_bytes, saved->part_count + std::uint64_t{1}};
 }
 
+stet::result<outcome> save_for_tfjs(std::string_view from, const stet::model& opened, std::string_view to) {
+  const auto saved = stet::save_tfjs(to, from, opened);
+  if (!saved)
+    return saved.error();
+  return outcome{saved->file_size_bytes, saved->shard_count + std::uint64_t{1}};
+}
+
 constexpr target targets[] = {
     {"stet", ".stet", save_native<stet::store_form::single_file>},
+    {"tfjs", "model.json", save_for_tfjs},
 };
 
 const target* find_target(std::string_view name, std::string_view to) {
