@@ -156,10 +156,10 @@ class made_checkpoint {
 /// A TrackableObjectGraph of variables: full name and key of each.
 inline std::string object_graph_of(const std::vector<std::pair<std::string, std::string>>& variables) {
   protobuf_writer graph;
-  for (const auto& [full_name, key] : variables) {
+  for (const auto& variable : variables) {
     graph.message(1, [&](protobuf_writer& node) {
       node.message(2, [&](protobuf_writer& attribute) {
-        attribute.bytes(1, "VARIABLE_VALUE").bytes(2, full_name).bytes(3, key);
+        attribute.bytes(1, "VARIABLE_VALUE").bytes(2, variable.first).bytes(3, variable.second);
       });
     });
   }

@@ -40,7 +40,9 @@ TEST_SUITE("ordered_code") {
         {64, "c040"},       {1000000, "ef4240"}, {-65, "3fbf"}, {-0x800, "3800"}, {0x424242, "f0424242"},
         {std::int64_t{1} << 55, "ff8080000000000000"},
     };
-    for (const auto& [value, bytes] : table) {
+    for (const auto& row : table) {
+      const auto& value = row.first;
+      const auto& bytes = row.second;
       CAPTURE(value);
       CHECK(hex(signed_code(value)) == bytes);
     }

@@ -138,7 +138,9 @@ TEST_SUITE("protobuf") {
         {"bytes beyond the end in a group", "\x08\x01\x0b\x12\x7f\x0c"sv},
         {"groups nested too deeply", too_deep},
     };
-    for (const auto& [what, text] : table) {
+    for (const auto& row : table) {
+      const auto& what = row.first;
+      const auto& text = row.second;
       CAPTURE(what);
       const outcome seen = walk(text);
       CHECK_FALSE(seen.is_whole);

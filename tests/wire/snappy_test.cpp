@@ -100,7 +100,9 @@ TEST_SUITE("snappy") {
         {"less than declared", varint(5) + std::string("\0a", 2)},
         {"elements after the last byte", varint(1) + std::string("\0a\0b", 4)},
     };
-    for (const auto& [what, compressed] : table) {
+    for (const auto& row : table) {
+      const auto& what = row.first;
+      const auto& compressed = row.second;
       CAPTURE(what);
       std::string text;
       CHECK(decompress(compressed, text) == "bad_compression");

@@ -165,13 +165,17 @@ TEST_SUITE("sorted_table") {
         {"a key before its own prefix", raw_entry(0, 2, 0, "ab") + raw_entry(0, 1, 0, "a") + tail},
         {"a key beyond its separator", raw_entry(0, 1, 0, "\x7f") + tail},
     };
-    for (const auto& [what, block] : table) {
+    for (const auto& row : table) {
+      const auto& what = row.first;
+      const auto& block = row.second;
       CAPTURE(what);
       CHECK(walk(table_of_block(block)).result == "bad_table");
       CHECK(walk(table_of_block(as_snappy_literals(block), 1)).result == "bad_table");
     }
     // The same in the index block.
-    for (const auto& [what, block] : table) {
+    for (const auto& row : table) {
+      const auto& what = row.first;
+      const auto& block = row.second;
       CAPTURE(what);
       if (what != "a key beyond its separator"sv)
         CHECK(walk(end_table("", block)).result == "bad_table");
@@ -203,7 +207,9 @@ TEST_SUITE("sorted_table") {
         {"a size whose trailer wraps", block_of({{"b", varint(0) + varint(most - 4)}})},
         {"an offset that wraps", block_of({{"b", varint(most) + varint(9)}})},
     };
-    for (const auto& [what, index] : table) {
+    for (const auto& row : table) {
+      const auto& what = row.first;
+      const auto& index = row.second;
       CAPTURE(what);
       CHECK(walk(end_table(file, index)).result == "bad_table");
     }

@@ -297,7 +297,9 @@ TEST_SUITE("tensorflow/checkpoint") {
     REQUIRE(opened);
     const std::pair<const char*, float> table[] = {{"net/w/.ATTRIBUTES/VARIABLE_VALUE", 1.f}, {"net/w", 1.f}, {"dense/kernel", 1.f},
                                                    {"net/b", 2.f}, {"x", 3.f}, {"y", 5.f}};
-    for (const auto& [name, value] : table) {
+    for (const auto& row : table) {
+      const auto& name = row.first;
+      const auto& value = row.second;
       CAPTURE(name);
       CHECK(values_of<float>(*opened, name) == std::vector<float>{value});
     }

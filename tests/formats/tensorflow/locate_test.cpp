@@ -97,7 +97,9 @@ TEST_SUITE("tensorflow/locate") {
         {"absent", "file_not_found"},
         {"inner/", "file_not_found"},
     };
-    for (const auto& [path, expected] : table) {
+    for (const auto& row : table) {
+      const auto& path = row.first;
+      const auto& expected = row.second;
       CAPTURE(path);
       folder.write("run/checkpoint", state_of(path));
       CHECK(outcome(locate_tensorflow_checkpoint(folder.path("run"))) == expected);
