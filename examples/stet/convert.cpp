@@ -5,6 +5,7 @@
 
 #include <stet/formats/add_model.hpp>
 #include <stet/formats/save_tfjs.hpp>
+#include <stet/formats/tensorflow/write_checkpoint.hpp>
 
 #include <filesystem>
 #include <string>
@@ -46,6 +47,21 @@ stet::result<outcome> save_native(std::string_view from, const stet::model& open
   return outcome{saved->file_size_bytes, saved->part_count + std::uint64_t{1}};
 }
 
+template <stet::tensorflow_naming Naming>
+stet::result<outcome> save_for_tensorflow(std::string_view from, const stet::model& opened, std::string_view to) {
+  stet::writer all;
+  if (const auto added = stet::add_model(all, from, opened); !added)
+    return added.error();
+  stet::tensorflow_save_options options;
+  options.naming = Naming;
+  const std::string name(file_name_of(to));
+  options.state = stet::tensorflow_state{name, {name}, {}, 0};
+  const auto saved = stet::save_tensorflow_checkpoint(all, to, options);
+  if (!saved)
+    return saved.error();
+  return outcome{saved->file_size_bytes, saved->part_count + std::uint64_t{1}};
+}
+
 stet::result<outcome> save_for_tfjs(std::string_view from, const stet::model& opened, std::string_view to) {
   const auto saved = stet::save_tfjs(to, from, opened);
   if (!saved)
@@ -55,6 +71,8 @@ stet::result<outcome> save_for_tfjs(std::string_view from, const stet::model& op
 
 constexpr target targets[] = {
     {"stet", ".stet", save_native<stet::store_form::single_file>},
+    {"tensorflow", "", save_for_tensorflow<stet::tensorflow_naming::by_name>},
+    {"tensorflow-objects", "", save_for_tensorflow<stet::tensorflow_naming::by_object>},
     {"tfjs", "model.json", save_for_tfjs},
 };
 
