@@ -31,10 +31,17 @@ namespace stet::inline v0_1 {
 
 namespace detail {
 
-/// The index of the checkpoint with this prefix, in memory: mapped, unless `options` ask for reading.
+/// The index of the checkpoint with this prefix, in memory: mapped if it is large and `options` do not ask for reading. To map a
+/// small one, touch it and unmap it again takes longer than to read it.
 inline result<source> checkpoint_index(std::string_view prefix, const open_options& options) {
+  constexpr std::uint64_t small_size_bytes = 256 * 1024;
   const std::string path = std::string(prefix) + ".index";
-  return options.backing == backing::map ? source::map(path) : source::read(path);
+  const result<file> opened = file::open(path);
+  if (!opened) return opened.error();
+  const bool is_mapped = options.backing == backing::map && opened->size_bytes() > small_size_bytes;
+  result<source> made = is_mapped ? source::map(*opened) : source::read(*opened);
+  if (!made) return made.error().about(path);
+  return made;
 }
 
 /// An entry of an index is rarely smaller; so many tensors at most are expected.
