@@ -431,6 +431,19 @@ TEST_CASE("refuses messages that are malformed, too deep, or have a key twice") 
         "wrong_type");
 }
 
+TEST_CASE("refuses fields that TensorFlow does not write and that would be taken for the graph's own") {
+  for (const char* text :
+       {R"({"node":[{"name":"a","op":"A","inputs":[]}]})",
+        R"({"node":[{"name":"a","op":"A","variables":{}}]})",
+        R"({"library":{"function":[{"signature":{"name":"f"},"nodes":[]}]}})",
+        R"({"library":{"function":[{"signature":{"name":"f","outputArg":[{"name":"y","node":1}]}}]}})"}) {
+    CAPTURE(text);
+    CHECK(stet_test::outcome(stet::graph_from_graph_def(json(text))) == "duplicate_key");
+  }
+  CHECK(stet_test::outcome(stet::signature_from_json(
+            "s", json(R"({"inputs":{"x":{"name":"x:0","output":1}}})"))) == "duplicate_key");
+}
+
 TEST_CASE("a node without name or op, or with inputs that are none, is for check_graph to refuse") {
   for (const char* text : {R"({"node":[{"op":"A"}]})", R"({"node":[{"name":"a"}]})",
                            R"({"node":[{"name":"a","op":"A","input":[1]}]})",

@@ -171,7 +171,7 @@ TEST_CASE("Keras 1, and a description wrapped as HDF5 files have it") {
   REQUIRE(read);
   if (read) {
     CHECK(read->nodes.size() == 2);
-    CHECK(read->metadata["keras"]["keras_version"] == "1.2.0");
+    CHECK(read->metadata["keras_file"]["keras_version"] == "1.2.0");
   }
 }
 
@@ -240,6 +240,9 @@ TEST_CASE("refuses what Keras does not write") {
        "bad_graph", "input a of a"},
       {R"({"config":{"layers":[{"class_name":"D","name":"a","inbound_nodes":[{"args":[{"class_name":"__keras_tensor__"}]}]}],"input_layers":[],"output_layers":[]}})",
        "bad_graph", "input  of a"},
+      {R"({"config":{"layers":[{"class_name":"D","name":"a","inputs":[]}]}})", "duplicate_key",
+       "inputs of a"},
+      {R"({"config":{"layers":[{"class_name":"D","name":"a","call":{}}]}})", "duplicate_key", "call of a"},
       {R"({"config":{"layers":[],"input_layers":[["b",0,0]],"output_layers":[]}})", "bad_graph",
        "input_layers"},
       {R"({"config":{"layers":[],"output_layers":[]}})", "missing_field", "input_layers"},

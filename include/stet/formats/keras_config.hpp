@@ -28,7 +28,9 @@
 //     module, registered_name, build_config …   further fields of Keras, as they are
 //   inputs, outputs  the model's, by the names of their nodes
 //   functions    models within the model; the node that calls one has the attributes {"function": NAME} alone
-//   metadata     {"keras": the rest of the description}; of a function, its attributes hold the same
+//   metadata     {"keras": the rest of the description}; of a function, its attributes hold the same. What
+//   stood around
+//                the description is "keras_file"
 //
 // A Sequential model is the chain of its layers. Where it has no layer for its input, as old ones, a node of
 // op InputLayer stands for it, with the further field "implicit".

@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_GRAPH_DEF_READ_HPP
 #define STET_FORMATS_GRAPH_DEF_READ_HPP
 
+#include "../further_fields.hpp"
 #include "../json_members.hpp"
 #include "../original_name.hpp"
 #include "../tensorflow/data_type.hpp"
@@ -131,6 +132,8 @@ inline result<void> read_signature_ports(json_value ports, std::vector<graph_por
           append_member(port.endpoint.extra, key, std::move(value));
       }
     }
+    if (auto checked = check_further_fields<graph_port>(port.endpoint.extra, port_fields, name); !checked)
+      return checked;
   }
   return {};
 }
@@ -163,6 +166,8 @@ inline result<void> read_node_defs(json_value nodes, bool in_function, std::vect
       if (key != "name" && key != "op")
         append_member(node.extra, key, std::move(value));
     }
+    if (auto checked = check_further_fields<graph_node>(node.extra, node_fields, node.name); !checked)
+      return checked;
   }
   return {};
 }
@@ -203,6 +208,9 @@ inline result<graph_function> read_function_def(json_value json) {
         if (key != "name" && key != "type")
           append_member(port.endpoint.extra, key, value);
       }
+      if (auto checked = check_further_fields<graph_port>(port.endpoint.extra, port_fields, made.name);
+          !checked)
+        return checked.error();
     }
   }
   made.attributes = take_member(json, "attr");
@@ -211,6 +219,9 @@ inline result<graph_function> read_function_def(json_value json) {
   if (!signature.empty())
     append_member(made.extra, "signature", std::move(signature));
   append_members(made.extra, json);
+  using function_read = graph_read<graph_function>;
+  if (auto checked = check_further_fields<function_read>(made.extra, function_fields, made.name); !checked)
+    return checked.error();
   return made;
 }
 
@@ -261,7 +272,8 @@ inline result<graph_signature> signature_from_json(std::string_view name, json_v
   for (const auto& [field, ports] :
        {std::pair{"inputs", &made.inputs}, std::pair{"outputs", &made.outputs}}) {
     if (auto read = detail::read_signature_ports(detail::take_member(json, field), *ports); !read)
-      return detail::error_about({errc::wrong_type, field}, name);
+      return read.error().subject().empty() ? detail::error_about({errc::wrong_type, field}, name)
+                                            : read.error();
   }
   detail::append_members(made.extra, json);
   return made;
@@ -269,6 +281,9 @@ inline result<graph_signature> signature_from_json(std::string_view name, json_v
 
 /// Makes a graph of a GraphDef in JSON, as TensorFlow.js has it.
 /// @retval errc::wrong_type  a field, "FIELD of NODE" or "node NUMBER", has another JSON type
+/// @retval errc::duplicate_key  a node, port or function has a field, "FIELD of NAME", that TensorFlow does
+/// not write and
+///                           graphs have
 /// Whether the graph is sound is check_graph's to say, with `tensorflow_graph_rules`.
 /// Cost: moves what it keeps.
 /// Source: graph_def.hpp, "A GraphDef as a graph".
@@ -293,7 +308,8 @@ inline result<graph> graph_from_graph_def(json_value json) {
   // Versions, and gradients of functions.
   json_value rest = json_value::object();
   detail::append_members(rest, json);
-  detail::append_members(rest, library);
+  if (!library.empty())
+    detail::append_member(rest, "library", std::move(library));
   made.metadata = json_value{{"tensorflow", std::move(rest)}};
   return made;
 }

@@ -164,15 +164,11 @@ inline result<json_value> graph_to_graph_def(const graph& from) {
     library["function"].push_back(std::move(*each));
   }
   const json_value* const rest = detail::find_member(from.metadata, "tensorflow");
-  if (rest != nullptr && rest->is_object()) {
-    for (const auto& [key, value] : rest->items()) {
-      if (key == "gradient")
-        library[key] = value;
-    }
-  }
+  if (const json_value* const more = rest == nullptr ? nullptr : detail::find_member(*rest, "library"))
+    detail::append_members(library, *more);
   if (!library.empty())
     detail::append_member(made, "library", std::move(library));
-  if (rest != nullptr && rest->is_object()) {
+  if (rest != nullptr) {
     for (const char* const key : {"version", "versions"}) {
       if (const json_value* const value = detail::find_member(*rest, key))
         detail::append_member(made, key, *value);

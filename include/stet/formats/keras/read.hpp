@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_KERAS_READ_HPP
 #define STET_FORMATS_KERAS_READ_HPP
 
+#include "../further_fields.hpp"
 #include "../json_members.hpp"
 
 #include "../../manifest/graph_link.hpp"
@@ -46,8 +47,9 @@ class keras_reader {
     json_value rest;
     if (auto read = read_model(config, made_, rest, 0); !read)
       return read.error();
-    append_members(rest, around);
     made_.metadata = json_value{{"keras", std::move(rest)}};
+    if (!around.empty())
+      append_member(made_.metadata, "keras_file", std::move(around));
     return std::move(made_);
   }
 
@@ -160,6 +162,12 @@ class keras_reader {
     const json_value inbound = take_member(layer, "inbound_nodes");
     take_member(layer, "name");
     take_member(layer, "class_name");
+    if (auto checked = check_further_fields<graph_node>(layer, node_fields, name); !checked)
+      return checked;
+    for (const std::string_view own : {"call", "first_call", "implicit"}) {
+      if (find_member(layer, own) != nullptr)
+        return error_about({errc::duplicate_key, own}, name);
+    }
 
     if (!is_functional && body.nodes.empty() && op != "InputLayer")
       add_implicit_input(name, attributes, body);
@@ -286,6 +294,8 @@ class keras_reader {
         problem_ = made.error();
         made = graph_endpoint();
       }
+      if (auto checked = check_further_fields<graph_endpoint>(extra, endpoint_fields, node_.name); !checked)
+        problem_ = checked.error();
       made->extra = extra.empty() ? json_value() : std::move(extra);
       node_.inputs.push_back(std::move(*made));
     }
@@ -411,6 +421,8 @@ class keras_reader {
 /// @retval errc::wrong_type, missing_field  a field, "FIELD of LAYER" or "name of layer NUMBER", is not what
 /// Keras
 ///                                          writes
+/// @retval errc::duplicate_key  a layer has a field, "FIELD of LAYER", that Keras does not write and graphs
+/// have
 /// @retval errc::bad_graph   a layer is called with a tensor that no layer makes: "input NAME of NODE"
 /// @retval errc::too_deep    models within models beyond any sense
 /// Whether the graph is sound (layers of one name, cycles) is check_graph's to say.

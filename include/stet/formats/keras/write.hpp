@@ -33,7 +33,18 @@ class keras_writer {
 
   result<json_value> run() {
     const json_value* const rest = find_member(whole_.metadata, "keras");
-    return write_model(whole_, rest == nullptr ? json_value::object() : *rest, "model", 0);
+    result<json_value> model =
+        write_model(whole_, rest == nullptr ? json_value::object() : *rest, "model", 0);
+    const json_value* const around = find_member(whole_.metadata, "keras_file");
+    if (!model || around == nullptr)
+      return model;
+    json_value made = json_value::object();
+    for (const auto& [key, value] : around->items()) {
+      if (is_written(key) && key != "model_config")
+        append_member(made, key, value);
+    }
+    append_member(made, "model_config", std::move(*model));
+    return made;
   }
 
  private:
@@ -85,6 +96,11 @@ class keras_writer {
     std::vector<std::pair<std::uint32_t, std::uint32_t>> place_of;
     name_table names;
   };
+
+  /// Whether a field of the description is, which says something of the model or of Keras.
+  [[nodiscard]] bool is_written(std::string_view key) const {
+    return dialect_ == keras_dialect::keras || key == "keras_version" || key == "backend";
+  }
 
   /// @param rest  what the model says beside its layers
   result<json_value> write_model(const graph_body& body, json_value rest, const std::string& name,
@@ -140,8 +156,7 @@ class keras_writer {
     json_value made{{"class_name", class_name}};
     append_member(made, "config", cleaned(std::move(written_config), 0));
     for (const auto& [key, value] : rest.items()) {
-      if (key != "class_name" &&
-          (dialect_ == keras_dialect::keras || key == "keras_version" || key == "backend"))
+      if (key != "class_name" && is_written(key))
         append_member(made, key, value);
     }
     return made;
@@ -198,7 +213,8 @@ class keras_writer {
       return made;
     json_value::array_t inbound;
     for (const std::uint32_t call : of_layer) {
-      if (!body.nodes[call].inputs.empty())
+      const graph_node& node = body.nodes[call];
+      if (of_layer.size() > 1 || !node.inputs.empty() || find_member(node.extra, "call") != nullptr)
         inbound.push_back(write_call(body, calls, body.nodes[call]));
     }
     append_member(made, "inbound_nodes", std::move(inbound));
