@@ -46,7 +46,7 @@ struct tensorflow_save_options {
   /// writer has 1.
   std::uint32_t alignment_bytes = 64;
   /// Written to the file `checkpoint` of the folder when the checkpoint is there.
-  std::optional<tensorflow_state> state;
+  std::optional<tensorflow_state> state = std::nullopt;
   /// Of an object-based checkpoint: what `save_counter` says, if no tensor is called so. `tf.train.Checkpoint` counts its saves.
   std::int64_t save_counter = 1;
   /// Wait until the files and their names are on the disk.
