@@ -246,6 +246,7 @@ TEST_CASE("refuses what Keras does not write") {
       {R"({"config":{"layers":[],"input_layers":[["b",0,0]],"output_layers":[]}})", "bad_graph",
        "input_layers"},
       {R"({"config":{"layers":[],"output_layers":[]}})", "missing_field", "input_layers"},
+      {R"({"config":{"layers":[],"input_layers":[]}})", "missing_field", "output_layers"},
       {R"({"config":{"layers":[],"input_layers":[],"output_layers":7}})", "bad_graph", "output_layers"},
   };
   for (const auto& row : rows) {

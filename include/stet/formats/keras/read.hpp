@@ -80,7 +80,8 @@ class keras_reader {
       return error(layers.is_null() ? errc::missing_field : errc::wrong_type, "layers");
 
     layer_list list;
-    bool is_functional = find_member(config, "output_layers") != nullptr;
+    bool is_functional =
+        find_member(config, "input_layers") != nullptr || find_member(config, "output_layers") != nullptr;
     for (json_value& layer : *array) {
       const std::string_view name = name_of_layer(layer);
       if (name.empty())
