@@ -19,7 +19,7 @@ namespace detail {
 /// "NAME", "NAME:1", "NAME:out:0" or "^NAME".
 inline std::string text_of_endpoint(const graph_endpoint& endpoint) {
   if (endpoint.is_control)
-    return "^" + endpoint.node;
+    return std::string("^").append(endpoint.node);
   std::string text = endpoint.node;
   if (!endpoint.output_name.empty())
     text.append(":").append(endpoint.output_name);
