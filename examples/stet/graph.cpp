@@ -20,11 +20,12 @@ std::string json_text(const stet::json_value& value) {
 
 /// "name:2", or what stands for a control input: "^name".
 std::string text_of(const stet::graph_endpoint& endpoint) {
-  std::string text = endpoint.is_control ? "^" + endpoint.node : endpoint.node;
+  std::string text(endpoint.is_control ? "^" : "");
+  text += endpoint.node;
   if (!endpoint.output_name.empty())
-    text += ":" + endpoint.output_name;
+    text.append(":").append(endpoint.output_name);
   if (endpoint.output != 0 || !endpoint.output_name.empty())
-    text += ":" + std::to_string(endpoint.output);
+    text.append(":").append(std::to_string(endpoint.output));
   return escaped(text);
 }
 
@@ -166,7 +167,7 @@ void draw_body(const stet::graph_body& body, const std::string& prefix, console&
 void draw(const std::vector<stet::graph>& graphs, console& out) {
   out.write("digraph {\n  node [shape=box];\n");
   for (std::size_t number = 0; number < graphs.size(); ++number) {
-    const std::string prefix = "g" + std::to_string(number);
+    const std::string prefix = std::string("g").append(std::to_string(number));
     draw_body(graphs[number], prefix + "n", out);
     for (std::size_t function = 0; function < graphs[number].functions.size(); ++function) {
       const std::string within = prefix + "f" + std::to_string(function);
