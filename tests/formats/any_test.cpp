@@ -48,7 +48,7 @@ TEST_SUITE("formats/any") {
   TEST_CASE("what is no model is said to be none") {
     const stet_test::temp_folder folder;
     const std::string text = folder.write("notes.stet", "not a model"), empty = folder.write("empty", ""),
-                      json = folder.write("other.json", R"({"name": "package"})");
+                      json = folder.write("other.json", R"({"made_by": "stet"})");
     CHECK(stet::open_any(text).error().code() == stet::errc::unknown_format);
     CHECK(stet::open_any(empty).error().code() == stet::errc::unknown_format);
     CHECK(stet::open_any(json).error().code() == stet::errc::unknown_format);

@@ -14,11 +14,17 @@ namespace stet::inline v0_1 {
 
 namespace detail {
 
-/// A loose manifest says near its beginning that it is one; only then is a JSON file taken for it.
+/// A loose manifest says near its beginning that it is one, by the key "stet"; only then is a JSON file taken for it.
 inline bool is_native(const format_probe& probe) {
   if (has_native_magic(probe.start())) return true;
+  if (!probe.starts_like_json()) return false;
+  constexpr std::string_view key = "\"stet\"";
   const std::string_view text(reinterpret_cast<const char*>(probe.start().data()), probe.start().size());
-  return probe.starts_like_json() && text.find("\"stet\"") != std::string_view::npos;
+  for (std::size_t at = text.find(key); at != std::string_view::npos; at = text.find(key, at + 1)) {
+    const std::size_t next = text.find_first_not_of(" \t\r\n", at + key.size());
+    if (next != std::string_view::npos && text[next] == ':') return true;
+  }
+  return false;
 }
 
 inline result<model> open_native(std::string_view path_utf8, const open_options& options) {
