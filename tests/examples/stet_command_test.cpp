@@ -516,6 +516,42 @@ TEST_SUITE("stet command") {
     CHECK(text_of(folder.read("err")).starts_with("stet: standard output: "));
   }
 #endif
+
+  TEST_CASE("convert goes to TensorFlow's forms and back without a change, and graph shows what a model computes") {
+    const temp_folder folder;
+    const std::vector<float> kernel = {1, 2, 3, 4, 5, 6}, bias = {0.5f, -1, 3};
+    stet::writer out;
+    REQUIRE(out.add("dense/kernel", {2, 3}, std::span<const float>(kernel)));
+    REQUIRE(out.add("dense/bias", {3}, std::span<const float>(bias)));
+    stet::graph graph;
+    graph.add("x", "Placeholder");
+    graph.add("dense", "Dense", {"x"}, {{"units", 3}}, {{"kernel", "dense/kernel"}, {"bias", "dense/bias"}});
+    out.graph = stet::graph_to_json(graph);
+    REQUIRE(out.save(folder.path("m.stet")));
+
+    const outcome forth = run(folder, {"convert", "m.stet", "ckpt", "--to", "tensorflow"});
+    CHECK(forth.status == 0);
+    CHECK(forth.out.starts_with("ckpt: 2 tensors, "));
+    CHECK(run(folder, {"ls", "--json", "ckpt"}).out.starts_with("{\"format\": \"tf-ckpt-v2\""));
+    CHECK(run(folder, {"verify", "ckpt"}).status == 0);
+    CHECK(run(folder, {"convert", "ckpt", "back.stet"}).status == 0);
+    CHECK(run(folder, {"diff", "m.stet", "back.stet"}).status == 0);
+    CHECK(run(folder, {"convert", "m.stet", "model.json"}).status == 0);
+    CHECK(run(folder, {"diff", "m.stet", "model.json"}).status == 0);
+    CHECK(run(folder, {"convert", "m.stet", "elsewhere"}).status == 2);
+    CHECK(run(folder, {"convert", "m.stet", "elsewhere", "--to", "onnx"}).status == 2);
+    CHECK(run(folder, {"convert", "m.stet", "m.stet"}).status == 1);
+    CHECK(run(folder, {"convert", "absent", "new.stet"}).status == 1);
+    CHECK(folder.read("new.stet").empty());
+
+    const outcome shown = run(folder, {"graph", "m.stet"});
+    CHECK(shown.status == 0);
+    CHECK(shown.out.find("Dense") != std::string::npos);
+    CHECK(shown.out.find("dense/kernel") != std::string::npos);
+    CHECK(run(folder, {"graph", "m.stet", "--dot"}).out.starts_with("digraph {"));
+    CHECK(nlohmann::json::accept(run(folder, {"graph", "m.stet", "--json"}).out));
+    CHECK(run(folder, {"graph", "absent"}).status == 1);
+  }
 }
 
 #else
