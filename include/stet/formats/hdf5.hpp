@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// HDF5 files as a format: every dataset is a tensor.
+#ifndef STET_FORMATS_HDF5_HPP
+#define STET_FORMATS_HDF5_HPP
+
+#include "hdf5/import.hpp"
+#include "keras_files/describe.hpp"
+#include "keras_files/open.hpp"
+
+#include <cstddef>
+#include <string_view>
+
+namespace stet::inline v0_1 {
+
+namespace detail {
+
+/// A file may begin with bytes of its owner: the superblock is at 0, 512, 1024, 2048 and so on. So far as the
+/// beginning is looked at.
+inline bool is_hdf5(const format_probe& probe) noexcept {
+  for (std::size_t at = 0; at + hdf5_signature.size() <= probe.start().size(); at = at == 0 ? 512 : at * 2) {
+    if (std::memcmp(probe.start().data() + at, hdf5_signature.data(), hdf5_signature.size()) == 0)
+      return true;
+  }
+  return false;
+}
+
+} // namespace detail
+
+/// An HDF5 file, of Keras or anyone: `.h5`, `.weights.h5`. Tensors are the datasets, by their paths
+/// ("/layers/dense/vars/0"), in the order in which the groups list them; a group with several names is listed
+/// by the first. Contiguous and compact data lie in place, big-endian ones, too, which `copy_to` turns.
+/// Chunked data are put together when they are read, shuffle, fletcher32, LZF and LZ4 undone; deflated ones
+/// need <zlib.h> and stet/ext/zlib.hpp. Other filters are errc::compressed when they are read.
+///
+/// Integers, bit fields, floats, h5py's truth values and complex numbers, and strings of any size are dtypes;
+/// enumerations are their integers. Everything else (compounds, references, strings of fixed size, opaque
+/// bytes, sequences, arrays) is a block named by its class and size. Datasets without a shape, soft and
+/// external links, and named datatypes are passed over. Data in other files and virtual datasets are listed,
+/// and reading them is errc::unsupported.
+///
+/// A file of Keras has second names (keras_files/names.hpp), and `describe` tells its graph and state
+/// (keras_files/describe.hpp).
+///
+/// Opening fails with those of file::open, and
+/// @retval errc::truncated    the file, or the bytes of a tensor, the subject, are shorter than they say
+/// @retval errc::unsupported  addresses are not of 8 bytes; in a file of Keras, a soft or external link, or
+/// data outside the file
+/// @retval errc::bad_hdf5     a structure, at the byte or of the object named, is damaged
+/// @retval errc::bad_shape, bad_size, bad_name, duplicate_name  what a dataset, the subject, says of itself
+/// is not
+inline constexpr format hdf5_format{"hdf5", detail::is_hdf5, detail::open_hdf5, detail::describe_hdf5};
+
+} // namespace stet::inline v0_1
+
+#endif

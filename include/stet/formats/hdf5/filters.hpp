@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+// The filters of HDF5 undone: shuffle, fletcher32, LZF and LZ4 here, deflate by an adapter.
+#ifndef STET_FORMATS_HDF5_FILTERS_HPP
+#define STET_FORMATS_HDF5_FILTERS_HPP
+
+#include "../../source/source.hpp"
+#include "../../vocabulary/checked.hpp"
+#include "../../vocabulary/inflate.hpp"
+#include "../../wire/hdf5/checksum.hpp"
+#include "../../wire/hdf5/layout.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace stet::inline v0_1::detail {
+
+/// Decompresses LZF: a control byte below 32 begins so many literals and one; else its upper 3 bits are the
+/// length of a match less 2, 7 meaning that a byte follows to be added, and its lower 5 with the byte that
+/// follows the distance less 1.
+/// @return false if the bytes are not valid or do not make `into`
+/// Source: Marc Lehmann, liblzf 3.6.
+inline bool decompress_lzf(std::span<const std::byte> from, std::span<std::byte> into) noexcept {
+  std::size_t at = 0, written = 0;
+  while (at < from.size()) {
+    std::size_t control = static_cast<std::size_t>(from[at++]);
+    if (control < 32) {
+      if (++control > from.size() - at || control > into.size() - written)
+        return false;
+      std::memcpy(into.data() + written, from.data() + at, control);
+      at += control, written += control;
+      continue;
+    }
+    std::size_t length = control >> 5;
+    if (length == 7 && at < from.size())
+      length += static_cast<std::size_t>(from[at++]);
+    if (at == from.size())
+      return false;
+    const std::size_t distance = ((control & 31) << 8 | static_cast<std::size_t>(from[at++])) + 1;
+    length += 2;
+    if (distance > written || length > into.size() - written)
+      return false;
+    for (; length != 0; --length, ++written)
+      into[written] = into[written - distance];
+  }
+  return written == into.size();
+}
+
+/// Decompresses one block of LZ4: token, more length of literals, literals, u16 distance, more length of the
+/// match. Source: lz4/lz4, doc/lz4_Block_format.md.
+inline bool decompress_lz4(std::span<const std::byte> from, std::span<std::byte> into) noexcept {
+  std::size_t at = 0, written = 0;
+  const auto add_length = [&](std::size_t& length) {
+    if (length != 15)
+      return true;
+    for (;;) {
+      if (at == from.size())
+        return false;
+      const std::size_t more = static_cast<std::size_t>(from[at++]);
+      length += more;
+      if (more != 255)
+        return true;
+    }
+  };
+  while (at < from.size()) {
+    const std::size_t token = static_cast<std::size_t>(from[at++]);
+    std::size_t literals = token >> 4, length = token & 15;
+    if (!add_length(literals) || literals > from.size() - at || literals > into.size() - written)
+      return false;
+    if (literals != 0)
+      std::memcpy(into.data() + written, from.data() + at, literals);
+    at += literals, written += literals;
+    if (at == from.size())
+      break; // the last sequence has no match
+    if (from.size() - at < 2)
+      return false;
+    const std::size_t distance = load_little<std::uint16_t>(from.data() + at);
+    at += 2;
+    if (!add_length(length))
+      return false;
+    length += 4;
+    if (distance == 0 || distance > written || length > into.size() - written)
+      return false;
+    for (; length != 0; --length, ++written)
+      into[written] = into[written - distance];
+  }
+  return written == into.size();
+}
+
+/// LZ4 as HDF5 has it: big-endian u64 size, u32 size of a block, and for each block its u32 size in the file
+/// and its bytes; a block that would not become smaller is stored as it is. Source: the registered filter
+/// 32004, nexusformat/HDF5-External-Filter-Plugins.
+inline bool decompress_lz4_blocks(std::span<const std::byte> from, std::span<std::byte> into) noexcept {
+  if (from.size() < 12)
+    return false;
+  const std::uint64_t size = byte_swapped(load_little<std::uint64_t>(from.data()));
+  const std::uint32_t block = byte_swapped(load_little<std::uint32_t>(from.data() + 8));
+  if (size != into.size() || (block == 0 && size != 0))
+    return false;
+  std::size_t at = 12;
+  for (std::size_t written = 0; written < into.size();) {
+    const std::size_t some = into.size() - written < block ? into.size() - written : block;
+    if (from.size() - at < 4)
+      return false;
+    const std::uint32_t stored = byte_swapped(load_little<std::uint32_t>(from.data() + at));
+    at += 4;
+    if (stored > from.size() - at)
+      return false;
+    if (stored == some) {
+      std::memcpy(into.data() + written, from.data() + at, some);
+    } else if (!decompress_lz4(from.subspan(at, stored), into.subspan(written, some))) {
+      return false;
+    }
+    at += stored, written += some;
+  }
+  return true;
+}
+
+/// Puts together what the shuffle filter took apart: all first bytes of the elements, then all second ones,
+/// and so on.
+inline void unshuffle(std::span<const std::byte> from, std::span<std::byte> into,
+                      std::size_t element_size) noexcept {
+  const std::size_t count = element_size < 2 ? 0 : from.size() / element_size;
+  for (std::size_t byte = 0; byte < element_size && count != 0; ++byte) {
+    for (std::size_t i = 0; i < count; ++i)
+      into[i * element_size + byte] = from[byte * count + i];
+  }
+  const std::size_t done = count * element_size; // what is no whole element was left as it is
+  if (done < from.size())
+    std::memcpy(into.data() + done, from.data() + done, from.size() - done);
+}
+
+/// Whether every filter can be undone in this program.
+inline bool can_undo(const std::vector<hdf5_filter>& filters) noexcept {
+  for (const hdf5_filter& each : filters) {
+    switch (each.id) {
+    case hdf5_filter::shuffle:
+    case hdf5_filter::fletcher32:
+    case hdf5_filter::lzf:
+    case hdf5_filter::lz4:
+      break;
+    case hdf5_filter::deflate:
+      if (inflate == nullptr)
+        return false;
+      break;
+    default:
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Undoes the filters of one chunk.
+/// @param mask        which filters it did not go through
+/// @param size_bytes  of the chunk
+/// @retval errc::bad_compression    the bytes are not valid
+/// @retval errc::checksum_mismatch  they are damaged
+/// @retval errc::too_large          the chunk is larger than they can be when decompressed
+/// Cost: allocates the size of the chunk, twice where there are two filters.
+inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std::uint32_t mask,
+                                   std::span<const std::byte> stored, std::uint64_t size_bytes) {
+  // Checksums are of 4 bytes, one behind what each such filter was given.
+  std::uint64_t checksums = 0;
+  for (std::size_t i = 0; i < filters.size(); ++i)
+    checksums += filters[i].id == hdf5_filter::fletcher32 && (mask >> i & 1) == 0 ? 4u : 0u;
+  if (size_bytes / max_inflation > stored.size() + 64)
+    return errc::too_large;
+  source held;
+  std::span<const std::byte> bytes = stored;
+  for (std::size_t i = filters.size(); i-- > 0;) {
+    if ((mask >> i & 1) != 0)
+      continue;
+    const hdf5_filter& filter = filters[i];
+    if (filter.id == hdf5_filter::fletcher32) {
+      if (bytes.size() < 4)
+        return errc::bad_compression;
+      const std::uint32_t said = load_little<std::uint32_t>(bytes.data() + bytes.size() - 4);
+      bytes = bytes.first(bytes.size() - 4);
+      checksums -= 4;
+      const std::uint32_t is = fletcher32(bytes);
+      // Before HDF5 1.6.3 the bytes of each half stood the other way on little-endian machines.
+      const std::uint32_t turned = (is & 0x00FF00FFu) << 8 | (is >> 8 & 0x00FF00FFu);
+      if (said != is && said != turned)
+        return errc::checksum_mismatch;
+      continue;
+    }
+    const bool is_shuffle = filter.id == hdf5_filter::shuffle;
+    // A checksum made before the compression is compressed with the rest.
+    result<source> made = source::allocate(is_shuffle ? bytes.size() : size_bytes + checksums);
+    if (!made)
+      return made.error();
+    const std::span<std::byte> into(made->writable_data(), static_cast<std::size_t>(made->size_bytes()));
+    bool is_valid = true;
+    switch (filter.id) {
+    case hdf5_filter::shuffle:
+      unshuffle(bytes, into, filter.values[0]);
+      break;
+    case hdf5_filter::lzf:
+      is_valid = decompress_lzf(bytes, into);
+      break;
+    case hdf5_filter::lz4:
+      is_valid = decompress_lz4_blocks(bytes, into);
+      break;
+    default:
+      is_valid = inflate != nullptr && inflate(bytes.data(), bytes.size(), into.data(), into.size(), true);
+    }
+    if (!is_valid)
+      return errc::bad_compression;
+    held = std::move(*made);
+    bytes = {held.data(), static_cast<std::size_t>(held.size_bytes())};
+  }
+  if (bytes.size() != size_bytes)
+    return errc::bad_compression;
+  return held.size_bytes() == size_bytes && !bytes.empty() && bytes.data() == held.data()
+             ? result<source>(std::move(held))
+             : source::copy(bytes);
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+// The datasets of an HDF5 file as tensors.
+#ifndef STET_FORMATS_HDF5_IMPORT_HPP
+#define STET_FORMATS_HDF5_IMPORT_HPP
+
+#include "chunked.hpp"
+#include "element.hpp"
+
+#include "../store_builder.hpp"
+#include "../tensorflow/unreadable.hpp"
+
+#include "../../wire/hdf5.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline v0_1::detail {
+
+/// What is done with links that lead elsewhere by a path, and with data outside the file.
+enum class hdf5_strictness : std::uint8_t {
+  /// Such links are passed over; such data is listed, and reading it is errc::unsupported.
+  lenient,
+  /// They are errc::unsupported: Keras writes none, and has refused them since they were used to read other
+  /// files.
+  strict,
+};
+
+/// A dataset that was added to a store, kept so that it can get further names.
+struct hdf5_tensor {
+  /// "/layers/dense/vars/0"
+  std::string path;
+  /// As it was added, but for the name, the shape and the name of a block.
+  index_row row;
+  std::vector<std::uint64_t> shape;
+  std::string block_name;
+
+  /// The row of one more name.
+  [[nodiscard]] index_row named(std::string_view name) const noexcept {
+    index_row made = row;
+    made.name = name;
+    made.shape = shape;
+    made.layout.block.name = block_name;
+    return made;
+  }
+};
+
+/// Adds the datasets of one file to a store that is being built, in the order in which the groups list them.
+class hdf5_importer {
+ public:
+  /// @param structure  the file, or the member of an archive, in memory
+  /// @param part       the part of the store that has these bytes
+  /// @param offset     where in that part they begin
+  hdf5_importer(store_builder& into, hdf5_file& structure, std::uint32_t part, std::uint64_t offset,
+                hdf5_strictness strictness)
+      : into_(into), file_(structure), part_(part), base_(offset + structure.base_bytes()),
+        strictness_(strictness) {}
+
+  /// Errors: those of `read_hdf5_object` and its like, and as `add_hdf5` says.
+  result<void> run() {
+    std::string path;
+    return add_group(file_.root(), path, 0);
+  }
+  [[nodiscard]] const std::vector<hdf5_tensor>& tensors() const noexcept { return tensors_; }
+
+ private:
+  static constexpr std::size_t max_depth = 64;
+
+  result<void> add_group(std::uint64_t address, std::string& path, std::size_t depth) {
+    // A group with several names is listed by the first: its members would multiply with every such group
+    // around it.
+    if (depth > max_depth)
+      return hdf5_file::bad(address, path);
+    if (!groups_.insert(address).second)
+      return {};
+    const result<hdf5_object> object = hdf5_object::read(file_, address);
+    if (!object)
+      return about(object.error(), path);
+    const auto links = read_links(file_, *object);
+    if (!links)
+      return about(links.error(), path);
+    const std::size_t size = path.size();
+    for (const hdf5_link& link : *links) {
+      path.append("/").append(link.name);
+      result<void> added = link.kind == hdf5_link_kind::hard ? add_object(link.address, path, depth)
+                           : strictness_ == hdf5_strictness::strict
+                               ? result<void>(error(errc::unsupported, path))
+                               : result<void>();
+      if (!added)
+        return added;
+      path.resize(size);
+    }
+    return {};
+  }
+
+  static error about(const error& failure, std::string_view path) noexcept {
+    return failure.subject().empty() ? failure.about(path.empty() ? std::string_view("/") : path) : failure;
+  }
+
+  result<void> add_object(std::uint64_t address, std::string& path, std::size_t depth) {
+    const result<hdf5_object> object = hdf5_object::read(file_, address);
+    if (!object)
+      return about(object.error(), path);
+    if (object->find(hdf5_is::layout) != nullptr) {
+      if (!file_.charge(path.size()))
+        return hdf5_file::bad(address, path);
+      const result<void> added = add_dataset(*object, path);
+      return added ? added : about(added.error(), path);
+    }
+    return is_hdf5_group(*object) ? add_group(address, path, depth + 1)
+                                  : result<void>(); // else a named datatype
+  }
+
+  result<void> add_dataset(const hdf5_object& object, const std::string& path) {
+    const error bad = hdf5_file::bad(object.address(), path);
+    const hdf5_message* const type_message = object.find(hdf5_is::datatype);
+    const hdf5_message* const space_message = object.find(hdf5_is::dataspace);
+    if (type_message == nullptr || space_message == nullptr)
+      return bad;
+    const auto type_body = body_of(file_, *type_message), space_body = body_of(file_, *space_message);
+    if (!type_body)
+      return type_body.error();
+    if (!space_body)
+      return space_body.error();
+    hdf5_type type;
+    hdf5_space space;
+    hdf5_layout layout;
+    std::span<const std::byte> fill;
+    if (!type.parse(*type_body) || !space.parse(*space_body) || !read_fill_value(object, fill))
+      return bad;
+    if (space.is_null)
+      return {}; // no shape, and no elements
+    const errc unknown_layout = layout.parse(object.find(hdf5_is::layout)->body);
+    if (unknown_layout == errc::bad_hdf5)
+      return bad;
+    if (!fill.empty() && fill.size() != type.size_bytes)
+      fill = {};
+
+    const hdf5_element element(type);
+    index_row row;
+    row.name = path;
+    row.layout = element.layout;
+    row.big_endian = element.is_big_endian;
+    row.shape = space.shape();
+    row.part = part_;
+    std::uint64_t count = 0;
+    if (!count_elements(space, type.size_bytes, count, row.size_bytes))
+      return error(errc::bad_shape, path);
+    if (type.kind == hdf5_class::opaque && type.size_bytes == 2 && is_bfloat16(object))
+      row.layout = element_layout::of(dtype::bfloat16);
+
+    result<source> decoded = source();
+    bool is_in_place = false;
+    if (unknown_layout != errc{} || object.find(hdf5_is::external_files) != nullptr ||
+        layout.storage == hdf5_storage::virtual_sets) {
+      if (strictness_ == hdf5_strictness::strict)
+        return error(errc::unsupported, path);
+      decoded = unreadable(errc::unsupported, row);
+    } else if (layout.storage == hdf5_storage::chunked) {
+      decoded = open_chunks(object, layout, space, type, fill, path);
+    } else {
+      std::uint64_t address = layout.address, size = layout.has_size ? layout.size_bytes : row.size_bytes;
+      if (layout.storage == hdf5_storage::compact) {
+        size = layout.compact.size();
+        address = size == 0 ? hdf5_file::nowhere : file_.address_of(layout.compact);
+      }
+      if (address == hdf5_file::nowhere || row.size_bytes == 0) {
+        decoded =
+            row.size_bytes == 0 ? result<source>(source()) : source::keep(filled_bytes(fill, row.size_bytes));
+      } else {
+        if (size != row.size_bytes && !(layout.storage == hdf5_storage::contiguous && size > row.size_bytes))
+          return error(errc::bad_size, path, address);
+        if (!file_.contains(address, row.size_bytes))
+          return error(errc::truncated, path, base_ + address);
+        is_in_place = true;
+        row.offset_bytes = base_ + address;
+      }
+    }
+    if (!decoded)
+      return decoded.error();
+    if (row.layout.dtype == dtype::string) {
+      if (is_in_place)
+        decoded = source::borrow(file_.at(row.offset_bytes - base_, row.size_bytes).rest());
+      decoded = decode_strings(*decoded, type, count, row);
+      if (!decoded)
+        return decoded.error();
+      is_in_place = false;
+    }
+    if (!is_in_place) {
+      row.offset_bytes = 0;
+      row.size_bytes = decoded->size_bytes();
+      if (row.size_bytes != 0)
+        row.part = into_.add_decoded(std::move(*decoded));
+    }
+    into_.add(row);
+    tensors_.push_back({path, row, {row.shape.begin(), row.shape.end()}, std::string(row.layout.block.name)});
+    tensors_.back().row.alias_of = static_cast<std::uint32_t>(into_.tensor_count() - 1);
+    return {};
+  }
+
+  /// ml_dtypes' bfloat16 is two opaque bytes; Keras 3 says in an attribute what they are.
+  bool is_bfloat16(const hdf5_object& object) {
+    const auto attributes = read_attributes(file_, object);
+    if (!attributes)
+      return false;
+    for (const hdf5_attribute& each : *attributes) {
+      if (each.name != "dtype")
+        continue;
+      const auto text = read_strings(file_, each);
+      return text && text->size() == 1 && text->front() == "bfloat16";
+    }
+    return false;
+  }
+
+  static result<source> unreadable(errc failure, const index_row& row) {
+    return source::keep(unreadable_bytes(error(failure, row.name), row.size_bytes));
+  }
+
+  result<source> open_chunks(const hdf5_object& object, const hdf5_layout& layout, const hdf5_space& space,
+                             const hdf5_type& type, std::span<const std::byte> fill,
+                             const std::string& path) {
+    chunked_dataset made;
+    if (const hdf5_message* const filters = object.find(hdf5_is::filters)) {
+      const auto body = body_of(file_, *filters);
+      if (!body)
+        return body.error();
+      if (!read_filters(*body, made.filters))
+        return hdf5_file::bad(object.address(), path);
+    }
+    made.chunk_size_bytes = made.element_size = type.size_bytes;
+    for (std::size_t axis = 0; axis < layout.rank; ++axis) {
+      if (!checked_multiply(made.chunk_size_bytes, layout.chunk[axis], made.chunk_size_bytes))
+        return hdf5_file::bad(object.address(), path);
+    }
+    if (made.chunk_size_bytes > max_tensor_size_bytes)
+      return hdf5_file::bad(object.address(), path);
+    auto chunks = read_chunks(file_, layout, space, made.chunk_size_bytes, !made.filters.empty());
+    if (!chunks)
+      return chunks.error();
+    std::uint64_t count = 0, size_bytes = 0;
+    if (!count_elements(space, type.size_bytes, count, size_bytes))
+      return error(errc::bad_shape, path);
+    if (size_bytes == 0)
+      return source();
+    if (!can_undo(made.filters)) {
+      return source::keep(unreadable_bytes(error(errc::compressed, path), size_bytes));
+    }
+    made.shape.assign(space.extents, space.extents + space.rank);
+    made.chunk.assign(layout.chunk, layout.chunk + layout.rank);
+    made.leaves_edges = layout.leaves_edges;
+    made.fill_value.assign(fill.begin(), fill.end());
+    made.chunks = std::move(*chunks);
+    const source& from = into_.part(part_);
+    made.data = from.data();
+    made.fetcher = from.fetcher();
+    made.base_bytes = base_;
+    return source::keep(chunked_bytes(std::move(made)));
+  }
+
+  /// Strings as a store has them: offsets, then bytes (index/format.hpp, "Data").
+  result<source> decode_strings(const source& elements, const hdf5_type& type, std::uint64_t count,
+                                const index_row& row) {
+    // Elements that were never written, and strings that share bytes, take nothing in the file: neither may
+    // ask for memory.
+    const std::uint64_t most = file_.size_bytes() * 16 + 65536;
+    if (count > most / 16)
+      return source::keep(unreadable_bytes(error(errc::too_large, row.name), (count + 1) * 8));
+    const auto damaged = [&](errc failure) {
+      return source::keep(unreadable_bytes(error(failure, row.name), (count + 1) * 8));
+    };
+    std::vector<std::byte> raw(static_cast<std::size_t>(count) * type.size_bytes);
+    if (count != 0) {
+      if (auto read = elements.read_at(0, raw); !read)
+        return damaged(read.error().code());
+    }
+    hdf5_string_reader reader(file_, type);
+    std::vector<std::string_view> texts(static_cast<std::size_t>(count));
+    std::uint64_t text_size = 0;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      if (!reader.read(std::span(raw).subspan(i * type.size_bytes, type.size_bytes), texts[i]))
+        return damaged(errc::bad_string_table);
+      text_size += texts[i].size();
+      if (text_size > most - decoded_size_bytes_)
+        return damaged(errc::too_large);
+    }
+    decoded_size_bytes_ += text_size;
+    result<source> made = source::allocate((count + 1) * 8 + text_size);
+    if (!made)
+      return made;
+    std::byte* const offsets = made->writable_data();
+    std::byte* const text = offsets + (count + 1) * 8;
+    std::uint64_t written = 0;
+    store_little(offsets, written);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      if (!texts[i].empty())
+        std::memcpy(text + written, texts[i].data(), texts[i].size());
+      written += texts[i].size();
+      store_little(offsets + (i + 1) * 8, written);
+    }
+    return made;
+  }
+
+  store_builder& into_;
+  hdf5_file& file_;
+  std::uint32_t part_;
+  std::uint64_t base_, decoded_size_bytes_ = 0;
+  hdf5_strictness strictness_;
+  std::set<std::uint64_t> groups_;
+  std::vector<hdf5_tensor> tensors_;
+};
+
+/// The object at a path of names from the root; an error of code not_found if there is none.
+inline result<hdf5_object> find_object(hdf5_file& file, std::initializer_list<std::string_view> path) {
+  result<hdf5_object> at = hdf5_object::read(file, file.root());
+  for (const std::string_view name : path) {
+    if (!at)
+      break;
+    const auto links = read_links(file, *at);
+    if (!links)
+      return links.error();
+    std::uint64_t next = hdf5_file::nowhere;
+    for (const hdf5_link& link : *links) {
+      if (link.name == name && link.kind == hdf5_link_kind::hard)
+        next = link.address;
+    }
+    at = next == hdf5_file::nowhere ? result<hdf5_object>(errc::not_found) : hdf5_object::read(file, next);
+  }
+  return at;
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif

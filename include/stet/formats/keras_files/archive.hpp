@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// The parts of a .keras file, and the shards of a sharded one.
+#ifndef STET_FORMATS_KERAS_FILES_ARCHIVE_HPP
+#define STET_FORMATS_KERAS_FILES_ARCHIVE_HPP
+
+#include "../../manifest/json_text.hpp"
+#include "../../source/source.hpp"
+#include "../../vocabulary/inflate.hpp"
+#include "../../wire/zip.hpp"
+
+#include "../json_members.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline v0_1::detail {
+
+inline constexpr std::string_view keras_weights_member = "model.weights.h5",
+                                  keras_config_member = "config.json",
+                                  keras_metadata_member = "metadata.json";
+
+/// All bytes of a resident source.
+inline std::span<const std::byte> bytes_in(const source& from) noexcept {
+  return {from.data(), static_cast<std::size_t>(from.size_bytes())};
+}
+
+/// The member called `name`; nullptr if there is none.
+inline const zip_member* find_member(const std::vector<zip_member>& members, std::string_view name) noexcept {
+  for (const zip_member& each : members) {
+    if (each.name == name)
+      return &each;
+  }
+  return nullptr;
+}
+
+/// The bytes of a member: borrowed from the archive if they are stored, else decompressed.
+/// @retval errc::compressed       they are deflated, and no adapter is there; or compressed in another way
+/// @retval errc::bad_compression  they are not valid
+/// @retval errc::bad_archive      they cannot become as many as the directory says
+inline result<source> open_member(std::span<const std::byte> archive, const zip_member& member) {
+  const std::span<const std::byte> stored = archive.subspan(
+      static_cast<std::size_t>(member.offset_bytes), static_cast<std::size_t>(member.stored_size_bytes));
+  if (member.method == zip_member::is_stored)
+    return source::borrow(stored);
+  if (member.method != zip_member::is_deflated || inflate == nullptr)
+    return error(errc::compressed, member.name, member.offset_bytes);
+  if (member.size_bytes / max_inflation > member.stored_size_bytes)
+    return error(errc::bad_archive, member.name, member.offset_bytes);
+  result<source> made = source::allocate(member.size_bytes);
+  if (!made)
+    return made;
+  if (!inflate(stored.data(), stored.size(), made->writable_data(),
+               static_cast<std::size_t>(made->size_bytes()), false)) {
+    return error(errc::bad_compression, member.name, member.offset_bytes);
+  }
+  return made;
+}
+
+/// The text of a member as JSON; null if there is no such member.
+inline result<json_value> read_json_member(std::span<const std::byte> archive,
+                                           const std::vector<zip_member>& members, std::string_view name) {
+  const zip_member* const member = find_member(members, name);
+  if (member == nullptr)
+    return json_value();
+  const result<source> text = open_member(archive, *member);
+  if (!text)
+    return text.error();
+  result<json_value> parsed =
+      parse_json({reinterpret_cast<const char*>(text->data()), static_cast<std::size_t>(text->size_bytes())});
+  return parsed || !parsed.error().subject().empty() ? std::move(parsed)
+                                                     : result<json_value>(parsed.error().about(name));
+}
+
+/// The files that the index of a sharded model names, in order.
+/// @retval errc::wrong_type  it is not {"weight_map": {GROUP: FILE or [FILE …]}}, the subject says what
+inline result<std::vector<std::string>> read_keras_shards(const json_value& index) {
+  const json_value* const map = find_member(index, "weight_map");
+  if (map == nullptr || !map->is_object())
+    return error(errc::wrong_type, "weight_map");
+  std::set<std::string> files;
+  for (const auto& [group, where] : map->items()) {
+    if (where.is_string()) {
+      files.emplace(text_of_string(&where));
+    } else if (where.is_array()) {
+      for (const json_value& each : where) {
+        if (!each.is_string())
+          return error(errc::wrong_type, group);
+        files.emplace(text_of_string(&each));
+      }
+    } else {
+      return error(errc::wrong_type, group);
+    }
+  }
+  return std::vector<std::string>(files.begin(), files.end());
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif

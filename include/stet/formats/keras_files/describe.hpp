@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// What files of Keras say beside the weights: the graph, the optimizer's state, versions.
+#ifndef STET_FORMATS_KERAS_FILES_DESCRIBE_HPP
+#define STET_FORMATS_KERAS_FILES_DESCRIBE_HPP
+
+#include "open.hpp"
+
+#include "../keras_config.hpp"
+
+#include "../../store/copy_elements.hpp"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace stet::inline v0_1::detail {
+
+/// Whether a tensor is a variable of the optimizer.
+inline bool is_optimizer_variable(std::string_view name) noexcept {
+  return name.starts_with("/optimizer/") || name.starts_with("/optimizer_weights/");
+}
+
+/// {"global_step": 12, "optimizer": {"learning_rate": 0.001, "variables": [names of tensors]}}; null without
+/// an optimizer. In the files of Keras 3 variable 0 is the iteration and 1 the learning rate; before, their
+/// names tell.
+inline json_value keras_state(const store& from) {
+  json_value state, optimizer;
+  json_value::array_t variables;
+  for (const tensor each : from) {
+    const std::string_view name = each.name();
+    if (!is_optimizer_variable(name))
+      continue;
+    const std::string_view role = name.substr(name.rfind('/') + 1);
+    const bool is_scalar = each.element_count() == 1 && each.dtype() != dtype::string;
+    const bool is_numbered = name.starts_with("/optimizer/vars/");
+    if (is_scalar &&
+        (role == (is_numbered ? "0" : "iteration") || role == "iteration:0" || role == "iter:0")) {
+      std::int64_t step = 0;
+      if (each.copy_to(std::span(&step, 1), convert))
+        append_member(state, "global_step", step);
+    } else if (is_scalar && (role == (is_numbered ? "1" : "learning_rate") || role == "learning_rate:0")) {
+      double rate = 0;
+      if (describe(each.dtype()).kind == dtype_kind::floating && each.copy_to(std::span(&rate, 1), convert)) {
+        append_member(optimizer, "learning_rate", rate);
+      }
+    }
+    variables.emplace_back(std::string(name));
+  }
+  if (variables.empty())
+    return state;
+  append_member(optimizer, "variables", json_value(std::move(variables)));
+  append_member(state, "optimizer", std::move(optimizer));
+  return state;
+}
+
+/// Adds the graph of a configuration, the variables of its layers named.
+inline result<void> add_keras_graph(json_value config, const store& weights, model_description& into) {
+  if (!config.is_object())
+    return {};
+  result<graph> made = graph_from_keras(std::move(config));
+  if (!made)
+    return made.error();
+  name_keras_variables(*made, weights, [](std::string_view name) { return !is_optimizer_variable(name); });
+  into.graphs.push_back(std::move(*made));
+  return {};
+}
+
+/// Text of an attribute that is JSON; as text if it is not.
+inline json_value json_of_attribute(std::string_view text) {
+  result<json_value> parsed = parse_json(text);
+  return parsed ? std::move(*parsed) : json_value(std::string(text));
+}
+
+/// `format::describe` of hdf5_format. A file that is not of Keras has no graph and no state.
+/// Errors: those of attributes and of graph_from_keras.
+inline result<model_description> describe_hdf5(std::string_view, const model& of) {
+  model_description made;
+  const source& bytes = of.store.part(0);
+  if (bytes.data() == nullptr)
+    return made;
+  result<hdf5_file> file = hdf5_file::open(bytes_in(bytes));
+  if (!file)
+    return file.error();
+  const result<bool> is_keras = is_keras_hdf5(*file);
+  if (!is_keras)
+    return is_keras.error();
+  if (!*is_keras)
+    return made;
+  made.state = keras_state(of.store);
+  const auto root = hdf5_object::read(*file, file->root());
+  if (!root)
+    return root.error();
+  const auto attributes = read_attributes(*file, *root);
+  if (!attributes)
+    return attributes.error();
+  json_value said;
+  for (const hdf5_attribute& each : *attributes) {
+    const bool is_json = each.name == "model_config" || each.name == "training_config";
+    if (!is_json && each.name != "keras_version" && each.name != "backend")
+      continue;
+    const auto texts = read_strings(*file, each);
+    if (!texts)
+      return texts.error();
+    if (texts->size() != 1)
+      continue;
+    if (each.name == "model_config") {
+      result<json_value> config = parse_json(texts->front());
+      if (!config)
+        return config.error().about(each.name);
+      if (auto added = add_keras_graph(std::move(*config), of.store, made); !added)
+        return added.error();
+    } else {
+      append_member(said, std::string(each.name),
+                    is_json ? json_of_attribute(texts->front()) : json_value(std::string(texts->front())));
+    }
+  }
+  if (!said.is_null())
+    made.metadata = json_value{{"keras", std::move(said)}};
+  return made;
+}
+
+/// `format::describe` of keras_format.
+/// Errors: those of its JSON members and of graph_from_keras.
+inline result<model_description> describe_keras(std::string_view path_utf8, const model& of) {
+  model_description made;
+  made.state = keras_state(of.store);
+  if (of.store.index().part_count() == 0 || !is_zip(bytes_in(of.store.part(0)))) {
+    auto index = read_keras_index(path_utf8);
+    if (!index)
+      return index.error();
+    append_member(made.metadata, "keras", take_member(*index, "metadata"));
+    return made;
+  }
+  const std::span<const std::byte> archive = bytes_in(of.store.part(0));
+  const auto members = read_zip(archive);
+  if (!members)
+    return members.error();
+  auto config = read_json_member(archive, *members, keras_config_member);
+  if (!config)
+    return config.error();
+  if (auto added = add_keras_graph(std::move(*config), of.store, made); !added)
+    return added.error();
+  auto metadata = read_json_member(archive, *members, keras_metadata_member);
+  if (!metadata)
+    return metadata.error();
+  if (!metadata->is_null())
+    append_member(made.metadata, "keras", std::move(*metadata));
+  return made;
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+// Where the elements of an HDF5 dataset are: layout, filters, fill value.
+#ifndef STET_WIRE_HDF5_LAYOUT_HPP
+#define STET_WIRE_HDF5_LAYOUT_HPP
+
+#include "object.hpp"
+#include "type.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace stet::inline v0_1::detail {
+
+/// Ways to find the chunks of a dataset; the numbers from 1 on are those of layouts of version 4.
+enum class hdf5_chunk_index : std::uint8_t {
+  btree1 = 0,
+  single = 1,
+  implicit = 2,
+  fixed_array = 3,
+  extensible_array = 4,
+  btree2 = 5
+};
+
+/// How the elements of a dataset are stored.
+enum class hdf5_storage : std::uint8_t { compact = 0, contiguous = 1, chunked = 2, virtual_sets = 3 };
+
+/// The data layout message of a dataset.
+/// Source: HDF5 File Format Specification 3.0, IV.A.2.i.
+struct hdf5_layout {
+  hdf5_storage storage{};
+  /// Of contiguous data, or of the index of chunks.
+  std::uint64_t address = hdf5_file::nowhere;
+  /// Of contiguous data; `has_size` false where the file does not say it.
+  std::uint64_t size_bytes = 0;
+  bool has_size = false;
+  std::span<const std::byte> compact;
+
+  std::uint8_t rank = 0;
+  std::uint64_t chunk[hdf5_space::max_rank] = {};
+  hdf5_chunk_index index{};
+  /// What a single chunk takes in the file, if it is filtered; else 0.
+  std::uint64_t single_size_bytes = 0;
+  std::uint32_t single_mask = 0;
+  /// Whether chunks at the edge, which lie only partly within the dataset, are left unfiltered.
+  bool leaves_edges = false;
+
+  /// @retval errc::unsupported  a version or index that is not known
+  /// @retval errc::bad_hdf5     the message ends too early, or a chunk has no elements
+  [[nodiscard]] errc parse(std::span<const std::byte> body) noexcept {
+    byte_cursor fields(body);
+    const std::uint8_t version = fields.take_u8();
+    if (version == 0 || version > 5)
+      return fields.is_good() ? errc::unsupported : errc::bad_hdf5;
+    const errc failure = version < 3 ? parse_old(fields) : parse_new(fields, version);
+    if (failure != errc{})
+      return failure;
+    return fields.is_good() ? errc{} : errc::bad_hdf5;
+  }
+
+ private:
+  errc parse_old(byte_cursor& fields) noexcept {
+    const std::uint8_t dimensions = fields.take_u8();
+    storage = static_cast<hdf5_storage>(fields.take_u8());
+    fields.skip(5);
+    if (storage > hdf5_storage::chunked)
+      return errc::unsupported;
+    if (storage != hdf5_storage::compact)
+      address = fields.take_u64();
+    if (storage == hdf5_storage::chunked)
+      return take_chunk(fields, dimensions, 4);
+    fields.skip(std::uint64_t{dimensions} * 4);
+    if (storage == hdf5_storage::compact)
+      compact = fields.take_bytes(fields.take_u32());
+    return {};
+  }
+
+  errc parse_new(byte_cursor& fields, std::uint8_t version) noexcept {
+    storage = static_cast<hdf5_storage>(fields.take_u8());
+    switch (storage) {
+    case hdf5_storage::compact:
+      compact = fields.take_bytes(fields.take_u16());
+      return {};
+    case hdf5_storage::contiguous:
+      address = fields.take_u64();
+      size_bytes = fields.take_u64();
+      has_size = true;
+      return {};
+    case hdf5_storage::chunked:
+      break;
+    case hdf5_storage::virtual_sets:
+      return {};
+    default:
+      return errc::unsupported;
+    }
+    if (version == 3) {
+      const std::uint8_t dimensions = fields.take_u8();
+      address = fields.take_u64();
+      return take_chunk(fields, dimensions, 4);
+    }
+    const std::uint8_t flags = fields.take_u8();
+    leaves_edges = (flags & 1) != 0;
+    const std::uint8_t dimensions = fields.take_u8();
+    if (const errc failure = take_chunk(fields, dimensions, fields.take_u8()); failure != errc{})
+      return failure;
+    index = static_cast<hdf5_chunk_index>(fields.take_u8());
+    // How the index is made its own header says again; a single chunk has none.
+    constexpr std::uint8_t sizes_of_details[] = {0, 0, 0, 1, 5, 6};
+    if (index == hdf5_chunk_index::btree1 || index > hdf5_chunk_index::btree2)
+      return errc::unsupported;
+    if (index == hdf5_chunk_index::single && (flags & 2) != 0) {
+      single_size_bytes = fields.take_u64();
+      single_mask = fields.take_u32();
+    }
+    fields.skip(sizes_of_details[static_cast<std::size_t>(index)]);
+    address = fields.take_u64();
+    return {};
+  }
+
+  /// The extents of a chunk, and behind them the size of an element, which the datatype says.
+  errc take_chunk(byte_cursor& fields, std::uint8_t dimensions, std::uint8_t extent_size) noexcept {
+    if (dimensions < 2 || dimensions > hdf5_space::max_rank + 1)
+      return errc::bad_hdf5;
+    rank = static_cast<std::uint8_t>(dimensions - 1);
+    for (std::size_t axis = 0; axis < rank; ++axis) {
+      chunk[axis] = fields.take_sized(extent_size);
+      if (chunk[axis] == 0)
+        return errc::bad_hdf5;
+    }
+    fields.skip(extent_size);
+    return {};
+  }
+};
+
+/// A filter that chunks went through.
+struct hdf5_filter {
+  enum : std::uint16_t {
+    deflate = 1,
+    shuffle = 2,
+    fletcher32 = 3,
+    szip = 4,
+    nbit = 5,
+    scale_offset = 6,
+    lzf = 32000,
+    lz4 = 32004
+  };
+  static constexpr std::size_t max_values = 32;
+
+  std::uint16_t id = 0;
+  std::string_view name;
+  std::uint16_t value_count = 0;
+  std::uint32_t values[max_values] = {};
+};
+
+/// Reads a filter pipeline message: u8 version | u8 count | in version 1 6 unused | filters: u16 id, [u16
+/// size of the name], u16 flags, u16 count of values, [name], u32 values. @return false if it is damaged
+/// Source: HDF5 File Format Specification 3.0, IV.A.2.l.
+inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filter>& into) {
+  byte_cursor fields(body);
+  const std::uint8_t version = fields.take_u8(), count = fields.take_u8();
+  if (version == 1)
+    fields.skip(6);
+  if (version == 0 || version > 2 || count > 32)
+    return false;
+  for (std::uint8_t i = 0; i < count; ++i) {
+    hdf5_filter made;
+    made.id = fields.take_u16();
+    const bool has_name = version == 1 || made.id >= 256;
+    const std::uint16_t name_size = has_name ? fields.take_u16() : std::uint16_t{0};
+    fields.skip(2); // whether it may be left out, which each chunk says
+    made.value_count = fields.take_u16();
+    made.name = fields.take_text(version == 1 ? (name_size + 7u) / 8u * 8u : name_size);
+    made.name = made.name.substr(0, made.name.find('\0'));
+    if (made.value_count > hdf5_filter::max_values)
+      return false;
+    for (std::uint16_t value = 0; value < made.value_count; ++value)
+      made.values[value] = fields.take_u32();
+    if (version == 1 && made.value_count % 2 != 0)
+      fields.skip(4);
+    if (!fields.is_good())
+      return false;
+    into.push_back(made);
+  }
+  return true;
+}
+
+/// The value that an element has which was never written; empty: zeros. False if the message is damaged.
+inline bool read_fill_value(const hdf5_object& object, std::span<const std::byte>& into) noexcept {
+  into = {};
+  if (const hdf5_message* const found = object.find(hdf5_is::fill_value);
+      found != nullptr && !found->is_shared) {
+    byte_cursor fields(found->body);
+    const std::uint8_t version = fields.take_u8();
+    bool has_value = false;
+    if (version == 3) {
+      has_value = (fields.take_u8() & 0x20) != 0;
+    } else {
+      fields.skip(2);
+      has_value = fields.take_u8() != 0 || version == 1;
+    }
+    if (has_value && fields.is_good()) {
+      constexpr std::uint32_t undefined = 0xFFFFFFFFu; // as version 1 says that there is none
+      const std::uint32_t size = fields.take_u32();
+      if (size != undefined)
+        into = fields.take_bytes(size);
+    }
+    return fields.is_good() && version >= 1 && version <= 3;
+  }
+  if (const hdf5_message* const found = object.find(hdf5_is::old_fill_value);
+      found != nullptr && !found->is_shared) {
+    byte_cursor fields(found->body);
+    into = fields.take_bytes(fields.take_u32());
+    return fields.is_good();
+  }
+  return true;
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif

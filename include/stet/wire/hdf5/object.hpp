@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+// Object headers of HDF5 files, of both versions: the messages that say what a group or dataset is.
+#ifndef STET_WIRE_HDF5_OBJECT_HPP
+#define STET_WIRE_HDF5_OBJECT_HPP
+
+#include "file.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+// version 1  u8 1 | 0 | u16 messages | u32 references | u32 size of the first block | 4 unused | messages
+//   message  u16 type | u16 size, a multiple of 8 | u8 flags | 3 unused | body
+// version 2  "OHDR" | u8 2 | u8 flags | [16 bytes of times] | [u16, u16 of attributes] | size of the first
+// block | messages | checksum
+//   message  u8 type | u16 size | u8 flags | [u16 order of creation] | body
+// Further blocks, which continuation messages lead to, are bare messages, or in version 2 "OCHK" | messages |
+// checksum. Source: HDF5 File Format Specification 3.0, IV.A.1.
+
+namespace stet::inline v0_1::detail {
+
+/// Types of messages.
+enum class hdf5_is : std::uint16_t {
+  nil = 0,
+  dataspace = 1,
+  link_info = 2,
+  datatype = 3,
+  old_fill_value = 4,
+  fill_value = 5,
+  link = 6,
+  external_files = 7,
+  layout = 8,
+  filters = 11,
+  attribute = 12,
+  continuation = 16,
+  symbol_table = 17,
+  attribute_info = 21,
+};
+
+/// A message of an object header, its body where it lies.
+struct hdf5_message {
+  hdf5_is type{};
+  /// Whether the body is only a pointer to the message.
+  bool is_shared = false;
+  std::span<const std::byte> body;
+};
+
+/// The messages of one object.
+class hdf5_object {
+ public:
+  /// Reads the object header at an address.
+  /// @retval errc::bad_hdf5  it is damaged
+  /// Cost: allocates the list of messages.
+  static result<hdf5_object> read(hdf5_file& file, std::uint64_t address) {
+    hdf5_object made;
+    made.address_ = address;
+    byte_cursor start = file.from(address);
+    const std::span<const std::byte> mark = start.rest();
+    const bool is_second =
+        mark.size() >= 4 && load_little<std::uint32_t>(mark.data()) == 0x5244484Fu; // "OHDR"
+    if (!(is_second ? made.read_second(file, start) : made.read_first(file, start)))
+      return hdf5_file::bad(address);
+    return made;
+  }
+
+  [[nodiscard]] std::uint64_t address() const noexcept { return address_; }
+  [[nodiscard]] const std::vector<hdf5_message>& messages() const noexcept { return messages_; }
+  /// The first message of a type; nullptr if there is none.
+  [[nodiscard]] const hdf5_message* find(hdf5_is type) const noexcept {
+    for (const hdf5_message& each : messages_) {
+      if (each.type == type)
+        return &each;
+    }
+    return nullptr;
+  }
+
+ private:
+  struct block {
+    std::uint64_t address, size;
+  };
+  static constexpr std::size_t max_blocks = 4096;
+
+  bool read_first(hdf5_file& file, byte_cursor start) {
+    if (start.take_u8() != 1)
+      return false;
+    start.skip(1);
+    std::uint32_t count = start.take_u16();
+    start.skip(4);
+    const std::uint32_t size = start.take_u32();
+    if (!start.is_good())
+      return false;
+    blocks_.push_back({address_ + 16, size});
+    for (std::size_t number = 0; number < blocks_.size() && count != 0; ++number) {
+      byte_cursor messages = file.at(blocks_[number].address, blocks_[number].size);
+      if (!messages.is_good())
+        return false;
+      for (; count != 0 && messages.left() >= 8; --count) {
+        const std::uint16_t type = messages.take_u16(), body_size = messages.take_u16();
+        const std::uint8_t flags = messages.take_u8();
+        messages.skip(3);
+        if (!add(type, flags, messages.take_bytes(body_size)) || !messages.is_good())
+          return false;
+      }
+    }
+    return true;
+  }
+
+  bool read_second(hdf5_file& file, byte_cursor start) {
+    const std::size_t whole = start.left();
+    start.skip(4);
+    if (start.take_u8() != 2)
+      return false;
+    const std::uint8_t flags = start.take_u8();
+    if ((flags & 0x20) != 0)
+      start.skip(16);
+    if ((flags & 0x10) != 0)
+      start.skip(4);
+    const std::uint64_t size = start.take_sized(std::size_t{1} << (flags & 3));
+    if (!start.is_good() || size > start.left())
+      return false;
+    const std::size_t before = whole - start.left();
+    byte_cursor messages = file.checked_at(address_, before + size + 4);
+    messages.skip(before);
+    if (!read_messages(messages, flags))
+      return false;
+    for (std::size_t number = 0; number < blocks_.size(); ++number) {
+      messages = file.checked_at(blocks_[number].address, blocks_[number].size);
+      if (!messages.take_mark("OCHK") || !read_messages(messages, flags))
+        return false;
+    }
+    return true;
+  }
+  bool read_messages(byte_cursor messages, std::uint8_t header_flags) {
+    const std::size_t fixed = (header_flags & 4) != 0 ? 6 : 4;
+    while (messages.left() >= fixed) { // what is left is a gap
+      const std::uint8_t type = messages.take_u8();
+      const std::uint16_t size = messages.take_u16();
+      const std::uint8_t flags = messages.take_u8();
+      messages.skip(fixed - 4);
+      const std::span<const std::byte> body = messages.take_bytes(size);
+      if (!messages.is_good() || !add(type, flags, body))
+        return false;
+    }
+    return messages.is_good();
+  }
+
+  bool add(std::uint16_t type, std::uint8_t flags, std::span<const std::byte> body) {
+    constexpr std::uint8_t shared = 2, fail_if_unknown = 0x80;
+    if (type > 0x18 && (flags & fail_if_unknown) != 0)
+      return false;
+    if (type == static_cast<std::uint16_t>(hdf5_is::continuation)) {
+      byte_cursor fields(body);
+      const std::uint64_t address = fields.take_u64(), size = fields.take_u64();
+      const bool is_again = std::any_of(blocks_.begin(), blocks_.end(),
+                                        [&](const block& each) { return each.address == address; });
+      if (!fields.is_good() || is_again || blocks_.size() == max_blocks)
+        return false;
+      blocks_.push_back({address, size});
+    } else if (type != 0) {
+      messages_.push_back({static_cast<hdf5_is>(type), (flags & shared) != 0, body});
+    }
+    return true;
+  }
+
+  std::uint64_t address_ = 0;
+  std::vector<hdf5_message> messages_;
+  std::vector<block> blocks_;
+};
+
+/// The message that a shared one leads to, in another object, a named datatype, say.
+/// @retval errc::unsupported  it is in a heap of shared messages
+/// @retval errc::bad_hdf5     it is not there
+inline result<std::span<const std::byte>> resolve_shared(hdf5_file& file, std::span<const std::byte> body,
+                                                         hdf5_is type) {
+  byte_cursor fields(body);
+  const std::uint8_t version = fields.take_u8(), kind = fields.take_u8();
+  if (version == 1)
+    fields.skip(6);
+  const std::uint64_t address = fields.take_u64();
+  if (version == 3 && kind == 1)
+    return errc::unsupported;
+  if (!fields.is_good() || version == 0 || version > 3)
+    return hdf5_file::bad(hdf5_file::nowhere);
+  const result<hdf5_object> object = hdf5_object::read(file, address);
+  if (!object)
+    return object.error();
+  const hdf5_message* const found = object->find(type);
+  if (found == nullptr || found->is_shared)
+    return hdf5_file::bad(address);
+  return found->body;
+}
+
+/// The body of a message, wherever it is.
+inline result<std::span<const std::byte>> body_of(hdf5_file& file, const hdf5_message& message) {
+  if (message.is_shared)
+    return resolve_shared(file, message.body, message.type);
+  return message.body;
+}
+
+} // namespace stet::inline v0_1::detail
+
+#endif
