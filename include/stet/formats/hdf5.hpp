@@ -4,8 +4,8 @@
 #define STET_FORMATS_HDF5_HPP
 
 #include "hdf5/import.hpp"
-#include "keras_files/describe.hpp"
-#include "keras_files/open.hpp"
+#include "keras/describe.hpp"
+#include "keras/open.hpp"
 
 #include <cstddef>
 #include <string_view>
@@ -38,8 +38,8 @@ inline bool is_hdf5(const format_probe& probe) noexcept {
 /// external links, and named datatypes are passed over. Data in other files and virtual datasets are listed,
 /// and reading them is errc::unsupported.
 ///
-/// A file of Keras has second names (keras_files/names.hpp), and `describe` tells its graph and state
-/// (keras_files/describe.hpp).
+/// A file of Keras has second names (keras/names.hpp), and `describe` tells its graph and state
+/// (keras/describe.hpp).
 ///
 /// Opening fails with those of file::open, and
 /// @retval errc::truncated    the file, or the bytes of a tensor, the subject, are shorter than they say

@@ -3,9 +3,9 @@
 #ifndef STET_FORMATS_KERAS_CONFIG_HPP
 #define STET_FORMATS_KERAS_CONFIG_HPP
 
-#include "keras/read.hpp"
-#include "keras/variables.hpp"
-#include "keras/write.hpp"
+#include "keras_config/read.hpp"
+#include "keras_config/variables.hpp"
+#include "keras_config/write.hpp"
 
 // A Keras model as a graph
 // ========================

@@ -3,6 +3,8 @@
 #ifndef STET_FORMATS_MODEL_HPP
 #define STET_FORMATS_MODEL_HPP
 
+#include "store_builder.hpp"
+
 #include "../manifest/graph.hpp"
 #include "../store/open.hpp"
 
@@ -52,6 +54,14 @@ struct model {
     return store.index().part_count() == 0 || of.entry().part() < file_count;
   }
 };
+
+/// The model of all that was added to `from`, which is spent. Errors and cost: those of `store_builder::finish`.
+[[nodiscard]] inline result<model> finish_model(store_builder& from) {
+  const std::uint32_t file_count = from.file_count();
+  result<store> made = from.finish();
+  if (!made) return made.error();
+  return model{std::move(*made), nullptr, file_count};
+}
 
 /// A file, or folder, or prefix of file names, that is looked at to find its format. Reads its first and last bytes once.
 class format_probe {

@@ -29,11 +29,15 @@ template <checkpoint_version Version> bool is_tensorflow_checkpoint(const format
   return Version == checkpoint_version::v2 && read_tensorflow_state(probe.path()).has_value();
 }
 
+inline result<model> open_located(const located_checkpoint& found, const open_options& options) {
+  if (found.version == checkpoint_version::v2) return open_tensorflow_checkpoint(found.prefix, options, found.subfolder);
+  return open_tensorflow_checkpoint_v1(found.files, options, found.subfolder);
+}
+
 inline result<model> open_tensorflow(std::string_view path_utf8, const open_options& options) {
   const result<located_checkpoint> found = locate_tensorflow_checkpoint(path_utf8);
   if (!found) return found.error();
-  if (found->version == checkpoint_version::v2) return open_tensorflow_checkpoint(found->prefix, options, found->subfolder);
-  return open_tensorflow_checkpoint_v1(found->files, options, found->subfolder);
+  return open_located(*found, options);
 }
 
 } // namespace detail

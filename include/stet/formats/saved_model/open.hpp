@@ -197,7 +197,6 @@ inline result<model> open_graph_file_with(const graph_file& from, const open_opt
         !added)
       return added.error();
   }
-  const std::uint32_t file_count = builder.file_count();
   constant_adder constants(file, part, builder);
   auto added =
       for_each_graph(file, [&](std::span<const std::byte> graph, std::uint32_t, const std::string& tags) {
@@ -205,10 +204,7 @@ inline result<model> open_graph_file_with(const graph_file& from, const open_opt
       });
   if (!added)
     return added.error().subject().empty() ? added.error().about(from.path) : added.error();
-  result<store> made = builder.finish();
-  if (!made)
-    return made.error();
-  return model{std::move(*made), nullptr, file_count};
+  return finish_model(builder);
 }
 
 /// `format::open` of the formats with graphs.

@@ -325,10 +325,7 @@ inline result<void> add_tensorflow_checkpoint(store_builder& into, std::string_v
   if (!index) return index.error();
   store_builder into(static_cast<std::size_t>(index->size_bytes() / detail::bytes_of_an_entry));
   if (auto read = detail::checkpoint_reader(into, prefix, subfolder, options).run(*index); !read) return read.error();
-  const std::uint32_t file_count = into.file_count();
-  result<store> made = into.finish();
-  if (!made) return made.error();
-  return model{std::move(*made), nullptr, file_count};
+  return finish_model(into);
 }
 
 } // namespace stet::inline v0_1

@@ -332,10 +332,7 @@ private:
                                                                  std::string_view subfolder = {}) {
   store_builder into;
   if (auto read = detail::checkpoint_v1_reader(into, options).run(files, subfolder); !read) return read.error();
-  const std::uint32_t file_count = into.file_count();
-  result<store> made = into.finish();
-  if (!made) return made.error();
-  return model{std::move(*made), nullptr, file_count};
+  return finish_model(into);
 }
 
 } // namespace stet::inline v0_1

@@ -101,6 +101,30 @@ inline result<session_state> session_in(const store& of, std::uint64_t step_in_n
   return made;
 }
 
+/// Brings variables to the values of the open checkpoint at `path`, from which its step is known if it does not say so itself.
+inline result<restored_tensorflow_checkpoint> restore_opened(result<model>&& opened, std::string path, const variable_list& to,
+                                                             const restore_rules& rules, restore_report* report) {
+  if (!opened) return opened.error();
+  checkpoint_info info = info_of_prefix(std::move(path));
+  result<session_state> session = session_in(opened->store, info.step);
+  if (!session) return session.error();
+  restore_rules with_own = rules;
+  for (const std::string_view own : {object_graph_key, std::string_view("save_counter"), step_tensor_name, session_tensor_name}) {
+    with_own.ignore.push_back(glob(std::string(own)));
+    with_own.ignore.push_back(glob(std::string(own) + "/**"));
+  }
+  if (auto restored = stet::restore(opened->store, to, with_own, report); !restored) return restored.error();
+  info.metric = session->metric;
+  return restored_tensorflow_checkpoint{std::move(info), std::move(*session), std::move(opened->store)};
+}
+
+/// The same for the checkpoint that was found where `path_utf8` says.
+inline result<restored_tensorflow_checkpoint> restore_located(const located_checkpoint& found, std::string_view path_utf8, const variable_list& to,
+                                                              const restore_rules& rules, restore_report* report, const open_options& how) {
+  std::string path = found.version == checkpoint_version::v2 ? found.prefix : std::string(path_utf8);
+  return restore_opened(open_located(found, how), std::move(path), to, rules, report);
+}
+
 } // namespace detail
 
 /// Brings variables to the values of a TensorFlow checkpoint: one that a `tensorflow_saver` or TensorFlow itself saved, found by
@@ -113,19 +137,7 @@ inline result<session_state> session_in(const store& of, std::uint64_t step_in_n
                                                                                           const open_options& how = {}) {
   const result<detail::located_checkpoint> found = detail::locate_tensorflow_checkpoint(path_utf8);
   if (!found) return found.error();
-  checkpoint_info info = detail::info_of_prefix(found->version == detail::checkpoint_version::v2 ? found->prefix : std::string(path_utf8));
-  result<model> opened = detail::open_tensorflow(path_utf8, how);
-  if (!opened) return opened.error();
-  result<session_state> session = detail::session_in(opened->store, info.step);
-  if (!session) return session.error();
-  restore_rules with_own = rules;
-  for (const std::string_view own : {detail::object_graph_key, std::string_view("save_counter"), detail::step_tensor_name, detail::session_tensor_name}) {
-    with_own.ignore.push_back(glob(std::string(own)));
-    with_own.ignore.push_back(glob(std::string(own) + "/**"));
-  }
-  if (auto restored = stet::restore(opened->store, to, with_own, report); !restored) return restored.error();
-  info.metric = session->metric;
-  return restored_tensorflow_checkpoint{std::move(info), std::move(*session), std::move(opened->store)};
+  return detail::restore_located(*found, path_utf8, to, rules, report, how);
 }
 
 /// The one writer of a folder of TensorFlow checkpoints, on which `tf.train.latest_checkpoint`, `tf.train.load_checkpoint` and
@@ -210,16 +222,16 @@ public:
   /// errc::file_not_found if there is no checkpoint.
   [[nodiscard]] result<restored_tensorflow_checkpoint> restore_latest(const variable_list& to, const restore_rules& rules = {},
                                                                       restore_report* report = nullptr, const open_options& how = {}) const {
-    if (detail::locate_tensorflow_checkpoint(folder())) {
-      auto restored = restore_tensorflow_checkpoint(folder(), to, rules, report, how);
+    if (const auto noted = detail::locate_tensorflow_checkpoint(folder())) {
+      auto restored = detail::restore_located(*noted, folder(), to, rules, report, how);
       if (restored || static_cast<int>(restored.error().code()) < 300) return restored;
     }
     const result<std::vector<checkpoint_info>> there = all();
     if (!there) return there.error();
     for (auto each = there->rbegin(); each != there->rend(); ++each) {
-      const bool is_last = each + 1 == there->rend();
-      if (!is_last && !detail::open_tensorflow(each->path, how)) continue; // damaged: an older one serves
-      return restore_tensorflow_checkpoint(each->path, to, rules, report, how);
+      result<model> opened = detail::open_tensorflow(each->path, how);
+      if (!opened && each + 1 != there->rend()) continue; // damaged: an older one serves
+      return detail::restore_opened(std::move(opened), each->path, to, rules, report);
     }
     return error(errc::file_not_found, folder());
   }

@@ -250,11 +250,7 @@ inline result<model> open_tfjs(std::string_view path_utf8, const open_options& o
     if (auto added = add_tfjs_weights(group, bytes, builder); !added)
       return added.error();
   }
-  const std::uint32_t file_count = builder.file_count();
-  result<store> made = builder.finish();
-  if (!made)
-    return made.error();
-  return model{std::move(*made), nullptr, file_count};
+  return finish_model(builder);
 }
 
 } // namespace stet::inline v0_1::detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What files of Keras say beside the weights: the graph, the optimizer's state, versions.
-#ifndef STET_FORMATS_KERAS_FILES_DESCRIBE_HPP
-#define STET_FORMATS_KERAS_FILES_DESCRIBE_HPP
+#ifndef STET_FORMATS_KERAS_DESCRIBE_HPP
+#define STET_FORMATS_KERAS_DESCRIBE_HPP
 
 #include "open.hpp"
 

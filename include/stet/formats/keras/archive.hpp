@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The parts of a .keras file, and the shards of a sharded one.
-#ifndef STET_FORMATS_KERAS_FILES_ARCHIVE_HPP
-#define STET_FORMATS_KERAS_FILES_ARCHIVE_HPP
+#ifndef STET_FORMATS_KERAS_ARCHIVE_HPP
+#define STET_FORMATS_KERAS_ARCHIVE_HPP
 
 #include "../../manifest/json_text.hpp"
 #include "../../source/source.hpp"

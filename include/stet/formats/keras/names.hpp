@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The names that Keras knows variables by, beside the paths of their datasets.
-#ifndef STET_FORMATS_KERAS_FILES_NAMES_HPP
-#define STET_FORMATS_KERAS_FILES_NAMES_HPP
+#ifndef STET_FORMATS_KERAS_NAMES_HPP
+#define STET_FORMATS_KERAS_NAMES_HPP
 
 #include "../hdf5/import.hpp"
 

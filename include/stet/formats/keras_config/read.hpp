@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Makes a graph of the configuration of a Keras model (keras_config.hpp).
-#ifndef STET_FORMATS_KERAS_READ_HPP
-#define STET_FORMATS_KERAS_READ_HPP
+#ifndef STET_FORMATS_KERAS_CONFIG_READ_HPP
+#define STET_FORMATS_KERAS_CONFIG_READ_HPP
 
 #include "../further_fields.hpp"
 #include "../json_members.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which tensors of a store are the weights of which layers, by their names.
-#ifndef STET_FORMATS_KERAS_VARIABLES_HPP
-#define STET_FORMATS_KERAS_VARIABLES_HPP
+#ifndef STET_FORMATS_KERAS_CONFIG_VARIABLES_HPP
+#define STET_FORMATS_KERAS_CONFIG_VARIABLES_HPP
 
 #include "../original_name.hpp"
 

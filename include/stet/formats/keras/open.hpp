@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Opens HDF5 files, .keras files and sharded weights of Keras where their tensors lie.
-#ifndef STET_FORMATS_KERAS_FILES_OPEN_HPP
-#define STET_FORMATS_KERAS_FILES_OPEN_HPP
+#ifndef STET_FORMATS_KERAS_OPEN_HPP
+#define STET_FORMATS_KERAS_OPEN_HPP
 
 #include "archive.hpp"
 #include "names.hpp"
@@ -86,15 +86,6 @@ class hdf5_model_builder {
   store_builder& into_;
   std::set<std::string> taken_;
 };
-
-/// Makes the model of what was added.
-inline result<model> finish_model(store_builder& builder) {
-  const std::uint32_t file_count = builder.file_count();
-  result<store> made = builder.finish();
-  if (!made)
-    return made.error();
-  return model{std::move(*made), nullptr, file_count};
-}
 
 /// `format::open` of hdf5_format.
 inline result<model> open_hdf5(std::string_view path_utf8, const open_options& options) {

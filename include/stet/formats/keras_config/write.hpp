@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Makes the configuration of a Keras model of a graph (keras_config.hpp).
-#ifndef STET_FORMATS_KERAS_WRITE_HPP
-#define STET_FORMATS_KERAS_WRITE_HPP
+#ifndef STET_FORMATS_KERAS_CONFIG_WRITE_HPP
+#define STET_FORMATS_KERAS_CONFIG_WRITE_HPP
 
 #include "read.hpp"
 
