@@ -32,6 +32,12 @@ struct target {
   save_function save;
 };
 
+stet::result<outcome> outcome_of(const stet::result<stet::save_report>& saved) {
+  if (!saved)
+    return saved.error();
+  return outcome{saved->file_size_bytes, saved->part_count + std::uint64_t{1}};
+}
+
 template <stet::store_form Form>
 stet::result<outcome> save_native(std::string_view from, const stet::model& opened, std::string_view to) {
   stet::writer all;
@@ -41,10 +47,7 @@ stet::result<outcome> save_native(std::string_view from, const stet::model& open
   options.form = Form;
   if (is_native(opened))
     options.alignment_bytes = opened.store.alignment_bytes();
-  const auto saved = all.save(to, options);
-  if (!saved)
-    return saved.error();
-  return outcome{saved->file_size_bytes, saved->part_count + std::uint64_t{1}};
+  return outcome_of(all.save(to, options));
 }
 
 template <stet::tensorflow_naming Naming>
@@ -56,10 +59,7 @@ stet::result<outcome> save_for_tensorflow(std::string_view from, const stet::mod
   options.naming = Naming;
   const std::string name(file_name_of(to));
   options.state = stet::tensorflow_state{name, {name}, {}, 0};
-  const auto saved = stet::save_tensorflow_checkpoint(all, to, options);
-  if (!saved)
-    return saved.error();
-  return outcome{saved->file_size_bytes, saved->part_count + std::uint64_t{1}};
+  return outcome_of(stet::save_tensorflow_checkpoint(all, to, options));
 }
 
 stet::result<outcome> save_for_tfjs(std::string_view from, const stet::model& opened, std::string_view to) {

@@ -183,6 +183,24 @@ class faulty_files {
   std::vector<call> calls_;
 };
 
+/// Whether a call can have such a fault, or one that the operating system's own table can have.
+inline bool is_applicable(fault what, file_call entry) {
+  switch (what) {
+  case fault::short_write:
+    return entry == file_call::write_at;
+  case fault::no_reservation:
+    return entry == file_call::reserve;
+  // A file that was made although it is said not to have been is nobody's.
+  case fault::late_failure:
+    return entry != file_call::create_exclusive;
+  // The system's own table never says so of a close, after which the handle is gone.
+  case fault::interruption:
+    return entry != file_call::close;
+  default:
+    return true;
+  }
+}
+
 } // namespace stet_test
 
 #endif

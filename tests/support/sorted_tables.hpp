@@ -3,6 +3,8 @@
 #ifndef STET_TESTS_SUPPORT_SORTED_TABLES_HPP
 #define STET_TESTS_SUPPORT_SORTED_TABLES_HPP
 
+#include "exact_text.hpp"
+
 #include <stet/wire/sorted_table_writer.hpp>
 
 #include <cstring>
@@ -13,20 +15,6 @@
 #include <vector>
 
 namespace stet_test {
-
-/// A copy of text in a block of exactly its size, so that a sanitizer sees any over-read.
-class exact_text {
- public:
-  explicit exact_text(std::string_view text) : size_(text.size()), block_(new std::byte[text.size()]) {
-    if (!text.empty())
-      std::memcpy(block_.get(), text.data(), text.size());
-  }
-  [[nodiscard]] std::span<const std::byte> bytes() const { return {block_.get(), size_}; }
-
- private:
-  std::size_t size_;
-  std::unique_ptr<std::byte[]> block_;
-};
 
 inline std::string little32(std::uint32_t value) {
   std::string bytes;
@@ -86,6 +74,22 @@ inline std::string table_of_block(const std::string& block, char compression = 0
   std::string file;
   const std::string handle = append_block(file, block, compression);
   return end_table(file, block_of({{"~", handle}}));
+}
+
+/// The index of a checkpoint of three scalars that TensorFlow wrote: tensorflow/serving, saved_model_half_plus_two_gpu.
+inline const std::string& tensorflow_index() {
+  using namespace std::string_literals;
+  static const std::string bytes =
+      "\x00\x00\x06\x08\x01\x1a\x02\x08\x01"
+      "\x00\x01\x0b\x61\x08\x01\x12\x00\x28\x04\x35\x06\x38\x27\x1f"
+      "\x00\x01\x0d\x62\x08\x01\x12\x00\x20\x04\x28\x04\x35\x10\xfd\x78\x4f"
+      "\x00\x01\x0d\x63\x08\x01\x12\x00\x20\x08\x28\x04\x35\xef\xd6\x82\xc3"
+      "\x00\x00\x00\x00\x01\x00\x00\x00\x00\xe4\x15\xb6\xbc"
+      "\x00\x00\x00\x00\x01\x00\x00\x00\x00\xc0\xf2\xa1\xb0"
+      "\x00\x01\x02\x64\x00\x42\x00\x00\x00\x00\x01\x00\x00\x00\x00\x58\xb2\xe9\xf7"
+      "\x47\x08\x54\x0e"s +
+      std::string(36, '\0') + "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
+  return bytes;
 }
 
 } // namespace stet_test

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Tests of protobuf.hpp and its writer: every type of field, leniency where the format asks for it, and damage of all kinds.
+#include "support/exact_text.hpp"
+
 #include <stet/wire/protobuf.hpp>
 #include <stet/wire/protobuf_writer.hpp>
 
 #include <doctest/doctest.h>
 
-#include <cstring>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,19 +16,7 @@ namespace {
 using namespace stet::detail;
 using namespace std::string_view_literals;
 
-/// A message in a block of exactly its size, so that a sanitizer sees any over-read.
-class exact {
- public:
-  explicit exact(std::string_view text) : size_(text.size()), block_(new std::byte[text.size()]) {
-    if (!text.empty())
-      std::memcpy(block_.get(), text.data(), text.size());
-  }
-  [[nodiscard]] std::span<const std::byte> bytes() const { return {block_.get(), size_}; }
-
- private:
-  std::size_t size_;
-  std::unique_ptr<std::byte[]> block_;
-};
+using exact = stet_test::exact_text;
 
 struct outcome {
   std::vector<std::uint32_t> tags;

@@ -19,6 +19,7 @@ using stet::store_form;
 using stet_test::fault;
 using stet_test::faulty_files;
 using stet_test::file_call;
+using stet_test::is_applicable;
 using stet_test::sample_model;
 using stet_test::saved;
 using stet_test::temp_folder;
@@ -69,23 +70,6 @@ struct scene {
   std::string path;
   std::vector<std::string> before;
 };
-
-bool is_applicable(fault what, file_call entry) {
-  switch (what) {
-  case fault::short_write:
-    return entry == file_call::write_at;
-  case fault::no_reservation:
-    return entry == file_call::reserve;
-  // A file that was made although it is said not to have been is nobody's.
-  case fault::late_failure:
-    return entry != file_call::create_exclusive;
-  // The system's own table never says so of a close, after which the handle is gone.
-  case fault::interruption:
-    return entry != file_call::close;
-  default:
-    return true;
-  }
-}
 
 } // namespace
 
