@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Deflated tensors by way of zlib: include <zlib.h> and then this header in one file of the program, and link
-// zlib.
+// Deflated tensors by way of zlib: include <zlib.h> and then this header, link zlib, and open with inflate_with_zlib.
 #ifndef STET_EXT_ZLIB_HPP
 #define STET_EXT_ZLIB_HPP
 
@@ -13,19 +12,27 @@
 #error "stet/ext/zlib.hpp: include <zlib.h> first"
 #endif
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline v0_1 {
 
-/// The adapter. Cost: zlib's own, with an allocation of its window.
-inline bool inflate_by_zlib(const std::byte* from, std::size_t size, std::byte* into, std::size_t into_size,
-                            bool has_frame) noexcept {
+/// zlib as an `inflate_function`:
+///
+///   stet::open_options options;
+///   options.inflate = stet::inflate_with_zlib;
+///   const auto opened = stet::open_any("model.h5", options);
+///
+/// @return  false also if zlib has no memory, or a size does not fit its `uInt`
+/// Cost: zlib's own, with an allocation of its window. Thread safety: safe.
+inline bool inflate_with_zlib(const std::byte* from, std::size_t size_bytes, std::byte* into, std::size_t into_size_bytes,
+                              bool has_frame) noexcept {
   constexpr std::size_t most = (std::numeric_limits<uInt>::max)();
-  if (size > most || into_size > most)
+  if (size_bytes > most || into_size_bytes > most)
     return false;
+  Bytef none = 0; // zlib takes no null pointer, even where nothing is to be written
   z_stream stream{};
   stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(from));
-  stream.avail_in = static_cast<uInt>(size);
-  stream.next_out = reinterpret_cast<Bytef*>(into);
-  stream.avail_out = static_cast<uInt>(into_size);
+  stream.avail_in = static_cast<uInt>(size_bytes);
+  stream.next_out = into_size_bytes != 0 ? reinterpret_cast<Bytef*>(into) : &none;
+  stream.avail_out = static_cast<uInt>(into_size_bytes);
   if (inflateInit2(&stream, has_frame ? MAX_WBITS : -MAX_WBITS) != Z_OK)
     return false;
   const bool is_whole = ::inflate(&stream, Z_FINISH) == Z_STREAM_END && stream.avail_out == 0;
@@ -33,9 +40,6 @@ inline bool inflate_by_zlib(const std::byte* from, std::size_t size, std::byte* 
   return is_whole;
 }
 
-/// Makes it known when the program starts.
-inline const bool zlib_is_installed = (inflate = inflate_by_zlib) != nullptr;
-
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline v0_1
 
 #endif

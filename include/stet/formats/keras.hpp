@@ -29,7 +29,7 @@ inline bool is_keras(const format_probe& probe) {
 
 /// A .keras file of Keras 3 or 2.15, or NAME.weights.json with its shards NAME_00000.weights.h5 … beside it.
 /// Tensors are as those of hdf5_format, at their places in the archive; a deflated member of weights is
-/// decompressed by <zlib.h> and stet/ext/zlib.hpp. `describe` tells the graph of config.json and the
+/// decompressed by `open_options::inflate` (include <zlib.h> and stet/ext/zlib.hpp, and give `inflate_with_zlib`). `describe` tells the graph of config.json and the
 /// optimizer's state.
 ///
 /// Opening fails as hdf5_format's does, and with
@@ -37,7 +37,7 @@ inline bool is_keras(const format_probe& probe) {
 /// @retval errc::missing_part     there is no model.weights.h5 in it (weights in NumPy's format are not
 /// read), or a shard, the subject, is not
 ///                                there
-/// @retval errc::compressed       the weights are deflated, and the program has no adapter
+/// @retval errc::compressed       the weights are deflated, and `open_options::inflate` is nullptr
 /// @retval errc::bad_compression  they are deflated wrongly
 /// @retval errc::bad_json … wrong_type, bad_path  the index of shards is not what Keras writes, or leads
 /// elsewhere

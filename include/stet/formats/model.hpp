@@ -48,6 +48,8 @@ struct model {
   const stet::format* format = nullptr;
   /// How many files it consists of: the store's own one, if it has one, and parts. Further parts hold decoded bytes.
   std::uint32_t file_count = 0;
+  /// That of the options it was opened with, for what `describe` reads.
+  inflate_function inflate = nullptr;
 
   /// Whether the bytes of a tensor of the store are in one of its files, not decoded or gathered.
   [[nodiscard]] bool is_in_file(const tensor& of) const noexcept {

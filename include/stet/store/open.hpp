@@ -7,6 +7,7 @@
 
 #include "../index/check.hpp"
 #include "../index/format.hpp"
+#include "../vocabulary/inflate.hpp"
 
 namespace stet::inline v0_1 {
 
@@ -32,6 +33,9 @@ struct open_options {
   bool reads_ahead = true;
   /// Whether parts beside the store may be symbolic or hard links, which can lead out of its folder.
   bool follow_links = false;
+  /// Decompresses what files of other formats hold deflated: `inflate_with_zlib` of stet/ext/zlib.hpp, say. The open store keeps it.
+  /// Without one, deflated tensors are listed, and reading them is errc::compressed.
+  inflate_function inflate = nullptr;
 };
 
 /// Gives the parts of a sharded store to `open`; derive from it where parts are not files beside the store.

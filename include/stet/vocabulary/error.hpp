@@ -194,7 +194,7 @@ inline constexpr error_description error_table[] = {
     {errc::bad_compression, "bad_compression", "compressed bytes are not valid"},
     {errc::bad_slice, "bad_slice", "the slices do not make up the tensor"},
     {errc::bad_state_file, "bad_state_file", "the state file of the folder is not valid"},
-    {errc::compressed, "compressed", "the bytes are compressed in a way that needs an adapter of stet/ext"},
+    {errc::compressed, "compressed", "the bytes are deflated: include <zlib.h> and <stet/ext/zlib.hpp>, and set open_options::inflate to stet::inflate_with_zlib"},
     {errc::bad_archive, "bad_archive", "the archive contradicts itself"},
     {errc::bad_hdf5, "bad_hdf5", "the HDF5 file contradicts itself"},
 };

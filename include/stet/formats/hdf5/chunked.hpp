@@ -58,6 +58,7 @@ struct chunked_dataset {
   std::uint64_t chunk_size_bytes = 0;
   bool leaves_edges = false;
   std::vector<hdf5_filter> filters;
+  inflate_function inflate = nullptr;
   std::vector<std::byte> fill_value;
   /// By number.
   std::vector<hdf5_chunk> chunks;
@@ -184,7 +185,7 @@ class chunked_bytes final : public reader {
     const std::uint32_t mask = is_unfiltered ? ~std::uint32_t{0} : chunk.mask;
     result<source> made =
         undo_filters(from.filters, mask, {stored->data(), static_cast<std::size_t>(stored->size_bytes())},
-                     from.chunk_size_bytes);
+                     from.chunk_size_bytes, from.inflate);
     if (!made && made.error().offset_bytes() == error::no_offset)
       return error(made.error().code(), {}, begin);
     return made;

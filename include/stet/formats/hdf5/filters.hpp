@@ -134,7 +134,7 @@ inline void unshuffle(std::span<const std::byte> from, std::span<std::byte> into
 }
 
 /// Whether every filter can be undone in this program.
-inline bool can_undo(const std::vector<hdf5_filter>& filters) noexcept {
+inline bool can_undo(const std::vector<hdf5_filter>& filters, inflate_function inflate) noexcept {
   for (const hdf5_filter& each : filters) {
     switch (each.id) {
     case hdf5_filter::shuffle:
@@ -161,7 +161,8 @@ inline bool can_undo(const std::vector<hdf5_filter>& filters) noexcept {
 /// @retval errc::too_large          the chunk is larger than they can be when decompressed
 /// Cost: allocates the size of the chunk, twice where there are two filters.
 inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std::uint32_t mask,
-                                   std::span<const std::byte> stored, std::uint64_t size_bytes) {
+                                   std::span<const std::byte> stored, std::uint64_t size_bytes,
+                                   inflate_function inflate) {
   // Checksums are of 4 bytes, one behind what each such filter was given.
   std::uint64_t checksums = 0;
   for (std::size_t i = 0; i < filters.size(); ++i)

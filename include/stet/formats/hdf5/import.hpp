@@ -58,10 +58,11 @@ class hdf5_importer {
   /// @param structure  the file, or the member of an archive, in memory
   /// @param part       the part of the store that has these bytes
   /// @param offset     where in that part they begin
+  /// @param inflate    for deflated chunks; nullptr: reading them is errc::compressed
   hdf5_importer(store_builder& into, hdf5_file& structure, std::uint32_t part, std::uint64_t offset,
-                hdf5_strictness strictness)
+                hdf5_strictness strictness, inflate_function inflate)
       : into_(into), file_(structure), part_(part), base_(offset + structure.base_bytes()),
-        strictness_(strictness) {}
+        strictness_(strictness), inflate_(inflate) {}
 
   /// Errors: those of `read_hdf5_object` and its like, and as `add_hdf5` says.
   result<void> run() {
@@ -249,13 +250,14 @@ class hdf5_importer {
       return error(errc::bad_shape, path);
     if (size_bytes == 0)
       return source();
-    if (!can_undo(made.filters)) {
+    if (!can_undo(made.filters, inflate_)) {
       return source::keep(unreadable_bytes(error(errc::compressed, path), size_bytes));
     }
     made.shape.assign(space.extents, space.extents + space.rank);
     made.chunk.assign(layout.chunk, layout.chunk + layout.rank);
     made.leaves_edges = layout.leaves_edges;
     made.fill_value.assign(fill.begin(), fill.end());
+    made.inflate = inflate_;
     made.chunks = std::move(*chunks);
     const source& from = into_.part(part_);
     made.data = from.data();
@@ -312,6 +314,7 @@ class hdf5_importer {
   std::uint32_t part_;
   std::uint64_t base_, decoded_size_bytes_ = 0;
   hdf5_strictness strictness_;
+  inflate_function inflate_;
   std::set<std::uint64_t> groups_;
   std::vector<hdf5_tensor> tensors_;
 };

@@ -40,10 +40,11 @@ inline const zip_member* find_member(const std::vector<zip_member>& members, std
 }
 
 /// The bytes of a member: borrowed from the archive if they are stored, else decompressed.
-/// @retval errc::compressed       they are deflated, and no adapter is there; or compressed in another way
+/// @retval errc::compressed       they are deflated, and `inflate` is nullptr; or compressed in another way
 /// @retval errc::bad_compression  they are not valid
 /// @retval errc::bad_archive      they cannot become as many as the directory says
-inline result<source> open_member(std::span<const std::byte> archive, const zip_member& member) {
+inline result<source> open_member(std::span<const std::byte> archive, const zip_member& member,
+                                  inflate_function inflate) {
   const std::span<const std::byte> stored = archive.subspan(
       static_cast<std::size_t>(member.offset_bytes), static_cast<std::size_t>(member.stored_size_bytes));
   if (member.method == zip_member::is_stored)
@@ -64,11 +65,12 @@ inline result<source> open_member(std::span<const std::byte> archive, const zip_
 
 /// The text of a member as JSON; null if there is no such member.
 inline result<json_value> read_json_member(std::span<const std::byte> archive,
-                                           const std::vector<zip_member>& members, std::string_view name) {
+                                           const std::vector<zip_member>& members, std::string_view name,
+                                           inflate_function inflate) {
   const zip_member* const member = find_member(members, name);
   if (member == nullptr)
     return json_value();
-  const result<source> text = open_member(archive, *member);
+  const result<source> text = open_member(archive, *member, inflate);
   if (!text)
     return text.error();
   result<json_value> parsed =

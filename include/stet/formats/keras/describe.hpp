@@ -136,12 +136,12 @@ inline result<model_description> describe_keras(std::string_view path_utf8, cons
   const auto members = read_zip(archive);
   if (!members)
     return members.error();
-  auto config = read_json_member(archive, *members, keras_config_member);
+  auto config = read_json_member(archive, *members, keras_config_member, of.inflate);
   if (!config)
     return config.error();
   if (auto added = add_keras_graph(std::move(*config), of.store, made); !added)
     return added.error();
-  auto metadata = read_json_member(archive, *members, keras_metadata_member);
+  auto metadata = read_json_member(archive, *members, keras_metadata_member, of.inflate);
   if (!metadata)
     return metadata.error();
   if (!metadata->is_null())

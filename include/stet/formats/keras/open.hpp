@@ -58,7 +58,8 @@ inline result<bool> is_keras_hdf5(hdf5_file& file) {
 /// Adds the tensors of one file, and if it is of Keras, afterwards, their second names.
 class hdf5_model_builder {
  public:
-  explicit hdf5_model_builder(store_builder& into) noexcept : into_(into) {}
+  hdf5_model_builder(store_builder& into, inflate_function inflate) noexcept
+      : into_(into), inflate_(inflate) {}
 
   /// @param bytes   the file, or the member of an archive, in memory
   /// @param part    the part of the store that has these bytes, from `offset` on
@@ -74,7 +75,7 @@ class hdf5_model_builder {
       is_keras = *found;
     }
     hdf5_importer importer(into_, *file, part, offset,
-                           is_keras ? hdf5_strictness::strict : hdf5_strictness::lenient);
+                           is_keras ? hdf5_strictness::strict : hdf5_strictness::lenient, inflate_);
     if (auto read = importer.run(); !read)
       return read;
     for (const hdf5_tensor& each : importer.tensors())
@@ -84,6 +85,7 @@ class hdf5_model_builder {
 
  private:
   store_builder& into_;
+  inflate_function inflate_;
   std::set<std::string> taken_;
 };
 
@@ -95,7 +97,7 @@ inline result<model> open_hdf5(std::string_view path_utf8, const open_options& o
   const std::span<const std::byte> bytes = bytes_in(*opened);
   store_builder builder;
   const std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(*opened));
-  if (auto added = hdf5_model_builder(builder).add(bytes, part, 0, false); !added)
+  if (auto added = hdf5_model_builder(builder, options.inflate).add(bytes, part, 0, false); !added)
     return added.error();
   return finish_model(builder);
 }
@@ -112,7 +114,7 @@ inline result<model> open_keras_archive(std::string_view path_utf8, const open_o
   const zip_member* const weights = find_member(*members, keras_weights_member);
   if (weights == nullptr)
     return error(errc::missing_part, keras_weights_member);
-  result<source> bytes = open_member(archive, *weights);
+  result<source> bytes = open_member(archive, *weights, options.inflate);
   if (!bytes)
     return bytes.error();
   store_builder builder;
@@ -123,7 +125,7 @@ inline result<model> open_keras_archive(std::string_view path_utf8, const open_o
     part = builder.add_decoded(std::move(*bytes));
     offset = 0;
   }
-  if (auto added = hdf5_model_builder(builder).add(structure, part, offset, true); !added)
+  if (auto added = hdf5_model_builder(builder, options.inflate).add(structure, part, offset, true); !added)
     return added.error();
   return finish_model(builder);
 }
@@ -163,7 +165,7 @@ inline result<model> open_keras_shards(std::string_view path_utf8, const open_op
                    name);
     builder.add_file(name, std::move(*opened));
   }
-  hdf5_model_builder all(builder);
+  hdf5_model_builder all(builder, options.inflate);
   for (std::uint32_t part = 0; part < names->size(); ++part) {
     if (auto added = all.add(bytes_in(builder.part(part)), part, 0, true); !added) {
       return added.error().subject().empty() ? added.error().about((*names)[part]) : added.error();
@@ -174,8 +176,11 @@ inline result<model> open_keras_shards(std::string_view path_utf8, const open_op
 
 /// `format::open` of keras_format.
 inline result<model> open_keras(std::string_view path_utf8, const open_options& options) {
-  return is_zip(format_probe(path_utf8).start()) ? open_keras_archive(path_utf8, options)
-                                                 : open_keras_shards(path_utf8, options);
+  result<model> made = is_zip(format_probe(path_utf8).start()) ? open_keras_archive(path_utf8, options)
+                                                               : open_keras_shards(path_utf8, options);
+  if (made)
+    made->inflate = options.inflate;
+  return made;
 }
 
 } // namespace stet::inline v0_1::detail
