@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // CRC-32C without special instructions: its arithmetic, the loop that every word-at-a-time kernel shares, the
-// tables.
+// tables. The arithmetic and the tables serve other reflected CRCs of 32 bits as well (crc32.hpp).
 #ifndef STET_BYTES_CRC32C_PORTABLE_HPP
 #define STET_BYTES_CRC32C_PORTABLE_HPP
 
@@ -29,36 +29,40 @@ namespace stet::inline v0_1::detail {
 inline constexpr std::uint32_t crc32c_polynomial = 0x82f63b78u;
 
 /// The remainder of `a` times x: a shift, and a subtraction of P where x^32 appears.
+template <std::uint32_t Polynomial = crc32c_polynomial>
 constexpr std::uint32_t crc32c_times_x(std::uint32_t a) noexcept {
-  return (a >> 1) ^ (crc32c_polynomial & (0u - (a & 1u)));
+  return (a >> 1) ^ (Polynomial & (0u - (a & 1u)));
 }
 
 /// The remainder of the product `a` times `b`, one power of x at a time.
+template <std::uint32_t Polynomial = crc32c_polynomial>
 constexpr std::uint32_t crc32c_multiply(std::uint32_t a, std::uint32_t b) noexcept {
   std::uint32_t product = 0;
   for (; a != 0; a <<= 1) {
     product ^= b & (0u - (a >> 31));
-    b = crc32c_times_x(b);
+    b = crc32c_times_x<Polynomial>(b);
   }
   return product;
 }
 
 /// The remainder of `base` to the power `exponent`, by repeated squaring: at most 128 products.
+template <std::uint32_t Polynomial = crc32c_polynomial>
 constexpr std::uint32_t crc32c_power(std::uint32_t base, std::uint64_t exponent) noexcept {
   std::uint32_t power = 0x80000000u; // x^0
   for (;;) {
     if ((exponent & 1u) != 0)
-      power = crc32c_multiply(power, base);
+      power = crc32c_multiply<Polynomial>(power, base);
     exponent >>= 1;
     if (exponent == 0)
       return power;
-    base = crc32c_multiply(base, base);
+    base = crc32c_multiply<Polynomial>(base, base);
   }
 }
 
 /// The remainder of x^`exponent`, the factor that moves a remainder past `exponent` bits of message.
+template <std::uint32_t Polynomial = crc32c_polynomial>
 constexpr std::uint32_t crc32c_power_of_x(std::uint64_t exponent) noexcept {
-  return crc32c_power(0x40000000u, exponent);
+  return crc32c_power<Polynomial>(0x40000000u, exponent);
 }
 
 /// Every kernel has this form: the state after `size_bytes` more bytes of message.
@@ -72,26 +76,28 @@ struct crc32c_nibble_table {
   std::uint32_t at[16];
 };
 
-constexpr crc32c_nibble_table make_crc32c_nibble_table() noexcept {
+template <std::uint32_t Polynomial> constexpr crc32c_nibble_table make_crc32c_nibble_table() noexcept {
   crc32c_nibble_table table{};
   for (std::uint32_t nibble = 0; nibble < 16; ++nibble) {
     std::uint32_t state = nibble;
     for (int bit = 0; bit < 4; ++bit)
-      state = crc32c_times_x(state);
+      state = crc32c_times_x<Polynomial>(state);
     table.at[nibble] = state;
   }
   return table;
 }
 
-inline constexpr crc32c_nibble_table crc32c_nibbles = make_crc32c_nibble_table();
+template <std::uint32_t Polynomial = crc32c_polynomial>
+inline constexpr crc32c_nibble_table crc32c_nibbles = make_crc32c_nibble_table<Polynomial>();
 
 /// Half a byte at a time.
-inline std::uint32_t crc32c_update_portable(std::uint32_t state, const std::byte* bytes,
+template <std::uint32_t Polynomial>
+inline std::uint32_t crc32c_update_by_tables(std::uint32_t state, const std::byte* bytes,
                                             std::size_t size_bytes) noexcept {
   for (; size_bytes != 0; --size_bytes, ++bytes) {
     state ^= std::to_integer<std::uint32_t>(*bytes);
-    state = (state >> 4) ^ crc32c_nibbles.at[state & 15u];
-    state = (state >> 4) ^ crc32c_nibbles.at[state & 15u];
+    state = (state >> 4) ^ crc32c_nibbles<Polynomial>.at[state & 15u];
+    state = (state >> 4) ^ crc32c_nibbles<Polynomial>.at[state & 15u];
   }
   return state;
 }
@@ -101,15 +107,17 @@ inline std::uint32_t crc32c_update_portable(std::uint32_t state, const std::byte
 /// Long enough for the processor's prefetching to find its stride and for the two products of a round to be
 /// cheap.
 inline constexpr std::size_t crc32c_lane_size_bytes = 8192;
-inline constexpr std::uint32_t crc32c_past_one_lane = crc32c_power_of_x(8 * crc32c_lane_size_bytes);
+template <std::uint32_t Polynomial = crc32c_polynomial>
+inline constexpr std::uint32_t crc32c_past_one_lane = crc32c_power_of_x<Polynomial>(8 * crc32c_lane_size_bytes);
+template <std::uint32_t Polynomial = crc32c_polynomial>
 inline constexpr std::uint32_t crc32c_past_two_lanes =
-    crc32c_multiply(crc32c_past_one_lane, crc32c_past_one_lane);
+    crc32c_multiply<Polynomial>(crc32c_past_one_lane<Polynomial>, crc32c_past_one_lane<Polynomial>);
 
 /// The loop of the kernels that take a word at a time. `Step::word` and `Step::byte` each wait for the state
 /// before them, so one chain leaves most of the processor idle: long messages are cut into three lanes that
 /// advance side by side. A lane's state, multiplied by x to the number of bits behind it, is its share of the
 /// whole message's state.
-template <typename Step>
+template <typename Step, std::uint32_t Polynomial = crc32c_polynomial>
 STET_CRC32C_INLINE std::uint32_t crc32c_update_by_words(std::uint32_t state, const std::byte* bytes,
                                                         std::size_t size_bytes) noexcept {
   constexpr std::size_t lane = crc32c_lane_size_bytes;
@@ -121,8 +129,8 @@ STET_CRC32C_INLINE std::uint32_t crc32c_update_by_words(std::uint32_t state, con
       second = Step::word(second, next + lane);
       third = Step::word(third, next + 2 * lane);
     }
-    state =
-        crc32c_multiply(state, crc32c_past_two_lanes) ^ crc32c_multiply(second, crc32c_past_one_lane) ^ third;
+    state = crc32c_multiply<Polynomial>(state, crc32c_past_two_lanes<Polynomial>) ^
+            crc32c_multiply<Polynomial>(second, crc32c_past_one_lane<Polynomial>) ^ third;
   }
   for (; size_bytes >= Step::word_size_bytes;
        size_bytes -= Step::word_size_bytes, bytes += Step::word_size_bytes)
@@ -137,10 +145,11 @@ struct crc32c_byte_tables {
   std::uint32_t at[4][256];
 };
 
-constexpr crc32c_byte_tables make_crc32c_byte_tables() noexcept {
+template <std::uint32_t Polynomial> constexpr crc32c_byte_tables make_crc32c_byte_tables() noexcept {
   crc32c_byte_tables tables{};
   // The CRC is linear: the entry of a byte is the sum of the entries of its bits.
-  for (std::uint32_t bit = 128, state = crc32c_polynomial; bit != 0; bit >>= 1, state = crc32c_times_x(state))
+  for (std::uint32_t bit = 128, state = Polynomial; bit != 0;
+       bit >>= 1, state = crc32c_times_x<Polynomial>(state))
     for (std::uint32_t byte = 0; byte < 256; byte += 2 * bit)
       tables.at[0][byte + bit] = tables.at[0][byte] ^ state;
   for (std::uint32_t byte = 0; byte < 256; ++byte)
@@ -151,31 +160,39 @@ constexpr crc32c_byte_tables make_crc32c_byte_tables() noexcept {
   return tables;
 }
 
-inline constexpr crc32c_byte_tables crc32c_tables = make_crc32c_byte_tables();
+template <std::uint32_t Polynomial = crc32c_polynomial>
+inline constexpr crc32c_byte_tables crc32c_tables = make_crc32c_byte_tables<Polynomial>();
 
 /// Four bytes at a time by four look-ups ("slicing by 4": Kounavis and Berry, Intel 2005, "A Systematic
 /// Approach to Building High Performance, Software-based, CRC Generators").
-struct crc32c_table_step {
+template <std::uint32_t Polynomial> struct crc32c_table_step {
   static constexpr std::size_t word_size_bytes = 4;
 
   static std::uint32_t byte(std::uint32_t state, std::byte next) noexcept {
-    return (state >> 8) ^ crc32c_tables.at[0][(state ^ std::to_integer<std::uint32_t>(next)) & 255u];
+    return (state >> 8) ^ crc32c_tables<Polynomial>.at[0][(state ^ std::to_integer<std::uint32_t>(next)) & 255u];
   }
 
   static std::uint32_t word(std::uint32_t state, const std::byte* next) noexcept {
     state ^= load_little<std::uint32_t>(next);
-    return crc32c_tables.at[3][state & 255u] ^ crc32c_tables.at[2][(state >> 8) & 255u] ^
-           crc32c_tables.at[1][(state >> 16) & 255u] ^ crc32c_tables.at[0][state >> 24];
+    return crc32c_tables<Polynomial>.at[3][state & 255u] ^ crc32c_tables<Polynomial>.at[2][(state >> 8) & 255u] ^
+           crc32c_tables<Polynomial>.at[1][(state >> 16) & 255u] ^ crc32c_tables<Polynomial>.at[0][state >> 24];
   }
 };
 
-/// Tables only: every processor.
-inline std::uint32_t crc32c_update_portable(std::uint32_t state, const std::byte* bytes,
-                                            std::size_t size_bytes) noexcept {
-  return crc32c_update_by_words<crc32c_table_step>(state, bytes, size_bytes);
+/// Tables only.
+template <std::uint32_t Polynomial>
+inline std::uint32_t crc32c_update_by_tables(std::uint32_t state, const std::byte* bytes,
+                                             std::size_t size_bytes) noexcept {
+  return crc32c_update_by_words<crc32c_table_step<Polynomial>, Polynomial>(state, bytes, size_bytes);
 }
 
 #endif
+
+/// The kernel of every processor.
+inline std::uint32_t crc32c_update_portable(std::uint32_t state, const std::byte* bytes,
+                                            std::size_t size_bytes) noexcept {
+  return crc32c_update_by_tables<crc32c_polynomial>(state, bytes, size_bytes);
+}
 
 } // namespace stet::inline v0_1::detail
 

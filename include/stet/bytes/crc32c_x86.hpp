@@ -99,9 +99,9 @@ inline std::uint32_t crc32c_update_sse42(std::uint32_t state, const std::byte* b
 // product with x^32. The exponents of the factors are therefore less by 33: d + 31 and d - 33.
 
 /// What a 128-bit piece's first and last eight bytes are multiplied by to move it on by `distance_bits`.
-template <unsigned distance_bits> struct crc32c_fold_factors {
-  static constexpr std::uint32_t first = crc32c_power_of_x(distance_bits + 31);
-  static constexpr std::uint32_t last = crc32c_power_of_x(distance_bits - 33);
+template <unsigned distance_bits, std::uint32_t Polynomial = crc32c_polynomial> struct crc32c_fold_factors {
+  static constexpr std::uint32_t first = crc32c_power_of_x<Polynomial>(distance_bits + 31);
+  static constexpr std::uint32_t last = crc32c_power_of_x<Polynomial>(distance_bits - 33);
 };
 
 /// Two pieces of message side by side.
@@ -127,9 +127,9 @@ STET_CRC32C_FOLDING inline crc32c_pieces crc32c_pieces_at(const std::byte* bytes
 }
 
 /// The pieces moved on by `distance_bits` and added to what stands there.
-template <unsigned distance_bits>
+template <unsigned distance_bits, std::uint32_t Polynomial>
 STET_CRC32C_FOLDING inline crc32c_pieces crc32c_folded(crc32c_pieces pieces, crc32c_pieces there) noexcept {
-  using factors = crc32c_fold_factors<distance_bits>;
+  using factors = crc32c_fold_factors<distance_bits, Polynomial>;
   const crc32c_pieces by = {factors::first, factors::last, factors::first, factors::last};
 #if defined(__clang__)
   return there ^ __builtin_ia32_pclmulqdq256(pieces, by, 0x00) ^
@@ -140,14 +140,12 @@ STET_CRC32C_FOLDING inline crc32c_pieces crc32c_folded(crc32c_pieces pieces, crc
 #endif
 }
 
-/// Folding in four pairs of pieces, 128 bytes a round, enough to cover the latency of the products;
-/// `has_crc32c_vpclmulqdq()` must hold.
-STET_CRC32C_FOLDING
-inline std::uint32_t crc32c_update_vpclmulqdq(std::uint32_t state, const std::byte* bytes,
-                                              std::size_t size_bytes) noexcept {
-  if (size_bytes < crc32c_folding_from_bytes)
-    return crc32c_update_sse42(state, bytes, size_bytes);
-
+/// Folding in four pairs of pieces, 128 bytes a round, enough to cover the latency of the products; at least
+/// 128 bytes, whose messages are taken off. What is left of them is a message of 32 bytes, in front of the bytes
+/// not yet read.
+template <std::uint32_t Polynomial>
+STET_CRC32C_FOLDING inline crc32c_pieces crc32c_fold(std::uint32_t state, const std::byte*& bytes,
+                                                     std::size_t& size_bytes) noexcept {
   // The state is a remainder of what came before: it is added to the first 32 bits of the message.
   const crc32c_pieces before = {static_cast<long long>(state), 0, 0, 0};
   crc32c_pieces a = crc32c_pieces_at(bytes) ^ before;
@@ -155,21 +153,42 @@ inline std::uint32_t crc32c_update_vpclmulqdq(std::uint32_t state, const std::by
   crc32c_pieces c = crc32c_pieces_at(bytes + 64);
   crc32c_pieces d = crc32c_pieces_at(bytes + 96);
   for (bytes += 128, size_bytes -= 128; size_bytes >= 128; bytes += 128, size_bytes -= 128) {
-    a = crc32c_folded<1024>(a, crc32c_pieces_at(bytes));
-    b = crc32c_folded<1024>(b, crc32c_pieces_at(bytes + 32));
-    c = crc32c_folded<1024>(c, crc32c_pieces_at(bytes + 64));
-    d = crc32c_folded<1024>(d, crc32c_pieces_at(bytes + 96));
+    a = crc32c_folded<1024, Polynomial>(a, crc32c_pieces_at(bytes));
+    b = crc32c_folded<1024, Polynomial>(b, crc32c_pieces_at(bytes + 32));
+    c = crc32c_folded<1024, Polynomial>(c, crc32c_pieces_at(bytes + 64));
+    d = crc32c_folded<1024, Polynomial>(d, crc32c_pieces_at(bytes + 96));
   }
-  a = crc32c_folded<256>(a, b);
-  a = crc32c_folded<256>(a, c);
-  a = crc32c_folded<256>(a, d);
+  a = crc32c_folded<256, Polynomial>(a, b);
+  a = crc32c_folded<256, Polynomial>(a, c);
+  a = crc32c_folded<256, Polynomial>(a, d);
   for (; size_bytes >= 32; bytes += 32, size_bytes -= 32)
-    a = crc32c_folded<256>(a, crc32c_pieces_at(bytes));
+    a = crc32c_folded<256, Polynomial>(a, crc32c_pieces_at(bytes));
+  return a;
+}
 
-  // What is left is a message of 32 bytes, in front of the bytes not yet read.
-  std::byte left[sizeof(a)];
-  std::memcpy(left, &a, sizeof(a));
+/// Folding; `has_crc32c_vpclmulqdq()` must hold.
+STET_CRC32C_FOLDING
+inline std::uint32_t crc32c_update_vpclmulqdq(std::uint32_t state, const std::byte* bytes,
+                                              std::size_t size_bytes) noexcept {
+  if (size_bytes < crc32c_folding_from_bytes)
+    return crc32c_update_sse42(state, bytes, size_bytes);
+  const crc32c_pieces folded = crc32c_fold<crc32c_polynomial>(state, bytes, size_bytes);
+  std::byte left[sizeof(folded)];
+  std::memcpy(left, &folded, sizeof(folded));
   return crc32c_update_sse42(crc32c_update_sse42(0, left, sizeof(left)), bytes, size_bytes);
+}
+
+/// The same for another polynomial, the rest by tables.
+template <std::uint32_t Polynomial>
+STET_CRC32C_FOLDING inline std::uint32_t crc32_update_folding(std::uint32_t state, const std::byte* bytes,
+                                                              std::size_t size_bytes) noexcept {
+  if (size_bytes < crc32c_folding_from_bytes)
+    return crc32c_update_by_tables<Polynomial>(state, bytes, size_bytes);
+  const crc32c_pieces folded = crc32c_fold<Polynomial>(state, bytes, size_bytes);
+  std::byte left[sizeof(folded)];
+  std::memcpy(left, &folded, sizeof(folded));
+  return crc32c_update_by_tables<Polynomial>(crc32c_update_by_tables<Polynomial>(0, left, sizeof(left)), bytes,
+                                             size_bytes);
 }
 
 #undef STET_CRC32C_FOLDING
