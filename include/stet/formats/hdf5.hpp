@@ -30,8 +30,8 @@ inline bool is_hdf5(const format_probe& probe) noexcept {
 /// ("/layers/dense/vars/0"), in the order in which the groups list them; a group with several names is listed
 /// by the first. Contiguous and compact data lie in place, big-endian ones, too, which `copy_to` turns.
 /// Chunked data are put together when they are read, shuffle, fletcher32, LZF and LZ4 undone; deflated ones
-/// need `open_options::inflate` (include <zlib.h> and stet/ext/zlib.hpp, and give `inflate_with_zlib`), without
-/// which reading them is errc::compressed.
+/// need `open_options::inflate` (include <zlib.h> and stet/ext/zlib.hpp, and give `inflate_with_zlib`),
+/// without which reading them is errc::compressed.
 ///
 /// Integers, bit fields, floats, h5py's truth values and complex numbers, and strings of any size are dtypes;
 /// enumerations are their integers. Everything else (compounds, references, strings of fixed size, opaque

@@ -28,8 +28,10 @@ inline void fill_elements(std::span<const std::byte> value, std::uint64_t offset
       std::memset(into.data(), 0, into.size());
     return;
   }
-  for (std::size_t i = 0; i < into.size(); ++i)
-    into[i] = value[static_cast<std::size_t>((offset_bytes + i) % value.size())];
+  for (std::size_t i = 0; i < into.size(); ++i) {
+    into[i] = i < value.size() ? value[static_cast<std::size_t>((offset_bytes + i) % value.size())]
+                               : into[i - value.size()];
+  }
 }
 
 /// Stands for a dataset that was never written: every element has the fill value.
@@ -62,15 +64,15 @@ struct chunked_dataset {
   std::vector<std::byte> fill_value;
   /// By number.
   std::vector<hdf5_chunk> chunks;
-  /// The part that holds them, and where in it the address 0 is.
+  /// The part that holds them, in memory or behind a reader, and where in it the address 0 is.
   const std::byte* data = nullptr;
   const reader* fetcher = nullptr;
   std::uint64_t base_bytes = 0;
 };
 
-/// Reads the elements row by row. The chunks that one step along the first axis needs are kept decoded, so
-/// that reading on from there decodes none again: memory of about one such row of chunks for each dataset in
-/// use.
+/// Reads the elements row by row. The chunks that one step along the first axis needs are kept decoded until
+/// they are read to their end, so that reading on from there decodes none again: memory of one such row of
+/// chunks for each dataset that is read in pieces.
 class chunked_bytes final : public reader {
  public:
   explicit chunked_bytes(chunked_dataset&& dataset) : state_(std::make_unique<state>(std::move(dataset))) {
@@ -83,6 +85,9 @@ class chunked_bytes final : public reader {
     }
     for (std::size_t axis = 1; axis < grid_.size(); ++axis)
       row_of_chunks_ *= grid_[axis];
+    // Of elements that one row of chunks holds; of the whole, where there is only one.
+    row_size_bytes_ =
+        grid_.empty() || grid_[0] == 1 ? size_bytes_ : size_bytes_ / from.shape[0] * from.chunk[0];
   }
 
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_bytes_; }
@@ -126,6 +131,8 @@ class chunked_bytes final : public reader {
       }
       offset_bytes += some;
       into = into.subspan(some);
+      if (offset_bytes % row_size_bytes_ == 0 || offset_bytes == size_bytes_)
+        state_->forget();
     }
     return {};
   }
@@ -138,8 +145,14 @@ class chunked_bytes final : public reader {
     /// Of the chunks from number `first` on, those that are decoded.
     std::vector<source> decoded;
     std::size_t first = 0;
-    std::uint64_t row = ~std::uint64_t{0};
+    std::uint64_t row = no_row;
+
+    void forget() noexcept {
+      std::vector<source>().swap(decoded);
+      row = no_row;
+    }
   };
+  static constexpr std::uint64_t no_row = ~std::uint64_t{0};
 
   /// Sets `into` to the bytes of a chunk; to nullptr if it is not in the file.
   result<void> find(std::uint64_t number, bool is_unfiltered, const std::byte*& into) const noexcept {
@@ -184,8 +197,7 @@ class chunked_bytes final : public reader {
       return stored;
     const std::uint32_t mask = is_unfiltered ? ~std::uint32_t{0} : chunk.mask;
     result<source> made =
-        undo_filters(from.filters, mask, {stored->data(), static_cast<std::size_t>(stored->size_bytes())},
-                     from.chunk_size_bytes, from.inflate);
+        undo_filters(from.filters, mask, std::move(*stored), from.chunk_size_bytes, from.inflate);
     if (!made && made.error().offset_bytes() == error::no_offset)
       return error(made.error().code(), {}, begin);
     return made;
@@ -193,7 +205,7 @@ class chunked_bytes final : public reader {
 
   std::unique_ptr<state> state_;
   std::vector<std::uint64_t> grid_;
-  std::uint64_t row_of_chunks_ = 1, size_bytes_ = 0;
+  std::uint64_t row_of_chunks_ = 1, row_size_bytes_ = 0, size_bytes_ = 0;
 };
 
 } // namespace stet::inline v0_1::detail

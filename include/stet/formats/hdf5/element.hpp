@@ -26,7 +26,7 @@ struct hdf5_element {
     if (!find_dtype(type, found)) {
       static constexpr std::string_view names[] = {"int",  "float",    "time",     "string",
                                                    "bits", "opaque",   "compound", "reference",
-                                                   "enum", "sequence", "array"};
+                                                   "enum", "sequence", "array",    "complex"};
       const auto number = static_cast<std::size_t>(type.kind);
       const bool counts_bits = type.kind == hdf5_class::integer || type.kind == hdf5_class::floating;
       block_name = number < sizeof names / sizeof names[0] ? names[number] : std::string_view("unknown");
@@ -98,8 +98,8 @@ struct hdf5_element {
         {dtype::float8_e5m2, 1, 5, 2, 15}, {dtype::float8_e4m3fn, 1, 4, 3, 7},
     };
     hdf5_float is;
-    constexpr std::uint32_t vax = 1u << 6;
-    if (!is.parse(type.properties) || (type.flags & vax) != 0)
+    constexpr std::uint32_t vax = 1u << 6, normalisation = 3u << 4, first_bit_is_implied = 2u << 4;
+    if (!is.parse(type.properties) || (type.flags & (vax | normalisation)) != first_bit_is_implied)
       return false;
     for (const auto& row : known) {
       const bool is_packed = is.bit_offset == 0 && is.precision == row.size_bytes * 8 &&

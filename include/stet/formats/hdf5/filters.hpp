@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -133,44 +135,60 @@ inline void unshuffle(std::span<const std::byte> from, std::span<std::byte> into
     std::memcpy(into.data() + done, from.data() + done, from.size() - done);
 }
 
-/// Whether every filter can be undone in this program.
-inline bool can_undo(const std::vector<hdf5_filter>& filters, inflate_function inflate) noexcept {
+/// The first filter that cannot be undone; nullptr if all can.
+inline const hdf5_filter* find_obstacle(const std::vector<hdf5_filter>& filters,
+                                        inflate_function inflate) noexcept {
   for (const hdf5_filter& each : filters) {
     switch (each.id) {
     case hdf5_filter::shuffle:
     case hdf5_filter::fletcher32:
     case hdf5_filter::lzf:
     case hdf5_filter::lz4:
-      break;
+      continue;
     case hdf5_filter::deflate:
-      if (inflate == nullptr)
-        return false;
+      if (inflate != nullptr)
+        continue;
       break;
     default:
-      return false;
+      break;
     }
+    return &each;
   }
-  return true;
+  return nullptr;
+}
+
+/// What reading a dataset is, called `name`, that went through a filter which cannot be undone:
+/// errc::compressed for deflate, else errc::unsupported, the subject "szip of NAME".
+inline error error_of_obstacle(const hdf5_filter& filter, std::string_view name) {
+  if (filter.id == hdf5_filter::deflate)
+    return error(errc::compressed, name);
+  const std::string filter_name = filter.id == hdf5_filter::szip   ? "szip"
+                                  : filter.id == hdf5_filter::nbit ? "nbit"
+                                  : filter.id == hdf5_filter::scale_offset
+                                      ? "scaleoffset"
+                                      : "filter " + std::to_string(filter.id);
+  return error(errc::unsupported, filter_name + " of " + std::string(name));
 }
 
 /// Undoes the filters of one chunk.
 /// @param mask        which filters it did not go through
+/// @param stored      its bytes in the file
 /// @param size_bytes  of the chunk
+/// @return            its elements; behind them may be a little more
 /// @retval errc::bad_compression    the bytes are not valid
 /// @retval errc::checksum_mismatch  they are damaged
 /// @retval errc::too_large          the chunk is larger than they can be when decompressed
-/// Cost: allocates the size of the chunk, twice where there are two filters.
+/// Cost: allocates the size of the chunk, twice where there are two filters; nothing where there are none.
 inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std::uint32_t mask,
-                                   std::span<const std::byte> stored, std::uint64_t size_bytes,
-                                   inflate_function inflate) {
+                                   source&& stored, std::uint64_t size_bytes, inflate_function inflate) {
   // Checksums are of 4 bytes, one behind what each such filter was given.
   std::uint64_t checksums = 0;
   for (std::size_t i = 0; i < filters.size(); ++i)
     checksums += filters[i].id == hdf5_filter::fletcher32 && (mask >> i & 1) == 0 ? 4u : 0u;
-  if (size_bytes / max_inflation > stored.size() + 64)
+  if (size_bytes / max_inflation > stored.size_bytes() + 64)
     return errc::too_large;
-  source held;
-  std::span<const std::byte> bytes = stored;
+  source held = std::move(stored);
+  std::span<const std::byte> bytes(held.data(), static_cast<std::size_t>(held.size_bytes()));
   for (std::size_t i = filters.size(); i-- > 0;) {
     if ((mask >> i & 1) != 0)
       continue;
@@ -197,7 +215,7 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
     bool is_valid = true;
     switch (filter.id) {
     case hdf5_filter::shuffle:
-      unshuffle(bytes, into, filter.values[0]);
+      unshuffle(bytes, into, filter.value);
       break;
     case hdf5_filter::lzf:
       is_valid = decompress_lzf(bytes, into);
@@ -215,9 +233,7 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
   }
   if (bytes.size() != size_bytes)
     return errc::bad_compression;
-  return held.size_bytes() == size_bytes && !bytes.empty() && bytes.data() == held.data()
-             ? result<source>(std::move(held))
-             : source::copy(bytes);
+  return held;
 }
 
 } // namespace stet::inline v0_1::detail

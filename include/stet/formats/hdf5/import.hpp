@@ -11,11 +11,12 @@
 
 #include "../../wire/hdf5.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
-#include <set>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,6 +54,8 @@ struct hdf5_tensor {
 };
 
 /// Adds the datasets of one file to a store that is being built, in the order in which the groups list them.
+/// Each is a tensor once, by the first path that leads to it; further ones, by hard links to it or to a group
+/// around it, are second names, which come after all tensors. A link to a group around itself gives none.
 class hdf5_importer {
  public:
   /// @param structure  the file, or the member of an archive, in memory
@@ -64,40 +67,52 @@ class hdf5_importer {
       : into_(into), file_(structure), part_(part), base_(offset + structure.base_bytes()),
         strictness_(strictness), inflate_(inflate) {}
 
-  /// Errors: those of `read_hdf5_object` and its like, and as `add_hdf5` says.
+  /// Errors: those of `hdf5_format`.
   result<void> run() {
+    const result<hdf5_object> root = hdf5_object::read(file_, file_.root());
+    if (!root)
+      return about(root.error(), {});
+    if (!is_hdf5_group(*root))
+      return hdf5_file::bad(file_.root(), "/");
     std::string path;
-    return add_group(file_.root(), path, 0);
+    if (auto added = add_group(*root, path); !added)
+      return added;
+    for (second_name& each : second_names_) {
+      hdf5_tensor made = tensors_[each.tensor];
+      made.path = std::move(each.path);
+      into_.add(made.named(made.path));
+      tensors_.push_back(std::move(made));
+    }
+    return {};
   }
+  /// Those that were added; second names have rows of their own.
   [[nodiscard]] const std::vector<hdf5_tensor>& tensors() const noexcept { return tensors_; }
 
  private:
   static constexpr std::size_t max_depth = 64;
+  static constexpr std::size_t not_listed = ~std::size_t{0};
+  struct second_name {
+    std::string path;
+    std::size_t tensor;
+  };
 
-  result<void> add_group(std::uint64_t address, std::string& path, std::size_t depth) {
-    // A group with several names is listed by the first: its members would multiply with every such group
-    // around it.
-    if (depth > max_depth)
-      return hdf5_file::bad(address, path);
-    if (!groups_.insert(address).second)
-      return {};
-    const result<hdf5_object> object = hdf5_object::read(file_, address);
-    if (!object)
-      return about(object.error(), path);
-    const auto links = read_links(file_, *object);
+  result<void> add_group(const hdf5_object& group, std::string& path) {
+    if (std::find(around_.begin(), around_.end(), group.address()) != around_.end())
+      return {}; // whatever is in it has a name
+    if (around_.size() == max_depth || !file_.charge(path.size()))
+      return hdf5_file::bad(group.address(), path);
+    const auto links = read_links(file_, group);
     if (!links)
       return about(links.error(), path);
+    around_.push_back(group.address());
     const std::size_t size = path.size();
     for (const hdf5_link& link : *links) {
       path.append("/").append(link.name);
-      result<void> added = link.kind == hdf5_link_kind::hard ? add_object(link.address, path, depth)
-                           : strictness_ == hdf5_strictness::strict
-                               ? result<void>(error(errc::unsupported, path))
-                               : result<void>();
-      if (!added)
+      if (auto added = add_link(link, path); !added)
         return added;
       path.resize(size);
     }
+    around_.pop_back();
     return {};
   }
 
@@ -105,25 +120,43 @@ class hdf5_importer {
     return failure.subject().empty() ? failure.about(path.empty() ? std::string_view("/") : path) : failure;
   }
 
-  result<void> add_object(std::uint64_t address, std::string& path, std::size_t depth) {
-    const result<hdf5_object> object = hdf5_object::read(file_, address);
+  result<void> add_link(const hdf5_link& link, std::string& path) {
+    if (link.kind != hdf5_link_kind::hard) {
+      return strictness_ == hdf5_strictness::strict ? result<void>(error(errc::unsupported, path))
+                                                    : result<void>();
+    }
+    if (const auto known = datasets_.find(link.address); known != datasets_.end()) {
+      if (!file_.charge(path.size()))
+        return hdf5_file::bad(link.address, path);
+      if (known->second != not_listed)
+        second_names_.push_back({path, known->second});
+      return {};
+    }
+    const result<hdf5_object> object = hdf5_object::read(file_, link.address);
     if (!object)
       return about(object.error(), path);
     if (object->find(hdf5_is::layout) != nullptr) {
       if (!file_.charge(path.size()))
-        return hdf5_file::bad(address, path);
-      const result<void> added = add_dataset(*object, path);
-      return added ? added : about(added.error(), path);
+        return hdf5_file::bad(link.address, path);
+      const std::size_t number = tensors_.size();
+      if (auto added = add_dataset(*object, path); !added)
+        return about(added.error(), path);
+      datasets_.emplace(link.address, tensors_.size() != number ? number : not_listed);
+      return {};
     }
-    return is_hdf5_group(*object) ? add_group(address, path, depth + 1)
-                                  : result<void>(); // else a named datatype
+    if (is_hdf5_group(*object))
+      return add_group(*object, path);
+    const bool is_named_type =
+        object->find(hdf5_is::datatype) != nullptr && object->find(hdf5_is::dataspace) == nullptr;
+    return is_named_type ? result<void>() : hdf5_file::bad(link.address, path);
   }
 
   result<void> add_dataset(const hdf5_object& object, const std::string& path) {
     const error bad = hdf5_file::bad(object.address(), path);
     const hdf5_message* const type_message = object.find(hdf5_is::datatype);
     const hdf5_message* const space_message = object.find(hdf5_is::dataspace);
-    if (type_message == nullptr || space_message == nullptr)
+    const hdf5_message* const layout_message = object.find(hdf5_is::layout);
+    if (type_message == nullptr || space_message == nullptr || layout_message->is_shared)
       return bad;
     const auto type_body = body_of(file_, *type_message), space_body = body_of(file_, *space_message);
     if (!type_body)
@@ -133,16 +166,18 @@ class hdf5_importer {
     hdf5_type type;
     hdf5_space space;
     hdf5_layout layout;
-    std::span<const std::byte> fill;
-    if (!type.parse(*type_body) || !space.parse(*space_body) || !read_fill_value(object, fill))
+    const auto fill = read_fill_value(file_, object);
+    if (!fill)
+      return fill.error();
+    if (!type.parse(*type_body) || !space.parse(*space_body) ||
+        (!fill->empty() && fill->size() != type.size_bytes)) {
       return bad;
+    }
     if (space.is_null)
       return {}; // no shape, and no elements
-    const errc unknown_layout = layout.parse(object.find(hdf5_is::layout)->body);
+    const errc unknown_layout = layout.parse(layout_message->body);
     if (unknown_layout == errc::bad_hdf5)
       return bad;
-    if (!fill.empty() && fill.size() != type.size_bytes)
-      fill = {};
 
     const hdf5_element element(type);
     index_row row;
@@ -154,8 +189,13 @@ class hdf5_importer {
     std::uint64_t count = 0;
     if (!count_elements(space, type.size_bytes, count, row.size_bytes))
       return error(errc::bad_shape, path);
-    if (type.kind == hdf5_class::opaque && type.size_bytes == 2 && is_bfloat16(object))
-      row.layout = element_layout::of(dtype::bfloat16);
+    if (type.kind == hdf5_class::opaque && type.size_bytes == 2) {
+      const result<bool> says_bfloat16 = is_bfloat16(object);
+      if (!says_bfloat16)
+        return says_bfloat16.error();
+      if (*says_bfloat16)
+        row.layout = element_layout::of(dtype::bfloat16);
+    }
 
     result<source> decoded = source();
     bool is_in_place = false;
@@ -163,9 +203,9 @@ class hdf5_importer {
         layout.storage == hdf5_storage::virtual_sets) {
       if (strictness_ == hdf5_strictness::strict)
         return error(errc::unsupported, path);
-      decoded = unreadable(errc::unsupported, row);
+      decoded = unreadable(error(errc::unsupported, path), row.size_bytes);
     } else if (layout.storage == hdf5_storage::chunked) {
-      decoded = open_chunks(object, layout, space, type, fill, path);
+      decoded = open_chunks(object, layout, space, type, *fill, row);
     } else {
       std::uint64_t address = layout.address, size = layout.has_size ? layout.size_bytes : row.size_bytes;
       if (layout.storage == hdf5_storage::compact) {
@@ -173,8 +213,9 @@ class hdf5_importer {
         address = size == 0 ? hdf5_file::nowhere : file_.address_of(layout.compact);
       }
       if (address == hdf5_file::nowhere || row.size_bytes == 0) {
-        decoded =
-            row.size_bytes == 0 ? result<source>(source()) : source::keep(filled_bytes(fill, row.size_bytes));
+        decoded = row.size_bytes == 0       ? result<source>(source())
+                  : is_bomb(row.size_bytes) ? unreadable(error(errc::too_large, path), row.size_bytes)
+                                            : source::keep(filled_bytes(*fill, row.size_bytes));
       } else {
         if (size != row.size_bytes && !(layout.storage == hdf5_storage::contiguous && size > row.size_bytes))
           return error(errc::bad_size, path, address);
@@ -207,52 +248,60 @@ class hdf5_importer {
   }
 
   /// ml_dtypes' bfloat16 is two opaque bytes; Keras 3 says in an attribute what they are.
-  bool is_bfloat16(const hdf5_object& object) {
+  result<bool> is_bfloat16(const hdf5_object& object) {
     const auto attributes = read_attributes(file_, object);
     if (!attributes)
-      return false;
+      return attributes.error();
     for (const hdf5_attribute& each : *attributes) {
       if (each.name != "dtype")
         continue;
       const auto text = read_strings(file_, each);
-      return text && text->size() == 1 && text->front() == "bfloat16";
+      if (!text)
+        return text.error();
+      return text->size() == 1 && text->front() == "bfloat16";
     }
     return false;
   }
 
-  static result<source> unreadable(errc failure, const index_row& row) {
-    return source::keep(unreadable_bytes(error(failure, row.name), row.size_bytes));
+  static result<source> unreadable(const error& failure, std::uint64_t size_bytes) {
+    return source::keep(unreadable_bytes(failure, size_bytes));
+  }
+  /// Whether elements which need not be in the file are more than anyone means: a size of some bytes that
+  /// costs those who believe it terabytes.
+  [[nodiscard]] bool is_bomb(std::uint64_t size_bytes) const noexcept {
+    constexpr std::uint64_t harmless = std::uint64_t{4} << 30;
+    return size_bytes > harmless && size_bytes / max_inflation > file_.size_bytes();
   }
 
   result<source> open_chunks(const hdf5_object& object, const hdf5_layout& layout, const hdf5_space& space,
-                             const hdf5_type& type, std::span<const std::byte> fill,
-                             const std::string& path) {
+                             const hdf5_type& type, std::span<const std::byte> fill, const index_row& row) {
+    const error bad = hdf5_file::bad(object.address(), row.name);
     chunked_dataset made;
     if (const hdf5_message* const filters = object.find(hdf5_is::filters)) {
       const auto body = body_of(file_, *filters);
       if (!body)
         return body.error();
       if (!read_filters(*body, made.filters))
-        return hdf5_file::bad(object.address(), path);
+        return bad;
     }
+    if (layout.element_size != type.size_bytes)
+      return bad;
     made.chunk_size_bytes = made.element_size = type.size_bytes;
     for (std::size_t axis = 0; axis < layout.rank; ++axis) {
       if (!checked_multiply(made.chunk_size_bytes, layout.chunk[axis], made.chunk_size_bytes))
-        return hdf5_file::bad(object.address(), path);
+        return bad;
     }
     if (made.chunk_size_bytes > max_tensor_size_bytes)
-      return hdf5_file::bad(object.address(), path);
+      return bad;
     auto chunks = read_chunks(file_, layout, space, made.chunk_size_bytes, !made.filters.empty());
     if (!chunks)
       return chunks.error();
-    std::uint64_t count = 0, size_bytes = 0;
-    if (!count_elements(space, type.size_bytes, count, size_bytes))
-      return error(errc::bad_shape, path);
-    if (size_bytes == 0)
+    if (row.size_bytes == 0)
       return source();
-    if (!can_undo(made.filters, inflate_)) {
-      return source::keep(unreadable_bytes(error(errc::compressed, path), size_bytes));
-    }
+    if (const hdf5_filter* const obstacle = find_obstacle(made.filters, inflate_))
+      return unreadable(error_of_obstacle(*obstacle, row.name), row.size_bytes);
+    if (is_bomb(row.size_bytes))
+      return unreadable(error(errc::too_large, row.name), row.size_bytes);
     made.shape.assign(space.extents, space.extents + space.rank);
     made.chunk.assign(layout.chunk, layout.chunk + layout.rank);
     made.leaves_edges = layout.leaves_edges;
@@ -270,13 +319,12 @@ class hdf5_importer {
   result<source> decode_strings(const source& elements, const hdf5_type& type, std::uint64_t count,
                                 const index_row& row) {
     // Elements that were never written, and strings that share bytes, take nothing in the file: neither may
-    // ask for memory.
+    // ask for memory, which all datasets together get in proportion to the file.
     const std::uint64_t most = file_.size_bytes() * 16 + 65536;
-    if (count > most / 16)
-      return source::keep(unreadable_bytes(error(errc::too_large, row.name), (count + 1) * 8));
-    const auto damaged = [&](errc failure) {
-      return source::keep(unreadable_bytes(error(failure, row.name), (count + 1) * 8));
-    };
+    const auto damaged = [&](errc failure) { return unreadable(error(failure, row.name), (count + 1) * 8); };
+    if (count >= (most - decoded_size_bytes_) / 16)
+      return damaged(errc::too_large);
+    decoded_size_bytes_ += (count + 1) * 16;
     std::vector<std::byte> raw(static_cast<std::size_t>(count) * type.size_bytes);
     if (count != 0) {
       if (auto read = elements.read_at(0, raw); !read)
@@ -288,11 +336,11 @@ class hdf5_importer {
     for (std::size_t i = 0; i < texts.size(); ++i) {
       if (!reader.read(std::span(raw).subspan(i * type.size_bytes, type.size_bytes), texts[i]))
         return damaged(errc::bad_string_table);
-      text_size += texts[i].size();
-      if (text_size > most - decoded_size_bytes_)
+      if (texts[i].size() > most - decoded_size_bytes_)
         return damaged(errc::too_large);
+      text_size += texts[i].size();
+      decoded_size_bytes_ += texts[i].size();
     }
-    decoded_size_bytes_ += text_size;
     result<source> made = source::allocate((count + 1) * 8 + text_size);
     if (!made)
       return made;
@@ -302,7 +350,7 @@ class hdf5_importer {
     store_little(offsets, written);
     for (std::size_t i = 0; i < texts.size(); ++i) {
       if (!texts[i].empty())
-        std::memcpy(text + written, texts[i].data(), texts[i].size());
+        std::memcpy(text + static_cast<std::size_t>(written), texts[i].data(), texts[i].size());
       written += texts[i].size();
       store_little(offsets + (i + 1) * 8, written);
     }
@@ -315,7 +363,9 @@ class hdf5_importer {
   std::uint64_t base_, decoded_size_bytes_ = 0;
   hdf5_strictness strictness_;
   inflate_function inflate_;
-  std::set<std::uint64_t> groups_;
+  std::vector<std::uint64_t> around_; // addresses of the groups from the root on
+  std::map<std::uint64_t, std::size_t> datasets_;
+  std::vector<second_name> second_names_;
   std::vector<hdf5_tensor> tensors_;
 };
 

@@ -74,12 +74,10 @@ class hdf5_attribute_reader {
     result<fractal_heap> heap = fractal_heap::open(file_, heap_address);
     if (!heap)
       return heap.error();
-    const auto records = btree2_reader(file_).run(tree, attributes_by_name);
+    const auto records = btree2_reader(file_).run(tree, attributes_by_name, 9);
     if (!records)
       return records.error();
     for (const std::span<const std::byte> record : *records) {
-      if (record.size() < 9)
-        return hdf5_file::bad(tree);
       if ((record[8] & std::byte{shared}) != std::byte{0})
         continue; // in a heap of shared messages, which Keras has none of
       const auto object = heap->find(record.first(8));
@@ -132,7 +130,7 @@ class hdf5_attribute_reader {
       return bad;
     }
     made.data = fields.take_bytes(size_bytes);
-    if (!fields.is_good())
+    if (!fields.is_good() || made.name.empty() || !file_.charge(sizeof made))
       return bad;
     attributes_.push_back(made);
     return {};

@@ -33,8 +33,10 @@ class btree2_reader {
   explicit btree2_reader(hdf5_file& file) noexcept : file_(file) {}
 
   /// Reads the records of the tree at `address`, which must be of `type`, in order.
-  /// @retval errc::bad_hdf5  the tree is damaged
-  result<std::vector<std::span<const std::byte>>> run(std::uint64_t address, std::uint8_t type) {
+  /// @param least_size  of a record
+  /// @retval errc::bad_hdf5  the tree is damaged, or has other records than it counts
+  result<std::vector<std::span<const std::byte>>> run(std::uint64_t address, std::uint8_t type,
+                                                      std::size_t least_size) {
     byte_cursor header = file_.checked_at(address, 38);
     const bool is_tree = header.take_mark("BTHD") && header.take_u8() == 0;
     type_ = header.take_u8();
@@ -44,11 +46,15 @@ class btree2_reader {
     header.skip(2);
     const std::uint64_t root = header.take_u64();
     const std::uint16_t count = header.take_u16();
-    if (!header.is_good() || !is_tree || type_ != type || record_size_ == 0 ||
-        node_size_ < 10u + record_size_ || depth >= max_depth || !measure(depth)) {
+    total_ = header.take_u64();
+    if (!header.is_good() || !is_tree || type_ != type || record_size_ < least_size || record_size_ == 0 ||
+        node_size_ < frame_size + record_size_ || depth >= max_depth || !measure(depth) ||
+        total_ > file_.size_bytes() / record_size_) {
       return hdf5_file::bad(address);
     }
     if (root != hdf5_file::nowhere && !read_node(root, count, depth))
+      return hdf5_file::bad(address);
+    if (records_.size() != total_)
       return hdf5_file::bad(address);
     return std::move(records_);
   }
@@ -90,8 +96,11 @@ class btree2_reader {
         if (!node.is_good() || !read_node(child, child_count, depth - 1))
           return false;
       }
-      if (number != count)
-        records_.push_back(records.take_bytes(record_size_));
+      if (number == count)
+        break;
+      if (records_.size() == total_) // nodes that are there several times over
+        return false;
+      records_.push_back(records.take_bytes(record_size_));
     }
     return true;
   }
@@ -101,6 +110,7 @@ class btree2_reader {
   std::uint64_t capacity_[max_depth] = {};
   std::size_t total_size_[max_depth] = {}; // 0 for leaves, which say no total
   std::size_t count_size_ = 0;
+  std::uint64_t total_ = 0;
   std::uint32_t node_size_ = 0;
   std::uint16_t record_size_ = 0;
   std::uint8_t type_ = 0;

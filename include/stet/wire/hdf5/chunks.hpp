@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -46,7 +47,16 @@ class hdf5_chunk_reader {
       if (!checked_multiply(all, grid_[axis], all))
         return hdf5_file::bad(layout_.address);
     }
+    all_ = all;
     if (!read())
+      return hdf5_file::bad(layout_.address);
+    // Each has bytes of its own: else a few could be decompressed as many.
+    std::sort(chunks_.begin(), chunks_.end(),
+              [](const hdf5_chunk& a, const hdf5_chunk& b) { return a.address < b.address; });
+    const auto over = [](const hdf5_chunk& a, const hdf5_chunk& b) {
+      return b.address - a.address < a.size_bytes;
+    };
+    if (std::adjacent_find(chunks_.begin(), chunks_.end(), over) != chunks_.end())
       return hdf5_file::bad(layout_.address);
     std::sort(chunks_.begin(), chunks_.end(),
               [](const hdf5_chunk& a, const hdf5_chunk& b) { return a.number < b.number; });
@@ -68,9 +78,9 @@ class hdf5_chunk_reader {
     case hdf5_chunk_index::btree1:
       return read_tree(layout_.address, 0, max_depth);
     case hdf5_chunk_index::single:
-      return add(std::uint64_t{0}, layout_.address,
-                 layout_.single_size_bytes != 0 ? layout_.single_size_bytes : size_bytes_,
-                 layout_.single_mask);
+      return all_ <= 1 && add(std::uint64_t{0}, layout_.address,
+                              layout_.single_size_bytes != 0 ? layout_.single_size_bytes : size_bytes_,
+                              layout_.single_mask);
     case hdf5_chunk_index::implicit:
       return read_implicit();
     case hdf5_chunk_index::fixed_array:
@@ -97,7 +107,8 @@ class hdf5_chunk_reader {
   bool add(std::uint64_t number, std::uint64_t address, std::uint64_t size, std::uint32_t mask) {
     if (address == hdf5_file::nowhere)
       return true;
-    if (!file_.contains(address, size) || (!is_filtered_ && size != size_bytes_))
+    if (!file_.contains(address, size) || (!is_filtered_ && size != size_bytes_) ||
+        !file_.charge(sizeof(hdf5_chunk)))
       return false;
     chunks_.push_back({number, address, size, mask});
     return true;
@@ -139,14 +150,13 @@ class hdf5_chunk_reader {
   /// Records are address, [size, u32 mask], and the place in the grid.
   bool read_tree2() {
     constexpr std::uint8_t plain = 10, filtered = 11;
-    const auto records = btree2_reader(file_).run(layout_.address, is_filtered_ ? filtered : plain);
+    const std::size_t fixed = 8 + std::size_t{layout_.rank} * 8;
+    const auto records = btree2_reader(file_).run(layout_.address, is_filtered_ ? filtered : plain,
+                                                  fixed + (is_filtered_ ? 4u : 0u));
     if (!records)
       return false;
     for (const std::span<const std::byte> record : *records) {
       byte_cursor fields(record);
-      const std::size_t fixed = 8 + std::size_t{layout_.rank} * 8;
-      if (record.size() < fixed + (is_filtered_ ? 4u : 0u))
-        return false;
       const std::uint64_t address = fields.take_u64();
       std::uint64_t size = size_bytes_;
       std::uint32_t mask = 0;
@@ -218,8 +228,7 @@ class hdf5_chunk_reader {
       return false;
     // All chunks lie one after the other; so there are no more than the file has room for.
     std::uint64_t size = 0;
-    if (!checked_multiply(other_, size_bytes_, size) || !file_.contains(layout_.address, size) ||
-        !file_.charge(other_ * 8))
+    if (!checked_multiply(other_, size_bytes_, size) || !file_.contains(layout_.address, size))
       return false;
     for (std::uint64_t number = 0; number < other_; ++number) {
       if (!add_number(number, layout_.address + number * size_bytes_, size_bytes_, 0))
@@ -228,12 +237,18 @@ class hdf5_chunk_reader {
     return true;
   }
 
+  /// Enters a block of an array: its mark, u8 0, u8 client, and the address of the header.
+  bool enter(byte_cursor& block, std::string_view mark) const noexcept {
+    return block.take_mark(mark) && block.take_u8() == 0 && block.take_u8() == (is_filtered_ ? 1u : 0u) &&
+           block.take_u64() == layout_.address;
+  }
+
   /// "FAHD" | u8 0 | u8 client | u8 element size | u8 bits of a page | u64 elements | address of the data
   /// block | checksum
   bool read_fixed_array() {
     byte_cursor header = file_.checked_at(layout_.address, 28);
-    const bool is_array = header.take_mark("FAHD") && header.take_u8() == 0;
-    header.skip(1);
+    const bool is_array =
+        header.take_mark("FAHD") && header.take_u8() == 0 && header.take_u8() == (is_filtered_ ? 1u : 0u);
     const std::uint8_t element_size = header.take_u8(), page_bits = header.take_u8();
     const std::uint64_t count = header.take_u64(), block = header.take_u64();
     if (!header.is_good() || !is_array || !fits_element(element_size) || page_bits > 31 ||
@@ -247,13 +262,12 @@ class hdf5_chunk_reader {
     const std::uint64_t page = std::uint64_t{1} << page_bits;
     if (count <= page) {
       byte_cursor data = file_.checked_at(block, frame + count * element_size + 4);
-      return data.take_mark("FADB") && (data.skip(frame - 4), read_elements(data, 0, count, element_size));
+      return enter(data, "FADB") && read_elements(data, 0, count, element_size);
     }
     const std::uint64_t pages = (count + page - 1) / page, bitmap_size = (pages + 7) / 8;
     byte_cursor data = file_.checked_at(block, frame + bitmap_size + 4);
-    if (!data.take_mark("FADB"))
+    if (!enter(data, "FADB"))
       return false;
-    data.skip(frame - 4);
     return read_pages(data.take_bytes(bitmap_size), 0, block + frame + bitmap_size + 4, 0, count, page,
                       element_size);
   }
@@ -294,8 +308,8 @@ class hdf5_chunk_reader {
   ///           address of the index block | checksum
   bool read_extensible_array() {
     byte_cursor header = file_.checked_at(layout_.address, 72);
-    const bool is_array = header.take_mark("EAHD") && header.take_u8() == 0;
-    header.skip(1);
+    const bool is_array =
+        header.take_mark("EAHD") && header.take_u8() == 0 && header.take_u8() == (is_filtered_ ? 1u : 0u);
     const std::uint8_t element_size = header.take_u8(), bits = header.take_u8(), in_index = header.take_u8();
     const std::uint64_t least_elements = header.take_u8();
     const std::uint64_t least_blocks = header.take_u8();
@@ -322,10 +336,7 @@ class hdf5_chunk_reader {
     byte_cursor index =
         file_.checked_at(index_block, frame + std::uint64_t{in_index} * element_size +
                                           (direct_blocks + super_blocks - direct_super_blocks) * 8 + 4);
-    if (!index.take_mark("EAIB"))
-      return false;
-    index.skip(frame - 4);
-    if (!read_elements(index, 0, in_index, element_size))
+    if (!enter(index, "EAIB") || !read_elements(index, 0, in_index, element_size))
       return false;
 
     std::uint64_t first = in_index;
@@ -338,9 +349,9 @@ class hdf5_chunk_reader {
         return false;
       byte_cursor data =
           file_.checked_at(address, frame + offset_size + (is_paged ? 0 : count * element_size) + 4);
-      if (!data.take_mark("EADB"))
+      if (!enter(data, "EADB"))
         return false;
-      data.skip(frame - 4 + offset_size);
+      data.skip(offset_size);
       if (!is_paged)
         return read_elements(data, first, count, element_size);
       return read_pages(bitmap, bit, address + frame + offset_size + 4, first, count, page, element_size);
@@ -367,9 +378,9 @@ class hdf5_chunk_reader {
       if (blocks > file_.size_bytes() || bitmap_size > file_.size_bytes())
         return false;
       byte_cursor super = file_.checked_at(address, frame + offset_size + blocks * (bitmap_size + 8) + 4);
-      if (!super.take_mark("EASB"))
+      if (!enter(super, "EASB"))
         return false;
-      super.skip(frame - 4 + offset_size);
+      super.skip(offset_size);
       const std::span<const std::byte> bitmaps = super.take_bytes(blocks * bitmap_size);
       for (std::uint64_t i = 0; i < blocks; ++i, first += count) {
         const std::uint64_t data = super.take_u64();
@@ -385,6 +396,7 @@ class hdf5_chunk_reader {
   const hdf5_space& space_;
   std::uint64_t size_bytes_;
   bool is_filtered_;
+  std::uint64_t all_ = 0; // of the grid
   std::uint64_t grid_[hdf5_space::max_rank] = {}, largest_[hdf5_space::max_rank] = {};
   /// The axis that grows, or the rank if none does; chunks of the largest grid, or of one step along that
   /// axis.
@@ -395,7 +407,8 @@ class hdf5_chunk_reader {
 
 /// The chunks of a dataset that are in the file, by number; chunks that are not have the fill value.
 /// @param size_bytes  of a chunk, unfiltered
-/// @retval errc::bad_hdf5  the index is damaged, names a chunk twice, or leads out of the file
+/// @retval errc::bad_hdf5  the index is damaged, names a chunk twice, or leads out of the file or to bytes of
+/// another chunk
 /// Cost: reads the index; allocates the list.
 inline result<std::vector<hdf5_chunk>> read_chunks(hdf5_file& file, const hdf5_layout& layout,
                                                    const hdf5_space& space, std::uint64_t size_bytes,

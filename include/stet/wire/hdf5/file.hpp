@@ -12,17 +12,26 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace stet::inline v0_1::detail {
 
 inline constexpr std::string_view hdf5_signature = "\x89HDF\r\n\x1a\n";
 
+/// An object of a global heap (heap.hpp), where it lies.
+struct hdf5_heap_object {
+  std::uint32_t number;
+  std::span<const std::byte> bytes;
+};
+
 /// The structures of an HDF5 file in memory, which must outlive it. Addresses count from the superblock.
 ///
-/// What is read is charged to a budget in proportion to the file, so that structures which lead to each
-/// other, or to one place many times over, end in an error. Not for several threads at once.
+/// What is read, and what is made of it in memory, is charged to a budget in proportion to the file, so that
+/// structures which lead to each other, or to one place many times over, end in an error. Sound files read
+/// each structure a few times and come nowhere near it. Not for several threads at once.
 class hdf5_file {
  public:
   /// Where nothing is.
@@ -34,11 +43,11 @@ class hdf5_file {
   /// @retval errc::unsupported  addresses are not of 8 bytes, or the version is another
   /// @retval errc::bad_hdf5     the superblock is damaged
   static result<hdf5_file> open(std::span<const std::byte> bytes) noexcept {
-    for (std::size_t at = 0; at < bytes.size(); at = at == 0 ? 512 : at * 2) {
-      byte_cursor mark(bytes.subspan(at));
+    for (std::uint64_t at = 0; at < bytes.size(); at = at == 0 ? 512 : at * 2) {
+      byte_cursor mark(bytes.subspan(static_cast<std::size_t>(at)));
       if (!mark.take_mark(hdf5_signature))
         continue;
-      hdf5_file made(bytes, at);
+      hdf5_file made(bytes, static_cast<std::size_t>(at));
       if (const errc failure = made.read_superblock(); failure != errc{})
         return error(failure, {}, at);
       return made;
@@ -100,13 +109,18 @@ class hdf5_file {
     return true;
   }
 
+  /// The global heaps that were read, by address.
+  [[nodiscard]] std::map<std::uint64_t, std::vector<hdf5_heap_object>>& collections() noexcept {
+    return collections_;
+  }
+
   static error bad(std::uint64_t address, std::string_view subject = {}) noexcept {
     return error(errc::bad_hdf5, subject, address);
   }
 
  private:
   hdf5_file(std::span<const std::byte> bytes, std::size_t base) noexcept
-      : bytes_(bytes.subspan(base)), base_(base), budget_(std::uint64_t{bytes.size()} * 32 + 65536) {}
+      : bytes_(bytes.subspan(base)), base_(base), budget_(std::uint64_t{bytes.size()} * 16 + (1u << 20)) {}
 
   errc read_superblock() noexcept {
     byte_cursor block(bytes_);
@@ -121,14 +135,9 @@ class hdf5_file {
     const std::uint8_t offset_size = block.take_u8(), length_size = block.take_u8();
     if (block.is_good() && (offset_size != 8 || length_size != 8))
       return errc::unsupported;
-    // The base address is where the superblock is, even if a file was put behind others later; so it is not
-    // read.
-    if (version < 2) {
-      block.skip(version == 1 ? 13 : 9);
-      block.skip(16);
-    } else {
-      block.skip(1 + 16);
-    }
+    block.skip(version == 0 ? 9 : version == 1 ? 13 : 1);
+    const std::uint64_t base = block.take_u64();
+    block.skip(8);
     const std::uint64_t end = block.take_u64();
     if (version < 2)
       block.skip(8 + 8);
@@ -143,13 +152,18 @@ class hdf5_file {
       if (lookup3(bytes_.first(size)) != checksum)
         return errc::bad_hdf5;
     }
-    if (end > base_ + bytes_.size())
+    // Addresses count from where the superblock is, even if the file was put behind other bytes after it was
+    // made; what it says itself of its base tells only where it ends.
+    if (end < base)
+      return errc::bad_hdf5;
+    if (end - base > bytes_.size())
       return errc::truncated;
     return root_ < bytes_.size() ? errc{} : errc::bad_hdf5;
   }
 
   std::span<const std::byte> bytes_;
   std::uint64_t base_, budget_, root_ = 0;
+  std::map<std::uint64_t, std::vector<hdf5_heap_object>> collections_;
 };
 
 } // namespace stet::inline v0_1::detail

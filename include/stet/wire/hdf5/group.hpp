@@ -95,7 +95,13 @@ class hdf5_group_reader {
     link.kind = type == 0 ? hdf5_link_kind::hard : type == 1 ? hdf5_link_kind::soft : hdf5_link_kind::other;
     if (type == 0)
       link.address = fields.take_u64();
-    if (!fields.is_good() || !is_known || link.name.empty() || link.name.find('\0') != std::string_view::npos)
+    return fields.is_good() && is_known && add(link);
+  }
+
+  /// A name is one step of a path.
+  bool add(const hdf5_link& link) {
+    if (link.name.empty() || link.name.find_first_of(std::string_view("\0/", 2)) != std::string_view::npos ||
+        !file_.charge(sizeof link))
       return false;
     links_.push_back(link);
     return true;
@@ -106,12 +112,10 @@ class hdf5_group_reader {
     result<fractal_heap> heap = fractal_heap::open(file_, heap_address);
     if (!heap)
       return heap.error();
-    const auto records = btree2_reader(file_).run(tree, links_by_name);
+    const auto records = btree2_reader(file_).run(tree, links_by_name, 5);
     if (!records)
       return records.error();
     for (const std::span<const std::byte> record : *records) {
-      if (record.size() < 5)
-        return hdf5_file::bad(tree);
       const auto object = heap->find(record.subspan(4));
       if (!object)
         return object.error();
@@ -139,7 +143,7 @@ class hdf5_group_reader {
     if (end == nullptr)
       return false;
     into = {begin, static_cast<std::size_t>(static_cast<const char*>(end) - begin)};
-    return !into.empty() && file_.charge(into.size());
+    return file_.charge(into.size());
   }
 
   /// A version 1 B-tree of type 0: "TREE" | u8 type | u8 level | u16 entries | 2 siblings | key, child, key …
@@ -182,9 +186,8 @@ class hdf5_group_reader {
       if (entries.take_u32() == soft)
         link.kind = hdf5_link_kind::soft;
       entries.skip(20);
-      if (!find_name(name, link.name))
+      if (!entries.is_good() || !find_name(name, link.name) || !add(link))
         return false;
-      links_.push_back(link);
     }
     return true;
   }

@@ -40,6 +40,8 @@ struct hdf5_layout {
 
   std::uint8_t rank = 0;
   std::uint64_t chunk[hdf5_space::max_rank] = {};
+  /// Of chunks, once more.
+  std::uint64_t element_size = 0;
   hdf5_chunk_index index{};
   /// What a single chunk takes in the file, if it is filtered; else 0.
   std::uint64_t single_size_bytes = 0;
@@ -129,7 +131,7 @@ struct hdf5_layout {
       if (chunk[axis] == 0)
         return errc::bad_hdf5;
     }
-    fields.skip(extent_size);
+    element_size = fields.take_sized(extent_size);
     return {};
   }
 };
@@ -146,12 +148,11 @@ struct hdf5_filter {
     lzf = 32000,
     lz4 = 32004
   };
-  static constexpr std::size_t max_values = 32;
 
   std::uint16_t id = 0;
   std::string_view name;
-  std::uint16_t value_count = 0;
-  std::uint32_t values[max_values] = {};
+  /// The first of the values it was given, of which no filter that is undone needs more.
+  std::uint32_t value = 0;
 };
 
 /// Reads a filter pipeline message: u8 version | u8 count | in version 1 6 unused | filters: u16 id, [u16
@@ -170,15 +171,12 @@ inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filte
     const bool has_name = version == 1 || made.id >= 256;
     const std::uint16_t name_size = has_name ? fields.take_u16() : std::uint16_t{0};
     fields.skip(2); // whether it may be left out, which each chunk says
-    made.value_count = fields.take_u16();
+    const std::uint16_t value_count = fields.take_u16();
     made.name = fields.take_text(version == 1 ? (name_size + 7u) / 8u * 8u : name_size);
     made.name = made.name.substr(0, made.name.find('\0'));
-    if (made.value_count > hdf5_filter::max_values)
-      return false;
-    for (std::uint16_t value = 0; value < made.value_count; ++value)
-      made.values[value] = fields.take_u32();
-    if (version == 1 && made.value_count % 2 != 0)
-      fields.skip(4);
+    byte_cursor values(fields.take_bytes((version == 1 ? (value_count + 1u) / 2u * 2u : value_count) * 4u));
+    if (value_count != 0)
+      made.value = values.take_u32();
     if (!fields.is_good())
       return false;
     into.push_back(made);
@@ -186,35 +184,34 @@ inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filte
   return true;
 }
 
-/// The value that an element has which was never written; empty: zeros. False if the message is damaged.
-inline bool read_fill_value(const hdf5_object& object, std::span<const std::byte>& into) noexcept {
-  into = {};
-  if (const hdf5_message* const found = object.find(hdf5_is::fill_value);
-      found != nullptr && !found->is_shared) {
-    byte_cursor fields(found->body);
+/// The value that an element has which was never written; empty: zeros.
+/// @retval errc::bad_hdf5     the message is damaged, or where it is
+/// @retval errc::unsupported  it is in a heap of shared messages
+inline result<std::span<const std::byte>> read_fill_value(hdf5_file& file, const hdf5_object& object) {
+  const hdf5_message* const found = object.find(hdf5_is::fill_value);
+  const hdf5_message* const old = object.find(hdf5_is::old_fill_value);
+  if (found == nullptr && old == nullptr)
+    return std::span<const std::byte>();
+  const auto body = body_of(file, found != nullptr ? *found : *old);
+  if (!body)
+    return body.error();
+  byte_cursor fields(*body);
+  bool has_value = true;
+  if (found != nullptr) {
     const std::uint8_t version = fields.take_u8();
-    bool has_value = false;
     if (version == 3) {
       has_value = (fields.take_u8() & 0x20) != 0;
     } else {
       fields.skip(2);
       has_value = fields.take_u8() != 0 || version == 1;
     }
-    if (has_value && fields.is_good()) {
-      constexpr std::uint32_t undefined = 0xFFFFFFFFu; // as version 1 says that there is none
-      const std::uint32_t size = fields.take_u32();
-      if (size != undefined)
-        into = fields.take_bytes(size);
-    }
-    return fields.is_good() && version >= 1 && version <= 3;
+    if (version < 1 || version > 3)
+      return hdf5_file::bad(object.address(), "fill value");
   }
-  if (const hdf5_message* const found = object.find(hdf5_is::old_fill_value);
-      found != nullptr && !found->is_shared) {
-    byte_cursor fields(found->body);
-    into = fields.take_bytes(fields.take_u32());
-    return fields.is_good();
-  }
-  return true;
+  constexpr std::uint32_t undefined = 0xFFFFFFFFu; // as version 1 says that there is none
+  const std::uint32_t size = has_value ? fields.take_u32() : 0;
+  const std::span<const std::byte> value = fields.take_bytes(size == undefined ? 0 : size);
+  return fields.is_good() ? result(value) : hdf5_file::bad(object.address(), "fill value");
 }
 
 } // namespace stet::inline v0_1::detail

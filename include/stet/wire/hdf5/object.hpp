@@ -5,7 +5,6 @@
 
 #include "file.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -80,9 +79,9 @@ class hdf5_object {
   struct block {
     std::uint64_t address, size;
   };
-  static constexpr std::size_t max_blocks = 4096;
 
   bool read_first(hdf5_file& file, byte_cursor start) {
+    room_ = file.size_bytes();
     if (start.take_u8() != 1)
       return false;
     start.skip(1);
@@ -100,15 +99,17 @@ class hdf5_object {
         const std::uint16_t type = messages.take_u16(), body_size = messages.take_u16();
         const std::uint8_t flags = messages.take_u8();
         messages.skip(3);
-        if (!add(type, flags, messages.take_bytes(body_size)) || !messages.is_good())
+        const std::span<const std::byte> body = messages.take_bytes(body_size);
+        if (!messages.is_good() || !add(type, flags, body))
           return false;
       }
     }
-    return true;
+    return count == 0;
   }
 
   bool read_second(hdf5_file& file, byte_cursor start) {
     const std::size_t whole = start.left();
+    room_ = file.size_bytes();
     start.skip(4);
     if (start.take_u8() != 2)
       return false;
@@ -153,10 +154,10 @@ class hdf5_object {
     if (type == static_cast<std::uint16_t>(hdf5_is::continuation)) {
       byte_cursor fields(body);
       const std::uint64_t address = fields.take_u64(), size = fields.take_u64();
-      const bool is_again = std::any_of(blocks_.begin(), blocks_.end(),
-                                        [&](const block& each) { return each.address == address; });
-      if (!fields.is_good() || is_again || blocks_.size() == max_blocks)
+      // Blocks that lead to each other, or lie over each other, are together larger than the file at last.
+      if (!fields.is_good() || size == 0 || size > room_)
         return false;
+      room_ -= size;
       blocks_.push_back({address, size});
     } else if (type != 0) {
       messages_.push_back({static_cast<hdf5_is>(type), (flags & shared) != 0, body});
@@ -164,7 +165,7 @@ class hdf5_object {
     return true;
   }
 
-  std::uint64_t address_ = 0;
+  std::uint64_t address_ = 0, room_ = 0;
   std::vector<hdf5_message> messages_;
   std::vector<block> blocks_;
 };

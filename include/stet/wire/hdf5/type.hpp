@@ -27,6 +27,7 @@ enum class hdf5_class : std::uint8_t {
   enumeration = 8,
   variable_length = 9,
   array = 10,
+  complex = 11,
 };
 
 /// A datatype: u8 class and version | 3 bytes of flags | u32 size of an element | properties, by class.
