@@ -32,6 +32,7 @@ class recording_output final : public stet::detail::byte_output {
     CHECK(!piece.empty());
     CHECK(offset_bytes >= written_to); // each byte once, in order
     written_to = offset_bytes + piece.size();
+    ends.push_back(written_to);
     if (file.size() < written_to)
       file.resize(static_cast<std::size_t>(written_to));
     std::memcpy(file.data() + static_cast<std::size_t>(offset_bytes), piece.data(), piece.size());
@@ -40,6 +41,7 @@ class recording_output final : public stet::detail::byte_output {
   bytes file;
   std::size_t write_count = 0;
   std::uint64_t written_to = 0;
+  std::vector<std::uint64_t> ends;
 
  private:
   std::size_t fails_at_;
@@ -118,6 +120,29 @@ TEST_SUITE("writer/output") {
     REQUIRE(output.flush());
     CHECK(to.write_count == 1280000 / stet::detail::output_buffer_size_bytes + 1);
     CHECK(to.file.size() == 9999 * 128 + 100);
+  }
+
+  TEST_CASE("a large tensor is written in whole pages of the file, wherever it begins") {
+    for (const std::uint64_t begin : {0u, 64u, 12480u, 262080u, 262144u}) {
+      for (const std::size_t piece_size : {1000u, 100000u, 262144u, 3000000u}) {
+        CAPTURE(begin);
+        CAPTURE(piece_size);
+        recording_output to;
+        bytes buffer;
+        tensor_output output(to, buffer);
+        const bytes tensor = pattern(3000000);
+        REQUIRE(output.begin(begin, tensor.size()));
+        for (std::span<const std::byte> left = tensor; !left.empty();) {
+          const std::size_t count = left.size() < piece_size ? left.size() : piece_size;
+          REQUIRE(output.write(left.first(count)));
+          left = left.subspan(count);
+        }
+        REQUIRE(output.flush());
+        REQUIRE(to.ends.size() == (begin + tensor.size() - 1) / 262144 - begin / 262144 + 1);
+        for (std::size_t i = 0; i + 1 < to.ends.size(); ++i)
+          CHECK(to.ends[i] % 262144 == 0);
+      }
+    }
   }
 
   TEST_CASE("text is the same through a buffer of any size, and a failed write ends it") {

@@ -108,20 +108,26 @@ private:
     if (piece.size() > left_) return errc::source_too_long;
     left_ -= piece.size();
     while (!piece.empty()) {
-      const std::span<const std::byte> slice = piece.first(piece.size() < slice_size ? piece.size() : slice_size);
+      // Up to a boundary: whole pages, and large ones, cost the system less than pages written in two halves.
+      const std::uint64_t to_boundary = slice_size - end_ % slice_size;
+      const bool is_to_boundary = piece.size() >= to_boundary;
+      const std::span<const std::byte> slice = is_to_boundary ? piece.first(static_cast<std::size_t>(to_boundary)) : piece;
       piece = piece.subspan(slice.size());
       crc_ = crc32c(slice, crc_);
       if (buffer_.size() + slice.size() > buffer_size) {
         if (auto flushed = flush(); !flushed) return flushed;
       }
-      if (buffer_.empty() && slice.size() == slice_size) {
-        if (auto written = to_.write_at(end_, slice); !written) return written;
-        buffer_offset_ = end_ + slice.size();
-      } else {
-        if (buffer_.empty()) buffer_offset_ = end_;
-        buffer_.insert(buffer_.end(), slice.begin(), slice.end());
-      }
+      if (buffer_.empty()) buffer_offset_ = end_;
       end_ += slice.size();
+      if (buffer_.empty() && is_to_boundary) {
+        if (auto written = to_.write_at(buffer_offset_, slice); !written) return written;
+        buffer_offset_ = end_;
+        continue;
+      }
+      buffer_.insert(buffer_.end(), slice.begin(), slice.end());
+      if (is_to_boundary) {
+        if (auto flushed = flush(); !flushed) return flushed;
+      }
     }
     return {};
   }
