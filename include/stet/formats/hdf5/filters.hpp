@@ -141,7 +141,7 @@ inline const hdf5_filter* find_obstacle(const std::vector<hdf5_filter>& filters,
   for (const hdf5_filter& each : filters) {
     switch (each.id) {
     case hdf5_filter::shuffle:
-    case hdf5_filter::fletcher32:
+    case hdf5_filter::fletcher:
     case hdf5_filter::lzf:
     case hdf5_filter::lz4:
       continue;
@@ -184,7 +184,7 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
   // Checksums are of 4 bytes, one behind what each such filter was given.
   std::uint64_t checksums = 0;
   for (std::size_t i = 0; i < filters.size(); ++i)
-    checksums += filters[i].id == hdf5_filter::fletcher32 && (mask >> i & 1) == 0 ? 4u : 0u;
+    checksums += filters[i].id == hdf5_filter::fletcher && (mask >> i & 1) == 0 ? 4u : 0u;
   if (size_bytes / max_inflation > stored.size_bytes() + 64)
     return errc::too_large;
   source held = std::move(stored);
@@ -193,7 +193,7 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
     if ((mask >> i & 1) != 0)
       continue;
     const hdf5_filter& filter = filters[i];
-    if (filter.id == hdf5_filter::fletcher32) {
+    if (filter.id == hdf5_filter::fletcher) {
       if (bytes.size() < 4)
         return errc::bad_compression;
       const std::uint32_t said = load_little<std::uint32_t>(bytes.data() + bytes.size() - 4);

@@ -141,7 +141,7 @@ struct hdf5_filter {
   enum : std::uint16_t {
     deflate = 1,
     shuffle = 2,
-    fletcher32 = 3,
+    fletcher = 3,
     szip = 4,
     nbit = 5,
     scale_offset = 6,
