@@ -2,11 +2,23 @@
 // Opens what the command is asked about. The one file of the program that is compiled with every format.
 #include "model.hpp"
 
+#if STET_COMMAND_ZLIB
+#include <zlib.h>
+
+#include <stet/ext/zlib.hpp>
+#endif
+
 #include <stet/formats/any.hpp>
 
 namespace command {
 
-stet::result<stet::model> open_model(std::string_view path) { return stet::open_any(path); }
+stet::result<stet::model> open_model(std::string_view path) {
+  stet::open_options options;
+#if STET_COMMAND_ZLIB
+  options.inflate = stet::inflate_with_zlib;
+#endif
+  return stet::open_any(path, options);
+}
 
 stet::result<stet::model_description> describe_model(std::string_view path, const stet::model& of) {
   return stet::describe_any(path, of);
@@ -30,7 +42,9 @@ bool is_in_place(const stet::model& in, const stet::tensor& of) {
 }
 
 bool is_second_name(const stet::model& in, const stet::tensor& of) {
-  return !is_native(in) && static_cast<bool>(in.store.index().original_of(of.entry()));
+  // A path that leads to a dataset of HDF5 by a hard link is the file's own; only paths begin so.
+  return !is_native(in) && !of.name().starts_with('/') &&
+         static_cast<bool>(in.store.index().original_of(of.entry()));
 }
 
 std::uint64_t tensor_count(const stet::model& of) {

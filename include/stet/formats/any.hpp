@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_ANY_HPP
 #define STET_FORMATS_ANY_HPP
 
+#include "keras.hpp"
 #include "native.hpp"
 #include "saved_model.hpp"
 #include "tensorflow.hpp"
@@ -21,6 +22,8 @@ inline constexpr const format* known_formats[] = {
     &tensorflow_checkpoint_format,
     &tensorflow_checkpoint_v1_format,
     &tfjs_format,
+    &keras_format,
+    &hdf5_format,
 };
 
 /// Opens the model at `path_utf8`: a file, a folder, or the prefix that the names of its files have in common.

@@ -3,16 +3,19 @@
 #ifndef STET_FORMATS_KERAS_ARCHIVE_HPP
 #define STET_FORMATS_KERAS_ARCHIVE_HPP
 
+#include "../../bytes/crc32.hpp"
 #include "../../manifest/json_text.hpp"
+#include "../../manifest/manifest.hpp"
 #include "../../source/source.hpp"
 #include "../../vocabulary/inflate.hpp"
 #include "../../wire/zip.hpp"
 
 #include "../json_members.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <set>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,10 +42,10 @@ inline const zip_member* find_member(const std::vector<zip_member>& members, std
   return nullptr;
 }
 
-/// The bytes of a member: borrowed from the archive if they are stored, else decompressed.
+/// The bytes of a member: borrowed from the archive if they are stored, else decompressed, and then checked.
 /// @retval errc::compressed       they are deflated, and `inflate` is nullptr; or compressed in another way
 /// @retval errc::bad_compression  they are not valid
-/// @retval errc::bad_archive      they cannot become as many as the directory says
+/// @retval errc::bad_archive      they cannot become as many as the directory says, or became others
 inline result<source> open_member(std::span<const std::byte> archive, const zip_member& member,
                                   inflate_function inflate) {
   const std::span<const std::byte> stored = archive.subspan(
@@ -60,46 +63,58 @@ inline result<source> open_member(std::span<const std::byte> archive, const zip_
                static_cast<std::size_t>(made->size_bytes()), false)) {
     return error(errc::bad_compression, member.name, member.offset_bytes);
   }
+  if (crc32(bytes_in(*made)) != member.crc32)
+    return error(errc::bad_archive, member.name, member.offset_bytes);
   return made;
 }
 
 /// The text of a member as JSON; null if there is no such member.
+/// Errors: those of open_member and parse_json; errc::bad_archive also if its checksum is wrong.
 inline result<json_value> read_json_member(std::span<const std::byte> archive,
                                            const std::vector<zip_member>& members, std::string_view name,
                                            inflate_function inflate) {
   const zip_member* const member = find_member(members, name);
   if (member == nullptr)
     return json_value();
+  // Before it is decompressed: nobody's description is so long.
+  if (const std::uint64_t most = manifest_limits().size_bytes; member->size_bytes > most)
+    return error(errc::too_large, name, most);
   const result<source> text = open_member(archive, *member, inflate);
   if (!text)
     return text.error();
+  if (crc32(bytes_in(*text)) != member->crc32)
+    return error(errc::bad_archive, name, member->offset_bytes);
   result<json_value> parsed =
       parse_json({reinterpret_cast<const char*>(text->data()), static_cast<std::size_t>(text->size_bytes())});
   return parsed || !parsed.error().subject().empty() ? std::move(parsed)
                                                      : result<json_value>(parsed.error().about(name));
 }
 
-/// The files that the index of a sharded model names, in order.
+/// The files that the index of a sharded model names, each with the groups that it has something of.
+using keras_shards = std::map<std::string, std::vector<std::string>>;
+
+/// Reads them.
 /// @retval errc::wrong_type  it is not {"weight_map": {GROUP: FILE or [FILE …]}}, the subject says what
-inline result<std::vector<std::string>> read_keras_shards(const json_value& index) {
-  const json_value* const map = find_member(index, "weight_map");
-  if (map == nullptr || !map->is_object())
+inline result<keras_shards> read_keras_shards(const json_value& index) {
+  const json_value* const groups = find_member(index, "weight_map");
+  if (groups == nullptr || !groups->is_object())
     return error(errc::wrong_type, "weight_map");
-  std::set<std::string> files;
-  for (const auto& [group, where] : map->items()) {
-    if (where.is_string()) {
-      files.emplace(text_of_string(&where));
-    } else if (where.is_array()) {
-      for (const json_value& each : where) {
-        if (!each.is_string())
-          return error(errc::wrong_type, group);
-        files.emplace(text_of_string(&each));
-      }
-    } else {
+  keras_shards made;
+  const auto add = [&](const std::string& group, const json_value& file) {
+    if (file.is_string())
+      made[std::string(text_of_string(&file))].push_back(group);
+    return file.is_string();
+  };
+  for (const auto& [group, where] : groups->items()) {
+    const json_value::array_t* const files = elements_of(&where);
+    const bool are_files = files == nullptr
+                               ? add(group, where)
+                               : std::all_of(files->begin(), files->end(),
+                                             [&, &name = group](const json_value& each) { return add(name, each); });
+    if (!are_files)
       return error(errc::wrong_type, group);
-    }
   }
-  return std::vector<std::string>(files.begin(), files.end());
+  return made;
 }
 
 } // namespace stet::inline v0_1::detail

@@ -10,6 +10,9 @@
 #include "../../store/copy_elements.hpp"
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,30 +26,41 @@ inline bool is_optimizer_variable(std::string_view name) noexcept {
 
 /// {"global_step": 12, "optimizer": {"learning_rate": 0.001, "variables": [names of tensors]}}; null without
 /// an optimizer. In the files of Keras 3 variable 0 is the iteration and 1 the learning rate; before, their
-/// names tell.
+/// names tell. One that scales losses for another has both, too, but counts nothing: the inner one's hold.
 inline json_value keras_state(const store& from) {
   json_value state, optimizer;
   json_value::array_t variables;
+  std::optional<tensor> step, rate;
+  const auto put = [&](std::optional<tensor>& place, const tensor& found, bool is_inner) {
+    if (!place || is_inner)
+      place = found;
+  };
   for (const tensor each : from) {
     const std::string_view name = each.name();
     if (!is_optimizer_variable(name))
       continue;
-    const std::string_view role = name.substr(name.rfind('/') + 1);
-    const bool is_scalar = each.element_count() == 1 && each.dtype() != dtype::string;
-    const bool is_numbered = name.starts_with("/optimizer/vars/");
-    if (is_scalar &&
-        (role == (is_numbered ? "0" : "iteration") || role == "iteration:0" || role == "iter:0")) {
-      std::int64_t step = 0;
-      if (each.copy_to(std::span(&step, 1), convert))
-        append_member(state, "global_step", step);
-    } else if (is_scalar && (role == (is_numbered ? "1" : "learning_rate") || role == "learning_rate:0")) {
-      double rate = 0;
-      if (describe(each.dtype()).kind == dtype_kind::floating && each.copy_to(std::span(&rate, 1), convert)) {
-        append_member(optimizer, "learning_rate", rate);
-      }
-    }
     variables.emplace_back(std::string(name));
+    const std::string_view group = name.substr(0, name.rfind('/')), role = name.substr(group.size() + 1);
+    const bool is_inner = group == "/optimizer/inner_optimizer/vars" ||
+                          (!group.starts_with("/optimizer/") && group.find("loss_scale") == std::string_view::npos);
+    const bool is_numbered = group.ends_with("/vars");
+    const dtype_kind kind = stet::describe(each.dtype()).kind;
+    if (each.shape().rank() != 0)
+      continue;
+    if (kind != dtype_kind::floating &&
+        (role == (is_numbered ? "0" : "iteration") || role == "iteration:0" || role == "iter:0")) {
+      put(step, each, is_inner);
+    } else if (kind == dtype_kind::floating &&
+               (role == (is_numbered ? "1" : "learning_rate") || role == "learning_rate:0")) {
+      put(rate, each, is_inner);
+    }
   }
+  std::int64_t count = 0;
+  double value = 0;
+  if (step && step->copy_to(std::span(&count, 1), convert))
+    append_member(state, "global_step", count);
+  if (rate && rate->copy_to(std::span(&value, 1), convert))
+    append_member(optimizer, "learning_rate", value);
   if (variables.empty())
     return state;
   append_member(optimizer, "variables", json_value(std::move(variables)));
@@ -126,7 +140,10 @@ inline result<model_description> describe_keras(std::string_view path_utf8, cons
   model_description made;
   made.state = keras_state(of.store);
   if (of.store.index().part_count() == 0 || !is_zip(bytes_in(of.store.part(0)))) {
-    auto index = read_keras_index(path_utf8);
+    const result<source> file = open_resident(path_utf8, {});
+    if (!file)
+      return file.error();
+    auto index = parse_keras_index(*file, path_utf8);
     if (!index)
       return index.error();
     append_member(made.metadata, "keras", take_member(*index, "metadata"));

@@ -15,7 +15,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,29 +44,40 @@ inline result<bool> is_keras_hdf5(hdf5_file& file) {
   const auto attributes = read_attributes(file, *root);
   if (!attributes)
     return attributes.error();
-  for (const hdf5_attribute& each : *attributes) {
-    if (each.name == "keras_version" || each.name == "model_config")
-      return true;
-  }
   const auto links = read_links(file, *root);
   if (!links)
     return links.error();
+  const auto is_link = [&](std::string_view name) {
+    return std::any_of(links->begin(), links->end(),
+                       [&](const hdf5_link& each) { return each.name == name; });
+  };
+  for (const hdf5_attribute& each : *attributes) {
+    if (each.name == "keras_version" || each.name == "model_config")
+      return true;
+    if (each.name != "layer_names")
+      continue;
+    const auto layers = read_strings(file, each);
+    if (!layers)
+      return layers.error();
+    if (!layers->empty() && std::all_of(layers->begin(), layers->end(), is_link))
+      return true;
+  }
   constexpr std::string_view groups[] = {"layers", "_layer_checkpoint_dependencies", "model_weights", "vars"};
-  return std::any_of(links->begin(), links->end(), [&](const hdf5_link& link) {
-    return std::find(std::begin(groups), std::end(groups), link.name) != std::end(groups);
-  });
+  return std::any_of(std::begin(groups), std::end(groups), is_link);
 }
 
-/// Adds the tensors of one file, and if it is of Keras, afterwards, their second names.
+/// Builds the model of the HDF5 files that its tensors are in.
 class hdf5_model_builder {
  public:
   hdf5_model_builder(store_builder& into, inflate_function inflate) noexcept
       : into_(into), inflate_(inflate) {}
 
+  /// Adds the tensors of a file.
   /// @param bytes   the file, or the member of an archive, in memory
   /// @param part    the part of the store that has these bytes, from `offset` on
-  result<void> add(std::span<const std::byte> bytes, std::uint32_t part, std::uint64_t offset,
-                   bool is_keras) {
+  /// @return their paths, in order
+  result<std::span<const hdf5_tensor>> add(std::span<const std::byte> bytes, std::uint32_t part,
+                                           std::uint64_t offset, bool is_keras) {
     result<hdf5_file> file = hdf5_file::open(bytes);
     if (!file)
       return file.error();
@@ -77,16 +90,33 @@ class hdf5_model_builder {
     hdf5_importer importer(into_, *file, part, offset,
                            is_keras ? hdf5_strictness::strict : hdf5_strictness::lenient, inflate_);
     if (auto read = importer.run(); !read)
-      return read;
-    for (const hdf5_tensor& each : importer.tensors())
-      taken_.insert(each.path);
-    return is_keras ? keras_names(into_, *file, importer.tensors(), taken_).run() : result<void>();
+      return read.error();
+    const std::size_t before = tensors_.size();
+    tensors_.insert(tensors_.end(), importer.tensors().begin(), importer.tensors().end());
+    if (is_keras) {
+      if (auto read = names_.read(*file); !read)
+        return read.error();
+    }
+    return std::span<const hdf5_tensor>(tensors_).subspan(before);
+  }
+
+  [[nodiscard]] keras_names& names() noexcept { return names_; }
+
+  /// The model, with the second names that files of Keras give their tensors.
+  result<model> finish() {
+    if (auto named = names_.add(into_, tensors_); !named)
+      return named.error();
+    result<model> made = finish_model(into_);
+    if (made)
+      made->inflate = inflate_;
+    return made;
   }
 
  private:
   store_builder& into_;
   inflate_function inflate_;
-  std::set<std::string> taken_;
+  std::vector<hdf5_tensor> tensors_;
+  keras_names names_;
 };
 
 /// `format::open` of hdf5_format.
@@ -97,90 +127,98 @@ inline result<model> open_hdf5(std::string_view path_utf8, const open_options& o
   const std::span<const std::byte> bytes = bytes_in(*opened);
   store_builder builder;
   const std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(*opened));
-  if (auto added = hdf5_model_builder(builder, options.inflate).add(bytes, part, 0, false); !added)
+  hdf5_model_builder whole(builder, options.inflate);
+  if (auto added = whole.add(bytes, part, 0, false); !added)
     return added.error();
-  return finish_model(builder);
+  return whole.finish();
 }
 
-/// Opens the weights of the archive at a path.
-inline result<model> open_keras_archive(std::string_view path_utf8, const open_options& options) {
-  result<source> opened = open_resident(path_utf8, options);
-  if (!opened)
-    return opened.error();
-  const std::span<const std::byte> archive = bytes_in(*opened);
+/// Opens the weights in an archive.
+inline result<model> open_keras_archive(std::string_view path_utf8, source&& file, inflate_function inflate) {
+  const std::span<const std::byte> archive = bytes_in(file);
   const auto members = read_zip(archive);
   if (!members)
     return members.error();
   const zip_member* const weights = find_member(*members, keras_weights_member);
   if (weights == nullptr)
     return error(errc::missing_part, keras_weights_member);
-  result<source> bytes = open_member(archive, *weights, options.inflate);
+  result<source> bytes = open_member(archive, *weights, inflate);
   if (!bytes)
     return bytes.error();
   store_builder builder;
-  std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(*opened));
+  std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(file));
   const std::span<const std::byte> structure = bytes_in(*bytes);
   std::uint64_t offset = weights->offset_bytes;
   if (weights->method != zip_member::is_stored) {
     part = builder.add_decoded(std::move(*bytes));
     offset = 0;
   }
-  if (auto added = hdf5_model_builder(builder, options.inflate).add(structure, part, offset, true); !added)
-    return added.error();
-  return finish_model(builder);
+  hdf5_model_builder whole(builder, inflate);
+  if (auto added = whole.add(structure, part, offset, true); !added)
+    return added.error().subject().empty() ? added.error().about(keras_weights_member) : added.error();
+  if (whole.names().lack_layers()) {
+    // That it cannot be read, `describe` says; the weights can.
+    if (const auto config = read_json_member(archive, *members, keras_config_member, inflate))
+      whole.names().read_config(*config);
+  }
+  return whole.finish();
 }
 
-/// Reads the index of a sharded model.
-inline result<json_value> read_keras_index(std::string_view path_utf8, const manifest_limits& limits = {}) {
-  const result<file> opened = file::open(path_utf8);
-  if (!opened)
-    return opened.error();
-  if (opened->size_bytes() > limits.size_bytes)
-    return error(errc::too_large, path_utf8, limits.size_bytes);
-  const result<source> text = source::read(*opened);
-  if (!text)
-    return text.error().about(path_utf8);
-  return parse_json(
-      {reinterpret_cast<const char*>(text->data()), static_cast<std::size_t>(text->size_bytes())}, limits);
+/// Parses the index of a sharded model.
+inline result<json_value> parse_keras_index(const source& file, std::string_view path_utf8) {
+  const std::span<const std::byte> text = bytes_in(file);
+  result<json_value> parsed = parse_json({reinterpret_cast<const char*>(text.data()), text.size()});
+  return parsed || !parsed.error().subject().empty() ? std::move(parsed)
+                                                     : result<json_value>(parsed.error().about(path_utf8));
 }
 
-/// Opens the shards that the index at a path names; they lie beside it.
-inline result<model> open_keras_shards(std::string_view path_utf8, const open_options& options) {
-  const auto index = read_keras_index(path_utf8);
+/// Opens the shards that an index names; they lie beside it.
+inline result<model> open_keras_shards(std::string_view path_utf8, const source& file,
+                                       const open_options& options) {
+  const auto index = parse_keras_index(file, path_utf8);
   if (!index)
     return index.error();
-  const auto names = read_keras_shards(*index);
-  if (!names)
-    return names.error();
+  const auto shards = read_keras_shards(*index);
+  if (!shards)
+    return shards.error();
   open_options resident = options;
   if (resident.backing == backing::stream)
     resident.backing = backing::read;
-  const std::string path(path_utf8);
-  const parts_beside beside(path, resident);
+  const parts_beside beside(path_utf8, resident);
   store_builder builder;
-  for (const std::string& name : *names) {
+  for (const auto& [name, groups] : *shards) {
     result<source> opened = is_part_name(name) ? beside.open_part(name) : result<source>(errc::bad_path);
-    if (!opened)
-      return error(opened.error().code() == errc::file_not_found ? errc::missing_part : opened.error().code(),
-                   name);
+    if (!opened) {
+      return opened.error().code() == errc::file_not_found ? error(errc::missing_part, name)
+                                                           : opened.error().about(name);
+    }
     builder.add_file(name, std::move(*opened));
   }
-  hdf5_model_builder all(builder, options.inflate);
-  for (std::uint32_t part = 0; part < names->size(); ++part) {
-    if (auto added = all.add(bytes_in(builder.part(part)), part, 0, true); !added) {
-      return added.error().subject().empty() ? added.error().about((*names)[part]) : added.error();
+  hdf5_model_builder whole(builder, options.inflate);
+  std::uint32_t part = 0;
+  for (const auto& [name, groups] : *shards) {
+    const auto added = whole.add(bytes_in(builder.part(part)), part, 0, true);
+    if (!added)
+      return added.error().subject().empty() ? added.error().about(name) : added.error();
+    std::set<std::string_view> has;
+    for (const hdf5_tensor& each : *added)
+      has.insert(std::string_view(each.path).substr(0, each.path.rfind('/')));
+    for (const std::string& group : groups) {
+      if (has.count(group) == 0)
+        return error(errc::part_mismatch, group);
     }
+    ++part;
   }
-  return finish_model(builder);
+  return whole.finish();
 }
 
 /// `format::open` of keras_format.
 inline result<model> open_keras(std::string_view path_utf8, const open_options& options) {
-  result<model> made = is_zip(format_probe(path_utf8).start()) ? open_keras_archive(path_utf8, options)
-                                                               : open_keras_shards(path_utf8, options);
-  if (made)
-    made->inflate = options.inflate;
-  return made;
+  result<source> file = open_resident(path_utf8, options);
+  if (!file)
+    return file.error();
+  return is_zip(bytes_in(*file)) ? open_keras_archive(path_utf8, std::move(*file), options.inflate)
+                                 : open_keras_shards(path_utf8, *file, options);
 }
 
 } // namespace stet::inline v0_1::detail
