@@ -8,6 +8,7 @@
 #include "../../vocabulary/checked.hpp"
 #include "../../vocabulary/result.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -48,6 +49,8 @@ class hdf5_writer {
   /// @retval errc::bad_name        a step is empty, "." or "..", or holds a NUL
   /// @retval errc::duplicate_name  one is a dataset
   result<object> group(object below, std::string_view path) {
+    if (path.ends_with('/'))
+      return error(errc::bad_name, path);
     while (!path.empty()) {
       const std::size_t slash = (std::min)(path.find('/'), path.size());
       const std::string_view step = path.substr(0, slash);
@@ -77,12 +80,12 @@ class hdf5_writer {
     constexpr std::size_t max_hdf5_rank = 32;
     const std::size_t slash = path.rfind('/');
     const std::string_view name = path.substr(slash + 1); // npos + 1 is 0
+    if (slash == 0 || !is_link_name(name))
+      return error(errc::bad_name, path);
     const result<object> parent =
         slash == std::string_view::npos ? result<object>(below) : group(below, path.substr(0, slash));
     if (!parent)
-      return parent;
-    if (!is_link_name(name))
-      return error(errc::bad_name, path);
+      return parent.error();
     if (shape.size() > max_hdf5_rank)
       return error(errc::bad_shape, path);
     if (!objects_[*parent].links.try_emplace(std::string(name), objects_.size()).second)
