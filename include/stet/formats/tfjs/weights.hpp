@@ -6,17 +6,16 @@
 
 #include "../add_model.hpp"
 #include "../json_members.hpp"
+#include "../write_elements.hpp"
 
 #include "../../manifest/quantization.hpp"
 #include "../../store/copy_elements.hpp"
 #include "../../writer/tensors.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,43 +27,6 @@ namespace stet::inline v0_1::detail {
 
 /// How the bytes of a weight are made of its tensor.
 enum class tfjs_conversion : std::uint8_t { none, strings, convert, dequantize };
-
-/// Writes numbers little-endian.
-template <class T> result<void> write_little(std::span<T> numbers, piece_sink& sink) {
-  const std::span<std::byte> bytes = std::as_writable_bytes(numbers);
-  if constexpr (std::endian::native == std::endian::big) {
-    constexpr std::size_t word = describe(dtype_of<T>::value).word_size_bytes;
-    for (std::size_t at = 0; at < bytes.size(); at += word)
-      std::reverse(bytes.data() + at, bytes.data() + at + word);
-  }
-  return sink.write(bytes);
-}
-
-/// Calls `fill(numbers, first)` for one window of a tensor after another, and writes the numbers.
-template <class T, class Fill> result<void> write_windows(const tensor& of, piece_sink& sink, Fill fill) {
-  constexpr std::uint64_t step = 4096;
-  const auto memory = std::make_unique<T[]>(step);
-  for (std::uint64_t first = 0; first < of.element_count(); first += step) {
-    const std::span<T> numbers(memory.get(),
-                               static_cast<std::size_t>((std::min)(step, of.element_count() - first)));
-    if (result<void> filled = fill(numbers, first); !filled)
-      return filled;
-    if (auto written = write_little(numbers, sink); !written)
-      return written;
-  }
-  return {};
-}
-
-/// The strings of a tensor, wherever they are. `memory` keeps them where they were not in memory before.
-inline result<string_span> strings_of(const tensor& of, std::vector<std::byte>& memory) {
-  result<string_span> strings = of.as_strings();
-  if (strings || strings.error().code() != errc::not_resident)
-    return strings;
-  memory.resize(static_cast<std::size_t>(of.size_bytes()));
-  if (auto read = of.read(0, memory); !read)
-    return read.error();
-  return string_span::check(memory, of.element_count());
-}
 
 /// One weight to be saved: what model.json says of it, and its bytes.
 struct saved_weight {
