@@ -15,11 +15,13 @@ namespace stet::inline v0_1 {
 namespace detail {
 
 /// x^32 + x^26 + x^23 + x^22 + x^16 + x^12 + x^11 + x^10 + x^8 + x^7 + x^5 + x^4 + x^2 + x + 1, reflected and
-/// without its x^32. Source: PKWARE, APPNOTE.TXT, 4.4.7 (its "magic number", 0xdebb20e3, is a remainder of this).
+/// without its x^32. Source: PKWARE, APPNOTE.TXT, 4.4.7 (its "magic number", 0xdebb20e3, is a remainder of
+/// this).
 inline constexpr std::uint32_t crc32_polynomial = 0xEDB88320u;
 
 /// The state after `size_bytes` more bytes. The processor is asked on each call.
-inline std::uint32_t crc32_update(std::uint32_t state, const std::byte* bytes, std::size_t size_bytes) noexcept {
+inline std::uint32_t crc32_update(std::uint32_t state, const std::byte* bytes,
+                                  std::size_t size_bytes) noexcept {
 #if STET_CRC32C_VPCLMULQDQ
   if (size_bytes >= crc32c_folding_from_bytes && has_crc32c_vpclmulqdq())
     return crc32_update_folding<crc32_polynomial>(state, bytes, size_bytes);
