@@ -74,7 +74,8 @@ status help(console& out) {
     out.write("  stet ").write(left_aligned(usage_of(each), 30)).write(each.summary).write("\n");
   out.write("\n  stet ").write(left_aligned("COMMAND --help", 30)).write("more about a command\n");
   out.write("  stet --version\n\n"
-            "PATH is a native file (.stet) or a manifest (.json) with its data beside it.\n"
+            "PATH is a native file (.stet), a manifest (.json) with its data beside it, or a model of TensorFlow,\n"
+            "TensorFlow.js or Keras: a file, a folder, or what the names of a checkpoint's files begin with.\n"
             "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
   return status::done;
 }

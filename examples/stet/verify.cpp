@@ -56,7 +56,7 @@ status verify(const arguments& given, console& out) {
     return out.fail(path, opened.error());
   const stet::store& store = opened->store;
   print_check("structure",
-              counted(store.tensor_count(), "tensor") + " in " + counted(opened->file_count, "file"), {},
+              counted(tensor_count(*opened), "tensor") + " in " + counted(opened->file_count, "file"), {},
               store, out);
 
   stet::verify_options only_manifest, only_padding, only_checksums;

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -68,14 +69,32 @@ inline json_value keras_state(const store& from) {
   return state;
 }
 
-/// Adds the graph of a configuration, the variables of its layers named.
-inline result<void> add_keras_graph(json_value config, const store& weights, model_description& into) {
-  if (!config.is_object())
+/// Whether a configuration lists layers. That of a class of the user's own need not, and then makes no graph.
+inline bool lists_layers(const json_value& config) {
+  const json_value* const inner = find_member(config, "config");
+  return inner != nullptr && (inner->is_array() || is_keras_model(config));
+}
+
+/// Adds the graph of a configuration, the variables of its layers named; in `said`, as "config", a
+/// configuration that makes none.
+/// @param name  what the configuration is called in its file
+inline result<void> add_keras_config(json_value config, std::string_view name, const store& weights,
+                                     model_description& into, json_value& said) {
+  if (config.is_null())
     return {};
+  if (!config.is_object())
+    return error(errc::wrong_type, name);
+  if (!lists_layers(config)) {
+    if (find_member(said, "config") != nullptr)
+      return error(errc::duplicate_key, "config");
+    append_member(said, "config", std::move(config));
+    return {};
+  }
   result<graph> made = graph_from_keras(std::move(config));
   if (!made)
     return made.error();
-  name_keras_variables(*made, weights, [](std::string_view name) { return !is_optimizer_variable(name); });
+  // Groups are called by classes, so that their paths may name other layers.
+  name_keras_variables(*made, weights, [](std::string_view each) { return !each.starts_with('/'); });
   into.graphs.push_back(std::move(*made));
   return {};
 }
@@ -109,6 +128,7 @@ inline result<model_description> describe_hdf5(std::string_view, const model& of
   if (!attributes)
     return attributes.error();
   json_value said;
+  std::set<std::string_view> seen;
   for (const hdf5_attribute& each : *attributes) {
     const bool is_json = each.name == "model_config" || each.name == "training_config";
     if (!is_json && each.name != "keras_version" && each.name != "backend")
@@ -116,13 +136,13 @@ inline result<model_description> describe_hdf5(std::string_view, const model& of
     const auto texts = read_strings(*file, each);
     if (!texts)
       return texts.error();
-    if (texts->size() != 1)
-      continue;
+    if (texts->size() != 1 || !is_utf8_without_nul(texts->front()) || !seen.insert(each.name).second)
+      return error(errc::wrong_type, each.name);
     if (each.name == "model_config") {
       result<json_value> config = parse_json(texts->front());
       if (!config)
         return config.error().about(each.name);
-      if (auto added = add_keras_graph(std::move(*config), of.store, made); !added)
+      if (auto added = add_keras_config(std::move(*config), each.name, of.store, made, said); !added)
         return added.error();
     } else {
       append_member(said, std::string(each.name),
@@ -153,16 +173,18 @@ inline result<model_description> describe_keras(std::string_view path_utf8, cons
   const auto members = read_zip(archive);
   if (!members)
     return members.error();
+  auto said = read_json_member(archive, *members, keras_metadata_member, of.inflate);
+  if (!said)
+    return said.error();
+  if (!said->is_null() && !said->is_object())
+    return error(errc::wrong_type, keras_metadata_member);
   auto config = read_json_member(archive, *members, keras_config_member, of.inflate);
   if (!config)
     return config.error();
-  if (auto added = add_keras_graph(std::move(*config), of.store, made); !added)
+  if (auto added = add_keras_config(std::move(*config), keras_config_member, of.store, made, *said); !added)
     return added.error();
-  auto metadata = read_json_member(archive, *members, keras_metadata_member, of.inflate);
-  if (!metadata)
-    return metadata.error();
-  if (!metadata->is_null())
-    append_member(made.metadata, "keras", std::move(*metadata));
+  if (!said->is_null())
+    append_member(made.metadata, "keras", std::move(*said));
   return made;
 }
 

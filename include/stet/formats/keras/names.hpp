@@ -157,7 +157,7 @@ class keras_names {
     for (const hdf5_tensor& each : tensors)
       by_path.emplace(each.path, &each);
     std::set<std::string> taken;
-    const auto add_one = [&](const hdf5_tensor& tensor, std::string&& name) {
+    const auto add_one = [&](const hdf5_tensor& tensor, std::string name) {
       if (!is_valid_name(name) || by_path.count(name) != 0)
         return true;
       if (!charge(name.size()))
@@ -175,22 +175,29 @@ class keras_names {
     }
     for (const auto& [object, own_name] : objects_) {
       const std::string prefix = object + "/vars/";
-      std::vector<const hdf5_tensor*> variables;
-      for (;; variables.push_back(by_path.find(prefix + std::to_string(variables.size()))->second)) {
-        if (by_path.find(prefix + std::to_string(variables.size())) == by_path.end())
+      std::vector<const hdf5_tensor*> variables, numbered;
+      for (auto at = by_path.lower_bound(prefix); at != by_path.end() && at->first.starts_with(prefix); ++at)
+        variables.push_back(at->second);
+      while (numbered.size() < variables.size()) {
+        const auto at = by_path.find(prefix + std::to_string(numbered.size()));
+        if (at == by_path.end())
           break;
+        numbered.push_back(at->second);
       }
-      if (variables.empty())
-        continue;
-      const std::string layer = full_name(object);
-      const std::string_view group = std::string_view(object).substr(object.rfind('/') + 1);
-      std::string_view names = keras_variable_names(without_number(group), variables);
-      if (names.empty()) // where an object is called by its role, its name may be that of its class
-        names = keras_variable_names(without_number(own_name), variables);
-      for (std::size_t i = 0; i < variables.size(); ++i) {
-        std::string name = layer + "/" + (names.empty() ? std::to_string(i) : std::string(take_word(names)));
-        if (!add_one(*variables[i], std::move(name)))
-          return error(errc::too_large, variables[i]->path);
+      std::string_view names;
+      if (!variables.empty() && numbered.size() == variables.size()) {
+        variables = std::move(numbered);
+        const std::string_view group = std::string_view(object).substr(object.rfind('/') + 1);
+        names = keras_variable_names(without_number(group), variables);
+        if (names.empty()) // where an object is called by its role, its name may be that of its class
+          names = keras_variable_names(without_number(own_name), variables);
+      }
+      const std::string layer = variables.empty() ? std::string() : full_name(object);
+      for (const hdf5_tensor* const each : variables) {
+        const std::string_view number = std::string_view(each->path).substr(prefix.size());
+        const std::string_view role = names.empty() ? number : take_word(names);
+        if (!add_one(*each, std::string(layer).append("/").append(role)))
+          return error(errc::too_large, each->path);
       }
     }
     return {};
