@@ -44,6 +44,7 @@ class hdf5_fields {
   [[nodiscard]] std::uint64_t size() const { return text_.size(); }
   [[nodiscard]] const std::string& text() const { return text_; }
   operator std::string() const { return text_; }
+  operator std::string_view() const { return text_; }
 
  private:
   std::string text_;

@@ -181,7 +181,7 @@ inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filte
       return false;
     into.push_back(made);
   }
-  return true;
+  return fields.is_good();
 }
 
 /// The value that an element has which was never written; empty: zeros.
