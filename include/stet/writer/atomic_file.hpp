@@ -137,6 +137,25 @@ private:
   state state_ = state::gone;
 };
 
+/// Makes the finished files of one save visible: `parts` first, and when their names are there for good, `head`, which lists them,
+/// so that a reader finds the old head or the new one, whole. A part whose name something has already, as `is_taken(number)`
+/// says, replaces it; the others are taken back after a failure.
+template <class IsTaken>
+result<void> publish_together(std::span<atomic_file> parts, atomic_file& head, bool is_durable, IsTaken is_taken) {
+  for (std::size_t number = 0; number < parts.size(); ++number) {
+    auto published = is_taken(number) ? parts[number].publish() : parts[number].publish_provisionally();
+    if (!published) return published;
+  }
+  // The order of names on the disk is not that of the calls; a head without its parts must not be there first.
+  if (is_durable && !parts.empty()) {
+    if (auto synced = head.sync_folder(); !synced) return synced;
+  }
+  const auto published = head.publish();
+  if (!published && head.discard()) return published;
+  for (atomic_file& part : parts) part.keep();
+  return published && is_durable ? head.sync_folder() : published;
+}
+
 } // namespace stet::inline v0_1
 
 #endif

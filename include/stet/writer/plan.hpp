@@ -108,7 +108,11 @@ public:
     if (auto written = write_table(*head); !written) return written.error();
     if (auto finished = head->finish(options_.is_durable); !finished) return finished.error();
     const std::vector<std::string> listed_before = listed_parts(path);
-    if (auto published = publish(operations, files, *head); !published) return published.error();
+    const result<std::vector<bool>> taken = find_taken_names(operations);
+    if (!taken) return taken.error();
+    // A part whose name is taken has the same content: the content is in the name.
+    const auto is_taken = [&](std::size_t part) { return (*taken)[part]; };
+    if (auto published = publish_together(files, *head, options_.is_durable, is_taken); !published) return published.error();
     remove_parts(operations, listed_before);
     return report();
   }
@@ -334,25 +338,6 @@ private:
     std::byte encoded[file_header::size_bytes];
     encode_header(header_, encoded);
     return to.write_at(0, encoded);
-  }
-
-  /// Makes the finished files visible: parts first, the store that names them last, so that a reader finds the old store or
-  /// the new one. A part whose name is taken replaces one of the same content; the others are taken back after a failure.
-  result<void> publish(const file_operations& operations, std::vector<atomic_file>& parts, atomic_file& head) {
-    result<std::vector<bool>> taken = find_taken_names(operations);
-    if (!taken) return taken.error();
-    for (std::size_t part = 0; part < parts.size(); ++part) {
-      auto published = (*taken)[part] ? parts[part].publish() : parts[part].publish_provisionally();
-      if (!published) return published;
-    }
-    // The order of names on the disk is not that of the calls; a store without its parts must not be there first.
-    if (options_.is_durable && !parts.empty()) {
-      if (auto synced = head.sync_folder(); !synced) return synced;
-    }
-    const auto published = head.publish();
-    if (!published && head.discard()) return published;
-    for (atomic_file& part : parts) part.keep();
-    return published && options_.is_durable ? head.sync_folder() : published;
   }
 
   /// Which parts' names are taken in the folder of the store.

@@ -331,26 +331,20 @@ private:
   /// Gives the files their names: shards, then the index, then the state file, each only when those before it are there.
   result<void> publish(atomic_file& index) {
     const std::uint32_t count = static_cast<std::uint32_t>(shards_.size());
+    std::vector<bool> taken(count);
     for (std::uint32_t shard = 0; shard < count; ++shard) {
       const std::string name = name_ + shard_suffix(shard, count);
       shards_[shard].set_name(name);
       if (auto finished = shards_[shard].finish(options_.is_durable); !finished) return finished;
-      const bool is_taken = static_cast<bool>(file::open(folder_ + name));
-      auto published = is_taken ? shards_[shard].publish() : shards_[shard].publish_provisionally();
-      if (!published) return published;
+      taken[shard] = static_cast<bool>(file::open(folder_ + name));
     }
-    if (auto synced = sync(index); !synced) return synced;
-    const auto published = index.publish();
-    if (!published && index.discard()) return published;
-    for (atomic_file& shard : shards_) shard.keep();
-    if (!published || !options_.state) return published ? sync(index) : published;
-    if (auto synced = sync(index); !synced) return synced;
+    const auto is_taken = [&](std::size_t shard) { return taken[shard]; };
+    auto published = publish_together(shards_, index, options_.is_durable, is_taken);
+    if (!published || !options_.state) return published;
     result<atomic_file> state = write_whole("checkpoint", print_tensorflow_state(*options_.state));
     if (!state) return state.error();
-    if (auto done = state->publish(); !done) return done;
-    return sync(*state);
+    return publish_together({}, *state, options_.is_durable, is_taken);
   }
-  [[nodiscard]] result<void> sync(const atomic_file& file) const { return options_.is_durable ? file.sync_folder() : result<void>(); }
 
   const writer::contents& from_;
   std::vector<index_row> rows_; // of the program's tensors, and then of those that `add_own` added

@@ -78,30 +78,15 @@ class tfjs_shards final : public piece_sink {
       return written;
     if (auto finished = head->finish(is_durable_); !finished)
       return finished;
-    for (std::size_t number = 0; number < files_.size(); ++number) {
-      // A file of this name has the same content; it is not to go should this fail.
-      const bool is_taken = is_file(folder_ + names_[number]);
-      auto published = is_taken ? files_[number].publish() : files_[number].publish_provisionally();
-      if (!published)
-        return published;
-    }
-    // The order of names on the disk is not that of the calls.
-    if (is_durable_) {
-      if (auto synced = head->sync_folder(); !synced)
-        return synced;
-    }
-    const auto published = head->publish();
-    if (!published && head->discard())
-      return published;
-    for (atomic_file& each : files_)
-      each.keep();
-    if (!published)
+    // A file of this name has the same content; it is not to go should this fail.
+    const auto is_taken = [&](std::size_t number) { return is_file(folder_ + names_[number]); };
+    if (auto published = publish_together(files_, *head, is_durable_, is_taken); !published)
       return published;
     for (const std::string& old : before) {
       if (is_like_part_name(old, name_) && std::find(names_.begin(), names_.end(), old) == names_.end())
         (void)operations_.remove(operations_.context, folder_ + old);
     }
-    return is_durable_ ? head->sync_folder() : result<void>();
+    return {};
   }
 
  private:
