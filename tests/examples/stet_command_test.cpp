@@ -335,6 +335,21 @@ TEST_SUITE("stet command") {
     CHECK(run(folder, {"cat", "m.stet", "large", "--as", "int64"}).out == bytes_of(integers));
   }
 
+  TEST_CASE("cat --dequantize writes the numbers that codes stand for; a tensor that is not quantized, as it is") {
+    const temp_folder folder;
+    const std::vector<std::uint8_t> codes = {0, 1, 2, 255, 128, 7};
+    stet::writer out;
+    CHECK(out.add("codes", {2, 3}, std::span<const std::uint8_t>(codes),
+                  {{"quantization", {{"scales", {0.5, 2.0}}, {"zero_points", {1, 100}}, {"axis", 0}}}}));
+    CHECK(out.add("plain", {6}, std::span<const std::uint8_t>(codes)));
+    CHECK(out.save(folder.path("m.stet")));
+    CHECK(run(folder, {"cat", "m.stet", "codes", "--dequantize"}).out ==
+          bytes_of(std::vector<float>{-0.5f, 0, 0.5f, 310, 56, -186}));
+    CHECK(run(folder, {"cat", "m.stet", "codes"}).out == bytes_of(codes));
+    CHECK(run(folder, {"cat", "m.stet", "plain", "--dequantize"}).out == bytes_of(codes));
+    CHECK(run(folder, {"cat", "m.stet", "codes", "--dequantize", "--as", "float64"}).status == 2);
+  }
+
   TEST_CASE("verify says what it checked, and names every damaged tensor") {
     const temp_folder folder;
     const std::string path = folder.path("m.stet");
