@@ -3,12 +3,14 @@
 
 #include <stet/writer.hpp>
 
+#include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
 
 #include <doctest/doctest.h>
 
 #include <array>
 #include <string>
+#include <utility>
 
 TEST_SUITE("formats/any") {
   TEST_CASE("a native store is recognised by its content, and says what it holds") {
@@ -42,6 +44,25 @@ TEST_SUITE("formats/any") {
       REQUIRE(description->tensors.size() == 1);
       CHECK(description->tensors[0].name == "kernel");
       CHECK(description->tensors[0].attributes["trainable"] == false);
+    }
+  }
+
+  TEST_CASE("models of Keras are opened as what they are, and described by the format that opened them") {
+    const stet_test::temp_folder folder;
+    const std::pair<std::string, const char*> table[] = {
+        {stet_test::keras_archive().bytes(), "keras-v3"},
+        {stet_test::probe_weights(), "hdf5"},
+    };
+    for (const auto& row : table) {
+      const std::string path = folder.write("model.stet", row.first);
+      const auto opened = stet::open_any(path);
+      REQUIRE(opened);
+      if (!opened) return;
+      CHECK(opened->format->name == row.second);
+      CHECK(opened->store.contains("probe/kernel"));
+      const auto description = stet::describe_any(path, *opened);
+      REQUIRE(description);
+      CHECK(description->graphs.size() == (row.second == std::string("hdf5") ? 0 : 1));
     }
   }
 
