@@ -4,6 +4,7 @@
 #include "model.hpp"
 
 #include <stet/formats/add_model.hpp>
+#include <stet/formats/save_keras.hpp>
 #include <stet/formats/save_tfjs.hpp>
 #include <stet/formats/tensorflow/write_checkpoint.hpp>
 
@@ -18,6 +19,8 @@ namespace {
 /// What was written.
 struct outcome {
   std::uint64_t file_size_bytes = 0, file_count = 0;
+  /// Variables of an optimizer that have no place there.
+  std::uint64_t left_out_count = 0;
 };
 
 /// Saves the model `opened`, which is at `from`, to `to`.
@@ -35,7 +38,7 @@ struct target {
 stet::result<outcome> outcome_of(const stet::result<stet::save_report>& saved) {
   if (!saved)
     return saved.error();
-  return outcome{saved->file_size_bytes, saved->part_count + std::uint64_t{1}};
+  return outcome{saved->file_size_bytes, saved->part_count + std::uint64_t{1}, 0};
 }
 
 template <stet::store_form Form>
@@ -66,7 +69,23 @@ stet::result<outcome> save_for_tfjs(std::string_view from, const stet::model& op
   const auto saved = stet::save_tfjs(to, from, opened);
   if (!saved)
     return saved.error();
-  return outcome{saved->file_size_bytes, saved->shard_count + std::uint64_t{1}};
+  return outcome{saved->file_size_bytes, saved->shard_count + std::uint64_t{1}, 0};
+}
+
+/// With the state of the optimizer, unless the form to save in has no place for it.
+template <stet::keras_form Form>
+stet::result<outcome> save_for_keras(std::string_view from, const stet::model& opened, std::string_view to) {
+  stet::keras_save_options options;
+  options.form = Form;
+  options.save_optimizer = true;
+  auto saved = stet::save_keras(to, from, opened, options);
+  if (!saved && saved.error().code() == stet::errc::not_convertible) {
+    options.save_optimizer = false;
+    saved = stet::save_keras(to, from, opened, options);
+  }
+  if (!saved)
+    return saved.error();
+  return outcome{saved->file_size_bytes, 1, saved->left_out_count};
 }
 
 constexpr target targets[] = {
@@ -74,6 +93,9 @@ constexpr target targets[] = {
     {"tensorflow", "", save_for_tensorflow<stet::tensorflow_naming::by_name>},
     {"tensorflow-objects", "", save_for_tensorflow<stet::tensorflow_naming::by_object>},
     {"tfjs", "model.json", save_for_tfjs},
+    {"keras", ".keras", save_for_keras<stet::keras_form::keras>},
+    {"keras-weights", ".weights.h5", save_for_keras<stet::keras_form::weights>},
+    {"keras-legacy", ".h5", save_for_keras<stet::keras_form::legacy>},
 };
 
 const target* find_target(std::string_view name, std::string_view to) {
@@ -112,7 +134,10 @@ status copy(std::string_view from, std::string_view to, save_function save, cons
     return out.fail(is_from_system ? to : from, is_from_system ? problem.about({}) : problem);
   }
   out.write_escaped(to).write(": ").write(counted(tensor_count(*opened), "tensor")).write(", ");
-  out.write(human_size(saved->file_size_bytes)).write(" in ").write(counted(saved->file_count, "file")).write("\n");
+  out.write(human_size(saved->file_size_bytes)).write(" in ").write(counted(saved->file_count, "file"));
+  if (saved->left_out_count != 0)
+    out.write(", without ").write(counted(saved->left_out_count, "variable")).write(" of the optimizer");
+  out.write("\n");
   return status::done;
 }
 

@@ -53,8 +53,9 @@ constexpr entry commands[] = {
      graph_options, print_graph},
     {"convert", "IN OUT [--to FORMAT]", 2, "save a model of any format in another",
      "The format of IN is told by its content, that of OUT by its ending or by --to.\n"
-     "--to FORMAT   stet (.stet), tfjs (model.json), or for a prefix of file names tensorflow, by the tensors'\n"
-     "              names as tf.train.Saver has them, and tensorflow-objects, by paths as tf.train.Checkpoint has\n",
+     "--to FORMAT   stet (.stet), tfjs (model.json), keras (.keras), keras-weights (.weights.h5), keras-legacy (.h5),\n"
+     "              or for a prefix of file names tensorflow, by the tensors' names as tf.train.Saver has them, and\n"
+     "              tensorflow-objects, by paths as tf.train.Checkpoint has\n",
      convert_options, convert},
     {"pack", "MANIFEST OUT", 2, "make one file of a manifest and its data",
      "Everything is carried over; tensors are compared with their checksums on the way.\n", no_options, pack},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The elements of tensors on their way into files of other formats: converted a window at a time, strings as views.
+// The elements of tensors on their way into files of other formats: converted a window at a time, strings as
+// views.
 #ifndef STET_FORMATS_WRITE_ELEMENTS_HPP
 #define STET_FORMATS_WRITE_ELEMENTS_HPP
 

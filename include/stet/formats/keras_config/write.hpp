@@ -26,6 +26,55 @@ enum class keras_dialect : std::uint8_t {
 
 namespace detail {
 
+/// The nodes of a graph as calls of layers.
+struct keras_layer_calls {
+  explicit keras_layer_calls(const graph_body& body) {
+    for (const graph_node& node : body.nodes)
+      names.add(node.name);
+    names.sort();
+    place_of.resize(body.nodes.size());
+    std::vector<std::uint32_t> layer_of(body.nodes.size());
+    for (std::uint32_t number = 0; number < body.nodes.size(); ++number) {
+      const std::size_t first = first_call(body.nodes[number]);
+      const bool is_further = first < number && !layers[layer_of[first]].empty();
+      if (!is_further)
+        layers.emplace_back();
+      layer_of[number] = is_further ? layer_of[first] : static_cast<std::uint32_t>(layers.size() - 1);
+      std::vector<std::uint32_t>& of_layer = layers[layer_of[number]];
+      place_of[number] = {of_layer.empty() ? number : of_layer.front(),
+                          static_cast<std::uint32_t>(of_layer.size())};
+      of_layer.push_back(number);
+    }
+  }
+  /// The number of the node that is the first call of this one's layer; `name_table::none` if it is that
+  /// itself.
+  [[nodiscard]] std::size_t first_call(const graph_node& node) const {
+    const json_value* const layer = node.attribute("layer");
+    return layer == nullptr || node.attributes.size() != 1 ? name_table::none
+                                                           : names.number_of(text_of_string(layer));
+  }
+  /// [layer, call, output]; nothing if there is no such node. For TensorFlow.js a model within the model
+  /// has been called before.
+  [[nodiscard]] json_value history_of(const graph_body& body, const graph_endpoint& endpoint,
+                                      keras_dialect dialect) const {
+    const std::size_t number = names.number_of(endpoint.node);
+    if (number == name_table::none)
+      return nullptr;
+    const auto& [first_number, call] = place_of[number];
+    const graph_node& first = body.nodes[first_number];
+    const json_value* const said = find_member(first.extra, "first_call");
+    const bool counts_from_1 = dialect == keras_dialect::tfjs ? first.attribute("function") != nullptr
+                                                              : said != nullptr && *said == 1;
+    return json_value::array_t{first.name, call + (counts_from_1 ? 1u : 0u), endpoint.output};
+  }
+
+  /// The numbers of each layer's nodes, in the order of the calls.
+  std::vector<std::vector<std::uint32_t>> layers;
+  /// Of each node: the number of its layer's first, and of the call.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> place_of;
+  name_table names;
+};
+
 /// Writes one graph and its functions.
 class keras_writer {
  public:
@@ -48,55 +97,6 @@ class keras_writer {
   }
 
  private:
-  /// The nodes of a graph as calls of layers.
-  struct layer_calls {
-    explicit layer_calls(const graph_body& body) {
-      for (const graph_node& node : body.nodes)
-        names.add(node.name);
-      names.sort();
-      place_of.resize(body.nodes.size());
-      std::vector<std::uint32_t> layer_of(body.nodes.size());
-      for (std::uint32_t number = 0; number < body.nodes.size(); ++number) {
-        const std::size_t first = first_call(body.nodes[number]);
-        const bool is_further = first < number && !layers[layer_of[first]].empty();
-        if (!is_further)
-          layers.emplace_back();
-        layer_of[number] = is_further ? layer_of[first] : static_cast<std::uint32_t>(layers.size() - 1);
-        std::vector<std::uint32_t>& of_layer = layers[layer_of[number]];
-        place_of[number] = {of_layer.empty() ? number : of_layer.front(),
-                            static_cast<std::uint32_t>(of_layer.size())};
-        of_layer.push_back(number);
-      }
-    }
-    /// The number of the node that is the first call of this one's layer; `name_table::none` if it is that
-    /// itself.
-    [[nodiscard]] std::size_t first_call(const graph_node& node) const {
-      const json_value* const layer = node.attribute("layer");
-      return layer == nullptr || node.attributes.size() != 1 ? name_table::none
-                                                             : names.number_of(text_of_string(layer));
-    }
-    /// [layer, call, output]; nothing if there is no such node. For TensorFlow.js a model within the model
-    /// has been called before.
-    [[nodiscard]] json_value history_of(const graph_body& body, const graph_endpoint& endpoint,
-                                        keras_dialect dialect) const {
-      const std::size_t number = names.number_of(endpoint.node);
-      if (number == name_table::none)
-        return nullptr;
-      const auto& [first_number, call] = place_of[number];
-      const graph_node& first = body.nodes[first_number];
-      const json_value* const said = find_member(first.extra, "first_call");
-      const bool counts_from_1 = dialect == keras_dialect::tfjs ? first.attribute("function") != nullptr
-                                                                : said != nullptr && *said == 1;
-      return json_value::array_t{first.name, call + (counts_from_1 ? 1u : 0u), endpoint.output};
-    }
-
-    /// The numbers of each layer's nodes, in the order of the calls.
-    std::vector<std::vector<std::uint32_t>> layers;
-    /// Of each node: the number of its layer's first, and of the call.
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> place_of;
-    name_table names;
-  };
-
   /// Whether a field of the description is, which says something of the model or of Keras.
   [[nodiscard]] bool is_written(std::string_view key) const {
     return dialect_ == keras_dialect::keras || key == "keras_version" || key == "backend";
@@ -116,7 +116,7 @@ class keras_writer {
     if (said.empty() || (said == "Sequential" && !is_chain))
       class_name = as_chain ? "Sequential" : dialect_ == keras_dialect::tfjs ? "Model" : "Functional";
 
-    const layer_calls calls(body);
+    const keras_layer_calls calls(body);
     json_value::array_t layers;
     for (const std::vector<std::uint32_t>& of_layer : calls.layers) {
       if (as_chain && find_member(body.nodes[of_layer.front()].extra, "implicit") != nullptr)
@@ -178,7 +178,7 @@ class keras_writer {
            body.outputs[0].endpoint.node == body.nodes.back().name && body.outputs[0].endpoint.output == 0;
   }
 
-  result<json_value> write_layer(const graph_body& body, const layer_calls& calls,
+  result<json_value> write_layer(const graph_body& body, const keras_layer_calls& calls,
                                  const std::vector<std::uint32_t>& of_layer, bool with_calls,
                                  std::size_t depth) {
     const graph_node& first = body.nodes[of_layer.front()];
@@ -256,7 +256,8 @@ class keras_writer {
   }
 
   /// One element of `inbound_nodes`.
-  json_value write_call(const graph_body& body, const layer_calls& calls, const graph_node& node) const {
+  json_value write_call(const graph_body& body, const keras_layer_calls& calls,
+                        const graph_node& node) const {
     const json_value* const call = find_member(node.extra, "call");
     bool has_shapes = true; // as Keras 3 wants them
     for (const graph_endpoint& input : node.inputs)
