@@ -217,7 +217,7 @@ class zip_reader {
     if (!is_zip_name(into.name))
       return error(errc::bad_path, into.name, entry_at);
     if (!take_large(extra, {&into.size_bytes, &into.stored_size_bytes, &into.header_bytes}) ||
-        (disk != 0 && disk != elsewhere16)) {
+        (disk != 0 && disk != elsewhere16) || !range_fits(into.header_bytes, local_size, directory_)) {
       return bad(entry_at, into.name);
     }
     if ((flags & (is_encrypted | is_patch)) != 0)
