@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -195,12 +196,13 @@ template <class T> std::string elements_of(const stet::result<stet::store>& from
   const auto found = from->find(name);
   if (!found)
     return stet::describe(found.error().code()).name;
-  std::vector<T> into(static_cast<std::size_t>(found->element_count()));
-  if (const auto read = found->copy_to(std::span(into)); !read)
+  const auto count = static_cast<std::size_t>(found->element_count());
+  const auto into = std::make_unique<T[]>(count);
+  if (const auto read = found->copy_to(std::span(into.get(), count)); !read)
     return stet::describe(read.error().code()).name;
   std::string made;
-  for (const T each : into)
-    made.append(made.empty() ? "" : " ").append(std::to_string(static_cast<long long>(each)));
+  for (std::size_t i = 0; i < count; ++i)
+    made.append(i == 0 ? "" : " ").append(std::to_string(static_cast<long long>(into[i])));
   return made;
 }
 

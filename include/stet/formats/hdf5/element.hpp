@@ -14,8 +14,8 @@
 namespace stet::inline v0_1::detail {
 
 /// What an element is. What no dtype says is a block of its own, called by its class and size: "compound24",
-/// "opaque2", "string15" for strings of fixed size, "float128". Its bytes are the file's, whatever their
-/// order.
+/// "opaque2", "string15" for strings of fixed size, "floating16", "integer4" where not every bit counts. Its
+/// bytes are the file's, whatever their order.
 struct hdf5_element {
   element_layout layout;
   bool is_big_endian = false;
@@ -24,13 +24,12 @@ struct hdf5_element {
   explicit hdf5_element(const hdf5_type& type) {
     dtype found = dtype::block;
     if (!find_dtype(type, found)) {
-      static constexpr std::string_view names[] = {"int",  "float",    "time",     "string",
-                                                   "bits", "opaque",   "compound", "reference",
-                                                   "enum", "sequence", "array",    "complex"};
+      static constexpr std::string_view names[] = {"integer", "floating", "time",     "string",
+                                                   "bits",    "opaque",   "compound", "reference",
+                                                   "enum",    "sequence", "array",    "complex"};
       const auto number = static_cast<std::size_t>(type.kind);
-      const bool counts_bits = type.kind == hdf5_class::integer || type.kind == hdf5_class::floating;
       block_name = number < sizeof names / sizeof names[0] ? names[number] : std::string_view("unknown");
-      block_name += std::to_string(std::uint64_t{type.size_bytes} * (counts_bits ? 8u : 1u));
+      block_name += std::to_string(type.size_bytes);
       layout = {dtype::block, 0, {block_name, 1, type.size_bytes}};
       is_big_endian = false;
     } else {
