@@ -68,6 +68,9 @@ TEST_SUITE("keras/names") {
     CHECK(stet::detail::without_number("dense") == "dense");
     CHECK(stet::detail::without_number("12") == "12");
     CHECK(stet::detail::without_number("dense_") == "dense_");
+    CHECK(stet::detail::without_number("_query_dense") == "query_dense");
+    CHECK(stet::detail::without_number("__").empty());
+    CHECK(stet::detail::without_number("").empty());
   }
 
   TEST_CASE("variables are called by their role where class, count, ranks and dtypes leave no doubt") {

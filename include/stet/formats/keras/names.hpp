@@ -102,8 +102,9 @@ inline std::string_view keras_variable_names(std::string_view class_group,
   return {};
 }
 
-/// "dense" of "dense_12": Keras numbers the objects of one class.
+/// "dense" of "dense_12": Keras numbers the objects of one class. What is private begins with '_'.
 inline std::string_view without_number(std::string_view group) noexcept {
+  group.remove_prefix((std::min)(group.find_first_not_of('_'), group.size()));
   const std::size_t last = group.find_last_not_of("0123456789");
   return last != std::string_view::npos && last + 1 != group.size() && group[last] == '_'
              ? group.substr(0, last)
