@@ -2,7 +2,7 @@
 // Opens what the command is asked about. The one file of the program that is compiled with every format.
 #include "model.hpp"
 
-#if STET_COMMAND_ZLIB
+#if STET_HAS_ZLIB
 #include <zlib.h>
 
 #include <stet/ext/zlib.hpp>
@@ -14,7 +14,7 @@ namespace command {
 
 stet::result<stet::model> open_model(std::string_view path) {
   stet::open_options options;
-#if STET_COMMAND_ZLIB
+#if STET_HAS_ZLIB
   options.inflate = stet::inflate_with_zlib;
 #endif
   return stet::open_any(path, options);

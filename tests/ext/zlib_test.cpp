@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // zlib as the inflate_function; nothing where the build has not found it.
-#if defined(STET_TEST_ZLIB)
+#if STET_HAS_ZLIB
 
 #include <zlib.h>
 
