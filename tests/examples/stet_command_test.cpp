@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of the command: each run as a user runs it, with what it prints and the status it ends with.
+#include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
 
 #include <stet/manifest.hpp>
@@ -566,6 +567,49 @@ TEST_SUITE("stet command") {
     CHECK(run(folder, {"graph", "m.stet", "--dot"}).out.starts_with("digraph {"));
     CHECK(nlohmann::json::accept(run(folder, {"graph", "m.stet", "--json"}).out));
     CHECK(run(folder, {"graph", "absent"}).status == 1);
+  }
+
+  TEST_CASE("files of Keras are listed, read, verified, shown and compared") {
+    const temp_folder folder;
+    folder.write("m.keras", stet_test::keras_archive().bytes());
+    folder.write("m.weights.h5", stet_test::probe_weights());
+    folder.write("index.weights.json", R"({"metadata": {"total_size": 36.0}, "weight_map": {"/layers/dense/vars": ["m.weights.h5"]}})");
+    std::string expected(24, '\0');
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      expected[i] = static_cast<char>(i);
+    for (const char* const name : {"m.keras", "m.weights.h5", "index.weights.json"}) {
+      CAPTURE(name);
+      const outcome listed = run(folder, {"ls", "--json", name});
+      REQUIRE(listed.status == 0);
+      const stet::json_value parsed = parse(listed.out);
+      CHECK(parsed["format"] == (name == std::string("m.weights.h5") ? "hdf5" : "keras-v3"));
+      REQUIRE(parsed["tensors"].size() == 2);
+      CHECK(parsed["tensors"][0]["name"] == "/layers/dense/vars/0");
+      CHECK(parsed["tensors"][0]["names"] == stet::json_value{"probe/kernel"});
+      CHECK(parsed["tensors"][0]["in_place"] == true);
+      CHECK(run(folder, {"ls", name}).out.find("2 tensors") != std::string::npos);
+      CHECK(run(folder, {"cat", name, "probe/kernel"}).out == expected);
+      CHECK(run(folder, {"verify", name}).out.find("2 tensors in 1 file") != std::string::npos);
+      CHECK(run(folder, {"diff", "m.keras", name}).status == 0);
+    }
+    const outcome shown = run(folder, {"graph", "m.keras"});
+    CHECK(shown.status == 0);
+    CHECK(shown.out.find("kernel=/layers/dense/vars/0") != std::string::npos);
+    CHECK(run(folder, {"graph", "m.weights.h5"}).status == 1);
+  }
+
+  TEST_CASE("deflated weights are read by a command with zlib, and said to be compressed by one without") {
+    const temp_folder folder;
+    stet_test::made_archive archive = stet_test::keras_archive();
+    archive.members[2] = stet_test::deflated_member("model.weights.h5", stet_test::probe_weights());
+    folder.write("m.keras", archive.bytes());
+    const outcome listed = run(folder, {"ls", "m.keras"});
+    if (listed.status == 0) {
+      CHECK(run(folder, {"cat", "m.keras", "probe/bias"}).out == std::string("\0\1\2\3\4\5\6\7\x08\t\n\x0b", 12));
+    } else {
+      CHECK(listed.status == 1);
+      CHECK(listed.err.find("model.weights.h5: the bytes are deflated: include <zlib.h>") != std::string::npos);
+    }
   }
 }
 
