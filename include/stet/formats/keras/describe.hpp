@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -105,6 +106,47 @@ inline json_value json_of_attribute(std::string_view text) {
   return parsed ? std::move(*parsed) : json_value(std::string(text));
 }
 
+/// Puts the variables of the optimizer, which a legacy file lists, in the order of that list: it is all that
+/// tells which variable is which. A list of others changes nothing.
+/// Errors: those of groups and attributes.
+inline result<void> order_listed_optimizer(hdf5_file& file, json_value& state) {
+  constexpr std::string_view group_name = "optimizer_weights", list_name = "weight_names";
+  json_value* const optimizer = find_member(state, "optimizer");
+  json_value* const variables = optimizer == nullptr ? nullptr : find_member(*optimizer, "variables");
+  if (variables == nullptr)
+    return {};
+  const auto group = find_object(file, {group_name});
+  if (!group)
+    return group.error().code() == errc::not_found ? result<void>() : group.error();
+  const auto attributes = read_attributes(file, *group);
+  if (!attributes)
+    return attributes.error();
+  // In pieces, if it is long: weight_names0, weight_names1 …
+  std::map<std::pair<std::size_t, std::string_view>, const hdf5_attribute*> pieces;
+  for (const hdf5_attribute& each : *attributes) {
+    if (each.name.starts_with(list_name))
+      pieces.emplace(std::pair{each.name.size(), each.name}, &each);
+  }
+  std::set<std::string_view> left;
+  for (const json_value& each : *variables)
+    left.insert(text_of_string(&each));
+  json_value::array_t listed;
+  for (const auto& [name, piece] : pieces) {
+    const auto texts = read_strings(file, *piece);
+    if (!texts)
+      return texts.error();
+    for (const std::string_view text : *texts) {
+      const std::string path = std::string("/").append(group_name).append("/").append(text);
+      if (left.erase(path) == 0)
+        return {};
+      listed.emplace_back(path);
+    }
+  }
+  if (left.empty())
+    *variables = json_value(std::move(listed));
+  return {};
+}
+
 /// `format::describe` of hdf5_format. A file that is not of Keras has no graph and no state.
 /// Errors: those of attributes and of graph_from_keras.
 inline result<model_description> describe_hdf5(std::string_view, const model& of) {
@@ -121,6 +163,8 @@ inline result<model_description> describe_hdf5(std::string_view, const model& of
   if (!*is_keras)
     return made;
   made.state = keras_state(of.store);
+  if (auto ordered = order_listed_optimizer(*file, made.state); !ordered)
+    return ordered.error();
   const auto root = hdf5_object::read(*file, file->root());
   if (!root)
     return root.error();

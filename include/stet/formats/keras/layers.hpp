@@ -122,12 +122,13 @@ inline result<void> order_keras_weights(std::string_view op, std::vector<keras_w
     order[i] = i;
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return places[a] < places[b]; });
-  std::vector<keras_weight> ordered;
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    if (i != 0 && places[order[i]] == places[order[i - 1]])
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    if (places[order[i]] == places[order[i - 1]])
       return error(errc::not_convertible, weights[order[i]].value.name());
-    ordered.push_back(std::move(weights[order[i]]));
   }
+  std::vector<keras_weight> ordered;
+  for (const std::size_t number : order)
+    ordered.push_back(std::move(weights[number]));
   weights = std::move(ordered);
   return {};
 }
@@ -135,7 +136,9 @@ inline result<void> order_keras_weights(std::string_view op, std::vector<keras_w
 /// Lists the layers of a graph.
 class keras_layer_lister {
  public:
-  keras_layer_lister(const graph& whole, const store& where) : whole_(whole), where_(where) {}
+  /// @param own_prefix  what the names of tensors begin with that are saved where they are, wherever that is
+  keras_layer_lister(const graph& whole, const store& where, std::string_view own_prefix)
+      : whole_(whole), where_(where), own_prefix_(own_prefix) {}
 
   /// The layers in Keras' order, those of a model within the model behind it.
   /// @retval errc::not_found        a tensor that the graph names, the subject, is not there
@@ -161,9 +164,11 @@ class keras_layer_lister {
       if (find_member(node.extra, "implicit") != nullptr)
         continue;
       const graph_function* const model = function_of(node);
-      // What Keras 2 called Model is Functional now.
+      // What Keras 2 called Model is Functional now. Of a registered class, PACKAGE>NAME, the name counts.
+      const std::string_view class_name =
+          std::string_view(node.op).substr(node.op.find('>') + 1); // npos + 1 is 0
       std::string group =
-          keras_group_of_class(model != nullptr && node.op == "Model" ? "Functional" : node.op);
+          keras_group_of_class(model != nullptr && class_name == "Model" ? "Functional" : class_name);
       if (node.op == "Placeholder")
         group = "input_layer";
       if (const std::size_t same = counts[group]++; same != 0)
@@ -213,7 +218,10 @@ class keras_layer_lister {
       const bool is_statistic = role == "moving_mean" || role == "moving_variance";
       into.weights.push_back({each.role, *found, {}, is_trainable && !is_statistic});
     }
-    if (auto ordered = order_keras_weights(into.op, into.weights); !ordered)
+    const bool are_in_place =
+        std::all_of(into.weights.begin(), into.weights.end(),
+                    [&](const keras_weight& each) { return each.value.name().starts_with(own_prefix_); });
+    if (auto ordered = order_keras_weights(into.op, into.weights); !ordered && !are_in_place)
       return ordered;
     // Where there is only a scale or only an offset, the statistics have numbers.
     const std::size_t count = into.weights.size();
@@ -286,6 +294,7 @@ class keras_layer_lister {
 
   const graph& whole_;
   const store& where_;
+  std::string_view own_prefix_;
   std::vector<keras_layer> layers_;
   std::size_t top_count_ = 0;
 };

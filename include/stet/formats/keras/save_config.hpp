@@ -42,6 +42,12 @@ inline void name_keras_modules(json_value& model) {
       append_member(object, "registered_name", class_name);
       return;
     }
+    if (const std::size_t package = class_name.find('>'); package != std::string::npos) {
+      *find_member(object, "class_name") = class_name.substr(package + 1);
+      append_member(object, "module", nullptr);
+      append_member(object, "registered_name", class_name);
+      return;
+    }
     append_member(object, "module", is_model ? "keras" : "keras.layers");
     if (find_member(object, "registered_name") == nullptr)
       append_member(object, "registered_name", nullptr);

@@ -48,7 +48,7 @@ class keras_weights_plan {
   /// By objects, as Keras 3 has them: /layers/dense/vars/0.
   result<void> plan_objects(const std::string& model_name) {
     bfloat16_ = hdf5_bfloat16::opaque;
-    if (auto found = find_layers(); !found)
+    if (auto found = find_layers("/layers/"); !found)
       return found;
     if (graph_ != nullptr) {
       if (auto named = name_group("vars", model_name); !named)
@@ -77,7 +77,7 @@ class keras_weights_plan {
   result<void> plan_legacy(std::string_view group, const std::string& backend,
                            const std::string& keras_version) {
     bfloat16_ = hdf5_bfloat16::floating;
-    if (auto found = find_layers(); !found)
+    if (auto found = find_layers("/model_weights/"); !found)
       return found;
     const auto weights = file_.group(file_.root, group);
     if (!weights)
@@ -129,9 +129,9 @@ class keras_weights_plan {
   [[nodiscard]] std::size_t left_out_count() const noexcept { return left_out_count_; }
 
  private:
-  result<void> find_layers() {
+  result<void> find_layers(std::string_view own_prefix) {
     result<std::vector<keras_layer>> found = graph_ != nullptr
-                                                 ? keras_layer_lister(*graph_, model_.store).run()
+                                                 ? keras_layer_lister(*graph_, model_.store, own_prefix).run()
                                                  : infer_keras_layers(model_.store, [&](const tensor& each) {
                                                      return !is_of_optimizer(each.name());
                                                    });

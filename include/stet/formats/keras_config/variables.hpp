@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_KERAS_CONFIG_VARIABLES_HPP
 #define STET_FORMATS_KERAS_CONFIG_VARIABLES_HPP
 
+#include "../json_members.hpp"
 #include "../original_name.hpp"
 
 #include "../../manifest/graph_link.hpp"
@@ -17,13 +18,16 @@ namespace stet::inline v0_1 {
 
 namespace detail {
 
-/// The nodes of a graph and its functions by name.
+/// The nodes of a graph, and of each of its functions, by name.
 class nodes_by_name {
  public:
   explicit nodes_by_name(graph& whole) {
     add(whole);
-    for (graph_function& function : whole.functions)
+    for (graph_function& function : whole.functions) {
       add(function);
+      functions_.add(function.name);
+    }
+    functions_.sort();
     names_.sort();
   }
   /// The node called `name`: the graph's own before a function's; nullptr if there is none.
@@ -32,23 +36,54 @@ class nodes_by_name {
     return number == name_table::none ? nullptr : nodes_[number];
   }
 
+  /// The node that has the variable of this full name: A/B/ROLE is that of layer B of the model that node A
+  /// calls, and of A itself if there is none. Leaves in `name` what it is to that node.
+  [[nodiscard]] graph_node* find_owner(std::string_view& name) const {
+    graph_node* owner = nullptr;
+    for (const name_table* body = &bodies_.front(); body != nullptr;) {
+      graph_node* found = nullptr;
+      for (std::size_t slash = name.rfind('/');
+           slash != std::string_view::npos && slash != 0 && found == nullptr;
+           slash = name.rfind('/', slash - 1)) {
+        const std::size_t number = body->number_of(name.substr(0, slash));
+        if (number == name_table::none)
+          continue;
+        found = nodes_[first_nodes_[static_cast<std::size_t>(body - bodies_.data())] + number];
+        name.remove_prefix(slash + 1);
+        break;
+      }
+      if (found == nullptr)
+        break;
+      owner = found;
+      const std::size_t function = functions_.number_of(text_member(found->attributes, "function"));
+      body = function == name_table::none ? nullptr : &bodies_[function + 1];
+    }
+    return owner;
+  }
+
  private:
   void add(graph_body& body) {
+    first_nodes_.push_back(nodes_.size());
+    name_table& own = bodies_.emplace_back();
     for (graph_node& node : body.nodes) {
       names_.add(node.name);
+      own.add(node.name);
       nodes_.push_back(&node);
     }
+    own.sort();
   }
   std::vector<graph_node*> nodes_;
-  name_table names_;
+  name_table names_, functions_;
+  std::vector<name_table> bodies_;       // the graph's, and then each function's
+  std::vector<std::size_t> first_nodes_; // of each of these
 };
 
 } // namespace detail
 
-/// Fills in the variables of layers: a tensor LAYER/ROLE belongs to the node called LAYER; so does one called
-/// ANYTHING/LAYER/ROLE, of a layer within a model, if nothing else has that role. A role may have slashes in
-/// it
-/// ("lstm_cell/kernel"), and ":0" at its end is not part of it.
+/// Fills in the variables of layers: a tensor LAYER/ROLE belongs to the node called LAYER, MODEL/LAYER/ROLE
+/// to a layer of the model that the node called MODEL calls. Of others, ANYTHING/LAYER/ROLE belongs to any
+/// node called LAYER, if nothing else has that role. A role may have slashes in it ("lstm_cell/kernel"), and
+/// ":0" at its end is not part of it.
 ///
 ///     stet::name_keras_variables(*graph, store);  // dense: {"kernel": "dense/kernel", "bias": "dense/bias"}
 ///
@@ -56,25 +91,31 @@ class nodes_by_name {
 /// Cost: a few look-ups a tensor.
 template <class IsWeight> void name_keras_variables(graph& whole, const store& where, IsWeight is_weight) {
   const detail::nodes_by_name nodes(whole);
+  const auto give = [&](graph_node& node, std::string_view role, const tensor& given) {
+    if (role.ends_with(":0"))
+      role.remove_suffix(2);
+    if (!role.empty() && node.variable(role) == nullptr)
+      node.variables.push_back({std::string(role), std::string(detail::original_name(where, given))});
+  };
   // First those that say their layer in full.
-  for (const bool is_full : {true, false}) {
-    for (const tensor each : where) {
-      const std::string_view name = each.name();
-      if (!is_weight(name))
-        continue;
-      for (std::size_t slash = name.rfind('/'); slash != std::string_view::npos && slash != 0;
-           slash = name.rfind('/', slash - 1)) {
-        std::string_view layer = name.substr(0, slash);
-        if (!is_full)
-          layer.remove_prefix(layer.rfind('/') + 1); // npos + 1 is 0
-        graph_node* const node = nodes.find(layer);
-        if (node == nullptr)
-          continue;
-        std::string_view role = name.substr(slash + 1);
-        if (role.ends_with(":0"))
-          role.remove_suffix(2);
-        if (!role.empty() && node->variable(role) == nullptr)
-          node->variables.push_back({std::string(role), std::string(detail::original_name(where, each))});
+  std::vector<tensor> others;
+  for (const tensor each : where) {
+    std::string_view role = each.name();
+    if (!is_weight(role))
+      continue;
+    if (graph_node* const owner = nodes.find_owner(role))
+      give(*owner, role, each);
+    else
+      others.push_back(each);
+  }
+  for (const tensor& each : others) {
+    const std::string_view name = each.name();
+    for (std::size_t slash = name.rfind('/'); slash != std::string_view::npos && slash != 0;
+         slash = name.rfind('/', slash - 1)) {
+      std::string_view layer = name.substr(0, slash);
+      layer.remove_prefix(layer.rfind('/') + 1); // npos + 1 is 0
+      if (graph_node* const node = nodes.find(layer)) {
+        give(*node, name.substr(slash + 1), each);
         break;
       }
     }
