@@ -113,6 +113,31 @@ TEST_SUITE("keras/describe") {
     CHECK(described->state["optimizer"]["variables"].size() == 4);
   }
 
+  TEST_CASE("the optimizer's variables of a legacy file are in the order of its list, if that is one of them") {
+    const auto variables_in = [](const std::vector<std::string>& first, const std::vector<std::string>& second) {
+      made_weights weights;
+      weights.attribute("", "keras_version", "2.15.0");
+      weights.attribute("optimizer_weights", "weight_names0", first);
+      weights.attribute("optimizer_weights", "weight_names1", second);
+      for (const char* const name : {"a:0", "b:0", "iteration:0"})
+        weights.add("optimizer_weights/"s + name, {2});
+      const temp_folder folder;
+      const auto described = describe(stet::hdf5_format, folder, weights.bytes());
+      CHECK(outcome(described) == "ok");
+      std::string made;
+      if (described) {
+        for (const stet::json_value& each : described->state["optimizer"]["variables"])
+          made += each.get_ref<const std::string&>().substr(19);
+      }
+      return made;
+    };
+    CHECK(variables_in({"iteration:0", "b:0"}, {"a:0"}) == "iteration:0b:0a:0");
+    CHECK(variables_in({"iteration:0", "b:0"}, {}) == "a:0b:0iteration:0");
+    CHECK(variables_in({"iteration:0", "b:0"}, {"b:0"}) == "a:0b:0iteration:0");
+    CHECK(variables_in({"iteration:0", "b:0"}, {"a:0", "a:0"}) == "a:0b:0iteration:0");
+    CHECK(variables_in({"iteration:0", "b:0"}, {"../a:0"}) == "a:0b:0iteration:0");
+  }
+
   TEST_CASE("Keras 2.15 keeps no learning rate, and a weight of one element is none") {
     made_weights weights;
     weights.add_object("layers/dense", "", {{1, 1}});
