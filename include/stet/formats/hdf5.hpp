@@ -27,17 +27,29 @@ inline bool is_hdf5(const format_probe& probe) noexcept {
 } // namespace detail
 
 /// An HDF5 file, of Keras or anyone: `.h5`, `.weights.h5`. Tensors are the datasets, by their paths
-/// ("/layers/dense/vars/0"), in the order in which the groups list them; a group with several names is listed
-/// by the first. Contiguous and compact data lie in place, big-endian ones, too, which `copy_to` turns.
-/// Chunked data are put together when they are read, shuffle, fletcher32, LZF and LZ4 undone; deflated ones
-/// need `open_options::inflate` (include <zlib.h> and stet/ext/zlib.hpp, and give `inflate_with_zlib`),
-/// without which reading them is errc::compressed.
+/// ("/layers/dense/vars/0"), in the order in which the groups list them: as they were made where the file
+/// keeps that, else by name. Each is a tensor once; further paths to it, by hard links, are second names.
+///
+/// Contiguous and compact data lie in place, big-endian ones, too, which `copy_to` turns. Chunked data are
+/// put together when they are read, shuffle, fletcher32, LZF and LZ4 undone; deflated ones need
+/// `open_options::inflate` (include <zlib.h> and stet/ext/zlib.hpp, and give `inflate_with_zlib`). Whatever
+/// cannot be read is listed, and reading it is
+///   errc::compressed      deflated, and there is no `inflate`
+///   errc::unsupported     other filters (szip, nbit, scaleoffset, plugins: the subject names them), data in
+///   other
+///                         files, virtual datasets
+///   errc::too_large       never written, or almost: more than 4 GiB and 1032 times the file; strings that
+///   are
+///                         many times the file
+///   errc::bad_compression, checksum_mismatch, bad_string_table  damaged
 ///
 /// Integers, bit fields, floats, h5py's truth values and complex numbers, and strings of any size are dtypes;
 /// enumerations are their integers. Everything else (compounds, references, strings of fixed size, opaque
-/// bytes, sequences, arrays) is a block named by its class and size. Datasets without a shape, soft and
-/// external links, and named datatypes are passed over. Data in other files and virtual datasets are listed,
-/// and reading them is errc::unsupported.
+/// bytes, sequences, arrays, numbers of other forms) is a block named by its class and size: "compound24".
+/// Datasets without a shape, soft and external links, and named datatypes are passed over.
+///
+/// Damage is found where it can be: structures of the newer kinds have checksums, which are compared; data
+/// have none but fletcher32. Work and memory of opening are in proportion to the file, whatever it says.
 ///
 /// A file of Keras has second names (keras/names.hpp), and `describe` tells its graph and state
 /// (keras/describe.hpp).
@@ -46,7 +58,8 @@ inline bool is_hdf5(const format_probe& probe) noexcept {
 /// @retval errc::truncated    the file, or the bytes of a tensor, the subject, are shorter than they say
 /// @retval errc::unsupported  addresses are not of 8 bytes; in a file of Keras, a soft or external link, or
 /// data outside the file
-/// @retval errc::bad_hdf5     a structure, at the byte or of the object named, is damaged
+/// @retval errc::bad_hdf5     a structure, at the byte or of the object named, is damaged, deeper than 64
+/// groups, or leads to others so often that reading it all would be many times the file
 /// @retval errc::bad_shape, bad_size, bad_name, duplicate_name  what a dataset, the subject, says of itself
 /// is not
 inline constexpr format hdf5_format{"hdf5", detail::is_hdf5, detail::open_hdf5, detail::describe_hdf5};

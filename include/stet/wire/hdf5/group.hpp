@@ -38,10 +38,13 @@ class hdf5_group_reader {
     const result<void> read = read_all(group);
     if (!read)
       return read.error();
-    // As people list them: by order of creation where that is kept, else by name.
-    std::stable_sort(links_.begin(), links_.end(), [&](const hdf5_link& a, const hdf5_link& b) {
+    // As people list them: by order of creation where that is kept, else by name. Trees are in order of
+    // names.
+    const auto is_before = [&](const hdf5_link& a, const hdf5_link& b) {
       return is_ordered_ && a.order != b.order ? a.order < b.order : !is_ordered_ && a.name < b.name;
-    });
+    };
+    if (!std::is_sorted(links_.begin(), links_.end(), is_before))
+      std::stable_sort(links_.begin(), links_.end(), is_before);
     return std::move(links_);
   }
 

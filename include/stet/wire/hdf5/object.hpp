@@ -55,6 +55,8 @@ class hdf5_object {
   static result<hdf5_object> read(hdf5_file& file, std::uint64_t address) {
     hdf5_object made;
     made.address_ = address;
+    made.room_ = file.size_bytes();
+    made.messages_.reserve(usual_messages);
     byte_cursor start = file.from(address);
     const std::span<const std::byte> mark = start.rest();
     const bool is_second =
@@ -79,9 +81,10 @@ class hdf5_object {
   struct block {
     std::uint64_t address, size;
   };
+  /// Room for so many is made at once.
+  static constexpr std::size_t usual_messages = 8;
 
   bool read_first(hdf5_file& file, byte_cursor start) {
-    room_ = file.size_bytes();
     if (start.take_u8() != 1)
       return false;
     start.skip(1);
@@ -109,7 +112,6 @@ class hdf5_object {
 
   bool read_second(hdf5_file& file, byte_cursor start) {
     const std::size_t whole = start.left();
-    room_ = file.size_bytes();
     start.skip(4);
     if (start.take_u8() != 2)
       return false;
