@@ -20,11 +20,11 @@ namespace stet::inline v0_1::detail {
 template <class Change> void for_each_keras_layer(json_value& model, Change change, std::size_t depth = 0) {
   json_value* const config = find_member(model, "config");
   json_value* const layers = config == nullptr ? nullptr : find_member(*config, "layers");
-  change(model, layers != nullptr);
-  if (layers == nullptr || !layers->is_array() || depth > max_manifest_depth)
-    return;
-  for (json_value& each : *layers)
-    for_each_keras_layer(each, change, depth + 1);
+  if (layers != nullptr && layers->is_array() && depth <= max_manifest_depth) {
+    for (json_value& each : *layers)
+      for_each_keras_layer(each, change, depth + 1);
+  }
+  change(model, layers != nullptr); // which moves what is in it
 }
 
 /// Says where Keras 3 finds the classes, for config.json, where that is not said.
