@@ -3,6 +3,7 @@
 #ifndef STET_CHECKPOINT_LAYERED_HPP
 #define STET_CHECKPOINT_LAYERED_HPP
 
+#include "../index/builder.hpp"
 #include "../index/check.hpp"
 #include "../store/store.hpp"
 

@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_STORE_BUILDER_HPP
 #define STET_FORMATS_STORE_BUILDER_HPP
 
+#include "../index/builder.hpp"
 #include "../index/check.hpp"
 #include "../store/store.hpp"
 

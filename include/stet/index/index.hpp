@@ -3,7 +3,7 @@
 #ifndef STET_INDEX_INDEX_HPP
 #define STET_INDEX_INDEX_HPP
 
-#include "builder.hpp"
+#include "layout.hpp"
 
 namespace stet::inline v0_1 {
 
