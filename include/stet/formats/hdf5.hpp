@@ -31,13 +31,12 @@ inline bool is_hdf5(const format_probe& probe) noexcept {
 /// keeps that, else by name. Each is a tensor once; further paths to it, by hard links, are second names.
 ///
 /// Contiguous and compact data lie in place, big-endian ones, too, which `copy_to` turns. Chunked data are
-/// put together when they are read, shuffle, fletcher32, LZF and LZ4 undone; deflated ones need
-/// `open_options::inflate` (include <zlib.h> and stet/ext/zlib.hpp, and give `inflate_with_zlib`). Whatever
+/// put together when they are read, shuffle, fletcher32, szip, scale-offset, LZF and LZ4 undone; deflated ones
+/// need `open_options::inflate` (include <zlib.h> and stet/ext/zlib.hpp, and give `inflate_with_zlib`). Whatever
 /// cannot be read is listed, and reading it is
 ///   errc::compressed      deflated, and there is no `inflate`
-///   errc::unsupported     other filters (szip, nbit, scaleoffset, plugins: the subject names them), data in
-///   other
-///                         files, virtual datasets
+///   errc::unsupported     other filters (n-bit, plugins: the subject names them), data in other files, virtual
+///                         datasets
 ///   errc::too_large       never written, or almost: more than 4 GiB and 1032 times the file; strings that
 ///   are
 ///                         many times the file

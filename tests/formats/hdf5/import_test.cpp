@@ -220,9 +220,9 @@ TEST_SUITE("formats/hdf5/import") {
           "bad_hdf5 /d");
     CHECK(read_dataset({type, {is_space, space({8})}, chunked(nowhere, 4, 4)}) ==
           "ok"); // never written: zeros
-    const made_message szip{is_filters, hdf5_fields().u8(2).u8(1).u16(4).u16(0).u16(0)},
+    const made_message nbit{is_filters, hdf5_fields().u8(2).u8(1).u16(5).u16(0).u16(0)},
         deflate{is_filters, hdf5_fields().u8(2).u8(1).u16(1).u16(0).u16(0)};
-    CHECK(read_dataset({type, {is_space, space({8})}, chunked(nowhere, 4, 4), szip}) == "unsupported");
+    CHECK(read_dataset({type, {is_space, space({8})}, chunked(nowhere, 4, 4), nbit}) == "unsupported");
     CHECK(read_dataset({type, {is_space, space({8})}, chunked(nowhere, 4, 4), deflate}) == "compressed");
   }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The filters of HDF5 undone: shuffle, fletcher32, LZF and LZ4 here, deflate by an adapter.
+// The filters of HDF5 undone: all but n-bit, and of other ones LZF and LZ4; deflate by an adapter.
 #ifndef STET_FORMATS_HDF5_FILTERS_HPP
 #define STET_FORMATS_HDF5_FILTERS_HPP
+
+#include "packed_filters.hpp"
 
 #include "../../source/source.hpp"
 #include "../../vocabulary/checked.hpp"
@@ -144,6 +146,8 @@ inline const hdf5_filter* find_obstacle(const std::vector<hdf5_filter>& filters,
     case hdf5_filter::fletcher:
     case hdf5_filter::lzf:
     case hdf5_filter::lz4:
+    case hdf5_filter::szip:
+    case hdf5_filter::scale_offset:
       continue;
     case hdf5_filter::deflate:
       if (inflate != nullptr)
@@ -158,15 +162,12 @@ inline const hdf5_filter* find_obstacle(const std::vector<hdf5_filter>& filters,
 }
 
 /// What reading a dataset is, called `name`, that went through a filter which cannot be undone:
-/// errc::compressed for deflate, else errc::unsupported, the subject "szip of NAME".
+/// errc::compressed for deflate, else errc::unsupported, the subject "nbit of NAME".
 inline error error_of_obstacle(const hdf5_filter& filter, std::string_view name) {
   if (filter.id == hdf5_filter::deflate)
     return error(errc::compressed, name);
-  const std::string filter_name = filter.id == hdf5_filter::szip   ? "szip"
-                                  : filter.id == hdf5_filter::nbit ? "nbit"
-                                  : filter.id == hdf5_filter::scale_offset
-                                      ? "scaleoffset"
-                                      : "filter " + std::to_string(filter.id);
+  const std::string filter_name =
+      filter.id == hdf5_filter::nbit ? "nbit" : "filter " + std::to_string(filter.id);
   return error(errc::unsupported, filter_name + " of " + std::string(name));
 }
 
@@ -222,6 +223,12 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
       break;
     case hdf5_filter::lz4:
       is_valid = decompress_lz4_blocks(bytes, into);
+      break;
+    case hdf5_filter::szip:
+      is_valid = decompress_szip(bytes, into, filter.values);
+      break;
+    case hdf5_filter::scale_offset:
+      is_valid = decompress_scale_offset(bytes, into, filter.values);
       break;
     default:
       is_valid = inflate != nullptr && inflate(bytes.data(), bytes.size(), into.data(), into.size(), true);

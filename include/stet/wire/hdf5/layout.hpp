@@ -151,8 +151,9 @@ struct hdf5_filter {
 
   std::uint16_t id = 0;
   std::string_view name;
-  /// The first of the values it was given, of which no filter that is undone needs more.
+  /// The first of the values it was given, and all of them, u32 each, in the file.
   std::uint32_t value = 0;
+  std::span<const std::byte> values;
 };
 
 /// Reads a filter pipeline message: u8 version | u8 count | in version 1 6 unused | filters: u16 id, [u16
@@ -174,9 +175,9 @@ inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filte
     const std::uint16_t value_count = fields.take_u16();
     made.name = fields.take_text(version == 1 ? (name_size + 7u) / 8u * 8u : name_size);
     made.name = made.name.substr(0, made.name.find('\0'));
-    byte_cursor values(fields.take_bytes((version == 1 ? (value_count + 1u) / 2u * 2u : value_count) * 4u));
+    made.values = fields.take_bytes((version == 1 ? (value_count + 1u) / 2u * 2u : value_count) * 4u);
     if (value_count != 0)
-      made.value = values.take_u32();
+      made.value = byte_cursor(made.values).take_u32();
     if (!fields.is_good())
       return false;
     into.push_back(made);
