@@ -533,7 +533,7 @@ TEST_SUITE("stet command") {
   }
 #endif
 
-  TEST_CASE("convert goes to TensorFlow's forms and back without a change, and graph shows what a model computes") {
+  TEST_CASE("convert goes to TensorFlow's forms and Keras' and back without a change, and graph shows what a model computes") {
     const temp_folder folder;
     const std::vector<float> kernel = {1, 2, 3, 4, 5, 6}, bias = {0.5f, -1, 3};
     stet::writer out;
@@ -542,6 +542,8 @@ TEST_SUITE("stet command") {
     stet::graph graph;
     graph.add("x", "Placeholder");
     graph.add("dense", "Dense", {"x"}, {{"units", 3}}, {{"kernel", "dense/kernel"}, {"bias", "dense/bias"}});
+    graph.inputs = {{"x", "x", stet::dtype::float32, {{2}}}};
+    graph.outputs = {{"y", "dense", std::nullopt, std::nullopt}};
     out.graph = stet::graph_to_json(graph);
     REQUIRE(out.save(folder.path("m.stet")));
 
@@ -554,6 +556,20 @@ TEST_SUITE("stet command") {
     CHECK(run(folder, {"diff", "m.stet", "back.stet"}).status == 0);
     CHECK(run(folder, {"convert", "m.stet", "model.json"}).status == 0);
     CHECK(run(folder, {"diff", "m.stet", "model.json"}).status == 0);
+    for (const char* const name : {"m.keras", "m.weights.h5", "m.h5"}) { // each has names of its own for the two
+      CAPTURE(name);
+      const outcome saved = run(folder, {"convert", "m.stet", name});
+      CHECK(saved.status == 0);
+      CHECK(saved.out.starts_with(std::string(name) + ": 2 tensors, "));
+      CHECK(run(folder, {"verify", name}).status == 0);
+      CHECK(run(folder, {"cat", name, "dense/kernel"}).out == run(folder, {"cat", "m.stet", "dense/kernel"}).out);
+    }
+    CHECK(run(folder, {"convert", "m.keras", "again", "--to", "keras-weights"}).status == 0);
+    CHECK(folder.read("again") == folder.read("m.weights.h5"));
+    CHECK(run(folder, {"convert", "m.keras", "again", "--to", "keras"}).status == 0);
+    CHECK(run(folder, {"convert", "m.keras", "again", "--to", "keras-legacy"}).status == 0);
+    CHECK(run(folder, {"convert", "m.weights.h5", "weights.keras"}).status == 1); // nothing tells the layers
+    CHECK(folder.read("weights.keras").empty());
     CHECK(run(folder, {"convert", "m.stet", "elsewhere"}).status == 2);
     CHECK(run(folder, {"convert", "m.stet", "elsewhere", "--to", "onnx"}).status == 2);
     CHECK(run(folder, {"convert", "m.stet", "m.stet"}).status == 1);
