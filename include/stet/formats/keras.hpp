@@ -30,23 +30,25 @@ inline bool is_keras(const format_probe& probe) {
 } // namespace detail
 
 /// A .keras file of Keras 3 or 2.15, or NAME.weights.json with its shards NAME_00000.weights.h5 … beside it.
-/// Tensors are as those of hdf5_format, at their places in the archive; where the weights are deflated, they are
-/// decompressed when the file is opened. Assets are passed over. `describe` tells the graph of config.json and
-/// the optimizer's state.
+/// Tensors are as those of hdf5_format, at their places in the archive; where the weights are deflated, they
+/// are decompressed when the file is opened. Assets are passed over. `describe` tells the graph of
+/// config.json and the optimizer's state.
 ///
 /// Structures are all over the weights, so that they are in memory as a whole: mapped, or read where
 /// `open_options::backing` is not map. Tensors are not on demand.
 ///
 /// Opening fails as hdf5_format's does, and with
-/// @retval errc::bad_archive, bad_path, unsupported  the archive: those of read_zip (wire/zip.hpp); a deflated
-///                                member that does not become what the archive says is bad_archive, too
-/// @retval errc::missing_part     there is no model.weights.h5 in it (weights in NumPy's format are not read), or
-///                                a shard, the subject, is not there
+/// @retval errc::bad_archive, bad_path, unsupported  the archive: those of read_zip (wire/zip.hpp); a
+///                                deflated member that does not become what the archive says is bad_archive,
+///                                too
+/// @retval errc::missing_part     there is no model.weights.h5 in it (weights in NumPy's format are not
+///                                read), or a shard, the subject, is not there
 /// @retval errc::part_mismatch    a shard has nothing of a group, the subject, that the index says it has
-/// @retval errc::compressed       the weights are deflated, and `open_options::inflate` is nullptr; or they are
-///                                compressed in another way
+/// @retval errc::compressed       the weights are deflated, and `open_options::inflate` is nullptr; or they
+///                                are compressed in another way
 /// @retval errc::bad_compression  they are deflated wrongly
-/// @retval errc::bad_json … wrong_type, bad_path  the index of shards is not what Keras writes, or leads elsewhere
+/// @retval errc::bad_json … wrong_type, bad_path  the index of shards is not what Keras writes, or leads
+///                                elsewhere
 inline constexpr format keras_format{"keras-v3", detail::is_keras, detail::open_keras,
                                      detail::describe_keras};
 

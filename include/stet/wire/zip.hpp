@@ -22,23 +22,23 @@
 //   members, each behind its local header | central directory | [ZIP64 end record, its locator] | end record,
 //   comment
 //
-//   local header   "PK\3\4" | u16 version | u16 flags | u16 method | u32 time | u32 crc-32 | u32 stored size |
-//                  u32 size | u16 sizes of name and extra fields | name | extra fields
+//   local header   "PK\3\4" | u16 version | u16 flags | u16 method | u32 time | u32 crc-32 | u32 stored size
+//                  | u32 size | u16 sizes of name and extra fields | name | extra fields
 //   descriptor     behind the bytes of a member with flag 8, whose header may then say 0: ["PK\7\8"] | u32
 //                  crc-32 | stored size, size, of 4 or 8 bytes
 //   central entry  "PK\1\2" | u16 versions (2) | u16 flags | u16 method | u32 time | u32 crc-32 | u32 stored
 //                  size | u32 size | u16 sizes of name, extra fields, comment | u16 disk | 6 bytes of
 //                  attributes | u32 offset of the local header | name | extra fields | comment
-//   end record     "PK\5\6" | u16 disks (2) | u16 entries (here, in all) | u32 size, u32 offset of the directory
-//                  | u16 size of the comment
+//   end record     "PK\5\6" | u16 disks (2) | u16 entries (here, in all) | u32 size, u32 offset of the
+//                  directory | u16 size of the comment
 //   ZIP64 end      "PK\6\6" | u64 size of what follows | u16 versions (2) | u32 disks (2) | u64 entries (2) |
 //                  u64 size, u64 offset of the directory | anything
 //   locator        "PK\6\7" | u32 disk | u64 offset of the ZIP64 end record | u32 count of disks
-//   extra fields   u16 id | u16 size | bytes. Field 1 has, 8 bytes each, the size, stored size and offset that
-//                  are all ones above
+//   extra fields   u16 id | u16 size | bytes. Field 1 has, 8 bytes each, the size, stored size and offset
+//                  that are all ones above
 //
-// Several places say the same. Readers differ in which they believe, and an archive that one program has checked
-// is another one to the next: here, all that is said has to agree.
+// Several places say the same. Readers differ in which they believe, and an archive that one program has
+// checked is another one to the next: here, all that is said has to agree.
 //
 // Source: PKWARE, APPNOTE.TXT 6.3.10, 4.3 and 4.5.3.
 
@@ -129,8 +129,8 @@ class zip_reader {
 
   // ---- where the directory is ----
 
-  /// The end record: at the end of the file but for its comment, of 65535 bytes at most. The last mark there is
-  /// has to be it: a comment with a mark in it would be another archive to others.
+  /// The end record: at the end of the file but for its comment, of 65535 bytes at most. The last mark there
+  /// is has to be it: a comment with a mark in it would be another archive to others.
   result<void> find_directory() noexcept {
     if (file_.size() < end_size)
       return error(errc::truncated, {}, file_.size());
@@ -174,7 +174,8 @@ class zip_reader {
   }
 
   /// The ZIP64 end record, which ends where its locator begins.
-  result<void> read_end64(std::uint64_t locator_at, byte_cursor locator, std::uint64_t& directory_end) noexcept {
+  result<void> read_end64(std::uint64_t locator_at, byte_cursor locator,
+                          std::uint64_t& directory_end) noexcept {
     const std::uint32_t disk = locator.take_u32();
     const std::uint64_t place = locator.take_u64();
     if (disk != 0 || locator.take_u32() > 1 || locator_at < end64_size || place > locator_at - end64_size)
@@ -337,9 +338,10 @@ class zip_reader {
 /// are is not looked at: neither its checksum nor whether they decompress. Members may stand apart and in any
 /// order.
 /// @retval errc::truncated    the file is shorter than any archive
-/// @retval errc::bad_archive  directory, headers and descriptors contradict each other or lie outside; members
-///                            share bytes or names; or something stands before the first, or behind the last
-///                            byte that the archive knows of. The subject is the member, if it is about one
+/// @retval errc::bad_archive  directory, headers and descriptors contradict each other or lie outside;
+///                            members share bytes or names; or something stands before the first, or behind
+///                            the last byte that the archive knows of. The subject is the member, if it is
+///                            about one
 /// @retval errc::bad_path     a name, the subject, is absolute, leads out of its folder, or is not
 ///                            '/'-separated
 /// @retval errc::unsupported  a member, the subject, is encrypted or a patch

@@ -51,9 +51,9 @@ class high_bits {
 /// Undoes the adaptive entropy coding of samples of 1 to 32 bits, as bytes, or as words of 2 or 4 bytes.
 ///
 /// Samples are in blocks, and so many blocks in a run, which begins with a sample as it is if there is a
-/// predictor. A block begins with an option: all ones, samples as they are; k + 1, each sample's upper bits as so
-/// many zeros and a one, and then the lower k bits of all; 0, and then 0, a number of blocks of zeros, or 1,
-/// samples by twos.
+/// predictor. A block begins with an option: all ones, samples as they are; k + 1, each sample's upper bits
+/// as so many zeros and a one, and then the lower k bits of all; 0, and then 0, a number of blocks of zeros,
+/// or 1, samples by twos.
 /// Source: CCSDS 121.0-B-3, 3 and 4.
 class entropy_decoder {
  public:
@@ -65,7 +65,8 @@ class entropy_decoder {
     id_bits_ = how.bits > 16 ? 5 : how.bits > 8 ? 4 : 3;
   }
 
-  /// Decodes the next run, of so many blocks, into the beginning of `run`. @return false if the bytes are not valid
+  /// Decodes the next run, of so many blocks, into the beginning of `run`. @return false if the bytes are
+  /// not valid
   bool next(std::span<std::uint32_t> run, std::size_t block_count) noexcept {
     std::fill(run.begin(), run.end(), 0u);
     for (std::size_t block = 0; block < block_count;) {
@@ -80,7 +81,8 @@ class entropy_decoder {
   }
 
  private:
-  /// Takes a block, or several of zeros, from block `number` of `count` of a run. @return how many; 0: not valid
+  /// Takes a block, or several of zeros, from block `number` of `count` of a run. @return how many; 0: not
+  /// valid
   std::size_t take_block(std::span<std::uint32_t> into, std::size_t number, std::size_t count) noexcept {
     const std::size_t as_it_is = (std::size_t{1} << id_bits_) - 1;
     const std::size_t first = how_.is_predicted && number == 0 ? 1 : 0;
@@ -121,8 +123,8 @@ class entropy_decoder {
     return 1;
   }
 
-  /// Makes samples of their differences to those before, which are folded: even ones are added, odd ones taken
-  /// off, and beyond what is possible to one side, all go to the other.
+  /// Makes samples of their differences to those before, which are folded: even ones are added, odd ones
+  /// taken off, and beyond what is possible to one side, all go to the other.
   void add_up(std::span<std::uint32_t> run) const noexcept {
     const std::uint64_t most = (std::uint64_t{1} << how_.bits) - 1;
     std::uint64_t value = run[0] & most;
@@ -143,8 +145,8 @@ class entropy_decoder {
   std::size_t id_bits_;
 };
 
-/// Decompresses szip as HDF5 has it: u32 size, and coded samples; those of 32 and 64 bits are coded as bytes, all
-/// first ones of a chunk, then all second ones …
+/// Decompresses szip as HDF5 has it: u32 size, and coded samples; those of 32 and 64 bits are coded as
+/// bytes, all first ones of a chunk, then all second ones …
 /// @param values  the filter's: options, samples in a block, bits of a sample, samples in a line
 /// @return        false if the bytes are not valid, or samples are not of 8, 16, 32 or 64 bits
 /// Source: CCSDS 121.0-B-3; HDF5 1.14, src/H5Zszip.c; libaec 1.1, README.SZIP.
@@ -156,8 +158,7 @@ inline bool decompress_szip(std::span<const std::byte> from, std::span<std::byte
                       line = fields.take_u32();
   constexpr std::uint32_t most_blocks = 128; // in a line
   const bool is_sound = fields.is_good() && block != 0 && block % 2 == 0 && block <= 32 && line >= block &&
-                        line <= most_blocks * block &&
-                        (bits == 8 || bits == 16 || bits == 32 || bits == 64);
+                        line <= most_blocks * block && (bits == 8 || bits == 16 || bits == 32 || bits == 64);
   if (size.take_u32() != into.size() || !size.is_good() || !is_sound || into.size() % (bits / 8) != 0)
     return false;
   // A sample of the coding, and in how many parts the coded samples of a number lie apart.
@@ -181,9 +182,9 @@ inline bool decompress_szip(std::span<const std::byte> from, std::span<std::byte
   return true;
 }
 
-/// Undoes scale-offset: u32 bits of a number | u8 size of the least | the least, of 8 bytes | 8 unused | numbers,
-/// less the least, packed. Floats were multiplied by a power of ten, and rounded. All ones are the fill value,
-/// if there is one.
+/// Undoes scale-offset: u32 bits of a number | u8 size of the least | the least, of 8 bytes | 8 unused |
+/// numbers, less the least, packed. Floats were multiplied by a power of ten, and rounded. All ones are the
+/// fill value, if there is one.
 /// @param values  the filter's: kind of scale, exponent of ten, count, class, size of a number, whether it is
 ///                signed, byte order, whether there is a fill value, and its bytes
 /// @return        false if the bytes are not valid, or numbers are not integers or floats of 4 or 8 bytes
@@ -221,7 +222,8 @@ inline bool decompress_scale_offset(std::span<const std::byte> from, std::span<s
   const auto scaled = [&](auto least, std::uint64_t number) { // in the arithmetic of the float itself
     using value_type = decltype(least);
     std::memcpy(&least, &minimum, sizeof least);
-    const value_type value = static_cast<value_type>(static_cast<std::int64_t>(number)) / static_cast<value_type>(scale) + least;
+    const value_type value =
+        static_cast<value_type>(static_cast<std::int64_t>(number)) / static_cast<value_type>(scale) + least;
     std::uint64_t made = 0;
     std::memcpy(&made, &value, sizeof value);
     return made;
@@ -236,7 +238,8 @@ inline bool decompress_scale_offset(std::span<const std::byte> from, std::span<s
       number += minimum;
     }
     for (std::size_t byte = 0; byte < size; ++byte)
-      into[at + (is_big_endian ? size - 1 - byte : byte)] = static_cast<std::byte>(number >> 8 * byte & 0xFFu);
+      into[at + (is_big_endian ? size - 1 - byte : byte)] =
+          static_cast<std::byte>(number >> 8 * byte & 0xFFu);
   }
   return packed.is_good();
 }

@@ -107,10 +107,11 @@ inline result<keras_shards> read_keras_shards(const json_value& index) {
   };
   for (const auto& [group, where] : groups->items()) {
     const json_value::array_t* const files = elements_of(&where);
-    const bool are_files = files == nullptr
-                               ? add(group, where)
-                               : std::all_of(files->begin(), files->end(),
-                                             [&, &name = group](const json_value& each) { return add(name, each); });
+    const bool are_files =
+        files == nullptr
+            ? add(group, where)
+            : std::all_of(files->begin(), files->end(),
+                          [&, &name = group](const json_value& each) { return add(name, each); });
     if (!are_files)
       return error(errc::wrong_type, group);
   }

@@ -43,8 +43,9 @@ inline json_value keras_state(const store& from) {
       continue;
     variables.emplace_back(std::string(name));
     const std::string_view group = name.substr(0, name.rfind('/')), role = name.substr(group.size() + 1);
-    const bool is_inner = group == "/optimizer/inner_optimizer/vars" ||
-                          (!group.starts_with("/optimizer/") && group.find("loss_scale") == std::string_view::npos);
+    const bool is_inner =
+        group == "/optimizer/inner_optimizer/vars" ||
+        (!group.starts_with("/optimizer/") && group.find("loss_scale") == std::string_view::npos);
     const bool is_numbered = group.ends_with("/vars");
     const dtype_kind kind = stet::describe(each.dtype()).kind;
     if (each.shape().rank() != 0)

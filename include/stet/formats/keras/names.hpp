@@ -16,19 +16,21 @@
 #include <utility>
 #include <vector>
 
-// Keras 3 and 2.15   /layers/dense_1/vars/0 is variable 0 of a layer. The group is called by the layer's class,
-//                    numbered among those of its kind; the group vars has the layer's own name as its attribute
-//                    `name`. Objects within a layer have such groups, too: /layers/lstm/cell/vars/0. Keras 2.15
-//                    wrote no such attributes; what the layers are called, config.json tells, which lists them
-//                    in the same order. Which variable the number is, follows from the class and how many there
-//                    are. Shards share groups; the first one has the name.
+// Keras 3 and 2.15   /layers/dense_1/vars/0 is variable 0 of a layer. The group is called by the layer's
+//                    class, numbered among those of its kind; the group vars has the layer's own name as its
+//                    attribute `name`. Objects within a layer have such groups, too:
+//                    /layers/lstm/cell/vars/0. Keras 2.15 wrote no such attributes; what the layers are
+//                    called, config.json tells, which lists them in the same order. Which variable the
+//                    number is, follows from the class and how many there are. Shards share groups; the
+//                    first one has the name.
 // Keras 1, 2, legacy files of 3   attribute layer_names of the root or of /model_weights; for each such group
 //                    the attribute weight_names, which are the paths of datasets within it:
 //                    /model_weights/dense/dense/kernel:0. Lists too long for one attribute go on in
 //                    weight_names0, weight_names1 …
 //
-// The second name of either is LAYER/VARIABLE, dense_1/kernel, LAYER with the names of all objects around it but
-// the model itself: encoder/dense/kernel, lstm/lstm_cell/kernel. What has no name keeps its number: dense_1/0.
+// The second name of either is LAYER/VARIABLE, dense_1/kernel, LAYER with the names of all objects around it
+// but the model itself: encoder/dense/kernel, lstm/lstm_cell/kernel. What has no name keeps its number:
+// dense_1/0.
 //
 // Source: keras-team/keras 3.15, src/saving/saving_lib.py and src/legacy/saving/legacy_h5_format.py.
 
@@ -137,7 +139,8 @@ class keras_names {
   void read_config(const json_value& config) { read_layers(config, "/layers", 0); }
   /// Whether the files that were read have variables of layers without names.
   [[nodiscard]] bool lack_layers() const noexcept {
-    return std::any_of(objects_.begin(), objects_.end(), [](const auto& each) { return each.second.empty(); });
+    return std::any_of(objects_.begin(), objects_.end(),
+                       [](const auto& each) { return each.second.empty(); });
   }
 
   /// Looks at the groups of a file.
@@ -265,7 +268,7 @@ class keras_names {
     }
     if (is_vars) { // in it are datasets alone
       return is_state || add_object(path, {}) ? result<void>()
-                                                  : error(errc::too_large, joined(path, path.size()));
+                                              : error(errc::too_large, joined(path, path.size()));
     }
     const auto links = read_links(file, *group);
     if (!links)
@@ -288,8 +291,8 @@ class keras_names {
     return made;
   }
 
-  /// Remembers the object that has this group "vars", and its name if it is the first. The model itself has one,
-  /// but no place in names.
+  /// Remembers the object that has this group "vars", and its name if it is the first. The model itself has
+  /// one, but no place in names.
   bool add_object(const std::vector<std::string>& path, std::string_view name) {
     if (path.size() < 2)
       return true;
@@ -302,7 +305,8 @@ class keras_names {
     return true;
   }
 
-  /// "dense/kernel:0", in Keras 3 "sequential/dense/kernel", of the group of a layer: from the layer's name on.
+  /// "dense/kernel:0", in Keras 3 "sequential/dense/kernel", of the group of a layer: from the layer's name
+  /// on.
   bool add_listed(const std::vector<std::string>& path, std::string_view weight) {
     if (path.empty())
       return true;
@@ -330,9 +334,10 @@ class keras_names {
       if (found == objects_.end())
         continue;
       const auto configured = configured_.find(around);
-      const std::string_view name = !found->second.empty()          ? std::string_view(found->second)
-                                    : configured != configured_.end() ? std::string_view(configured->second)
-                                                                    : std::string_view(around).substr(around.rfind('/') + 1);
+      const std::string_view name = !found->second.empty() ? std::string_view(found->second)
+                                    : configured != configured_.end()
+                                        ? std::string_view(configured->second)
+                                        : std::string_view(around).substr(around.rfind('/') + 1);
       made.append(made.empty() ? "" : "/").append(name);
     }
     return made;
@@ -340,8 +345,8 @@ class keras_names {
 
   std::uint64_t budget_ = 0; // bytes of names, in proportion to the files
   std::set<std::uint64_t> groups_;
-  std::map<std::string, std::string> objects_;    // the name of each object, by its path
-  std::map<std::string, std::string> configured_; // by path, too
+  std::map<std::string, std::string> objects_;              // the name of each object, by its path
+  std::map<std::string, std::string> configured_;           // by path, too
   std::vector<std::pair<std::string, std::string>> listed_; // datasets and their names
 };
 
