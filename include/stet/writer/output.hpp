@@ -42,32 +42,80 @@ private:
   std::span<std::byte> into_;
 };
 
+/// Gathers little pieces of a file in ascending order, and writes them up to boundaries: whole pages, and large ones, cost the
+/// system less than pages written in two halves. What is large is written from where it lies.
+class page_output {
+public:
+  /// Gathers in `buffer`, which several outputs may share one after the other.
+  page_output(byte_output& to, std::vector<std::byte>& buffer, std::uint64_t offset_bytes = 0)
+      : to_(to), buffer_(buffer), position_(offset_bytes) {
+    buffer_.clear();
+    buffer_.reserve(slice_size);
+  }
+
+  /// Where the next byte goes.
+  [[nodiscard]] std::uint64_t position_bytes() const noexcept { return position_; }
+
+  /// Takes from the front of `piece`, which is not empty, what reaches to the next boundary at most: a slice to be checksummed
+  /// while it is in the cache, and then written.
+  [[nodiscard]] std::span<const std::byte> take_slice(std::span<const std::byte>& piece) const noexcept {
+    const std::span<const std::byte> slice = piece.first(piece.size() < room() ? piece.size() : room());
+    piece = piece.subspan(slice.size());
+    return slice;
+  }
+
+  /// Writes a slice.
+  result<void> write(std::span<const std::byte> slice) {
+    const bool is_to_boundary = slice.size() == room();
+    const std::uint64_t begin = position_;
+    position_ += slice.size();
+    if (buffer_.empty() && is_to_boundary) return to_.write_at(begin, slice);
+    buffer_.insert(buffer_.end(), slice.begin(), slice.end());
+    return is_to_boundary ? flush() : result<void>();
+  }
+
+  /// Goes on at `offset_bytes`, not before here. A little gap is filled with zeros; a large one, or over a boundary, is not written.
+  result<void> move_to(std::uint64_t offset_bytes) {
+    const std::uint64_t gap = offset_bytes - position_;
+    if (!buffer_.empty() && gap <= max_filled_gap && gap < room()) {
+      buffer_.resize(buffer_.size() + static_cast<std::size_t>(gap));
+    } else if (auto flushed = flush(); !flushed) {
+      return flushed;
+    }
+    position_ = offset_bytes;
+    return {};
+  }
+
+  /// Writes what is gathered.
+  result<void> flush() {
+    if (buffer_.empty()) return {};
+    auto written = to_.write_at(position_ - buffer_.size(), buffer_);
+    buffer_.clear();
+    return written;
+  }
+
+private:
+  static constexpr std::size_t slice_size = output_buffer_size_bytes;
+  static constexpr std::uint64_t max_filled_gap = 4096;
+  [[nodiscard]] std::size_t room() const noexcept { return slice_size - static_cast<std::size_t>(position_ % slice_size); }
+
+  byte_output& to_;
+  std::vector<std::byte>& buffer_;
+  std::uint64_t position_;
+};
+
 /// Takes the tensors of one file in ascending order: gathers what is little, passes on what is large, and computes checksums
 /// while the bytes are in the cache.
 class tensor_output final : public piece_sink {
 public:
   /// Gathers in `buffer`, which several outputs may share one after the other.
-  tensor_output(byte_output& to, std::vector<std::byte>& buffer) : to_(to), buffer_(buffer) {
-    buffer_.clear();
-    buffer_.reserve(buffer_size);
-  }
+  tensor_output(byte_output& to, std::vector<std::byte>& buffer) : to_(to, buffer) {}
 
   /// Begins a tensor of `size_bytes` bytes at `offset_bytes`, not before the end of the last.
   result<void> begin(std::uint64_t offset_bytes, std::uint64_t size_bytes) {
-    const std::uint64_t gap = offset_bytes - end_;
-    if (buffer_.empty() || gap > max_filled_gap) {
-      if (auto flushed = flush(); !flushed) return flushed;
-      buffer_offset_ = offset_bytes;
-    } else {
-      if (buffer_.size() + gap > buffer_size) {
-        if (auto flushed = flush(); !flushed) return flushed;
-      }
-      buffer_.resize(buffer_.size() + static_cast<std::size_t>(gap));
-    }
-    end_ = offset_bytes;
     left_ = size_bytes;
     crc_ = 0;
-    return {};
+    return to_.move_to(offset_bytes);
   }
 
   result<void> write(std::span<const std::byte> piece) override {
@@ -86,55 +134,27 @@ public:
   }
 
   /// Where the last tensor ends.
-  [[nodiscard]] std::uint64_t end_bytes() const noexcept { return end_; }
+  [[nodiscard]] std::uint64_t end_bytes() const noexcept { return to_.position_bytes(); }
   /// The checksum of the tensor's bytes so far.
   [[nodiscard]] std::uint32_t crc32c_so_far() const noexcept { return crc_; }
 
   /// Writes what is gathered.
-  result<void> flush() {
-    if (buffer_.empty()) return {};
-    auto written = to_.write_at(buffer_offset_, buffer_);
-    buffer_offset_ += buffer_.size();
-    buffer_.clear();
-    return written;
-  }
+  result<void> flush() { return to_.flush(); }
 
 private:
-  static constexpr std::size_t slice_size = output_buffer_size_bytes;
-  static constexpr std::size_t buffer_size = output_buffer_size_bytes;
-  static constexpr std::uint64_t max_filled_gap = 4096;
-
   result<void> take(std::span<const std::byte> piece) {
     if (piece.size() > left_) return errc::source_too_long;
     left_ -= piece.size();
     while (!piece.empty()) {
-      // Up to a boundary: whole pages, and large ones, cost the system less than pages written in two halves.
-      const std::uint64_t to_boundary = slice_size - end_ % slice_size;
-      const bool is_to_boundary = piece.size() >= to_boundary;
-      const std::span<const std::byte> slice = is_to_boundary ? piece.first(static_cast<std::size_t>(to_boundary)) : piece;
-      piece = piece.subspan(slice.size());
+      const std::span<const std::byte> slice = to_.take_slice(piece);
       crc_ = crc32c(slice, crc_);
-      if (buffer_.size() + slice.size() > buffer_size) {
-        if (auto flushed = flush(); !flushed) return flushed;
-      }
-      if (buffer_.empty()) buffer_offset_ = end_;
-      end_ += slice.size();
-      if (buffer_.empty() && is_to_boundary) {
-        if (auto written = to_.write_at(buffer_offset_, slice); !written) return written;
-        buffer_offset_ = end_;
-        continue;
-      }
-      buffer_.insert(buffer_.end(), slice.begin(), slice.end());
-      if (is_to_boundary) {
-        if (auto flushed = flush(); !flushed) return flushed;
-      }
+      if (auto written = to_.write(slice); !written) return written;
     }
     return {};
   }
 
-  byte_output& to_;
-  std::vector<std::byte>& buffer_;
-  std::uint64_t buffer_offset_ = 0, end_ = 0, left_ = 0;
+  page_output to_;
+  std::uint64_t left_ = 0;
   std::uint32_t crc_ = 0;
   std::optional<error> failure_;
 };

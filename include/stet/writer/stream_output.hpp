@@ -10,37 +10,38 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 namespace stet::inline v0_1::detail {
 
-/// Takes the bytes of a file from some offset on. Large pieces go straight to the output, unless their CRC-32
-/// is wanted too: then in slices that stay in the cache.
+/// Takes the bytes of a file from some offset on. Large pieces are passed on as they are, in slices that stay
+/// in the cache between their checksum and their copy.
 class stream_output final : public piece_sink {
  public:
   /// Writes to `to` from `offset_bytes` on.
-  stream_output(byte_output& to, std::uint64_t offset_bytes) : to_(to), flushed_(offset_bytes) {
-    buffer_.reserve(output_buffer_size_bytes);
-  }
+  stream_output(byte_output& to, std::uint64_t offset_bytes) : to_(to, buffer_, offset_bytes) {}
+  stream_output(const stream_output&) = delete;
+  stream_output& operator=(const stream_output&) = delete;
 
   result<void> write(std::span<const std::byte> piece) override {
     while (!piece.empty()) {
-      const std::size_t room = output_buffer_size_bytes - buffer_.size();
-      const std::span<const std::byte> slice = piece.first(piece.size() < room ? piece.size() : room);
-      piece = piece.subspan(slice.size());
-      crc_ = crc32(slice, crc_);
-      if (buffer_.empty() && slice.size() == output_buffer_size_bytes) {
-        if (auto written = to_.write_at(flushed_, slice); !written)
-          return written;
-        flushed_ += slice.size();
-        continue;
-      }
-      buffer_.insert(buffer_.end(), slice.begin(), slice.end());
-      if (buffer_.size() == output_buffer_size_bytes) {
+      const std::size_t size =
+          piece.size() < output_buffer_size_bytes ? piece.size() : output_buffer_size_bytes;
+      const std::span<const std::byte> slice = piece.first(size);
+      piece = piece.subspan(size);
+      if (with_crc32_)
+        crc_ = crc32(slice, crc_);
+      if (buffer_.size() + size > output_buffer_size_bytes || size >= min_direct_size) {
         if (auto done = flush(); !done)
           return done;
       }
+      if (size < min_direct_size) {
+        buffer_.insert(buffer_.end(), slice.begin(), slice.end());
+        continue;
+      }
+      if (auto written = to_.write_at(flushed_, slice); !written)
+        return written;
+      flushed_ += size;
     }
     return {};
   }
@@ -62,24 +63,16 @@ class stream_output final : public piece_sink {
   }
 
   /// Where the next byte goes.
-  [[nodiscard]] std::uint64_t position_bytes() const noexcept { return flushed_ + buffer_.size(); }
-  /// The CRC-32 of all bytes so far, and those that follow it begin anew.
-  [[nodiscard]] std::uint32_t take_crc32() noexcept { return std::exchange(crc_, 0); }
+  [[nodiscard]] std::uint64_t position_bytes() const noexcept { return to_.position_bytes(); }
+  /// The CRC-32 of all bytes so far, if it is wanted.
+  [[nodiscard]] std::uint32_t crc32_so_far() const noexcept { return crc_; }
 
   /// Writes what is gathered.
-  result<void> flush() {
-    if (buffer_.empty())
-      return {};
-    auto written = to_.write_at(flushed_, buffer_);
-    flushed_ += buffer_.size();
-    buffer_.clear();
-    return written;
-  }
+  result<void> flush() { return to_.flush(); }
 
  private:
-  byte_output& to_;
   std::vector<std::byte> buffer_;
-  std::uint64_t flushed_;
+  page_output to_;
   std::uint32_t crc_ = 0;
 };
 
