@@ -165,7 +165,7 @@ class keras_save {
 
   /// Writes the HDF5 file from `base` on.
   result<void> write_weights(byte_output& to, std::uint64_t base) {
-    stream_output out(to, base);
+    stream_output out(to, base, form_ == keras_form::keras);
     const hdf5_writer& file = weights_.file();
     if (auto written = out.write(std::as_bytes(std::span(file.head()))); !written)
       return written;
@@ -182,7 +182,7 @@ class keras_save {
       if (out.position_bytes() != base + address + each.tensor.room_bytes)
         return error(errc::source_too_short, each.tensor.from.name());
     }
-    crc_ = out.take_crc32();
+    crc_ = out.crc32_so_far();
     return out.flush();
   }
 
@@ -190,7 +190,7 @@ class keras_save {
     if (auto written = write_weights(to, archive_.data_offset(weights_number)); !written)
       return written;
     // The checksums stand in front of what they are of.
-    stream_output out(to, 0);
+    stream_output out(to, 0, false);
     for (std::size_t number = 0; number <= weights_number; ++number) {
       const bool is_text = number < weights_number;
       const std::string& text = is_text ? texts_[number] : empty_;

@@ -14,34 +14,23 @@
 
 namespace stet::inline v0_1::detail {
 
-/// Takes the bytes of a file from some offset on. Large pieces are passed on as they are, in slices that stay
-/// in the cache between their checksum and their copy.
+/// Takes the bytes of a file from some offset on, in slices that stay in the cache between their checksum and
+/// their copy.
 class stream_output final : public piece_sink {
  public:
   /// Writes to `to` from `offset_bytes` on.
-  stream_output(byte_output& to, std::uint64_t offset_bytes) : to_(to, buffer_, offset_bytes) {}
+  stream_output(byte_output& to, std::uint64_t offset_bytes, bool with_crc32)
+      : to_(to, buffer_, offset_bytes), with_crc32_(with_crc32) {}
   stream_output(const stream_output&) = delete;
   stream_output& operator=(const stream_output&) = delete;
 
   result<void> write(std::span<const std::byte> piece) override {
     while (!piece.empty()) {
-      const std::size_t size =
-          piece.size() < output_buffer_size_bytes ? piece.size() : output_buffer_size_bytes;
-      const std::span<const std::byte> slice = piece.first(size);
-      piece = piece.subspan(size);
+      const std::span<const std::byte> slice = to_.take_slice(piece);
       if (with_crc32_)
         crc_ = crc32(slice, crc_);
-      if (buffer_.size() + size > output_buffer_size_bytes || size >= min_direct_size) {
-        if (auto done = flush(); !done)
-          return done;
-      }
-      if (size < min_direct_size) {
-        buffer_.insert(buffer_.end(), slice.begin(), slice.end());
-        continue;
-      }
-      if (auto written = to_.write_at(flushed_, slice); !written)
+      if (auto written = to_.write(slice); !written)
         return written;
-      flushed_ += size;
     }
     return {};
   }
@@ -74,6 +63,7 @@ class stream_output final : public piece_sink {
   std::vector<std::byte> buffer_;
   page_output to_;
   std::uint32_t crc_ = 0;
+  bool with_crc32_;
 };
 
 } // namespace stet::inline v0_1::detail
