@@ -15,6 +15,7 @@ import zipfile
 import h5py
 import keras
 import numpy
+import tf_keras
 from keras import layers
 
 from stet_command import Stet, Tally, run
@@ -105,7 +106,7 @@ def custom():
 def example_of(model, seed):
     """Inputs for a model, the same every time."""
     random = numpy.random.default_rng(seed)
-    made = [random.integers(0, 20, (3, *each.shape[1:])) if "int" in each.dtype
+    made = [random.integers(0, 20, (3, *each.shape[1:])) if "int" in str(each.dtype)
             else random.normal(size=(3, *each.shape[1:])).astype("float32") for each in model.inputs]
     return made if len(made) > 1 else made[0]
 
@@ -227,6 +228,37 @@ def quantized(stet, folder):
         same(outputs_of(keras.saving.load_model(folder / f"{mode}_again.keras"), inputs), expected, mode)
 
 
+def keras2(stet, folder):
+    """What tf-keras 2 saved, stet saves so that tf-keras 2 opens it."""
+    tf_keras.utils.set_random_seed(3)
+    old = tf_keras.layers
+    pixels, words = tf_keras.Input((8, 8, 2)), tf_keras.Input((5,), dtype="int32")
+    x = old.BatchNormalization()(old.Conv2D(3, 3, activation="relu")(pixels))
+    x = old.Flatten()(old.MaxPooling2D()(old.DepthwiseConv2D(2)(x)))
+    inner = tf_keras.Sequential([tf_keras.Input((5, 4)), old.Dense(4), old.LayerNormalization()], name="inner")
+    y = old.Bidirectional(old.LSTM(2, return_sequences=True))(old.Embedding(20, 4)(words))
+    y = old.GRU(3)(old.Dropout(0.2)(inner(y)))
+    model = tf_keras.Model([pixels, words], old.Dense(2)(old.Concatenate()([x, y])))
+    inputs = example_of(model, 9)
+    trained(model, inputs, "adam")
+    expected = outputs_of(model, inputs)
+    model.save(folder / "old.h5", save_format="h5")
+    model.save(folder / "old.keras")
+    for source in ("old.h5", "old.keras"):
+        run(stet, "convert", folder / source, folder / "old.stet")
+        for ending in (source[3:], ".weights.h5", ".h5"):
+            made = folder / f"old_{source[4:]}_again{ending}"
+            run(stet, "convert", folder / "old.stet", made)
+            accepted(stet, made)
+            if ending == ".weights.h5":
+                tf_keras.backend.clear_session()
+                opened = tf_keras.models.clone_model(model)
+                opened.load_weights(made)
+            else:
+                opened = tf_keras.models.load_model(made, compile=False)
+            same(outputs_of(opened, inputs), expected, f"{source} → {made.name}")
+
+
 def refused(stet, folder):
     """What cannot be said in a form is an error that names it, and no file."""
     keras.config.set_dtype_policy("float32")
@@ -262,6 +294,7 @@ def main():
     ):
         tally.case(f"{name} ({policy}): .keras and .h5, each to .keras, .weights.h5 and .h5", round_trip, stet, folder, name, build, policy, optimizer)
     tally.case("quantized", quantized, stet, folder)
+    tally.case("tf-keras 2: .h5 and .keras, each to its own form, .weights.h5 and .h5", keras2, stet, folder)
     tally.case("refused", refused, stet, folder)
     return tally.finish()
 
