@@ -85,24 +85,25 @@ std::vector<std::uint64_t> places_in(const std::string& path, const std::vector<
   return places;
 }
 
-/// Opening 256 MiB in 64 tensors and taking the first value of each.
+/// Opening 256 MiB in 64 tensors and taking the first value of one, by the name of its layer.
 void open_keras(benchmark::State& state) {
   const bench::model model(count, tensor_size_bytes);
   const keras_file file(model);
   const std::string path = file.save(state.range(0));
+  constexpr std::size_t wanted = 41;
+  const std::string& name = file.names()[wanted];
   bench::contest contest(true);
   contest.add("stet", [&] {
     std::optional<stet::model> opened;
-    float sum = 0, expected = 0;
+    float value = 0;
     const double seconds = bench::seconds_of([&] {
       opened.emplace(std::move(*stet::open_any(path)));
-      for (const std::string& name : file.names()) sum += (*opened->store.get<float>(name))[0];
+      value = (*opened->store.get<float>(name))[0];
     });
-    for (std::size_t number = 0; number < count; ++number) expected += model.values(number)[0];
-    bench::require(sum == expected, "the first values");
+    bench::require(value == model.values(wanted)[0], "the first value");
     return seconds;
   });
-  add_floor(contest, path, places_in(path, file.names()));
+  add_floor(contest, path, places_in(path, {name}));
   contest.expect_ratio_at_most("stet", "map_touch", 20);
   contest.run(state, 1);
 }

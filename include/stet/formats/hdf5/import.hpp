@@ -86,7 +86,7 @@ class hdf5_importer {
     return {};
   }
   /// Those that were added; second names have rows of their own.
-  [[nodiscard]] const std::vector<hdf5_tensor>& tensors() const noexcept { return tensors_; }
+  [[nodiscard]] std::vector<hdf5_tensor> take_tensors() noexcept { return std::move(tensors_); }
 
  private:
   static constexpr std::size_t max_depth = 64;

@@ -92,7 +92,8 @@ class hdf5_model_builder {
     if (auto read = importer.run(); !read)
       return read.error();
     const std::size_t before = tensors_.size();
-    tensors_.insert(tensors_.end(), importer.tensors().begin(), importer.tensors().end());
+    std::vector<hdf5_tensor> added = importer.take_tensors();
+    tensors_.insert(tensors_.end(), std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
     if (is_keras) {
       if (auto read = names_.read(*file); !read)
         return read.error();
