@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Writes the seeds of graph_def_fuzz.cpp into the folder it is given.
+#include "fuzz/seed_folder.hpp"
+
 #include <stet/wire/protobuf_writer.hpp>
 
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 
@@ -67,31 +67,23 @@ std::string meta_graph() {
 } // namespace
 
 int main(int count, char** arguments) {
-  if (count != 2)
-    return 1;
-  const std::filesystem::path folder(arguments[1]);
-  std::filesystem::create_directories(folder);
-  const auto write = [&](const char* name, char kind, std::string_view bytes) {
-    std::ofstream out(folder / name, std::ios::binary);
-    out << kind << bytes;
-    return out.good();
-  };
+  stet_test::seed_folder seeds(count, arguments);
   protobuf_writer saved_model;
   saved_model.varint(1, 1).bytes(2, meta_graph());
-  const bool done =
-      write("saved_model", 0, saved_model.view()) && write("meta_graph", 0, meta_graph()) &&
-      write("graph_def", 1, graph_def()) &&
-      write(
+  seeds.add("saved_model", 0, saved_model.view());
+  seeds.add("meta_graph", 0, meta_graph());
+  seeds.add("graph_def", 1, graph_def());
+  seeds.add(
           "graph_json", 2,
           R"({"node":[{"name":"c","op":"Const","attr":{"value":{"tensor":{"dtype":"DT_FLOAT","tensorShape":{"dim":[{"size":"2"}]}}}}},)"
           R"({"name":"y","op":"Split","input":["c:1","^c"],"device":"d"}],"library":{"function":[{"signature":{"name":"f",)"
-          R"("inputArg":[{"name":"x","type":"DT_INT32"}],"outputArg":[{"name":"y","type":"DT_INT32"}]},"ret":{"y":"x"}}]}})") &&
-      write(
+          R"("inputArg":[{"name":"x","type":"DT_INT32"}],"outputArg":[{"name":"y","type":"DT_INT32"}]},"ret":{"y":"x"}}]}})");
+  seeds.add(
           "keras", 3,
           R"({"class_name":"Model","config":{"name":"m","layers":[{"class_name":"InputLayer","config":{"batch_shape":[null,1]},)"
           R"("name":"x","inbound_nodes":[]},{"class_name":"Sequential","config":{"name":"i","layers":[{"class_name":"D","config":)"
           R"({"name":"d"}}]},"name":"i","inbound_nodes":[[["x",0,0,{"a":1}]],[["i",1,0]]]},{"class_name":"A","config":{"name":"a"},)"
           R"("name":"a","inbound_nodes":[{"args":[{"class_name":"__keras_tensor__","config":{"shape":[1],"keras_history":)"
           R"(["x",0,0]}}],"kwargs":{"k":["i",2,0]}}]}],"input_layers":["x",0,0],"output_layers":{"o":["a",0,0]}}})");
-  return done ? 0 : 1;
+  return seeds.status();
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Writes the seeds of hdf5_fuzz.cpp into the folder it is given: each small file as it is, as a path, and in
 // pieces.
+#include "fuzz/seed_folder.hpp"
 #include "support/hdf5_bytes.hpp"
 #include "support/hdf5_files.hpp"
 
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 
@@ -53,22 +52,14 @@ std::string in_pieces(std::string_view file) {
 } // namespace
 
 int main(int count, char** arguments) {
-  if (count != 2)
-    return 1;
-  const std::filesystem::path folder(arguments[1]);
-  std::filesystem::create_directories(folder);
-  bool is_done = true;
+  stet_test::seed_folder seeds(count, arguments);
   for (const stet_test::hdf5_sample& each : stet_test::hdf5_files::all) {
-    const auto write = [&](const char* suffix, char kind, const std::string& bytes) {
-      std::ofstream out(folder / (std::string(each.name) + suffix), std::ios::binary);
-      out << kind << bytes;
-      is_done = is_done && out.good();
-    };
+    const std::string name(each.name);
     const std::string bytes = each.bytes();
-    write("", 0, bytes);
-    write("_strict", 2, bytes);
-    write("_pieces", 1, in_pieces(bytes));
-    write("_path", 5, in_pieces(bytes));
+    seeds.add(name, 0, bytes);
+    seeds.add(name + "_strict", 2, bytes);
+    seeds.add(name + "_pieces", 1, in_pieces(bytes));
+    seeds.add(name + "_path", 5, in_pieces(bytes));
   }
-  return is_done ? 0 : 1;
+  return seeds.status();
 }

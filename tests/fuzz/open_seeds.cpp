@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Writes the seeds of open_fuzz into the folder it is given: sound stores of each kind, and attacks on them.
+#include "fuzz/seed_folder.hpp"
 #include "index/golden_store.hpp"
 #include "support/native_bytes.hpp"
 
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 namespace {
@@ -14,39 +12,29 @@ using stet_test::native_file;
 using stet_test::native_tensor;
 using stet_test::tensor_of;
 
-class seed_folder {
+/// Stores as seeds: each once as it is, and with checksums, sizes and hash table that the target makes fit, its manifest left
+/// alone or read.
+class store_seeds {
  public:
-  explicit seed_folder(const char* path) : path_(path) {}
-  /// Once as it is, and with checksums, sizes and hash table that the target makes fit, its manifest left
-  /// alone or read.
-  void add(const std::string& name, std::span<const std::byte> file) {
-    for (const char how : {'\0', '\7', '\x0F'}) {
-      std::ofstream out(path_ / (name + (how == 0   ? ""
-                                         : how == 7 ? "-sealed"
-                                                    : "-manifest")),
-                        std::ios::binary);
-      out.put(how);
-      out.write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
-      is_good_ = is_good_ && out.good();
-      ++count_;
-    }
+  explicit store_seeds(stet_test::seed_folder& into) : into_(into) {}
+  void add(const std::string& name, std::string_view file) {
+    into_.add(name, '\0', file);
+    into_.add(name + "-sealed", '\7', file);
+    into_.add(name + "-manifest", '\x0F', file);
   }
-  void add(const std::string& name, std::string_view text) { add(name, std::as_bytes(std::span(text))); }
-  [[nodiscard]] bool is_good() const { return is_good_; }
-  [[nodiscard]] int count() const { return count_; }
+  void add(const std::string& name, std::span<const std::byte> file) {
+    add(name, std::string_view(reinterpret_cast<const char*>(file.data()), file.size()));
+  }
 
  private:
-  std::filesystem::path path_;
-  bool is_good_ = true;
-  int count_ = 0;
+  stet_test::seed_folder& into_;
 };
 
 } // namespace
 
 int main(int count, char** arguments) {
-  if (count != 2)
-    return 2;
-  seed_folder seeds(arguments[1]);
+  stet_test::seed_folder folder(count, arguments);
+  store_seeds seeds(folder);
   seeds.add("golden", std::as_bytes(std::span(stet_test::golden_store)));
   seeds.add("mixed", stet_test::mixed_store().bytes);
   seeds.add("none", native_file(std::vector<native_tensor>{}).bytes);
@@ -131,6 +119,5 @@ int main(int count, char** arguments) {
   json.set(48, std::uint64_t{0}).set(56, std::uint64_t{0}).seal();
   seeds.add("manifest_only", json.bytes);
   seeds.add("loose", with.manifest);
-  std::printf("%d seeds\n", seeds.count());
-  return seeds.is_good() ? 0 : 1;
+  return folder.status();
 }

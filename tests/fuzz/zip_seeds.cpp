@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Writes the seeds of zip_fuzz.cpp into the folder it is given.
+#include "fuzz/seed_folder.hpp"
 #include "support/keras_files.hpp"
 
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 int main(int count, char** arguments) {
   using namespace stet_test;
-  if (count != 2)
-    return 1;
-  const std::filesystem::path folder(arguments[1]);
-  std::filesystem::create_directories(folder);
-  const auto write = [&](const char* name, const made_archive& made) {
-    std::ofstream out(folder / name, std::ios::binary);
-    out << made.bytes();
-    return out.good();
-  };
+  seed_folder seeds(count, arguments);
   const made_archive plain{{{"a.json", "[1]"}, {"b/c", "be"}}};
   made_archive deflated = plain, described = plain, large = plain, commented = plain;
   deflated.members[0] = deflated_member("a.json", "{\"a\": 1}");
@@ -31,7 +22,11 @@ int main(int count, char** arguments) {
   large.count = large.here = 0xFFFF;
   commented.comment = "comment";
   commented.members[1].gap = "gap";
-  const bool done = write("plain", plain) && write("deflated", deflated) && write("described", described) && write("large", large) &&
-                    write("commented", commented) && write("empty", {});
-  return done ? 0 : 1;
+  seeds.add("plain", plain.bytes());
+  seeds.add("deflated", deflated.bytes());
+  seeds.add("described", described.bytes());
+  seeds.add("large", large.bytes());
+  seeds.add("commented", commented.bytes());
+  seeds.add("empty", made_archive().bytes());
+  return seeds.status();
 }
