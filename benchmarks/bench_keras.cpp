@@ -143,18 +143,7 @@ void restore_keras(benchmark::State& state) {
     bench::require(std::memcmp(memory.data(), model.values().data(), model.size_bytes()) == 0, "restored values");
     return seconds;
   });
-  contest.add("read", [&] {
-    return bench::seconds_of([&] {
-      const int handle = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-      std::span<std::byte> left = std::as_writable_bytes(std::span(plain));
-      while (!left.empty()) {
-        const ::ssize_t done = ::read(handle, left.data(), left.size());
-        bench::require(done > 0, "read");
-        left = left.subspan(static_cast<std::size_t>(done));
-      }
-      ::close(handle);
-    });
-  });
+  contest.add("read", [&] { return bench::seconds_of([&] { bench::read_plainly(path, std::as_writable_bytes(std::span(plain))); }); });
   contest.expect_ratio_at_most("stet", "read", 1.3);
   contest.run(state, 1);
 }

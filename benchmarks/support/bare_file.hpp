@@ -42,6 +42,18 @@ private:
   void* base_ = nullptr;
 };
 
+/// open + read of as many bytes as `into` has + close.
+inline void read_plainly(const std::string& path, std::span<std::byte> into) {
+  const int handle = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  require(handle >= 0, "open a file");
+  while (!into.empty()) {
+    const ::ssize_t done = ::read(handle, into.data(), into.size());
+    require(done > 0, "read");
+    into = into.subspan(static_cast<std::size_t>(done));
+  }
+  ::close(handle);
+}
+
 /// Writes everything to the open file.
 inline void write_all(int handle, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
