@@ -76,7 +76,7 @@ TEST_SUITE("wire/hdf5/type") {
         hdf5_fields().raw("r").zeros(7).u32(4).raw(made_hdf5::type_f32()),
         hdf5_fields().raw("r").zeros(1).u8(4).raw(made_hdf5::type_f32()),
     };
-    for (std::uint8_t version = 1; version <= 3; ++version) {
+    for (unsigned version = 1; version <= 3; ++version) {
       CAPTURE(version);
       const std::string body =
           hdf5_fields().u8(version << 4 | 6).sized(2, 3).u32(8).raw(properties[version - 1]);
