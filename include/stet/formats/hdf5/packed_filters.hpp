@@ -25,10 +25,11 @@ class high_bits {
   std::uint64_t take(std::size_t count) noexcept {
     std::uint64_t value = 0;
     while (count != 0) {
-      if (at_ / 8 >= bytes_.size())
+      const std::uint64_t place = at_ / 8;
+      if (place >= bytes_.size())
         return is_good_ = false, std::uint64_t{0};
-      const std::size_t left = 8 - at_ % 8, some = (std::min)(left, count);
-      const std::uint64_t byte = static_cast<std::uint64_t>(bytes_[at_ / 8]);
+      const std::size_t left = 8 - static_cast<std::size_t>(at_ % 8), some = (std::min)(left, count);
+      const std::uint64_t byte = static_cast<std::uint64_t>(bytes_[static_cast<std::size_t>(place)]);
       value = value << some | (byte >> (left - some) & ((std::uint64_t{1} << some) - 1));
       at_ += some, count -= some;
     }
