@@ -28,12 +28,12 @@ using stet_test::temp_folder;
 namespace {
 
 /// A program with a few variables; a test changes the vectors, and registers what it likes.
-struct program {
+struct small_program {
   std::vector<float> kernel = std::vector<float>(5000), bias = std::vector<float>(10);
   std::vector<stet::int4> codes = std::vector<stet::int4>(7, stet::int4(3));
   std::vector<std::int64_t> step = {0};
 
-  program() {
+  small_program() {
     std::iota(kernel.begin(), kernel.end(), 1.0F);
     std::iota(bias.begin(), bias.end(), -5.0F);
   }
@@ -140,7 +140,7 @@ std::vector<std::byte> invisible_to_crc32c() {
 TEST_SUITE("delta") {
   TEST_CASE("holds only what changed, and gives everything") {
     const temp_folder folder;
-    program of;
+    small_program of;
     const variable_list variables = of.variables();
     const std::string base = folder.path("ckpt-1.stet"), delta = folder.path("ckpt-2.stet");
     REQUIRE(outcome(save_whole(variables, base)) == "ok");
@@ -171,7 +171,7 @@ TEST_SUITE("delta") {
     CHECK(stet::layer_of(all, *all.find("dense/kernel")) == "ckpt-1.stet");
     CHECK(all.find("dense/kernel")->bytes().data() == opened->file(1).find("dense/kernel")->bytes().data());
 
-    program fresh;
+    small_program fresh;
     const variable_list into = fresh.variables();
     CHECK(outcome(stet::restore(all, into)) == "ok");
     CHECK(fresh.bias == of.bias);
@@ -180,7 +180,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("is a checkpoint of no bytes where nothing changed") {
     const temp_folder folder;
-    program of;
+    small_program of;
     const variable_list variables = of.variables();
     REQUIRE(outcome(save_whole(variables, folder.path("a.stet"))) == "ok");
     const auto report = save_delta(variables, folder.path("a.stet"), folder.path("b.stet"), 7);
@@ -193,7 +193,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("a whole checkpoint opens as itself") {
     const temp_folder folder;
-    program of;
+    small_program of;
     const variable_list variables = of.variables();
     const std::string path = folder.path("a.stet");
     REQUIRE(outcome(save_whole(variables, path)) == "ok");
@@ -213,7 +213,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("counts another dtype or shape as a change, and packed elements as equal") {
     const temp_folder folder;
-    program of;
+    small_program of;
     REQUIRE(outcome(save_whole(of.variables(), folder.path("a.stet"))) == "ok");
     std::vector<std::int32_t> integers(10);
     std::memcpy(integers.data(), of.bias.data(), 40); // the same bytes
@@ -233,7 +233,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("finds changes that a checksum does not see, and zeros of another sign") {
     const temp_folder folder;
-    program of;
+    small_program of;
     const variable_list variables = of.variables();
     of.bias[0] = 0.0F;
     REQUIRE(outcome(save_whole(variables, folder.path("a.stet"))) == "ok");
@@ -251,7 +251,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("deltas of deltas: changed, removed, added, added again") {
     const temp_folder folder;
-    program of;
+    small_program of;
     std::vector<float> extra = {1, 2, 3}, late = {4};
     const variable_list all = of.variables();
     REQUIRE(outcome(save_whole(all, folder.path("1.stet"))) == "ok");
@@ -311,7 +311,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("keeps what a manifest says of tensors that did not change") {
     const temp_folder folder;
-    program of;
+    small_program of;
     REQUIRE(outcome(save_whole(of.variables(true), folder.path("a.stet"))) == "ok");
     const variable_list frozen = of.variables(false);
     const auto report = save_delta(frozen, folder.path("a.stet"), folder.path("b.stet"), 2);
@@ -325,7 +325,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("compacting keeps shared bytes shared") {
     const temp_folder folder;
-    program of;
+    small_program of;
     stet::writer out;
     CHECK(out.add("table", {5000}, std::span(of.kernel)));
     CHECK(out.add_alias("output", "table"));
@@ -345,7 +345,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("variables that are bound to the base cost no comparison, but what was written there is saved") {
     const temp_folder folder;
-    program of;
+    small_program of;
     REQUIRE(outcome(save_whole(of.variables(), folder.path("a.stet"))) == "ok");
     stet::view<const float, 500, 10> shown;
     stet::view<float, 10> bias;
@@ -391,7 +391,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("a view of nothing is an error to save, or left out if optional") {
     const temp_folder folder;
-    program of;
+    small_program of;
     REQUIRE(outcome(save_whole(of.variables(), folder.path("a.stet"))) == "ok");
     stet::view<const float, 10> nothing;
     variable_list variables;
@@ -402,7 +402,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("an optional view of nothing is removed, and comes back") {
     const temp_folder folder;
-    program of;
+    small_program of;
     optional_bias bound;
     bound.bias = stet::view<const float, 10>(of.bias.data(), bound.bias.static_extents);
     variable_list variables;
@@ -420,7 +420,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("bases may be streamed, read, and of several files") {
     const temp_folder folder;
-    program of;
+    small_program of;
     const variable_list variables = of.variables();
     stet::writer out;
     CHECK(stet::add_variables(out, variables));
@@ -456,7 +456,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("a base that is missing, another, damaged or a link is an error that names it") {
     const temp_folder folder;
-    program of;
+    small_program of;
     const variable_list variables = of.variables();
     const std::string base = folder.path("base.stet"), delta = folder.path("delta.stet");
     REQUIRE(outcome(save_whole(variables, base)) == "ok");
@@ -506,7 +506,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("hostile fields are refused by name") {
     const temp_folder folder;
-    program of;
+    small_program of;
     const variable_list variables = of.variables();
     REQUIRE(outcome(save_whole(variables, folder.path("base.stet"))) == "ok");
     const auto base = stet::open(folder.path("base.stet"));
@@ -581,7 +581,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("attributes that no manifest may have do not survive compacting") {
     const temp_folder folder;
-    program of;
+    small_program of;
     REQUIRE(outcome(save_whole(of.variables(), folder.path("base.stet"))) == "ok");
     const auto base = stet::open(folder.path("base.stet"));
     REQUIRE(outcome(base) == "ok");
@@ -599,7 +599,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("a base that is spelt with escapes is one") {
     const temp_folder folder;
-    program of;
+    small_program of;
     REQUIRE(outcome(save_whole(of.variables(), folder.path("base.stet"))) == "ok");
     // The writer never spells a key so; a file may.
     const std::string text = "{\"stet\":{\"version\":1,\"minimum_reader\":1},\"tensors\":{},\"b\\u0061se\":{"

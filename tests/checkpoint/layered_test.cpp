@@ -32,7 +32,7 @@ stet::store open_bytes(std::span<const std::byte> bytes) {
   return opened ? std::move(*opened) : stet::store();
 }
 
-std::string names_of(const stet::store& of) {
+std::string layered_names(const stet::store& of) {
   std::string names;
   for (const stet::tensor each : of)
     names.append(names.empty() ? "" : " ").append(each.name());
@@ -74,7 +74,7 @@ TEST_SUITE("layered") {
     REQUIRE(outcome(all) == "ok");
     if (!all)
       return;
-    CHECK(names_of(*all) == "trunk head last new"); // as in the base, then what is new
+    CHECK(layered_names(*all) == "trunk head last new"); // as in the base, then what is new
     CHECK(all->find("head")->dtype() == stet::dtype::int32);
     CHECK(first_of(*all, "trunk") == 1);
     CHECK(first_of(*all, "new") == 5);
@@ -123,7 +123,7 @@ TEST_SUITE("layered") {
     if (!saved)
       return;
     const stet::store whole = open_bytes(*saved);
-    CHECK(names_of(whole) == names_of(*all));
+    CHECK(layered_names(whole) == layered_names(*all));
     CHECK(first_of(whole, "head") == 6);
   }
 
@@ -149,7 +149,7 @@ TEST_SUITE("layered") {
     REQUIRE(outcome(all) == "ok");
     if (!all)
       return;
-    CHECK(names_of(*all) == "trunk new head"); // the head has no place in the base any more
+    CHECK(layered_names(*all) == "trunk new head"); // the head has no place in the base any more
     CHECK(first_of(*all, "head") == 6);
   }
 
@@ -161,7 +161,7 @@ TEST_SUITE("layered") {
     REQUIRE(outcome(all) == "ok");
     if (!all)
       return;
-    CHECK(names_of(*all) == "new last trunk head");
+    CHECK(layered_names(*all) == "new last trunk head");
   }
 
   TEST_CASE("one layer, none, and empty ones") {
@@ -177,8 +177,8 @@ TEST_SUITE("layered") {
       return;
     CHECK(none->tensor_count() == 0);
     CHECK_FALSE(none->contains("trunk"));
-    CHECK(names_of(*only) == "trunk head last");
-    CHECK(names_of(*both) == "trunk head last");
+    CHECK(layered_names(*only) == "trunk head last");
+    CHECK(layered_names(*both) == "trunk head last");
     const store_layer unnamed[] = {{"", &of.base}};
     CHECK(outcome(stet::layer_stores(unnamed)) == "bad_index");
   }
@@ -275,7 +275,7 @@ TEST_SUITE("layered") {
     if (!all)
       return;
     const stet::store moved(std::move(*all));
-    CHECK(names_of(moved) == "trunk head last new");
+    CHECK(layered_names(moved) == "trunk head last new");
     CHECK(stet::layer_of(moved, *moved.find("new")) == "below/head");
     CHECK(stet::layer_of(moved, *moved.find("trunk")) == "below/base");
     CHECK(moved.find("head")->dtype() == stet::dtype::int32);
@@ -306,7 +306,7 @@ TEST_SUITE("layered") {
     REQUIRE(outcome(all) == "ok");
     if (!all)
       return;
-    CHECK(names_of(*all) == "trunk head last a b c");
+    CHECK(layered_names(*all) == "trunk head last a b c");
     CHECK(first_of(*all, "b") == 9);
     CHECK(first_of(*all, "c") == 1);
     CHECK(stet::layer_of(*all, *all->find("c")).starts_with("model/model-00002-of-00003-"));

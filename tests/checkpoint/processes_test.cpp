@@ -28,7 +28,7 @@ using stet_test::temp_folder;
 
 namespace {
 
-constexpr std::size_t size = 2000, frozen_size = 3000;
+constexpr std::size_t saved_size = 2000, saved_frozen_size = 3000;
 
 /// Starts a process that does `work(output)` and ends; `output` is the writing end of a pipe.
 class child {
@@ -73,7 +73,7 @@ private:
 
 void write_number(int output, std::uint64_t number) { (void)!::write(output, &number, sizeof number); }
 
-checkpoint_options options_of(stet::store_form form) {
+checkpoint_options options_of_child(stet::store_form form) {
   checkpoint_options options;
   options.keep.max_to_keep = 3;
   options.save.form = form;
@@ -84,9 +84,9 @@ checkpoint_options options_of(stet::store_form form) {
 
 /// Resumes, then trains and saves without end; says which steps are saved.
 void save_until_killed(const std::string& path, stet::store_form form, int output) {
-  auto manager = checkpoint_manager::open_for_saving(path, options_of(form));
+  auto manager = checkpoint_manager::open_for_saving(path, options_of_child(form));
   if (!manager) ::_exit(1);
-  program trained(size, frozen_size);
+  program trained(saved_size, saved_frozen_size);
   if (const auto restored = manager->restore_latest(trained.variables)) trained.resume(restored->session);
   for (;;) {
     trained.train();
@@ -125,11 +125,11 @@ TEST_SUITE("processes") {
       delta_count += latest->opened.file_count() > 1 ? 1 : 0;
       saved = latest->info.step;
     }
-    const auto manager = checkpoint_manager::open_for_saving(path, options_of(stet::store_form::single_file));
+    const auto manager = checkpoint_manager::open_for_saving(path, options_of_child(stet::store_form::single_file));
     CHECK(outcome(manager) == "ok");
     for (const std::string& name : folder.names()) CHECK_FALSE(name.ends_with(".stet-tmp"));
     const auto latest = checkpoint_folder(path).open_latest();
-    CHECK((latest && stet_test::is_at_step(*latest->opened, saved, size, frozen_size)));
+    CHECK((latest && stet_test::is_at_step(*latest->opened, saved, saved_size, saved_frozen_size)));
     MESSAGE(kill_count << " kills, " << saved << " steps saved, " << delta_count << " times the last a delta, " << litter_count << " unfinished files left and swept");
     CHECK(kill_count >= 24);
     CHECK(delta_count > 0);
@@ -155,13 +155,13 @@ TEST_SUITE("processes") {
     constexpr std::uint64_t turns = 8;
     const auto take_turns = [&](int) {
       for (std::uint64_t turn = 0; turn < turns;) {
-        auto manager = checkpoint_manager::open_for_saving(path, options_of(stet::store_form::single_file));
+        auto manager = checkpoint_manager::open_for_saving(path, options_of_child(stet::store_form::single_file));
         if (!manager) {
           if (manager.error().code() != stet::errc::locked) ::_exit(1);
           ::usleep(200);
           continue;
         }
-        program trained(size, frozen_size);
+        program trained(saved_size, saved_frozen_size);
         if (const auto restored = manager->restore_latest(trained.variables)) trained.resume(restored->session);
         trained.train();
         if (!manager->save(trained.session(), trained.variables)) ::_exit(2);
@@ -173,7 +173,7 @@ TEST_SUITE("processes") {
     CHECK(second.wait());
     CHECK(third.wait());
     const auto latest = checkpoint_folder(path).open_latest();
-    CHECK((latest && latest->info.step == 3 * turns && stet_test::is_at_step(*latest->opened, 3 * turns, size, frozen_size)));
+    CHECK((latest && latest->info.step == 3 * turns && stet_test::is_at_step(*latest->opened, 3 * turns, saved_size, saved_frozen_size)));
   }
 }
 

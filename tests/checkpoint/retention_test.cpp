@@ -21,22 +21,22 @@ std::vector<stet::checkpoint_info> checkpoints(std::size_t count) {
 
 std::vector<std::uint64_t> kept(const std::vector<stet::checkpoint_info>& all, const stet::retention_rules& rules) {
   const std::vector<bool> selected = stet::select_kept(all, rules);
-  std::vector<std::uint64_t> steps;
+  std::vector<std::uint64_t> steps_kept;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if (selected[i]) steps.push_back(all[i].step);
+    if (selected[i]) steps_kept.push_back(all[i].step);
   }
-  return steps;
+  return steps_kept;
 }
 
-using steps = std::vector<std::uint64_t>;
+using step_list = std::vector<std::uint64_t>;
 
 } // namespace
 
 TEST_SUITE("retention") {
   TEST_CASE("the newest five by default, all on request") {
     CHECK(kept({}, {}).empty());
-    CHECK(kept(checkpoints(3), {}) == steps{10, 20, 30});
-    CHECK(kept(checkpoints(7), {}) == steps{30, 40, 50, 60, 70});
+    CHECK(kept(checkpoints(3), {}) == step_list{10, 20, 30});
+    CHECK(kept(checkpoints(7), {}) == step_list{30, 40, 50, 60, 70});
     stet::retention_rules rules;
     rules.max_to_keep = 0;
     CHECK(kept(checkpoints(7), rules).size() == 7);
@@ -46,7 +46,7 @@ TEST_SUITE("retention") {
     stet::retention_rules rules;
     rules.max_to_keep = 2;
     rules.keep_step_multiple = 30;
-    CHECK(kept(checkpoints(8), rules) == steps{30, 60, 70, 80});
+    CHECK(kept(checkpoints(8), rules) == step_list{30, 60, 70, 80});
   }
 
   TEST_CASE("the first stays, and then one for each stretch of time") {
@@ -54,11 +54,11 @@ TEST_SUITE("retention") {
     rules.max_to_keep = 1;
     rules.keep_every = minutes(3);
     auto all = checkpoints(9);
-    CHECK(kept(all, rules) == steps{10, 40, 70, 90});
+    CHECK(kept(all, rules) == step_list{10, 40, 70, 90});
     all[4].saved_at.reset(); // of which nobody knows the time
-    CHECK(kept(all, rules) == steps{10, 40, 50, 70, 90});
+    CHECK(kept(all, rules) == step_list{10, 40, 50, 70, 90});
     all[7].saved_at = std::chrono::system_clock::time_point(minutes(0)); // the clock was set back
-    CHECK(kept(all, rules) == steps{10, 40, 50, 70, 80, 90});
+    CHECK(kept(all, rules) == step_list{10, 40, 50, 70, 80, 90});
   }
 
   TEST_CASE("the best by a metric stay, the older of equals") {
@@ -68,11 +68,11 @@ TEST_SUITE("retention") {
     stet::retention_rules rules;
     rules.max_to_keep = 1;
     rules.keep_best = 1;
-    CHECK(kept(all, rules) == steps{20, 60});
+    CHECK(kept(all, rules) == step_list{20, 60});
     rules.keep_best = 3;
-    CHECK(kept(all, rules) == steps{20, 30, 40, 60});
+    CHECK(kept(all, rules) == step_list{20, 30, 40, 60});
     rules.better = stet::better_metric::smaller;
-    CHECK(kept(all, rules) == steps{10, 30, 50, 60});
+    CHECK(kept(all, rules) == step_list{10, 30, 50, 60});
     rules.keep_best = 100;
     CHECK(kept(all, rules).size() == 6);
   }

@@ -22,9 +22,9 @@ namespace {
 
 using stet::detail::protobuf_writer;
 
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> text_bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-stet::json_value json(std::string_view text) {
+stet::json_value graph_json(std::string_view text) {
   auto parsed = stet::parse_json(text);
   CHECK(parsed);
   return parsed ? std::move(*parsed) : stet::json_value();
@@ -55,7 +55,7 @@ void shape(protobuf_writer& tensor, std::initializer_list<std::int64_t> extents)
 }
 
 /// A graph with every kind of attribute, a function, and constants.
-std::string sample() {
+std::string graph_sample() {
   protobuf_writer graph;
   constant(graph, 1, "k", [](protobuf_writer& tensor) {
     tensor.varint(1, 1);
@@ -123,9 +123,9 @@ std::string sample() {
 /// The constants of a GraphDef as a store.
 struct constants {
   explicit constants(const std::string& graph) : file(graph) {
-    builder.add_file("graph.pb", stet::source::borrow(bytes_of(file)));
-    stet::detail::constant_adder adder(bytes_of(file), 0, builder);
-    added = adder.add_graph(bytes_of(file));
+    builder.add_file("graph.pb", stet::source::borrow(text_bytes(file)));
+    stet::detail::constant_adder adder(text_bytes(file), 0, builder);
+    added = adder.add_graph(text_bytes(file));
     auto made = builder.finish();
     if (made) // not if a changed name is none
       store = std::move(*made);
@@ -136,7 +136,7 @@ struct constants {
   stet::store store;
 };
 
-template <class T> std::vector<T> values(const stet::store& store, std::string_view name) {
+template <class T> std::vector<T> constant_values(const stet::store& store, std::string_view name) {
   const auto found = store.find(name);
   CHECK_MESSAGE(found, name);
   std::vector<T> made(found ? static_cast<std::size_t>(found->element_count()) : 0);
@@ -155,7 +155,7 @@ template <class Fill> std::string graph_of_constant(Fill tensor) {
 } // namespace
 
 TEST_CASE("bytes to JSON, as TensorFlow's own printer has it") {
-  const auto made = stet::detail::proto_to_json::run(stet::detail::proto_id::graph_def, bytes_of(sample()));
+  const auto made = stet::detail::proto_to_json::run(stet::detail::proto_id::graph_def, text_bytes(graph_sample()));
   REQUIRE(made);
   if (!made)
     return;
@@ -173,7 +173,7 @@ TEST_CASE("bytes to JSON, as TensorFlow's own printer has it") {
 }
 
 TEST_CASE("nodes, functions and versions become a graph, which says the same again") {
-  const auto graph = stet::graph_from_graph_def(bytes_of(sample()));
+  const auto graph = stet::graph_from_graph_def(text_bytes(graph_sample()));
   REQUIRE(graph);
   if (!graph)
     return;
@@ -194,7 +194,7 @@ TEST_CASE("nodes, functions and versions become a graph, which says the same aga
   CHECK(function.extra.dump() == R"({"signature":{"isStateful":true}})");
 
   const auto json_of_bytes =
-      stet::detail::proto_to_json::run(stet::detail::proto_id::graph_def, bytes_of(sample()));
+      stet::detail::proto_to_json::run(stet::detail::proto_id::graph_def, text_bytes(graph_sample()));
   const auto written = stet::graph_to_graph_def(*graph);
   REQUIRE(written);
   if (!written || !json_of_bytes)
@@ -219,7 +219,7 @@ TEST_CASE("signatures both ways: sparse tensors and types that are no dtypes inc
       R"("any":{"name":"n:3","dtype":"DT_BOOL"},)"
       R"("sparse":{"dtype":"DT_INT64","cooSparse":{"valuesTensorName":"v:1","indicesTensorName":"i:0"}}},)"
       R"("outputs":{"y":{"name":"Identity:0","dtype":"DT_HALF"}},"methodName":"tensorflow/serving/predict"})";
-  const auto read = stet::signature_from_json("default", json(text));
+  const auto read = stet::signature_from_json("default", graph_json(text));
   REQUIRE(read);
   if (!read)
     return;
@@ -231,8 +231,8 @@ TEST_CASE("signatures both ways: sparse tensors and types that are no dtypes inc
   CHECK_FALSE(read->inputs[2].shape);
   CHECK(read->inputs[3].endpoint.node == "v");
   CHECK(read->outputs[0].dtype == stet::dtype::float16);
-  CHECK(nlohmann::json(stet::signature_to_signature_def(*read)) == nlohmann::json(json(text)));
-  CHECK(stet_test::outcome(stet::signature_from_json("s", json(R"({"inputs":[1]})"))) == "wrong_type");
+  CHECK(nlohmann::json(stet::signature_to_signature_def(*read)) == nlohmann::json(graph_json(text)));
+  CHECK(stet_test::outcome(stet::signature_from_json("s", graph_json(R"({"inputs":[1]})"))) == "wrong_type");
 }
 
 TEST_CASE("a graph of other ops is no GraphDef") {
@@ -246,10 +246,10 @@ TEST_CASE("a graph of other ops is no GraphDef") {
 }
 
 TEST_CASE("constants are tensors: in place where their bytes lie in the file") {
-  constants of(sample());
+  constants of(graph_sample());
   CHECK(stet_test::outcome(of.added) == "ok");
-  CHECK(values<float>(of.store, "k") == std::vector<float>{1, 2});
-  CHECK(values<float>(of.store, "f/c") == std::vector<float>{3});
+  CHECK(constant_values<float>(of.store, "k") == std::vector<float>{1, 2});
+  CHECK(constant_values<float>(of.store, "f/c") == std::vector<float>{3});
   const auto k = of.store.find("k");
   REQUIRE(k);
   if (k) {
@@ -257,7 +257,7 @@ TEST_CASE("constants are tensors: in place where their bytes lie in the file") {
     CHECK(k->is_in_place());
     CHECK(static_cast<const void*>(k->bytes().data()) == of.file.data() + k->entry().offset_bytes());
   }
-  auto graph = stet::graph_from_graph_def(bytes_of(of.file));
+  auto graph = stet::graph_from_graph_def(text_bytes(of.file));
   REQUIRE(graph);
   if (!graph)
     return;
@@ -299,27 +299,27 @@ TEST_CASE("values one by one, in every list, the last of which repeats") {
     tensor.varint(1, 5).integer(7, -2);
     shape(tensor, {});
   }));
-  CHECK(values<std::int16_t>(negative.store, "c") == std::vector<std::int16_t>{-2});
+  CHECK(constant_values<std::int16_t>(negative.store, "c") == std::vector<std::int16_t>{-2});
   constants halves(graph_of_constant([](protobuf_writer& tensor) {
     tensor.varint(1, 19).varint(13, 0x3C00);
     shape(tensor, {3});
   }));
-  CHECK(values<stet::float16>(halves.store, "c") == std::vector<stet::float16>(3, stet::float16(1.0f)));
+  CHECK(constant_values<stet::float16>(halves.store, "c") == std::vector<stet::float16>(3, stet::float16(1.0f)));
   constants complex(graph_of_constant([](protobuf_writer& tensor) {
     tensor.varint(1, 18).float64(12, 1).float64(12, -1);
     shape(tensor, {2});
   }));
-  CHECK(values<stet::complex128>(complex.store, "c") == std::vector<stet::complex128>(2, {1, -1}));
+  CHECK(constant_values<stet::complex128>(complex.store, "c") == std::vector<stet::complex128>(2, {1, -1}));
   constants empty(graph_of_constant([](protobuf_writer& tensor) {
     tensor.varint(1, 2);
     shape(tensor, {0, 5});
   }));
-  CHECK(values<double>(empty.store, "c").empty());
+  CHECK(constant_values<double>(empty.store, "c").empty());
   constants zeros(graph_of_constant([](protobuf_writer& tensor) {
     tensor.varint(1, 2);
     shape(tensor, {2});
   }));
-  CHECK(values<double>(zeros.store, "c") == std::vector<double>{0, 0});
+  CHECK(constant_values<double>(zeros.store, "c") == std::vector<double>{0, 0});
   constants words(graph_of_constant([](protobuf_writer& tensor) {
     tensor.varint(1, 7).bytes(8, "one").bytes(8, "");
     shape(tensor, {3});
@@ -416,18 +416,18 @@ TEST_CASE("refuses messages that are malformed, too deep, or have a key twice") 
     });
     return graph.take();
   };
-  CHECK(stet_test::outcome(stet::graph_from_graph_def(bytes_of(with_attribute(deep)))) == "too_deep");
-  CHECK(stet_test::outcome(stet::graph_from_graph_def(bytes_of(with_attribute("", 2)))) == "duplicate_key");
-  CHECK(stet_test::outcome(stet::graph_from_graph_def(bytes_of(with_attribute("\x08")))) == "bad_protobuf");
+  CHECK(stet_test::outcome(stet::graph_from_graph_def(text_bytes(with_attribute(deep)))) == "too_deep");
+  CHECK(stet_test::outcome(stet::graph_from_graph_def(text_bytes(with_attribute("", 2)))) == "duplicate_key");
+  CHECK(stet_test::outcome(stet::graph_from_graph_def(text_bytes(with_attribute("\x08")))) == "bad_protobuf");
   protobuf_writer bad_text;
   bad_text.message(1, [](protobuf_writer& node) { node.bytes(1, "\xC0\xAF").bytes(2, "Op"); });
-  CHECK(stet_test::outcome(stet::graph_from_graph_def(bytes_of(bad_text.take()))) == "bad_protobuf");
-  CHECK(stet_test::outcome(stet::graph_from_graph_def(json("[]"))) == "wrong_type");
-  CHECK(stet_test::outcome(stet::graph_from_graph_def(json(R"({"node":{}})"))) == "wrong_type");
-  CHECK(stet_test::outcome(stet::graph_from_graph_def(json(R"({"node":[1]})"))) == "wrong_type");
-  CHECK(stet_test::outcome(stet::graph_from_graph_def(json(R"({"node":[{"name":"a","attr":7}]})"))) ==
+  CHECK(stet_test::outcome(stet::graph_from_graph_def(text_bytes(bad_text.take()))) == "bad_protobuf");
+  CHECK(stet_test::outcome(stet::graph_from_graph_def(graph_json("[]"))) == "wrong_type");
+  CHECK(stet_test::outcome(stet::graph_from_graph_def(graph_json(R"({"node":{}})"))) == "wrong_type");
+  CHECK(stet_test::outcome(stet::graph_from_graph_def(graph_json(R"({"node":[1]})"))) == "wrong_type");
+  CHECK(stet_test::outcome(stet::graph_from_graph_def(graph_json(R"({"node":[{"name":"a","attr":7}]})"))) ==
         "wrong_type");
-  CHECK(stet_test::outcome(stet::graph_from_graph_def(json(R"({"library":{"function":[[]]}})"))) ==
+  CHECK(stet_test::outcome(stet::graph_from_graph_def(graph_json(R"({"library":{"function":[[]]}})"))) ==
         "wrong_type");
 }
 
@@ -438,17 +438,17 @@ TEST_CASE("refuses fields that TensorFlow does not write and that would be taken
         R"({"library":{"function":[{"signature":{"name":"f"},"nodes":[]}]}})",
         R"({"library":{"function":[{"signature":{"name":"f","outputArg":[{"name":"y","node":1}]}}]}})"}) {
     CAPTURE(text);
-    CHECK(stet_test::outcome(stet::graph_from_graph_def(json(text))) == "duplicate_key");
+    CHECK(stet_test::outcome(stet::graph_from_graph_def(graph_json(text))) == "duplicate_key");
   }
   CHECK(stet_test::outcome(stet::signature_from_json(
-            "s", json(R"({"inputs":{"x":{"name":"x:0","output":1}}})"))) == "duplicate_key");
+            "s", graph_json(R"({"inputs":{"x":{"name":"x:0","output":1}}})"))) == "duplicate_key");
 }
 
 TEST_CASE("a node without name or op, or with inputs that are none, is for check_graph to refuse") {
   for (const char* text : {R"({"node":[{"op":"A"}]})", R"({"node":[{"name":"a"}]})",
                            R"({"node":[{"name":"a","op":"A","input":[1]}]})",
                            R"({"node":[{"name":"a","op":"A","input":["a"]}]})"}) {
-    const auto graph = stet::graph_from_graph_def(json(text));
+    const auto graph = stet::graph_from_graph_def(graph_json(text));
     REQUIRE(graph);
     if (graph)
       CHECK_FALSE(stet::check_graph(*graph));
@@ -456,7 +456,7 @@ TEST_CASE("a node without name or op, or with inputs that are none, is for check
 }
 
 TEST_CASE("loops are closed by NextIteration") {
-  const auto graph = stet::graph_from_graph_def(json(
+  const auto graph = stet::graph_from_graph_def(graph_json(
       R"({"node":[{"name":"m","op":"Merge","input":["n"]},{"name":"n","op":"NextIteration","input":["m"]}]})"));
   REQUIRE(graph);
   if (!graph)
@@ -466,10 +466,10 @@ TEST_CASE("loops are closed by NextIteration") {
 }
 
 TEST_CASE("no prefix and no changed bit of a graph does any harm") {
-  const std::string whole = sample();
+  const std::string whole = graph_sample();
   std::size_t refused = 0;
   const auto attempt = [&](const std::string& bytes) {
-    const std::vector<std::byte> exact(bytes_of(bytes).begin(), bytes_of(bytes).end());
+    const std::vector<std::byte> exact(text_bytes(bytes).begin(), text_bytes(bytes).end());
     const auto graph = stet::graph_from_graph_def(std::span<const std::byte>(exact));
     refused += !graph;
     if (graph) {

@@ -22,7 +22,7 @@ using namespace stet_test;
 using namespace std::literals;
 
 /// A model among the samples; said aloud if there are none.
-std::optional<stet::model> sample(const std::string& name) {
+std::optional<stet::model> keras_sample(const std::string& name) {
   const char* const folder = std::getenv("STET_SAMPLES");
   if (folder == nullptr) {
     MESSAGE("skipped: STET_SAMPLES is not set");
@@ -41,7 +41,7 @@ stet::model_description description_of(const std::string& name, const stet::mode
   return made ? *made : stet::model_description();
 }
 
-std::vector<std::byte> bytes_of(const stet::model& in, std::string_view name) {
+std::vector<std::byte> stored_bytes(const stet::model& in, std::string_view name) {
   const auto found = in.store.find(name);
   CAPTURE(name);
   REQUIRE(outcome(found) == "ok");
@@ -99,22 +99,22 @@ TEST_SUITE("keras") {
     REQUIRE(kernel);
     std::vector<float> values(6); // in an archive, nothing need be aligned
     CHECK(kernel->copy_to(std::span(values)));
-    CHECK(bytes_of(*opened, "/layers/dense/vars/0") == std::vector(std::as_bytes(std::span(values)).begin(), std::as_bytes(std::span(values)).end()));
+    CHECK(stored_bytes(*opened, "/layers/dense/vars/0") == std::vector(std::as_bytes(std::span(values)).begin(), std::as_bytes(std::span(values)).end()));
     CHECK(opened->store.original_of(*kernel)->name() == "/layers/dense/vars/0");
     CHECK(!opened->store.find("probe/other"));
   }
 
   TEST_CASE("one network, saved in every way Keras has, has the same weights") {
-    const auto archive = sample("made/keras-v3/seed_example/my_model.keras");
+    const auto archive = keras_sample("made/keras-v3/seed_example/my_model.keras");
     if (!archive)
       return;
-    const auto weights = sample("made/keras-v3/seed_example/my_model.weights.h5"), legacy = sample("made/keras-v3/seed_example/my_model.h5");
+    const auto weights = keras_sample("made/keras-v3/seed_example/my_model.weights.h5"), legacy = keras_sample("made/keras-v3/seed_example/my_model.h5");
     std::size_t count = 0;
     for (const stet::tensor each : archive->store) {
       if (archive->store.original_of(each)) {
         ++count;
-        CHECK(bytes_of(*weights, each.name()) == bytes_of(*archive, each.name()));
-        CHECK(bytes_of(*legacy, each.name()) == bytes_of(*archive, each.name()));
+        CHECK(stored_bytes(*weights, each.name()) == stored_bytes(*archive, each.name()));
+        CHECK(stored_bytes(*legacy, each.name()) == stored_bytes(*archive, each.name()));
       }
     }
     CHECK(count >= 4);
@@ -130,7 +130,7 @@ TEST_SUITE("keras") {
 
   TEST_CASE("every layer's variables have names, and the graph has them") {
     const std::string name = "made/keras-v3/layer_zoo/zoo.keras";
-    const auto opened = sample(name);
+    const auto opened = keras_sample(name);
     if (!opened)
       return;
     for (const char* const each : {"conv_a/kernel", "batch_normalization/moving_variance", "separable_conv2d/pointwise_kernel", "embedding/embeddings",
@@ -151,7 +151,7 @@ TEST_SUITE("keras") {
     const char* const folder = std::getenv("STET_SAMPLES");
     const auto moved = stet::open_any(std::string(folder) + "/made/keras-v3/layer_zoo/zoo_zipped_off.keras");
     REQUIRE(outcome(moved) == "ok");
-    CHECK(bytes_of(*moved, "conv_a/kernel") == bytes_of(*opened, "conv_a/kernel"));
+    CHECK(stored_bytes(*moved, "conv_a/kernel") == stored_bytes(*opened, "conv_a/kernel"));
   }
 
   TEST_CASE("variables of every policy are stored as the policy says") {
@@ -161,7 +161,7 @@ TEST_SUITE("keras") {
         {"quant_float8", stet::dtype::float32},
     };
     for (const auto& row : table) {
-      const auto opened = sample("made/keras-v3/dtype_policies/"s + row.first + ".keras");
+      const auto opened = keras_sample("made/keras-v3/dtype_policies/"s + row.first + ".keras");
       if (!opened)
         return;
       CAPTURE(row.first);
@@ -177,15 +177,15 @@ TEST_SUITE("keras") {
   }
 
   TEST_CASE("Keras 2 is read in all its forms") {
-    const auto archive = sample("made/keras-v3/keras2_15/keras2.keras");
+    const auto archive = keras_sample("made/keras-v3/keras2_15/keras2.keras");
     if (!archive)
       return;
-    const auto legacy = sample("made/hdf5/keras2_h5/model.h5"), weights = sample("made/hdf5/keras2_h5/weights_only.h5");
+    const auto legacy = keras_sample("made/hdf5/keras2_h5/model.h5"), weights = keras_sample("made/hdf5/keras2_h5/weights_only.h5");
     for (const char* const name : {"dense_6/kernel", "dense_6/bias", "batch_normalization_2/moving_mean", "dense_8/bias"}) {
-      CHECK(bytes_of(*archive, name) == bytes_of(*legacy, name));
-      CHECK(bytes_of(*weights, name) == bytes_of(*legacy, name));
+      CHECK(stored_bytes(*archive, name) == stored_bytes(*legacy, name));
+      CHECK(stored_bytes(*weights, name) == stored_bytes(*legacy, name));
     }
-    const auto rnn = sample("made/hdf5/keras2_h5/rnn.h5");
+    const auto rnn = keras_sample("made/hdf5/keras2_h5/rnn.h5");
     std::size_t named = 0;
     for (const stet::tensor each : rnn->store)
       named += static_cast<bool>(rnn->store.original_of(each));
@@ -198,7 +198,7 @@ TEST_SUITE("keras") {
 
   TEST_CASE("shards are one model") {
     const std::string name = "made/keras-v3/sharded_weights/big.weights.json";
-    const auto opened = sample(name);
+    const auto opened = keras_sample(name);
     if (!opened)
       return;
     CHECK(opened->file_count == 2);

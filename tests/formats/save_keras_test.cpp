@@ -25,7 +25,7 @@ TEST_SUITE_BEGIN("save_keras");
 namespace {
 
 /// A model in a native file, saved for Keras beside it.
-struct saved_model {
+struct saved_for_keras {
   stet_test::temp_folder folder;
   stet::writer out;
 
@@ -52,7 +52,7 @@ std::string names_of(const stet::model& of) {
   return made;
 }
 
-template <class T> std::vector<T> values(const stet::model& of, std::string_view name) {
+template <class T> std::vector<T> keras_values(const stet::model& of, std::string_view name) {
   const auto found = of.store.find(name);
   CHECK_MESSAGE(found, name);
   std::vector<T> made(found ? static_cast<std::size_t>(found->element_count()) : 0);
@@ -93,7 +93,7 @@ std::string text_of_file(const stet_test::temp_folder& folder, const std::string
 } // namespace
 
 TEST_CASE("a graph and its weights: .keras, .weights.h5 and .h5, each opened where its tensors lie") {
-  saved_model at;
+  saved_for_keras at;
   make_dense(at.out);
   const struct {
     const char* file;
@@ -120,8 +120,8 @@ TEST_CASE("a graph and its weights: .keras, .weights.h5 and .h5, each opened whe
       return;
     CHECK(opened->format->name == row.format);
     CHECK(names_of(*opened) == row.names);
-    CHECK(values<float>(*opened, "d/kernel") == std::vector<float>(6, 1));
-    CHECK(values<float>(*opened, "d/bias") == std::vector<float>(2, 2));
+    CHECK(keras_values<float>(*opened, "d/kernel") == std::vector<float>(6, 1));
+    CHECK(keras_values<float>(*opened, "d/bias") == std::vector<float>(2, 2));
     for (const stet::tensor each : opened->store) {
       CHECK(opened->is_in_file(each));
       CHECK(each.entry().offset_bytes() % 64 == 0);
@@ -145,7 +145,7 @@ TEST_CASE("a graph and its weights: .keras, .weights.h5 and .h5, each opened whe
 }
 
 TEST_CASE("what stands in the archive around the weights, letter by letter") {
-  saved_model at;
+  saved_for_keras at;
   make_dense(at.out);
   REQUIRE(at.save("m.keras"));
   const std::string file = text_of_file(at.folder, "m.keras");
@@ -166,7 +166,7 @@ TEST_CASE("what stands in the archive around the weights, letter by letter") {
 }
 
 TEST_CASE("every dtype: as it is where HDF5 has it, else widened; no value changes") {
-  saved_model at;
+  saved_for_keras at;
   const bool flags[] = {true, false, true};
   const std::vector<stet::int4> i4{stet::int4(-8), stet::int4(7), stet::int4(-1)};
   const std::vector<stet::uint2> u2{stet::uint2(3), stet::uint2(0), stet::uint2(2)};
@@ -196,15 +196,15 @@ TEST_CASE("every dtype: as it is where HDF5 has it, else widened; no value chang
     REQUIRE_MESSAGE(opened, stet_test::outcome(opened));
     if (!opened)
       return;
-    CHECK(values<std::int8_t>(*opened, "/i4") == std::vector<std::int8_t>{-8, 7, -1});
-    CHECK(values<std::uint8_t>(*opened, "/u2") == std::vector<std::uint8_t>{3, 0, 2});
-    CHECK(values<stet::bfloat16>(*opened, "/bf16") == bf16);
-    CHECK(values<stet::float16>(*opened, "/f16") == f16);
-    CHECK(values<float>(*opened, "/f8") == std::vector<float>{-2.5f});
-    CHECK(values<stet::float8_e4m3fn>(*opened, "/fn") == fn);
-    CHECK(values<stet::complex64>(*opened, "/c64") == c64);
-    CHECK(values<std::int64_t>(*opened, "/i64") == i64);
-    CHECK(values<float>(*opened, "/none").empty());
+    CHECK(keras_values<std::int8_t>(*opened, "/i4") == std::vector<std::int8_t>{-8, 7, -1});
+    CHECK(keras_values<std::uint8_t>(*opened, "/u2") == std::vector<std::uint8_t>{3, 0, 2});
+    CHECK(keras_values<stet::bfloat16>(*opened, "/bf16") == bf16);
+    CHECK(keras_values<stet::float16>(*opened, "/f16") == f16);
+    CHECK(keras_values<float>(*opened, "/f8") == std::vector<float>{-2.5f});
+    CHECK(keras_values<stet::float8_e4m3fn>(*opened, "/fn") == fn);
+    CHECK(keras_values<stet::complex64>(*opened, "/c64") == c64);
+    CHECK(keras_values<std::int64_t>(*opened, "/i64") == i64);
+    CHECK(keras_values<float>(*opened, "/none").empty());
     bool read[3] = {};
     const auto found = opened->store.find("/bool");
     REQUIRE(found);
@@ -222,7 +222,7 @@ TEST_CASE("every dtype: as it is where HDF5 has it, else widened; no value chang
 TEST_CASE("layers are numbered as Keras numbers them: the farthest from the output first, however the graph "
           "lists them") {
   // The outputs' side is listed first; both branches are of one class and shape.
-  saved_model at;
+  saved_for_keras at;
   for (const char* name : {"last", "near", "far", "farther"})
     add(at.out, std::string(name) + "/kernel", {2, 2},
         std::string_view(name) == "last"   ? 4.0f
@@ -250,7 +250,7 @@ TEST_CASE("layers are numbered as Keras numbers them: the farthest from the outp
   const float expected[] = {1, 3, 2,
                             4}; // farther; then near before far, as the way back from the output meets them
   for (std::size_t i = 0; i < 4; ++i)
-    CHECK(values<float>(*opened, places[i])[0] == expected[i]);
+    CHECK(keras_values<float>(*opened, places[i])[0] == expected[i]);
 }
 
 TEST_CASE("the insides of layers: where Keras 3 has their variables") {
@@ -273,7 +273,7 @@ TEST_CASE("the insides of layers: where Keras 3 has their variables") {
   };
   for (const auto& row : rows) {
     CAPTURE(row.role);
-    saved_model at;
+    saved_for_keras at;
     add(at.out, "w", {1, 1}, 1);
     stet::graph graph;
     graph.add("x", "Placeholder");
@@ -296,7 +296,7 @@ TEST_CASE("the insides of layers: where Keras 3 has their variables") {
 
 TEST_CASE("weights of one layer stand in Keras' order, whatever the graph's is; frozen ones come last in "
           "legacy files") {
-  saved_model at;
+  saved_for_keras at;
   for (const char* name : {"moving_variance", "beta", "moving_mean", "gamma"})
     add(at.out, std::string("bn/") + name, {2}, static_cast<float>(name[0]));
   stet::graph graph;
@@ -314,14 +314,14 @@ TEST_CASE("weights of one layer stand in Keras' order, whatever the graph's is; 
   REQUIRE(opened);
   if (!opened)
     return;
-  CHECK(values<float>(*opened, "/layers/batch_normalization/vars/0")[0] == 'g');
-  CHECK(values<float>(*opened, "/layers/batch_normalization/vars/1")[0] == 'b');
-  CHECK(values<float>(*opened, "bn/moving_mean")[0] == 'm');
+  CHECK(keras_values<float>(*opened, "/layers/batch_normalization/vars/0")[0] == 'g');
+  CHECK(keras_values<float>(*opened, "/layers/batch_normalization/vars/1")[0] == 'b');
+  CHECK(keras_values<float>(*opened, "bn/moving_mean")[0] == 'm');
   CHECK(names_of(*opened).size() == 4 * std::string_view("/layers/batch_normalization/vars/0 ").size());
 }
 
 TEST_CASE("without a graph, names tell the layers; what begins with '/' stays where it is") {
-  saved_model at;
+  saved_for_keras at;
   add(at.out, "dense/bias", {2}, 2);
   add(at.out, "dense/kernel", {1, 2}, 1);
   add(at.out, "rnn/lstm_cell/kernel", {1, 2}, 3);
@@ -334,7 +334,7 @@ TEST_CASE("without a graph, names tell the layers; what begins with '/' stays wh
   if (opened) {
     CHECK(names_of(*opened) ==
           "/a/b /layers/dense/vars/0 /layers/dense/vars/1 /layers/rnn/cell/vars/0 /step ");
-    CHECK(values<float>(*opened, "dense/bias")[0] == 2);
+    CHECK(keras_values<float>(*opened, "dense/bias")[0] == 2);
   }
   REQUIRE(at.save("m.h5"));
   opened = at.open("m.h5");
@@ -342,12 +342,12 @@ TEST_CASE("without a graph, names tell the layers; what begins with '/' stays wh
   if (opened) {
     CHECK(names_of(*opened) ==
           "/a/b /dense/dense/bias /dense/dense/kernel /rnn/lstm_cell/rnn/lstm_cell/kernel /step ");
-    CHECK(values<float>(*opened, "dense/kernel")[0] == 1);
+    CHECK(keras_values<float>(*opened, "dense/kernel")[0] == 1);
   }
 }
 
 TEST_CASE("the optimizer's variables come on request, and only where their order is known") {
-  saved_model at;
+  saved_for_keras at;
   make_dense(at.out);
   add(at.out, "/optimizer/vars/10", {2}, 10);
   add(at.out, "/optimizer/vars/2", {2}, 2);
@@ -364,13 +364,13 @@ TEST_CASE("the optimizer's variables come on request, and only where their order
   auto opened = at.open("m.keras");
   REQUIRE(opened);
   if (opened)
-    CHECK(values<float>(*opened, "/optimizer/vars/10")[0] == 10);
+    CHECK(keras_values<float>(*opened, "/optimizer/vars/10")[0] == 10);
   REQUIRE(at.save("m.h5", with));
   opened = at.open("m.h5");
   REQUIRE(opened);
   if (!opened)
     return;
-  CHECK(values<float>(*opened, "/optimizer_weights/vars/10")[0] == 10);
+  CHECK(keras_values<float>(*opened, "/optimizer_weights/vars/10")[0] == 10);
   const auto described = stet::describe_any(at.folder.path("m.h5"), *opened);
   REQUIRE(described);
   if (described) // in their order, 2 before 10
@@ -410,7 +410,7 @@ TEST_CASE("what cannot be saved is an error that names it, and leaves the folder
   };
   for (const auto& row : rows) {
     CAPTURE(row.subject);
-    saved_model at;
+    saved_for_keras at;
     row.make(at.out);
     const auto saved = at.save(row.file);
     CHECK(stet_test::outcome(saved) == row.expected);
@@ -418,13 +418,13 @@ TEST_CASE("what cannot be saved is an error that names it, and leaves the folder
       CHECK(saved.error().subject().ends_with(row.subject));
     CHECK(at.folder.names() == std::vector<std::string>{"model.stet"});
   }
-  saved_model at;
+  saved_for_keras at;
   make_dense(at.out);
   CHECK(stet_test::outcome(at.save("")) == "bad_path");
 }
 
 TEST_CASE("damage in the model that is saved is found on the way") {
-  saved_model at;
+  saved_for_keras at;
   make_dense(at.out);
   CHECK(stet_test::outcome(at.out.save(at.folder.path("model.stet"))) == "ok");
   auto bytes = at.folder.read("model.stet");
@@ -440,14 +440,14 @@ TEST_CASE("damage in the model that is saved is found on the way") {
 }
 
 TEST_CASE("lists too long for an attribute go on in further ones") {
-  saved_model at;
+  saved_for_keras at;
   for (int i = 0; i < 4500; ++i)
     add(at.out, "layer_" + std::to_string(i) + "/kernel", {1, 1}, static_cast<float>(i));
   REQUIRE(at.save("m.h5"));
   const auto opened = at.open("m.h5");
   REQUIRE(opened);
   if (opened)
-    CHECK(values<float>(*opened, "layer_4499/kernel")[0] == 4499);
+    CHECK(keras_values<float>(*opened, "layer_4499/kernel")[0] == 4499);
   const std::string file = text_of_file(at.folder, "m.h5");
   CHECK(file.find("layer_names1") != std::string::npos);
   CHECK(file.find("layer_names2") == std::string::npos);
@@ -455,7 +455,7 @@ TEST_CASE("lists too long for an attribute go on in further ones") {
 
 TEST_CASE("every call of a save fails once, in every way it can: the old file is there or the new one, and "
           "no litter") {
-  saved_model at;
+  saved_for_keras at;
   make_dense(at.out);
   CHECK(stet_test::outcome(at.out.save(at.folder.path("model.stet"))) == "ok");
   const auto opened = stet::open_any(at.folder.path("model.stet"));
@@ -513,7 +513,7 @@ TEST_CASE("every call of a save fails once, in every way it can: the old file is
 }
 
 TEST_CASE("after a loss of power at any moment the old file is there or the new one") {
-  saved_model at;
+  saved_for_keras at;
   make_dense(at.out);
   CHECK(stet_test::outcome(at.out.save(at.folder.path("model.stet"))) == "ok");
   const auto opened = stet::open_any(at.folder.path("model.stet"));

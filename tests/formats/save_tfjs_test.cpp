@@ -22,7 +22,7 @@ TEST_SUITE_BEGIN("save_tfjs");
 namespace {
 
 /// A model in a native file, saved for TensorFlow.js beside it.
-struct saved_model {
+struct saved_for_tfjs {
   stet_test::temp_folder folder;
   stet::writer out;
 
@@ -44,7 +44,7 @@ struct saved_model {
   }
 };
 
-template <class T> std::vector<T> values(const stet::store& store, std::string_view name) {
+template <class T> std::vector<T> tfjs_values(const stet::store& store, std::string_view name) {
   const auto found = store.find(name);
   CHECK_MESSAGE(found, name);
   std::vector<T> made(found ? static_cast<std::size_t>(found->element_count()) : 0);
@@ -65,7 +65,7 @@ stet::graph dense_graph() {
 } // namespace
 
 TEST_CASE("every dtype that TensorFlow.js has, or that becomes one") {
-  saved_model at;
+  saved_for_tfjs at;
   const std::vector<float> f32{1.5f, -2};
   const std::vector<std::int32_t> i32{7, -7};
   const std::vector<stet::complex64> c64{{1, 2}};
@@ -101,17 +101,17 @@ TEST_CASE("every dtype that TensorFlow.js has, or that becomes one") {
   if (!opened)
     return;
   const stet::store& store = opened->store;
-  CHECK(values<float>(store, "f32") == f32);
-  CHECK(values<float>(store, "tied") == f32);
-  CHECK(values<std::int32_t>(store, "i32") == i32);
-  CHECK(values<stet::complex64>(store, "c64") == c64);
-  CHECK(values<stet::float16>(store, "f16") == f16);
-  CHECK(values<float>(store, "bf16") == std::vector<float>{3});
-  CHECK(values<std::int32_t>(store, "i8") == std::vector<std::int32_t>{-128, 127});
-  CHECK(values<std::int32_t>(store, "i64") == std::vector<std::int32_t>{INT32_MIN, INT32_MAX});
-  CHECK(values<std::int32_t>(store, "u32") == std::vector<std::int32_t>{0, INT32_MAX});
-  CHECK(values<std::int32_t>(store, "u4") == std::vector<std::int32_t>{15, 3, 1});
-  CHECK(values<float>(store, "none").empty());
+  CHECK(tfjs_values<float>(store, "f32") == f32);
+  CHECK(tfjs_values<float>(store, "tied") == f32);
+  CHECK(tfjs_values<std::int32_t>(store, "i32") == i32);
+  CHECK(tfjs_values<stet::complex64>(store, "c64") == c64);
+  CHECK(tfjs_values<stet::float16>(store, "f16") == f16);
+  CHECK(tfjs_values<float>(store, "bf16") == std::vector<float>{3});
+  CHECK(tfjs_values<std::int32_t>(store, "i8") == std::vector<std::int32_t>{-128, 127});
+  CHECK(tfjs_values<std::int32_t>(store, "i64") == std::vector<std::int32_t>{INT32_MIN, INT32_MAX});
+  CHECK(tfjs_values<std::int32_t>(store, "u32") == std::vector<std::int32_t>{0, INT32_MAX});
+  CHECK(tfjs_values<std::int32_t>(store, "u4") == std::vector<std::int32_t>{15, 3, 1});
+  CHECK(tfjs_values<float>(store, "none").empty());
   const auto found = store.find("words");
   REQUIRE(found);
   const auto strings = found->as_strings();
@@ -124,7 +124,7 @@ TEST_CASE("every dtype that TensorFlow.js has, or that becomes one") {
 }
 
 TEST_CASE("codes stay codes where TensorFlow.js can read them, else they are numbers") {
-  saved_model at;
+  saved_for_tfjs at;
   const std::vector<std::uint8_t> u8{0, 255, 3, 4};
   const std::vector<std::int8_t> i8{-1, 1};
   (void)at.out.add("affine", {4}, std::span<const std::uint8_t>(u8),
@@ -139,15 +139,15 @@ TEST_CASE("codes stay codes where TensorFlow.js can read them, else they are num
   REQUIRE(opened);
   if (!opened)
     return;
-  CHECK(values<std::uint8_t>(opened->store, "affine") == u8);
-  CHECK(values<float>(opened->store, "by axis") == std::vector<float>{0, 510, 3, 8});
-  CHECK(values<float>(opened->store, "signed") == std::vector<float>{-0.5f, 0});
+  CHECK(tfjs_values<std::uint8_t>(opened->store, "affine") == u8);
+  CHECK(tfjs_values<float>(opened->store, "by axis") == std::vector<float>{0, 510, 3, 8});
+  CHECK(tfjs_values<float>(opened->store, "signed") == std::vector<float>{-0.5f, 0});
   CHECK(at.json()["weightsManifest"][0]["weights"][0]["quantization"].dump() ==
         R"({"dtype":"uint8","scale":0.5,"min":-1.5,"original_dtype":"float32"})");
 }
 
 TEST_CASE("a graph of layers is a topology: weights by their layers, the rest in the optimizer's group") {
-  saved_model at;
+  saved_for_tfjs at;
   const std::vector<float> numbers{1, 2, 3, 4, 5, 6};
   (void)at.out.add("layer one/W", {3, 2}, std::span<const float>(numbers));
   (void)at.out.add("layer one/b", {2}, std::span<const float>(numbers).first(2));
@@ -191,7 +191,7 @@ TEST_CASE("a frozen graph of TensorFlow is a graph model; one with variables is 
   graph.metadata = {{"tensorflow", {{"versions", {{"producer", 1645}}}}}};
   graph.signatures.push_back(
       {"serving_default", {{"in", "x", stet::dtype::float32, {{-1, 2}}}}, {{"out", "y", {}, {}}}, {}});
-  saved_model at;
+  saved_for_tfjs at;
   const std::vector<float> numbers{1, 2};
   (void)at.out.add("the kernel", {2, 1}, std::span<const float>(numbers));
   at.out.graph = stet::graph_to_json(graph);
@@ -219,7 +219,7 @@ TEST_CASE("shards of any size, and the same bytes every time") {
   const auto bytes = stet_test::pattern(1000);
   for (const std::uint64_t shard_size : {1u, 3u, 999u, 1000u, 1001u}) {
     CAPTURE(shard_size);
-    saved_model at;
+    saved_for_tfjs at;
     (void)at.out.add("a", {999}, std::span(reinterpret_cast<const std::int8_t*>(bytes.data()), 999),
                      {{"quantization", {{"scales", 1}}}}); // int8 codes: saved as numbers
     (void)at.out.add("codes", {1000}, std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), 1000),
@@ -237,9 +237,9 @@ TEST_CASE("shards of any size, and the same bytes every time") {
     REQUIRE_MESSAGE(opened, stet_test::outcome(opened));
     if (!opened)
       continue;
-    const auto codes = values<std::uint8_t>(opened->store, "codes");
+    const auto codes = tfjs_values<std::uint8_t>(opened->store, "codes");
     CHECK(std::equal(codes.begin(), codes.end(), reinterpret_cast<const std::uint8_t*>(bytes.data())));
-    CHECK(values<float>(opened->store, "a")[5] == static_cast<float>(static_cast<std::int8_t>(bytes[5])));
+    CHECK(tfjs_values<float>(opened->store, "a")[5] == static_cast<float>(static_cast<std::int8_t>(bytes[5])));
     const auto names = at.folder.names();
     CHECK(at.save(options));
     CHECK(at.folder.names() == names);
@@ -247,14 +247,14 @@ TEST_CASE("shards of any size, and the same bytes every time") {
 }
 
 TEST_CASE("saving over a model removes its files, and only those; no tensors are one empty file") {
-  saved_model at;
+  saved_for_tfjs at;
   const std::vector<float> numbers{1, 2};
   (void)at.out.add("a", {2}, std::span<const float>(numbers));
   at.folder.write("model-unrelated.bin", "keep me");
   CHECK(at.save());
   const auto first = at.folder.names();
   CHECK(first.size() == 4);
-  saved_model other;
+  saved_for_tfjs other;
   CHECK(stet_test::outcome(other.out.save(other.folder.path("empty.stet"))) == "ok");
   const auto empty = stet::open_any(other.folder.path("empty.stet"));
   REQUIRE(empty);
@@ -288,7 +288,7 @@ TEST_CASE("a failure says which tensor, and leaves the folder as it was") {
                        const auto& u) { (void)out.add("t", {1}, std::span<const std::uint64_t>(u)); }},
   };
   for (const auto& row : rows) {
-    saved_model at;
+    saved_for_tfjs at;
     row.add(at.out, f64, i64, u64);
     const auto saved = at.save();
     CHECK(stet_test::outcome(saved) == row.expected);
@@ -296,7 +296,7 @@ TEST_CASE("a failure says which tensor, and leaves the folder as it was") {
       CHECK(saved.error().subject() == "t");
     CHECK(at.folder.names() == std::vector<std::string>{"model.stet"});
   }
-  saved_model rounded;
+  saved_for_tfjs rounded;
   (void)rounded.out.add("t", {1}, std::span<const double>(f64));
   stet::tfjs_save_options options;
   options.allow_rounding = true;
@@ -304,7 +304,7 @@ TEST_CASE("a failure says which tensor, and leaves the folder as it was") {
   const auto opened = rounded.open();
   REQUIRE(opened);
   if (opened)
-    CHECK(values<float>(opened->store, "t") == std::vector<float>{0.1f});
+    CHECK(tfjs_values<float>(opened->store, "t") == std::vector<float>{0.1f});
 
   options.shard_size_bytes = 0;
   CHECK(stet_test::outcome(rounded.save(options)) == "invalid_argument");
@@ -321,7 +321,7 @@ TEST_CASE("a failure says which tensor, and leaves the folder as it was") {
 }
 
 TEST_CASE("damage in the model that is saved is found on the way") {
-  saved_model at;
+  saved_for_tfjs at;
   const std::vector<float> numbers(100, 1.0f);
   (void)at.out.add("t", {100}, std::span<const float>(numbers));
   CHECK(stet_test::outcome(at.out.save(at.folder.path("model.stet"))) == "ok");

@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr std::array<float, 6> values = {1, 2, 3, 4, 5, 6};
+constexpr std::array<float, 6> six_values = {1, 2, 3, 4, 5, 6};
 
 stet::index_row row_of(std::string_view name, std::span<const std::uint64_t> shape, std::uint32_t part, std::uint64_t offset_bytes,
                        std::uint64_t size_bytes) {
@@ -28,8 +28,8 @@ stet::index_row row_of(std::string_view name, std::span<const std::uint64_t> sha
 TEST_SUITE("formats/store_builder") {
   TEST_CASE("tensors are found in the files and decoded bytes that were added, in any order") {
     stet::store_builder builder(2);
-    const std::uint32_t file = builder.add_file("folder/weights.bin", stet::source::borrow(std::as_bytes(std::span(values))));
-    auto copied = stet::source::copy(std::as_bytes(std::span(values).first(2)));
+    const std::uint32_t file = builder.add_file("folder/weights.bin", stet::source::borrow(std::as_bytes(std::span(six_values))));
+    auto copied = stet::source::copy(std::as_bytes(std::span(six_values).first(2)));
     REQUIRE(copied);
     const std::uint32_t decoded = builder.add_decoded(std::move(*copied));
     CHECK(builder.file_count() == 1);
@@ -50,8 +50,8 @@ TEST_SUITE("formats/store_builder") {
     stet::store store = std::move(*made);
     const auto second = store.get<float>("second");
     REQUIRE(second);
-    CHECK(second->data() == values.data() + 4);
-    CHECK(store.get<float>("first")->data() == values.data());
+    CHECK(second->data() == six_values.data() + 4);
+    CHECK(store.get<float>("first")->data() == six_values.data());
     CHECK((*store.get<float>("unpacked"))[1] == 2.0f);
     CHECK(store.index().part(0).path == "folder/weights.bin");
     CHECK((*store.begin()).name() == "second");
@@ -59,7 +59,7 @@ TEST_SUITE("formats/store_builder") {
 
   TEST_CASE("a second name leads to the same bytes") {
     stet::store_builder builder;
-    builder.add_file("w", stet::source::borrow(std::as_bytes(std::span(values))));
+    builder.add_file("w", stet::source::borrow(std::as_bytes(std::span(six_values))));
     const std::uint64_t shape[] = {6};
     stet::index_row row = row_of("dense/kernel", shape, 0, 0, 24);
     builder.add(row);
@@ -68,7 +68,7 @@ TEST_SUITE("formats/store_builder") {
     builder.add(row);
     auto made = builder.finish();
     REQUIRE(made);
-    CHECK(made->get<float>("layer-0/kernel")->data() == values.data());
+    CHECK(made->get<float>("layer-0/kernel")->data() == six_values.data());
     CHECK(made->original_of(*made->find("layer-0/kernel"))->name() == "dense/kernel");
   }
 
@@ -87,7 +87,7 @@ TEST_SUITE("formats/store_builder") {
     };
     for (const attack& each : attacks) {
       stet::store_builder builder;
-      builder.add_file("w", stet::source::borrow(std::as_bytes(std::span(values))));
+      builder.add_file("w", stet::source::borrow(std::as_bytes(std::span(six_values))));
       builder.add(row_of("whole", shape, 0, 0, 24));
       builder.add(each.row);
       const auto made = builder.finish();

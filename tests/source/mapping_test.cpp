@@ -25,7 +25,7 @@ std::string map_outcome(const stet::file& from, std::uint64_t offset_bytes, std:
   return outcome(mapping::map(from, offset_bytes, size_bytes));
 }
 
-bool holds(const mapping& mapped, const std::vector<std::byte>& bytes, std::size_t offset_bytes) {
+bool mapping_holds(const mapping& mapped, const std::vector<std::byte>& bytes, std::size_t offset_bytes) {
   return std::memcmp(mapped.data(), bytes.data() + offset_bytes, mapped.size_bytes()) == 0;
 }
 
@@ -45,7 +45,7 @@ TEST_SUITE("mapping") {
         CHECK(outcome(mapped) == "ok");
         if (!mapped) continue;
         CHECK(mapped->size_bytes() == size_bytes);
-        CHECK(holds(*mapped, bytes, offset_bytes));
+        CHECK(mapping_holds(*mapped, bytes, offset_bytes));
       }
     }
   }
@@ -62,7 +62,7 @@ TEST_SUITE("mapping") {
             mapping::map(*from, offset_bytes, 5000, stet::access::read_only, granularity_bytes);
         CHECK(outcome(mapped) == "ok");
         if (!mapped) continue;
-        CHECK(holds(*mapped, bytes, offset_bytes));
+        CHECK(mapping_holds(*mapped, bytes, offset_bytes));
         CHECK(reinterpret_cast<std::uintptr_t>(mapped->data()) % 4096 == offset_bytes % 4096);
       }
     }
@@ -124,7 +124,7 @@ TEST_SUITE("mapping") {
     std::error_code failure;
     CHECK(std::filesystem::remove(stet_test::to_path(folder.path("a")), failure));
 #endif
-    CHECK(holds(kept, bytes, 7));
+    CHECK(mapping_holds(kept, bytes, 7));
   }
 
   TEST_CASE("copy-on-write changes never reach the file") {
@@ -205,7 +205,7 @@ TEST_SUITE("mapping") {
         const std::string locked = outcome(mapped->lock(offset_bytes, 1000));
         if (locked == "ok") CHECK(outcome(mapped->unlock(offset_bytes, 1000)) == "ok");
         if (locked != "ok") MESSAGE("nothing can be locked here: " << locked);
-        CHECK(holds(*mapped, bytes, 4097));
+        CHECK(mapping_holds(*mapped, bytes, 4097));
       }
       for (const auto hint : {&mapping::prefetch, &mapping::stop_read_ahead, &mapping::lock, &mapping::unlock}) {
         CHECK(outcome(((*mapped).*hint)(0, 100'001)) == "bad_range");

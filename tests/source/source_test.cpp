@@ -23,7 +23,7 @@ using stet_test::temp_folder;
 
 namespace {
 
-constexpr std::uint64_t beyond = ~std::uint64_t{0};
+constexpr std::uint64_t beyond_memory = ~std::uint64_t{0};
 
 /// A program's own reader: bytes in memory, or the error of a broken device from some byte on.
 class memory_reader final : public stet::reader {
@@ -39,7 +39,7 @@ public:
     if (!into.empty()) std::memcpy(into.data(), bytes_.data() + offset_bytes, into.size());
     return {};
   }
-  std::uint64_t broken_from = beyond;
+  std::uint64_t broken_from = beyond_memory;
 
 private:
   std::vector<std::byte> bytes_;
@@ -118,7 +118,7 @@ const backend backends[] = {
     {"streamed handle", stream_borrowed_handle, false, false},
 };
 
-bool holds(const source& from, std::span<const std::byte> expected) {
+bool source_holds(const source& from, std::span<const std::byte> expected) {
   std::vector<std::byte> bytes(expected.size());
   return from.size_bytes() == expected.size() && from.read_at(0, bytes) &&
          std::equal(bytes.begin(), bytes.end(), expected.begin());
@@ -147,7 +147,7 @@ TEST_SUITE("source") {
         const auto expected = std::span<const std::byte>(from.bytes)
                                   .subspan(static_cast<std::size_t>(part->offset_bytes),
                                            static_cast<std::size_t>(part->size_bytes));
-        CHECK(holds(*made, expected));
+        CHECK(source_holds(*made, expected));
         CHECK((made->data() != nullptr) == kind.resident);
         CHECK((made->fetcher() != nullptr) == !kind.resident);
         CHECK((made->writable_data() != nullptr) == kind.writable);
@@ -164,8 +164,8 @@ TEST_SUITE("source") {
       if (!from.open) return;
       const std::uint64_t end = size_bytes;
       const file_range ranges[] = {{end + 1, 0}, {end + 1},        {0, end + 1},
-                                   {end, 1},     {1, beyond - 1},  {beyond, 2},
-                                   {beyond},     {beyond - 4, 10}, {beyond / 2 + 1, beyond / 2 + 1}};
+                                   {end, 1},     {1, beyond_memory - 1},  {beyond_memory, 2},
+                                   {beyond_memory},     {beyond_memory - 4, 10}, {beyond_memory / 2 + 1, beyond_memory / 2 + 1}};
       for (const backend& kind : backends) {
         for (const file_range& range : ranges) {
           CAPTURE(kind.name);
@@ -192,14 +192,14 @@ TEST_SUITE("source") {
       CHECK(std::memcmp(part.data(), from.bytes.data() + 4187, 10) == 0);
       CHECK(outcome(made->read_at(91, part)) == "bad_range");
       CHECK(outcome(made->read_at(100, part)) == "bad_range");
-      CHECK(outcome(made->read_at(beyond - 4, part)) == "bad_range");
-      CHECK(outcome(made->read_at(beyond, part)) == "bad_range");
+      CHECK(outcome(made->read_at(beyond_memory - 4, part)) == "bad_range");
+      CHECK(outcome(made->read_at(beyond_memory, part)) == "bad_range");
       CHECK(outcome(made->read_at(100, {})) == "ok");
       CHECK(outcome(made->read_at(101, {})) == "bad_range");
       if (made->fetcher() != nullptr) {
         CHECK(outcome(made->fetcher()->read(90, part)) == "ok");
         CHECK(outcome(made->fetcher()->read(91, part)) == "bad_range"); // not what follows in the file
-        CHECK(outcome(made->fetcher()->read(beyond - 4, part)) == "bad_range");
+        CHECK(outcome(made->fetcher()->read(beyond_memory - 4, part)) == "bad_range");
       }
     }
   }
@@ -227,9 +227,9 @@ TEST_SUITE("source") {
            {&source::prefetch, &source::stop_read_ahead, &source::drop, &source::lock, &source::unlock, &source::flush}) {
         CHECK(outcome(((*made).*hint)(0, 80'001)) == "bad_range");
         CHECK(outcome(((*made).*hint)(80'000, 1)) == "bad_range");
-        CHECK(outcome(((*made).*hint)(beyond, 2)) == "bad_range");
+        CHECK(outcome(((*made).*hint)(beyond_memory, 2)) == "bad_range");
       }
-      CHECK(holds(*made, std::span<const std::byte>(from.bytes).subspan(4097, 80'000)));
+      CHECK(source_holds(*made, std::span<const std::byte>(from.bytes).subspan(4097, 80'000)));
     }
   }
 
@@ -256,7 +256,7 @@ TEST_SUITE("source") {
       CHECK(second.data() == data);
       CHECK(second.fetcher() == fetcher);
       CHECK((second.writable_data() != nullptr) == kind.writable);
-      CHECK(holds(second, from.bytes));
+      CHECK(source_holds(second, from.bytes));
       second = source();
       CHECK(second.size_bytes() == 0);
     }
@@ -391,8 +391,8 @@ TEST_SUITE("source") {
       MESSAGE("skipped: this system does not rename over an open file this way");
       return;
     }
-    CHECK(holds(*mapped, bytes));
-    CHECK(holds(*streamed, bytes));
+    CHECK(source_holds(*mapped, bytes));
+    CHECK(source_holds(*streamed, bytes));
     const auto fresh = source::read(folder.path("a"));
     CHECK((fresh && fresh->size_bytes() == 3));
   }

@@ -69,7 +69,7 @@ std::vector<stet::index_part> two_parts() {
 sharded good() { return {table(two_parts()).bytes, {{"p0.stet", first_part()}, {"p1.stet", second_part()}}}; }
 
 /// Opens in memory and as files, mapped, read and streamed; expects the same code of each.
-void expect(const sharded& made, errc expected, std::string_view subject = {}) {
+void expect_of_parts(const sharded& made, errc expected, std::string_view subject = {}) {
   const parts_in_memory opener(made.files);
   const auto in_memory = stet::open(stet::source::borrow(made.store), opener);
   CHECK(code_of(in_memory) == expected);
@@ -94,7 +94,7 @@ void expect(const sharded& made, errc expected, std::string_view subject = {}) {
 } // namespace
 
 TEST_SUITE("hostile parts") {
-  TEST_CASE("a good sharded store opens") { expect(good(), errc{}); }
+  TEST_CASE("a good sharded store opens") { expect_of_parts(good(), errc{}); }
 
   TEST_CASE("P1: a part's name cannot lead anywhere, and nothing is opened by it") {
     const std::string_view names[] = {
@@ -140,8 +140,8 @@ TEST_SUITE("hostile parts") {
       CAPTURE(std::string(name));
       auto parts = two_parts();
       parts[0].path = name;
-      expect({table(parts).bytes, {{std::string(name), first_part()}, {"p1.stet", second_part()}}}, errc{});
-      expect({table(parts).bytes, {{"p1.stet", second_part()}}}, errc::missing_part, name);
+      expect_of_parts({table(parts).bytes, {{std::string(name), first_part()}, {"p1.stet", second_part()}}}, errc{});
+      expect_of_parts({table(parts).bytes, {{"p1.stet", second_part()}}}, errc::missing_part, name);
     }
   }
 
@@ -185,37 +185,37 @@ TEST_SUITE("hostile parts") {
   TEST_CASE("P3: parts that are missing, cut, lengthened, exchanged, or of another save") {
     auto made = good();
     made.files.pop_back();
-    expect(made, errc::missing_part, "p1.stet");
+    expect_of_parts(made, errc::missing_part, "p1.stet");
     made = good();
     made.files[1].second.pop_back();
-    expect(made, errc::part_size, "p1.stet");
+    expect_of_parts(made, errc::part_size, "p1.stet");
     made.files[1].second.clear();
-    expect(made, errc::part_size, "p1.stet");
+    expect_of_parts(made, errc::part_size, "p1.stet");
     made = good();
     made.files[0].second.push_back(std::byte{0});
-    expect(made, errc::part_size, "p0.stet");
+    expect_of_parts(made, errc::part_size, "p0.stet");
     made = good();
     std::swap(made.files[0].second, made.files[1].second);
-    expect(made, errc::part_mismatch, "p0.stet");
+    expect_of_parts(made, errc::part_mismatch, "p0.stet");
     made = good();
     made.files[1].second = stet_test::native_part(1, 2, 23, bytes_of<float>({3, 5}));
-    expect(made, errc::part_mismatch, "p1.stet");
+    expect_of_parts(made, errc::part_mismatch, "p1.stet");
   }
 
   TEST_CASE("P4: parts that say they are another, or of another number of parts") {
     auto made = good();
     made.files[1].second = stet_test::native_part(1, 3, 22, bytes_of<float>({3, 4}));
-    expect(made, errc::part_mismatch, "p1.stet");
+    expect_of_parts(made, errc::part_mismatch, "p1.stet");
     made.files[1].second = stet_test::native_part(0, 2, 22, bytes_of<float>({3, 4}));
-    expect(made, errc::part_mismatch, "p1.stet");
+    expect_of_parts(made, errc::part_mismatch, "p1.stet");
     auto parts = two_parts();
     parts[1] = parts[0]; // one file, listed twice
     made = {table(parts).bytes, {{"p0.stet", first_part()}}};
-    expect(made, errc::part_mismatch, "p0.stet");
+    expect_of_parts(made, errc::part_mismatch, "p0.stet");
     parts = two_parts();
     parts.push_back({"p2.stet", first_part().size(), 11, true});
     made = {table(parts).bytes, good().files};
-    expect(made, errc::part_mismatch, "p0.stet"); // says that it is one of two
+    expect_of_parts(made, errc::part_mismatch, "p0.stet"); // says that it is one of two
   }
 
   TEST_CASE("P4: a million parts cost no more than their table") {
@@ -242,7 +242,7 @@ TEST_SUITE("hostile parts") {
     const auto other = stet_test::mixed_store();
     parts = two_parts();
     parts[0].size_bytes = other.bytes.size();
-    expect({table(parts).bytes, {{"p0.stet", other.bytes}, {"p1.stet", second_part()}}}, errc::part_mismatch,
+    expect_of_parts({table(parts).bytes, {{"p0.stet", other.bytes}, {"p1.stet", second_part()}}}, errc::part_mismatch,
            "p0.stet");
   }
 
@@ -274,7 +274,7 @@ TEST_SUITE("hostile parts") {
     native_file::options with;
     with.parts = {{"raw", 8, 0, false}};
     const native_file raw(tensors, with);
-    expect({raw.bytes, {{"raw", bytes_of<float>({1, 2})}}}, errc{});
+    expect_of_parts({raw.bytes, {{"raw", bytes_of<float>({1, 2})}}}, errc{});
 
     struct lie {
       std::size_t at;
@@ -301,13 +301,13 @@ TEST_SUITE("hostile parts") {
       CAPTURE(each.at);
       CAPTURE(each.value);
       auto file = raw;
-      expect({file.set(each.at, each.value).seal().bytes, {{"raw", bytes_of<float>({1, 2})}}}, each.expected);
+      expect_of_parts({file.set(each.at, each.value).seal().bytes, {{"raw", bytes_of<float>({1, 2})}}}, each.expected);
     }
     auto file = raw;
     file.set(file.part_at(0) + 8, std::uint64_t{136})
         .set(file.part_at(0) + 24, std::uint64_t{1})
         .set(file.entry_at(0), std::uint64_t{128});
-    expect({file.seal().bytes, {{"raw", byte_vector(136)}}}, errc::bad_magic, "raw");
+    expect_of_parts({file.seal().bytes, {{"raw", byte_vector(136)}}}, errc::bad_magic, "raw");
     file = raw;
     file.set(file.part_at(0) + 8, std::uint64_t{100})
         .set(file.part_at(0) + 24, std::uint64_t{1})
@@ -315,7 +315,7 @@ TEST_SUITE("hostile parts") {
     file.set(file.entry_at(0) + 8, std::uint64_t{0})
         .set(file.entry_at(0) + 16, std::uint64_t{0})
         .set(file.extents_at(0), std::uint64_t{0});
-    expect({file.seal().bytes, {{"raw", byte_vector(100)}}}, errc::part_size,
+    expect_of_parts({file.seal().bytes, {{"raw", byte_vector(100)}}}, errc::part_size,
            "raw"); // too short for the header it has
   }
 
@@ -325,16 +325,16 @@ TEST_SUITE("hostile parts") {
     for (const std::uint64_t offset :
          {std::uint64_t{0}, std::uint64_t{64}, std::uint64_t{132}, size, ~std::uint64_t{0} - 7}) {
       file.set(file.entry_at(1), offset);
-      expect({file.seal().bytes, good().files}, errc::bad_offset);
+      expect_of_parts({file.seal().bytes, good().files}, errc::bad_offset);
     }
     file = table(two_parts());
     file.set(file.entry_at(1) + 28, 2u);
-    expect({file.seal().bytes, good().files}, errc::bad_index);
+    expect_of_parts({file.seal().bytes, good().files}, errc::bad_index);
     file = table(two_parts());
     file.set(file.entry_at(1) + 28, 0u);
-    expect({file.seal().bytes, good().files}, errc::overlap);
+    expect_of_parts({file.seal().bytes, good().files}, errc::overlap);
     file = table(two_parts());
     file.set(file.entry_at(0) + 28, 1u).set(file.entry_at(1) + 28, 0u);
-    expect({file.seal().bytes, good().files}, errc::overlap); // parts out of order
+    expect_of_parts({file.seal().bytes, good().files}, errc::overlap); // parts out of order
   }
 }

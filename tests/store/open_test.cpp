@@ -19,7 +19,7 @@ using stet_test::tensor_of;
 namespace {
 
 /// Parts that lie in memory.
-class parts_in_memory final : public stet::part_opener {
+class two_parts_in_memory final : public stet::part_opener {
  public:
   std::vector<std::pair<std::string, stet_test::byte_vector>> parts;
   [[nodiscard]] stet::result<stet::source> open_part(std::string_view name) const noexcept override {
@@ -32,12 +32,12 @@ class parts_in_memory final : public stet::part_opener {
 };
 
 /// A store of two parts, one float in each, and the parts.
-struct sharded {
+struct two_part_store {
   stet_test::byte_vector first = stet_test::native_part(0, 2, 11, bytes_of<float>({1, 2}));
   stet_test::byte_vector second = stet_test::native_part(1, 2, 22, bytes_of<float>({3}));
   native_file store;
 
-  sharded() : store(tensors(), options()) {}
+  two_part_store() : store(tensors(), options()) {}
   [[nodiscard]] std::vector<stet_test::native_tensor> tensors() const {
     std::vector<stet_test::native_tensor> made{tensor_of<float>("a", {2}, {1, 2}),
                                                tensor_of<float>("b", {1}, {3})};
@@ -51,8 +51,8 @@ struct sharded {
     with.parts = {{"model-0.stet", first.size(), 11, true}, {"model-1.stet", second.size(), 22, true}};
     return with;
   }
-  [[nodiscard]] parts_in_memory in_memory() const {
-    parts_in_memory made;
+  [[nodiscard]] two_parts_in_memory in_memory() const {
+    two_parts_in_memory made;
     made.parts = {{"model-0.stet", first}, {"model-1.stet", second}};
     return made;
   }
@@ -273,7 +273,7 @@ TEST_SUITE("open") {
   }
 
   TEST_CASE("a sharded store finds its parts, in memory and beside it") {
-    const sharded model;
+    const two_part_store model;
     const auto in_memory = model.in_memory();
     const auto store = open_with(model.store, in_memory);
     REQUIRE(store);
@@ -304,7 +304,7 @@ TEST_SUITE("open") {
   }
 
   TEST_CASE("parts of a writable store can be written to") {
-    const sharded model;
+    const two_part_store model;
     const stet_test::temp_folder folder;
     folder.write("model-0.stet", model.first);
     folder.write("model-1.stet", model.second);

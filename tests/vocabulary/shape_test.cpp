@@ -13,8 +13,8 @@ using stet::element_layout;
 
 namespace {
 
-constexpr std::uint64_t most = ~std::uint64_t{0};
-constexpr std::uint64_t no_size = most;
+constexpr std::uint64_t largest = ~std::uint64_t{0};
+constexpr std::uint64_t no_size = largest;
 
 std::vector<std::byte> encoded(std::initializer_list<std::uint64_t> extents, std::size_t misalignment = 0) {
   std::vector<std::byte> bytes(misalignment + extents.size() * 8);
@@ -85,8 +85,8 @@ TEST_SUITE("shape") {
     CHECK(size_of({}, dtype::float64) == 8);
     CHECK(size_of({784, 10}, dtype::float32) == 31360);
     CHECK(size_of({3, 0}, dtype::float32) == 0);
-    CHECK(size_of({most / 2}, dtype::int8) == most / 2);
-    CHECK(size_of({most / 2 + 1}, dtype::int8) == no_size);
+    CHECK(size_of({largest / 2}, dtype::int8) == largest / 2);
+    CHECK(size_of({largest / 2 + 1}, dtype::int8) == no_size);
   }
 
   TEST_CASE("sizes: elements below a byte fill the last byte up") {
@@ -95,18 +95,18 @@ TEST_SUITE("shape") {
     CHECK(size_of({5}, dtype::float6_e2m3fn) == 4);
     CHECK(size_of({8}, dtype::float6_e2m3fn) == 6);
     CHECK(size_of({3}, element_layout{dtype::int4, 8, {}}) == 3);
-    CHECK(size_of({most}, dtype::uint2) == most / 4 + 1); // the count of bits does not fit, the size does
-    CHECK(size_of({most}, dtype::uint4) == no_size);
+    CHECK(size_of({largest}, dtype::uint2) == largest / 4 + 1); // the count of bits does not fit, the size does
+    CHECK(size_of({largest}, dtype::uint4) == no_size);
   }
 
   TEST_CASE("sizes: strings have at least their offsets") {
     CHECK(size_of({0}, dtype::string) == 8);
     CHECK(size_of({2, 3}, dtype::string) == 56);
-    CHECK(size_of({most / 16 - 1}, dtype::string) == most / 16 * 8);
-    CHECK(size_of({most / 16 + 1}, dtype::string) == no_size);
+    CHECK(size_of({largest / 16 - 1}, dtype::string) == largest / 16 * 8);
+    CHECK(size_of({largest / 16 + 1}, dtype::string) == no_size);
     CHECK(size_of({std::uint64_t{1} << 61}, dtype::string) == no_size); // × 8 wraps
-    CHECK(size_of({most}, dtype::string) == no_size);                   // + 1 wraps
-    CHECK(size_of({most, 0}, dtype::string) == no_size);
+    CHECK(size_of({largest}, dtype::string) == no_size);                   // + 1 wraps
+    CHECK(size_of({largest, 0}, dtype::string) == no_size);
   }
 
   TEST_CASE("sizes: block types are filled whole") {
@@ -115,12 +115,12 @@ TEST_SUITE("shape") {
     CHECK(size_of({0}, blocks_of(256, 144)) == 0);
     CHECK(size_of({255}, blocks_of(256, 144)) == no_size);
     CHECK(size_of({1}, blocks_of(0, 144)) == no_size);
-    CHECK(size_of({most / 2}, blocks_of(1, 1)) == most / 2);
-    CHECK(size_of({most / 2}, blocks_of(1, 2)) == no_size);
-    CHECK(size_of({most}, blocks_of(1, 2)) == no_size);
-    CHECK(size_of({most, 0}, blocks_of(1, 2)) == no_size);
-    CHECK(size_of({0, most}, blocks_of(1, 0xFFFFFFFFu)) == no_size);
-    CHECK(size_of({most}, blocks_of(0xFFFFFFFFu, 0xFFFFFFFFu)) == no_size);
+    CHECK(size_of({largest / 2}, blocks_of(1, 1)) == largest / 2);
+    CHECK(size_of({largest / 2}, blocks_of(1, 2)) == no_size);
+    CHECK(size_of({largest}, blocks_of(1, 2)) == no_size);
+    CHECK(size_of({largest, 0}, blocks_of(1, 2)) == no_size);
+    CHECK(size_of({0, largest}, blocks_of(1, 0xFFFFFFFFu)) == no_size);
+    CHECK(size_of({largest}, blocks_of(0xFFFFFFFFu, 0xFFFFFFFFu)) == no_size);
   }
 
   TEST_CASE("sizes: a zero extent hides no overflow, wherever it stands") {
@@ -130,9 +130,9 @@ TEST_SUITE("shape") {
     CHECK(size_of({0, two32, two32}, dtype::int8) == no_size);
     CHECK(size_of({two32, 0, two32}, dtype::int8) == no_size);
     CHECK(size_of({std::uint64_t{1} << 63, 2}, dtype::int8) == no_size);
-    CHECK(size_of({most}, dtype::float32) == no_size);
-    CHECK(size_of({0, most}, dtype::float32) == no_size);
-    CHECK(size_of({most, 0}, dtype::float32) == no_size);
-    CHECK(size_of({most / 8, 0}, dtype::float32) == 0);
+    CHECK(size_of({largest}, dtype::float32) == no_size);
+    CHECK(size_of({0, largest}, dtype::float32) == no_size);
+    CHECK(size_of({largest, 0}, dtype::float32) == no_size);
+    CHECK(size_of({largest / 8, 0}, dtype::float32) == 0);
   }
 }

@@ -24,7 +24,7 @@ struct outcome {
   std::uint64_t offset = 0;
 };
 
-outcome walk(std::string_view text) {
+outcome walk_message(std::string_view text) {
   const exact block(text);
   protobuf_message message(block.bytes());
   outcome seen;
@@ -86,21 +86,21 @@ TEST_SUITE("protobuf") {
   }
 
   TEST_CASE("an empty message has no fields") {
-    const outcome seen = walk("");
+    const outcome seen = walk_message("");
     CHECK(seen.tags.empty());
     CHECK(seen.is_whole);
   }
 
   TEST_CASE("passes over groups") {
     // 1: group { 2: varint, 3: bytes, 4: group {}, 5: fixed32, 6: fixed64 }, 7: varint
-    const outcome seen = walk("\x0b\x10\x05\x1a\x02zz\x23\x24\x2d\1\2\3\4\x31\1\2\3\4\5\6\7\x08\x0c\x38\x01"sv);
+    const outcome seen = walk_message("\x0b\x10\x05\x1a\x02zz\x23\x24\x2d\1\2\3\4\x31\1\2\3\4\5\6\7\x08\x0c\x38\x01"sv);
     CHECK(seen.is_whole);
     CHECK(seen.tags == std::vector<std::uint32_t>{varint_field(7)});
   }
 
   TEST_CASE("refuses what is malformed, and says where") {
     const std::string deepest = std::string(max_protobuf_depth, '\x0b') + std::string(max_protobuf_depth, '\x0c');
-    CHECK(walk(deepest).is_whole);
+    CHECK(walk_message(deepest).is_whole);
     const std::string too_deep = "\x08\x01" + std::string(200000, '\x0b');
     const std::pair<const char*, std::string_view> table[] = {
         {"field number 0", "\x08\x01\x02\x00"sv},
@@ -130,7 +130,7 @@ TEST_SUITE("protobuf") {
       const auto& what = row.first;
       const auto& text = row.second;
       CAPTURE(what);
-      const outcome seen = walk(text);
+      const outcome seen = walk_message(text);
       CHECK_FALSE(seen.is_whole);
       CHECK(seen.tags == std::vector<std::uint32_t>{varint_field(1)});
       CHECK(seen.offset == 2);
@@ -147,7 +147,7 @@ TEST_SUITE("protobuf") {
       for (const std::size_t end : ends)
         between |= size == end;
       CAPTURE(size);
-      CHECK(walk(std::string_view(text).substr(0, size)).is_whole == between);
+      CHECK(walk_message(std::string_view(text).substr(0, size)).is_whole == between);
     }
   }
 

@@ -25,7 +25,7 @@ struct walked {
   std::uint64_t offset = 0;
 };
 
-walked walk(std::string_view file) {
+walked walk_table(std::string_view file) {
   const exact_text block(file);
   stet::detail::sorted_table table;
   walked seen;
@@ -72,7 +72,7 @@ const entry_list golden_entries = {{"", "\x08\x01\x1a\x02\x08\x01"},
 
 TEST_SUITE("sorted_table") {
   TEST_CASE("reads and writes what TensorFlow wrote, byte for byte") {
-    const walked seen = walk(golden);
+    const walked seen = walk_table(golden);
     CHECK(seen.result == "ok");
     CHECK(seen.entries == golden_entries);
     CHECK(written(golden_entries) == golden);
@@ -88,14 +88,14 @@ TEST_SUITE("sorted_table") {
     for (const std::size_t count : {0u, 1u, 15u, 16u, 17u, 500u}) {
       const entry_list entries = numbered(count, 9);
       for (const std::size_t block_size : {1u, 40u, 1000u, 1u << 18}) {
-        const walked seen = walk(written(entries, block_size));
+        const walked seen = walk_table(written(entries, block_size));
         CHECK(seen.result == "ok");
         CHECK(seen.entries == entries);
       }
     }
     // A large value gets a block of its own; keys and values of which the sizes take more than one byte.
     const entry_list large = {{"a", "1"}, {"b" + std::string(300, 'x'), std::string(5000, 'y')}, {"c", ""}};
-    const walked seen = walk(written(large, 100));
+    const walked seen = walk_table(written(large, 100));
     CHECK(seen.result == "ok");
     CHECK(seen.entries == large);
   }
@@ -103,7 +103,7 @@ TEST_SUITE("sorted_table") {
   TEST_CASE("separators stay between the keys, also where no byte can be raised") {
     const entry_list keys = {{"", ""},       {"\xff", ""},         {"\xff\xff", ""},    {"\xff\xff\x01", ""},
                              {"\xff\xff\x02", ""}, {"\xff\xff\x04z", ""}, {"\xff\xff\xff", ""}};
-    const walked seen = walk(written(keys, 1));
+    const walked seen = walk_table(written(keys, 1));
     CHECK(seen.result == "ok");
     CHECK(seen.entries == keys);
   }
@@ -113,7 +113,7 @@ TEST_SUITE("sorted_table") {
     const std::string block = block_of(entries);
     std::string file;
     const std::string handle = append_block(file, as_snappy_literals(block), 1);
-    const walked seen = walk(end_table(file, as_snappy_literals(block_of({{"~", handle}})), 1));
+    const walked seen = walk_table(end_table(file, as_snappy_literals(block_of({{"~", handle}})), 1));
     CHECK(seen.result == "ok");
     CHECK(seen.entries == entries);
   }
@@ -122,7 +122,7 @@ TEST_SUITE("sorted_table") {
     std::string file;
     const std::string empty = append_block(file, little32(0)), bare = append_block(file, little32(0) + little32(1));
     const std::string full = append_block(file, block_of({{"c", "1"}}));
-    const walked seen = walk(end_table(file, block_of({{"a", empty}, {"b", bare + "more"}, {"d", full}})));
+    const walked seen = walk_table(end_table(file, block_of({{"a", empty}, {"b", bare + "more"}, {"d", full}})));
     CHECK(seen.result == "ok");
     CHECK(seen.entries == entry_list{{"c", "1"}});
   }
@@ -159,8 +159,8 @@ TEST_SUITE("sorted_table") {
       const auto& what = row.first;
       const auto& block = row.second;
       CAPTURE(what);
-      CHECK(walk(table_of_block(block)).result == "bad_table");
-      CHECK(walk(table_of_block(as_snappy_literals(block), 1)).result == "bad_table");
+      CHECK(walk_table(table_of_block(block)).result == "bad_table");
+      CHECK(walk_table(table_of_block(as_snappy_literals(block), 1)).result == "bad_table");
     }
     // The same in the index block.
     for (const auto& row : table) {
@@ -168,12 +168,12 @@ TEST_SUITE("sorted_table") {
       const auto& block = row.second;
       CAPTURE(what);
       if (what != "a key beyond its separator"sv)
-        CHECK(walk(end_table("", block)).result == "bad_table");
+        CHECK(walk_table(end_table("", block)).result == "bad_table");
     }
   }
 
   TEST_CASE("says where in the file an entry is wrong") {
-    const walked seen = walk(table_of_block(raw_entry(0, 1, 1, "ax") + raw_entry(0, 1, 1, "ax") + little32(0) + little32(1)));
+    const walked seen = walk_table(table_of_block(raw_entry(0, 1, 1, "ax") + raw_entry(0, 1, 1, "ax") + little32(0) + little32(1)));
     CHECK(seen.result == "bad_table");
     CHECK(seen.offset == 5);
     CHECK(seen.entries == entry_list{{"a", "x"}});
@@ -201,33 +201,33 @@ TEST_SUITE("sorted_table") {
       const auto& what = row.first;
       const auto& index = row.second;
       CAPTURE(what);
-      CHECK(walk(end_table(file, index)).result == "bad_table");
+      CHECK(walk_table(end_table(file, index)).result == "bad_table");
     }
-    CHECK(walk(end_table(file, block_of({{"b", first}, {"d", second}}))).result == "ok");
+    CHECK(walk_table(end_table(file, block_of({{"b", first}, {"d", second}}))).result == "ok");
   }
 
   TEST_CASE("an empty block named by a thousand index entries is read once") {
     std::string file;
     const std::string handle = append_block(file, std::string(4, '\0'));
-    const walked seen = walk(end_table(file, block_of(entry_list{{"a", handle}, {"b", handle}})));
+    const walked seen = walk_table(end_table(file, block_of(entry_list{{"a", handle}, {"b", handle}})));
     CHECK(seen.result == "bad_table");
   }
 
   TEST_CASE("refuses what is compressed in an unknown way or wrongly") {
     const std::string block = block_of({{"a", "1"}});
-    CHECK(walk(table_of_block(block, 2)).result == "bad_compression");
-    CHECK(walk(table_of_block(block, -1)).result == "bad_compression");
-    CHECK(walk(table_of_block("", 1)).result == "bad_compression");
-    CHECK(walk(table_of_block("\xff\xff\xff\xff\x0f", 1)).result == "bad_compression");
-    CHECK(walk(table_of_block(as_snappy_literals(block) + "x", 1)).result == "bad_compression");
-    CHECK(walk(end_table("", "\x05\x01", 1)).result == "bad_compression");
+    CHECK(walk_table(table_of_block(block, 2)).result == "bad_compression");
+    CHECK(walk_table(table_of_block(block, -1)).result == "bad_compression");
+    CHECK(walk_table(table_of_block("", 1)).result == "bad_compression");
+    CHECK(walk_table(table_of_block("\xff\xff\xff\xff\x0f", 1)).result == "bad_compression");
+    CHECK(walk_table(table_of_block(as_snappy_literals(block) + "x", 1)).result == "bad_compression");
+    CHECK(walk_table(end_table("", "\x05\x01", 1)).result == "bad_compression");
   }
 
   TEST_CASE("refuses files that end in no footer, and footers with wrong handles") {
-    CHECK(walk("").result == "truncated");
-    CHECK(walk(std::string(47, '\0')).result == "truncated");
-    CHECK(walk(std::string(48, '\0')).result == "bad_magic");
-    CHECK(walk(golden + "x").result == "bad_magic");
+    CHECK(walk_table("").result == "truncated");
+    CHECK(walk_table(std::string(47, '\0')).result == "truncated");
+    CHECK(walk_table(std::string(48, '\0')).result == "bad_magic");
+    CHECK(walk_table(golden + "x").result == "bad_magic");
     const std::size_t footer = golden.size() - 48;
     const std::uint64_t most = ~std::uint64_t{0};
     for (const std::string& handles :
@@ -235,16 +235,16 @@ TEST_SUITE("sorted_table") {
           varint(0x47) + varint(8) + varint(0x54) + varint(15), varint(0x47) + varint(8) + varint(footer) + varint(0)}) {
       std::string damaged = golden;
       damaged.replace(footer, handles.size(), handles);
-      CHECK(walk(damaged).result == "bad_table");
+      CHECK(walk_table(damaged).result == "bad_table");
     }
   }
 
   TEST_CASE("every truncation is refused") {
     for (std::size_t size = 0; size < golden.size(); ++size) {
       CAPTURE(size);
-      CHECK(walk(golden.substr(0, size)).result == (size < 48 ? "truncated" : "bad_magic"));
+      CHECK(walk_table(golden.substr(0, size)).result == (size < 48 ? "truncated" : "bad_magic"));
       if (size != 0)
-        CHECK(walk(golden.substr(size)).result != "ok");
+        CHECK(walk_table(golden.substr(size)).result != "ok");
     }
   }
 
@@ -254,7 +254,7 @@ TEST_SUITE("sorted_table") {
       std::string damaged = golden;
       damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
       CAPTURE(bit);
-      const std::string result = walk(damaged).result;
+      const std::string result = walk_table(damaged).result;
       if (bit / 8 < footer)
         CHECK(result == "table_checksum");
       else if (bit == padding * 8 - 1) // the last handle then goes on into the padding, with the same number

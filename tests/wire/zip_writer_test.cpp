@@ -19,9 +19,9 @@
 
 namespace {
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> archive_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
 
-std::string hex(std::string_view bytes) {
+std::string archive_hex(std::string_view bytes) {
   constexpr char digits[] = "0123456789abcdef";
   std::string made;
   for (const char each : bytes) {
@@ -36,7 +36,7 @@ std::string archive_of(stet::detail::zip_writer& plan, const std::vector<std::st
   std::string made;
   for (std::size_t number = 0; number < contents.size(); ++number) {
     CHECK(made.size() == plan.header_offset(number));
-    made += plan.header(number, stet::crc32(bytes_of(contents[number])));
+    made += plan.header(number, stet::crc32(archive_bytes(contents[number])));
     CHECK(made.size() == plan.data_offset(number));
     made += contents[number];
   }
@@ -53,7 +53,7 @@ TEST_SUITE("zip_writer") {
     stet::detail::zip_writer plan;
     CHECK(*plan.add("a", 2) == 0);
     CHECK(*plan.add("dir/b", 1, 16) == 1);
-    CHECK(hex(archive_of(plan, {"hi", "!"})) ==
+    CHECK(archive_hex(archive_of(plan, {"hi", "!"})) ==
           // "a": 2.0, UTF-8, stored, 1980-01-01, checksum and sizes
           "504b0304"
           "1400"
@@ -141,7 +141,7 @@ TEST_SUITE("zip_writer") {
         CHECK(plan.data_offset(0) % alignment == 0);
         CHECK(plan.data_offset(1) % alignment == 0);
         const std::string archive = archive_of(plan, {"abc", ""});
-        const auto members = stet::detail::read_zip(bytes_of(archive));
+        const auto members = stet::detail::read_zip(archive_bytes(archive));
         REQUIRE_MESSAGE(members, stet_test::outcome(members));
         if (!members)
           return;
@@ -160,7 +160,7 @@ TEST_SUITE("zip_writer") {
     for (std::size_t number = 0; number < contents.size(); ++number)
       REQUIRE(plan.add(std::to_string(number), 0));
     const std::string archive = archive_of(plan, contents);
-    const auto members = stet::detail::read_zip(bytes_of(archive));
+    const auto members = stet::detail::read_zip(archive_bytes(archive));
     REQUIRE_MESSAGE(members, stet_test::outcome(members));
     if (members)
       CHECK(members->size() == contents.size());
@@ -173,7 +173,7 @@ TEST_SUITE("zip_writer") {
     CHECK(plan.add("s", 1));
     CHECK(plan.data_offset(0) == 64);
     const std::string first = plan.header(0, 0x01020304u), second = plan.header(1, 0x05060708u);
-    CHECK(hex(first) == "504b0304"
+    CHECK(archive_hex(first) == "504b0304"
                         "2d00"
                         "0008"
                         "0000"
@@ -194,7 +194,7 @@ TEST_SUITE("zip_writer") {
                         "4000"
                         "00000000000000");
     CHECK(second.size() == 31);
-    CHECK(hex(plan.directory()) == "504b0102"
+    CHECK(archive_hex(plan.directory()) == "504b0102"
                                    "2d00"
                                    "2d00"
                                    "0008"

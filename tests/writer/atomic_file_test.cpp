@@ -29,7 +29,7 @@ stet::result<atomic_file> create(const temp_folder& folder, std::string_view nam
                                  const stet::file_operations& operations = system_calls) {
   return atomic_file::create(operations, folder.path() + "/", name, size_bytes);
 }
-std::span<const std::byte> bytes(std::string_view text) {
+std::span<const std::byte> text_bytes(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 using names = std::vector<std::string>;
@@ -43,14 +43,14 @@ TEST_SUITE("writer/atomic_file") {
     auto file = create(folder, "a", 5);
     REQUIRE(file);
     CHECK(folder.names() == names{".a.0.stet-tmp", "a"});
-    CHECK(file->write_at(2, bytes("345")));
-    CHECK(file->write_at(0, bytes("12")));
+    CHECK(file->write_at(2, text_bytes("345")));
+    CHECK(file->write_at(0, text_bytes("12")));
     CHECK(file->finish(true));
     CHECK(folder.read("a").size() == 3);
     CHECK(file->publish());
     CHECK(file->sync_folder());
     CHECK(folder.names() == names{"a"});
-    CHECK(folder.read("a") == std::vector<std::byte>(bytes("12345").begin(), bytes("12345").end()));
+    CHECK(folder.read("a") == std::vector<std::byte>(text_bytes("12345").begin(), text_bytes("12345").end()));
   }
 
   TEST_CASE("what is not written is zero, and the file as large as was said") {
@@ -59,7 +59,7 @@ TEST_SUITE("writer/atomic_file") {
       faulty_files files(can_reserve ? fault::none : fault::no_reservation, 1);
       auto file = create(folder, "a", 10000, files.operations());
       REQUIRE(file);
-      CHECK(file->write_at(5000, bytes("x")));
+      CHECK(file->write_at(5000, text_bytes("x")));
       REQUIRE(file->finish(false));
       REQUIRE(file->publish());
       std::vector<std::byte> expected(10000);
@@ -74,7 +74,7 @@ TEST_SUITE("writer/atomic_file") {
       auto file = create(folder, "a", 5);
       REQUIRE(file);
       if (stage > 0)
-        CHECK(file->write_at(0, bytes("12345")));
+        CHECK(file->write_at(0, text_bytes("12345")));
       if (stage > 1)
         CHECK(file->finish(false));
       if (stage > 2)
@@ -108,7 +108,7 @@ TEST_SUITE("writer/atomic_file") {
       REQUIRE(file);
       {
         atomic_file moved = std::move(*file);
-        REQUIRE(moved.write_at(0, bytes("abc")));
+        REQUIRE(moved.write_at(0, text_bytes("abc")));
         REQUIRE(moved.finish(false));
         atomic_file again = std::move(moved);
         REQUIRE(again.publish());
@@ -171,7 +171,7 @@ TEST_SUITE("writer/atomic_file") {
     const temp_folder folder;
     auto file = create(folder, "a", 5, operations);
     REQUIRE(file);
-    CHECK(outcome(file->write_at(0, bytes("12345"))) == "io_error");
+    CHECK(outcome(file->write_at(0, text_bytes("12345"))) == "io_error");
   }
 
   TEST_CASE("errors are about the path, with the system's number") {

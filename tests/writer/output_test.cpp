@@ -19,7 +19,7 @@ using stet::errc;
 using stet::detail::tensor_output;
 using stet_test::outcome;
 using stet_test::pattern;
-using bytes = std::vector<std::byte>;
+using byte_vector = std::vector<std::byte>;
 
 /// Keeps what was written, and how; can be told to fail.
 class recording_output final : public stet::detail::byte_output {
@@ -38,7 +38,7 @@ class recording_output final : public stet::detail::byte_output {
     std::memcpy(file.data() + static_cast<std::size_t>(offset_bytes), piece.data(), piece.size());
     return {};
   }
-  bytes file;
+  byte_vector file;
   std::size_t write_count = 0;
   std::uint64_t written_to = 0;
   std::vector<std::uint64_t> ends;
@@ -55,12 +55,12 @@ class collecting_sink final : public stet::piece_sink {
     ++piece_count;
     return {};
   }
-  bytes all;
+  byte_vector all;
   std::size_t piece_count = 0;
 };
 
-bytes of(std::initializer_list<unsigned> values) {
-  bytes made;
+byte_vector of(std::initializer_list<unsigned> values) {
+  byte_vector made;
   for (const unsigned value : values)
     made.push_back(static_cast<std::byte>(value));
   return made;
@@ -78,12 +78,12 @@ TEST_SUITE("writer/output") {
         CAPTURE(alignment);
         CAPTURE(piece_size);
         recording_output to;
-        bytes buffer, expected;
+        byte_vector buffer, expected;
         tensor_output output(to, buffer);
         std::size_t number = 0;
         for (const std::size_t first : sizes) {
           for (const std::size_t size : {first, std::size_t{5}}) {
-            bytes tensor = pattern(size);
+            byte_vector tensor = pattern(size);
             if (size != 0)
               tensor[0] = static_cast<std::byte>(++number);
             const std::size_t offset =
@@ -110,9 +110,9 @@ TEST_SUITE("writer/output") {
 
   TEST_CASE("little tensors are gathered into few writes") {
     recording_output to;
-    bytes buffer;
+    byte_vector buffer;
     tensor_output output(to, buffer);
-    const bytes tensor = pattern(100);
+    const byte_vector tensor = pattern(100);
     for (std::uint64_t number = 0; number < 10000; ++number) {
       REQUIRE(output.begin(number * 128, tensor.size()));
       REQUIRE(output.write(tensor));
@@ -128,9 +128,9 @@ TEST_SUITE("writer/output") {
         CAPTURE(begin);
         CAPTURE(piece_size);
         recording_output to;
-        bytes buffer;
+        byte_vector buffer;
         tensor_output output(to, buffer);
-        const bytes tensor = pattern(3000000);
+        const byte_vector tensor = pattern(3000000);
         REQUIRE(output.begin(begin, tensor.size()));
         for (std::span<const std::byte> left = tensor; !left.empty();) {
           const std::size_t count = left.size() < piece_size ? left.size() : piece_size;
@@ -165,7 +165,7 @@ TEST_SUITE("writer/output") {
     for (const std::size_t size : {64u, 65u, 100u, 1000u, 100000u}) {
       CAPTURE(size);
       recording_output to;
-      bytes buffer(size);
+      byte_vector buffer(size);
       stet::detail::text_output text(to, 7, buffer);
       write(text);
       REQUIRE(text.finish());
@@ -174,7 +174,7 @@ TEST_SUITE("writer/output") {
       CHECK(text.crc32c_so_far() == stet::crc32c(std::as_bytes(std::span(expected))));
     }
     recording_output to(1);
-    bytes buffer(64);
+    byte_vector buffer(64);
     stet::detail::text_output text(to, 0, buffer);
     write(text);
     CHECK(outcome(text.finish()) == "no_space");
@@ -183,8 +183,8 @@ TEST_SUITE("writer/output") {
 
   TEST_CASE("too few and too many bytes are noticed, also by who is not told") {
     recording_output to;
-    bytes buffer;
-    const bytes four = pattern(4);
+    byte_vector buffer;
+    const byte_vector four = pattern(4);
     {
       tensor_output output(to, buffer);
       REQUIRE(output.begin(0, 5));
@@ -205,9 +205,9 @@ TEST_SUITE("writer/output") {
   TEST_CASE("a failed write is not forgotten") {
     for (const std::size_t fails_at : {0u, 1u, 2u}) {
       recording_output to(fails_at);
-      bytes buffer;
+      byte_vector buffer;
       tensor_output output(to, buffer);
-      const bytes large = pattern(262144);
+      const byte_vector large = pattern(262144);
       REQUIRE(output.begin(0, 4 * large.size()));
       for (int i = 0; i < 4; ++i)
         (void)output.write(large); // as a careless source would
@@ -236,7 +236,7 @@ TEST_SUITE("writer/output") {
       std::vector<stet::float6_e3m2fn> many;
       for (std::size_t i = 0; i < count; ++i)
         many.push_back(stet::float6_e3m2fn::from_bits(static_cast<std::uint8_t>(i * 7 % 64)));
-      const bytes packed = encoded(many);
+      const byte_vector packed = encoded(many);
       REQUIRE(packed.size() == (count * 6 + 7) / 8);
       const stet::packed_span<stet::float6_e3m2fn> view(packed.data(), count, 6);
       std::size_t wrong = 0;
@@ -254,6 +254,6 @@ TEST_SUITE("writer/output") {
                           0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 'a', 'b', 0, 'c'}));
     collecting_sink empty;
     REQUIRE(stet::detail::write_strings({}, empty));
-    CHECK(empty.all == bytes(8));
+    CHECK(empty.all == byte_vector(8));
   }
 }

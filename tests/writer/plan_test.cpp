@@ -28,7 +28,7 @@ using stet::writer;
 using stet_test::outcome;
 using stet_test::pattern;
 using stet_test::temp_folder;
-using bytes = std::vector<std::byte>;
+using byte_vector = std::vector<std::byte>;
 
 save_options with_form(store_form form, std::uint64_t max_part_size_bytes = ~std::uint64_t{0}) {
   save_options options;
@@ -48,10 +48,10 @@ writer tensors_of(std::span<const std::size_t> sizes, std::span<const std::byte>
   return out;
 }
 
-bytes saved(const writer& out, const save_options& options = {}) {
+byte_vector saved_bytes(const writer& out, const save_options& options = {}) {
   auto made = out.save_to_memory(options);
   CHECK(outcome(made) == "ok");
-  return made ? std::move(*made) : bytes();
+  return made ? std::move(*made) : byte_vector();
 }
 
 } // namespace
@@ -70,7 +70,7 @@ TEST_SUITE("writer/plan") {
     REQUIRE(out.add("w4", {7}, std::span<const stet::int4>(nibbles)));
     REQUIRE(out.add_strings("labels", {2}, strings));
     REQUIRE(out.add_alias("tied", "layer_0/kernel"));
-    const bytes made = saved(out);
+    const byte_vector made = saved_bytes(out);
     REQUIRE(made.size() == sizeof stet_test::golden_store);
     const auto golden = std::as_bytes(std::span(stet_test::golden_store));
     const auto difference = std::mismatch(made.begin(), made.end(), golden.begin());
@@ -88,7 +88,7 @@ TEST_SUITE("writer/plan") {
     REQUIRE(out.save(folder.path("m.stet"), with_form(store_form::sharded)));
     const std::vector<std::string> parts = stet::detail::listed_parts(folder.path("m.stet"));
     REQUIRE(parts.size() == 1);
-    const bytes part = folder.read(parts[0]);
+    const byte_vector part = folder.read(parts[0]);
     REQUIRE(part.size() == 136);
     CHECK(std::memcmp(part.data(), "\x89STET\r\n\x1A", 8) == 0);
     CHECK(std::memcmp(part.data() + 128, "12345678", 8) == 0);
@@ -112,14 +112,14 @@ TEST_SUITE("writer/plan") {
   }
 
   TEST_CASE("every tensor begins at a multiple of the alignment, and no earlier multiple would do") {
-    const bytes content = pattern(70000);
+    const byte_vector content = pattern(70000);
     const std::size_t sizes[] = {1, 64, 0, 63, 4097, 65536, 3};
     const writer out = tensors_of(sizes, content);
     for (std::uint32_t alignment = 1; alignment <= 65536; alignment *= 2) {
       CAPTURE(alignment);
       save_options options;
       options.alignment_bytes = alignment;
-      const bytes made = saved(out, options);
+      const byte_vector made = saved_bytes(out, options);
       const auto opened = stet::open(made);
       REQUIRE(opened);
       CHECK(opened->alignment_bytes() == alignment);
@@ -149,7 +149,7 @@ TEST_SUITE("writer/plan") {
 
   TEST_CASE("the size of the manifest and the offsets in it agree where they gain a digit") {
     // The padding shifts the data across 999 → 1000, 9999 → 10000 and 99999 → 100000.
-    const bytes content = pattern(200);
+    const byte_vector content = pattern(200);
     std::size_t crossings = 0;
     for (const std::size_t around : {1000u, 10000u, 100000u}) {
       std::size_t below = 0, above = 0;
@@ -158,7 +158,7 @@ TEST_SUITE("writer/plan") {
         options.alignment_bytes = 1;
         writer out = tensors_of(std::vector<std::size_t>(around == 1000 ? 1 : 4, 7), content);
         out.metadata = {{"x", std::string(padding, '.')}};
-        const bytes made = saved(out, options);
+        const byte_vector made = saved_bytes(out, options);
         const auto opened = stet::open(made);
         if (!opened || !stet::verify(*opened).is_sound())
           FAIL_CHECK("padding " << padding);
@@ -173,7 +173,7 @@ TEST_SUITE("writer/plan") {
   TEST_CASE("the same input gives the same bytes, in memory and in files") {
     const temp_folder folder;
     const stet_test::sample_model model(1);
-    const bytes first = saved(model.writer()), second = saved(model.writer());
+    const byte_vector first = saved_bytes(model.writer()), second = saved_bytes(model.writer());
     CHECK(first == second);
     const writer out = model.writer();
     REQUIRE(out.save(folder.path("a.stet")));
@@ -211,9 +211,9 @@ TEST_SUITE("writer/plan") {
       return out;
     };
     save_options options;
-    const bytes plain = saved(fill(), options);
+    const byte_vector plain = saved_bytes(fill(), options);
     options.deduplicate = true;
-    const bytes once = saved(fill(), options);
+    const byte_vector once = saved_bytes(fill(), options);
     CHECK(once.size() < plain.size());
     const auto opened = stet::open(once), all = stet::open(plain);
     REQUIRE(opened);
@@ -241,8 +241,8 @@ TEST_SUITE("writer/plan") {
   TEST_CASE("tensors with one checksum and different bytes are not taken for equal") {
     // CRC-32C is linear: what differs by the polynomial itself (leading bit first, a byte's lowest bit first)
     // has one checksum.
-    const bytes a(8);
-    bytes b(8);
+    const byte_vector a(8);
+    byte_vector b(8);
     constexpr std::uint64_t polynomial = (std::uint64_t{0x82F63B78u} << 1) | 1u;
     for (std::size_t i = 0; i < 8; ++i)
       b[i] = static_cast<std::byte>(polynomial >> (8 * i) & 0xFFu);
@@ -252,7 +252,7 @@ TEST_SUITE("writer/plan") {
     REQUIRE(out.add_bytes("b", stet::element_layout::of(stet::dtype::uint8), {8}, b));
     save_options options;
     options.deduplicate = true;
-    const bytes made = saved(out, options);
+    const byte_vector made = saved_bytes(out, options);
     const auto opened = stet::open(made);
     REQUIRE(opened);
     const auto second = opened->find("b");
@@ -261,7 +261,7 @@ TEST_SUITE("writer/plan") {
   }
 
   TEST_CASE("parts keep to their limit, but for a tensor that alone exceeds it") {
-    const bytes content = pattern(9000);
+    const byte_vector content = pattern(9000);
     const std::size_t sizes[] = {100, 100, 5000, 0, 100, 700, 1, 900, 900, 64};
     const writer out = tensors_of(sizes, content);
     for (const store_form form : {store_form::sharded, store_form::loose}) {
@@ -318,7 +318,7 @@ TEST_SUITE("writer/plan") {
   }
 
   TEST_CASE("another alignment or other sizes make other parts, even of tensors with the same checksums") {
-    const bytes content = pattern(300);
+    const byte_vector content = pattern(300);
     const std::size_t sizes[] = {100, 100};
     const writer out = tensors_of(sizes, content);
     const auto part_for = [&](store_form form, std::uint32_t alignment) {
@@ -379,15 +379,15 @@ TEST_SUITE("writer/plan") {
     REQUIRE(older.writer().save(path, with_form(store_form::sharded, 9000)));
     const std::vector<std::string> old_parts = stet::detail::listed_parts(path);
     REQUIRE(old_parts.size() == 2);
-    const bytes old_kernel = folder.read(old_parts[0]);
+    const byte_vector old_kernel = folder.read(old_parts[0]);
     REQUIRE(newer.writer().save(path, with_form(store_form::sharded, 9000)));
     const std::vector<std::string> parts = stet::detail::listed_parts(path);
     REQUIRE(parts.size() == 2);
-    const bytes kernel = folder.read(parts[0]), rest = folder.read(parts[1]);
+    const byte_vector kernel = folder.read(parts[0]), rest = folder.read(parts[1]);
     REQUIRE(kernel.size() == old_kernel.size());
 
     const auto reopened = [&](std::string_view name, std::span<const std::byte> content) {
-      const bytes before = folder.read(name);
+      const byte_vector before = folder.read(name);
       folder.write(name, content);
       const std::string code = outcome(stet::open(path));
       folder.write(name, before);
@@ -398,10 +398,10 @@ TEST_SUITE("writer/plan") {
     CHECK(reopened(parts[0], rest) == "part_size");
     CHECK(reopened(parts[0], std::span(kernel).first(kernel.size() - 1)) == "part_size");
     CHECK(reopened(parts[0], std::span(kernel).first(10)) == "part_size");
-    bytes longer = kernel;
+    byte_vector longer = kernel;
     longer.push_back(std::byte{0});
     CHECK(reopened(parts[0], longer) == "part_size");
-    bytes damaged = kernel;
+    byte_vector damaged = kernel;
     damaged[93] = std::byte{1};
     CHECK(reopened(parts[0], damaged) == "header_checksum");
     std::filesystem::remove(stet_test::to_path(folder.path(parts[1])));
@@ -410,13 +410,13 @@ TEST_SUITE("writer/plan") {
 
   TEST_CASE("parts of equal sizes that were swapped are refused") {
     const temp_folder folder;
-    const bytes content = pattern(3000);
+    const byte_vector content = pattern(3000);
     const std::size_t sizes[] = {1000, 1000};
     const std::string path = folder.path("model.stet");
     REQUIRE(tensors_of(sizes, content).save(path, with_form(store_form::sharded, 1100)));
     const std::vector<std::string> parts = stet::detail::listed_parts(path);
     REQUIRE(parts.size() == 2);
-    const bytes first = folder.read(parts[0]), second = folder.read(parts[1]);
+    const byte_vector first = folder.read(parts[0]), second = folder.read(parts[1]);
     REQUIRE(first.size() == second.size());
     folder.write(parts[0], second);
     folder.write(parts[1], first);

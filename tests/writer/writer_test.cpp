@@ -46,7 +46,7 @@ using stet_test::pattern;
 using stet_test::sample_model;
 using stet_test::saved;
 using stet_test::temp_folder;
-using bytes = std::vector<std::byte>;
+using byte_vector = std::vector<std::byte>;
 using names = std::vector<std::string>;
 
 constexpr store_form all_forms[] = {store_form::single_file, store_form::sharded, store_form::loose};
@@ -148,7 +148,7 @@ TEST_SUITE("writer/writer") {
   TEST_CASE("strings keep every byte, blocks and unpacked elements their layout") {
     const std::string_view strings[] = {
         "", "a", std::string_view("\0b\0", 3), "\xC3\xA9\xFF", "", std::string_view("c\n\"", 3)};
-    const bytes blocks = pattern(3 * 144), nibbles = {std::byte{0x07}, std::byte{0x08}, std::byte{0x0F}};
+    const byte_vector blocks = pattern(3 * 144), nibbles = {std::byte{0x07}, std::byte{0x08}, std::byte{0x0F}};
     writer out;
     REQUIRE(out.add_strings("strings", {2, 3}, strings));
     REQUIRE(out.add_strings("no strings", {0, 3}, {}));
@@ -332,7 +332,7 @@ TEST_SUITE("writer/writer") {
   }
 
   TEST_CASE("a source that gives too little, too much or fails leaves the old file and nothing else") {
-    const bytes content = pattern(700000);
+    const byte_vector content = pattern(700000);
     const sample_model older(1);
     struct bad_source {
       const char* code;
@@ -388,7 +388,7 @@ TEST_SUITE("writer/writer") {
 #if defined(__cpp_exceptions)
   TEST_CASE("a source that throws leaves nothing behind, and the exception is its caller's") {
     const temp_folder folder;
-    const bytes content = pattern(2000000);
+    const byte_vector content = pattern(2000000);
     for (const store_form form : all_forms) {
       writer out;
       save_options options = quick(form);
@@ -407,7 +407,7 @@ TEST_SUITE("writer/writer") {
 #endif
 
   TEST_CASE("a writer saves several times, and sources are called each time") {
-    const bytes content = pattern(5000);
+    const byte_vector content = pattern(5000);
     int calls = 0;
     writer out;
     REQUIRE(out.add_source("t", byte_layout, {5000}, 5000,
@@ -448,7 +448,7 @@ TEST_SUITE("writer/writer") {
       state = state * 6364136223846793005u + 1442695040888963407u;
       return (state >> 33) % limit;
     };
-    const bytes content = pattern(20000);
+    const byte_vector content = pattern(20000);
     for (int round = 0; round < 60; ++round) {
       CAPTURE(round);
       writer out;
@@ -580,7 +580,7 @@ TEST_SUITE("writer/writer") {
     const std::string path = folder.path("m.stet");
     REQUIRE(older.writer().save(path, quick()));
     const names before = folder.names();
-    const bytes content = pattern(4000000);
+    const byte_vector content = pattern(4000000);
     struct rlimit unlimited;
     REQUIRE(::getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
     struct rlimit limited = unlimited;
@@ -613,7 +613,7 @@ TEST_SUITE("writer/writer") {
       const std::string path = folder.path("m.stet");
       CHECK(older.writer().save(path));
       const names before = folder.names();
-      const bytes content = pattern(2000000);
+      const byte_vector content = pattern(2000000);
       for (const store_form form : all_forms) {
         int calls = 0;
         writer out;
@@ -669,7 +669,7 @@ TEST_SUITE("writer/writer") {
   TEST_CASE("saving a large streamed tensor takes little memory") {
     constexpr std::size_t size = std::size_t{64} << 20;
     const temp_folder folder;
-    const bytes piece = pattern(100000);
+    const byte_vector piece = pattern(100000);
     writer out;
     REQUIRE(out.add_source("t", byte_layout, {size}, size, [&](stet::piece_sink& sink) -> stet::result<void> {
       for (std::size_t left = size; left != 0;) {

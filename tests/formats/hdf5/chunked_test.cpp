@@ -49,7 +49,7 @@ class counting_reader final : public stet::reader {
 ///   fghij  =  fg hi j.
 ///   klmno     kl mn ..   and the fill value '-'
 /// What lies beyond the edge is x.
-constexpr std::string_view stored = "....abfgcdhiexjxklxxmnxx";
+constexpr std::string_view stored_chunks = "....abfgcdhiexjxklxxmnxx";
 
 chunked_dataset letters() {
   chunked_dataset made;
@@ -60,7 +60,7 @@ chunked_dataset letters() {
   made.fill_value = {static_cast<std::byte>('-')};
   for (std::uint64_t number = 0; number < 5; ++number)
     made.chunks.push_back({number, number * 4, 4, 0});
-  made.data = reinterpret_cast<const std::byte*>(stored.data());
+  made.data = reinterpret_cast<const std::byte*>(stored_chunks.data());
   made.base_bytes = 4;
   return made;
 }
@@ -115,7 +115,7 @@ TEST_SUITE("formats/hdf5/chunked") {
   }
 
   TEST_CASE("the chunks of a row are fetched once while it is read, and let go at its end") {
-    const counting_reader from(stored);
+    const counting_reader from(stored_chunks);
     chunked_dataset dataset = letters();
     dataset.data = nullptr;
     dataset.fetcher = &from;
@@ -130,7 +130,7 @@ TEST_SUITE("formats/hdf5/chunked") {
   }
 
   TEST_CASE("an error of the file's reader, or of a damaged chunk, is the reading's") {
-    const counting_reader shorter(stored.substr(0, 10));
+    const counting_reader shorter(stored_chunks.substr(0, 10));
     chunked_dataset dataset = letters();
     dataset.data = nullptr;
     dataset.fetcher = &shorter;
@@ -154,7 +154,7 @@ TEST_SUITE("formats/hdf5/chunked") {
     dataset.element_size = 1;
     dataset.chunk_size_bytes = 1;
     dataset.chunks = {{0, 0, 1, 0}};
-    dataset.data = reinterpret_cast<const std::byte*>(stored.data()) + 4;
+    dataset.data = reinterpret_cast<const std::byte*>(stored_chunks.data()) + 4;
     CHECK(read(chunked_bytes(std::move(dataset)), 0, 1) == "a");
   }
 

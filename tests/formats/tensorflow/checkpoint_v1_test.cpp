@@ -76,7 +76,7 @@ fill packed_varints(std::uint32_t field, const std::vector<std::int64_t>& values
 }
 
 /// A tensor of each type that V1 holds.
-made_table everything() {
+made_table everything_v1() {
   made_table made;
   made.add("f32", 1, {2, 2}, packed(5, bytes_of(std::vector<float>{1, 2, 3, 4})));
   made.add("f64", 2, {1}, packed(6, bytes_of(std::vector<double>{0.5})));
@@ -93,7 +93,7 @@ made_table everything() {
   return made;
 }
 
-template <class T> std::vector<T> values_of(const stet::model& in, std::string_view name) {
+template <class T> std::vector<T> values_of_v1(const stet::model& in, std::string_view name) {
   const auto found = in.store.find(name);
   if (!found)
     return {};
@@ -102,7 +102,7 @@ template <class T> std::vector<T> values_of(const stet::model& in, std::string_v
   return values;
 }
 
-std::string open_outcome(const std::string& table) {
+std::string open_outcome_v1(const std::string& table) {
   const temp_folder folder;
   return outcome(open_tensorflow_checkpoint_v1({folder.write("model", table)}));
 }
@@ -113,23 +113,23 @@ TEST_SUITE("tensorflow/checkpoint_v1") {
   TEST_CASE("reads every type, floats where they lie") {
     const temp_folder folder;
     for (const bool is_compressed : {false, true}) {
-      const std::string path = folder.write("model", is_compressed ? everything().compressed() : everything().plain());
+      const std::string path = folder.write("model", is_compressed ? everything_v1().compressed() : everything_v1().plain());
       const auto opened = open_tensorflow_checkpoint_v1({path});
       REQUIRE(opened);
       CHECK(opened->store.tensor_count() == 12);
       CHECK(opened->file_count == 1);
       CHECK(opened->store.index().part(0).path == "model");
-      CHECK(values_of<float>(*opened, "f32") == std::vector<float>{1, 2, 3, 4});
-      CHECK(values_of<double>(*opened, "f64") == std::vector<double>{0.5});
-      CHECK(values_of<std::int8_t>(*opened, "i8") == std::vector<std::int8_t>{-1, 127, -128});
-      CHECK(values_of<std::uint16_t>(*opened, "u16") == std::vector<std::uint16_t>{65535, 1});
-      CHECK(values_of<std::int64_t>(*opened, "i64") == std::vector<std::int64_t>{-5, std::int64_t{1} << 40});
+      CHECK(values_of_v1<float>(*opened, "f32") == std::vector<float>{1, 2, 3, 4});
+      CHECK(values_of_v1<double>(*opened, "f64") == std::vector<double>{0.5});
+      CHECK(values_of_v1<std::int8_t>(*opened, "i8") == std::vector<std::int8_t>{-1, 127, -128});
+      CHECK(values_of_v1<std::uint16_t>(*opened, "u16") == std::vector<std::uint16_t>{65535, 1});
+      CHECK(values_of_v1<std::int64_t>(*opened, "i64") == std::vector<std::int64_t>{-5, std::int64_t{1} << 40});
       const auto flag = opened->store.get<bool>("flag");
       REQUIRE(flag);
       CHECK((*flag)[0]);
       CHECK_FALSE((*flag)[1]);
-      CHECK(values_of<stet::float16>(*opened, "half")[0] == stet::float16(1.0f));
-      CHECK(values_of<float>(*opened, "scalar") == std::vector<float>{2.5f});
+      CHECK(values_of_v1<stet::float16>(*opened, "half")[0] == stet::float16(1.0f));
+      CHECK(values_of_v1<float>(*opened, "scalar") == std::vector<float>{2.5f});
       CHECK(opened->store.find("none")->size_bytes() == 0);
       CHECK((*opened->store.find("text")->as_strings())[0] == "ab");
       for (const char* const name : {"f32", "f64", "c64", "c128"})
@@ -149,8 +149,8 @@ TEST_SUITE("tensorflow/checkpoint_v1") {
     made.add("g", 1, {2}, packed(5, bytes_of(std::vector<float>{4, 5})));
     const auto opened = open_tensorflow_checkpoint_v1({folder.write("model", made.plain())});
     REQUIRE(opened);
-    CHECK(values_of<float>(*opened, "f") == std::vector<float>{1, 2, 3});
-    CHECK(values_of<std::int32_t>(*opened, "i") == std::vector<std::int32_t>{-1, 2, 3});
+    CHECK(values_of_v1<float>(*opened, "f") == std::vector<float>{1, 2, 3});
+    CHECK(values_of_v1<std::int32_t>(*opened, "i") == std::vector<std::int32_t>{-1, 2, 3});
     CHECK(opened->is_in_file(*opened->store.find("g")));
   }
 
@@ -166,7 +166,7 @@ TEST_SUITE("tensorflow/checkpoint_v1") {
     const auto opened = open_tensorflow_checkpoint_v1({a, b}, {}, "sub/");
     REQUIRE(opened);
     CHECK(opened->store.index().part(1).path == "sub/m-00001-of-00002");
-    CHECK(values_of<float>(*opened, "p") == std::vector<float>{1, 2, 3, 4, 5, 6});
+    CHECK(values_of_v1<float>(*opened, "p") == std::vector<float>{1, 2, 3, 4, 5, 6});
     CHECK(outcome(opened->store.find("p")->verify()) == "ok");
     CHECK(outcome(open_tensorflow_checkpoint_v1({a})) == "bad_slice");
     CHECK(outcome(open_tensorflow_checkpoint_v1({a, folder.path("absent")})) == "missing_part");
@@ -214,37 +214,37 @@ TEST_SUITE("tensorflow/checkpoint_v1") {
       made_table made;
       made.add("good", 1, {2}, packed(5, two));
       each.make(made);
-      CHECK(open_outcome(made.plain()) == each.expected);
-      CHECK(open_outcome(made.compressed()) == each.expected);
+      CHECK(open_outcome_v1(made.plain()) == each.expected);
+      CHECK(open_outcome_v1(made.compressed()) == each.expected);
     }
   }
 
   TEST_CASE("refuses tables that are none of V1") {
-    CHECK(open_outcome("") == "truncated");
-    CHECK(open_outcome(std::string(100, 'x')) == "bad_magic");
+    CHECK(open_outcome_v1("") == "truncated");
+    CHECK(open_outcome_v1(std::string(100, 'x')) == "bad_magic");
     stet::detail::sorted_table_writer out;
-    CHECK(open_outcome(out.finish()) == "bad_header");
+    CHECK(open_outcome_v1(out.finish()) == "bad_header");
     out.add("a", "x");
-    CHECK(open_outcome(out.finish()) == "bad_header");
+    CHECK(open_outcome_v1(out.finish()) == "bad_header");
     out.add("", "\x0a");
-    CHECK(open_outcome(out.finish()) == "bad_protobuf");
+    CHECK(open_outcome_v1(out.finish()) == "bad_protobuf");
     const temp_folder folder;
     CHECK(open_tensorflow_checkpoint_v1({folder.write("x", "")}).error().subject() == folder.path("x"));
   }
 
   TEST_CASE("every truncation is refused, and every flip of a bit noticed") {
-    const std::string good = everything().plain();
+    const std::string good = everything_v1().plain();
     for (std::size_t size = 0; size < good.size(); ++size)
-      CHECK(open_outcome(good.substr(0, size)) == (size < 48 ? "truncated" : "bad_magic"));
+      CHECK(open_outcome_v1(good.substr(0, size)) == (size < 48 ? "truncated" : "bad_magic"));
     for (std::size_t bit = 0; bit < (good.size() - 48) * 8; ++bit) {
       std::string damaged = good;
       damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
-      CHECK(open_outcome(damaged) == "table_checksum");
+      CHECK(open_outcome_v1(damaged) == "table_checksum");
     }
   }
 
   TEST_CASE("every flip of a bit in a value, sealed anew, opens or is refused") {
-    const auto entries = everything().entries();
+    const auto entries = everything_v1().entries();
     const temp_folder folder;
     for (std::size_t number = 0; number < entries.size(); ++number) {
       for (std::size_t bit = 0; bit < entries[number].second.size() * 8; ++bit) {

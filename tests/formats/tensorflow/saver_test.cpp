@@ -48,7 +48,7 @@ struct program {
   }
 };
 
-std::string text_of(const std::vector<std::byte>& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string file_text(const std::vector<std::byte>& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 } // namespace
 
@@ -61,7 +61,7 @@ TEST_SUITE("formats/tensorflow/saver") {
       REQUIRE(outcome(saver) == "ok");
       for (const std::uint64_t step : {100u, 200u, 300u}) one.save(*saver, step);
     }
-    CHECK(text_of(folder.read("run/checkpoint")) == "model_checkpoint_path: \"ckpt-300\"\n"
+    CHECK(file_text(folder.read("run/checkpoint")) == "model_checkpoint_path: \"ckpt-300\"\n"
                                                     "all_model_checkpoint_paths: \"ckpt-200\"\n"
                                                     "all_model_checkpoint_paths: \"ckpt-300\"\n"
                                                     "all_model_checkpoint_timestamps: 1700000001\n"
@@ -137,7 +137,7 @@ TEST_SUITE("formats/tensorflow/saver") {
     REQUIRE(outcome(saver) == "ok");
     CHECK(folder.read("run/ckpt-6.data-00000-of-00001").empty());
     CHECK(folder.read("run/.ckpt-6.data.0.stet-tmp").empty());
-    CHECK(text_of(folder.read("run/ckpt-6.txt")) == "another's");
+    CHECK(file_text(folder.read("run/ckpt-6.txt")) == "another's");
     CHECK(saver->all()->size() == 1);
   }
 

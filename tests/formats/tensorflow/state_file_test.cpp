@@ -14,7 +14,7 @@ namespace {
 using namespace std::literals;
 using stet::parse_tensorflow_state;
 
-std::string result_of(std::string_view text) { return stet_test::outcome(parse_tensorflow_state(text)); }
+std::string parse_result(std::string_view text) { return stet_test::outcome(parse_tensorflow_state(text)); }
 
 /// The path in `text`; what went wrong if there is none.
 std::string path_in(std::string_view text) {
@@ -102,7 +102,7 @@ TEST_SUITE("tensorflow/state_file") {
     };
     for (const char* const text : table) {
       CAPTURE(text);
-      CHECK(result_of(text) == "bad_state_file");
+      CHECK(parse_result(text) == "bad_state_file");
     }
     CHECK(parse_tensorflow_state("model_checkpoint_path: \"a\"\nfoo: 1").error().offset_bytes() == 27);
     CHECK(parse_tensorflow_state("model_checkpoint_path: \"a\"\nfoo: 1").error().subject() == "foo");
@@ -111,20 +111,20 @@ TEST_SUITE("tensorflow/state_file") {
   TEST_CASE("every truncation and flip of a bit gives a state or an error") {
     for (std::size_t size = 0; size < managed.size(); ++size) {
       const std::string text(managed.substr(0, size));
-      const std::string result = result_of(text);
+      const std::string result = parse_result(text);
       CHECK((result == "ok" || result == "bad_state_file"));
     }
     for (std::size_t bit = 0; bit < managed.size() * 8; ++bit) {
       std::string text(managed);
       text[bit / 8] = static_cast<char>(text[bit / 8] ^ (1 << bit % 8));
-      const std::string result = result_of(text);
+      const std::string result = parse_result(text);
       CHECK((result == "ok" || result == "bad_state_file"));
     }
   }
 
   TEST_CASE("a deep or long text costs no more than its length") {
-    CHECK(result_of(std::string(1 << 20, '[')) == "bad_state_file");
-    CHECK(result_of("model_checkpoint_path: 'a' all_model_checkpoint_paths: " + std::string(1 << 20, '[')) == "bad_state_file");
+    CHECK(parse_result(std::string(1 << 20, '[')) == "bad_state_file");
+    CHECK(parse_result("model_checkpoint_path: 'a' all_model_checkpoint_paths: " + std::string(1 << 20, '[')) == "bad_state_file");
     CHECK(path_in("model_checkpoint_path: '" + std::string(1 << 20, 'a') + "'").size() == 1 << 20);
   }
 }

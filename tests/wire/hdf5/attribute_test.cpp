@@ -18,7 +18,7 @@ namespace {
 
 /// "name=text|text number=2": the attributes of an object, strings as text, others by the size of their data;
 /// or the error.
-std::string list(std::string_view file, std::uint64_t at) {
+std::string list_attributes(std::string_view file, std::uint64_t at) {
   opened_hdf5 opened(file);
   if (!opened.file)
     return outcome(opened.file);
@@ -41,23 +41,23 @@ std::string list(std::string_view file, std::uint64_t at) {
   }
   return text;
 }
-std::string list(hdf5_bytes& made, std::initializer_list<made_message> messages) {
+std::string list_attributes(hdf5_bytes& made, std::initializer_list<made_message> messages) {
   const std::uint64_t at = made.object(messages);
-  return list(made.file(at), at);
+  return list_attributes(made.file(at), at);
 }
-std::string list(std::initializer_list<made_message> messages) {
+std::string list_attributes(std::initializer_list<made_message> messages) {
   hdf5_bytes made;
-  return list(made, messages);
+  return list_attributes(made, messages);
 }
 
 /// The attributes of the member `name` of the root of a file.
-std::string list(const hdf5_sample& sample, std::string_view name) {
+std::string list_attributes(const hdf5_sample& sample, std::string_view name) {
   const std::string file = sample.bytes();
   opened_hdf5 opened(file);
   if (!opened.file)
     return outcome(opened.file);
   const auto found = stet::detail::find_object(*opened.file, {name});
-  return found ? list(file, found->address()) : outcome(found);
+  return found ? list_attributes(file, found->address()) : outcome(found);
 }
 
 std::string attribute(std::uint8_t version, std::string_view name, const std::string& type,
@@ -85,24 +85,24 @@ std::string pointer(std::uint32_t size, std::uint64_t collection, std::uint32_t 
 
 TEST_SUITE("wire/hdf5/attribute") {
   TEST_CASE("attributes of files of every generation") {
-    CHECK(list(hdf5_files::links, "a") == "fixed=ab|c| number=4");
-    CHECK(list(hdf5_files::dense, "noted") == "one=1 two=x|yz|"); // in the order of the tree
-    CHECK(list(hdf5_files::strings, "fixed") == "list=x|yz|");
+    CHECK(list_attributes(hdf5_files::links, "a") == "fixed=ab|c| number=4");
+    CHECK(list_attributes(hdf5_files::dense, "noted") == "one=1 two=x|yz|"); // in the order of the tree
+    CHECK(list_attributes(hdf5_files::strings, "fixed") == "list=x|yz|");
   }
 
   TEST_CASE("attributes of every version") {
     for (std::uint8_t version = 1; version <= 3; ++version)
-      CHECK(list({{is_attribute, attribute(version, "n", type_integer(2), space({2}), "abcd")}}) == "n=4");
-    CHECK(list({{is_attribute, attribute(3, "none", type_integer(2), hdf5_fields().u8(2).u8(0).u8(0).u8(2),
+      CHECK(list_attributes({{is_attribute, attribute(version, "n", type_integer(2), space({2}), "abcd")}}) == "n=4");
+    CHECK(list_attributes({{is_attribute, attribute(3, "none", type_integer(2), hdf5_fields().u8(2).u8(0).u8(0).u8(2),
                                          "")}}) == "none=0");
   }
 
   TEST_CASE("strings of fixed size end at a NUL, or are padded") {
-    CHECK(list({{is_attribute, attribute(3, "t", text_type(4, 0), space({2}),
+    CHECK(list_attributes({{is_attribute, attribute(3, "t", text_type(4, 0), space({2}),
                                          std::string_view("a\0xxabcd", 8))}}) == "t=a|abcd|");
-    CHECK(list({{is_attribute, attribute(3, "t", text_type(4, 1), space({}),
+    CHECK(list_attributes({{is_attribute, attribute(3, "t", text_type(4, 1), space({}),
                                          std::string_view("a\0b\0", 4))}}) == std::string("t=a\0b|", 6));
-    CHECK(list({{is_attribute, attribute(3, "t", text_type(4, 2), space({}), "ab  ")}}) == "t=ab|");
+    CHECK(list_attributes({{is_attribute, attribute(3, "t", text_type(4, 2), space({}), "ab  ")}}) == "t=ab|");
   }
 
   TEST_CASE("strings of any size are where they say, or an error") {
@@ -111,43 +111,43 @@ TEST_SUITE("wire/hdf5/attribute") {
     const auto text = [&](const std::string& data) {
       return attribute(3, "s", type_variable_string(), space({data.size() / 16}), data);
     };
-    CHECK(list(made, {{is_attribute, text(pointer(3, 48, 1) + pointer(2, 48, 1))}}) == "s=one|on|");
-    CHECK(list(made, {{is_attribute, text(pointer(0, 0, 0) + pointer(0, hdf5_bytes::nowhere, 0))}}) ==
+    CHECK(list_attributes(made, {{is_attribute, text(pointer(3, 48, 1) + pointer(2, 48, 1))}}) == "s=one|on|");
+    CHECK(list_attributes(made, {{is_attribute, text(pointer(0, 0, 0) + pointer(0, hdf5_bytes::nowhere, 0))}}) ==
           "s=||");
-    CHECK(list(made, {{is_attribute, text(pointer(4, 48, 1))}}) == "bad_hdf5");
-    CHECK(list(made, {{is_attribute, text(pointer(3, 48, 2))}}) == "bad_hdf5");
-    CHECK(list(made, {{is_attribute, text(pointer(3, 49, 1))}}) == "bad_hdf5");
-    CHECK(list(made, {{is_attribute, text(pointer(3, 0, 0))}}) == "bad_hdf5");
+    CHECK(list_attributes(made, {{is_attribute, text(pointer(4, 48, 1))}}) == "bad_hdf5");
+    CHECK(list_attributes(made, {{is_attribute, text(pointer(3, 48, 2))}}) == "bad_hdf5");
+    CHECK(list_attributes(made, {{is_attribute, text(pointer(3, 49, 1))}}) == "bad_hdf5");
+    CHECK(list_attributes(made, {{is_attribute, text(pointer(3, 0, 0))}}) == "bad_hdf5");
   }
 
   TEST_CASE("damaged attributes are refused") {
     const std::string good = attribute(3, "n", type_integer(2), space({2}), "abcd");
     for (std::size_t size = 0; size < good.size(); ++size)
-      CHECK(list({{is_attribute, good.substr(0, size)}}) == "bad_hdf5");
-    CHECK(list({{is_attribute, attribute(0, "n", type_integer(2), space({2}), "abcd")}}) == "bad_hdf5");
-    CHECK(list({{is_attribute, attribute(4, "n", type_integer(2), space({2}), "abcd")}}) == "bad_hdf5");
-    CHECK(list({{is_attribute, attribute(3, "", type_integer(2), space({2}), "abcd")}}) == "bad_hdf5");
-    CHECK(list({{is_attribute, attribute(3, "n", type_integer(0), space({2}), "abcd")}}) == "bad_hdf5");
+      CHECK(list_attributes({{is_attribute, good.substr(0, size)}}) == "bad_hdf5");
+    CHECK(list_attributes({{is_attribute, attribute(0, "n", type_integer(2), space({2}), "abcd")}}) == "bad_hdf5");
+    CHECK(list_attributes({{is_attribute, attribute(4, "n", type_integer(2), space({2}), "abcd")}}) == "bad_hdf5");
+    CHECK(list_attributes({{is_attribute, attribute(3, "", type_integer(2), space({2}), "abcd")}}) == "bad_hdf5");
+    CHECK(list_attributes({{is_attribute, attribute(3, "n", type_integer(0), space({2}), "abcd")}}) == "bad_hdf5");
     const std::uint64_t half = std::uint64_t{1} << 63, many = std::uint64_t{1} << 32;
-    CHECK(list({{is_attribute, attribute(3, "n", type_integer(2), space({half, 2}), "abcd")}}) == "bad_hdf5");
-    CHECK(list({{is_attribute, attribute(3, "n", type_integer(2), space({many, many}), "abcd")}}) ==
+    CHECK(list_attributes({{is_attribute, attribute(3, "n", type_integer(2), space({half, 2}), "abcd")}}) == "bad_hdf5");
+    CHECK(list_attributes({{is_attribute, attribute(3, "n", type_integer(2), space({many, many}), "abcd")}}) ==
           "bad_hdf5");
-    CHECK(list({{is_attribute, attribute(3, "n", type_integer(2), space({0, many, many}), "")}}) ==
+    CHECK(list_attributes({{is_attribute, attribute(3, "n", type_integer(2), space({0, many, many}), "")}}) ==
           "bad_hdf5");
-    CHECK(list({{is_attribute, attribute(3, "n", type_integer(2), space({half}), "abcd")}}) == "bad_hdf5");
-    CHECK(list({{is_attribute_info, ""}}) == "bad_hdf5");
-    CHECK(list({{is_attribute_info, hdf5_fields().u8(1).u8(0).u64(hdf5_bytes::nowhere).u64(0)}}) ==
+    CHECK(list_attributes({{is_attribute, attribute(3, "n", type_integer(2), space({half}), "abcd")}}) == "bad_hdf5");
+    CHECK(list_attributes({{is_attribute_info, ""}}) == "bad_hdf5");
+    CHECK(list_attributes({{is_attribute_info, hdf5_fields().u8(1).u8(0).u64(hdf5_bytes::nowhere).u64(0)}}) ==
           "bad_hdf5");
-    CHECK(list({{is_attribute_info, hdf5_fields().u8(0).u8(0).u64(48).u64(48)}}) ==
+    CHECK(list_attributes({{is_attribute_info, hdf5_fields().u8(0).u8(0).u64(48).u64(48)}}) ==
           "bad_hdf5"); // no heap there
-    CHECK(list({{is_attribute_info, hdf5_fields().u8(0).u8(0).u64(hdf5_bytes::nowhere).u64(0)}}).empty());
+    CHECK(list_attributes({{is_attribute_info, hdf5_fields().u8(0).u8(0).u64(hdf5_bytes::nowhere).u64(0)}}).empty());
   }
 
   TEST_CASE("a datatype with a name is looked up") {
     hdf5_bytes made;
     const std::uint64_t type = made.object({{is_type, type_integer(2)}});
     const std::string shared = hdf5_fields().u8(3).u8(2).u64(type), lost = hdf5_fields().u8(3).u8(2).u64(1);
-    CHECK(list(made, {{is_attribute, attribute(3, "n", shared, space({2}), "abcd", 1)}}) == "n=4");
-    CHECK(list(made, {{is_attribute, attribute(3, "n", lost, space({2}), "abcd", 1)}}) == "bad_hdf5");
+    CHECK(list_attributes(made, {{is_attribute, attribute(3, "n", shared, space({2}), "abcd", 1)}}) == "n=4");
+    CHECK(list_attributes(made, {{is_attribute, attribute(3, "n", lost, space({2}), "abcd", 1)}}) == "bad_hdf5");
   }
 }

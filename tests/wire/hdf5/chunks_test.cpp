@@ -31,7 +31,7 @@ struct dataset {
 
 /// "0@100+4 2@104+4": number, address and size of the chunks, and their mask where there is one; or the
 /// error.
-std::string list(const hdf5_bytes& made, const dataset& is, void (*change)(hdf5_layout&) = nullptr) {
+std::string list_chunks(const hdf5_bytes& made, const dataset& is, void (*change)(hdf5_layout&) = nullptr) {
   opened_hdf5 opened(made.file());
   if (!opened.file)
     return outcome(opened.file);
@@ -107,22 +107,22 @@ const auto btree1 = hdf5_chunk_index::btree1, single = hdf5_chunk_index::single,
 
 TEST_SUITE("wire/hdf5/chunks") {
   TEST_CASE("a dataset that has no index has no chunks") {
-    CHECK(list(made_index(), {{10}, btree1, nowhere}).empty());
+    CHECK(list_chunks(made_index(), {{10}, btree1, nowhere}).empty());
   }
 
   TEST_CASE("version 1 B-trees") {
     made_index made;
     const std::uint64_t a = made.tree(0, {{0, 48}, {4, 52}}), b = made.tree(0, {{8, 56}});
-    CHECK(list(made, {{10}, btree1, a}) == "0@48+4 1@52+4");
-    CHECK(list(made, {{10}, btree1, made.tree(1, {{0, a}, {8, b}})}) == "0@48+4 1@52+4 2@56+4");
-    CHECK(list(made, {{10}, btree1, made.tree(0, {{4, 60, 9, 1}, {0, 48, 3}}), true}) == "0@48+3 1@60+9!");
+    CHECK(list_chunks(made, {{10}, btree1, a}) == "0@48+4 1@52+4");
+    CHECK(list_chunks(made, {{10}, btree1, made.tree(1, {{0, a}, {8, b}})}) == "0@48+4 1@52+4 2@56+4");
+    CHECK(list_chunks(made, {{10}, btree1, made.tree(0, {{4, 60, 9, 1}, {0, 48, 3}}), true}) == "0@48+3 1@60+9!");
     // What lies beyond the extents is left over from when they were larger.
-    CHECK(list(made, {{10}, btree1, made.tree(0, {{0, 48}, {12, 52}})}) == "0@48+4");
+    CHECK(list_chunks(made, {{10}, btree1, made.tree(0, {{0, 48}, {12, 52}})}) == "0@48+4");
   }
 
   TEST_CASE("version 1 B-trees that lie are refused") {
     made_index made;
-    const auto of = [&](std::uint64_t at) { return list(made, {{10}, btree1, at}); };
+    const auto of = [&](std::uint64_t at) { return list_chunks(made, {{10}, btree1, at}); };
     const std::uint64_t leaf = made.tree(0, {{0, 48}});
     REQUIRE(of(leaf) == "0@48+4");
     CHECK(of(made.tree(0, {{0, 48, 5}})) == "bad_hdf5");       // not as long as a chunk
@@ -146,33 +146,33 @@ TEST_SUITE("wire/hdf5/chunks") {
 
   TEST_CASE("a single chunk") {
     made_index made;
-    CHECK(list(made, {{4}, single, 48}) == "0@48+4");
-    CHECK(list(made, {{3}, single, 48, true},
+    CHECK(list_chunks(made, {{4}, single, 48}) == "0@48+4");
+    CHECK(list_chunks(made, {{3}, single, 48, true},
                [](hdf5_layout& is) { is.single_size_bytes = 7, is.single_mask = 2; }) == "0@48+7!");
-    CHECK(list(made, {{5}, single, 48}) == "bad_hdf5"); // which are two
-    CHECK(list(made, {{4}, single, 145}) == "bad_hdf5");
-    CHECK(list(made, {{4}, single, 48}, [](hdf5_layout& is) { is.single_size_bytes = 7; }) == "bad_hdf5");
-    CHECK(list(made, {{4, 4}, single, 48}, [](hdf5_layout& is) { is.rank = 1; }) == "bad_hdf5");
+    CHECK(list_chunks(made, {{5}, single, 48}) == "bad_hdf5"); // which are two
+    CHECK(list_chunks(made, {{4}, single, 145}) == "bad_hdf5");
+    CHECK(list_chunks(made, {{4}, single, 48}, [](hdf5_layout& is) { is.single_size_bytes = 7; }) == "bad_hdf5");
+    CHECK(list_chunks(made, {{4, 4}, single, 48}, [](hdf5_layout& is) { is.rank = 1; }) == "bad_hdf5");
   }
 
   TEST_CASE("chunks one after the other") {
     made_index made;
-    CHECK(list(made, {{5, 4}, implicit, 48}) == "0@48+16 1@64+16");
-    CHECK(list(made, {{5}, implicit, 48, false, {9}}) == "0@48+4 1@52+4"); // and one that it may grow to
-    CHECK(list(made, {{5}, implicit, 48, true}) == "bad_hdf5");
-    CHECK(list(made, {{100}, implicit, 49}) == "bad_hdf5");
-    CHECK(list(made, {{std::uint64_t{1} << 62}, implicit, 48}) == "bad_hdf5");
-    CHECK(list(made, {{std::uint64_t{1} << 40, std::uint64_t{1} << 40}, implicit, 48}) == "bad_hdf5");
-    CHECK(list(made, {{5}, implicit, 48, false, {unlimited}}) == "bad_hdf5");
+    CHECK(list_chunks(made, {{5, 4}, implicit, 48}) == "0@48+16 1@64+16");
+    CHECK(list_chunks(made, {{5}, implicit, 48, false, {9}}) == "0@48+4 1@52+4"); // and one that it may grow to
+    CHECK(list_chunks(made, {{5}, implicit, 48, true}) == "bad_hdf5");
+    CHECK(list_chunks(made, {{100}, implicit, 49}) == "bad_hdf5");
+    CHECK(list_chunks(made, {{std::uint64_t{1} << 62}, implicit, 48}) == "bad_hdf5");
+    CHECK(list_chunks(made, {{std::uint64_t{1} << 40, std::uint64_t{1} << 40}, implicit, 48}) == "bad_hdf5");
+    CHECK(list_chunks(made, {{5}, implicit, 48, false, {unlimited}}) == "bad_hdf5");
   }
 
   TEST_CASE("fixed arrays, whole and in pages") {
     made_index made;
-    CHECK(list(made, {{9}, fixed, made.fixed_array(3, {48, nowhere, 56})}) == "0@48+4 2@56+4");
+    CHECK(list_chunks(made, {{9}, fixed, made.fixed_array(3, {48, nowhere, 56})}) == "0@48+4 2@56+4");
     made_index none;
     const std::uint64_t header = none.size();
     none.raw("FAHD").u8(0).u8(0).u8(8).u8(10).u64(3).u64(nowhere).seal(header);
-    CHECK(list(none, {{9}, fixed, header}).empty());
+    CHECK(list_chunks(none, {{9}, fixed, header}).empty());
 
     // Pages of 2: the second was never written.
     made_index paged;
@@ -184,14 +184,14 @@ TEST_SUITE("wire/hdf5/chunks") {
     paged.zeros(20);
     page = paged.size();
     paged.u64(64).seal(page);
-    CHECK(list(paged, {{20}, fixed, at}) == "0@48+4 1@52+4 4@64+4");
+    CHECK(list_chunks(paged, {{20}, fixed, at}) == "0@48+4 1@52+4 4@64+4");
 
     made_index filtered;
     const std::uint64_t start = filtered.size(), data = start + 28;
     filtered.raw("FAHD").u8(0).u8(1).u8(14).u8(10).u64(2).u64(data).seal(start);
     filtered.raw("FADB").u8(0).u8(1).u64(start).u64(48).u16(7).u32(0).u64(60).u16(9).u32(1).seal(data);
-    CHECK(list(filtered, {{8}, fixed, start, true}) == "0@48+7 1@60+9!");
-    CHECK(list(filtered, {{8}, fixed, start}) == "bad_hdf5");
+    CHECK(list_chunks(filtered, {{8}, fixed, start, true}) == "0@48+7 1@60+9!");
+    CHECK(list_chunks(filtered, {{8}, fixed, start}) == "bad_hdf5");
   }
 
   TEST_CASE("fixed arrays that lie are refused") {
@@ -200,7 +200,7 @@ TEST_SUITE("wire/hdf5/chunks") {
                        std::uint64_t owner_offset = 0) {
       made_index made;
       const std::uint64_t at = made.fixed_array(count, addresses, element_size, page_bits, owner_offset);
-      return list(made, {{8}, fixed, at});
+      return list_chunks(made, {{8}, fixed, at});
     };
     REQUIRE(of(2, {48, 52}) == "0@48+4 1@52+4");
     CHECK(of(3, {48, 52}) == "bad_hdf5");
@@ -232,10 +232,10 @@ TEST_SUITE("wire/hdf5/chunks") {
     made.raw("EADB").u8(0).u8(0).u64(at).u8(1).u64(56).u64(nowhere).seal(second);
     made.raw("EASB").u8(0).u8(0).u64(at).u8(3).u64(nowhere).u64(last).seal(super);
     made.raw("EADB").u8(0).u8(0).u64(at).u8(5).u64(60).u64(64).seal(last);
-    CHECK(list(made, {{100}, extensible, at, false, {unlimited}}) == "0@48+4 1@52+4 2@56+4 6@60+4 7@64+4");
-    CHECK(list(made, {{100}, extensible, at}) == "bad_hdf5"); // which cannot grow
-    CHECK(list(made, {{100}, extensible, at, true, {unlimited}}) == "bad_hdf5");
-    CHECK(list(made, {{100}, extensible, at + 1, false, {unlimited}}) == "bad_hdf5");
+    CHECK(list_chunks(made, {{100}, extensible, at, false, {unlimited}}) == "0@48+4 1@52+4 2@56+4 6@60+4 7@64+4");
+    CHECK(list_chunks(made, {{100}, extensible, at}) == "bad_hdf5"); // which cannot grow
+    CHECK(list_chunks(made, {{100}, extensible, at, true, {unlimited}}) == "bad_hdf5");
+    CHECK(list_chunks(made, {{100}, extensible, at + 1, false, {unlimited}}) == "bad_hdf5");
   }
 
   TEST_CASE("extensible arrays that lie are refused") {
@@ -259,7 +259,7 @@ TEST_SUITE("wire/hdf5/chunks") {
       for (int i = 0; i < 2 + 7; ++i)
         made.u64(nowhere);
       made.seal(index);
-      return list(made, {{8}, extensible, at, false, {unlimited}});
+      return list_chunks(made, {{8}, extensible, at, false, {unlimited}});
     };
     REQUIRE(of(8, 8, 1, 1, 2, 10) == "0@48+4");
     CHECK(of(9, 8, 1, 1, 2, 10) == "bad_hdf5");
@@ -299,19 +299,19 @@ TEST_SUITE("wire/hdf5/chunks") {
     const std::string records =
         hdf5_fields().u64(48).u64(0).u64(1).u64(64).u64(1).u64(0).u64(80).u64(7).u64(0);
     const std::uint64_t at = tree(plain, 10, 24, 3, records);
-    CHECK(list(plain, {{8, 8}, btree2, at, false, {unlimited, unlimited}}) == "1@48+16 2@64+16");
-    CHECK(list(plain, {{8, 8}, btree2, at, true, {unlimited, unlimited}}) == "bad_hdf5");
-    CHECK(list(plain, {{8, 8, 8}, btree2, at}) == "bad_hdf5"); // records too short for the rank
+    CHECK(list_chunks(plain, {{8, 8}, btree2, at, false, {unlimited, unlimited}}) == "1@48+16 2@64+16");
+    CHECK(list_chunks(plain, {{8, 8}, btree2, at, true, {unlimited, unlimited}}) == "bad_hdf5");
+    CHECK(list_chunks(plain, {{8, 8, 8}, btree2, at}) == "bad_hdf5"); // records too short for the rank
     made_index filtered;
     const std::uint64_t other =
         tree(filtered, 11, 8 + 2 + 4 + 8, 1, hdf5_fields().u64(48).u16(9).u32(1).u64(1).text());
-    CHECK(list(filtered, {{8}, btree2, other, true, {unlimited}}) == "1@48+9!");
+    CHECK(list_chunks(filtered, {{8}, btree2, other, true, {unlimited}}) == "1@48+9!");
   }
 
   TEST_CASE("grids that do not fit are refused") {
     made_index made;
     const std::uint64_t huge = std::uint64_t{1} << 63;
-    CHECK(list(made, {{huge, huge}, btree1, made.tree(0, {{0, 48}})}) == "bad_hdf5");
-    CHECK(list(made, {{huge, huge, 0}, btree1, 48}) == "bad_hdf5");
+    CHECK(list_chunks(made, {{huge, huge}, btree1, made.tree(0, {{0, 48}})}) == "bad_hdf5");
+    CHECK(list_chunks(made, {{huge, huge, 0}, btree1, 48}) == "bad_hdf5");
   }
 }

@@ -20,7 +20,7 @@ using stet_test::outcome;
 
 namespace {
 
-std::string open(std::string_view text) { return outcome(opened_hdf5(text).file); }
+std::string open_file(std::string_view text) { return outcome(opened_hdf5(text).file); }
 
 std::string with(std::string text, std::size_t at, std::string_view bytes) {
   return text.replace(at, bytes.size(), bytes);
@@ -60,28 +60,28 @@ TEST_SUITE("wire/hdf5/file") {
     hdf5_bytes made;
     made.zeros(64);
     const std::string file = made.file();
-    REQUIRE(open(file) == "ok");
-    CHECK(open("") == "truncated");
-    CHECK(open("\x89HDF") == "truncated");
-    CHECK(open(std::string(4096, 'x')) == "bad_magic");
-    CHECK(open(file.substr(0, 8)) == "truncated");
-    CHECK(open(file.substr(0, 47)) == "truncated");
-    CHECK(open(with(file, 8, "\4")) == "unsupported");            // a later version
-    CHECK(open(with(file, 9, "\4")) == "unsupported");            // addresses of 4 bytes
-    CHECK(open(with(file, 10, "\2")) == "unsupported");           // lengths of 2 bytes
-    CHECK(open(with(file, 30, "\1")) == "bad_hdf5");              // the checksum is of other bytes
-    CHECK(open(resealed(with(file, 28, "\xff"))) == "truncated"); // an end behind the bytes
-    CHECK(open(resealed(with(file, 12, "\xff"))) == "bad_hdf5");  // a base behind the end
-    CHECK(open(resealed(with(file, 36, std::string(8, '\xff')))) == "bad_hdf5"); // a root that is nowhere
-    CHECK(open(file.substr(0, file.size() - 1)) == "truncated");
-    CHECK(open(file + "more") == "ok");
+    REQUIRE(open_file(file) == "ok");
+    CHECK(open_file("") == "truncated");
+    CHECK(open_file("\x89HDF") == "truncated");
+    CHECK(open_file(std::string(4096, 'x')) == "bad_magic");
+    CHECK(open_file(file.substr(0, 8)) == "truncated");
+    CHECK(open_file(file.substr(0, 47)) == "truncated");
+    CHECK(open_file(with(file, 8, "\4")) == "unsupported");            // a later version
+    CHECK(open_file(with(file, 9, "\4")) == "unsupported");            // addresses of 4 bytes
+    CHECK(open_file(with(file, 10, "\2")) == "unsupported");           // lengths of 2 bytes
+    CHECK(open_file(with(file, 30, "\1")) == "bad_hdf5");              // the checksum is of other bytes
+    CHECK(open_file(resealed(with(file, 28, "\xff"))) == "truncated"); // an end behind the bytes
+    CHECK(open_file(resealed(with(file, 12, "\xff"))) == "bad_hdf5");  // a base behind the end
+    CHECK(open_file(resealed(with(file, 36, std::string(8, '\xff')))) == "bad_hdf5"); // a root that is nowhere
+    CHECK(open_file(file.substr(0, file.size() - 1)) == "truncated");
+    CHECK(open_file(file + "more") == "ok");
   }
 
   TEST_CASE("a superblock of version 0 or 1 that ends early is truncated") {
     for (const auto* each : {&stet_test::hdf5_files::symbols, &stet_test::hdf5_files::chunks1}) {
       const std::string text = each->bytes();
       for (std::size_t size = 8; size < 100; ++size)
-        CHECK(open(text.substr(0, size)) == "truncated");
+        CHECK(open_file(text.substr(0, size)) == "truncated");
     }
   }
 
@@ -89,9 +89,9 @@ TEST_SUITE("wire/hdf5/file") {
     hdf5_bytes made;
     made.zeros(16);
     for (const std::size_t before : {512u, 1024u, 4096u})
-      CHECK(open(std::string(before, '\0') + made.file()) == "ok");
+      CHECK(open_file(std::string(before, '\0') + made.file()) == "ok");
     for (const std::size_t before : {1u, 511u, 1536u})
-      CHECK(open(std::string(before, '\0') + made.file()) == "bad_magic");
+      CHECK(open_file(std::string(before, '\0') + made.file()) == "bad_magic");
   }
 
   TEST_CASE("bytes outside the file are not there, wherever they are said to be") {

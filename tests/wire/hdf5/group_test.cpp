@@ -20,7 +20,7 @@ using stet::detail::read_links;
 namespace {
 
 /// "a b(soft)": the members of the group at an address, or the error.
-std::string list(std::string_view file, std::uint64_t at) {
+std::string list_links(std::string_view file, std::uint64_t at) {
   opened_hdf5 opened(file);
   if (!opened.file)
     return outcome(opened.file);
@@ -42,13 +42,13 @@ std::string list(std::string_view file, std::uint64_t at) {
   return text;
 }
 
-std::string list(hdf5_bytes& made, std::initializer_list<made_message> messages) {
+std::string list_links(hdf5_bytes& made, std::initializer_list<made_message> messages) {
   const std::uint64_t at = made.object(messages);
-  return list(made.file(at), at);
+  return list_links(made.file(at), at);
 }
-std::string list(std::initializer_list<made_message> messages) {
+std::string list_links(std::initializer_list<made_message> messages) {
   hdf5_bytes made;
-  return list(made, messages);
+  return list_links(made, messages);
 }
 
 /// A group as a symbol table with the names "a" and "bc", of which a test changes one thing.
@@ -81,20 +81,20 @@ struct made_symbols : hdf5_bytes {
 };
 std::string list_symbols(const made_symbols::changes& is) {
   made_symbols made(is);
-  return list(made, {{is_symbol_table, hdf5_fields().u64(made.tree).u64(made.heap)}});
+  return list_links(made, {{is_symbol_table, hdf5_fields().u64(made.tree).u64(made.heap)}});
 }
 
 } // namespace
 
 TEST_SUITE("wire/hdf5/group") {
   TEST_CASE("members of groups of every kind are listed by name, or as they were made") {
-    CHECK(list(hdf5_files::symbols.bytes(), 0) == "again big compact g h soft(soft) true w z");
-    CHECK(list(hdf5_files::links.bytes(), 0) ==
+    CHECK(list_links(hdf5_files::symbols.bytes(), 0) == "again big compact g h soft(soft) true w z");
+    CHECK(list_links(hdf5_files::links.bytes(), 0) ==
           "z a compact filled nothing type outside(other)"); // which counts
-    CHECK(list({{is_link_info, link_info()}, {is_link, hard_link("b", 1)}, {is_link, hard_link("a", 2)}}) ==
+    CHECK(list_links({{is_link_info, link_info()}, {is_link, hard_link("b", 1)}, {is_link, hard_link("a", 2)}}) ==
           "a b");
-    CHECK(list({{is_link_info, link_info()}}).empty());
-    CHECK(list({{is_space, ""}}) == "no group");
+    CHECK(list_links({{is_link_info, link_info()}}).empty());
+    CHECK(list_links({{is_space, ""}}) == "no group");
     for (const auto* each : {&hdf5_files::dense, &hdf5_files::rows}) {
       const std::string file = each->bytes();
       opened_hdf5 opened(file);
@@ -109,7 +109,7 @@ TEST_SUITE("wire/hdf5/group") {
       const auto g =
           std::find_if(links->begin(), links->end(), [](const auto& link) { return link.name == "g"; });
       REQUIRE(g != links->end());
-      const std::string names = list(file, g->address);
+      const std::string names = list_links(file, g->address);
       if (each == &hdf5_files::dense) {
         CHECK(names == "a b c");
       } else {
@@ -120,28 +120,28 @@ TEST_SUITE("wire/hdf5/group") {
   }
 
   TEST_CASE("links of every kind and form") {
-    CHECK(list({{is_link, soft_link("s", "/a")}}) == "s(soft)");
-    CHECK(list({{is_link, hdf5_fields().u8(1).u8(8).u8(64).u8(1).raw("x").u16(3).raw("abc")}}) == "x(other)");
-    CHECK(list({{is_link, hdf5_fields().u8(1).u8(0x1D).u8(0).u64(9).u8(1).u16(2).raw("ab").u64(1)}}) == "ab");
+    CHECK(list_links({{is_link, soft_link("s", "/a")}}) == "s(soft)");
+    CHECK(list_links({{is_link, hdf5_fields().u8(1).u8(8).u8(64).u8(1).raw("x").u16(3).raw("abc")}}) == "x(other)");
+    CHECK(list_links({{is_link, hdf5_fields().u8(1).u8(0x1D).u8(0).u64(9).u8(1).u16(2).raw("ab").u64(1)}}) == "ab");
     const std::string second = hdf5_fields().u8(1).u8(4).u64(1).u8(1).raw("b").u64(1),
                       first = hdf5_fields().u8(1).u8(4).u64(0).u8(1).raw("c").u64(1);
-    CHECK(list({{is_link_info,
+    CHECK(list_links({{is_link_info,
                  hdf5_fields().u8(0).u8(1).u64(2).u64(hdf5_bytes::nowhere).u64(hdf5_bytes::nowhere)},
                 {is_link, second},
                 {is_link, first}}) == "c b");
   }
 
   TEST_CASE("damaged links are refused") {
-    CHECK(list({{is_link, hard_link("", 1)}}) == "bad_hdf5");
-    CHECK(list({{is_link, hard_link("a/b", 1)}}) == "bad_hdf5");
-    CHECK(list({{is_link, hard_link(std::string_view("a\0b", 3), 1)}}) == "bad_hdf5");
-    CHECK(list({{is_link, ""}}) == "bad_hdf5");
-    CHECK(list({{is_link, hdf5_fields().u8(2).u8(0).u8(1).raw("a").u64(1)}}) == "bad_hdf5");
-    CHECK(list({{is_link, hdf5_fields().u8(1).u8(3).u64(~std::uint64_t{0}).raw("a").u64(1)}}) == "bad_hdf5");
-    CHECK(list({{is_link, hdf5_fields().u8(1).u8(0).u8(1).raw("a").u32(1)}}) == "bad_hdf5");
-    CHECK(list({{is_link_info, ""}}) == "bad_hdf5");
-    CHECK(list({{is_link_info, link_info().replace(0, 1, "\1")}}) == "bad_hdf5");
-    CHECK(list({{is_link_info, link_info(48, 48)}}) == "bad_hdf5"); // no heap there
+    CHECK(list_links({{is_link, hard_link("", 1)}}) == "bad_hdf5");
+    CHECK(list_links({{is_link, hard_link("a/b", 1)}}) == "bad_hdf5");
+    CHECK(list_links({{is_link, hard_link(std::string_view("a\0b", 3), 1)}}) == "bad_hdf5");
+    CHECK(list_links({{is_link, ""}}) == "bad_hdf5");
+    CHECK(list_links({{is_link, hdf5_fields().u8(2).u8(0).u8(1).raw("a").u64(1)}}) == "bad_hdf5");
+    CHECK(list_links({{is_link, hdf5_fields().u8(1).u8(3).u64(~std::uint64_t{0}).raw("a").u64(1)}}) == "bad_hdf5");
+    CHECK(list_links({{is_link, hdf5_fields().u8(1).u8(0).u8(1).raw("a").u32(1)}}) == "bad_hdf5");
+    CHECK(list_links({{is_link_info, ""}}) == "bad_hdf5");
+    CHECK(list_links({{is_link_info, link_info().replace(0, 1, "\1")}}) == "bad_hdf5");
+    CHECK(list_links({{is_link_info, link_info(48, 48)}}) == "bad_hdf5"); // no heap there
   }
 
   TEST_CASE("damaged symbol tables are refused") {
@@ -180,6 +180,6 @@ TEST_SUITE("wire/hdf5/group") {
         made.u64(below).u64(0);
       below = at;
     }
-    CHECK(list(made, {{is_symbol_table, hdf5_fields().u64(below).u64(made.heap)}}) == "bad_hdf5");
+    CHECK(list_links(made, {{is_symbol_table, hdf5_fields().u64(below).u64(made.heap)}}) == "bad_hdf5");
   }
 }

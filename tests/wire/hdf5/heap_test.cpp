@@ -71,7 +71,7 @@ std::string id_of(std::uint64_t offset, std::uint64_t size, std::uint8_t first =
   return hdf5_fields().u8(first).u16(offset).u8(size);
 }
 
-std::string open(const heap_header& is) { return made_heap(is).find(hdf5_fields().u8(0x20).raw("x")); }
+std::string open_heap(const heap_header& is) { return made_heap(is).find(hdf5_fields().u8(0x20).raw("x")); }
 
 struct made_collection : hdf5_bytes {
   explicit made_collection(std::uint64_t size_bytes) { raw("GCOL").u8(1).zeros(3).u64(size_bytes); }
@@ -136,17 +136,17 @@ TEST_SUITE("wire/hdf5/heap") {
 
   TEST_CASE("damaged heaps are refused") {
     heap_header header;
-    REQUIRE(open(header) == "x");
-    CHECK(open({.filter_size = 4}) == "unsupported");
-    CHECK(open({.width = 0}) == "bad_hdf5");
-    CHECK(open({.width = 3}) == "bad_hdf5");
-    CHECK(open({.start_size = 0}) == "bad_hdf5");
-    CHECK(open({.start_size = 65}) == "bad_hdf5");
-    CHECK(open({.start_size = 256}) == "bad_hdf5");
-    CHECK(open({.max_direct_size = std::uint64_t{1} << 63}) == "bad_hdf5");
-    CHECK(open({.bits = 0}) == "bad_hdf5");
-    CHECK(open({.bits = 65}) == "bad_hdf5");
-    CHECK(open({.rows = 65}) == "bad_hdf5");
+    REQUIRE(open_heap(header) == "x");
+    CHECK(open_heap({.filter_size = 4}) == "unsupported");
+    CHECK(open_heap({.width = 0}) == "bad_hdf5");
+    CHECK(open_heap({.width = 3}) == "bad_hdf5");
+    CHECK(open_heap({.start_size = 0}) == "bad_hdf5");
+    CHECK(open_heap({.start_size = 65}) == "bad_hdf5");
+    CHECK(open_heap({.start_size = 256}) == "bad_hdf5");
+    CHECK(open_heap({.max_direct_size = std::uint64_t{1} << 63}) == "bad_hdf5");
+    CHECK(open_heap({.bits = 0}) == "bad_hdf5");
+    CHECK(open_heap({.bits = 65}) == "bad_hdf5");
+    CHECK(open_heap({.rows = 65}) == "bad_hdf5");
     CHECK(made_heap(header).find("x", 49) == "bad_hdf5");
 
     header.root = made_heap::blocks_at;

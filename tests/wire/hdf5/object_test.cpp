@@ -16,7 +16,7 @@ using stet::detail::hdf5_object;
 
 namespace {
 
-std::string read(const hdf5_bytes& made, std::uint64_t at = hdf5_bytes::root) {
+std::string read_object(const hdf5_bytes& made, std::uint64_t at = hdf5_bytes::root) {
   opened_hdf5 opened(made.file());
   return opened.file ? outcome(hdf5_object::read(*opened.file, at)) : outcome(opened.file);
 }
@@ -62,45 +62,45 @@ TEST_SUITE("wire/hdf5/object") {
     hdf5_bytes first = first_version(
         3, message1(is_space, "12345678") + message1(is_continuation, continuation(48 + 16 + 40, 16)), 40);
     first.raw(further);
-    CHECK(read(first) == "ok");
+    CHECK(read_object(first) == "ok");
   }
 
   TEST_CASE("times, counts of attributes and orders of creation are passed over") {
     hdf5_bytes made;
     made.raw("OHDR").u8(2).u8(0x34).zeros(16).u16(8).u16(6).u8(8);
     made.u8(is_space).u16(2).u8(0).u16(77).raw("ab").seal(48);
-    CHECK(read(made) == "ok");
+    CHECK(read_object(made) == "ok");
   }
 
   TEST_CASE("damaged headers are refused") {
     const std::string message = message1(is_space, "12345678");
-    CHECK(read(first_version(1, message, 16)) == "ok");
-    CHECK(read(first_version(2, message, 16)) == "bad_hdf5"); // fewer than it says
-    CHECK(read(first_version(1, message, 15)) == "bad_hdf5"); // a message beyond its block
-    CHECK(read(first_version(1, message, 17)) == "bad_hdf5"); // a block beyond the file
-    CHECK(read(first_version(1, message, 0xFFFFFFFF)) == "bad_hdf5");
-    CHECK(read(first_version(1, message1(0x19, "", 0x80), 8)) == "bad_hdf5"); // unknown, and must be known
-    CHECK(read(first_version(1, message1(0x19, ""), 8)) == "ok");
-    CHECK(read(first_version(1, message, 16), 47) == "bad_hdf5"); // not a header
+    CHECK(read_object(first_version(1, message, 16)) == "ok");
+    CHECK(read_object(first_version(2, message, 16)) == "bad_hdf5"); // fewer than it says
+    CHECK(read_object(first_version(1, message, 15)) == "bad_hdf5"); // a message beyond its block
+    CHECK(read_object(first_version(1, message, 17)) == "bad_hdf5"); // a block beyond the file
+    CHECK(read_object(first_version(1, message, 0xFFFFFFFF)) == "bad_hdf5");
+    CHECK(read_object(first_version(1, message1(0x19, "", 0x80), 8)) == "bad_hdf5"); // unknown, and must be known
+    CHECK(read_object(first_version(1, message1(0x19, ""), 8)) == "ok");
+    CHECK(read_object(first_version(1, message, 16), 47) == "bad_hdf5"); // not a header
 
     hdf5_bytes version;
     version.raw("OHDR").u8(3).u8(0).u8(0).seal(48);
-    CHECK(read(version) == "bad_hdf5");
+    CHECK(read_object(version) == "bad_hdf5");
     hdf5_bytes size;
     size.raw("OHDR").u8(2).u8(3).u64(~std::uint64_t{0} - 8).seal(48);
-    CHECK(read(size) == "bad_hdf5");
+    CHECK(read_object(size) == "bad_hdf5");
     hdf5_bytes unsealed;
     unsealed.raw("OHDR").u8(2).u8(0).u8(0).u32(1);
-    CHECK(read(unsealed) == "bad_hdf5");
+    CHECK(read_object(unsealed) == "bad_hdf5");
     hdf5_bytes over;
     over.raw("OHDR").u8(2).u8(0).u8(4).u8(is_space).u16(1).u8(0).seal(48);
-    CHECK(read(over) == "bad_hdf5");
+    CHECK(read_object(over) == "bad_hdf5");
   }
 
   TEST_CASE("a gap behind the messages is none") {
     hdf5_bytes made;
     made.raw("OHDR").u8(2).u8(0).u8(4 + 2 + 3).u8(is_space).u16(2).u8(0).raw("ab").zeros(3).seal(48);
-    CHECK(read(made) == "ok");
+    CHECK(read_object(made) == "ok");
   }
 
   TEST_CASE("blocks that lead to themselves, each other, or out of the file are refused") {
@@ -108,22 +108,22 @@ TEST_SUITE("wire/hdf5/object") {
     const std::string to_self =
         hdf5_fields().raw("OCHK").u8(is_continuation).u16(16).u8(0).raw(continuation(48, 28));
     self.raw(to_self).seal(48);
-    CHECK(read(self, self.object({{is_continuation, continuation(48, 28)}})) == "bad_hdf5");
+    CHECK(read_object(self, self.object({{is_continuation, continuation(48, 28)}})) == "bad_hdf5");
 
     hdf5_bytes pair;
     pair.raw("OCHK").u8(is_continuation).u16(16).u8(0).raw(continuation(76, 28)).seal(48);
     pair.raw("OCHK").u8(is_continuation).u16(16).u8(0).raw(continuation(48, 28)).seal(76);
-    CHECK(read(pair, pair.object({{is_continuation, continuation(48, 28)}})) == "bad_hdf5");
+    CHECK(read_object(pair, pair.object({{is_continuation, continuation(48, 28)}})) == "bad_hdf5");
 
     // In version 1 the first block itself.
-    CHECK(read(first_version(0xFFFF, message1(is_continuation, continuation(64, 24)), 24)) == "bad_hdf5");
+    CHECK(read_object(first_version(0xFFFF, message1(is_continuation, continuation(64, 24)), 24)) == "bad_hdf5");
 
     for (const auto& [address, size] : {std::pair<std::uint64_t, std::uint64_t>{hdf5_bytes::nowhere, 24},
                                         {48, ~std::uint64_t{0}},
                                         {~std::uint64_t{0} - 3, 8},
                                         {48, 0}}) {
       hdf5_bytes out;
-      CHECK(read(out, out.object({{is_continuation, continuation(address, size)}})) == "bad_hdf5");
+      CHECK(read_object(out, out.object({{is_continuation, continuation(address, size)}})) == "bad_hdf5");
     }
   }
 
