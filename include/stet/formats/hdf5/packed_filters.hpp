@@ -223,8 +223,10 @@ inline bool decompress_scale_offset(std::span<const std::byte> from, std::span<s
   const auto scaled = [&](auto least, std::uint64_t number) { // in the arithmetic of the float itself
     using value_type = decltype(least);
     std::memcpy(&least, &minimum, sizeof least);
-    const value_type value =
-        static_cast<value_type>(static_cast<std::int64_t>(number)) / static_cast<value_type>(scale) + least;
+    // x87 registers hold more digits than the float has: memory rounds.
+    const volatile value_type quotient =
+        static_cast<value_type>(static_cast<std::int64_t>(number)) / static_cast<value_type>(scale);
+    const value_type value = quotient + least;
     std::uint64_t made = 0;
     std::memcpy(&made, &value, sizeof value);
     return made;
