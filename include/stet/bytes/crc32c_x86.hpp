@@ -85,9 +85,9 @@ struct crc32c_sse42_step {
   STET_CRC32C_TARGET("sse4.2")
   static std::uint32_t word(std::uint32_t state, const std::byte* next) noexcept {
     const auto value = load_little<word_type>(next);
-#if defined(_M_X64) && !defined(__clang__)
+#if defined(_MSC_VER) && defined(_M_X64) && !defined(__clang__)
     return static_cast<std::uint32_t>(_mm_crc32_u64(state, value));
-#elif defined(_M_IX86) && !defined(__clang__)
+#elif defined(_MSC_VER) && !defined(__clang__)
     return _mm_crc32_u32(state, value);
 #elif defined(__x86_64__)
     return static_cast<std::uint32_t>(__builtin_ia32_crc32di(state, value));

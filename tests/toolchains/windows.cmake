@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+# 64-bit Windows programs by MinGW, run by Wine.
+set(CMAKE_SYSTEM_NAME Windows)
+set(CMAKE_SYSTEM_PROCESSOR AMD64)
+find_program(STET_MINGW_GXX NAMES x86_64-w64-mingw32-g++-posix)
+find_program(STET_WINE NAMES wine64 wine)
+mark_as_advanced(STET_MINGW_GXX STET_WINE)
+if(NOT STET_MINGW_GXX OR NOT STET_WINE)
+  message(FATAL_ERROR "This preset needs MinGW and Wine: apt-get install g++-mingw-w64-x86-64-posix wine64")
+endif()
+set(CMAKE_CXX_COMPILER "${STET_MINGW_GXX}")
+# Wine's own folder is made in the build tree, once, and without a word about what this machine lacks.
+set(CMAKE_CROSSCOMPILING_EMULATOR "${CMAKE_COMMAND};-E;env;WINEPREFIX=${CMAKE_BINARY_DIR}/wine;WINEDEBUG=-all;WINEDLLOVERRIDES=mscoree,mshtml=;${STET_WINE}")
+# The compiler's own libraries go into the program: Wine knows nothing of Debian's folders.
+set(CMAKE_EXE_LINKER_FLAGS_INIT -static)
+
+set(CMAKE_FIND_ROOT_PATH /usr/x86_64-w64-mingw32)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+foreach(kind IN ITEMS LIBRARY INCLUDE PACKAGE)
+  set(CMAKE_FIND_ROOT_PATH_MODE_${kind} ONLY)
+endforeach()
+include("${CMAKE_CURRENT_LIST_DIR}/header_packages.cmake")
