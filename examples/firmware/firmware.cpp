@@ -52,8 +52,10 @@ int board::run() {
   }
 
   const auto memory = board::measure_memory();
-  line() << right << " of " << count << " right; " << same << " of " << count << " answers the same bits as where the model was trained";
-  line() << "flash: " << memory.code << " bytes of code and constants, " << memory.store << " bytes of store, read in place";
+  line() << right << " of " << count << " right; " << same << " of " << count
+         << " answers the same bits as where the model was trained";
+  line() << "flash: " << memory.code << " bytes of code and constants, " << memory.store
+         << " bytes of store, read in place";
   line() << "RAM: " << memory.data << " bytes of variables, " << memory.stack << " bytes of stack";
   line() << "heap: none";
   return count != 0 && same == count ? 0 : 1;
