@@ -89,9 +89,58 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
   return parts;
 }
 
+/// The header of a store, whose own file `data` is. Errors: those that `open` names for the header, and no_index.
+inline result<file_header> read_store_header(const source& data) noexcept {
+  std::byte start[file_header::size_bytes];
+  const std::size_t start_size = data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
+  if (auto read = data.read_at(0, std::span(start, start_size)); !read) return read.error();
+  result<file_header> header = decode_header(std::span<const std::byte>(start, start_size), data.size_bytes());
+  if (!header) return header;
+  if (header->kind != file_header::file_kind::store) return error(errc::bad_header, "a part of a store", 88);
+  if (header->index_size_bytes == 0) return errc::no_index;
+  return header;
+}
+
+/// Checks manifest and index, which lie at `table` as they do in the file, and notes in `made` what `header` and they say.
+/// Errors: those that `open` names for both.
+inline result<void> check_table(const file_header& header, const std::byte* table, store::contents& made) noexcept {
+  const std::span<const std::byte> manifest(table + static_cast<std::size_t>(header.manifest_offset_bytes),
+                                            static_cast<std::size_t>(header.manifest_size_bytes));
+  const std::span<const std::byte> index(table + static_cast<std::size_t>(header.index_offset_bytes),
+                                         static_cast<std::size_t>(header.index_size_bytes));
+  if (crc32c(manifest) != header.manifest_crc32c) return error(errc::manifest_checksum, {}, header.manifest_offset_bytes);
+  if (crc32c(index) != header.index_crc32c) return error(errc::index_checksum, {}, header.index_offset_bytes);
+  index_limits limits;
+  limits.alignment_bytes = header.alignment_bytes;
+  limits.data_begin_bytes = header.data_offset_bytes;
+  limits.data_end_bytes = header.file_size_bytes;
+  const result<tensor_index> checked = check_index(index, limits);
+  if (!checked) return checked.error();
+  made.index = *checked;
+  made.manifest = {reinterpret_cast<const char*>(manifest.data()), manifest.size()};
+  made.alignment_bytes = header.alignment_bytes;
+  return {};
+}
+
+/// Opens a store whose bytes are all in memory and which has no parts: nothing that it calls could allocate, so that
+/// linking it asks for no heap.
+/// Errors: those of `open`; missing_part or bad_path for a store with parts.
+inline result<store> open_in_memory(source&& data) noexcept {
+  const result<file_header> header = read_store_header(data);
+  if (!header) return header.error();
+  store::contents made;
+  if (auto checked = check_table(*header, data.data(), made); !checked) return checked.error();
+  if (made.index.part_count() != 0) {
+    const std::string_view first = made.index.part(0).path;
+    return error(is_part_name(first) ? errc::missing_part : errc::bad_path, first);
+  }
+  made.data = std::move(data);
+  return store(std::move(made));
+}
+
 } // namespace detail
 
-/// Opens a native store whose bytes are `data`; every other `open` ends here. Checks the header, the checksums of
+/// Opens a native store whose bytes are `data`; every other `open` does the same. Checks the header, the checksums of
 /// manifest and index, every entry of the index, and every part; afterwards no look-up checks again.
 /// @retval errc::bad_magic, truncated, header_checksum, newer_format, bad_header, bad_alignment, bad_section,
 ///         trailing_bytes           the header (see `decode_header`)
@@ -103,14 +152,8 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
 /// Cost: reads the header, the manifest and the index once; no allocation unless `data` is on demand (its table is then
 /// read into memory) or there are parts.
 [[nodiscard]] inline result<store> open(source&& data, const part_opener& parts = detail::no_parts()) noexcept {
-  std::byte start[file_header::size_bytes];
-  const std::size_t start_size = data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
-  if (auto read = data.read_at(0, std::span(start, start_size)); !read) return read.error();
-  const result<file_header> header = decode_header(std::span<const std::byte>(start, start_size), data.size_bytes());
+  const result<file_header> header = detail::read_store_header(data);
   if (!header) return header.error();
-  if (header->kind != file_header::file_kind::store) return error(errc::bad_header, "a part of a store", 88);
-  if (header->index_size_bytes == 0) return errc::no_index;
-
   store::contents made;
   const std::byte* table = data.data();
   if (table == nullptr) {
@@ -119,34 +162,22 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
     made.table = std::move(*read);
     table = made.table.data();
   }
-  const std::span<const std::byte> manifest(table + static_cast<std::size_t>(header->manifest_offset_bytes),
-                                            static_cast<std::size_t>(header->manifest_size_bytes));
-  const std::span<const std::byte> index(table + static_cast<std::size_t>(header->index_offset_bytes),
-                                         static_cast<std::size_t>(header->index_size_bytes));
-  if (crc32c(manifest) != header->manifest_crc32c) return error(errc::manifest_checksum, {}, header->manifest_offset_bytes);
-  if (crc32c(index) != header->index_crc32c) return error(errc::index_checksum, {}, header->index_offset_bytes);
-  index_limits limits;
-  limits.alignment_bytes = header->alignment_bytes;
-  limits.data_begin_bytes = header->data_offset_bytes;
-  limits.data_end_bytes = header->file_size_bytes;
-  const result<tensor_index> checked = check_index(index, limits);
-  if (!checked) return checked.error();
-
-  result<part_sources> opened = detail::open_parts(*checked, parts);
+  if (auto checked = detail::check_table(*header, table, made); !checked) return checked.error();
+  result<part_sources> opened = detail::open_parts(made.index, parts);
   if (!opened) return opened.error();
-  made.index = *checked;
-  made.manifest = {reinterpret_cast<const char*>(manifest.data()), manifest.size()};
   made.data = std::move(data);
   made.parts = std::move(*opened);
-  made.alignment_bytes = header->alignment_bytes;
   return store(std::move(made));
 }
 
-/// Opens a store in memory, which must outlive it. Allocates nothing.
-[[nodiscard]] inline result<store> open(std::span<const std::byte> memory) noexcept { return open(source::borrow(memory)); }
+/// Opens a store in memory, which must outlive it. Allocates nothing, and a program that opens stores in this way alone need
+/// not even link a heap. Errors: those of `open(source&&)`; a store with parts is missing_part.
+[[nodiscard]] inline result<store> open(std::span<const std::byte> memory) noexcept {
+  return detail::open_in_memory(source::borrow(memory));
+}
 /// Opens a store in memory whose tensors may be written to.
 [[nodiscard]] inline result<store> open_writable(std::span<std::byte> memory) noexcept {
-  return open(source::borrow_writable(memory));
+  return detail::open_in_memory(source::borrow_writable(memory));
 }
 
 /// Opens a store through a reader of the program, which must outlive it. Only the table is read; tensors are fetched by

@@ -6,6 +6,7 @@
 #include "../bytes/convert.hpp"
 #include "../index/index.hpp"
 #include "../source/reader.hpp"
+#include "../vocabulary/config.hpp"
 #include "../vocabulary/view.hpp"
 
 namespace stet::inline v0_1 {
@@ -178,7 +179,8 @@ public:
   }
 
 private:
-  static constexpr std::size_t chunk_size_bytes = 4096;
+  /// Of the stack, for what is not in memory.
+  static constexpr std::size_t chunk_size_bytes = STET_SMALL_CODE ? 512 : 4096;
 
   /// Whether a word of the tensor has to be reversed before this machine can use it.
   [[nodiscard]] bool needs_swap() const noexcept {

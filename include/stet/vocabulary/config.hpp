@@ -13,7 +13,8 @@
 #endif
 #endif
 
-/// 1: small tables instead of fast ones (CRC32C uses 64 bytes of table instead of 4 KiB). Default: 1 without files.
+/// 1: small tables and buffers instead of fast ones: CRC32C has 64 bytes of table instead of 4 KiB, and a tensor that is not in
+/// memory comes through 512 bytes of stack instead of 4 KiB. Default: 1 without files.
 #ifndef STET_SMALL_CODE
 #if STET_FILES
 #define STET_SMALL_CODE 0

@@ -239,17 +239,19 @@ public:
   constexpr text_writer& append_escaped(std::string_view text) noexcept {
     constexpr char hex[] = "0123456789abcdef";
     std::size_t plain = 0;
+    const auto append_plain = [&](std::size_t end) { append({text.data() + plain, end - plain}); }; // substr could throw
     for (std::size_t i = 0; i < text.size(); ++i) {
       const unsigned char c = static_cast<unsigned char>(text[i]);
       const bool c1 = c == 0xC2u && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0u;
       if (c >= 0x20u && c != 0x7Fu && !c1) continue;
-      append(text.substr(plain, i - plain));
+      append_plain(i);
       const unsigned char shown = c1 ? static_cast<unsigned char>(text[++i]) : c;
       const char escape[] = {'\\', 'x', hex[shown >> 4], hex[shown & 15u]};
       append(std::string_view(escape, sizeof escape));
       plain = i + 1;
     }
-    return append(text.substr(plain));
+    append_plain(text.size());
+    return *this;
   }
 
   /// What has been written so far; lives as long as the buffer.
