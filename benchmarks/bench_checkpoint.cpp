@@ -41,7 +41,7 @@ void background_pause(benchmark::State& state) {
   program trained(64);
   stet::checkpoint_manager manager = manager_in(folder);
   stet::background_saver saver(manager);
-  saver.reserve(trained.variables);
+  bench::require(bool(saver.reserve(trained.variables)), "reserve");
   std::vector<std::byte> copy(trained.bytes().size());
   std::uint64_t step = 0;
   bench::contest contest(false);

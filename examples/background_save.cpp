@@ -27,7 +27,7 @@ int main() {
   }
 
   stet::background_saver saver(*manager, stet::when_busy::skip);
-  saver.reserve(variables);
+  if (auto reserved = saver.reserve(variables); !reserved) return failed(reserved.error());
   for (int i = 0; i < 200; ++i) {
     for (std::size_t k = 0; k < kernel.size(); ++k) kernel[k] -= 0.01f * (moment[k] = 0.9f * moment[k] + kernel[k]);
     if (++session.global_step % 20 != 0) continue;

@@ -18,7 +18,7 @@ set(below_checkpoint writer store restore)
 set(below_restore stet)
 set(below_wire bytes)
 set(below_formats wire index manifest store writer checkpoint restore)
-set(below_ext vocabulary)
+set(below_ext source)
 
 set(cheap_rooms vocabulary bytes index store stet ext)
 set(cheap_headers array bit cassert compare cstddef cstdint cstring initializer_list limits new span string_view type_traits utility version)

@@ -18,6 +18,8 @@
 #include "bytes/convert.hpp"
 #include "bytes/crc32c.hpp"
 
+#include "source/file_system.hpp"
+#include "source/memory.hpp"
 #include "source/reader.hpp"
 #include "source/source.hpp"
 

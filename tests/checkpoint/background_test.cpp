@@ -4,6 +4,7 @@
 
 #include "program.hpp"
 
+#include "support/counted_memory.hpp"
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
@@ -81,9 +82,9 @@ TEST_SUITE("background") {
     CHECK(taken.variables() == nullptr);
     stet::writer nothing;
     CHECK(outcome(stet::add_variables(nothing, taken)) == "invalid_argument");
-    taken.reserve(trained.variables);
+    REQUIRE(taken.reserve(trained.variables));
     trained.train_until(3);
-    taken.take(trained.variables);
+    REQUIRE(taken.take(trained.variables));
     const std::byte* const memory = taken.bytes(0).data();
     trained.train_until(9);
     stet::writer out;
@@ -95,11 +96,39 @@ TEST_SUITE("background") {
     REQUIRE(opened);
     if (!opened) return;
     CHECK(is_at_step(*opened, 3));
-    taken.take(trained.variables);
+    REQUIRE(taken.take(trained.variables));
     CHECK(taken.bytes(0).data() == memory);
     program larger(1000);
-    taken.take(larger.variables);
+    REQUIRE(taken.take(larger.variables));
     CHECK(taken.bytes(0).size() == 4000);
+  }
+
+  TEST_CASE("a snapshot is in the program's memory, and holds nothing when there is none") {
+    stet_test::counted_memory memory;
+    program trained(1000);
+    {
+      stet::snapshot taken(&memory);
+      REQUIRE(taken.take(trained.variables));
+      REQUIRE(taken.take(trained.variables));
+      CHECK(memory.count() == 1);
+      CHECK(memory.bytes() >= 4000);
+    }
+    CHECK(memory.live() == 0);
+    CHECK(memory.is_sound());
+    stet_test::counted_memory none(1);
+    stet::snapshot taken(&none);
+    program smaller(10);
+    REQUIRE(taken.take(smaller.variables));
+    CHECK(outcome(taken.take(trained.variables)) == "out_of_memory");
+    CHECK(taken.variables() == nullptr);
+    CHECK(outcome(taken.take(smaller.variables)) == "out_of_memory");
+    const temp_folder folder;
+    REQUIRE_MANAGER(manager, folder.path());
+    stet_test::counted_memory nothing(0);
+    stet::background_saver saver(*manager, stet::when_busy::wait, &nothing);
+    CHECK(outcome(saver.reserve(trained.variables)) == "out_of_memory");
+    CHECK(outcome(saver.save({}, trained.variables)) == "out_of_memory");
+    CHECK(outcome(saver.wait()) == "ok");
   }
 
   TEST_CASE("saves what was there when it was asked, while the variables change") {
@@ -109,7 +138,7 @@ TEST_SUITE("background") {
     program trained(1000);
     {
       background_saver saver(*manager);
-      saver.reserve(trained.variables);
+      REQUIRE(saver.reserve(trained.variables));
       for (std::uint64_t step = 1; step <= 10; ++step) {
         trained.train();
         const auto begun = saver.save(trained.session(), trained.variables, {{"nodes", stet::json_value::array()}});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of restore.hpp: all or nothing, every rule, copies and views, and reports that a dry run gives, too.
+#include "support/counted_memory.hpp"
 #include "support/files.hpp"
 #include "support/outcome.hpp"
 
@@ -566,6 +567,31 @@ TEST_SUITE("restore") {
     }
     CHECK(to.is_restored());
     CHECK(fails_at >= 2); // the reader failed at least once while tensors were read
+  }
+
+  TEST_CASE("what is fetched before anything changes is in the program's memory") {
+    program to;
+    const auto file = to.writer().save_to_memory();
+    REQUIRE(file);
+    if (!file) return;
+    const stet_test::memory_reader reader(*file);
+    const auto from = stet::open(reader);
+    REQUIRE(from);
+    if (!from) return;
+    bool is_done = false;
+    for (std::uint64_t fails_at = 0; !is_done && fails_at < 5; ++fails_at) {
+      stet_test::counted_memory memory(fails_at);
+      restore_rules rules;
+      rules.memory = &memory;
+      const auto done = stet::restore(*from, to.variables, rules);
+      is_done = static_cast<bool>(done);
+      CHECK(outcome(done) == (is_done ? "ok" : "out_of_memory"));
+      CHECK(to.is_untouched() != is_done);
+      CHECK(memory.live() == 0);
+      CHECK(memory.is_sound());
+      if (is_done) CHECK(memory.bytes() == 36);
+    }
+    CHECK(to.is_restored());
   }
 
   TEST_CASE("verifies checksums when asked to, before anything changes") {

@@ -11,13 +11,17 @@ namespace stet_test {
 /// Every call of an operator new since the program began, by any thread, and the bytes asked for.
 extern std::atomic<std::uint64_t> allocation_count;
 extern std::atomic<std::uint64_t> allocated_bytes;
+/// The most that one call asked for since the newest `allocations` was made.
+extern std::atomic<std::uint64_t> largest_allocation_bytes;
 
 /// Counts from its construction on.
 class allocations {
 public:
-  allocations() noexcept : count_(allocation_count), bytes_(allocated_bytes) {}
+  allocations() noexcept : count_(allocation_count), bytes_(allocated_bytes) { largest_allocation_bytes = 0; }
   [[nodiscard]] std::uint64_t count() const noexcept { return allocation_count - count_; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return allocated_bytes - bytes_; }
+  /// The largest of them. Only of the newest of these objects.
+  [[nodiscard]] std::uint64_t largest_bytes() const noexcept { return largest_allocation_bytes; }
 
 private:
   std::uint64_t count_, bytes_;

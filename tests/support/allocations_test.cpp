@@ -22,6 +22,7 @@
 
 std::atomic<std::uint64_t> stet_test::allocation_count{0};
 std::atomic<std::uint64_t> stet_test::allocated_bytes{0};
+std::atomic<std::uint64_t> stet_test::largest_allocation_bytes{0};
 
 // GCC sees the replaced operators inlined one by one and takes malloc and delete for a mismatch.
 #if defined(__GNUC__) && !defined(__clang__)
@@ -32,14 +33,20 @@ std::atomic<std::uint64_t> stet_test::allocated_bytes{0};
 
 namespace {
 
-void* allocate(std::size_t size) noexcept {
+void note(std::size_t size) noexcept {
   ++stet_test::allocation_count;
   stet_test::allocated_bytes += size;
+  std::uint64_t largest = stet_test::largest_allocation_bytes;
+  while (size > largest && !stet_test::largest_allocation_bytes.compare_exchange_weak(largest, size)) {
+  }
+}
+
+void* allocate(std::size_t size) noexcept {
+  note(size);
   return std::malloc(size == 0 ? 1 : size);
 }
 void* allocate(std::size_t size, std::align_val_t alignment) noexcept {
-  ++stet_test::allocation_count;
-  stet_test::allocated_bytes += size;
+  note(size);
   const std::size_t to = static_cast<std::size_t>(alignment);
   if (size > PTRDIFF_MAX - to) return nullptr;
 #if defined(_WIN32)
@@ -108,8 +115,9 @@ TEST_SUITE("allocations") {
     ::operator delete[](::operator new[](100000, alignment), alignment);
     ::operator delete(::operator new(1000000, alignment, std::nothrow), alignment);
     ::operator delete[](::operator new[](10000000, alignment, std::nothrow), alignment);
-    const std::uint64_t count = seen.count(), bytes = seen.bytes();
+    const std::uint64_t count = seen.count(), bytes = seen.bytes(), largest = seen.largest_bytes();
     CHECK(count == 8);
     CHECK(bytes == 11111111);
+    CHECK(largest == 10000000);
   }
 }

@@ -22,7 +22,7 @@ using stet_test::pattern;
 using byte_vector = std::vector<std::byte>;
 
 /// Keeps what was written, and how; can be told to fail.
-class recording_output final : public stet::detail::byte_output {
+class recording_output final : public stet::byte_output {
  public:
   static constexpr std::size_t never = ~std::size_t{0};
   explicit recording_output(std::size_t fails_at = never) : fails_at_(fails_at) {}
@@ -78,7 +78,8 @@ TEST_SUITE("writer/output") {
         CAPTURE(alignment);
         CAPTURE(piece_size);
         recording_output to;
-        byte_vector buffer, expected;
+        stet::detail::output_buffer buffer;
+        byte_vector expected;
         tensor_output output(to, buffer);
         std::size_t number = 0;
         for (const std::size_t first : sizes) {
@@ -110,7 +111,7 @@ TEST_SUITE("writer/output") {
 
   TEST_CASE("little tensors are gathered into few writes") {
     recording_output to;
-    byte_vector buffer;
+    stet::detail::output_buffer buffer;
     tensor_output output(to, buffer);
     const byte_vector tensor = pattern(100);
     for (std::uint64_t number = 0; number < 10000; ++number) {
@@ -128,7 +129,7 @@ TEST_SUITE("writer/output") {
         CAPTURE(begin);
         CAPTURE(piece_size);
         recording_output to;
-        byte_vector buffer;
+        stet::detail::output_buffer buffer;
         tensor_output output(to, buffer);
         const byte_vector tensor = pattern(3000000);
         REQUIRE(output.begin(begin, tensor.size()));
@@ -183,8 +184,8 @@ TEST_SUITE("writer/output") {
 
   TEST_CASE("too few and too many bytes are noticed, also by who is not told") {
     recording_output to;
-    byte_vector buffer;
-    const byte_vector four = pattern(4);
+    stet::detail::output_buffer buffer;
+    const bytes four = pattern(4);
     {
       tensor_output output(to, buffer);
       REQUIRE(output.begin(0, 5));
@@ -205,7 +206,7 @@ TEST_SUITE("writer/output") {
   TEST_CASE("a failed write is not forgotten") {
     for (const std::size_t fails_at : {0u, 1u, 2u}) {
       recording_output to(fails_at);
-      byte_vector buffer;
+      stet::detail::output_buffer buffer;
       tensor_output output(to, buffer);
       const byte_vector large = pattern(262144);
       REQUIRE(output.begin(0, 4 * large.size()));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "support/allocations.hpp"
+#include "support/counted_memory.hpp"
 #include "support/faulty_files.hpp"
 #include "support/outcome.hpp"
 #include "support/sample_model.hpp"
@@ -718,5 +719,63 @@ TEST_SUITE("writer/writer") {
     stet::writer out;
     CHECK(out.add("kernel", {2, 3}, std::span(values)));
     CHECK(out.save_to_memory());
+  }
+
+  TEST_CASE("through an output of the program come the bytes of a file, in memory of the program") {
+    const sample_model model(1);
+    const stet::writer out = model.writer();
+    const auto whole = out.save_to_memory();
+    REQUIRE(whole);
+    if (!whole) return;
+    /// Takes bytes, and fails at a certain call.
+    class program_output final : public stet::byte_output {
+     public:
+      explicit program_output(std::size_t size, int calls_left = -1) : bytes(size), calls_left_(calls_left) {}
+      std::vector<std::byte> bytes;
+      std::uint64_t taken = 0;
+      stet::result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> piece) override {
+        if (calls_left_ == 0) return stet::error(errc::no_space, "disc");
+        --calls_left_;
+        taken += piece.size();
+        if (!stet::detail::range_fits(offset_bytes, piece.size(), bytes.size())) return errc::bad_range;
+        if (!piece.empty()) std::memcpy(bytes.data() + static_cast<std::size_t>(offset_bytes), piece.data(), piece.size());
+        return {};
+      }
+
+     private:
+      int calls_left_;
+    };
+    stet_test::counted_memory memory;
+    save_options options;
+    options.memory = &memory;
+    options.form = store_form::sharded; // which concerns files, and is passed over
+    program_output to(whole->size());
+    const auto saved_so = out.save_to(to, options);
+    REQUIRE(outcome(saved_so) == "ok");
+    if (!saved_so) return;
+    CHECK(saved_so->file_size_bytes == whole->size());
+    CHECK(to.bytes == *whole);
+    CHECK(to.taken <= whole->size()); // no byte twice
+    CHECK(memory.count() == 2);       // index and buffer
+    CHECK(memory.live() == 0);
+    CHECK(memory.is_sound());
+    bool has_saved = false;
+    for (int calls = 0; !has_saved && calls < 20; ++calls) {
+      program_output failing(whole->size(), calls);
+      const auto done = out.save_to(failing);
+      has_saved = static_cast<bool>(done);
+      CHECK(outcome(done) == (has_saved ? "ok" : "no_space"));
+    }
+    CHECK(has_saved);
+    for (std::uint64_t fails_at = 0; fails_at < 2; ++fails_at) {
+      stet_test::counted_memory none(fails_at);
+      options.memory = &none;
+      CHECK(outcome(out.save_to(to, options)) == "out_of_memory");
+      CHECK(outcome(out.save_to_memory(options)) == "out_of_memory");
+      CHECK(none.live() == 0);
+      const temp_folder folder;
+      CHECK(outcome(out.save(folder.path("m.stet"), options)) == "out_of_memory");
+      CHECK(folder.names().empty());
+    }
   }
 }

@@ -27,8 +27,9 @@ enum class when_busy : std::uint8_t {
 class background_saver {
 public:
   /// Starts the thread. `manager` must outlive the saver and stay where it is.
-  explicit background_saver(checkpoint_manager& manager, when_busy policy = when_busy::wait)
-      : manager_(manager), policy_(policy), thread_([this] { run(); }) {}
+  /// @param memory  where the snapshots are to be; it must outlive the saver; nullptr: on the heap
+  explicit background_saver(checkpoint_manager& manager, when_busy policy = when_busy::wait, memory_resource* memory = nullptr)
+      : manager_(manager), policy_(policy), jobs_{{{}, snapshot(memory), {}}, {{}, snapshot(memory), {}}}, thread_([this] { run(); }) {}
   background_saver(const background_saver&) = delete;
   background_saver& operator=(const background_saver&) = delete;
   /// Waits until everything is written. Whoever wants to know how that went calls `wait` before.
@@ -42,16 +43,19 @@ public:
   }
 
   /// Takes memory for the snapshots of these variables and touches it, so that no `save` has to.
-  void reserve(const variable_list& variables) {
-    (void)wait_until_idle();
-    jobs_[0].variables.reserve(variables);
-    if (policy_ == when_busy::replace) jobs_[1].variables.reserve(variables);
+  /// @retval errc::out_of_memory
+  result<void> reserve(const variable_list& variables) {
+    wait_until_idle();
+    auto reserved = jobs_[0].variables.reserve(variables);
+    if (reserved && policy_ == when_busy::replace) reserved = jobs_[1].variables.reserve(variables);
+    return reserved;
   }
 
   /// Copies the variables, which may change as soon as this returns, and has them saved on the thread. The list itself must
   /// stay as it is until they are.
   /// @return whether they will be saved; false only with `when_busy::skip`
-  /// Errors: that of a save before this one, which was not delivered yet; this one is not made then.
+  /// Errors: that of a save before this one, which was not delivered yet; this one is not made then;
+  /// @retval errc::out_of_memory  there is none for the copies
   /// Cost: one memcpy of the variables, and with `when_busy::wait` what is left of the save before.
   result<bool> save(const session_state& session, const variable_list& variables, const json_value& graph = nullptr) {
     int number = 0;
@@ -65,7 +69,7 @@ public:
     }
     // No one else looks at a job that neither waits nor is being written.
     job& next = jobs_[number];
-    next.variables.take(variables);
+    if (auto taken = next.variables.take(variables); !taken) return taken.error();
     next.session = session;
     next.graph = graph;
     {

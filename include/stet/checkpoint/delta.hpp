@@ -200,7 +200,7 @@ private:
     if (!base) {
       opened = open(path_utf8, options);
     } else if (result<source> bytes = beside.open_part(name)) {
-      opened = open(std::move(*bytes), beside);
+      opened = open(std::move(*bytes), beside, options.memory);
     } else if (bytes.error().code() != errc::file_not_found) {
       opened = bytes.error().about(name);
     }
@@ -228,7 +228,7 @@ private:
     for (std::size_t i = 0; i < made.files_.size(); ++i) {
       layers.push_back({made.names_[i], made.files_[i].get(), std::span(removed).first(removed_counts[i])});
     }
-    result<store> all = layer_stores(layers, order);
+    result<store> all = layer_stores(layers, order, options.memory);
     if (!all) return all.error();
     made.all_ = std::make_unique<store>(std::move(*all));
   }

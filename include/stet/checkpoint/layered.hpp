@@ -46,9 +46,10 @@ inline source borrow_source(const source& of) noexcept {
 ///               are passed over. Else tensors stand in the order of the lowest layer that names them
 /// @retval errc::too_large         too many tensors for one index
 /// @retval errc::out_of_memory
-/// Lifetime: while every layer is open. Cost: an index of its own, some hundred nanoseconds a tensor;
+/// Lifetime: while every layer is open. Cost: an index of its own, in memory from `memory` (nullptr: the heap), some hundred nanoseconds a tensor;
 /// reads no tensor.
-[[nodiscard]] inline result<store> layer_stores(std::span<const store_layer> layers, std::span<const std::string> order = {}) {
+[[nodiscard]] inline result<store> layer_stores(std::span<const store_layer> layers, std::span<const std::string> order = {},
+                                                 memory_resource* memory = nullptr) {
   // Where the files of each layer begin among the parts.
   std::vector<std::uint32_t> first_parts;
   std::vector<std::string> paths;
@@ -124,17 +125,17 @@ inline source borrow_source(const source& of) noexcept {
 
   const result<std::uint64_t> size = index_size_bytes(rows, parts);
   if (!size) return size.error();
-  std::vector<std::byte> bytes(static_cast<std::size_t>(*size));
-  if (auto built = build_index(rows, parts, bytes); !built) return built.error();
-  result<source> table = source::copy(bytes);
+  result<source> table = source::allocate(*size, memory);
   if (!table) return table.error();
   made.table = std::move(*table);
+  const std::span<std::byte> bytes(made.table.writable_data(), static_cast<std::size_t>(*size));
+  if (auto built = build_index(rows, parts, bytes); !built) return built.error();
   index_limits limits;
   limits.foreign = true;
-  const result<tensor_index> checked = check_index({made.table.data(), bytes.size()}, limits);
+  const result<tensor_index> checked = check_index(bytes, limits);
   if (!checked) return checked.error();
   made.index = *checked;
-  result<part_sources> opened = part_sources::allocate(checked->part_count());
+  result<part_sources> opened = part_sources::allocate(checked->part_count(), memory);
   if (!opened) return opened.error();
   for (std::uint32_t i = 0; i < checked->part_count(); ++i) (*opened)[i] = detail::borrow_source(*sources[i]);
   made.parts = std::move(*opened);

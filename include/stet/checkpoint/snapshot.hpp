@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -17,34 +16,44 @@ namespace stet::inline v0_1 {
 /// threads at once.
 class snapshot {
 public:
-  snapshot() noexcept = default;
+  /// @param memory  where the copies are to be; it must outlive the snapshot; nullptr: on the heap
+  explicit snapshot(memory_resource* memory = nullptr) noexcept : memory_(memory) {}
 
   /// Makes room for these variables, and touches it, so that the first `take` finds its pages there.
-  void reserve(const variable_list& of) {
+  /// @retval errc::out_of_memory
+  result<void> reserve(const variable_list& of) {
     const std::size_t size_bytes = place(of);
-    if (size_bytes <= capacity_bytes_) return;
-    memory_ = std::make_unique_for_overwrite<std::byte[]>(size_bytes);
-    capacity_bytes_ = size_bytes;
-    std::memset(memory_.get(), 0, size_bytes);
+    if (size_bytes <= elements_.size_bytes()) return {};
+    elements_ = source();
+    result<source> made = source::allocate(size_bytes, memory_);
+    if (!made) {
+      of_ = nullptr;
+      return made.error();
+    }
+    elements_ = std::move(*made);
+    std::memset(elements_.writable_data(), 0, size_bytes);
+    return {};
   }
 
   /// Copies the elements of every variable. The list is borrowed: it must stay as it is while the snapshot is used; the
   /// variables may change.
+  /// @retval errc::out_of_memory  nothing is held any more
   /// Cost: one memcpy of the variables; memory is allocated only if they became larger.
-  void take(const variable_list& of) {
-    reserve(of);
+  result<void> take(const variable_list& of) {
+    if (auto reserved = reserve(of); !reserved) return reserved;
     of_ = &of;
     for (std::size_t number = 0; number < of.size(); ++number) {
       const std::span<const std::byte> from = of[number].bytes();
-      if (!from.empty()) std::memcpy(memory_.get() + offsets_[number], from.data(), from.size());
+      if (!from.empty()) std::memcpy(elements_.writable_data() + offsets_[number], from.data(), from.size());
     }
+    return {};
   }
 
   /// The variables that were copied, or nullptr before the first `take`.
   [[nodiscard]] const variable_list* variables() const noexcept { return of_; }
   /// The copied elements of variable `number` < variables()->size().
   [[nodiscard]] std::span<const std::byte> bytes(std::size_t number) const noexcept {
-    return {memory_.get() + offsets_[number], (*of_)[number].size_bytes()};
+    return {elements_.data() + offsets_[number], (*of_)[number].size_bytes()};
   }
 
 private:
@@ -62,8 +71,8 @@ private:
 
   const variable_list* of_ = nullptr;
   std::vector<std::size_t> offsets_;
-  std::unique_ptr<std::byte[]> memory_;
-  std::size_t capacity_bytes_ = 0;
+  memory_resource* memory_;
+  source elements_;
 };
 
 /// Adds every variable as it was when the snapshot was taken, which must stay until the last save.

@@ -31,7 +31,7 @@ inline constexpr const format* known_formats[] = {
 /// @retval errc::unknown_format  the content is of no format that is known
 /// Cost: reads up to 8 KiB to find the format, then that of the format.
 [[nodiscard]] inline result<model> open_any(std::string_view path_utf8, const open_options& options = {}) {
-  const format_probe probe(path_utf8);
+  const format_probe probe(path_utf8, options);
   for (const format* const each : known_formats) {
     if (!each->recognises(probe)) continue;
     result<model> opened = each->open(path_utf8, options);

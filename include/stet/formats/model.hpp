@@ -48,8 +48,8 @@ struct model {
   const stet::format* format = nullptr;
   /// How many files it consists of: the store's own one, if it has one, and parts. Further parts hold decoded bytes.
   std::uint32_t file_count = 0;
-  /// That of the options it was opened with, for what `describe` reads.
-  inflate_function inflate = nullptr;
+  /// What it was opened with, for what `describe` reads.
+  open_options options = {};
 
   /// Whether the bytes of a tensor of the store are in one of its files, not decoded or gathered.
   [[nodiscard]] bool is_in_file(const tensor& of) const noexcept {
@@ -58,12 +58,54 @@ struct model {
 };
 
 /// The model of all that was added to `from`, which is spent. Errors and cost: those of `store_builder::finish`.
-[[nodiscard]] inline result<model> finish_model(store_builder& from) {
+[[nodiscard]] inline result<model> finish_model(store_builder& from, const open_options& options = {}) {
   const std::uint32_t file_count = from.file_count();
   result<store> made = from.finish();
   if (!made) return made.error();
-  return model{std::move(*made), nullptr, file_count};
+  return model{std::move(*made), nullptr, file_count, options};
 }
+
+namespace detail {
+
+/// All of the file at `path_utf8` in memory: mapped, or as the program's file system has it, unless it is no larger than
+/// `small_size_bytes` or `options` ask for reading; else read.
+/// Errors: those of `open_source`.
+inline result<source> open_resident(std::string_view path_utf8, open_options options, std::uint64_t small_size_bytes = 0) noexcept {
+  options.range = {};
+  if (small_size_bytes != 0 && options.files == nullptr) {
+    const result<file> opened = file::open(path_utf8);
+    if (!opened) return opened.error();
+    if (opened->size_bytes() <= small_size_bytes) {
+      result<source> read = source::read(*opened, {}, alignof(std::max_align_t), options.memory);
+      return read ? std::move(read) : result<source>(read.error().about(path_utf8));
+    }
+  }
+  if (options.backing == backing::stream) options.backing = backing::read;
+  result<source> made = open_source(path_utf8, options);
+  if (!made || made->data() != nullptr) return made;
+  result<source> read = source::read(*made->fetcher(), {}, max_alignment_bytes, options.memory);
+  return read ? std::move(read) : result<source>(read.error().about(path_utf8));
+}
+
+/// Why there is no file at `path_utf8`; nothing if there is one. Cost: opens it.
+inline std::optional<error> failure_to_open(std::string_view path_utf8, const open_options& options) noexcept {
+  open_options only_open;
+  only_open.backing = backing::stream;
+  only_open.files = options.files;
+  only_open.memory = options.memory;
+  const result<source> opened = open_source(path_utf8, only_open);
+  return opened ? std::nullopt : std::optional(opened.error());
+}
+inline bool is_file(std::string_view path_utf8, const open_options& options) noexcept {
+  return !failure_to_open(path_utf8, options);
+}
+/// Whether there is a folder at `path_utf8`.
+inline bool is_folder(std::string_view path_utf8, const open_options& options) noexcept {
+  const std::optional<error> failure = failure_to_open(path_utf8, options);
+  return failure && failure->code() == errc::not_a_regular_file;
+}
+
+} // namespace detail
 
 /// A file, or folder, or prefix of file names, that is looked at to find its format. Reads its first and last bytes once.
 class format_probe {
@@ -71,8 +113,10 @@ public:
   static constexpr std::size_t sample_size_bytes = 4096;
 
   /// Looks at `path_utf8`, which must outlive the probe. That it cannot be opened is an answer, too: `failure`.
-  explicit format_probe(std::string_view path_utf8) noexcept : path_(path_utf8) {
-    const result<source> bytes = source::stream(path_utf8);
+  explicit format_probe(std::string_view path_utf8, const open_options& options = {}) noexcept : path_(path_utf8), options_(options) {
+    options_.backing = backing::stream;
+    options_.range = {};
+    const result<source> bytes = detail::open_source(path_utf8, options_);
     if (!bytes) {
       failure_ = bytes.error();
       return;
@@ -88,6 +132,8 @@ public:
   }
 
   [[nodiscard]] std::string_view path() const noexcept { return path_; }
+  /// How to open what else is to be looked at.
+  [[nodiscard]] const open_options& options() const noexcept { return options_; }
   /// Why the path cannot be read as a file: errc::not_a_regular_file for folders. Nothing for a file.
   [[nodiscard]] const std::optional<error>& failure() const noexcept { return failure_; }
   /// The size of the file.
@@ -109,11 +155,12 @@ public:
   /// Whether there is a file at the path followed by `suffix`: ".index", "/saved_model.pb". Cost: opens it.
   [[nodiscard]] bool has_file(std::string_view suffix) const {
     std::string path(path_);
-    return static_cast<bool>(file::open(path.append(suffix)));
+    return detail::is_file(path.append(suffix), options_);
   }
 
 private:
   std::string_view path_;
+  open_options options_;
   std::optional<error> failure_;
   std::uint64_t size_bytes_ = 0;
   std::size_t sampled_ = 0;

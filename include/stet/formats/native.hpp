@@ -31,7 +31,7 @@ inline result<model> open_native(std::string_view path_utf8, const open_options&
   result<store> opened = open_manifest(path_utf8, options);
   if (!opened) return opened.error();
   const std::uint32_t file_count = 1 + opened->index().part_count();
-  return model{std::move(*opened), nullptr, file_count};
+  return model{std::move(*opened), nullptr, file_count, options};
 }
 
 inline result<model_description> describe_native(std::string_view, const model& of) {

@@ -5,6 +5,7 @@
 
 #include "../index/builder.hpp"
 #include "../index/check.hpp"
+#include "../source/memory.hpp"
 #include "../store/store.hpp"
 
 #include <cstddef>
@@ -27,9 +28,10 @@ namespace stet::inline v0_1 {
 /// unpacked. Names and shapes are copied, so a row may view anything.
 class store_builder {
 public:
-  store_builder() = default;
+  /// @param memory  where the table of the store, and what is decoded for it, is to be; nullptr: on the heap
+  explicit store_builder(memory_resource* memory = nullptr) noexcept : memory_(memory) {}
   /// A store of about `tensor_count` tensors, so that memory need not grow in steps.
-  explicit store_builder(std::size_t tensor_count) {
+  explicit store_builder(std::size_t tensor_count, memory_resource* memory = nullptr) : memory_(memory) {
     places_.reserve(tensor_count);
     (void)reserve(tensor_count * std::uint64_t{96}); // what an entry of rank 2 with a usual name takes
   }
@@ -45,6 +47,9 @@ public:
   /// Adds bytes that lie in no file as they are. Comes after every `add_file`.
   /// @return the number by which rows name them
   std::uint32_t add_decoded(source&& bytes) { return add_part("(decoded)", std::move(bytes)); }
+
+  /// Where memory for what is decoded is to come from.
+  [[nodiscard]] memory_resource* memory() const noexcept { return memory_; }
 
   /// How many files were added; parts from this number on are no files.
   [[nodiscard]] std::uint32_t file_count() const noexcept { return file_count_; }
@@ -94,7 +99,7 @@ public:
     if (!layout.place()) return errc::too_large;
 
     store::contents made;
-    result<source> table = source::allocate(layout.size_bytes);
+    result<source> table = source::allocate(layout.size_bytes, memory_);
     if (!table) return table.error();
     std::byte* const index = table->writable_data();
     if (used_ != 0) std::memcpy(index + layout.entries, entries_.data(), used_);
@@ -111,7 +116,7 @@ public:
     if (!checked) return error(checked.error().code(), checked.error().subject());
     made.table = std::move(*table);
     made.index = *checked;
-    result<part_sources> sources = part_sources::allocate(layout.part_count);
+    result<part_sources> sources = part_sources::allocate(layout.part_count, memory_);
     if (!sources) return sources.error();
     for (std::uint32_t number = 0; number < sources->count(); ++number) (*sources)[number] = std::move(parts_[number].bytes);
     made.parts = std::move(*sources);
@@ -140,7 +145,7 @@ private:
   bool reserve(std::uint64_t size_bytes) {
     if (size_bytes <= entries_.size_bytes()) return true;
     const std::uint64_t doubled = entries_.size_bytes() * 2;
-    result<source> larger = source::allocate(size_bytes < doubled ? doubled : size_bytes);
+    result<source> larger = source::allocate(size_bytes < doubled ? doubled : size_bytes, memory_);
     if (!larger) return fail(larger.error()), false;
     if (used_ != 0) std::memcpy(larger->writable_data(), entries_.data(), used_);
     entries_ = std::move(*larger);
@@ -159,6 +164,7 @@ private:
     return number;
   }
 
+  memory_resource* memory_;
   std::vector<part_row> parts_;
   std::vector<char> names_;
   // The entries as they stand in the index, and where each begins, in units.

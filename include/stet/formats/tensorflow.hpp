@@ -24,9 +24,9 @@ namespace detail {
 template <checkpoint_version Version> bool is_tensorflow_checkpoint(const format_probe& probe) {
   // A file is one if it is a table, or has an index beside it; other paths may be prefixes or folders.
   if (!probe.failure() && !is_sorted_table(probe.end()) && !probe.has_file(".index")) return false;
-  const result<located_checkpoint> found = locate_tensorflow_checkpoint(probe.path());
+  const result<located_checkpoint> found = locate_tensorflow_checkpoint(probe.path(), probe.options());
   if (found) return found->version == Version;
-  return Version == checkpoint_version::v2 && read_tensorflow_state(probe.path()).has_value();
+  return Version == checkpoint_version::v2 && read_tensorflow_state(probe.path(), probe.options()).has_value();
 }
 
 inline result<model> open_located(const located_checkpoint& found, const open_options& options) {
@@ -35,7 +35,7 @@ inline result<model> open_located(const located_checkpoint& found, const open_op
 }
 
 inline result<model> open_tensorflow(std::string_view path_utf8, const open_options& options) {
-  const result<located_checkpoint> found = locate_tensorflow_checkpoint(path_utf8);
+  const result<located_checkpoint> found = locate_tensorflow_checkpoint(path_utf8, options);
   if (!found) return found.error();
   return open_located(*found, options);
 }

@@ -32,7 +32,7 @@ inline bool is_tfjs_json(const format_probe& probe) {
 inline bool is_tfjs(const format_probe& probe) {
   if (probe.failure() && probe.failure()->code() == errc::not_a_regular_file) {
     const std::string path = std::string(probe.path()) + "/model.json";
-    return is_tfjs_json(format_probe(path));
+    return is_tfjs_json(format_probe(path, probe.options()));
   }
   return is_tfjs_json(probe);
 }

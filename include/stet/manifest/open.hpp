@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -62,7 +63,7 @@ class sized_parts final : public part_opener {
 /// demand.
 inline result<store> store_of_manifest(std::string_view text, store::contents&& made, index_limits limits,
                                        std::uint32_t header_alignment_bytes, const part_opener& opener,
-                                       const manifest_limits& text_limits) {
+                                       const manifest_limits& text_limits, memory_resource* memory) {
   result<manifest> parsed = parse_manifest(text, text_limits);
   if (!parsed)
     return parsed.error();
@@ -72,22 +73,22 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   sized_parts parts(opener);
   if (const result<void> sized = parts.set_sizes(*parsed); !sized)
     return sized.error();
-  result<std::vector<std::byte>> index = make_index(*parsed, limits);
-  if (!index)
-    return index.error();
 
   // The table of the store: the index, and the text unless it stays where it is.
-  const std::size_t index_size = index->size();
   const bool keeps_text = made.data.data() == nullptr;
-  if (keeps_text) {
-    const std::span<const char> characters(text.data(), text.size());
-    const auto bytes = std::as_bytes(characters);
-    index->insert(index->end(), bytes.begin(), bytes.end());
-  }
-  result<source> table = source::copy(*index);
-  if (!table)
-    return table.error();
-  made.table = std::move(*table);
+  std::size_t index_size = 0;
+  const auto make_room = [&](std::size_t size_bytes) -> result<std::span<std::byte>> {
+    index_size = size_bytes;
+    result<source> table = source::allocate(std::uint64_t{size_bytes} + (keeps_text ? text.size() : 0), memory);
+    if (!table)
+      return table.error();
+    made.table = std::move(*table);
+    return std::span(made.table.writable_data(), size_bytes);
+  };
+  if (const result<void> index = make_index_in(*parsed, limits, make_room); !index)
+    return index.error();
+  if (keeps_text && !text.empty())
+    std::memcpy(made.table.writable_data() + index_size, text.data(), text.size());
   limits.alignment_bytes = parsed->alignment_bytes;
   const result<tensor_index> checked = check_index({made.table.data(), index_size}, limits);
   if (!checked)
@@ -97,7 +98,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   made.manifest = keeps_text ? std::string_view(reinterpret_cast<const char*>(made.table.data()) + index_size,
                                                 text.size())
                              : text;
-  result<part_sources> opened = open_parts(*checked, parts);
+  result<part_sources> opened = open_parts(*checked, parts, memory);
   if (!opened)
     return opened.error();
   made.parts = std::move(*opened);
@@ -112,9 +113,10 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
 /// @retval errc::manifest_mismatch  the manifest and the header give different alignments
 /// Offsets of errors in the manifest count from its first byte.
 /// Cost: for files without index, allocates a small multiple of the manifest and takes some microseconds a
-/// tensor.
+/// tensor; of that, the table of tensors and what has to be read come from `memory` (nullptr: the heap).
 [[nodiscard]] inline result<store> open_manifest(source&& data, const part_opener& parts = detail::no_parts(),
-                                                 const manifest_limits& limits = {}) {
+                                                 const manifest_limits& limits = {},
+                                                 memory_resource* memory = nullptr) {
   std::byte start[file_header::size_bytes];
   const std::size_t start_size =
       data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
@@ -129,7 +131,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
     header = decode_header(head, data.size_bytes());
     // A file with an index, and one that cannot be opened, are the business of `open`.
     if (!header || header->index_size_bytes != 0 || header->kind != file_header::file_kind::store)
-      return open(std::move(data), parts);
+      return open(std::move(data), parts, memory);
     where = {header->manifest_offset_bytes, header->manifest_size_bytes};
     data_limits.data_begin_bytes = header->data_offset_bytes;
     data_limits.data_end_bytes = header->file_size_bytes;
@@ -144,7 +146,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   if (text != nullptr) {
     text += static_cast<std::size_t>(where.offset_bytes);
   } else {
-    result<source> read = source::read(*data.fetcher(), where);
+    result<source> read = source::read(*data.fetcher(), where, alignof(std::max_align_t), memory);
     if (!read)
       return read.error();
     fetched = std::move(*read);
@@ -157,15 +159,13 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   made.data = std::move(data);
   return detail::store_of_manifest({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
                                    std::move(made), data_limits, header ? header->alignment_bytes : 0, parts,
-                                   limits);
+                                   limits, memory);
 }
 
 /// Opens a store in memory, which must outlive it.
 [[nodiscard]] inline result<store> open_manifest(std::span<const std::byte> memory) {
   return open_manifest(source::borrow(memory));
 }
-
-#if STET_FILES
 
 namespace detail {
 
@@ -195,14 +195,11 @@ class parts_beside final : public part_opener {
 /// errc::bad_path.
 [[nodiscard]] inline result<store> open_manifest(std::string_view path_utf8, const open_options& options = {},
                                                  const manifest_limits& limits = {}) {
-  const bool writable = options.backing == backing::map && options.access == access::shared_write;
-  result<file> opened = file::open(path_utf8, writable ? open_for::read_write : open_for::read);
-  if (!opened)
-    return opened.error();
-  result<source> bytes = detail::source_of(std::move(*opened), options);
+  result<source> bytes = detail::open_source(path_utf8, options);
   if (!bytes)
-    return bytes.error().about(path_utf8);
-  result<store> made = open_manifest(std::move(*bytes), detail::parts_beside(path_utf8, options), limits);
+    return bytes.error();
+  result<store> made =
+      open_manifest(std::move(*bytes), detail::parts_beside(path_utf8, options), limits, options.memory);
   if (!made && made.error().subject().empty())
     return made.error().about(path_utf8);
   return made;
@@ -210,8 +207,6 @@ class parts_beside final : public part_opener {
 [[nodiscard]] inline result<store> open_manifest(const char* path_utf8, const open_options& options = {}) {
   return open_manifest(std::string_view(path_utf8), options);
 }
-
-#endif
 
 } // namespace stet::inline v0_1
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 namespace stet::inline v0_1 {
@@ -44,6 +45,47 @@ inline result<void> check_no_overlap(const manifest& m) {
   return {};
 }
 
+/// `make_index` in the memory that `make_room(size_bytes)` gives, a result<std::span<std::byte>>.
+template <class MakeRoom> result<void> make_index_in(const manifest& m, index_limits limits, MakeRoom make_room) {
+  if (!is_valid_alignment(m.alignment_bytes))
+    return error(errc::bad_alignment, "alignment_bytes");
+  limits.alignment_bytes = m.alignment_bytes;
+  if (const result<void> paths = check_parts(m); !paths)
+    return paths.error();
+
+  for (const manifest_part& part : m.parts) {
+    if (!part.size_bytes)
+      return error(errc::missing_field, part.path);
+  }
+  for (const manifest_tensor& tensor : m.tensors) {
+    if (tensor.part != 0 && tensor.part >= m.parts.size())
+      return error(errc::missing_part, tensor.name);
+    if (tensor.size_bytes == 0 && tensor.offset_bytes != 0)
+      return error(errc::bad_offset, tensor.name);
+  }
+  const std::vector<index_part> parts = part_rows_of(m);
+  const std::vector<index_row> rows = rows_of(m);
+
+  const result<std::uint64_t> size_bytes = index_size_bytes(rows, parts);
+  if (!size_bytes)
+    return size_bytes.error();
+  if (*size_bytes > (std::numeric_limits<std::size_t>::max)() / 2)
+    return errc::too_large;
+  const result<std::span<std::byte>> index = make_room(static_cast<std::size_t>(*size_bytes));
+  if (!index)
+    return index.error();
+  if (const result<void> built = build_index(rows, parts, *index); !built)
+    return built.error();
+  // The checker names places in the index, which nobody has seen.
+  if (const auto checked = check_index(*index, limits); !checked)
+    return error(checked.error().code(), checked.error().subject());
+  if (limits.foreign) {
+    if (const result<void> apart = check_no_overlap(m); !apart)
+      return apart.error();
+  }
+  return {};
+}
+
 } // namespace detail
 
 /// Makes the index of a manifest and checks it; the same manifest gives the same bytes everywhere.
@@ -69,40 +111,13 @@ inline result<void> check_no_overlap(const manifest& m) {
 /// Cost: allocates the index and about as much again; some hundred nanoseconds a tensor.
 /// Source: index/format.hpp, "Index".
 inline result<std::vector<std::byte>> make_index(const manifest& m, index_limits limits = {}) {
-  if (!is_valid_alignment(m.alignment_bytes))
-    return error(errc::bad_alignment, "alignment_bytes");
-  limits.alignment_bytes = m.alignment_bytes;
-  if (const result<void> paths = detail::check_parts(m); !paths)
-    return paths.error();
-
-  for (const manifest_part& part : m.parts) {
-    if (!part.size_bytes)
-      return error(errc::missing_field, part.path);
-  }
-  for (const manifest_tensor& tensor : m.tensors) {
-    if (tensor.part != 0 && tensor.part >= m.parts.size())
-      return error(errc::missing_part, tensor.name);
-    if (tensor.size_bytes == 0 && tensor.offset_bytes != 0)
-      return error(errc::bad_offset, tensor.name);
-  }
-  const std::vector<index_part> parts = detail::part_rows_of(m);
-  const std::vector<index_row> rows = detail::rows_of(m);
-
-  const result<std::uint64_t> size_bytes = index_size_bytes(rows, parts);
-  if (!size_bytes)
-    return size_bytes.error();
-  if (*size_bytes > (std::numeric_limits<std::size_t>::max)() / 2)
-    return errc::too_large;
-  std::vector<std::byte> index(static_cast<std::size_t>(*size_bytes));
-  if (const result<void> built = build_index(rows, parts, index); !built)
-    return built.error();
-  // The checker names places in the index, which nobody has seen.
-  if (const auto checked = check_index(index, limits); !checked)
-    return error(checked.error().code(), checked.error().subject());
-  if (limits.foreign) {
-    if (const result<void> apart = detail::check_no_overlap(m); !apart)
-      return apart.error();
-  }
+  std::vector<std::byte> index;
+  const auto make_room = [&index](std::size_t size_bytes) -> result<std::span<std::byte>> {
+    index.resize(size_bytes);
+    return std::span(index);
+  };
+  if (const result<void> made = detail::make_index_in(m, limits, make_room); !made)
+    return made.error();
   return index;
 }
 

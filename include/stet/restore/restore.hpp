@@ -243,7 +243,7 @@ private:
 
   /// Gives a step memory of its own with what the variable will hold.
   result<void> stage(step& each) const {
-    each.staged = detail::owned_block::allocate(each.to->size_bytes(), staging_alignment);
+    each.staged = detail::owned_block::allocate(each.to->size_bytes(), staging_alignment, rules_.memory);
     if (each.staged.get() == nullptr) return errc::out_of_memory;
     return fill(each, {static_cast<std::byte*>(each.staged.get()), each.to->size_bytes()});
   }
@@ -264,7 +264,7 @@ private:
     std::uint64_t size_bytes = 0;
     if (!detail::checked_multiply(each.from.element_count(), std::uint64_t{element_size}, size_bytes) || size_bytes > PTRDIFF_MAX) return errc::out_of_memory;
     if (size_bytes == 0) return {};
-    const detail::owned_block block = detail::owned_block::allocate(static_cast<std::size_t>(size_bytes), staging_alignment);
+    const detail::owned_block block = detail::owned_block::allocate(static_cast<std::size_t>(size_bytes), staging_alignment, rules_.memory);
     if (block.get() == nullptr) return errc::out_of_memory;
     const std::span<std::byte> elements(static_cast<std::byte*>(block.get()), static_cast<std::size_t>(size_bytes));
     if (auto copied = copy_elements(each.from, each.to->layout().dtype, elements); !copied) return copied;

@@ -110,6 +110,8 @@ struct restore_rules {
   reshape_function reshape;
   /// Compare each tensor's bytes with its checksum before anything changes; one that has none is an error.
   bool verify_checksums = false;
+  /// Where memory comes from for what is copied or converted before anything changes; nullptr: from the heap.
+  memory_resource* memory = nullptr;
 };
 
 } // namespace stet::inline v0_1

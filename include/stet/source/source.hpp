@@ -4,6 +4,7 @@
 #define STET_SOURCE_SOURCE_HPP
 
 #include "mapping.hpp"
+#include "memory.hpp"
 #include "reader.hpp"
 
 #include <cstddef>
@@ -48,62 +49,6 @@ inline result<void> fetch(const reader& from, std::uint64_t offset_bytes, std::b
   return from.read(offset_bytes, std::span<std::byte>(into, size_bytes));
 }
 
-/// A block of memory, or any one object, with the function that frees it. The function is stored rather than
-/// named in the destructor: a program that never allocates, as firmware, is not asked for an operator delete.
-class owned_block {
-public:
-  owned_block() noexcept = default;
-  owned_block(void* block, std::size_t alignment_bytes, void (*release)(void*, std::size_t) noexcept) noexcept
-      : block_(block), alignment_bytes_(alignment_bytes), release_(release) {}
-  owned_block(owned_block&& other) noexcept
-      : block_(other.block_), alignment_bytes_(other.alignment_bytes_), release_(other.release_) {
-    other.block_ = nullptr;
-  }
-  owned_block& operator=(owned_block&& other) noexcept {
-    if (this != &other) {
-      this->~owned_block();
-      ::new (static_cast<void*>(this)) owned_block(std::move(other));
-    }
-    return *this;
-  }
-  ~owned_block() noexcept {
-    if (block_ != nullptr) release_(block_, alignment_bytes_);
-  }
-
-  /// Memory with unspecified contents; nullptr in `get()` when there is none left.
-  static owned_block allocate(std::size_t size_bytes, std::size_t alignment_bytes) noexcept {
-    void* const block = ::operator new (size_bytes, std::align_val_t{alignment_bytes}, std::nothrow);
-    return {block, alignment_bytes, [](void* at, std::size_t alignment) noexcept {
-              ::operator delete (at, std::align_val_t{alignment});
-            }};
-  }
-  [[nodiscard]] void* get() const noexcept { return block_; }
-
-private:
-  void* block_ = nullptr;
-  std::size_t alignment_bytes_ = 0;
-  void (*release_)(void*, std::size_t) noexcept = nullptr;
-};
-
-#if STET_FILES
-/// A part of a file that it owns, as a reader of its own.
-class file_part final : public reader {
-public:
-  file_part(file&& from, file_range part) noexcept : file_(std::move(from)), part_(part) {}
-  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return part_.size_bytes; }
-  [[nodiscard]] result<void> read(std::uint64_t offset_bytes,
-                                  std::span<std::byte> into) const noexcept override {
-    if (offset_bytes > part_.size_bytes || into.size() > part_.size_bytes - offset_bytes)
-      return errc::bad_range;
-    return fetch(file_, part_.offset_bytes + offset_bytes, into.data(), into.size());
-  }
-
-private:
-  file file_;
-  file_range part_;
-};
-#endif
-
 } // namespace detail
 
 /// The bytes of one file, or of a part of one. Either they are resident, that is, `data()` points at all of
@@ -111,7 +56,8 @@ private:
 /// `fetcher()`. Move-only; moving it moves neither bytes nor fetcher, so views and pointers stay valid. A
 /// moved-from source is empty. Threads: const members may be called from several at once.
 ///
-/// Errors of every function that takes a path: those of `file::open`; that takes a range: errc::bad_range.
+/// Errors of every function that takes a path: those of `file::open`; that takes a range: errc::bad_range. Memory comes from
+/// the `memory` that a function is given, which must outlive the source; nullptr: from the heap.
 class source {
 public:
   /// No bytes.
@@ -146,12 +92,12 @@ public:
   /// Keeps a reader and fetches from it whenever bytes are asked for.
   /// @retval errc::out_of_memory
   /// Cost: one allocation of the reader's size; reads nothing.
-  template <class Reader> [[nodiscard]] static result<source> keep(Reader&& from) noexcept {
-    // On the heap, because tensors keep its address while the source moves.
-    auto* const node = new (std::nothrow) Reader(std::move(from));
-    if (node == nullptr) return errc::out_of_memory;
-    source made = stream(*node);
-    made.owned_ = {node, 0, [](void* at, std::size_t) noexcept { delete static_cast<Reader*>(at); }};
+  template <class Reader> [[nodiscard]] static result<source> keep(Reader&& from, memory_resource* memory = nullptr) noexcept {
+    // In a block of its own, because tensors keep its address while the source moves.
+    detail::owned_block block = detail::owned_block::keep(std::move(from), memory);
+    if (block.get() == nullptr) return errc::out_of_memory;
+    source made = stream(static_cast<const reader&>(*static_cast<Reader*>(block.get())));
+    made.owned_ = std::move(block);
     return made;
   }
 
@@ -164,13 +110,14 @@ public:
   /// @retval errc::truncated      the file became shorter meanwhile; or another error of the reader
   /// Cost: one allocation of the range's size, every byte read once.
   [[nodiscard]] static result<source> read(const reader& from, file_range range = {},
-                                           std::size_t alignment_bytes = min_alignment_bytes) noexcept {
+                                           std::size_t alignment_bytes = min_alignment_bytes,
+                                           memory_resource* memory = nullptr) noexcept {
     const auto part = range.within(from.size_bytes());
     if (!part) return part.error();
     const bool power_of_two = alignment_bytes != 0 && (alignment_bytes & (alignment_bytes - 1)) == 0;
     if (!power_of_two || alignment_bytes > max_alignment_bytes) return errc::bad_alignment;
     if (alignment_bytes < min_alignment_bytes) alignment_bytes = min_alignment_bytes;
-    result<source> made = allocate_aligned(part->size_bytes, alignment_bytes);
+    result<source> made = allocate_aligned(part->size_bytes, alignment_bytes, memory);
     if (!made || made->size_bytes_ == 0) return made;
     const auto size_bytes = static_cast<std::size_t>(part->size_bytes);
     if (const auto done = detail::fetch(from, part->offset_bytes, made->writable_data(), size_bytes); !done)
@@ -181,17 +128,23 @@ public:
   /// Memory of its own with unspecified contents, aligned to 64 bytes.
   /// @retval errc::too_large      that many bytes do not fit the address space
   /// @retval errc::out_of_memory
-  [[nodiscard]] static result<source> allocate(std::uint64_t size_bytes) noexcept {
-    return allocate_aligned(size_bytes, min_alignment_bytes);
+  [[nodiscard]] static result<source> allocate(std::uint64_t size_bytes, memory_resource* memory = nullptr) noexcept {
+    return allocate_aligned(size_bytes, min_alignment_bytes, memory);
   }
 
   /// Copies bytes into memory of its own.
   /// @retval errc::out_of_memory
-  [[nodiscard]] static result<source> copy(std::span<const std::byte> bytes) noexcept {
-    result<source> made = allocate(bytes.size());
+  [[nodiscard]] static result<source> copy(std::span<const std::byte> bytes, memory_resource* memory = nullptr) noexcept {
+    result<source> made = allocate(bytes.size(), memory);
     if (made && !bytes.empty()) std::memcpy(made->writable_data(), bytes.data(), bytes.size());
     return made;
   }
+
+  /// A part of `whole`, which becomes the part's to keep.
+  /// @retval errc::bad_range      the range does not lie within it
+  /// @retval errc::out_of_memory
+  /// Cost: nothing where the bytes are resident, or it is all of them; else one small allocation.
+  [[nodiscard]] static result<source> part_of(source&& whole, file_range range, memory_resource* memory = nullptr) noexcept;
 
 #if STET_FILES
   /// Maps a range of a file. The file may be closed afterwards.
@@ -219,26 +172,29 @@ public:
 
   /// Opens a file and reads a range of it into memory, as the overload for readers does.
   [[nodiscard]] static result<source> read(std::string_view path_utf8, file_range range = {},
-                                           std::size_t alignment_bytes = min_alignment_bytes) noexcept {
+                                           std::size_t alignment_bytes = min_alignment_bytes,
+                                           memory_resource* memory = nullptr) noexcept {
     const auto opened = file::open(path_utf8);
     if (!opened) return opened.error();
-    return about(read(*opened, range, alignment_bytes), path_utf8);
+    return about(read(*opened, range, alignment_bytes, memory), path_utf8);
   }
 
   /// Keeps a file and reads from it whenever bytes are asked for; nothing stays in memory.
   /// @retval errc::bad_range      the range does not lie within the file
   /// @retval errc::out_of_memory
-  /// Cost: one small allocation; reads nothing.
-  [[nodiscard]] static result<source> stream(file&& from, file_range range = {}) noexcept {
-    const auto part = range.within(from.size_bytes());
-    if (!part) return part.error();
-    return keep(detail::file_part(std::move(from), *part));
+  /// Cost: one small allocation, two for a part of the file; reads nothing.
+  [[nodiscard]] static result<source> stream(file&& from, file_range range = {}, memory_resource* memory = nullptr) noexcept {
+    result<source> whole = keep(std::move(from), memory);
+    if (!whole) return whole;
+    whole->file_ = static_cast<const file*>(whole->owned_.get());
+    return part_of(std::move(*whole), range, memory);
   }
   /// Opens a file and reads from it on demand.
-  [[nodiscard]] static result<source> stream(std::string_view path_utf8, file_range range = {}) noexcept {
+  [[nodiscard]] static result<source> stream(std::string_view path_utf8, file_range range = {},
+                                             memory_resource* memory = nullptr) noexcept {
     auto opened = file::open(path_utf8);
     if (!opened) return opened.error();
-    return about(stream(std::move(*opened), range), path_utf8);
+    return about(stream(std::move(*opened), range, memory), path_utf8);
   }
 #endif
 
@@ -246,7 +202,7 @@ public:
       : data_(other.data_), size_bytes_(other.size_bytes_), fetcher_(other.fetcher_),
         owned_(std::move(other.owned_)),
 #if STET_FILES
-        mapping_(std::move(other.mapping_)),
+        mapping_(std::move(other.mapping_)), file_(other.file_), file_offset_bytes_(other.file_offset_bytes_),
 #endif
         writable_(other.writable_) {
     other.set_resident(nullptr, 0);
@@ -287,13 +243,36 @@ public:
     return {};
   }
 
+  /// A range of the bytes in memory, as a source of its own: where they are if they are resident; mapped, that range alone, if
+  /// they are streamed from a file; else read. So a 32-bit program uses files larger than its address space.
+  /// Lifetime: what is resident lives as this source does, anything else on its own.
+  /// @retval errc::bad_range      the range does not lie within the source
+  /// @retval errc::too_large      it does not fit the address space
+  /// @retval errc::out_of_memory  no memory, or no address space, is left; or an error of the reader
+  [[nodiscard]] result<source> load(file_range range = {}, memory_resource* memory = nullptr) const noexcept {
+    const auto part = range.within(size_bytes_);
+    if (!part) return part.error();
+    if (fetcher_ == nullptr) {
+      const std::size_t size_bytes = static_cast<std::size_t>(part->size_bytes);
+      std::byte* const at = const_cast<std::byte*>(data_) + static_cast<std::size_t>(part->offset_bytes);
+      return writable_ ? borrow_writable({at, size_bytes}) : borrow({at, size_bytes});
+    }
+#if STET_FILES
+    if (file_ != nullptr) {
+      result<source> mapped = map(*file_, {file_offset_bytes_ + part->offset_bytes, part->size_bytes});
+      if (mapped || mapped.error().code() != errc::unsupported) return mapped;
+    }
+#endif
+    return read(*fetcher_, *part, min_alignment_bytes, memory);
+  }
+
   // Residency of a range. All of them: @retval errc::bad_range  the range does not lie within the source.
 
   /// Starts reading a range of a mapping ahead of use, without waiting; nothing to do for any other source.
   result<void> prefetch(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
     if (!contains(offset_bytes, size_bytes)) return error(errc::bad_range, {}, offset_bytes);
 #if STET_FILES
-    if (mapping_.data() != nullptr) return mapping_.prefetch(offset_bytes, size_bytes);
+    if (mapping_.data() != nullptr) return mapping_.prefetch(in_mapping(offset_bytes), size_bytes);
 #endif
     return {};
   }
@@ -302,7 +281,7 @@ public:
   result<void> stop_read_ahead(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
     if (!contains(offset_bytes, size_bytes)) return error(errc::bad_range, {}, offset_bytes);
 #if STET_FILES
-    if (mapping_.data() != nullptr) return mapping_.stop_read_ahead(offset_bytes, size_bytes);
+    if (mapping_.data() != nullptr) return mapping_.stop_read_ahead(in_mapping(offset_bytes), size_bytes);
 #endif
     return {};
   }
@@ -312,7 +291,7 @@ public:
   result<void> drop(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
     if (!contains(offset_bytes, size_bytes)) return error(errc::bad_range, {}, offset_bytes);
 #if STET_FILES
-    if (mapping_.data() != nullptr) return mapping_.drop(offset_bytes, size_bytes);
+    if (mapping_.data() != nullptr) return mapping_.drop(in_mapping(offset_bytes), size_bytes);
 #endif
     return {};
   }
@@ -335,7 +314,7 @@ public:
   result<void> flush(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
     if (!contains(offset_bytes, size_bytes)) return error(errc::bad_range, {}, offset_bytes);
 #if STET_FILES
-    return mapping_.flush(offset_bytes, size_bytes);
+    return mapping_.flush(in_mapping(offset_bytes), size_bytes);
 #else
     return errc::unsupported;
 #endif
@@ -345,18 +324,18 @@ private:
   static constexpr std::size_t min_alignment_bytes = 64;
   static constexpr std::size_t max_alignment_bytes = 65536;
 
-  static result<source> allocate_aligned(std::uint64_t size_bytes, std::size_t alignment_bytes) noexcept {
+  static result<source> allocate_aligned(std::uint64_t size_bytes, std::size_t alignment_bytes, memory_resource* memory) noexcept {
     if (size_bytes > PTRDIFF_MAX - max_alignment_bytes) return errc::too_large;
     source made;
     made.writable_ = true;
     if (size_bytes == 0) return made;
-    made.owned_ = detail::owned_block::allocate(static_cast<std::size_t>(size_bytes), alignment_bytes);
+    made.owned_ = detail::owned_block::allocate(static_cast<std::size_t>(size_bytes), alignment_bytes, memory);
     if (made.owned_.get() == nullptr) return errc::out_of_memory;
     made.set_resident(static_cast<std::byte*>(made.owned_.get()), static_cast<std::size_t>(size_bytes));
 #if STET_FILES
     // Fresh memory costs more than what is then done with it, unless its pages are large.
     constexpr std::uint64_t large_bytes = 4u << 20;
-    if (size_bytes >= large_bytes) detail::os::prefer_large_pages(made.data_, static_cast<std::size_t>(size_bytes));
+    if (memory == nullptr && size_bytes >= large_bytes) detail::os::prefer_large_pages(made.data_, static_cast<std::size_t>(size_bytes));
 #endif
     return made;
   }
@@ -365,6 +344,13 @@ private:
     data_ = data == nullptr ? detail::no_bytes : data;
     size_bytes_ = size_bytes;
   }
+
+#if STET_FILES
+  /// Where the byte at `offset_bytes` is in the mapping, of which the source may be a part.
+  std::uint64_t in_mapping(std::uint64_t offset_bytes) const noexcept {
+    return mapping_.data() == nullptr ? offset_bytes : offset_bytes + static_cast<std::size_t>(data_ - mapping_.data());
+  }
+#endif
 
   bool contains(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
     return offset_bytes <= size_bytes_ && size_bytes <= size_bytes_ - offset_bytes;
@@ -390,12 +376,54 @@ private:
   const std::byte* data_ = detail::no_bytes;
   std::uint64_t size_bytes_ = 0;
   const reader* fetcher_ = nullptr;
-  detail::owned_block owned_; // the memory that was read into, or the file that is read on demand
+  detail::owned_block owned_; // the memory that was read into, or the reader that is kept
 #if STET_FILES
   mapping mapping_;
+  const file* file_ = nullptr; // what is streamed, from this offset on
+  std::uint64_t file_offset_bytes_ = 0;
 #endif
   bool writable_ = false;
 };
+
+namespace detail {
+
+/// A part of a source on demand, as a reader of its own.
+class source_part final : public reader {
+public:
+  source_part(source&& whole, file_range part) noexcept : whole_(std::move(whole)), part_(part) {}
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return part_.size_bytes; }
+  [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
+    if (offset_bytes > part_.size_bytes || into.size() > part_.size_bytes - offset_bytes) return errc::bad_range;
+    return fetch(*whole_.fetcher(), part_.offset_bytes + offset_bytes, into.data(), into.size());
+  }
+
+private:
+  source whole_;
+  file_range part_;
+};
+
+} // namespace detail
+
+inline result<source> source::part_of(source&& whole, file_range range, memory_resource* memory) noexcept {
+  const auto part = range.within(whole.size_bytes());
+  if (!part) return part.error();
+  if (part->size_bytes == whole.size_bytes()) return std::move(whole);
+  if (whole.fetcher_ != nullptr) {
+#if STET_FILES
+    const file* const streamed = whole.file_;
+    const std::uint64_t begin = whole.file_offset_bytes_ + part->offset_bytes;
+#endif
+    result<source> made = keep(detail::source_part(std::move(whole), *part), memory);
+#if STET_FILES
+    if (made) made->file_ = streamed;
+    if (made) made->file_offset_bytes_ = begin;
+#endif
+    return made;
+  }
+  whole.data_ += static_cast<std::size_t>(part->offset_bytes);
+  whole.size_bytes_ = part->size_bytes;
+  return std::move(whole);
+}
 
 } // namespace stet::inline v0_1
 

@@ -7,6 +7,7 @@
 
 #include "../index/check.hpp"
 #include "../index/format.hpp"
+#include "../source/file_system.hpp"
 #include "../vocabulary/inflate.hpp"
 
 namespace stet::inline v0_1 {
@@ -23,6 +24,7 @@ enum class backing : std::uint8_t {
 
 /// How to open a store.
 struct open_options {
+  /// With `files`, map and stream take bytes as they are given, in memory or not, and read loads those that are not.
   stet::backing backing = stet::backing::map;
   /// Of a mapping: whether tensors may be written to, and who sees it.
   stet::access access = stet::access::read_only;
@@ -36,6 +38,14 @@ struct open_options {
   /// Decompresses what files of other formats hold deflated: `inflate_with_zlib` of stet/ext/zlib.hpp, say. The open store keeps it.
   /// Without one, deflated tensors are listed, and reading them is errc::compressed.
   inflate_function inflate = nullptr;
+  /// Where files are; nullptr: with the operating system. Whether links may be followed is the file system's to say then, and
+  /// tensors may be written to (`access`) where it gives memory that may be, else errc::unsupported. The open store keeps it.
+  const file_system* files = nullptr;
+  /// Where memory comes from; nullptr: from the heap. Of a native file that is all that is allocated. Of other formats, and of
+  /// a manifest, it is the table of tensors, all bytes of tensors (decompressed, decoded, read) and whole files that are read;
+  /// what is parsed on the way (JSON, names, lists of pieces) is in containers of the standard library and nlohmann's, on the
+  /// heap. The open store keeps it.
+  memory_resource* memory = nullptr;
 };
 
 /// Gives the parts of a sharded store to `open`; derive from it where parts are not files beside the store.
@@ -61,8 +71,8 @@ public:
 
 /// Opens the parts that `index` lists and compares each with what the index says of it.
 /// Errors: those that `open` names for parts.
-inline result<part_sources> open_parts(const tensor_index& index, const part_opener& opener) noexcept {
-  result<part_sources> parts = part_sources::allocate(index.part_count());
+inline result<part_sources> open_parts(const tensor_index& index, const part_opener& opener, memory_resource* memory) noexcept {
+  result<part_sources> parts = part_sources::allocate(index.part_count(), memory);
   if (!parts) return parts;
   for (std::uint32_t number = 0; number < index.part_count(); ++number) {
     const index_part expected = index.part(number);
@@ -151,19 +161,22 @@ inline result<store> open_in_memory(source&& data) noexcept {
 /// @retval errc::missing_part, part_size, part_mismatch, bad_path  a part, its name the subject
 /// Cost: reads the header, the manifest and the index once; no allocation unless `data` is on demand (its table is then
 /// read into memory) or there are parts.
-[[nodiscard]] inline result<store> open(source&& data, const part_opener& parts = detail::no_parts()) noexcept {
+/// @param memory  where these allocations are made; nullptr: on the heap
+[[nodiscard]] inline result<store> open(source&& data, const part_opener& parts = detail::no_parts(),
+                                        memory_resource* memory = nullptr) noexcept {
   const result<file_header> header = detail::read_store_header(data);
   if (!header) return header.error();
   store::contents made;
   const std::byte* table = data.data();
   if (table == nullptr) {
-    result<source> read = source::read(*data.fetcher(), {0, header->index_offset_bytes + header->index_size_bytes});
+    result<source> read =
+        source::read(*data.fetcher(), {0, header->index_offset_bytes + header->index_size_bytes}, alignof(std::max_align_t), memory);
     if (!read) return read.error();
     made.table = std::move(*read);
     table = made.table.data();
   }
   if (auto checked = detail::check_table(*header, table, made); !checked) return checked.error();
-  result<part_sources> opened = detail::open_parts(made.index, parts);
+  result<part_sources> opened = detail::open_parts(made.index, parts, memory);
   if (!opened) return opened.error();
   made.data = std::move(data);
   made.parts = std::move(*opened);
@@ -182,25 +195,60 @@ inline result<store> open_in_memory(source&& data) noexcept {
 
 /// Opens a store through a reader of the program, which must outlive it. Only the table is read; tensors are fetched by
 /// `tensor::copy_to`. With `backing::read`, everything is read now.
-[[nodiscard]] inline result<store> open(const reader& from, backing where = backing::stream) noexcept {
-  if (where != backing::read) return where == backing::stream ? open(source::stream(from)) : result<store>(errc::unsupported);
-  result<source> read = source::read(from);
+[[nodiscard]] inline result<store> open(const reader& from, backing where = backing::stream,
+                                        memory_resource* memory = nullptr) noexcept {
+  if (where == backing::map) return errc::unsupported;
+  if (where == backing::stream) return open(source::stream(from), detail::no_parts(), memory);
+  result<source> read = source::read(from, {}, max_alignment_bytes, memory);
   if (!read) return read.error();
-  return open(std::move(*read));
+  return open(std::move(*read), detail::no_parts(), memory);
 }
-
-#if STET_FILES
 
 namespace detail {
 
+#if STET_FILES
 /// The bytes of an open file in the way `options` ask for.
 inline result<source> source_of(file&& from, const open_options& options) noexcept {
-  if (options.backing == backing::stream) return source::stream(std::move(from), options.range);
-  if (options.backing == backing::read) return source::read(from, options.range, max_alignment_bytes);
+  if (options.backing == backing::stream) return source::stream(std::move(from), options.range, options.memory);
+  if (options.backing == backing::read) return source::read(from, options.range, max_alignment_bytes, options.memory);
   result<source> mapped = source::map(from, options.range, options.access);
   // A hint: where the system does not take it, more is read than needed.
   if (mapped && !options.reads_ahead) (void)mapped->stop_read_ahead(0, mapped->size_bytes());
   return mapped;
+}
+#endif
+
+/// The bytes that the program's file system gave, in the way `options` ask for.
+inline result<source> source_of(source&& given, const open_options& options) noexcept {
+  const bool is_read = given.data() == nullptr && options.backing == backing::read;
+  if (is_read) return source::read(*given.fetcher(), options.range, max_alignment_bytes, options.memory);
+  const bool must_be_writable = options.backing == backing::map && options.access != access::read_only;
+  if (must_be_writable && !given.is_writable()) return errc::unsupported;
+  return source::part_of(std::move(given), options.range, options.memory);
+}
+
+/// Opens the file at `path_utf8`, wherever `options` say that files are. All that stet reads by a path, it opens here.
+/// @param is_beside  whether the path is made of what a file says, which must not lead out of its folder
+/// Errors: those of `file::open` and of mapping or reading.
+inline result<source> open_source(std::string_view path_utf8, const open_options& options, bool is_beside = false) noexcept {
+  result<source> opened = errc::unsupported;
+  if (options.files != nullptr) {
+    opened = options.files->open_file(path_utf8);
+    if (opened) opened = source_of(std::move(*opened), options);
+  } else {
+#if STET_FILES
+    const bool writable = options.backing == backing::map && options.access == access::shared_write;
+    const bool follows = options.follow_links || !is_beside;
+    result<file> from = file::open(path_utf8, writable ? open_for::read_write : open_for::read, follows ? links::follow : links::no_follow);
+    if (!from) return from.error();
+    if (!follows && from->link_count() > 1) return error(errc::bad_path, path_utf8);
+    opened = source_of(std::move(*from), options);
+#else
+    (void)is_beside;
+#endif
+  }
+  if (!opened && opened.error().subject().empty()) return opened.error().about(path_utf8);
+  return opened;
 }
 
 /// Opens parts as files in the folder of the store.
@@ -222,12 +270,7 @@ public:
     if (folder_.size() + name.size() > sizeof buffer) return error(errc::bad_path, name);
     text_writer path(buffer, sizeof buffer);
     path.append(folder_).append(name);
-    const bool writable = options_.backing == backing::map && options_.access == access::shared_write;
-    result<file> opened = file::open(path.text(), writable ? open_for::read_write : open_for::read,
-                                     options_.follow_links ? links::follow : links::no_follow);
-    if (!opened) return opened.error();
-    if (!options_.follow_links && opened->link_count() > 1) return error(errc::bad_path, name);
-    return source_of(std::move(*opened), options_);
+    return open_source(path.text(), options_, true);
   }
 
 private:
@@ -245,21 +288,21 @@ private:
 } // namespace detail
 
 /// Opens the store at `path_utf8`; its parts, if any, are looked for beside it.
-/// Errors: those of `file::open` and of mapping or reading, and those of `open(source&&)`.
+/// Errors: those of `file::open` and of mapping or reading, or of `options.files`, and those of `open(source&&)`;
+/// @retval errc::unsupported  there is no operating system with files, and `options.files` is nullptr
 /// Cost: mapped, three system calls and a pass over the table of tensors; the data is not touched.
 [[nodiscard]] inline result<store> open(std::string_view path_utf8, const open_options& options = {}) noexcept {
-  const bool writable = options.backing == backing::map && options.access == access::shared_write;
-  result<file> opened = file::open(path_utf8, writable ? open_for::read_write : open_for::read);
-  if (!opened) return opened.error();
-  result<source> bytes = detail::source_of(std::move(*opened), options);
-  if (!bytes) return bytes.error().about(path_utf8);
-  result<store> made = open(std::move(*bytes), detail::parts_in_folder(path_utf8, options));
+  result<source> bytes = detail::open_source(path_utf8, options);
+  if (!bytes) return bytes.error();
+  result<store> made = open(std::move(*bytes), detail::parts_in_folder(path_utf8, options), options.memory);
   if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
   return made;
 }
 [[nodiscard]] inline result<store> open(const char* path_utf8, const open_options& options = {}) noexcept {
   return open(std::string_view(path_utf8), options);
 }
+
+#if STET_FILES
 
 /// Opens a store within an open file: an asset in a package, by descriptor, offset and length. The handle stays the
 /// caller's; unless tensors are streamed it may be closed afterwards.
@@ -268,7 +311,7 @@ private:
   if (!borrowed) return borrowed.error();
   result<source> bytes = detail::source_of(std::move(*borrowed), options);
   if (!bytes) return bytes.error();
-  return open(std::move(*bytes));
+  return open(std::move(*bytes), detail::no_parts(), options.memory);
 }
 
 #endif

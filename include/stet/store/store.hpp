@@ -7,47 +7,56 @@
 
 #include "../source/source.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <new>
 #include <utility>
 
 namespace stet::inline v0_1 {
 
-/// The sources of a store's parts: an array on the heap, none for a store of one file.
+/// The sources of a store's parts: an array in memory of its own, none for a store of one file.
 class part_sources {
 public:
   part_sources() noexcept = default;
   part_sources(part_sources&& other) noexcept
-      : parts_(std::exchange(other.parts_, nullptr)), count_(std::exchange(other.count_, 0)), destroy_(other.destroy_) {}
+      : block_(std::move(other.block_)), count_(std::exchange(other.count_, 0)) {}
   part_sources& operator=(part_sources&& other) noexcept {
-    std::swap(parts_, other.parts_);
-    std::swap(count_, other.count_);
-    std::swap(destroy_, other.destroy_);
+    block_ = std::move(other.block_);
+    count_ = std::exchange(other.count_, 0);
     return *this;
   }
-  ~part_sources() noexcept {
-    if (parts_ != nullptr) destroy_(parts_);
-  }
 
-  /// `count` empty sources. @retval errc::out_of_memory
-  static result<part_sources> allocate(std::uint32_t count) noexcept {
+  /// `count` empty sources, from `memory` or the heap. @retval errc::out_of_memory
+  static result<part_sources> allocate(std::uint32_t count, memory_resource* memory = nullptr) noexcept {
     part_sources made;
     if (count == 0) return made;
-    made.parts_ = new (std::nothrow) source[count];
-    if (made.parts_ == nullptr) return errc::out_of_memory;
+    if (count * std::uint64_t{sizeof(source)} > PTRDIFF_MAX) return errc::out_of_memory;
+    made.block_ = detail::owned_block::make<source>(count, memory);
+    if (made.block_.get() == nullptr) return errc::out_of_memory;
     made.count_ = count;
-    // Stored, not named in the destructor, so that a program which never allocates needs no operator delete.
-    made.destroy_ = [](source* parts) noexcept { delete[] parts; };
     return made;
   }
 
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
-  [[nodiscard]] source& operator[](std::uint32_t part) noexcept { return parts_[part]; }
-  [[nodiscard]] const source& operator[](std::uint32_t part) const noexcept { return parts_[part]; }
+  [[nodiscard]] source& operator[](std::uint32_t part) noexcept { return static_cast<source*>(block_.get())[part]; }
+  [[nodiscard]] const source& operator[](std::uint32_t part) const noexcept { return static_cast<const source*>(block_.get())[part]; }
 
 private:
-  source* parts_ = nullptr;
+  detail::owned_block block_;
   std::uint32_t count_ = 0;
-  void (*destroy_)(source*) noexcept = nullptr;
+};
+
+/// A tensor whose bytes were brought into memory for it alone; they go with this object, unless they were in memory anyway.
+/// Valid while the store is open. Move-only.
+class loaded_tensor {
+public:
+  loaded_tensor(source&& bytes, const tensor& of) noexcept : bytes_(std::move(bytes)), of_(of) {}
+  [[nodiscard]] const tensor& operator*() const noexcept { return of_; }
+  [[nodiscard]] const tensor* operator->() const noexcept { return &of_; }
+
+private:
+  source bytes_;
+  tensor of_;
 };
 
 /// An open store. `stet::open` makes one from a native file; formats make one from theirs. Move-only; tensors and views
@@ -124,6 +133,20 @@ public:
     const result<tensor> found = find(name);
     if (!found) return found.error();
     return found->as_view<const T, Extents...>();
+  }
+
+  /// The tensor called `name` with its bytes in memory, as `as` and `as_view` want them: of a store that is streamed, it maps
+  /// the pages of this tensor alone, or reads them through the program's reader. So a file larger than the address space is used.
+  /// @param memory  where bytes that are read go; nullptr: on the heap
+  /// @retval errc::not_found  no tensor has this name; or the errors of `source::load`
+  /// Cost: nothing where the bytes are in memory; else one system call, or reading them.
+  [[nodiscard]] result<loaded_tensor> load(std::string_view name, memory_resource* memory = nullptr) const noexcept {
+    const index_entry entry = contents_.index.find(name);
+    if (!entry) return error(errc::not_found, name);
+    result<source> bytes = source_of(entry).load({entry.offset_bytes(), entry.size_bytes()}, memory);
+    if (!bytes) return bytes.error().about(name);
+    const tensor of(contents_.index, entry, bytes->data(), bytes->is_writable(), nullptr);
+    return loaded_tensor(std::move(*bytes), of);
   }
 
   /// Iterates over the tensors in manifest order.

@@ -23,7 +23,9 @@
 #endif
 #endif
 
-/// Checks a precondition, that is, a mistake of the calling program; bad files are never reported this way.
+/// Checks a precondition, that is, a mistake of the calling program; bad files are never reported this way, and nothing else in
+/// stet ends a program. A program's own takes one condition, as an expression of type void, must be the same wherever stet is
+/// included, and does not throw. After it returns, behaviour is as undefined as without the check.
 /// Default: the assert of <cassert>, so nothing in a build with NDEBUG.
 #ifndef STET_ASSERT
 #include <cassert>

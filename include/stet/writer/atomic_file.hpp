@@ -15,7 +15,7 @@ namespace stet::inline v0_1 {
 /// A file being written beside the one it is to replace: `.NAME.N.stet-tmp`, N the first number that is free. Create,
 /// write, finish, publish, and sync the folder; a file that is destroyed before it is published is removed, and so is one
 /// that was published provisionally and not kept. Move-only. Every error is about the path and carries the system's number.
-class atomic_file final : public detail::byte_output {
+class atomic_file final : public byte_output {
 public:
   /// What the name of every unfinished file ends in.
   static constexpr std::string_view temporary_suffix = ".stet-tmp";

@@ -7,6 +7,7 @@
 
 #include "../bytes/crc32c.hpp"
 #include "../manifest/emit.hpp"
+#include "../source/source.hpp"
 #include "../store/tensor.hpp"
 
 #include <bit>
@@ -15,18 +16,70 @@
 #include <span>
 #include <vector>
 
+namespace stet::inline v0_1 {
+
+/// Takes bytes at offsets: where a save goes that does not go to a file of the operating system. Derive from it.
+class byte_output {
+public:
+  /// Takes all of `bytes`, which end before the size that was announced. Each byte is given at most once; what is never given
+  /// is to read as zero.
+  virtual result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) = 0;
+
+protected:
+  ~byte_output() = default;
+};
+
+} // namespace stet::inline v0_1
+
 namespace stet::inline v0_1::detail {
 
 /// How much goes to the system at once: it stays in the second-level cache between its checksum and its copy.
 inline constexpr std::size_t output_buffer_size_bytes = 256 * 1024;
 
-/// Takes bytes at offsets; what is never written reads as zero.
-class byte_output {
+/// Gathers up to `output_buffer_size_bytes` bytes, in memory that is allocated when they first come.
+class output_buffer {
 public:
-  virtual result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) = 0;
+  explicit output_buffer(memory_resource* memory = nullptr) noexcept : memory_(memory) {}
 
-protected:
-  ~byte_output() = default;
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {room_.data(), size_}; }
+  void clear() noexcept { size_ = 0; }
+
+  /// All of the memory, for other use; the bytes in it are given up.
+  /// @retval errc::out_of_memory
+  result<std::span<std::byte>> take_room() noexcept {
+    clear();
+    if (auto there = make_room(); !there) return there.error();
+    return std::span(room_.writable_data(), output_buffer_size_bytes);
+  }
+  /// Appends bytes, which fit. @retval errc::out_of_memory
+  result<void> append(std::span<const std::byte> bytes) noexcept {
+    if (auto there = make_room(); !there) return there;
+    if (!bytes.empty()) std::memcpy(room_.writable_data() + size_, bytes.data(), bytes.size());
+    size_ += bytes.size();
+    return {};
+  }
+  /// Appends zeros, which fit. @retval errc::out_of_memory
+  result<void> append_zeros(std::size_t count) noexcept {
+    if (auto there = make_room(); !there) return there;
+    std::memset(room_.writable_data() + size_, 0, count);
+    size_ += count;
+    return {};
+  }
+
+private:
+  result<void> make_room() noexcept {
+    if (room_.size_bytes() != 0) return {};
+    result<source> made = source::allocate(output_buffer_size_bytes, memory_);
+    if (!made) return made.error();
+    room_ = std::move(*made);
+    return {};
+  }
+
+  memory_resource* memory_;
+  source room_;
+  std::size_t size_ = 0;
 };
 
 /// Writes into memory of the right size, all zero.
@@ -47,10 +100,9 @@ private:
 class page_output {
 public:
   /// Gathers in `buffer`, which several outputs may share one after the other.
-  page_output(byte_output& to, std::vector<std::byte>& buffer, std::uint64_t offset_bytes = 0)
+  page_output(byte_output& to, output_buffer& buffer, std::uint64_t offset_bytes = 0)
       : to_(to), buffer_(buffer), position_(offset_bytes) {
     buffer_.clear();
-    buffer_.reserve(slice_size);
   }
 
   /// Where the next byte goes.
@@ -70,7 +122,7 @@ public:
     const std::uint64_t begin = position_;
     position_ += slice.size();
     if (buffer_.empty() && is_to_boundary) return to_.write_at(begin, slice);
-    buffer_.insert(buffer_.end(), slice.begin(), slice.end());
+    if (auto gathered = buffer_.append(slice); !gathered) return gathered;
     return is_to_boundary ? flush() : result<void>();
   }
 
@@ -78,7 +130,7 @@ public:
   result<void> move_to(std::uint64_t offset_bytes) {
     const std::uint64_t gap = offset_bytes - position_;
     if (!buffer_.empty() && gap <= max_filled_gap && gap < room()) {
-      buffer_.resize(buffer_.size() + static_cast<std::size_t>(gap));
+      if (auto gathered = buffer_.append_zeros(static_cast<std::size_t>(gap)); !gathered) return gathered;
     } else if (auto flushed = flush(); !flushed) {
       return flushed;
     }
@@ -89,7 +141,7 @@ public:
   /// Writes what is gathered.
   result<void> flush() {
     if (buffer_.empty()) return {};
-    auto written = to_.write_at(position_ - buffer_.size(), buffer_);
+    auto written = to_.write_at(position_ - buffer_.size(), buffer_.bytes());
     buffer_.clear();
     return written;
   }
@@ -100,7 +152,7 @@ private:
   [[nodiscard]] std::size_t room() const noexcept { return slice_size - static_cast<std::size_t>(position_ % slice_size); }
 
   byte_output& to_;
-  std::vector<std::byte>& buffer_;
+  output_buffer& buffer_;
   std::uint64_t position_;
 };
 
@@ -109,7 +161,7 @@ private:
 class tensor_output final : public piece_sink {
 public:
   /// Gathers in `buffer`, which several outputs may share one after the other.
-  tensor_output(byte_output& to, std::vector<std::byte>& buffer) : to_(to, buffer) {}
+  tensor_output(byte_output& to, output_buffer& buffer) : to_(to, buffer) {}
 
   /// Begins a tensor of `size_bytes` bytes at `offset_bytes`, not before the end of the last.
   result<void> begin(std::uint64_t offset_bytes, std::uint64_t size_bytes) {

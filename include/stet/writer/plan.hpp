@@ -12,7 +12,6 @@
 #include "../manifest/print.hpp"
 
 #include <charconv>
-#include <memory>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -41,6 +40,9 @@ struct save_options {
   bool is_durable = true;
   /// The system calls to save with; nullptr: the operating system's.
   const file_operations* operations = nullptr;
+  /// Where memory for the table of tensors and the 256 KiB through which little tensors go comes from; nullptr: from the heap.
+  /// Names and JSON are in containers of the standard library and nlohmann's, on the heap.
+  memory_resource* memory = nullptr;
 };
 
 /// What was saved.
@@ -62,7 +64,7 @@ struct free_form {
 /// One save. `prepare` decides everything but checksums; one of the `write` calls carries it out.
 class save_plan {
 public:
-  save_plan(const tensor_list& tensors, const save_options& options) : tensors_(tensors), options_(options), rows_(tensors.rows()) {}
+  save_plan(const tensor_list& tensors, const save_options& options) : tensors_(tensors), options_(options), rows_(tensors.rows()), buffer_(options.memory) {}
 
   result<void> prepare(std::string_view path, const free_form& json) {
     if (!is_valid_alignment(options_.alignment_bytes)) return errc::bad_alignment;
@@ -78,9 +80,14 @@ public:
     if (header_.file_size_bytes > static_cast<std::uint64_t>(PTRDIFF_MAX)) return errc::too_large;
     std::vector<std::byte> file(static_cast<std::size_t>(header_.file_size_bytes));
     memory_output output(file);
+    if (auto written = write_to(sources, output); !written) return written.error();
+    return file;
+  }
+
+  result<save_report> write_to(const std::vector<piece_source>& sources, byte_output& output) {
     if (auto written = write_tensors(sources, 0, output); !written) return written.error();
     if (auto written = write_table(output); !written) return written.error();
-    return file;
+    return report();
   }
 
   result<save_report> write_files(const std::vector<piece_source>& sources, std::string_view path) {
@@ -264,8 +271,10 @@ private:
     }
     // Also for the loose form, which has no index: this finds equal names.
     if (*index_size > static_cast<std::uint64_t>(PTRDIFF_MAX)) return errc::too_large;
-    index_bytes_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(*index_size));
-    index_ = {index_bytes_.get(), static_cast<std::size_t>(*index_size)};
+    result<source> room = source::allocate(*index_size, options_.memory);
+    if (!room) return room.error();
+    index_bytes_ = std::move(*room);
+    index_ = {index_bytes_.writable_data(), static_cast<std::size_t>(*index_size)};
     return build_index(rows_, parts, index_);
   }
   /// What the manifest says, `base_offset_bytes` added to every offset.
@@ -327,8 +336,9 @@ private:
   /// Writes what stands before the data: all of it is known by now.
   result<void> write_table(byte_output& to) {
     const bool is_loose = options_.form == store_form::loose;
-    buffer_.resize(output_buffer_size_bytes);
-    text_output text(to, is_loose ? 0 : header_.manifest_offset_bytes, buffer_);
+    const auto room = buffer_.take_room();
+    if (!room) return room.error();
+    text_output text(to, is_loose ? 0 : header_.manifest_offset_bytes, *room);
     manifest_emitter(text).emit(lines(0));
     if (auto written = text.finish(); !written || is_loose) return written;
     set_checksums(index_, rows_);
@@ -392,9 +402,9 @@ private:
   std::string_view path_;
   manifest_texts texts_;
   file_header header_;
-  std::unique_ptr<std::byte[]> index_bytes_;
+  source index_bytes_;
   std::span<std::byte> index_;
-  std::vector<std::byte> buffer_;
+  output_buffer buffer_;
 };
 
 } // namespace detail

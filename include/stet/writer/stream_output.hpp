@@ -60,7 +60,7 @@ class stream_output final : public piece_sink {
   result<void> flush() { return to_.flush(); }
 
  private:
-  std::vector<std::byte> buffer_;
+  output_buffer buffer_;
   page_output to_;
   std::uint32_t crc_ = 0;
   bool with_crc32_;

@@ -156,18 +156,31 @@ public:
   /// Saves to memory, as a single file. Options that concern files are ignored.
   /// Errors: those of `save` that do not concern the operating system.
   result<std::vector<std::byte>> save_to_memory(const save_options& options = {}) const {
-    save_options in_memory = options;
-    in_memory.form = store_form::single_file;
-    if (failure_) return *failure_;
-    detail::save_plan plan(tensors_, in_memory);
-    if (auto made = plan.prepare({}, {graph, state, metadata, extra_}); !made) return made.error();
-    return plan.write_memory(sources_);
+    return save_as_one_file(options, [&](detail::save_plan& plan) { return plan.write_memory(sources_); });
+  }
+
+  /// Saves through an output of the program, as a single file: to the files of an engine, say. Tensors come first, in ascending
+  /// order, then what stands before them; the header comes last, and until then nothing can be taken for a store. To let readers
+  /// see either the old file or the new one is the output's business. Options that concern files are ignored.
+  /// @return how large the file is, and more
+  /// Errors: those of `save_to_memory`, and those of the output.
+  result<save_report> save_to(byte_output& to, const save_options& options = {}) const {
+    return save_as_one_file(options, [&](detail::save_plan& plan) { return plan.write_to(sources_, to); });
   }
 
   /// Further fields of the manifest, as `parse_manifest` found them in another; null or an object.
   void set_extra(json_value fields) { extra_ = std::move(fields); }
 
 private:
+  /// Calls `write` with a plan that is ready.
+  auto save_as_one_file(save_options options, auto write) const -> decltype(write(std::declval<detail::save_plan&>())) {
+    options.form = store_form::single_file;
+    if (failure_) return *failure_;
+    detail::save_plan plan(tensors_, options);
+    if (auto made = plan.prepare({}, {graph, state, metadata, extra_}); !made) return made.error();
+    return write(plan);
+  }
+
   /// Whether there are as many elements as `shape` has. Bytes do not tell where several elements share one.
   static result<void> check_count(std::string_view name, std::span<const std::uint64_t> shape, std::uint64_t element_count) {
     detail::element_counter counter;

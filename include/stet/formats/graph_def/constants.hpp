@@ -306,7 +306,7 @@ class constant_adder {
       return errc::bad_size;
     // Bytes in memory can be viewed. No more of them than a few for each that the file has, and a page.
     if (row.size_bytes <= 4096 + 4 * value.values.size()) {
-      result<source> made = source::allocate(row.size_bytes);
+      result<source> made = source::allocate(row.size_bytes, into_.memory());
       if (!made)
         return made.error();
       const std::uint64_t size_bytes = row.size_bytes;
@@ -317,7 +317,7 @@ class constant_adder {
       return {};
     }
     result<source> made =
-        source::keep(repeating_bytes(std::move(value.values), element_size, row.size_bytes));
+        source::keep(repeating_bytes(std::move(value.values), element_size, row.size_bytes), into_.memory());
     if (!made)
       return made.error();
     row.part = into_.add_decoded(std::move(*made));
@@ -338,7 +338,7 @@ class constant_adder {
         repeated > 65536 + 16 * std::uint64_t{file_.size()})
       return error(errc::too_large, row.name);
     row.size_bytes = (count + 1) * 8 + text_size + missing * last.size();
-    result<source> made = source::allocate(row.size_bytes);
+    result<source> made = source::allocate(row.size_bytes, into_.memory());
     if (!made)
       return made.error();
     std::byte* const table = made->writable_data();

@@ -61,6 +61,8 @@ struct chunked_dataset {
   bool leaves_edges = false;
   std::vector<hdf5_filter> filters;
   inflate_function inflate = nullptr;
+  /// For chunks that are decoded; nullptr: the heap.
+  memory_resource* memory = nullptr;
   std::vector<std::byte> fill_value;
   /// By number.
   std::vector<hdf5_chunk> chunks;
@@ -192,12 +194,13 @@ class chunked_bytes final : public reader {
     result<source> stored = from.data != nullptr
                                 ? source::borrow({from.data + static_cast<std::size_t>(begin),
                                                   static_cast<std::size_t>(chunk.size_bytes)})
-                                : source::read(*from.fetcher, {begin, chunk.size_bytes});
+                                : source::read(*from.fetcher, {begin, chunk.size_bytes}, alignof(std::max_align_t),
+                                               from.memory);
     if (!stored)
       return stored;
     const std::uint32_t mask = is_unfiltered ? ~std::uint32_t{0} : chunk.mask;
     result<source> made =
-        undo_filters(from.filters, mask, std::move(*stored), from.chunk_size_bytes, from.inflate);
+        undo_filters(from.filters, mask, std::move(*stored), from.chunk_size_bytes, from.inflate, from.memory);
     if (!made && made.error().offset_bytes() == error::no_offset)
       return error(made.error().code(), {}, begin);
     return made;

@@ -181,7 +181,8 @@ inline error error_of_obstacle(const hdf5_filter& filter, std::string_view name)
 /// @retval errc::too_large          the chunk is larger than they can be when decompressed
 /// Cost: allocates the size of the chunk, twice where there are two filters; nothing where there are none.
 inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std::uint32_t mask,
-                                   source&& stored, std::uint64_t size_bytes, inflate_function inflate) {
+                                   source&& stored, std::uint64_t size_bytes, inflate_function inflate,
+                                   memory_resource* memory = nullptr) {
   // Checksums are of 4 bytes, one behind what each such filter was given.
   std::uint64_t checksums = 0;
   for (std::size_t i = 0; i < filters.size(); ++i)
@@ -209,7 +210,7 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
     }
     const bool is_shuffle = filter.id == hdf5_filter::shuffle;
     // A checksum made before the compression is compressed with the rest.
-    result<source> made = source::allocate(is_shuffle ? bytes.size() : size_bytes + checksums);
+    result<source> made = source::allocate(is_shuffle ? bytes.size() : size_bytes + checksums, memory);
     if (!made)
       return made.error();
     const std::span<std::byte> into(made->writable_data(), static_cast<std::size_t>(made->size_bytes()));

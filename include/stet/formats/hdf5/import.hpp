@@ -215,7 +215,7 @@ class hdf5_importer {
       if (address == hdf5_file::nowhere || row.size_bytes == 0) {
         decoded = row.size_bytes == 0       ? result<source>(source())
                   : is_bomb(row.size_bytes) ? unreadable(error(errc::too_large, path), row.size_bytes)
-                                            : source::keep(filled_bytes(*fill, row.size_bytes));
+                                            : source::keep(filled_bytes(*fill, row.size_bytes), into_.memory());
       } else {
         if (size != row.size_bytes && !(layout.storage == hdf5_storage::contiguous && size > row.size_bytes))
           return error(errc::bad_size, path, address);
@@ -263,8 +263,8 @@ class hdf5_importer {
     return false;
   }
 
-  static result<source> unreadable(const error& failure, std::uint64_t size_bytes) {
-    return source::keep(unreadable_bytes(failure, size_bytes));
+  [[nodiscard]] result<source> unreadable(const error& failure, std::uint64_t size_bytes) const {
+    return source::keep(unreadable_bytes(failure, size_bytes), into_.memory());
   }
   /// Whether elements which need not be in the file are more than anyone means: a size of some bytes that
   /// costs those who believe it terabytes.
@@ -307,12 +307,13 @@ class hdf5_importer {
     made.leaves_edges = layout.leaves_edges;
     made.fill_value.assign(fill.begin(), fill.end());
     made.inflate = inflate_;
+    made.memory = into_.memory();
     made.chunks = std::move(*chunks);
     const source& from = into_.part(part_);
     made.data = from.data();
     made.fetcher = from.fetcher();
     made.base_bytes = base_;
-    return source::keep(chunked_bytes(std::move(made)));
+    return source::keep(chunked_bytes(std::move(made)), into_.memory());
   }
 
   /// Strings as a store has them: offsets, then bytes (index/format.hpp, "Data").
@@ -325,7 +326,10 @@ class hdf5_importer {
     if (count >= (most - decoded_size_bytes_) / 16)
       return damaged(errc::too_large);
     decoded_size_bytes_ += (count + 1) * 16;
-    std::vector<std::byte> raw(static_cast<std::size_t>(count) * type.size_bytes);
+    result<source> held = source::allocate(count * type.size_bytes, into_.memory());
+    if (!held)
+      return held;
+    const std::span<std::byte> raw(held->writable_data(), static_cast<std::size_t>(held->size_bytes()));
     if (count != 0) {
       if (auto read = elements.read_at(0, raw); !read)
         return damaged(read.error().code());
@@ -334,14 +338,14 @@ class hdf5_importer {
     std::vector<std::string_view> texts(static_cast<std::size_t>(count));
     std::uint64_t text_size = 0;
     for (std::size_t i = 0; i < texts.size(); ++i) {
-      if (!reader.read(std::span(raw).subspan(i * type.size_bytes, type.size_bytes), texts[i]))
+      if (!reader.read(raw.subspan(i * type.size_bytes, type.size_bytes), texts[i]))
         return damaged(errc::bad_string_table);
       if (texts[i].size() > most - decoded_size_bytes_)
         return damaged(errc::too_large);
       text_size += texts[i].size();
       decoded_size_bytes_ += texts[i].size();
     }
-    result<source> made = source::allocate((count + 1) * 8 + text_size);
+    result<source> made = source::allocate((count + 1) * 8 + text_size, into_.memory());
     if (!made)
       return made;
     std::byte* const offsets = made->writable_data();

@@ -47,7 +47,7 @@ inline const zip_member* find_member(const std::vector<zip_member>& members, std
 /// @retval errc::bad_compression  they are not valid
 /// @retval errc::bad_archive      they cannot become as many as the directory says, or became others
 inline result<source> open_member(std::span<const std::byte> archive, const zip_member& member,
-                                  inflate_function inflate) {
+                                  inflate_function inflate, memory_resource* memory = nullptr) {
   const std::span<const std::byte> stored = archive.subspan(
       static_cast<std::size_t>(member.offset_bytes), static_cast<std::size_t>(member.stored_size_bytes));
   if (member.method == zip_member::is_stored)
@@ -56,7 +56,7 @@ inline result<source> open_member(std::span<const std::byte> archive, const zip_
     return error(errc::compressed, member.name, member.offset_bytes);
   if (member.size_bytes / max_inflation > member.stored_size_bytes)
     return error(errc::bad_archive, member.name, member.offset_bytes);
-  result<source> made = source::allocate(member.size_bytes);
+  result<source> made = source::allocate(member.size_bytes, memory);
   if (!made)
     return made;
   if (!inflate(stored.data(), stored.size(), made->writable_data(),
@@ -72,14 +72,14 @@ inline result<source> open_member(std::span<const std::byte> archive, const zip_
 /// Errors: those of open_member and parse_json; errc::bad_archive also if its checksum is wrong.
 inline result<json_value> read_json_member(std::span<const std::byte> archive,
                                            const std::vector<zip_member>& members, std::string_view name,
-                                           inflate_function inflate) {
+                                           inflate_function inflate, memory_resource* memory = nullptr) {
   const zip_member* const member = find_member(members, name);
   if (member == nullptr)
     return json_value();
   // Before it is decompressed: nobody's description is so long.
   if (const std::uint64_t most = manifest_limits().size_bytes; member->size_bytes > most)
     return error(errc::too_large, name, most);
-  const result<source> text = open_member(archive, *member, inflate);
+  const result<source> text = open_member(archive, *member, inflate, memory);
   if (!text)
     return text.error();
   if (crc32(bytes_in(*text)) != member->crc32)

@@ -205,7 +205,7 @@ inline result<model_description> describe_keras(std::string_view path_utf8, cons
   model_description made;
   made.state = keras_state(of.store);
   if (of.store.index().part_count() == 0 || !is_zip(bytes_in(of.store.part(0)))) {
-    const result<source> file = open_resident(path_utf8, {});
+    const result<source> file = open_resident(path_utf8, of.options);
     if (!file)
       return file.error();
     auto index = parse_keras_index(*file, path_utf8);
@@ -218,12 +218,12 @@ inline result<model_description> describe_keras(std::string_view path_utf8, cons
   const auto members = read_zip(archive);
   if (!members)
     return members.error();
-  auto said = read_json_member(archive, *members, keras_metadata_member, of.inflate);
+  auto said = read_json_member(archive, *members, keras_metadata_member, of.options.inflate, of.options.memory);
   if (!said)
     return said.error();
   if (!said->is_null() && !said->is_object())
     return error(errc::wrong_type, keras_metadata_member);
-  auto config = read_json_member(archive, *members, keras_config_member, of.inflate);
+  auto config = read_json_member(archive, *members, keras_config_member, of.options.inflate, of.options.memory);
   if (!config)
     return config.error();
   if (auto added = add_keras_config(std::move(*config), keras_config_member, of.store, made, *said); !added)

@@ -25,13 +25,6 @@
 
 namespace stet::inline v0_1::detail {
 
-/// A file in memory: mapped, unless `options` ask for reading. Structures are looked at all over it, so that
-/// nothing is on demand.
-inline result<source> open_resident(std::string_view path_utf8, const open_options& options) {
-  return options.backing == backing::map ? source::map(path_utf8, {}, options.access)
-                                         : source::read(path_utf8);
-}
-
 inline std::string_view file_name_in(std::string_view path_utf8) noexcept {
   return path_utf8.substr(path_utf8.find_last_of("/\\") + 1); // npos + 1 is 0
 }
@@ -69,8 +62,8 @@ inline result<bool> is_keras_hdf5(hdf5_file& file) {
 /// Builds the model of the HDF5 files that its tensors are in.
 class hdf5_model_builder {
  public:
-  hdf5_model_builder(store_builder& into, inflate_function inflate) noexcept
-      : into_(into), inflate_(inflate) {}
+  hdf5_model_builder(store_builder& into, const open_options& options) noexcept
+      : into_(into), options_(options) {}
 
   /// Adds the tensors of a file.
   /// @param bytes   the file, or the member of an archive, in memory
@@ -88,7 +81,7 @@ class hdf5_model_builder {
       is_keras = *found;
     }
     hdf5_importer importer(into_, *file, part, offset,
-                           is_keras ? hdf5_strictness::strict : hdf5_strictness::lenient, inflate_);
+                           is_keras ? hdf5_strictness::strict : hdf5_strictness::lenient, options_.inflate);
     if (auto read = importer.run(); !read)
       return read.error();
     const std::size_t before = tensors_.size();
@@ -107,15 +100,12 @@ class hdf5_model_builder {
   result<model> finish() {
     if (auto named = names_.add(into_, tensors_); !named)
       return named.error();
-    result<model> made = finish_model(into_);
-    if (made)
-      made->inflate = inflate_;
-    return made;
+    return finish_model(into_, options_);
   }
 
  private:
   store_builder& into_;
-  inflate_function inflate_;
+  const open_options& options_;
   std::vector<hdf5_tensor> tensors_;
   keras_names names_;
 };
@@ -126,16 +116,16 @@ inline result<model> open_hdf5(std::string_view path_utf8, const open_options& o
   if (!opened)
     return opened.error();
   const std::span<const std::byte> bytes = bytes_in(*opened);
-  store_builder builder;
+  store_builder builder(options.memory);
   const std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(*opened));
-  hdf5_model_builder whole(builder, options.inflate);
+  hdf5_model_builder whole(builder, options);
   if (auto added = whole.add(bytes, part, 0, false); !added)
     return added.error();
   return whole.finish();
 }
 
 /// Opens the weights in an archive.
-inline result<model> open_keras_archive(std::string_view path_utf8, source&& file, inflate_function inflate) {
+inline result<model> open_keras_archive(std::string_view path_utf8, source&& file, const open_options& options) {
   const std::span<const std::byte> archive = bytes_in(file);
   const auto members = read_zip(archive);
   if (!members)
@@ -143,10 +133,10 @@ inline result<model> open_keras_archive(std::string_view path_utf8, source&& fil
   const zip_member* const weights = find_member(*members, keras_weights_member);
   if (weights == nullptr)
     return error(errc::missing_part, keras_weights_member);
-  result<source> bytes = open_member(archive, *weights, inflate);
+  result<source> bytes = open_member(archive, *weights, options.inflate, options.memory);
   if (!bytes)
     return bytes.error();
-  store_builder builder;
+  store_builder builder(options.memory);
   std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(file));
   const std::span<const std::byte> structure = bytes_in(*bytes);
   std::uint64_t offset = weights->offset_bytes;
@@ -154,12 +144,12 @@ inline result<model> open_keras_archive(std::string_view path_utf8, source&& fil
     part = builder.add_decoded(std::move(*bytes));
     offset = 0;
   }
-  hdf5_model_builder whole(builder, inflate);
+  hdf5_model_builder whole(builder, options);
   if (auto added = whole.add(structure, part, offset, true); !added)
     return added.error().subject().empty() ? added.error().about(keras_weights_member) : added.error();
   if (whole.names().lack_layers()) {
     // That it cannot be read, `describe` says; the weights can.
-    if (const auto config = read_json_member(archive, *members, keras_config_member, inflate))
+    if (const auto config = read_json_member(archive, *members, keras_config_member, options.inflate, options.memory))
       whole.names().read_config(*config);
   }
   return whole.finish();
@@ -186,16 +176,18 @@ inline result<model> open_keras_shards(std::string_view path_utf8, const source&
   if (resident.backing == backing::stream)
     resident.backing = backing::read;
   const parts_beside beside(path_utf8, resident);
-  store_builder builder;
+  store_builder builder(options.memory);
   for (const auto& [name, groups] : *shards) {
     result<source> opened = is_part_name(name) ? beside.open_part(name) : result<source>(errc::bad_path);
+    if (opened && opened->data() == nullptr) // from the program's file system; nothing is on demand here
+      opened = source::read(*opened->fetcher(), {}, max_alignment_bytes, options.memory);
     if (!opened) {
       return opened.error().code() == errc::file_not_found ? error(errc::missing_part, name)
                                                            : opened.error().about(name);
     }
     builder.add_file(name, std::move(*opened));
   }
-  hdf5_model_builder whole(builder, options.inflate);
+  hdf5_model_builder whole(builder, options);
   std::uint32_t part = 0;
   for (const auto& [name, groups] : *shards) {
     const auto added = whole.add(bytes_in(builder.part(part)), part, 0, true);
@@ -218,7 +210,7 @@ inline result<model> open_keras(std::string_view path_utf8, const open_options& 
   result<source> file = open_resident(path_utf8, options);
   if (!file)
     return file.error();
-  return is_zip(bytes_in(*file)) ? open_keras_archive(path_utf8, std::move(*file), options.inflate)
+  return is_zip(bytes_in(*file)) ? open_keras_archive(path_utf8, std::move(*file), options)
                                  : open_keras_shards(path_utf8, *file, options);
 }
 

@@ -87,12 +87,10 @@ struct graph_file {
 };
 
 /// The file that `path_utf8` means: itself, or saved_model.pb in that folder.
-inline graph_file locate_graph_file(std::string_view path_utf8) {
+inline graph_file locate_graph_file(std::string_view path_utf8, const open_options& options) {
   graph_file made;
   made.path = path_utf8;
-  const result<file> opened = file::open(made.path);
-  const bool is_folder = !opened && opened.error().code() == errc::not_a_regular_file;
-  if (is_folder)
+  if (is_folder(made.path, options))
     made.path.append(made.path.ends_with('/') ? "" : "/").append("saved_model.pb");
   const std::size_t folder = folder_size(made.path);
   made.name = made.path.substr(folder);
@@ -106,11 +104,11 @@ inline graph_file locate_graph_file(std::string_view path_utf8) {
 }
 
 /// All bytes of the file in memory, mapped if need be.
-inline result<source> read_graph_file(const graph_file& from) {
-  result<source> bytes = source::map(from.path);
-  if (!bytes)
-    return bytes.error();
-  return bytes;
+inline result<source> read_graph_file(std::string_view path_utf8, const open_options& options) {
+  open_options mapped = options;
+  mapped.backing = backing::map;
+  mapped.access = access::read_only;
+  return open_resident(path_utf8, mapped);
 }
 inline std::span<const std::byte> bytes_of(const source& from) noexcept {
   return {from.data(), static_cast<std::size_t>(from.size_bytes())};
@@ -123,7 +121,7 @@ template <graph_file_kind Kind> bool is_graph_file(const format_probe& probe) {
   // Whatever it is, it begins with its field 1.
   if (probe.failure() || (!probe.starts_with("\x0A") && !probe.starts_with("\x08")))
     return false;
-  const result<source> bytes = source::map(probe.path());
+  const result<source> bytes = read_graph_file(probe.path(), probe.options());
   return bytes && kind_of_graph_file(bytes_of(*bytes)) == Kind;
 }
 
@@ -179,20 +177,17 @@ inline constexpr std::string_view constants_prefix = "constants/";
 
 inline result<model> open_graph_file_with(const graph_file& from, const open_options& options,
                                           std::string_view prefix) {
-  store_builder builder;
-  result<file> opened = file::open(from.path);
-  if (!opened)
-    return opened.error();
-  result<source> own = source_of(std::move(*opened), options);
+  store_builder builder(options.memory);
+  result<source> own = open_source(from.path, options);
   if (!own)
-    return own.error().about(from.path);
+    return own.error();
   // Bytes on demand are read here all the same, since the messages say where the constants lie.
-  result<source> whole = own->data() != nullptr ? source::borrow(bytes_of(*own)) : read_graph_file(from);
+  result<source> whole = own->data() != nullptr ? source::borrow(bytes_of(*own)) : read_graph_file(from.path, options);
   if (!whole)
     return whole.error().about(from.path);
   const std::span<const std::byte> file = bytes_of(*whole);
   const std::uint32_t part = builder.add_file(from.name, std::move(*own));
-  if (is_file(from.checkpoint + ".index")) {
+  if (is_file(from.checkpoint + ".index", options)) {
     if (auto added = add_tensorflow_checkpoint(builder, from.checkpoint, options, from.checkpoint_folder);
         !added)
       return added.error();
@@ -204,12 +199,12 @@ inline result<model> open_graph_file_with(const graph_file& from, const open_opt
       });
   if (!added)
     return added.error().subject().empty() ? added.error().about(from.path) : added.error();
-  return finish_model(builder);
+  return finish_model(builder, options);
 }
 
 /// `format::open` of the formats with graphs.
 inline result<model> open_graph_file(std::string_view path_utf8, const open_options& options) {
-  const graph_file from = locate_graph_file(path_utf8);
+  const graph_file from = locate_graph_file(path_utf8, options);
   result<model> made = open_graph_file_with(from, options, {});
   if (!made && made.error().code() == errc::duplicate_name)
     return open_graph_file_with(from, options, constants_prefix);

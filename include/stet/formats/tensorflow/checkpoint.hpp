@@ -35,13 +35,9 @@ namespace detail {
 /// small one, touch it and unmap it again takes longer than to read it.
 inline result<source> checkpoint_index(std::string_view prefix, const open_options& options) {
   constexpr std::uint64_t small_size_bytes = 256 * 1024;
-  const std::string path = std::string(prefix) + ".index";
-  const result<file> opened = file::open(path);
-  if (!opened) return opened.error();
-  const bool is_mapped = options.backing == backing::map && opened->size_bytes() > small_size_bytes;
-  result<source> made = is_mapped ? source::map(*opened) : source::read(*opened);
-  if (!made) return made.error().about(path);
-  return made;
+  open_options only_read = options;
+  only_read.access = access::read_only;
+  return open_resident(std::string(prefix) + ".index", only_read, small_size_bytes);
 }
 
 /// An entry of an index is rarely smaller; so many tensors at most are expected.
@@ -90,7 +86,7 @@ private:
       const std::string shard_name = name + shard_suffix(shard, shard_count_);
       result<source> opened = folder_.open_part(shard_name);
       if (!opened && opened.error().code() == errc::file_not_found) {
-        opened = source::keep(missing_file(shard_name));
+        opened = source::keep(missing_file(shard_name), into_.memory());
       } else if (opened) {
         data_size_bytes_ += opened->size_bytes();
       }
@@ -164,7 +160,7 @@ private:
   }
   /// Adds a tensor that can be listed only: to read it is `failure`.
   errc add_unreadable(index_row& row, errc failure, std::uint64_t size_bytes) {
-    result<source> made = source::keep(unreadable_bytes(error(failure, row.name), size_bytes));
+    result<source> made = source::keep(unreadable_bytes(error(failure, row.name), size_bytes), into_.memory());
     if (!made) return made.error().code();
     add_decoded(row, std::move(*made));
     return errc{};
@@ -182,10 +178,10 @@ private:
     const source& from = into_.part(row.part);
     result<source> stored = from.data() != nullptr ? source::borrow({from.data() + static_cast<std::size_t>(row.offset_bytes),
                                                                      static_cast<std::size_t>(row.size_bytes)})
-                                                   : source::read(*from.fetcher(), {row.offset_bytes, row.size_bytes});
+                                                   : source::read(*from.fetcher(), {row.offset_bytes, row.size_bytes}, alignof(std::max_align_t), into_.memory());
     if (!stored) return add_unreadable(row, stored.error().code(), table_size);
     result<source> decoded = decode_strings({stored->data(), static_cast<std::size_t>(stored->size_bytes())}, element_count,
-                                            entry_.masked_crc32c, is_big_endian_);
+                                            entry_.masked_crc32c, is_big_endian_, into_.memory());
     if (!decoded) return add_unreadable(row, decoded.error().code(), table_size);
     const std::span<const std::byte> native(decoded->data(), static_cast<std::size_t>(decoded->size_bytes()));
     // TensorFlow's checksum of the stored form was right; this one is of what it became.
@@ -323,9 +319,9 @@ inline result<void> add_tensorflow_checkpoint(store_builder& into, std::string_v
                                                               std::string_view subfolder = {}) {
   const result<source> index = detail::checkpoint_index(prefix, options);
   if (!index) return index.error();
-  store_builder into(static_cast<std::size_t>(index->size_bytes() / detail::bytes_of_an_entry));
+  store_builder into(static_cast<std::size_t>(index->size_bytes() / detail::bytes_of_an_entry), options.memory);
   if (auto read = detail::checkpoint_reader(into, prefix, subfolder, options).run(*index); !read) return read.error();
-  return finish_model(into);
+  return finish_model(into, options);
 }
 
 } // namespace stet::inline v0_1

@@ -63,7 +63,7 @@ public:
   result<void> run(const std::vector<std::string>& files, std::string_view subfolder) {
     const std::uint32_t first_part = into_.file_count();
     for (const std::string& path : files) {
-      result<source> opened = options_.backing == backing::map ? source::map(path) : source::read(path);
+      result<source> opened = open_resident(path, options_);
       if (!opened) return opened.error().code() == errc::file_not_found ? error(errc::missing_part, path) : opened.error();
       const std::size_t name = path.find_last_of("/\\") + 1;
       into_.add_file(std::string(subfolder) + path.substr(name), std::move(*opened));
@@ -107,7 +107,7 @@ private:
       if (!find_tensor_proto(table.value(), value.tensor)) return error(errc::bad_protobuf, {}, table.offset_bytes());
       value.part = part;
       if (!table.is_in_place()) {
-        result<source> copy = source::copy(value.tensor);
+        result<source> copy = source::copy(value.tensor, into_.memory());
         if (!copy) return copy.error();
         value.tensor = {copy->data(), value.tensor.size()};
         value.part = into_.add_decoded(std::move(*copy));
@@ -247,7 +247,7 @@ private:
     if (list.word_size_bytes != 0 && field_count == 1 && packed.size() == slice.size_bytes) {
       slice.offset_bytes = static_cast<std::uint64_t>(packed.data() - part.data());
     } else {
-      result<source> made = source::allocate(slice.size_bytes);
+      result<source> made = source::allocate(slice.size_bytes, into_.memory());
       if (!made) return made.error().code();
       std::byte* at = made->writable_data();
       const auto store = [&](std::uint64_t value) {
@@ -289,7 +289,7 @@ private:
     if (!message.is_whole()) return errc::bad_protobuf;
     if (count != element_count) return errc::bad_size;
     row.size_bytes = (count + 1) * 8 + text_size; // all of these were in memory
-    result<source> made = source::allocate(row.size_bytes);
+    result<source> made = source::allocate(row.size_bytes, into_.memory());
     if (!made) return made.error().code();
     std::byte* offset = made->writable_data();
     std::byte* const text = offset + static_cast<std::size_t>((count + 1) * 8);
@@ -330,9 +330,9 @@ private:
 [[nodiscard]] inline result<model> open_tensorflow_checkpoint_v1(const std::vector<std::string>& files,
                                                                  const open_options& options = {},
                                                                  std::string_view subfolder = {}) {
-  store_builder into;
+  store_builder into(options.memory);
   if (auto read = detail::checkpoint_v1_reader(into, options).run(files, subfolder); !read) return read.error();
-  return finish_model(into);
+  return finish_model(into, options);
 }
 
 } // namespace stet::inline v0_1

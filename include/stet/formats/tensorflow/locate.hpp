@@ -5,8 +5,9 @@
 
 #include "state_file.hpp"
 
+#include "../model.hpp"
+
 #include "../../source/file_operations.hpp"
-#include "../../source/source.hpp"
 #include "../../wire/sorted_table.hpp"
 
 #include <algorithm>
@@ -39,8 +40,6 @@ struct located_checkpoint {
 /// Nothing that is longer is read as a state file.
 inline constexpr std::uint64_t max_state_file_size_bytes = std::uint64_t{64} << 20;
 
-inline bool is_file(const std::string& path) noexcept { return static_cast<bool>(file::open(path)); }
-
 /// How many bytes at the beginning of `path` are its folder, with the separator.
 inline std::size_t folder_size(std::string_view path) noexcept {
   std::size_t size = path.size();
@@ -50,8 +49,11 @@ inline std::size_t folder_size(std::string_view path) noexcept {
 
 /// The version of the checkpoint whose table is the file at `path`; nothing if it is no table. One that is damaged from the
 /// start on is told by its name.
-inline std::optional<checkpoint_version> version_of_table(const std::string& path) {
-  const result<source> bytes = source::map(path);
+inline std::optional<checkpoint_version> version_of_table(const std::string& path, const open_options& options) {
+  open_options only_read = options;
+  only_read.backing = backing::map;
+  only_read.access = access::read_only;
+  const result<source> bytes = open_resident(path, only_read);
   if (!bytes) return std::nullopt;
   const std::span<const std::byte> file(bytes->data(), static_cast<std::size_t>(bytes->size_bytes()));
   if (!is_sorted_table(file)) return std::nullopt;
@@ -104,17 +106,17 @@ struct shard_name {
 };
 
 /// The checkpoint that `path` names without any state file; nothing if there is none.
-inline std::optional<located_checkpoint> find_checkpoint(const std::string& path) {
-  if (is_file(path + ".index")) return located_checkpoint{checkpoint_version::v2, path, {}, {}};
+inline std::optional<located_checkpoint> find_checkpoint(const std::string& path, const open_options& options) {
+  if (is_file(path + ".index", options)) return located_checkpoint{checkpoint_version::v2, path, {}, {}};
   const std::optional<shard_name> shard = shard_name::parse(path);
-  if (const auto version = version_of_table(path)) {
+  if (const auto version = version_of_table(path, options)) {
     if (*version == checkpoint_version::v1) {
       return located_checkpoint{*version, {}, shard ? shard->all() : std::vector<std::string>{path}, {}};
     }
     if (!path.ends_with(".index")) return std::nullopt; // its shards could not be found
     return located_checkpoint{*version, path.substr(0, path.size() - std::string_view(".index").size()), {}, {}};
   }
-  if (shard && version_of_table(shard->all().front()) == checkpoint_version::v1) {
+  if (shard && version_of_table(shard->all().front(), options) == checkpoint_version::v1) {
     return located_checkpoint{checkpoint_version::v1, {}, shard->all(), {}};
   }
   // The prefix of files of version 1: one of them says how many there are. Of several saves, that of the most files.
@@ -129,21 +131,24 @@ inline std::optional<located_checkpoint> find_checkpoint(const std::string& path
     if (name.starts_with(state.wanted) && shard_name::parse(name) && name > state.found) state.found = name;
     return true;
   };
-  const file_operations& system = system_file_operations();
-  const auto listed = system.list_folder(nullptr, std::string_view(path).substr(0, folder), visit, &seen);
+  const std::string_view in = std::string_view(path).substr(0, folder);
+  const auto listed = options.files != nullptr ? options.files->list_folder(in, visit, &seen)
+                                               : system_file_operations().list_folder(nullptr, in, visit, &seen);
   const std::string first = path.substr(0, folder) + seen.found;
-  if (!listed || seen.found.empty() || version_of_table(first) != checkpoint_version::v1) return std::nullopt;
+  if (!listed || seen.found.empty() || version_of_table(first, options) != checkpoint_version::v1) return std::nullopt;
   return located_checkpoint{checkpoint_version::v1, {}, shard_name::parse(first)->all(), {}};
 }
 
 /// What the state file of a folder says; nothing if it has none that could be one of TensorFlow's.
-inline std::optional<std::string> read_tensorflow_state(std::string_view folder) {
+inline std::optional<std::string> read_tensorflow_state(std::string_view folder, const open_options& options = {}) {
   std::string path(folder);
-  result<file> opened = file::open(path.append("/checkpoint"));
+  open_options on_demand = options;
+  on_demand.backing = backing::stream;
+  on_demand.range = {};
+  const result<source> opened = open_source(path.append("/checkpoint"), on_demand);
   if (!opened || opened->size_bytes() > max_state_file_size_bytes) return std::nullopt;
-  const result<source> bytes = source::read(*opened);
-  if (!bytes) return std::nullopt;
-  std::string text(reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes()));
+  std::string text(static_cast<std::size_t>(opened->size_bytes()), '\0');
+  if (!opened->read_at(0, std::as_writable_bytes(std::span(text)))) return std::nullopt;
   if (text.find("model_checkpoint_path") == std::string::npos) return std::nullopt;
   return text;
 }
@@ -152,10 +157,10 @@ inline std::optional<std::string> read_tensorflow_state(std::string_view folder)
 /// path, or one through "..", the name in the folder counts, which is right for a folder that was moved, too.
 /// @retval errc::bad_state_file  the state file of the folder is not valid
 /// @retval errc::file_not_found  there is no checkpoint of this name (the subject)
-inline result<located_checkpoint> locate_tensorflow_checkpoint(std::string_view path_utf8) {
+inline result<located_checkpoint> locate_tensorflow_checkpoint(std::string_view path_utf8, const open_options& options = {}) {
   std::string path(path_utf8);
-  if (auto found = find_checkpoint(path)) return std::move(*found);
-  const std::optional<std::string> text = read_tensorflow_state(path);
+  if (auto found = find_checkpoint(path, options)) return std::move(*found);
+  const std::optional<std::string> text = read_tensorflow_state(path, options);
   if (!text) return error(errc::file_not_found, path);
   const result<tensorflow_state> state = parse_tensorflow_state(*text);
   if (!state) return state.error();
@@ -165,7 +170,7 @@ inline result<located_checkpoint> locate_tensorflow_checkpoint(std::string_view 
     name.erase(0, folder_size(name));
   }
   if (!path.ends_with('/')) path += '/';
-  auto found = name.empty() ? std::nullopt : find_checkpoint(path + name);
+  auto found = name.empty() ? std::nullopt : find_checkpoint(path + name, options);
   if (!found) return error(errc::file_not_found, path + name);
   found->subfolder = name.substr(0, folder_size(name));
   return std::move(*found);

@@ -135,7 +135,7 @@ inline result<restored_tensorflow_checkpoint> restore_located(const located_chec
                                                                                           const restore_rules& rules = {},
                                                                                           restore_report* report = nullptr,
                                                                                           const open_options& how = {}) {
-  const result<detail::located_checkpoint> found = detail::locate_tensorflow_checkpoint(path_utf8);
+  const result<detail::located_checkpoint> found = detail::locate_tensorflow_checkpoint(path_utf8, how);
   if (!found) return found.error();
   return detail::restore_located(*found, path_utf8, to, rules, report, how);
 }
@@ -222,7 +222,7 @@ public:
   /// errc::file_not_found if there is no checkpoint.
   [[nodiscard]] result<restored_tensorflow_checkpoint> restore_latest(const variable_list& to, const restore_rules& rules = {},
                                                                       restore_report* report = nullptr, const open_options& how = {}) const {
-    if (const auto noted = detail::locate_tensorflow_checkpoint(folder())) {
+    if (const auto noted = detail::locate_tensorflow_checkpoint(folder(), how)) {
       auto restored = detail::restore_located(*noted, folder(), to, rules, report, how);
       if (restored || static_cast<int>(restored.error().code()) < 300) return restored;
     }

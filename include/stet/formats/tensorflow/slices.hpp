@@ -214,7 +214,7 @@ inline errc place_slices(store_builder& into, index_row& row, std::uint64_t elem
   row.part = slices[0].part;
   row.offset_bytes = slices[0].offset_bytes;
   if (are_runs && are_adjacent) return errc{};
-  result<source> made = source::keep(gathered_slices(row.shape, element_size_bytes, std::move(slices)));
+  result<source> made = source::keep(gathered_slices(row.shape, element_size_bytes, std::move(slices)), into.memory());
   if (!made) return made.error().code();
   row.offset_bytes = 0;
   row.part = into.add_decoded(std::move(*made));

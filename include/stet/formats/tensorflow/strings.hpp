@@ -59,8 +59,8 @@ inline constexpr std::byte no_strings[8] = {};
 /// @retval errc::out_of_memory
 /// Cost: reads every byte; allocates at most nine times the size of `stored`.
 inline result<source> decode_strings(std::span<const std::byte> stored, std::uint64_t element_count, std::uint32_t masked_crc,
-                                     bool is_big_endian) noexcept {
-  if (stored.empty() && element_count == 0) return source::copy(no_strings); // which TensorFlow accepts, and does not write
+                                     bool is_big_endian, memory_resource* memory = nullptr) noexcept {
+  if (stored.empty() && element_count == 0) return source::copy(no_strings, memory); // which TensorFlow accepts, and does not write
   // Each has a length of at least a byte, so that there cannot be more than bytes.
   if (stored.size() < 4 || element_count > stored.size() - 4) return error(errc::bad_string_table, {}, 0);
   const std::size_t count = static_cast<std::size_t>(element_count), table_size = (count + 1) * 8;
@@ -87,7 +87,7 @@ inline result<source> decode_strings(std::span<const std::byte> stored, std::uin
     return errc::checksum_mismatch;
   }
 
-  result<source> made = source::allocate(table_size + text_size);
+  result<source> made = source::allocate(table_size + text_size, memory);
   if (!made) return made;
   std::byte* const table = made->writable_data();
   if (text_size != 0) std::memcpy(table + table_size, at + 4, static_cast<std::size_t>(text_size));

@@ -353,7 +353,7 @@ private:
   std::string folder_, name_;
   std::vector<entry> entries_; // one a row
   std::vector<atomic_file> shards_;
-  std::vector<std::byte> buffer_;
+  output_buffer buffer_;
   std::string graph_; // in stet's layout
   std::byte counter_[8] = {};
   save_report report_;

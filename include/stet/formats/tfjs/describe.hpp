@@ -32,7 +32,7 @@ inline result<graph> tfjs_graph(json_value graph_def, json_value signature, cons
 
 /// `format::describe` of tfjs_format.
 inline result<model_description> describe_tfjs(std::string_view path_utf8, const model& of) {
-  result<tfjs_model_json> parsed = read_tfjs_model(tfjs_json_path(path_utf8));
+  result<tfjs_model_json> parsed = read_tfjs_model(tfjs_json_path(path_utf8, of.options), of.options);
   if (!parsed)
     return parsed.error();
   model_description made;

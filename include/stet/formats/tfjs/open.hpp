@@ -105,9 +105,9 @@ inline result<std::uint64_t> end_of_tfjs_strings(const reader& from, std::uint64
 
 /// The strings in [begin, end) as a store has them: offsets, then bytes (index/format.hpp, "Data").
 inline result<source> decode_tfjs_strings(const reader& from, std::uint64_t begin, std::uint64_t end,
-                                          std::uint64_t count) {
+                                          std::uint64_t count, memory_resource* memory) {
   const std::uint64_t text_bytes = end - begin - count * 4;
-  result<source> made = source::allocate((count + 1) * 8 + text_bytes);
+  result<source> made = source::allocate((count + 1) * 8 + text_bytes, memory);
   if (!made)
     return made.error();
   std::byte* const offsets = made->writable_data();
@@ -150,7 +150,7 @@ inline result<void> add_tfjs_weights(const tfjs_group& group, const tfjs_bytes& 
       const result<std::uint64_t> end = end_of_tfjs_strings(bytes.all(), at, counter.element_count());
       if (!end)
         return end.error().about(weight.name);
-      result<source> decoded = decode_tfjs_strings(bytes.all(), at, *end, counter.element_count());
+      result<source> decoded = decode_tfjs_strings(bytes.all(), at, *end, counter.element_count(), builder.memory());
       if (!decoded)
         return decoded.error().about(weight.name);
       row.size_bytes = decoded->size_bytes();
@@ -163,7 +163,7 @@ inline result<void> add_tfjs_weights(const tfjs_group& group, const tfjs_bytes& 
         result<gathered_bytes> pieces = bytes.gather(builder, at, row.size_bytes);
         if (!pieces)
           return pieces.error().about(weight.name);
-        result<source> gathered = source::keep(std::move(*pieces));
+        result<source> gathered = source::keep(std::move(*pieces), builder.memory());
         if (!gathered)
           return gathered.error().about(weight.name);
         row.part = builder.add_decoded(std::move(*gathered));
@@ -180,8 +180,9 @@ inline result<void> add_tfjs_weights(const tfjs_group& group, const tfjs_bytes& 
 
 /// Opens a file of weights beside model.json. Folders on the way must be folders, not links to some.
 inline result<source> open_tfjs_file(const parts_beside& beside, std::string_view folder,
-                                     const std::string& path, bool follow_links) {
-  for (std::size_t slash = path.find('/'); slash != std::string::npos && !follow_links;
+                                     const std::string& path, const open_options& options) {
+  const bool are_links_ours = options.files == nullptr && !options.follow_links;
+  for (std::size_t slash = path.find('/'); slash != std::string::npos && are_links_ours;
        slash = path.find('/', slash + 1)) {
     const result<file> way =
         file::open(std::string(folder) + path.substr(0, slash), open_for::read, links::no_follow);
@@ -197,26 +198,28 @@ inline result<source> open_tfjs_file(const parts_beside& beside, std::string_vie
 }
 
 /// The path of model.json: `path`, or where it is in the folder `path`.
-inline std::string tfjs_json_path(std::string_view path_utf8) {
+inline std::string tfjs_json_path(std::string_view path_utf8, const open_options& options = {}) {
   std::string path(path_utf8);
-  const result<file> opened = file::open(path);
-  if (!opened && opened.error().code() == errc::not_a_regular_file)
+  if (is_folder(path, options))
     path.append(path.ends_with('/') ? "" : "/").append("model.json");
   return path;
 }
 
 /// Reads model.json at `path`.
-inline result<tfjs_model_json> read_tfjs_model(const std::string& path, const manifest_limits& limits = {}) {
-  const result<file> opened = file::open(path);
+inline result<tfjs_model_json> read_tfjs_model(const std::string& path, const open_options& options = {},
+                                               const manifest_limits& limits = {}) {
+  open_options on_demand = options;
+  on_demand.backing = backing::stream;
+  on_demand.range = {};
+  const result<source> opened = open_source(path, on_demand);
   if (!opened)
     return opened.error();
   if (opened->size_bytes() > limits.size_bytes)
     return error(errc::too_large, path, limits.size_bytes);
-  const result<source> text = source::read(*opened);
-  if (!text)
-    return text.error().about(path);
-  result<tfjs_model_json> parsed = parse_tfjs_model(
-      {reinterpret_cast<const char*>(text->data()), static_cast<std::size_t>(text->size_bytes())}, limits);
+  std::string text(static_cast<std::size_t>(opened->size_bytes()), '\0');
+  if (auto read = opened->read_at(0, std::as_writable_bytes(std::span(text))); !read)
+    return read.error().about(path);
+  result<tfjs_model_json> parsed = parse_tfjs_model(text, limits);
   if (!parsed && parsed.error().subject().empty())
     return parsed.error().about(path);
   return parsed;
@@ -224,17 +227,17 @@ inline result<tfjs_model_json> read_tfjs_model(const std::string& path, const ma
 
 /// Opens what model.json at `path_utf8` lists; `format::open` of tfjs_format.
 inline result<model> open_tfjs(std::string_view path_utf8, const open_options& options) {
-  const std::string path = tfjs_json_path(path_utf8);
-  const result<tfjs_model_json> described = read_tfjs_model(path);
+  const std::string path = tfjs_json_path(path_utf8, options);
+  const result<tfjs_model_json> described = read_tfjs_model(path, options);
   if (!described)
     return described.error();
   const parts_beside beside(path, options);
   const std::string_view folder = parts_in_folder(path, options).folder();
 
-  store_builder builder(described->weight_count());
+  store_builder builder(described->weight_count(), options.memory);
   for (const tfjs_group& group : described->groups) {
     for (const std::string& name : group.paths) {
-      result<source> opened = open_tfjs_file(beside, folder, name, options.follow_links);
+      result<source> opened = open_tfjs_file(beside, folder, name, options);
       if (!opened)
         return opened.error();
       builder.add_file(name, std::move(*opened));
@@ -250,7 +253,7 @@ inline result<model> open_tfjs(std::string_view path_utf8, const open_options& o
     if (auto added = add_tfjs_weights(group, bytes, builder); !added)
       return added.error();
   }
-  return finish_model(builder);
+  return finish_model(builder, options);
 }
 
 } // namespace stet::inline v0_1::detail

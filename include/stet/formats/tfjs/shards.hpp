@@ -79,7 +79,7 @@ class tfjs_shards final : public piece_sink {
     if (auto finished = head->finish(is_durable_); !finished)
       return finished;
     // A file of this name has the same content; it is not to go should this fail.
-    const auto is_taken = [&](std::size_t number) { return is_file(folder_ + names_[number]); };
+    const auto is_taken = [&](std::size_t number) { return static_cast<bool>(file::open(folder_ + names_[number])); };
     if (auto published = publish_together(files_, *head, is_durable_, is_taken); !published)
       return published;
     for (const std::string& old : before) {

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// A std::pmr::memory_resource as the allocator of stet. Include <memory_resource> before this.
+#ifndef STET_EXT_PMR_HPP
+#define STET_EXT_PMR_HPP
+
+#include "../source/memory.hpp"
+
+namespace stet::inline v0_1 {
+
+/// Passes on to a resource of the standard library, which must outlive it. As safe for threads as that is:
+///
+///   std::pmr::monotonic_buffer_resource arena;
+///   stet::pmr_memory memory(arena);
+///   auto model = stet::open("model.stet", {.backing = stet::backing::read, .memory = &memory});
+class pmr_memory final : public memory_resource {
+public:
+  explicit pmr_memory(std::pmr::memory_resource& to) noexcept : to_(to) {}
+
+  void* allocate(std::size_t size_bytes, std::size_t alignment_bytes) noexcept override {
+#if defined(__cpp_exceptions)
+    try {
+      return to_.allocate(size_bytes, alignment_bytes);
+    } catch (...) { // std::bad_alloc, or whatever the resource throws
+      return nullptr;
+    }
+#else
+    return to_.allocate(size_bytes, alignment_bytes);
+#endif
+  }
+  void deallocate(void* block, std::size_t size_bytes, std::size_t alignment_bytes) noexcept override {
+    to_.deallocate(block, size_bytes, alignment_bytes);
+  }
+
+private:
+  std::pmr::memory_resource& to_;
+};
+
+} // namespace stet::inline v0_1
+
+#endif
