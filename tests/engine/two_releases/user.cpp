@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// A part of a program that uses one release of stet: saves a store, opens it, and says what it saw.
+#include "user.hpp"
+
+#include <stet/manifest.hpp>
+#include <stet/stet.hpp>
+#include <stet/writer.hpp>
+
+#include <vector>
+
+seen RELEASE(const char* path) {
+  std::vector<float> values = {1, 2, 3};
+  stet::writer out;
+  seen made{sizeof(stet::source), 0, false};
+  if (!out.add("values", {3}, std::span<const float>(values)) || !out.save(path)) return made;
+  const auto store = stet::open(path);
+  const auto parsed = stet::open_manifest(path);
+  if (!store || !parsed) return made;
+  for (const float each : *store->get<float>("values")) made.sum += each;
+  made.is_sound = store->verify_checksums() && parsed->tensor_count() == 1;
+  return made;
+}

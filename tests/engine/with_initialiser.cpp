@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+// What must not be in the headers, for state.cmake to find: an initialiser that runs before main, and state.
+int called_before_main();
+int called_before_main() { return 1; }
+
+namespace stet::inline v0_1 {
+extern int state;
+int state = called_before_main();
+} // namespace stet::inline v0_1
