@@ -30,7 +30,7 @@ using namespace stet_test;
 using stet::backing;
 
 /// What reading a tensor came to, and its bytes.
-std::pair<std::string, std::vector<std::byte>> read_tensor(const stet::tensor& from) {
+std::pair<std::string, std::vector<std::byte>> read_whole_tensor(const stet::tensor& from) {
   if (from.size_bytes() > (std::uint64_t{64} << 20))
     return {"not read: too large for a test", {}};
   std::vector<std::byte> bytes(static_cast<std::size_t>(from.size_bytes()));
@@ -41,7 +41,7 @@ std::pair<std::string, std::vector<std::byte>> read_tensor(const stet::tensor& f
 }
 
 /// The first difference between two models; "" if there is none.
-std::string difference(const stet::model& a, const stet::model& b) {
+std::string model_difference(const stet::model& a, const stet::model& b) {
   if (a.format != b.format || a.file_count != b.file_count || a.store.tensor_count() != b.store.tensor_count())
     return "format, files or count";
   auto other = b.store.begin();
@@ -49,7 +49,7 @@ std::string difference(const stet::model& a, const stet::model& b) {
     const stet::tensor same = *other;
     ++other;
     if (each.name() != same.name() || each.dtype() != same.dtype() || !(each.shape() == same.shape()) ||
-        each.size_bytes() != same.size_bytes() || read_tensor(each) != read_tensor(same))
+        each.size_bytes() != same.size_bytes() || read_whole_tensor(each) != read_whole_tensor(same))
       return std::string(each.name());
   }
   return "";
@@ -75,7 +75,7 @@ bool check_like_disk(const std::string& folder, const std::string& name) {
         CHECK(outcome(own) == outcome(disk));
         if (!own || !disk)
           continue;
-        CHECK(difference(*disk, *own) == "");
+        CHECK(model_difference(*disk, *own) == "");
         const auto own_said = stet::describe_any("pak/" + name, *own);
         CHECK(outcome(own_said) == outcome(said));
         if (said && own_said)
@@ -88,13 +88,13 @@ bool check_like_disk(const std::string& folder, const std::string& name) {
   return static_cast<bool>(disk);
 }
 
-constexpr std::size_t large_bytes = std::size_t{1} << 20;
+constexpr std::size_t large_tensor_bytes = std::size_t{1} << 20;
 
 /// Opens a model with memory of its own and reads its tensors of 1 MiB or more: the heap gives no block of a tenth of that.
 void check_large_memory(const std::string& path, backing how, stet::inflate_function inflate = nullptr) {
   CAPTURE(path);
   counted_memory memory;
-  std::vector<std::byte> into(2 * large_bytes);
+  std::vector<std::byte> into(2 * large_tensor_bytes);
   std::string came_to = "not opened";
   int read = 0;
   const allocations heap;
@@ -103,7 +103,7 @@ void check_large_memory(const std::string& path, backing how, stet::inflate_func
     came_to = outcome(model);
     if (model) {
       for (const stet::tensor each : model->store) {
-        if (each.size_bytes() >= large_bytes && each.size_bytes() <= into.size())
+        if (each.size_bytes() >= large_tensor_bytes && each.size_bytes() <= into.size())
           read += static_cast<bool>(each.read(0, std::span(into).first(static_cast<std::size_t>(each.size_bytes()))));
       }
     }
@@ -111,8 +111,8 @@ void check_large_memory(const std::string& path, backing how, stet::inflate_func
   const std::uint64_t largest = heap.largest_bytes();
   CHECK(came_to == "ok");
   CHECK(read > 0);
-  CHECK(largest < large_bytes / 10);
-  CHECK(memory.largest_bytes() >= large_bytes);
+  CHECK(largest < large_tensor_bytes / 10);
+  CHECK(memory.largest_bytes() >= large_tensor_bytes);
   CHECK(memory.live() == 0);
   CHECK(memory.is_sound());
 }
@@ -200,8 +200,8 @@ TEST_SUITE("formats in own files") {
   TEST_CASE("large tensors that are decoded, gathered or read come from the program's memory") {
     const temp_folder folder;
     made_checkpoint made(2);
-    made.add_strings("text", {1}, {std::string(large_bytes, 'x')});
-    made.add("floats", 1, {large_bytes / 4}, std::string(large_bytes, '\1'), 1);
+    made.add_strings("text", {1}, {std::string(large_tensor_bytes, 'x')});
+    made.add("floats", 1, {large_tensor_bytes / 4}, std::string(large_tensor_bytes, '\1'), 1);
     const std::string prefix = made.write(folder, "ckpt");
     check_large_memory(prefix, backing::map);
     check_large_memory(prefix, backing::read);
@@ -209,7 +209,7 @@ TEST_SUITE("formats in own files") {
     {
       made_weights weights;
       weights.group("layers/dense");
-      weights.add_object("layers/dense", "dense", {{large_bytes / 4}});
+      weights.add_object("layers/dense", "dense", {{large_tensor_bytes / 4}});
       deflated_weights = weights.bytes();
     }
     made_archive archive;

@@ -58,14 +58,14 @@ struct made_package {
 };
 
 /// A store with elements of 1, 2, 4 and 8 bytes, each at a multiple of 64.
-std::string store_bytes() {
+std::string asset_bytes() {
   const native_file file({tensor_of<std::uint8_t>("bytes", {3}, {1, 2, 3}), tensor_of<std::int16_t>("shorts", {2}, {4, 5}),
                           tensor_of<float>("floats", {2}, {6, 7}), tensor_of<double>("doubles", {1}, {8})});
   return {reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()};
 }
 
 /// What the typed view of a tensor gives; its value must be right if there is one, and its copy in any case.
-template <class T> std::string view_of(const stet::store& store, std::string_view name, T value) {
+template <class T> std::string asset_view(const stet::store& store, std::string_view name, T value) {
   T copied{};
   const auto found = store.find(name);
   REQUIRE(found);
@@ -85,7 +85,7 @@ template <class T> std::string view_of(const stet::store& store, std::string_vie
 TEST_SUITE("assets in archives") {
   TEST_CASE("at every offset: in place where elements are aligned, errc::misaligned where not, copied anywhere") {
     const temp_folder folder;
-    const std::string store = store_bytes();
+    const std::string store = asset_bytes();
     for (std::size_t offset = 1000; offset < 1064; ++offset) {
       CAPTURE(offset);
       const made_package package(store, offset);
@@ -101,10 +101,10 @@ TEST_SUITE("assets in archives") {
         opened.emplace(std::move(*made));
       } // the descriptor is closed; the mapping stays
       const auto expected = [offset](std::size_t alignment) { return offset % alignment == 0 ? "ok" : "misaligned"; };
-      CHECK(view_of<std::uint8_t>(*opened, "bytes", 1) == "ok");
-      CHECK(view_of<std::int16_t>(*opened, "shorts", 4) == expected(2));
-      CHECK(view_of<float>(*opened, "floats", 6) == expected(4));
-      CHECK(view_of<double>(*opened, "doubles", 8) == expected(alignof(double)));
+      CHECK(asset_view<std::uint8_t>(*opened, "bytes", 1) == "ok");
+      CHECK(asset_view<std::int16_t>(*opened, "shorts", 4) == expected(2));
+      CHECK(asset_view<float>(*opened, "floats", 6) == expected(4));
+      CHECK(asset_view<double>(*opened, "doubles", 8) == expected(alignof(double)));
       CHECK(outcome(opened->verify_checksums()) == "ok");
       CHECK(opened->prefetch());
       CHECK(opened->drop());
@@ -116,27 +116,27 @@ TEST_SUITE("assets in archives") {
     constexpr std::size_t offsets[] = {1004, 1040, 4096, 16384, 65536};
     for (const std::size_t offset : offsets) {
       CAPTURE(offset);
-      const made_package package(store_bytes(), offset);
+      const made_package package(asset_bytes(), offset);
       const auto file = stet::file::open(folder.write("base.apk", package.bytes));
       REQUIRE(file);
       if (!file) return;
       const auto store = stet::open(file->handle(), {.range = package.entry});
       REQUIRE(outcome(store) == "ok");
       if (!store) return;
-      CHECK(view_of<float>(*store, "floats", 6) == "ok");
-      CHECK(view_of<double>(*store, "doubles", 8) == (offset % alignof(double) == 0 ? "ok" : "misaligned"));
+      CHECK(asset_view<float>(*store, "floats", 6) == "ok");
+      CHECK(asset_view<double>(*store, "doubles", 8) == (offset % alignof(double) == 0 ? "ok" : "misaligned"));
     }
   }
 
   TEST_CASE("reading instead of mapping aligns whatever the archive did not") {
     const temp_folder folder;
-    const made_package package(store_bytes(), 1001);
+    const made_package package(asset_bytes(), 1001);
     const auto file = stet::file::open(folder.write("base.apk", package.bytes));
     REQUIRE(file);
     if (!file) return;
     const auto read = stet::open(file->handle(), {.backing = stet::backing::read, .range = package.entry});
     REQUIRE(outcome(read) == "ok");
-    if (read) CHECK(view_of<double>(*read, "doubles", 8) == "ok");
+    if (read) CHECK(asset_view<double>(*read, "doubles", 8) == "ok");
     // An entry cut short, and what follows it, are no store.
     CHECK(outcome(stet::open(file->handle(), {.range = {1001, package.entry.size_bytes - 1}})) == "truncated");
     CHECK(outcome(stet::open(file->handle(), {.range = {1001, package.entry.size_bytes + 1}})) == "trailing_bytes");
@@ -147,7 +147,7 @@ TEST_SUITE("assets in archives") {
 #if defined(__linux__)
   TEST_CASE("a store is one mapping, for reading only, of the pages that hold the entry") {
     const temp_folder folder;
-    made_package package(store_bytes(), 200001);
+    made_package package(asset_bytes(), 200001);
     package.bytes.append(500000, 'x');
     const std::string path = folder.write("base.apk", package.bytes);
     const auto file = stet::file::open(path);

@@ -28,7 +28,7 @@ using namespace stet_test;
 using stet::backing;
 
 constexpr bool is_32_bit = sizeof(void*) == 4;
-constexpr std::uint64_t huge_count = std::uint64_t{1} << 30, huge_bytes = huge_count * 4 + 4096 * 4;
+constexpr std::uint64_t huge_bytes = (std::uint64_t{1} << 32) + 4096 * 4;
 
 /// The file: four floats, more than 4 GiB of floats that are 0 but for the last, and four floats.
 class large_file {
@@ -94,9 +94,9 @@ class large_file {
 };
 
 /// Reads the file through a reader of the program.
-class file_reader final : public stet::reader {
+class reader_of_file final : public stet::reader {
  public:
-  explicit file_reader(const stet::file& from) noexcept : from_(from) {}
+  explicit reader_of_file(const stet::file& from) noexcept : from_(from) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return from_.size_bytes(); }
   [[nodiscard]] stet::result<void> read(std::uint64_t offset, std::span<std::byte> into) const noexcept override {
     return from_.read(offset, into);
@@ -107,7 +107,7 @@ class file_reader final : public stet::reader {
 };
 
 /// What a program does with tensors on both sides of 4 GiB.
-void use(const stet::store& store) {
+void use_large_store(const stet::store& store) {
   CHECK(store.tensor_count() == 3);
   for (const char* const name : {"low", "beyond"}) {
     const auto found = store.find(name);
@@ -155,7 +155,7 @@ TEST_SUITE("large store") {
     const auto streamed = stet::open(file.path, {.backing = backing::stream});
     REQUIRE(outcome(streamed) == "ok");
     if (streamed) {
-      use(*streamed);
+      use_large_store(*streamed);
       CHECK(outcome(streamed->get<float>("low")) == "not_resident");
       const auto huge = streamed->load("huge");
       CHECK(outcome(huge) == (is_32_bit ? "too_large" : "ok"));
@@ -165,11 +165,11 @@ TEST_SUITE("large store") {
     const auto handle = stet::file::open(file.path);
     REQUIRE(handle);
     if (!handle) return;
-    const file_reader reader(*handle);
+    const reader_of_file reader(*handle);
     const auto through_reader = stet::open(reader);
     REQUIRE(outcome(through_reader) == "ok");
     if (through_reader) {
-      use(*through_reader);
+      use_large_store(*through_reader);
       counted_memory memory;
       {
         const auto loaded = through_reader->load("beyond", &memory);
@@ -182,7 +182,7 @@ TEST_SUITE("large store") {
 
     const auto mapped = stet::open(file.path);
     CHECK(outcome(mapped) == (is_32_bit ? "too_large" : "ok"));
-    if (mapped) use(*mapped);
+    if (mapped) use_large_store(*mapped);
     if (is_32_bit) {
       CHECK(outcome(stet::open(file.path, {.backing = backing::read})) == "too_large");
       CHECK(outcome(stet::open(reader, backing::read)) == "too_large");

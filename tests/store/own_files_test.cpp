@@ -18,7 +18,7 @@ using stet::backing;
 using stet::errc;
 
 /// The files of a store of two parts, below "assets/".
-void add_sharded(own_files& to) {
+void add_files_of_parts(own_files& to) {
   std::vector<native_tensor> tensors{tensor_of<float>("a", {2}, {1, 2}), tensor_of<float>("b", {1}, {3})};
   tensors[0].offset_bytes = tensors[1].offset_bytes = 128;
   tensors[1].part = 1;
@@ -49,7 +49,7 @@ TEST_SUITE("own files") {
         CAPTURE(static_cast<int>(how));
         CAPTURE(static_cast<int>(wanted));
         own_files files(how);
-        add_sharded(files);
+        add_files_of_parts(files);
         const auto store = stet::open("assets/model.stet", {.backing = wanted, .files = &files});
         REQUIRE(outcome(store) == "ok");
         if (!store) return;
@@ -71,7 +71,7 @@ TEST_SUITE("own files") {
 
   TEST_CASE("what the file system refuses, is said about the file") {
     own_files files(given::in_place);
-    add_sharded(files);
+    add_files_of_parts(files);
     files.remove("assets/model-1.stet");
     const auto without_part = stet::open("assets/model.stet", {.files = &files});
     CHECK(outcome(without_part) == "missing_part");
@@ -118,7 +118,7 @@ TEST_SUITE("own files") {
     REQUIRE(again);
     if (again) CHECK((*again->get<float>("a"))[1] == 5);
     own_files read_only(given::in_place);
-    add_sharded(read_only);
+    add_files_of_parts(read_only);
     for (const stet::access wanted : {stet::access::shared_write, stet::access::copy_on_write})
       CHECK(outcome(stet::open("assets/model.stet", {.access = wanted, .files = &read_only})) == "unsupported");
   }

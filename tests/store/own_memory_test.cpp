@@ -25,11 +25,11 @@ using stet::backing;
 using stet::errc;
 
 /// A store of two parts on the disk.
-struct sharded_folder {
+struct folder_of_parts {
   temp_folder folder;
   std::string path;
 
-  sharded_folder() {
+  folder_of_parts() {
     std::vector<native_tensor> tensors{tensor_of<float>("a", {2}, {1, 2}), tensor_of<float>("b", {1}, {3})};
     tensors[0].offset_bytes = tensors[1].offset_bytes = 128;
     tensors[1].part = 1;
@@ -44,7 +44,7 @@ struct sharded_folder {
 };
 
 /// Looks at all of a store as a program does. Allocates nothing itself.
-bool use_all(const stet::store& of) {
+bool use_whole_store(const stet::store& of) {
   bool is_sound = of.verify_checksums() && of.prefetch();
   std::array<std::byte, 256> into;
   for (const stet::tensor each : of) {
@@ -56,20 +56,20 @@ bool use_all(const stet::store& of) {
   return is_sound;
 }
 
-constexpr backing every_backing[] = {backing::map, backing::read, backing::stream};
+constexpr backing all_backings[] = {backing::map, backing::read, backing::stream};
 
 } // namespace
 
 TEST_SUITE("own memory") {
   TEST_CASE("files, handles, readers and the program's files are opened, used and closed without the heap") {
-    const sharded_folder sharded;
+    const folder_of_parts sharded;
     const auto mixed = mixed_store();
     const std::string single = sharded.folder.write("single.stet", mixed.bytes);
     const memory_reader reader(mixed.bytes);
     const auto opened = stet::file::open(single);
     REQUIRE(opened);
     if (!opened) return;
-    for (const backing how : every_backing) {
+    for (const backing how : all_backings) {
       CAPTURE(static_cast<int>(how));
       counted_memory memory;
       own_files files(given::on_demand, &memory), resident(given::in_place);
@@ -87,22 +87,22 @@ TEST_SUITE("own memory") {
       int sound = 0;
       for (const char* const path : {single.c_str(), sharded.path.c_str()}) {
         const auto store = stet::open(path, options);
-        sound += store && use_all(*store);
+        sound += store && use_whole_store(*store);
       }
       {
         const auto store = stet::open(opened->handle(), options);
-        sound += store && use_all(*store);
+        sound += store && use_whole_store(*store);
       }
       for (const char* const path : {"pak/single.stet", "pak/model.stet"}) {
         for (const stet::open_options* const each : {&own, &in_place}) {
           const auto store = stet::open(path, *each);
-          sound += store && use_all(*store);
+          sound += store && use_whole_store(*store);
         }
       }
       if (how != backing::map) {
         auto store = stet::open(reader, how, &memory);
         auto moved = std::move(store);
-        sound += moved && use_all(*moved);
+        sound += moved && use_whole_store(*moved);
       }
       const std::uint64_t count = heap.count();
       CHECK(count == 0);
@@ -127,8 +127,8 @@ TEST_SUITE("own memory") {
   }
 
   TEST_CASE("without memory, whichever allocation it is that gets none, opening is errc::out_of_memory and loses nothing") {
-    const sharded_folder sharded;
-    for (const backing how : every_backing) {
+    const folder_of_parts sharded;
+    for (const backing how : all_backings) {
       CAPTURE(static_cast<int>(how));
       bool has_opened = false;
       for (std::uint64_t fails_at = 0; !has_opened && fails_at < 20; ++fails_at) {
@@ -156,7 +156,7 @@ TEST_SUITE("own memory") {
       std::pmr::monotonic_buffer_resource arena(room.data(), room.size(), std::pmr::null_memory_resource());
       stet::pmr_memory memory(arena);
       const auto store = stet::open(reader, backing::read, &memory);
-      is_sound = store && use_all(*store);
+      is_sound = store && use_whole_store(*store);
       count = heap.count();
     }
     CHECK(is_sound);

@@ -185,7 +185,7 @@ TEST_SUITE("writer/output") {
   TEST_CASE("too few and too many bytes are noticed, also by who is not told") {
     recording_output to;
     stet::detail::output_buffer buffer;
-    const bytes four = pattern(4);
+    const byte_vector four = pattern(4);
     {
       tensor_output output(to, buffer);
       REQUIRE(output.begin(0, 5));

@@ -227,26 +227,34 @@ inline result<source> source_of(source&& given, const open_options& options) noe
   return source::part_of(std::move(given), options.range, options.memory);
 }
 
+/// Opens a file of the operating system.
+inline result<source> open_system_file([[maybe_unused]] std::string_view path_utf8, [[maybe_unused]] const open_options& options,
+                                       [[maybe_unused]] bool is_beside) noexcept {
+#if STET_FILES
+  const bool writable = options.backing == backing::map && options.access == access::shared_write;
+  const bool follows = options.follow_links || !is_beside;
+  result<file> from = file::open(path_utf8, writable ? open_for::read_write : open_for::read, follows ? links::follow : links::no_follow);
+  if (!from) return from.error();
+  if (!follows && from->link_count() > 1) return errc::bad_path;
+  return source_of(std::move(*from), options);
+#else
+  return errc::unsupported;
+#endif
+}
+
+/// Opens a file of the program.
+inline result<source> open_own_file(std::string_view path_utf8, const open_options& options) noexcept {
+  result<source> given = options.files->open_file(path_utf8);
+  if (!given) return given;
+  return source_of(std::move(*given), options);
+}
+
 /// Opens the file at `path_utf8`, wherever `options` say that files are. All that stet reads by a path, it opens here.
 /// @param is_beside  whether the path is made of what a file says, which must not lead out of its folder
 /// Errors: those of `file::open` and of mapping or reading.
 inline result<source> open_source(std::string_view path_utf8, const open_options& options, bool is_beside = false) noexcept {
-  result<source> opened = errc::unsupported;
-  if (options.files != nullptr) {
-    opened = options.files->open_file(path_utf8);
-    if (opened) opened = source_of(std::move(*opened), options);
-  } else {
-#if STET_FILES
-    const bool writable = options.backing == backing::map && options.access == access::shared_write;
-    const bool follows = options.follow_links || !is_beside;
-    result<file> from = file::open(path_utf8, writable ? open_for::read_write : open_for::read, follows ? links::follow : links::no_follow);
-    if (!from) return from.error();
-    if (!follows && from->link_count() > 1) return error(errc::bad_path, path_utf8);
-    opened = source_of(std::move(*from), options);
-#else
-    (void)is_beside;
-#endif
-  }
+  result<source> opened =
+      options.files != nullptr ? open_own_file(path_utf8, options) : open_system_file(path_utf8, options, is_beside);
   if (!opened && opened.error().subject().empty()) return opened.error().about(path_utf8);
   return opened;
 }
