@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -64,6 +65,12 @@ std::string asset_bytes() {
   return {reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()};
 }
 
+/// What the view of elements of `size` bytes is to give: there are none of several bytes where words are the other way round.
+std::string expected_view(std::size_t offset, std::size_t size, std::size_t alignment) {
+  if (size > 1 && std::endian::native == std::endian::big) return "wrong_byte_order";
+  return offset % alignment == 0 ? "ok" : "misaligned";
+}
+
 /// What the typed view of a tensor gives; its value must be right if there is one, and its copy in any case.
 template <class T> std::string asset_view(const stet::store& store, std::string_view name, T value) {
   T copied{};
@@ -100,11 +107,10 @@ TEST_SUITE("assets in archives") {
         if (!made) return;
         opened.emplace(std::move(*made));
       } // the descriptor is closed; the mapping stays
-      const auto expected = [offset](std::size_t alignment) { return offset % alignment == 0 ? "ok" : "misaligned"; };
       CHECK(asset_view<std::uint8_t>(*opened, "bytes", 1) == "ok");
-      CHECK(asset_view<std::int16_t>(*opened, "shorts", 4) == expected(2));
-      CHECK(asset_view<float>(*opened, "floats", 6) == expected(4));
-      CHECK(asset_view<double>(*opened, "doubles", 8) == expected(alignof(double)));
+      CHECK(asset_view<std::int16_t>(*opened, "shorts", 4) == expected_view(offset, 2, 2));
+      CHECK(asset_view<float>(*opened, "floats", 6) == expected_view(offset, 4, 4));
+      CHECK(asset_view<double>(*opened, "doubles", 8) == expected_view(offset, 8, alignof(double)));
       CHECK(outcome(opened->verify_checksums()) == "ok");
       CHECK(opened->prefetch());
       CHECK(opened->drop());
@@ -123,8 +129,8 @@ TEST_SUITE("assets in archives") {
       const auto store = stet::open(file->handle(), {.range = package.entry});
       REQUIRE(outcome(store) == "ok");
       if (!store) return;
-      CHECK(asset_view<float>(*store, "floats", 6) == "ok");
-      CHECK(asset_view<double>(*store, "doubles", 8) == (offset % alignof(double) == 0 ? "ok" : "misaligned"));
+      CHECK(asset_view<float>(*store, "floats", 6) == expected_view(offset, 4, 4));
+      CHECK(asset_view<double>(*store, "doubles", 8) == expected_view(offset, 8, alignof(double)));
     }
   }
 
@@ -136,7 +142,7 @@ TEST_SUITE("assets in archives") {
     if (!file) return;
     const auto read = stet::open(file->handle(), {.backing = stet::backing::read, .range = package.entry});
     REQUIRE(outcome(read) == "ok");
-    if (read) CHECK(asset_view<double>(*read, "doubles", 8) == "ok");
+    if (read) CHECK(asset_view<double>(*read, "doubles", 8) == expected_view(0, 8, 8));
     // An entry cut short, and what follows it, are no store.
     CHECK(outcome(stet::open(file->handle(), {.range = {1001, package.entry.size_bytes - 1}})) == "truncated");
     CHECK(outcome(stet::open(file->handle(), {.range = {1001, package.entry.size_bytes + 1}})) == "trailing_bytes");

@@ -11,6 +11,7 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -28,6 +29,8 @@ using namespace stet_test;
 using stet::backing;
 
 constexpr bool is_32_bit = sizeof(void*) == 4;
+/// What a view of floats in memory gives.
+const std::string in_place = std::endian::native == std::endian::big ? "wrong_byte_order" : "ok";
 constexpr std::uint64_t huge_bytes = (std::uint64_t{1} << 32) + 4096 * 4;
 
 /// The file: four floats, more than 4 GiB of floats that are 0 but for the last, and four floats.
@@ -37,11 +40,11 @@ class large_file {
     const std::uint64_t huge_extent[] = {huge_bytes / 4}, four[] = {4};
     const stet::element_layout layout = stet::element_layout::of(stet::dtype::float32);
     std::vector<stet::index_row> rows{{"low", layout, four}, {"huge", layout, huge_extent}, {"beyond", layout, four}};
-    const std::vector<float> values = {1, 2, 3, 4};
+    const byte_vector values = bytes_of<float>({1, 2, 3, 4});
     for (stet::index_row& row : rows) {
       row.size_bytes = row.name == "huge" ? huge_bytes : 16;
       row.has_crc32c = row.name != "huge";
-      row.crc32c = row.has_crc32c ? stet::crc32c(std::as_bytes(std::span(values))) : 0;
+      row.crc32c = row.has_crc32c ? stet::crc32c(values) : 0;
     }
     header.manifest_size_bytes = 2;
     header.index_size_bytes = *stet::index_size_bytes(rows, {});
@@ -71,13 +74,12 @@ class large_file {
       return;
     }
     std::fstream out(to_path(path), std::ios::binary | std::ios::in | std::ios::out);
-    const auto put = [&out](std::uint64_t at, std::span<const float> elements) {
+    const auto put = [&out](std::uint64_t at, std::span<const std::byte> elements) {
       out.seekp(static_cast<std::streamoff>(at));
-      out.write(reinterpret_cast<const char*>(elements.data()), static_cast<std::streamsize>(elements.size_bytes()));
+      out.write(reinterpret_cast<const char*>(elements.data()), static_cast<std::streamsize>(elements.size()));
     };
     put(offsets[0], values);
-    const float last[] = {9};
-    put(offsets[1] + huge_bytes - 4, last);
+    put(offsets[1] + huge_bytes - 4, bytes_of<float>({9}));
     put(offsets[2], values);
     out.close();
     if (!out) why_not = "it cannot be written";
@@ -122,7 +124,7 @@ void use_large_store(const stet::store& store) {
     REQUIRE(outcome(loaded) == "ok");
     if (!loaded) return;
     const auto view = (*loaded)->as_view<const float, 4>();
-    REQUIRE(outcome(view) == "ok");
+    CHECK(outcome(view) == in_place);
     if (view) CHECK((*view)(2) == 3);
     CHECK((*loaded)->name() == name);
     CHECK(outcome((*loaded)->verify()) == "ok");
@@ -132,10 +134,10 @@ void use_large_store(const stet::store& store) {
   if (!huge) return;
   CHECK(huge->size_bytes() == huge_bytes);
   CHECK(huge->element_count() == huge_bytes / 4);
-  float last = 0;
-  CHECK(huge->read(huge_bytes - 4, std::as_writable_bytes(std::span(&last, 1))));
-  CHECK(last == 9);
-  CHECK(outcome(huge->read(huge_bytes - 3, std::as_writable_bytes(std::span(&last, 1)))) == "bad_range");
+  byte_vector last(4);
+  CHECK(huge->read(huge_bytes - 4, last));
+  CHECK(last == bytes_of<float>({9}));
+  CHECK(outcome(huge->read(huge_bytes - 3, last)) == "bad_range");
   // 2^32 bytes more or less, and elements whose number fits while their bytes do not.
   float few[16];
   CHECK(outcome(huge->copy_to(std::span<float>(few))) == "buffer_too_small");
@@ -159,7 +161,7 @@ TEST_SUITE("large store") {
       CHECK(outcome(streamed->get<float>("low")) == "not_resident");
       const auto huge = streamed->load("huge");
       CHECK(outcome(huge) == (is_32_bit ? "too_large" : "ok"));
-      if (huge) CHECK((*huge)->bytes().back() != std::byte{0});
+      if (huge) CHECK((*huge)->bytes()[static_cast<std::size_t>(huge_bytes) - 4] == bytes_of<float>({9})[0]);
     }
 
     const auto handle = stet::file::open(file.path);
@@ -218,13 +220,13 @@ TEST_SUITE("large store") {
       REQUIRE(outcome(kernel) == "ok");
       if (!kernel) return;
       const auto view = (*kernel)->as_view<const float, 2, 3>();
-      REQUIRE(outcome(view) == "ok");
+      CHECK(outcome(view) == in_place);
       if (view) CHECK((*view)(1, 2) == 6);
       const auto labels = store->load("labels");
       REQUIRE(outcome(labels) == "ok");
       if (!labels) return;
       const auto strings = (*labels)->as_strings();
-      REQUIRE(outcome(strings) == "ok");
+      CHECK(outcome(strings) == "ok"); // bytes, of no order
       if (strings) CHECK((*strings)[2] == "two");
       const auto empty = store->load("empty");
       CHECK(outcome(empty) == "ok");

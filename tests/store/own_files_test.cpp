@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <string>
 #include <vector>
 
@@ -61,7 +62,8 @@ TEST_SUITE("own files") {
         CHECK(found->copy_to(std::span(&value, 1)));
         CHECK(value == 3);
         const bool is_in_place = how == given::in_place || wanted == backing::read;
-        CHECK(outcome(store->get<float>("b")) == (is_in_place ? "ok" : "not_resident"));
+        constexpr bool is_other_order = std::endian::native == std::endian::big;
+        CHECK(outcome(store->get<float>("b")) == (!is_in_place ? "not_resident" : is_other_order ? "wrong_byte_order" : "ok"));
         CHECK(outcome(store->verify_checksums()) == "ok");
         CHECK(store->prefetch());
         CHECK(store->drop());
@@ -107,6 +109,7 @@ TEST_SUITE("own files") {
   TEST_CASE("tensors may be written to where the memory may") {
     writable_files files;
     files.bytes = native_file({tensor_of<float>("a", {2}, {1, 2})}).bytes;
+    if (std::endian::native == std::endian::big) return; // which sees no floats in place
     const auto store = stet::open("any", {.access = stet::access::shared_write, .files = &files});
     REQUIRE(outcome(store) == "ok");
     if (!store) return;
