@@ -17,6 +17,8 @@ function(look_at file)
   list(FILTER state INCLUDE REGEX "\\|\\.(data|bss|tdata|tbss)(\\.[^|]*)?[ ]*$")
   list(FILTER state EXCLUDE REGEX "\\|\\.data\\.rel\\.ro")
   list(FILTER state INCLUDE REGEX "(^|[ (<&*])stet::v0_1::")
+  # What belongs to the program and the standard library only speaks of stet's types.
+  list(FILTER state EXCLUDE REGEX "^(guard variable for )?(\\(anonymous namespace\\)|stet_test|std)::")
   set(initialisers "${initialisers}" PARENT_SCOPE)
   set(state "${state}" PARENT_SCOPE)
 endfunction()
