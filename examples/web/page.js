@@ -21,10 +21,13 @@ const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count =
 const plain = (count) => count.toLocaleString("en");
 
 function human_size(size_bytes) {
-  if (size_bytes < 1024) return `${size_bytes} B`;
-  const power = Math.min(4, Math.floor(Math.log2(size_bytes) / 10));
-  const value = size_bytes / 1024 ** power;
-  return `${value.toFixed(value < 100 ? 1 : 0)} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`;
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = size_bytes, unit = 0;
+  while (value >= 1023.5 && unit + 1 < units.length) {
+    value /= 1024;
+    ++unit;
+  }
+  return `${value.toFixed(unit > 0 && value < 99.95 ? 1 : 0)} ${units[unit]}`;
 }
 
 /** A value with the digits that a float has. */
@@ -305,6 +308,8 @@ async function look() {
     ["in", tensor.is_decoded ? "no file as it is: decoded" : tensor.file], ["shares its bytes with", tensor.alias_of], ["also", tensor.names?.join(", ")],
   ]);
   for (const id of ["tensor_failure", "strings", "histogram_figure", "heat_figure", "progress", "everything", "cell"]) show(id, false);
+  for (const id of ["histogram", "statistics"]) $(id).replaceChildren();
+  for (const id of ["histogram_note", "scale_low", "scale_high"]) $(id).textContent = "";
   $("tensor").scrollTop = 0;
   try {
     if (tensor.dtype === "string") return await look_at_strings(tensor);
@@ -401,7 +406,7 @@ function colour(value, { low, high, is_diverging }) {
   const palette = palettes[is_dark.matches ? "dark" : "light"];
   if (value - value !== 0) return palette.odd;
   const stops = palette[is_diverging ? "diverging" : "sequential"];
-  const place = Math.max(0, Math.min(1, high > low ? (value - low) / (high - low) : 0.5)) * 2;
+  const place = Math.max(0, Math.min(1, high > low ? (value - low) / (high - low) : low === 0 ? 0 : 0.5)) * 2;
   const i = place < 1 ? 0 : 1, t = place - i;
   return stops[i].map((from, channel) => Math.round(from + (stops[i + 1][channel] - from) * t));
 }
