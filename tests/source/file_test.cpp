@@ -68,7 +68,7 @@ TEST_SUITE("file") {
     CHECK(outcome(cut) == "truncated");
     if (!cut) CHECK(cut.error().offset_bytes() == 10);
     CHECK(outcome(opened->read(10, part)) == "truncated");
-    CHECK(outcome(opened->read(std::uint64_t{1} << 31, part)) == "truncated");
+    CHECK(outcome(opened->read(std::uint64_t{1} << 30, part)) == "truncated");
     CHECK(outcome(opened->read(~std::uint64_t{0}, part)) == "bad_range");
     CHECK(outcome(opened->read(~std::uint64_t{0} >> 1, part)) == "bad_range");
   }
