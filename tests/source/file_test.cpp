@@ -189,14 +189,16 @@ TEST_SUITE("file") {
     const std::string path = folder.write("a", "0123");
     const int handle = ::open(path.c_str(), O_RDONLY);
     { CHECK(outcome(stet::file::adopt(handle)) == "ok"); }
+#if !defined(__wasi__) // answers without looking
     CHECK(::fcntl(handle, F_GETFD) == -1);
+#endif
     const int writing = ::open(path.c_str(), O_WRONLY);
     CHECK(outcome(stet::file::adopt(writing)) == "access_denied");
     CHECK(outcome(stet::file::borrow(writing)) == "access_denied");
     CHECK(::close(writing) == 0);
   }
 
-#if !defined(__EMSCRIPTEN__) // it shows pipes as files
+#if !defined(__EMSCRIPTEN__) && !defined(__wasi__) // one shows pipes as files, the other has none
   TEST_CASE("never waits for a pipe, and refuses devices and sockets") {
     temp_folder folder;
     const std::string pipe = folder.path("pipe");
@@ -227,6 +229,7 @@ TEST_SUITE("file") {
 
 #endif
 
+#if !defined(__wasi__) // has no permissions
   TEST_CASE("says when permission is missing") {
     temp_folder folder;
     const std::string path = folder.write("secret", "0123");
@@ -237,6 +240,7 @@ TEST_SUITE("file") {
     }
     CHECK(open_outcome(path) == "access_denied");
   }
+#endif
 #else
   TEST_CASE("a path must be UTF-8") {
     for (const std::string_view path :

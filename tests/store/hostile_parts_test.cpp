@@ -156,6 +156,10 @@ TEST_SUITE("hostile parts") {
     following.follow_links = true;
 
     std::filesystem::create_symlink(target, folder.path("p1.stet"), failure);
+    if (failure) {
+      MESSAGE("skipped: this system makes no links to other folders");
+      return;
+    }
     const auto linked = stet::open(path);
     CHECK(code_of(linked) == errc::bad_path);
     CHECK(linked.error().subject() == "p1.stet");
