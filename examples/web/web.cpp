@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What the page asks of stet, compiled to WebAssembly: open the files that were dropped, list the tensors, give their values.
 //
-// Strings come back as JSON, which worker.js parses; what a call returns is valid until the next call. A file of stet's own
-// format is read through a reader and may have any size. Other formats are opened by their paths, which worker.js has mounted
-// in Emscripten's file system; they may have up to 2 GiB. Either way worker.js reads only what is asked for.
+// Strings come back as JSON, which worker.js parses; what a call returns is valid until the next call. The dropped files are a
+// file system of the program's own, from which stet reads only what it needs: of its own format, TensorFlow's and TensorFlow.js's
+// the tables and the tensors that are looked at; of others, whose structure is spread over the file, all of it, into memory.
 #include "inflate.hpp"
 
 #include <stet/formats/any.hpp>
@@ -19,14 +19,16 @@
 #include <string_view>
 #include <vector>
 
-// The page's side of a read. False: the browser refused, because the file was changed or removed, say.
+// The page's side. Files have numbers; a path without one is a folder (-2) or nothing (-1). A read fails where the browser
+// refuses it, because the file was changed or removed, say. Offsets cross as doubles, which are exact up to 2^53.
+EM_JS(int, page_find_file, (const char* path, std::size_t size_bytes), { return Module["find"](UTF8ToString(path, size_bytes)); })
+EM_JS(double, page_file_size, (int file), { return Module["size"](file); })
 EM_JS(bool, page_read, (int file, double offset_bytes, std::byte* into, std::size_t size_bytes),
-      { return Module["read"](file, offset_bytes, into, size_bytes); });
-EM_JS(double, page_file_size, (int file), { return Module["size"](file); });
+      { return Module["read"](file, offset_bytes, into, size_bytes); })
 
 namespace {
 
-/// A dropped file, by its number on the page. Offsets cross as doubles, which are exact up to 2^53.
+/// A dropped file, by its number.
 class dropped_file final : public stet::reader {
 public:
   explicit dropped_file(int number) noexcept : number_(number), size_bytes_(static_cast<std::uint64_t>(page_file_size(number))) {}
@@ -44,6 +46,18 @@ private:
   std::uint64_t size_bytes_;
 };
 
+/// All that was dropped.
+class dropped_files final : public stet::file_system {
+public:
+  [[nodiscard]] stet::result<stet::source> open_file(std::string_view path_utf8) const noexcept override {
+    const int file = page_find_file(path_utf8.data(), path_utf8.size());
+    if (file < 0)
+      return stet::error(file == -2 ? stet::errc::not_a_regular_file : stet::errc::file_not_found, path_utf8);
+    return stet::source::keep(dropped_file(file));
+  }
+};
+
+constexpr dropped_files files;
 stet::model opened;
 std::vector<stet::tensor> tensors; // of `opened`, in its order
 std::string answer;
@@ -54,12 +68,10 @@ const char* reply(const stet::json_value& made) {
   return answer.c_str();
 }
 
-/// stet's own sentence. `folder` stands before paths, and the person who dropped the file has never seen it.
-const char* reply(const stet::error& failure, std::string_view folder = {}) {
-  const std::string_view subject = failure.subject();
-  const stet::error shown = subject.starts_with(folder) ? failure.about(subject.substr(folder.size())) : failure;
+/// stet's own sentence.
+const char* reply(const stet::error& failure) {
   char text[512];
-  return reply(stet::json_value{{"error", shown.print(text, sizeof text)}, {"code", stet::describe(shown.code()).name}});
+  return reply(stet::json_value{{"error", failure.print(text, sizeof text)}, {"code", stet::describe(failure.code()).name}});
 }
 
 /// Whether a tensor is a second name that the reader of a foreign format gives another tensor, not one of the file's own.
@@ -103,38 +115,22 @@ stet::json_value list_tensors() {
   return rows;
 }
 
-stet::result<stet::model> open_dropped(int file, const char* path) {
-  if (file >= 0) {
-    stet::result<stet::source> bytes = stet::source::keep(dropped_file(file));
-    if (!bytes)
-      return bytes.error();
-    std::byte magic[sizeof stet::file_header::magic];
-    if (bytes->read_at(0, magic) && stet::has_native_magic(magic)) {
-      stet::result<stet::store> native = stet::open_manifest(std::move(*bytes));
-      if (native)
-        return stet::model{std::move(*native), &stet::native_format, 1};
-      if (native.error().code() != stet::errc::missing_part)
-        return native.error();
-    }
-  }
-  stet::open_options options;
-  options.backing = stet::backing::stream;
-  options.inflate = web::inflate;
-  return stet::open_any(path, options);
-}
-
 } // namespace
 
 extern "C" {
 
-/// Opens the file of this number (below 0: none, look at the path alone), or whatever lies at `path`, in `folder`.
+/// Opens what lies at a path of the dropped files: a file, a folder, or what the names of files have in common.
 /// @return {format, file_count, alignment_bytes, tensors: [{number, name, dtype, shape, …}]}, or {error, code}
-EMSCRIPTEN_KEEPALIVE const char* open_model(int file, const char* path, const char* folder) {
+EMSCRIPTEN_KEEPALIVE const char* open_model(const char* path) {
   tensors.clear();
   opened = {};
-  stet::result<stet::model> made = open_dropped(file, path);
+  stet::open_options options;
+  options.backing = stet::backing::stream;
+  options.inflate = web::inflate;
+  options.files = &files;
+  stet::result<stet::model> made = stet::open_any(path, options);
   if (!made)
-    return reply(made.error(), folder);
+    return reply(made.error());
   opened = std::move(*made);
   for (const stet::tensor each : opened.store)
     tensors.push_back(each);

@@ -45,10 +45,15 @@ function stet_worker(load_stet) {
 
   // ---- stet ----
 
-  const io_error = 29; // EIO of Emscripten's C library
   let stet = null;
 
   const loaded = load_stet({
+    /** The number of the file at a path; -2: it is a folder; -1: there is nothing. */
+    find(path) {
+      const file = files.findIndex((each) => each.path === path);
+      return file < 0 && files.some((each) => each.path.startsWith(`${path}/`)) ? -2 : file;
+    },
+    size: (file) => files[file].size,
     read(file, offset, into, size) {
       try {
         return read(file, offset, stet.HEAPU8.subarray(into, into + size)) === size;
@@ -56,40 +61,19 @@ function stet_worker(load_stet) {
         return false; // the file was changed or is gone
       }
     },
-    size: (file) => files[file].size,
   }).then((module) => {
     stet = module;
     for (const [name, result, ...types] of [
-      ["open_model", "string", "number", "string", "string"],
+      ["open_model", "string", "string"],
       ["read_values", "number", "number", "number", "number"],
       ["read_strings", "string", "number", "number"],
       ["last_error", "string"],
     ]) stet[name] = stet.cwrap(name, result, types);
-
-    // Emscripten's file system for dropped files, with our own reading. Mapping reads, as it does in all of Emscripten.
-    const { FS } = stet;
-    const calls = FS.filesystems.WORKERFS.stream_ops;
-    calls.read = (stream, buffer, begin, size, position) => {
-      try {
-        return read(stream.node.contents.number, position, new Uint8Array(buffer.buffer, buffer.byteOffset + begin, size));
-      } catch {
-        throw new FS.ErrnoError(io_error);
-      }
-    };
-    calls.mmap = (stream, address, size, position) => {
-      const at = stet._memalign(1 << 16, size);
-      if (at === 0) throw new FS.ErrnoError(48); // ENOMEM
-      calls.read(stream, stet.HEAPU8, at, size, position);
-      return { ptr: at, allocated: true };
-    };
-    FS.mkdir(folder);
   });
 
   // ---- opening ----
 
-  const folder = "/model";
   let tensors = new Map(); // of the open model, by number
-  let is_mounted = false;
 
   function checked(json) {
     const answer = JSON.parse(json);
@@ -97,31 +81,26 @@ function stet_worker(load_stet) {
     return answer;
   }
 
-  /** What to try to open, the likeliest first: a single file; else the folder, then each file in it. */
+  /** What to try to open, the likeliest first: the folder that all is in, then each file, the outer ones first. */
   function candidates() {
+    const depth = (path) => path.split("/").length;
     const paths = files.map((each) => each.path);
-    if (files.length === 1) return [{ file: 0, path: paths[0] }];
-    const tops = new Set(paths.map((path) => path.split("/")[0]));
-    const whole = tops.size === 1 && paths[0].includes("/") ? [...tops][0] : "";
-    const order = paths.filter((path) => !path.split("/").pop().startsWith(".")).sort((a, b) => a.split("/").length - b.split("/").length || (a < b ? -1 : 1));
-    return [whole, ...order].map((path) => ({ file: -1, path }));
+    const top = paths[0].split("/")[0];
+    const order = paths.filter((path) => !path.split("/").pop().startsWith(".")).sort((a, b) => depth(a) - depth(b) || (a < b ? -1 : 1));
+    return paths.every((path) => path.startsWith(`${top}/`)) ? [top, ...order] : order;
   }
 
   function open({ dropped }) {
-    const { FS } = stet;
     tensors = new Map();
-    if (is_mounted) FS.unmount(folder);
     files.length = 0;
     ahead = { file: -1, offset: 0, bytes: new Uint8Array(0) };
     ahead_size = 1 << 16;
     bytes_read = 0;
-    dropped.forEach(({ file, path }, number) => files.push(Object.assign(file, { number, path })));
-    FS.mount(FS.filesystems.WORKERFS, { blobs: files.map((each) => ({ name: each.path, data: each })) }, folder);
-    is_mounted = true;
+    for (const { file, path } of dropped) files.push(Object.assign(file, { path }));
 
     let failure = null;
-    for (const { file, path } of candidates()) {
-      const answer = JSON.parse(stet.open_model(file, `${folder}/${path}`, `${folder}/`));
+    for (const path of candidates()) {
+      const answer = JSON.parse(stet.open_model(path));
       if (!answer.error) {
         for (const each of answer.tensors) tensors.set(each.number, each);
         return { ...answer, path };
@@ -130,7 +109,7 @@ function stet_worker(load_stet) {
       const is_vague = ["unknown_format", "not_a_regular_file", "file_not_found"].includes(answer.code);
       if (failure === null || (failure.is_vague && !is_vague)) failure = { error: answer.error, is_vague };
     }
-    throw new Error(failure.error);
+    throw new Error(failure?.error ?? "no file to open");
   }
 
   // ---- values ----

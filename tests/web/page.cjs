@@ -46,6 +46,7 @@ const bytes_read = (page) => page.$eval("#reading", (each) => Number(each.datase
 
 async function choose(page, name) {
   await page.fill("#filter", name);
+  await page.$eval("#name", (each) => (each.textContent = "")); // may be that of the tensor before
   await page.locator("#rows [role=row]", { has: page.locator(`[title=${JSON.stringify(name)}]`) }).click();
   await page.waitForFunction((wanted) => document.querySelector("#name").textContent === wanted &&
     !(document.querySelector("#histogram_figure").hidden && document.querySelector("#tensor_failure").hidden && document.querySelector("#strings").hidden) &&
@@ -185,6 +186,33 @@ async function reads_little_of_a_large_file() {
   console.log(`  all of it, twice: ${((Date.now() - began) / 1000).toFixed(1)} s`);
 }
 
+async function reads_little_of_a_model_of_several_files() {
+  const folder = path.join(scratch, "parts"), last = Float32Array.of(0.25, -1.5, 3, 1e-3), large = 400 << 20;
+  fs.mkdirSync(folder);
+  const data = fs.openSync(path.join(folder, "weights.bin"), "w");
+  fs.ftruncateSync(data, large);
+  fs.writeSync(data, bytes_of(last), 0, 16, large);
+  fs.closeSync(data);
+  const shape = [large / 4096, 1024];
+  fs.writeFileSync(path.join(folder, "tfjs.json"), JSON.stringify({
+    modelTopology: null,
+    weightsManifest: [{ paths: ["weights.bin"], weights: [{ name: "large", shape, dtype: "float32" }, { name: "last", shape: [4], dtype: "float32" }] }],
+  }));
+  fs.writeFileSync(path.join(folder, "loose.json"), JSON.stringify({
+    stet: { version: 1, minimum_reader: 1 }, data: ["weights.bin"],
+    tensors: { large: { dtype: "float32", shape, offset_bytes: 0, size_bytes: large }, last: { dtype: "float32", shape: [4], offset_bytes: large, size_bytes: 16 } },
+  }));
+  for (const manifest of ["tfjs.json", "loose.json"]) {
+    await open_files(page, [manifest, "weights.bin"].map((name) => path.join(folder, name)));
+    await is_open(page, manifest);
+    await choose(page, "last");
+    for (let i = 0; i < 4; ++i) assert.equal(await value_at(page, i, 0), seven_digits(last[i]));
+    assert.ok((await bytes_read(page)) < 1 << 20, manifest);
+  }
+  await open_files(page, path.join(folder, "loose.json"));
+  await page.waitForFunction(() => document.querySelector("#failure").textContent.startsWith("weights.bin: a part of the store is missing"));
+}
+
 async function reads_beyond_four_gibibytes() {
   const store = path.join(scratch, "far.stet");
   write_store(store, [
@@ -249,8 +277,8 @@ async function says_what_is_wrong() {
   bytes[200] ^= 1;
   fs.writeFileSync(damaged, bytes);
   for (const [name, content, message] of [
-    ["damaged.stet", bytes, "the manifest is damaged (at byte 128)"],
-    ["cut.stet", bytes.subarray(0, 5000), "the file is shorter than it says"],
+    ["damaged.stet", bytes, "damaged.stet: the manifest is damaged (at byte 128)"],
+    ["cut.stet", bytes.subarray(0, 5000), "cut.stet: the file is shorter than it says"],
     ["letter.txt", Buffer.from("Dear reader"), "letter.txt: not a format that is known here"],
     ["empty", Buffer.alloc(0), "empty: not a format that is known here"],
   ]) {
@@ -437,7 +465,7 @@ async function main() {
     page.on("pageerror", (failure) => complaints.push(failure.message));
     page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
     await page.goto(address);
-for (const check of [shows_the_digits, draws_exact_values, reads_little_of_a_large_file, reads_beyond_four_gibibytes, stays_quick_with_many_tensors,
+for (const check of [shows_the_digits, draws_exact_values, reads_little_of_a_large_file, reads_little_of_a_model_of_several_files, reads_beyond_four_gibibytes, stays_quick_with_many_tensors,
       says_what_is_wrong, takes_what_is_dropped, opens_other_formats]) {
       await check();
       assert.deepEqual(complaints, [], check.name);
