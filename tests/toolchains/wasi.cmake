@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # WebAssembly for the WASI interface, by Clang and Debian's C and C++ libraries for it, run by Node.js. There are neither
-# exceptions nor threads, and the C++ library has no <filesystem>: wasi/filesystem stands in for the tests.
-set(CMAKE_SYSTEM_NAME Generic)
+# exceptions nor threads, and the C++ library has no <filesystem>: what the tests need of it is in the folder wasi.
+set(CMAKE_SYSTEM_NAME WASI)
+list(APPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}/wasi")
 set(CMAKE_SYSTEM_PROCESSOR wasm32)
 set(STET_WASI_HEADERS /usr/include/wasm32-wasi)
 find_program(STET_WASI_CLANG NAMES clang++-14 clang++)
@@ -18,7 +19,7 @@ set(CMAKE_CROSSCOMPILING_EMULATOR "${STET_NODE};--no-warnings;${CMAKE_CURRENT_LI
 # Debian's Clang would look into this machine's own headers, too.
 string(JOIN " " CMAKE_CXX_FLAGS_INIT
   -nostdinc++ -nostdlibinc -isystem "${CMAKE_CURRENT_LIST_DIR}/wasi" -isystem "${STET_WASI_HEADERS}/c++/v1" -isystem "${STET_WASI_HEADERS}"
-  -fno-exceptions -D_WASI_EMULATED_SIGNAL -DDOCTEST_CONFIG_NO_POSIX_SIGNALS -DJSON_HAS_FILESYSTEM=0 -DJSON_HAS_EXPERIMENTAL_FILESYSTEM=0)
+  -fno-exceptions -Wno-unused-command-line-argument -D_WASI_EMULATED_SIGNAL -DDOCTEST_CONFIG_NO_POSIX_SIGNALS -DJSON_HAS_FILESYSTEM=0 -DJSON_HAS_EXPERIMENTAL_FILESYSTEM=0)
 set(CMAKE_EXE_LINKER_FLAGS_INIT -lwasi-emulated-signal)
 set(CMAKE_HAVE_LIBC_PTHREAD TRUE CACHE INTERNAL "Nothing to link; what needs threads is not built") # of FindThreads
 
