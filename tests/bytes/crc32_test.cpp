@@ -39,7 +39,7 @@ std::vector<std::byte> crc32_noise(std::size_t size_bytes) {
   return bytes;
 }
 
-std::uint32_t crc32_of(std::string_view text) { return stet::crc32(std::as_bytes(std::span(text))); }
+std::uint32_t crc32_of(std::string_view text) { return stet::crc32(std::as_bytes(std::span(text.data(), text.size()))); }
 
 } // namespace
 

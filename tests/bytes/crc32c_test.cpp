@@ -54,7 +54,7 @@ std::vector<std::byte> noise(std::size_t size_bytes, std::uint64_t seed = 1) {
   return bytes;
 }
 
-std::uint32_t crc_of(std::string_view text) { return stet::crc32c(std::as_bytes(std::span(text))); }
+std::uint32_t crc_of(std::string_view text) { return stet::crc32c(std::as_bytes(std::span(text.data(), text.size()))); }
 
 } // namespace
 

@@ -68,7 +68,7 @@ TEST_SUITE("file") {
     CHECK(outcome(cut) == "truncated");
     if (!cut) CHECK(cut.error().offset_bytes() == 10);
     CHECK(outcome(opened->read(10, part)) == "truncated");
-    CHECK(outcome(opened->read(std::uint64_t{1} << 31, part)) == "truncated");
+    CHECK(outcome(opened->read(std::uint64_t{1} << 30, part)) == "truncated");
     CHECK(outcome(opened->read(~std::uint64_t{0}, part)) == "bad_range");
     CHECK(outcome(opened->read(~std::uint64_t{0} >> 1, part)) == "bad_range");
   }
@@ -189,14 +189,16 @@ TEST_SUITE("file") {
     const std::string path = folder.write("a", "0123");
     const int handle = ::open(path.c_str(), O_RDONLY);
     { CHECK(outcome(stet::file::adopt(handle)) == "ok"); }
+#if !defined(__wasi__) // answers without looking
     CHECK(::fcntl(handle, F_GETFD) == -1);
+#endif
     const int writing = ::open(path.c_str(), O_WRONLY);
     CHECK(outcome(stet::file::adopt(writing)) == "access_denied");
     CHECK(outcome(stet::file::borrow(writing)) == "access_denied");
     CHECK(::close(writing) == 0);
   }
 
-#if !defined(__EMSCRIPTEN__) // it shows pipes as files
+#if !defined(__EMSCRIPTEN__) && !defined(__wasi__) // one shows pipes as files, the other has none
   TEST_CASE("never waits for a pipe, and refuses devices and sockets") {
     temp_folder folder;
     const std::string pipe = folder.path("pipe");
@@ -227,6 +229,7 @@ TEST_SUITE("file") {
 
 #endif
 
+#if !defined(__wasi__) // has no permissions
   TEST_CASE("says when permission is missing") {
     temp_folder folder;
     const std::string path = folder.write("secret", "0123");
@@ -237,6 +240,7 @@ TEST_SUITE("file") {
     }
     CHECK(open_outcome(path) == "access_denied");
   }
+#endif
 #else
   TEST_CASE("a path must be UTF-8") {
     for (const std::string_view path :
@@ -259,31 +263,32 @@ TEST_SUITE("file") {
   }
 #endif
 
-  TEST_CASE("reads beyond 4 GiB") {
-    temp_folder folder;
-    const std::string path = folder.write("large", "");
-    const std::uint64_t far = (std::uint64_t{5} << 30) + 123;
-    std::error_code failure;
-    {
-      std::ofstream out(stet_test::to_path(path), std::ios::binary);
-      out.seekp(static_cast<std::streamoff>(far)).write("stet", 4); // leaves a hole
-      if (!out) failure = std::make_error_code(std::errc::no_space_on_device);
+  TEST_CASE("reads beyond 2 GiB and beyond 4 GiB") {
+    for (const std::uint64_t gibibytes : {std::uint64_t{3}, std::uint64_t{5}}) {
+      CAPTURE(gibibytes);
+      temp_folder folder;
+      const std::string path = folder.write("large", "");
+      const std::uint64_t far = (gibibytes << 30) + 123;
+      {
+        std::ofstream out(stet_test::to_path(path), std::ios::binary);
+        out.seekp(static_cast<std::streamoff>(far)).write("stet", 4); // leaves a hole
+        if (!out) {
+          MESSAGE("skipped: this file system makes no such file");
+          continue;
+        }
+      }
+      const auto opened = stet::file::open(path);
+      if (outcome(opened) == "unsupported") {
+        MESSAGE("skipped: no such files on this platform");
+        continue;
+      }
+      REQUIRE(opened);
+      if (!opened) return;
+      CHECK(opened->size_bytes() == far + 4);
+      std::byte word[4];
+      CHECK(outcome(opened->read(far, word)) == "ok");
+      CHECK(std::string_view(reinterpret_cast<const char*>(word), 4) == "stet");
+      CHECK(outcome(opened->read(far + 1, word)) == "truncated");
     }
-    if (failure) {
-      MESSAGE("skipped: this file system makes no file of 5 GiB");
-      return;
-    }
-    const auto opened = stet::file::open(path);
-    if (outcome(opened) == "unsupported") {
-      MESSAGE("skipped: no such files on this platform");
-      return;
-    }
-    REQUIRE(opened);
-    if (!opened) return;
-    CHECK(opened->size_bytes() == far + 4);
-    std::byte word[4];
-    CHECK(outcome(opened->read(far, word)) == "ok");
-    CHECK(std::string_view(reinterpret_cast<const char*>(word), 4) == "stet");
-    CHECK(outcome(opened->read(far + 1, word)) == "truncated");
   }
 }

@@ -101,7 +101,7 @@ const backend backends[] = {
        return source::map(from.path, range, stet::access::copy_on_write);
      },
      true, true},
-#if !defined(__EMSCRIPTEN__) // has no shared mappings
+#if !defined(__EMSCRIPTEN__) && !defined(__wasi__) // have no shared mappings
     {"shared write",
      [](fixture& from, file_range range) {
        return source::map(from.path, range, stet::access::shared_write);

@@ -202,7 +202,9 @@ TEST_SUITE("hostile frame") {
       CHECK(code_of(stet::open(folder.path("none/none"), options)) == errc::file_not_found);
     }
 #if STET_TEST_POSIX
+#if !defined(__EMSCRIPTEN__) // it shows pipes as files
     REQUIRE(::mkfifo(folder.path("fifo").c_str(), 0600) == 0);
+#endif
     std::error_code failure;
     std::filesystem::create_symlink(folder.path("b"), folder.path("a"), failure);
     std::filesystem::create_symlink(folder.path("a"), folder.path("b"), failure);
@@ -212,8 +214,10 @@ TEST_SUITE("hostile frame") {
     for (const stet::backing how : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
       stet::open_options options;
       options.backing = how;
+#if !defined(__EMSCRIPTEN__)
       CHECK(code_of(stet::open(folder.path("fifo"), options)) ==
             errc::not_a_regular_file); // and does not wait for a writer
+#endif
       CHECK(code_of(stet::open("/dev/zero", options)) == errc::not_a_regular_file);
       CHECK(code_of(stet::open(folder.path("a"), options)) == errc::io_error);
       CHECK(code_of(stet::open(folder.path("good.stet/x"), options)) == errc::file_not_found);
@@ -236,7 +240,9 @@ TEST_SUITE("hostile frame") {
     for (const stet::backing how : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
       stet::open_options options;
       options.backing = how;
+#if !defined(__EMSCRIPTEN__) // it shows pipes as files
       CHECK(code_of(stet::open(ends[0], options)) == errc::not_a_regular_file);
+#endif
       CHECK(code_of(stet::open(write_only, options)) == errc::access_denied);
       CHECK(code_of(stet::open(closed, options)) == errc::io_error);
       CHECK(code_of(stet::open(-1, options)) == errc::io_error);

@@ -156,6 +156,10 @@ TEST_SUITE("hostile parts") {
     following.follow_links = true;
 
     std::filesystem::create_symlink(target, folder.path("p1.stet"), failure);
+    if (failure) {
+      MESSAGE("skipped: this system makes no links to other folders");
+      return;
+    }
     const auto linked = stet::open(path);
     CHECK(code_of(linked) == errc::bad_path);
     CHECK(linked.error().subject() == "p1.stet");
@@ -163,8 +167,12 @@ TEST_SUITE("hostile parts") {
 
     std::filesystem::remove(folder.path("p1.stet"), failure);
     std::filesystem::create_hard_link(target, folder.path("p1.stet"), failure);
-    CHECK(code_of(stet::open(path)) == errc::bad_path);
-    CHECK(code_of(stet::open(path, following)) == errc{});
+    if (failure) {
+      MESSAGE("skipped: this system makes no hard links here");
+    } else {
+      CHECK(code_of(stet::open(path)) == errc::bad_path);
+      CHECK(code_of(stet::open(path, following)) == errc{});
+    }
 
     std::filesystem::remove(folder.path("p1.stet"), failure);
     std::filesystem::create_symlink(folder.path("p1.stet"), folder.path("p1.stet"), failure); // a loop

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Opening with an allocator of the program: the heap is not touched, nothing is lost, and no memory is an error.
+#if __has_include(<memory_resource>) // the libc++ of LLVM 14 has none
 #include <memory_resource>
+
+#include <stet/ext/pmr.hpp>
+#endif
 
 #include "support/allocations.hpp"
 #include "support/counted_memory.hpp"
@@ -8,7 +12,6 @@
 #include "support/outcome.hpp"
 #include "support/own_files.hpp"
 
-#include <stet/ext/pmr.hpp>
 #include <stet/store/open.hpp>
 
 #include <doctest/doctest.h>
@@ -145,6 +148,7 @@ TEST_SUITE("own memory") {
     }
   }
 
+#if __has_include(<memory_resource>)
   TEST_CASE("a resource of the standard library serves, too, and says when it is used up") {
     const auto mixed = mixed_store();
     const memory_reader reader(mixed.bytes);
@@ -167,4 +171,5 @@ TEST_SUITE("own memory") {
     CHECK(outcome(stet::open(reader, backing::read, &memory)) == "out_of_memory");
 #endif
   }
+#endif
 }

@@ -220,7 +220,7 @@ class native_file {
     return *this;
   }
   native_file& put(std::uint64_t at, std::string_view with) {
-    return put(at, std::as_bytes(std::span(with)));
+    return put(at, std::as_bytes(std::span(with.data(), with.size())));
   }
 
   /// Sets all checksums but the tensors' to those of the bytes as they are now.

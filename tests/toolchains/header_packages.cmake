@@ -12,8 +12,10 @@ foreach(package_and_folder IN ITEMS nlohmann_json:nlohmann doctest:doctest)
     file(CREATE_LINK "${STET_HEADERS_OF_${package}}/${CMAKE_MATCH_2}" "${place}/include/${CMAKE_MATCH_2}" SYMBOLIC)
     # Which version it is, its own package tells.
     file(WRITE "${place}/${package}Config.cmake" "
-add_library(${package}::${package} INTERFACE IMPORTED)
-set_target_properties(${package}::${package} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES \"${place}/include\")
+if(NOT TARGET ${package}::${package})
+  add_library(${package}::${package} INTERFACE IMPORTED)
+  set_target_properties(${package}::${package} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES \"${place}/include\")
+endif()
 ")
     file(GLOB version LIST_DIRECTORIES false /usr/share/cmake/${package}/*ConfigVersion.cmake /usr/lib/cmake/${package}/*ConfigVersion.cmake)
     file(WRITE "${place}/${package}ConfigVersion.cmake" "include(\"${version}\")\nset(PACKAGE_VERSION_UNSUITABLE FALSE)\n")

@@ -32,7 +32,7 @@ public:
   /// @retval errc::access_denied       the file may not be opened so
   /// @retval errc::not_a_regular_file  a folder, pipe, device or socket
   /// @retval errc::out_of_memory
-  /// @retval errc::unsupported         4 GiB or more under Emscripten, whose runtime would read elsewhere
+  /// @retval errc::unsupported         2 GiB or more under Emscripten, whose runtime would read elsewhere
   /// @retval errc::io_error            anything else, with `system_code()`; a loop of links, for one
   /// Cost: two system calls; allocates only for a path of more than about 300 bytes.
   [[nodiscard]] static result<file> open(std::string_view path_utf8, open_for purpose = open_for::read,

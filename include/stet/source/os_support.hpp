@@ -59,9 +59,9 @@ struct file_facts {
 inline constexpr std::size_t max_transfer_bytes = std::size_t{1} << 30;
 
 /// No file is used that is larger than this. Offsets are signed in every system call; Emscripten's runtime
-/// drops their upper half.
+/// drops their upper half and takes the lower one as signed.
 #if defined(__EMSCRIPTEN__)
-inline constexpr std::uint64_t max_file_bytes = 0xFFFFFFFFu;
+inline constexpr std::uint64_t max_file_bytes = 0x7FFFFFFFu;
 #else
 inline constexpr std::uint64_t max_file_bytes = ~std::uint64_t{0} >> 1;
 #endif

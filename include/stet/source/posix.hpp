@@ -16,7 +16,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#if !defined(__wasi__) // WASI has no mappings: its emulation reads the whole file
+#if defined(__wasi__) // has no mappings
+#include <stdlib.h>
+#else
 #include <sys/mman.h>
 #endif
 
@@ -161,10 +163,27 @@ struct page_range {
 
 #if defined(__wasi__)
 
-inline result<std::byte*> map(native_handle, std::uint64_t, std::size_t, bool, bool) noexcept {
-  return errc::unsupported;
+inline void unmap(std::byte* at, std::size_t) noexcept { ::free(at); }
+
+/// Without virtual memory a mapping is a copy, as it is under Emscripten, whose own runtime makes it.
+inline result<std::byte*> map(native_handle handle, std::uint64_t offset_bytes, std::size_t size_bytes, bool,
+                              bool shared) noexcept {
+  if (shared) return errc::unsupported;
+  void* made = nullptr;
+  if (::posix_memalign(&made, mapping_granularity(), size_bytes) != 0) return errc::out_of_memory;
+  auto* const at = static_cast<std::byte*>(made);
+  for (std::size_t done = 0; done < size_bytes;) {
+    const auto count = read_some(handle, offset_bytes + done, at + done, size_bytes - done);
+    if (!count && interrupted(count.error())) continue;
+    if (!count || *count == 0) {
+      unmap(at, size_bytes);
+      return count ? error(errc::truncated) : count.error();
+    }
+    done += *count;
+  }
+  return at;
 }
-inline void unmap(std::byte*, std::size_t) noexcept {}
+
 inline result<void> flush(const std::byte*, std::size_t) noexcept { return errc::unsupported; }
 
 #else

@@ -5,10 +5,10 @@
 
 #include "varint.hpp"
 
+#include "../vocabulary/bit_cast.hpp"
 #include "../vocabulary/endian.hpp"
 #include "../vocabulary/result.hpp"
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -104,8 +104,8 @@ public:
   [[nodiscard]] bool boolean() const noexcept { return value_ != 0; }
   [[nodiscard]] std::uint32_t fixed32() const noexcept { return static_cast<std::uint32_t>(value_); }
   [[nodiscard]] std::uint64_t fixed64() const noexcept { return value_; }
-  [[nodiscard]] float float32() const noexcept { return std::bit_cast<float>(fixed32()); }
-  [[nodiscard]] double float64() const noexcept { return std::bit_cast<double>(fixed64()); }
+  [[nodiscard]] float float32() const noexcept { return bit_cast<float>(fixed32()); }
+  [[nodiscard]] double float64() const noexcept { return bit_cast<double>(fixed64()); }
   /// The payload of a field of type bytes, where it lies.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {payload_, static_cast<std::size_t>(value_)}; }
   /// The same as text, which may be any bytes.
@@ -204,7 +204,7 @@ template <class Visit> bool for_each_varint(const protobuf_message& field, Visit
 }
 
 /// Calls `visit(Unsigned)` for each of the fixed32 (std::uint32_t) or fixed64 (std::uint64_t) words of a repeated field,
-/// packed or loose; std::bit_cast makes floats of them.
+/// packed or loose; bit_cast makes floats of them.
 /// @return  false if the packed bytes are not whole words; nothing was visited then
 template <class Unsigned, class Visit> bool for_each_fixed(const protobuf_message& field, Visit&& visit) {
   static_assert(sizeof(Unsigned) == 4 || sizeof(Unsigned) == 8);

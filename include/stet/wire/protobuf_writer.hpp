@@ -28,8 +28,8 @@ public:
   protobuf_writer& integer(std::uint32_t number, std::int64_t value) { return varint(number, static_cast<std::uint64_t>(value)); }
   protobuf_writer& fixed32(std::uint32_t number, std::uint32_t value) { return fixed(fixed32_field(number), value); }
   protobuf_writer& fixed64(std::uint32_t number, std::uint64_t value) { return fixed(fixed64_field(number), value); }
-  protobuf_writer& float32(std::uint32_t number, float value) { return fixed32(number, std::bit_cast<std::uint32_t>(value)); }
-  protobuf_writer& float64(std::uint32_t number, double value) { return fixed64(number, std::bit_cast<std::uint64_t>(value)); }
+  protobuf_writer& float32(std::uint32_t number, float value) { return fixed32(number, bit_cast<std::uint32_t>(value)); }
+  protobuf_writer& float64(std::uint32_t number, double value) { return fixed64(number, bit_cast<std::uint64_t>(value)); }
   /// A string, bytes, a finished message or packed scalars.
   protobuf_writer& bytes(std::uint32_t number, std::string_view payload) {
     append_varint(bytes_, bytes_field(number));

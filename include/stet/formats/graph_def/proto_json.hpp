@@ -9,13 +9,15 @@
 #include "../json_members.hpp"
 
 #include "../../manifest/graph_json.hpp"
+#include "../../vocabulary/bit_cast.hpp"
 #include "../../wire/protobuf.hpp"
 
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -77,9 +79,17 @@ inline json_value data_type_json(std::int32_t number) {
 template <class Float> json_value float_json(Float value) {
   if (!std::isfinite(value))
     return std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
-  char digits[40] = {};
-  std::to_chars(digits, digits + sizeof digits - 1, value);
-  return std::strtod(digits, nullptr);
+  if constexpr (sizeof(Float) == sizeof(double)) {
+    return value;
+  } else {
+    // As Protocol Buffers' own printer looks for it. std::to_chars is not in every standard library.
+    char digits[40];
+    for (int precision = std::numeric_limits<Float>::digits10;; ++precision) {
+      std::snprintf(digits, sizeof digits, "%.*g", precision, static_cast<double>(value));
+      if (std::strtof(digits, nullptr) == value)
+        return std::strtod(digits, nullptr);
+    }
+  }
 }
 
 /// Makes JSON of one message and those within it.
@@ -220,10 +230,10 @@ class proto_to_json {
     bool is_whole = true;
     if (row.kind == proto_kind::float32) {
       is_whole = for_each_fixed<std::uint32_t>(
-          field, [&](std::uint32_t bits) { target.push_back(float_json(std::bit_cast<float>(bits))); });
+          field, [&](std::uint32_t bits) { target.push_back(float_json(bit_cast<float>(bits))); });
     } else if (row.kind == proto_kind::float64) {
       is_whole = for_each_fixed<std::uint64_t>(
-          field, [&](std::uint64_t bits) { target.push_back(float_json(std::bit_cast<double>(bits))); });
+          field, [&](std::uint64_t bits) { target.push_back(float_json(bit_cast<double>(bits))); });
     } else {
       is_whole =
           for_each_varint(field, [&](std::uint64_t bits) { target.push_back(integer(row.kind, bits)); });

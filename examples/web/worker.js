@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+// Holds the open model: reads the dropped files piece by piece for stet, and measures and samples tensors for the page.
+//
+// A message is {id, call, ...arguments}; the answer {id, result}, or {id, error}. `progress` messages may come before. A newer
+// message, unless it is about the same tensor, ends a measurement that is under way; its answer is then {id, is_cancelled}.
+//
+// All is one function, because the page makes the worker of its text: a worker of a blob is bound by the page's policy, where one
+// of an address would have none; and it can be made of pages that lie in a folder, too.
+"use strict";
+
+/** @param load_stet  what Emscripten made of web.cpp */
+function stet_worker(load_stet) {
+  // Nothing here needs the network. The page's policy forbids it; without these, Emscripten's loader does not even try.
+  self.fetch = self.XMLHttpRequest = undefined;
+
+  // ---- files ----
+
+  const megabyte = 1 << 20;
+
+  /** The dropped files, by number; and what lay around the last small read, so that stet's many small reads are few of the browser's. */
+  const files = [];
+  let ahead = { file: -1, offset: 0, bytes: new Uint8Array(0) };
+  let ahead_size = 1 << 16;
+  let bytes_read = 0;
+  const reader = new FileReaderSync();
+
+  function slice(file, offset, size) {
+    const bytes = new Uint8Array(reader.readAsArrayBuffer(files[file].slice(offset, offset + size)));
+    bytes_read += bytes.length;
+    return bytes;
+  }
+
+  /** Fills `into` from `offset` on, as far as the file goes. Returns how many bytes there were. */
+  function read(file, offset, into) {
+    const size = Math.max(0, Math.min(into.length, files[file].size - offset));
+    if (size >= ahead_size) {
+      into.set(slice(file, offset, size));
+      return size;
+    }
+    const is_there = ahead.file === file && offset >= ahead.offset && offset + size <= ahead.offset + ahead.bytes.length;
+    if (!is_there) ahead = { file, offset, bytes: slice(file, offset, ahead_size) };
+    into.set(ahead.bytes.subarray(offset - ahead.offset, offset - ahead.offset + size));
+    return size;
+  }
+
+  // ---- stet ----
+
+  let stet = null;
+
+  const loaded = load_stet({
+    /** The number of the file at a path; -2: it is a folder; -1: there is nothing. */
+    find(path) {
+      const file = files.findIndex((each) => each.path === path);
+      return file < 0 && files.some((each) => each.path.startsWith(`${path}/`)) ? -2 : file;
+    },
+    size: (file) => files[file].size,
+    read(file, offset, into, size) {
+      try {
+        return read(file, offset, stet.HEAPU8.subarray(into, into + size)) === size;
+      } catch {
+        return false; // the file was changed or is gone
+      }
+    },
+  }).then((module) => {
+    stet = module;
+    for (const [name, result, ...types] of [
+      ["open_model", "string", "string"],
+      ["read_values", "number", "number", "number", "number"],
+      ["read_strings", "string", "number", "number"],
+      ["last_error", "string"],
+    ]) stet[name] = stet.cwrap(name, result, types);
+  });
+
+  // ---- opening ----
+
+  let tensors = new Map(); // of the open model, by number
+
+  function checked(json) {
+    const answer = JSON.parse(json);
+    if (answer.error) throw new Error(answer.error);
+    return answer;
+  }
+
+  /** What to try to open, the likeliest first: the folder that all is in, then each file, the outer ones first. */
+  function candidates() {
+    const depth = (path) => path.split("/").length;
+    const paths = files.map((each) => each.path);
+    const top = paths[0].split("/")[0];
+    const order = paths.filter((path) => !path.split("/").pop().startsWith(".")).sort((a, b) => depth(a) - depth(b) || (a < b ? -1 : 1));
+    return paths.every((path) => path.startsWith(`${top}/`)) ? [top, ...order] : order;
+  }
+
+  function open({ dropped }) {
+    tensors = new Map();
+    files.length = 0;
+    ahead = { file: -1, offset: 0, bytes: new Uint8Array(0) };
+    ahead_size = 1 << 16;
+    bytes_read = 0;
+    for (const { file, path } of dropped) files.push(Object.assign(file, { path }));
+
+    let failure = null;
+    for (const path of candidates()) {
+      const answer = JSON.parse(stet.open_model(path));
+      if (!answer.error) {
+        for (const each of answer.tensors) tensors.set(each.number, each);
+        return { ...answer, path };
+      }
+      // The error of the file that is a model after all says more than that another is none.
+      const is_vague = ["unknown_format", "not_a_regular_file", "file_not_found"].includes(answer.code);
+      if (failure === null || (failure.is_vague && !is_vague)) failure = { error: answer.error, is_vague };
+    }
+    throw new Error(failure?.error ?? "no file to open");
+  }
+
+  // ---- values ----
+
+  const whole_size = 4 * megabyte; // a tensor of so many bytes is measured whole; of a larger one, a sample
+  const sample_pieces = 64, sample_piece = 4096;
+  const most_kept = 8 * megabyte;
+  const bin_count = 64;
+  const heat_rows = 256, heat_columns = 512, heat_budget = megabyte / 2;
+
+  const is_integer = (dtype) => /int|bool/.test(dtype);
+  const bytes_per_element = (tensor) => tensor.size_bytes / Math.max(1, tensor.element_count);
+
+  /** Elements of a tensor as doubles: a view of stet's memory, valid until the next call. */
+  function values(tensor, first, count) {
+    const begin = first - (first % 8); // where whole bytes begin, whatever the width
+    const at = stet.read_values(tensor.number, begin, first - begin + count);
+    if (at === 0) throw new Error(JSON.parse(stet.last_error()).error);
+    return new Float64Array(stet.HEAPU8.buffer, at + (first - begin) * 8, count);
+  }
+
+  /** Ranges of elements that make up a tensor, or a sample of it that is spread evenly. */
+  function pieces_of(tensor, is_whole) {
+    const count = tensor.element_count;
+    if (is_whole || tensor.size_bytes <= whole_size) {
+      const step = 1 << 18;
+      return Array.from({ length: Math.ceil(count / step) }, (_, i) => [i * step, Math.min(step, count - i * step)]);
+    }
+    const stride = (count - sample_piece) / (sample_pieces - 1);
+    return Array.from({ length: sample_pieces }, (_, i) => [Math.floor((i * stride) / 8) * 8, sample_piece]);
+  }
+
+  let latest = { id: 0, number: -1 }; // the last message that ends a measurement
+  /** Calls `take(values)` for each piece, lets newer messages come in between, and tells the page how far it is. */
+  async function for_each_piece(id, tensor, pieces, from, to, take) {
+    let told = performance.now();
+    for (let i = 0; i < pieces.length; ++i) {
+      const [first, count] = pieces[i];
+      ahead_size = Math.max(4096, Math.ceil(count * bytes_per_element(tensor)));
+      take(values(tensor, first, count));
+      if (performance.now() - told < 50) continue;
+      postMessage({ id, progress: from + ((to - from) * (i + 1)) / pieces.length, bytes_read });
+      await new Promise((resolve) => setTimeout(resolve));
+      if (latest.id !== id) throw cancelled;
+      told = performance.now();
+    }
+  }
+  const cancelled = new Error("cancelled");
+
+  async function measure({ id, number, is_whole }) {
+    const tensor = tensors.get(number);
+    const pieces = pieces_of(tensor, is_whole);
+    const kept = []; // the values, where they are few enough for not reading them twice
+    let count = 0, finite = 0, nan = 0, infinite = 0, zero = 0, low = Infinity, high = -Infinity, mean = 0, squares = 0;
+    await for_each_piece(id, tensor, pieces, 0, 0.5, (some) => {
+      // Sums of a piece first, then joined (Chan, Golub, LeVeque 1979): exact enough for any number of elements.
+      let n = 0, sum = 0;
+      for (const value of some) {
+        if (value - value !== 0) { if (value !== value) ++nan; else ++infinite; continue; }
+        if (value === 0) ++zero;
+        if (value < low) low = value;
+        if (value > high) high = value;
+        sum += value;
+        ++n;
+      }
+      count += some.length;
+      if (count <= most_kept) kept.push(some.slice());
+      if (n === 0) return;
+      const own_mean = sum / n;
+      let own_squares = 0;
+      for (const value of some) if (value - value === 0) own_squares += (value - own_mean) * (value - own_mean);
+      const delta = own_mean - mean;
+      squares += own_squares + (delta * delta * finite * n) / (finite + n);
+      mean += (delta * n) / (finite + n);
+      finite += n;
+    });
+
+    // A bin for each integer where they are few.
+    const is_discrete = low === high || (is_integer(tensor.dtype) && high - low < bin_count);
+    const [begin, end] = is_discrete ? [low - 0.5, high + 0.5] : [low, high];
+    const counts = new Array(finite === 0 ? 0 : is_discrete ? high - low + 1 : bin_count).fill(0);
+    const scale = counts.length / (end - begin);
+    const sort_in = (some) => {
+      for (const value of some) {
+        if (value - value === 0) ++counts[Math.max(0, Math.min(counts.length - 1, Math.floor((value - begin) * scale)))];
+      }
+    };
+    if (count <= most_kept) kept.forEach(sort_in);
+    else if (finite > 0) await for_each_piece(id, tensor, pieces, 0.5, 1, sort_in);
+    return { count, finite, nan, infinite, zero, low, high, mean, deviation: Math.sqrt(squares / Math.max(1, finite)), begin, end, counts, is_discrete };
+  }
+
+  /** A plane of a tensor, one value a cell: the last two axes at index `plane` of those before; a vector is wrapped. */
+  function heat({ number, plane }) {
+    const tensor = tensors.get(number);
+    const { shape, element_count } = tensor;
+    const rank = shape.length;
+    let columns = rank > 0 ? shape[rank - 1] : 1, rows = rank > 1 ? shape[rank - 2] : 1;
+    const is_wrapped = rank < 2 && columns > 128;
+    if (is_wrapped) {
+      columns = Math.min(heat_columns, Math.ceil(Math.sqrt(columns)));
+      rows = Math.ceil(element_count / columns);
+    }
+    const first = rank > 2 ? plane * rows * columns : 0;
+    const most_rows = Math.max(16, Math.min(heat_rows, Math.floor(heat_budget / columns)));
+    const row_step = Math.ceil(rows / most_rows);
+    const shown_columns = Math.min(columns, heat_budget / 16); // of a row that is longer, its beginning
+    const column_step = Math.ceil(shown_columns / heat_columns);
+    const height = Math.ceil(rows / row_step), width = Math.ceil(shown_columns / column_step);
+    const cells = new Float64Array(width * height).fill(NaN);
+    const is_dense = row_step === 1 && shown_columns === columns;
+    ahead_size = is_dense ? Math.min(megabyte, Math.ceil(rows * columns * bytes_per_element(tensor)) + 8) : 4096;
+    for (let y = 0; y < height; ++y) {
+      const begin = y * row_step * columns;
+      const some = values(tensor, first + begin, is_wrapped ? Math.min(columns, element_count - begin) : shown_columns);
+      for (let x = 0; x < width && x * column_step < some.length; ++x) cells[y * width + x] = some[x * column_step];
+    }
+    const cell_count = is_wrapped ? Math.ceil(element_count / row_step) : cells.length;
+    return { rows, columns, shown_columns, row_step, column_step, width, height, cells, is_wrapped, cell_count };
+  }
+
+  function strings({ number }) {
+    return checked(stet.read_strings(number, 200)).strings;
+  }
+
+  const calls = { open, measure, heat, strings };
+
+  onmessage = async ({ data }) => {
+    if (data.call !== "heat" || data.number !== latest.number) latest = data;
+    try {
+      await loaded;
+      const result = await calls[data.call](data);
+      postMessage({ id: data.id, result, bytes_read });
+    } catch (failure) {
+      postMessage(failure === cancelled ? { id: data.id, is_cancelled: true, bytes_read } : { id: data.id, error: failure.message, bytes_read });
+    }
+  };
+}
