@@ -83,6 +83,7 @@ class large_file {
     put(offsets[2], values);
     out.close();
     if (!out) why_not = "it cannot be written";
+    if (outcome(stet::file::open(path)) == "unsupported") why_not = "no such files on this platform";
 #if defined(__unix__)
     struct stat status;
     if (::stat(path.c_str(), &status) == 0 && status.st_blocks > (1 << 20)) why_not = "the file system has no sparse files";
@@ -193,6 +194,7 @@ TEST_SUITE("large store") {
     }
   }
 
+#if !defined(__EMSCRIPTEN__) // its files have 2 GiB at most
   TEST_CASE("a range beyond 4 GiB is mapped by itself, and so is one tensor of it") {
     const auto mixed = mixed_store();
     const temp_folder folder;
@@ -233,4 +235,5 @@ TEST_SUITE("large store") {
       if (empty) CHECK((*empty)->as<float>());
     }
   }
+#endif
 }
