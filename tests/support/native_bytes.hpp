@@ -8,6 +8,8 @@
 #include <stet/index/format.hpp>
 #include <stet/vocabulary/element.hpp>
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -27,12 +29,18 @@ template <class T> stet::errc code_of(const stet::result<T>& made) {
   return made ? stet::errc{} : made.error().code();
 }
 
-/// The bytes of some values, one after the other.
-template <class T> byte_vector bytes_of(std::initializer_list<T> values) {
-  byte_vector bytes(values.size() * sizeof(T));
+/// The bytes of some elements as a file has them, one after the other: words are little-endian.
+template <class T> byte_vector bytes_of(std::span<const T> values) {
+  byte_vector bytes(values.size_bytes());
   if (!bytes.empty())
-    std::memcpy(bytes.data(), values.begin(), bytes.size());
+    std::memcpy(bytes.data(), values.data(), bytes.size());
+  constexpr std::size_t word = stet::describe(stet::dtype_of<T>::value).word_size_bytes;
+  for (std::size_t at = 0; std::endian::native == std::endian::big && at < bytes.size(); at += word)
+    std::reverse(bytes.data() + at, bytes.data() + at + word);
   return bytes;
+}
+template <class T> byte_vector bytes_of(std::initializer_list<T> values) {
+  return bytes_of(std::span<const T>(values.begin(), values.size()));
 }
 
 /// The bytes of a string tensor: offsets, then texts.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Where a save puts things: offsets, aliases, parts, and every byte of a small store.
 #include "index/golden_store.hpp"
+#include "support/byte_order.hpp"
 #include "support/outcome.hpp"
 #include "support/sample_model.hpp"
 #include "support/temp_folder.hpp"
@@ -196,6 +197,9 @@ TEST_SUITE("writer/plan") {
   TEST_CASE("identical tensors are stored once, on request") {
     const std::vector<float> a(100, 1.0f), b(100, 1.0f), c(100, 2.0f);
     const std::vector<std::int32_t> same_bits(100, 0x3F800000);
+    const byte_vector as_stored = stet_test::bytes_of(std::span(a));
+    const std::vector<stet::int4> nibbles(9, stet::int4(-3));
+    const byte_vector packed_nibbles = stet_test::bytes_of<unsigned char>({0xDD, 0xDD, 0xDD, 0xDD, 0x0D});
     const auto fill = [&] {
       writer out;
       CHECK(out.add("a", {100}, std::span<const float>(a)));
@@ -207,7 +211,11 @@ TEST_SUITE("writer/plan") {
       CHECK(out.add("also empty", {0}, std::span<const float>()));
       CHECK(out.add_alias("tied to b", "b"));
       CHECK(out.add_source("streamed", stet::element_layout::of(stet::dtype::float32), {100}, 400,
-                           [&](stet::piece_sink& sink) { return sink.write(std::as_bytes(std::span(a))); }));
+                           [&](stet::piece_sink& sink) { return sink.write(as_stored); }));
+      CHECK(out.add_bytes("bytes", stet::element_layout::of(stet::dtype::float32), {100}, as_stored));
+      CHECK(out.add("packed", {9}, std::span<const stet::int4>(nibbles)));
+      CHECK(out.add("packed again", {9}, std::span<const stet::int4>(nibbles)));
+      CHECK(out.add_bytes("packed bytes", stet::element_layout::of(stet::dtype::int4), {9}, packed_nibbles));
       return out;
     };
     save_options options;
@@ -234,6 +242,13 @@ TEST_SUITE("writer/plan") {
     CHECK(original(*opened, "other bytes") == "");
     CHECK(original(*opened, "also empty") == "");
     CHECK(original(*opened, "streamed") == "");
+    CHECK(original(*opened, "bytes") == "a");
+    CHECK(original(*opened, "packed") == "");
+    CHECK(original(*opened, "packed again") == "packed");
+    CHECK(original(*opened, "packed bytes") == "packed");
+    CHECK(stet_test::elements_of<float>(opened->find("bytes")) == a);
+    // The same file on every platform.
+    CHECK(stet::crc32c(once) == 0x3D7CB85Du);
     CHECK(original(*all, "b") == "");
     CHECK(original(*all, "tied to b") == "b");
   }

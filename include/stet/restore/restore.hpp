@@ -61,7 +61,7 @@ public:
     const bool is_apart = !writes_into_store();
     for (step& each : steps_) {
       if (each.outcome == restore_outcome::bound || each.to->size_bytes() == 0) continue;
-      if (is_apart && is_direct(each) && each.from.is_in_place()) continue;
+      if (is_apart && is_direct(each) && each.from.bytes().data() != nullptr) continue;
       if (auto staged = stage(each); !staged) {
         const error why = staged.error().subject().empty() ? staged.error().about(each.to->name()) : staged.error();
         restore_entry& entry = report.entries[each.entry];

@@ -90,7 +90,8 @@ enum class restore_mode : std::uint8_t {
 };
 
 /// Fills a variable from a tensor of another shape, and of another dtype if `restore_rules::dtype` lets it: `into` is a copy of
-/// the variable's present elements, which becomes the variable if all goes well.
+/// the variable's present elements, which becomes the variable if all goes well. `copy_to` and `copy_elements` give the tensor's
+/// elements as this machine has them; `read` gives them as the file does.
 using reshape_function = std::function<result<void>(const tensor& from, const variable& to, std::span<std::byte> into)>;
 
 /// What to restore and how. The default restores everything, strictly: any difference is an error.

@@ -182,10 +182,10 @@ private:
   /// Of the stack, for what is not in memory.
   static constexpr std::size_t chunk_size_bytes = STET_SMALL_CODE ? 512 : 4096;
 
-  /// Whether a word of the tensor has to be reversed before this machine can use it.
+  /// Whether a word of the tensor has to be reversed before this machine can use it; not where there is none.
   [[nodiscard]] bool needs_swap() const noexcept {
     constexpr bool host_is_big = std::endian::native == std::endian::big;
-    return describe(dtype()).word_size_bytes > 1 && entry_.is_big_endian() != host_is_big;
+    return describe(dtype()).word_size_bytes > 1 && entry_.is_big_endian() != host_is_big && size_bytes() != 0;
   }
 
   template <element T> [[nodiscard]] errc check_type() const noexcept {

@@ -269,6 +269,19 @@ private:
   result<void> written_;
 };
 
+/// Hands every piece to a function.
+template <class Take> class piece_visitor final : public piece_sink {
+public:
+  explicit piece_visitor(Take& take) noexcept : take_(take) {}
+  result<void> write(std::span<const std::byte> piece) override {
+    take_(piece);
+    return {};
+  }
+
+private:
+  Take& take_;
+};
+
 /// Packs elements narrower than a byte, and on a big-endian host turns words around: elements as a file has them.
 template <class T> result<void> write_encoded(std::span<const T> elements, piece_sink& sink) {
   constexpr dtype_description description = describe(dtype_of<T>::value);

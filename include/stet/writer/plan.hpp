@@ -34,7 +34,7 @@ struct save_options {
   std::uint32_t alignment_bytes = default_alignment_bytes;
   /// The largest file of a sharded or loose store; a larger tensor gets a file of its own.
   std::uint64_t max_part_size_bytes = ~std::uint64_t{0};
-  /// Store tensors with equal dtype, shape and bytes once, as aliases; only those whose bytes are in memory.
+  /// Store tensors with equal dtype, shape and bytes once, as aliases; only those added as elements or bytes in memory.
   bool deduplicate = false;
   /// Wait until the files and their names are on the disk. Without it, a power cut soon afterwards may lose the store.
   bool is_durable = true;
@@ -64,7 +64,8 @@ struct free_form {
 /// One save. `prepare` decides everything but checksums; one of the `write` calls carries it out.
 class save_plan {
 public:
-  save_plan(const tensor_list& tensors, const save_options& options) : tensors_(tensors), options_(options), rows_(tensors.rows()), buffer_(options.memory) {}
+  save_plan(const tensor_list& tensors, const std::vector<piece_source>& sources, const save_options& options)
+      : tensors_(tensors), sources_(sources), options_(options), rows_(tensors.rows()), buffer_(options.memory) {}
 
   result<void> prepare(std::string_view path, const free_form& json) {
     if (!is_valid_alignment(options_.alignment_bytes)) return errc::bad_alignment;
@@ -76,21 +77,21 @@ public:
     return make_table();
   }
 
-  result<std::vector<std::byte>> write_memory(const std::vector<piece_source>& sources) {
+  result<std::vector<std::byte>> write_memory() {
     if (header_.file_size_bytes > static_cast<std::uint64_t>(PTRDIFF_MAX)) return errc::too_large;
     std::vector<std::byte> file(static_cast<std::size_t>(header_.file_size_bytes));
     memory_output output(file);
-    if (auto written = write_to(sources, output); !written) return written.error();
+    if (auto written = write_to(output); !written) return written.error();
     return file;
   }
 
-  result<save_report> write_to(const std::vector<piece_source>& sources, byte_output& output) {
-    if (auto written = write_tensors(sources, 0, output); !written) return written.error();
+  result<save_report> write_to(byte_output& output) {
+    if (auto written = write_tensors(0, output); !written) return written.error();
     if (auto written = write_table(output); !written) return written.error();
     return report();
   }
 
-  result<save_report> write_files(const std::vector<piece_source>& sources, std::string_view path) {
+  result<save_report> write_files(std::string_view path) {
     const file_operations& operations = options_.operations == nullptr ? system_file_operations() : *options_.operations;
     const std::string_view name = name_of(path);
     if (name.empty() || name == "." || name == "..") return error(errc::bad_path, path);
@@ -99,7 +100,7 @@ public:
     for (std::uint32_t part = 0; part < parts_.size(); ++part) {
       result<atomic_file> file = atomic_file::create(operations, folder_of(path), parts_[part].path, *parts_[part].size_bytes);
       if (!file) return file.error();
-      if (auto written = write_part(sources, part, *file); !written) return written.error();
+      if (auto written = write_part(part, *file); !written) return written.error();
       if (auto finished = file->finish(options_.is_durable); !finished) return finished.error();
       file->set_name(parts_[part].path); // which ends in the content id
       files.push_back(std::move(*file));
@@ -110,7 +111,7 @@ public:
     result<atomic_file> head = atomic_file::create(operations, folder_of(path), name, head_size_bytes());
     if (!head) return head.error();
     if (parts_.empty()) {
-      if (auto written = write_tensors(sources, 0, *head); !written) return written.error();
+      if (auto written = write_tensors(0, *head); !written) return written.error();
     }
     if (auto written = write_table(*head); !written) return written.error();
     if (auto finished = head->finish(options_.is_durable); !finished) return finished.error();
@@ -167,9 +168,10 @@ private:
     std::unordered_multimap<std::uint64_t, std::uint32_t> seen;
     for (std::uint32_t number = 0; number < rows_.size(); ++number) {
       index_row& row = rows_[number];
-      const std::span<const std::byte> bytes = tensors_.from(number).bytes;
-      if (row.alias_of != index_row::not_an_alias || bytes.empty()) continue;
-      const std::uint64_t key = row.size_bytes << 32 ^ crc32c(bytes);
+      if (row.alias_of != index_row::not_an_alias || tensors_.from(number).bytes.empty()) continue;
+      std::uint32_t crc = 0;
+      visit_stored(number, [&crc](std::span<const std::byte> piece) { crc = crc32c(piece, crc); });
+      const std::uint64_t key = row.size_bytes << 32 ^ crc;
       const auto [first, last] = seen.equal_range(key);
       auto equal = first;
       while (equal != last && !is_equal(number, equal->second)) ++equal;
@@ -187,11 +189,29 @@ private:
     }
   }
   [[nodiscard]] bool is_equal(std::uint32_t a, std::uint32_t b) const {
-    const std::span<const std::byte> bytes = tensors_.from(a).bytes, other = tensors_.from(b).bytes;
-    return rows_[a].layout.dtype == rows_[b].layout.dtype && rows_[a].layout.bits == rows_[b].layout.bits &&
-           rows_[a].layout.block == rows_[b].layout.block && bytes.size() == other.size() &&
-           std::equal(rows_[a].shape.begin(), rows_[a].shape.end(), rows_[b].shape.begin(), rows_[b].shape.end()) &&
-           std::memcmp(bytes.data(), other.data(), bytes.size()) == 0;
+    const index_row &row = rows_[a], &other = rows_[b];
+    if (row.layout.dtype != other.layout.dtype || row.layout.bits != other.layout.bits || !(row.layout.block == other.layout.block) ||
+        row.size_bytes != other.size_bytes || !std::equal(row.shape.begin(), row.shape.end(), other.shape.begin(), other.shape.end())) {
+      return false;
+    }
+    const std::span<const std::byte> bytes = tensors_.from(a).bytes, others = tensors_.from(b).bytes;
+    const bool is_encoded = tensors_.from(a).source != 0;
+    if (is_encoded == (tensors_.from(b).source != 0)) return std::memcmp(bytes.data(), others.data(), bytes.size()) == 0;
+    // Elements, of which the bytes are to be made, and bytes.
+    const std::byte* at = is_encoded ? others.data() : bytes.data();
+    bool is_same = true;
+    visit_stored(is_encoded ? a : b, [&](std::span<const std::byte> piece) {
+      is_same = is_same && std::memcmp(piece.data(), at, piece.size()) == 0;
+      at += piece.size();
+    });
+    return is_same;
+  }
+  /// Hands what will be stored of a tensor in memory to `take`, in pieces.
+  template <class Take> void visit_stored(std::uint32_t number, Take take) const {
+    const tensor_list::origin& from = tensors_.from(number);
+    if (from.source == 0) return take(from.bytes);
+    piece_visitor<Take> sink(take);
+    (void)sources_[from.source - 1](sink); // which encodes memory, and so cannot fail
   }
 
   /// Gives each tensor its part and its offset: from the start of the part, or of the data in a single file.
@@ -288,7 +308,7 @@ private:
   // ---- writing ----
 
   /// Writes the tensors of a part to their offsets, and keeps their checksums.
-  result<void> write_tensors(const std::vector<piece_source>& sources, std::uint32_t part, byte_output& to) {
+  result<void> write_tensors(std::uint32_t part, byte_output& to) {
     tensor_output output(to, buffer_);
     for (std::size_t number = 0; number < rows_.size(); ++number) {
       index_row& row = rows_[number];
@@ -299,7 +319,7 @@ private:
       }
       const tensor_list::origin& from = tensors_.from(number);
       if (auto begun = output.begin(row.size_bytes == 0 ? output.end_bytes() : row.offset_bytes, row.size_bytes); !begun) return begun;
-      auto written = from.source == 0 ? output.write(from.bytes) : sources[from.source - 1](output);
+      auto written = from.source == 0 ? output.write(from.bytes) : sources_[from.source - 1](output);
       if (written) written = output.end();
       if (!written) return written.error().subject().empty() ? written.error().about(row.name) : written.error();
       row.crc32c = output.crc32c_so_far();
@@ -308,8 +328,8 @@ private:
   }
 
   /// Writes a part: its header, its tensors, and the content id that the checksums make.
-  result<void> write_part(const std::vector<piece_source>& sources, std::uint32_t part, byte_output& to) {
-    if (auto written = write_tensors(sources, part, to); !written) return written;
+  result<void> write_part(std::uint32_t part, byte_output& to) {
+    if (auto written = write_tensors(part, to); !written) return written;
     fnv1a hash;
     hash.add(*parts_[part].size_bytes, 8);
     for (const index_row& row : rows_) {
@@ -395,6 +415,7 @@ private:
   }
 
   const tensor_list& tensors_;
+  const std::vector<piece_source>& sources_;
   const save_options& options_;
   std::vector<index_row> rows_;
   std::vector<std::uint64_t> part_ends_;

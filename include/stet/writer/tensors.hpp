@@ -37,10 +37,11 @@ namespace detail {
 /// The tensors that were added to a writer, kept in few allocations: a model may have a hundred thousand.
 class tensor_list {
 public:
-  /// Where the bytes of a tensor come from: memory of the program, a copy in this list, or a source.
+  /// Where the bytes of a tensor come from: memory of the program, or a source, which may encode elements in memory.
   struct origin {
+    /// What there is in memory: the bytes as they are stored, or the elements that the source encodes.
     std::span<const std::byte> bytes;
-    /// Number of the source plus one; 0: `bytes` are the bytes.
+    /// Number of the source plus one; 0: `bytes` are stored as they are.
     std::uint32_t source = 0;
   };
 

@@ -62,8 +62,8 @@ public:
       return noted(tensors_.add(name, layout, shape, size_bytes, {std::as_bytes(elements), 0}, std::move(attributes)));
     } else {
       const std::span<const value> values(elements);
-      return add_source(name, layout, shape, size_bytes,
-                        [values](piece_sink& sink) { return detail::write_encoded(values, sink); }, std::move(attributes));
+      return add_encoded(name, layout, shape, size_bytes, std::as_bytes(values),
+                         [values](piece_sink& sink) { return detail::write_encoded(values, sink); }, std::move(attributes));
     }
   }
 
@@ -79,10 +79,7 @@ public:
   result<void> add_source(std::string_view name, const element_layout& layout, extents shape, std::uint64_t size_bytes,
                           piece_source source, json_value attributes = nullptr) {
     if (!source) return noted(error(errc::invalid_argument, name));
-    sources_.push_back(std::move(source));
-    auto added = tensors_.add(name, layout, shape, size_bytes, {{}, static_cast<std::uint32_t>(sources_.size())}, std::move(attributes));
-    if (!added) sources_.pop_back();
-    return noted(std::move(added));
+    return add_encoded(name, layout, shape, size_bytes, {}, std::move(source), std::move(attributes));
   }
 
   /// Adds a string tensor, row-major. The strings and the span are borrowed.
@@ -148,15 +145,15 @@ public:
   /// Cost: reads every byte once; memory for the table of tensors and 256 KiB. Durable (the default): waits for the disk.
   result<save_report> save(std::string_view path_utf8, const save_options& options = {}) const {
     if (failure_) return *failure_;
-    detail::save_plan plan(tensors_, options);
+    detail::save_plan plan(tensors_, sources_, options);
     if (auto made = plan.prepare(path_utf8, {graph, state, metadata, extra_}); !made) return made.error();
-    return plan.write_files(sources_, path_utf8);
+    return plan.write_files(path_utf8);
   }
 
   /// Saves to memory, as a single file. Options that concern files are ignored.
   /// Errors: those of `save` that do not concern the operating system.
   result<std::vector<std::byte>> save_to_memory(const save_options& options = {}) const {
-    return save_as_one_file(options, [&](detail::save_plan& plan) { return plan.write_memory(sources_); });
+    return save_as_one_file(options, [](detail::save_plan& plan) { return plan.write_memory(); });
   }
 
   /// Saves through an output of the program, as a single file: to the files of an engine, say. Tensors come first, in ascending
@@ -165,7 +162,7 @@ public:
   /// @return how large the file is, and more
   /// Errors: those of `save_to_memory`, and those of the output.
   result<save_report> save_to(byte_output& to, const save_options& options = {}) const {
-    return save_as_one_file(options, [&](detail::save_plan& plan) { return plan.write_to(sources_, to); });
+    return save_as_one_file(options, [&](detail::save_plan& plan) { return plan.write_to(to); });
   }
 
   /// Further fields of the manifest, as `parse_manifest` found them in another; null or an object.
@@ -176,7 +173,7 @@ private:
   auto save_as_one_file(save_options options, auto write) const -> decltype(write(std::declval<detail::save_plan&>())) {
     options.form = store_form::single_file;
     if (failure_) return *failure_;
-    detail::save_plan plan(tensors_, options);
+    detail::save_plan plan(tensors_, sources_, options);
     if (auto made = plan.prepare({}, {graph, state, metadata, extra_}); !made) return made.error();
     return write(plan);
   }
@@ -189,6 +186,15 @@ private:
     }
     if (counter.element_count() != element_count) return error(errc::size_mismatch, name);
     return {};
+  }
+
+  /// Adds a tensor whose stored bytes a source makes, of `elements` if they are in memory.
+  result<void> add_encoded(std::string_view name, const element_layout& layout, extents shape, std::uint64_t size_bytes,
+                           std::span<const std::byte> elements, piece_source source, json_value&& attributes) {
+    sources_.push_back(std::move(source));
+    auto added = tensors_.add(name, layout, shape, size_bytes, {elements, static_cast<std::uint32_t>(sources_.size())}, std::move(attributes));
+    if (!added) sources_.pop_back();
+    return noted(std::move(added));
   }
 
   /// Remembers the first failure of an `add`.
