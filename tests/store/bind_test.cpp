@@ -230,13 +230,13 @@ TEST_SUITE("bind") {
       expected = {"dense/kernel: float32 [any, any] expected, float32 [6] found",
                   "dense/bias: float32 [2] expected, float32 [3] found"};
     const std::vector<std::string> in_either_order = {
-              "dense_1/kernel: float32 [any, any] expected, float64 [2, 2] found",
-              "dense_1/bias: no tensor has this name",
-              "step: int64 expected, int32 [1] found",
-              "codes: uint4 expected, uint8 [3] found",
-              "labels: the offsets of the string tensor are not valid; string expected, string [2] found",
-              "raw: no tensor has this name",
-          };
+        "dense_1/kernel: float32 [any, any] expected, float64 [2, 2] found",
+        "dense_1/bias: no tensor has this name",
+        "step: int64 expected, int32 [1] found",
+        "codes: uint4 expected, uint8 [3] found",
+        "labels: the offsets of the string tensor are not valid; string expected, string [2] found",
+        "raw: no tensor has this name",
+    };
     expected.insert(expected.end(), in_either_order.begin(), in_either_order.end());
     for (const std::string& each : other_byte_order({{"scale", "float64 [] expected, float64 [] found"}}))
       expected.push_back(each);
