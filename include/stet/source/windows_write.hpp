@@ -42,7 +42,8 @@ __declspec(dllimport) int __stdcall CreateDirectoryW(const wchar_t*, ::_SECURITY
 
 inline constexpr unsigned long move_replace_existing = 1, move_write_through = 8;
 inline constexpr unsigned long replace_ignore_merge_errors = 2, replace_ignore_acl_errors = 4;
-inline constexpr unsigned long error_no_more_files = 18, error_sharing_violation = 32;
+inline constexpr unsigned long error_no_more_files = 18, error_sharing_violation = 32,
+                               error_unable_to_move_replacement = 1177;
 inline constexpr unsigned long share_nothing = 0, open_always = 4;
 
 } // namespace stet::inline v0_1::detail::win32
@@ -124,6 +125,10 @@ inline result<void> replace_mapped(const native_path& from, const native_path& t
       return {};
     }
     failure = last_failure();
+    if (failure.system_code() == static_cast<std::int32_t>(error_unable_to_move_replacement)) {
+      MoveFileExW(backup, to.c_str(), move_write_through); // only the first of the two steps was done
+      break;
+    }
   }
   return failure;
 }
