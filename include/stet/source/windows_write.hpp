@@ -33,6 +33,7 @@ __declspec(dllimport) void __stdcall SetLastError(unsigned long);
 __declspec(dllimport) int __stdcall MoveFileExW(const wchar_t*, const wchar_t*, unsigned long);
 __declspec(dllimport) int __stdcall ReplaceFileW(const wchar_t*, const wchar_t*, const wchar_t*,
                                                  unsigned long, void*, void*);
+__declspec(dllimport) unsigned long __stdcall GetFileAttributesW(const wchar_t*);
 __declspec(dllimport) int __stdcall DeleteFileW(const wchar_t*);
 __declspec(dllimport) void* __stdcall FindFirstFileW(const wchar_t*, ::_WIN32_FIND_DATAW*);
 __declspec(dllimport) int __stdcall FindNextFileW(void*, ::_WIN32_FIND_DATAW*);
@@ -106,6 +107,7 @@ inline result<void> remove(const native_path& path) noexcept {
 /// of an earlier save may be mapped still, hence several names.
 inline result<void> replace_mapped(const native_path& from, const native_path& to) noexcept {
   using namespace win32;
+  if ((GetFileAttributesW(to.c_str()) & attribute_directory) != 0) return errc::access_denied; // never a folder
   constexpr std::wstring_view suffix = L".stet-old-";
   const std::wstring_view target = to.c_str();
   scratch<wchar_t, 300> buffer;
@@ -176,7 +178,9 @@ inline result<void> list_folder(const native_path& path, bool (*visit)(void*, st
   if (pattern == nullptr) return errc::out_of_memory;
   wchar_t* end = pattern;
   for (const wchar_t unit : folder) *end++ = unit;
-  for (const wchar_t unit : std::wstring_view(L"\\*", 3)) *end++ = unit; // with the NUL
+  if (!folder.ends_with(L'\\')) *end++ = L'\\'; // two of them are no path with the prefix of long ones
+  *end++ = L'*';
+  *end = L'\0';
 
   find_data entry;
   auto* const raw = reinterpret_cast<::_WIN32_FIND_DATAW*>(&entry);
