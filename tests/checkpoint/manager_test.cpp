@@ -530,8 +530,10 @@ TEST_SUITE("manager") {
     }
     save_at(*manager, trained, {4});
     CHECK(steps_in(*manager) == steps{1, 2, 3, 4});
-    const auto third = manager->open(3);
-    CHECK((third && third->opened.file_count() == 3 && stet_test::is_at_step(*third->opened, 3, 100, 50)));
+    { // Windows keeps the names of removed files for as long as they are open.
+      const auto third = manager->open(3);
+      CHECK((third && third->opened.file_count() == 3 && stet_test::is_at_step(*third->opened, 3, 100, 50)));
+    }
     save_at(*manager, trained, {5}); // of these two, none builds on another
     CHECK(steps_in(*manager) == steps{4, 5});
   }

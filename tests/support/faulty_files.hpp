@@ -183,6 +183,9 @@ class faulty_files {
   std::vector<call> calls_;
 };
 
+/// Whether this system has calls that a signal cuts short.
+inline bool has_interruptions() { return stet::was_interrupted(stet::error(stet::errc::io_error).with_system_code(EINTR)); }
+
 /// Whether a call can have such a fault, or one that the operating system's own table can have.
 inline bool is_applicable(fault what, file_call entry) {
   switch (what) {
@@ -195,7 +198,7 @@ inline bool is_applicable(fault what, file_call entry) {
     return entry != file_call::create_exclusive;
   // The system's own table never says so of a close, after which the handle is gone.
   case fault::interruption:
-    return entry != file_call::close;
+    return has_interruptions() && entry != file_call::close;
   default:
     return true;
   }

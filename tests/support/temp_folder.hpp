@@ -21,8 +21,9 @@ inline std::filesystem::path to_path(std::string_view utf8) {
   return std::filesystem::path(std::u8string(utf8.begin(), utf8.end()));
 }
 
+/// With slashes on every platform, as stet joins paths.
 inline std::string to_utf8(const std::filesystem::path& path) {
-  const std::u8string text = path.u8string();
+  const std::u8string text = path.generic_u8string();
   return std::string(text.begin(), text.end());
 }
 

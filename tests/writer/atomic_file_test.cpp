@@ -147,6 +147,8 @@ TEST_SUITE("writer/atomic_file") {
     const temp_folder folder;
     const std::vector<std::byte> content = pattern(1000);
     for (const fault kind : {fault::short_write, fault::interruption}) {
+      if (kind == fault::interruption && !stet_test::has_interruptions())
+        continue;
       for (std::size_t at = 0; at < 6; ++at) {
         if (at == 4 && kind == fault::interruption)
           continue; // the close
@@ -183,7 +185,8 @@ TEST_SUITE("writer/atomic_file") {
     CHECK(std::string(missing.error().subject()).ends_with("none/a"));
     CHECK(outcome(create(folder, "", 5)) == "bad_path");
     CHECK(outcome(create(folder, std::string_view("a\0b", 3), 5)) == "bad_path");
-    CHECK(outcome(create(folder, std::string(300, 'x'), 5)) == "bad_path");
+    const std::string too_long = outcome(create(folder, std::string(300, 'x'), 5));
+    CHECK((too_long == "bad_path" || too_long == "file_not_found")); // the latter is Wine's
     CHECK(folder.names().empty());
   }
 

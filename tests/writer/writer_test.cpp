@@ -648,14 +648,18 @@ TEST_SUITE("writer/writer") {
     std::vector<std::thread> threads;
     for (const sample_model* const model : {&older, &newer}) {
       threads.emplace_back([&, out = model->writer()] {
-        for (int i = 0; i < 40; ++i)
-          bad += out.save(path, quick()) ? 0 : 1;
+        for (int i = 0; i < 40; ++i) {
+          const auto done = out.save(path, quick());
+          bad += done || stet_test::is_of_replacing(done.error()) ? 0 : 1;
+        }
         --running;
       });
     }
     threads.emplace_back([&] {
       do {
-        bad += stet_test::which_is_at(path, older, newer) == saved::neither ? 1 : 0;
+        const auto opened = stet::open_manifest(path);
+        const bool is_fine = opened ? older.is_in(*opened) || newer.is_in(*opened) : stet_test::is_of_replacing(opened.error());
+        bad += is_fine ? 0 : 1;
         ++reads;
       } while (running != 0);
     });
@@ -663,7 +667,9 @@ TEST_SUITE("writer/writer") {
       thread.join();
     CHECK(bad == 0);
     CHECK(reads > 0);
-    CHECK(folder.names() == names{"m.stet"});
+    for (const std::string& name : folder.names())
+      CHECK((name == "m.stet" || name.starts_with("m.stet.stet-old-"))); // the latter where a mapped file cannot be removed
+    CHECK(stet_test::which_is_at(path, older, newer) != saved::neither);
   }
 
   // ---- memory ----

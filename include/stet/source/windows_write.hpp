@@ -33,6 +33,7 @@ __declspec(dllimport) void __stdcall SetLastError(unsigned long);
 __declspec(dllimport) int __stdcall MoveFileExW(const wchar_t*, const wchar_t*, unsigned long);
 __declspec(dllimport) int __stdcall ReplaceFileW(const wchar_t*, const wchar_t*, const wchar_t*,
                                                  unsigned long, void*, void*);
+__declspec(dllimport) unsigned long __stdcall GetFileAttributesW(const wchar_t*);
 __declspec(dllimport) int __stdcall DeleteFileW(const wchar_t*);
 __declspec(dllimport) void* __stdcall FindFirstFileW(const wchar_t*, ::_WIN32_FIND_DATAW*);
 __declspec(dllimport) int __stdcall FindNextFileW(void*, ::_WIN32_FIND_DATAW*);
@@ -42,7 +43,8 @@ __declspec(dllimport) int __stdcall CreateDirectoryW(const wchar_t*, ::_SECURITY
 
 inline constexpr unsigned long move_replace_existing = 1, move_write_through = 8;
 inline constexpr unsigned long replace_ignore_merge_errors = 2, replace_ignore_acl_errors = 4;
-inline constexpr unsigned long error_no_more_files = 18, error_sharing_violation = 32;
+inline constexpr unsigned long error_no_more_files = 18, error_sharing_violation = 32,
+                               error_unable_to_move_replacement = 1177;
 inline constexpr unsigned long share_nothing = 0, open_always = 4;
 
 } // namespace stet::inline v0_1::detail::win32
@@ -105,6 +107,7 @@ inline result<void> remove(const native_path& path) noexcept {
 /// of an earlier save may be mapped still, hence several names.
 inline result<void> replace_mapped(const native_path& from, const native_path& to) noexcept {
   using namespace win32;
+  if ((GetFileAttributesW(to.c_str()) & attribute_directory) != 0) return errc::access_denied; // never a folder
   constexpr std::wstring_view suffix = L".stet-old-";
   const std::wstring_view target = to.c_str();
   scratch<wchar_t, 300> buffer;
@@ -124,6 +127,10 @@ inline result<void> replace_mapped(const native_path& from, const native_path& t
       return {};
     }
     failure = last_failure();
+    if (failure.system_code() == static_cast<std::int32_t>(error_unable_to_move_replacement)) {
+      MoveFileExW(backup, to.c_str(), move_write_through); // only the first of the two steps was done
+      break;
+    }
   }
   return failure;
 }
@@ -171,7 +178,9 @@ inline result<void> list_folder(const native_path& path, bool (*visit)(void*, st
   if (pattern == nullptr) return errc::out_of_memory;
   wchar_t* end = pattern;
   for (const wchar_t unit : folder) *end++ = unit;
-  for (const wchar_t unit : std::wstring_view(L"\\*", 3)) *end++ = unit; // with the NUL
+  if (!folder.ends_with(L'\\')) *end++ = L'\\'; // two of them are no path with the prefix of long ones
+  *end++ = L'*';
+  *end = L'\0';
 
   find_data entry;
   auto* const raw = reinterpret_cast<::_WIN32_FIND_DATAW*>(&entry);
