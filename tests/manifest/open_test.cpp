@@ -2,6 +2,7 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/index/encode_header.hpp>
 #include <stet/manifest/open.hpp>
 #include <stet/manifest/print.hpp>
 

@@ -65,6 +65,17 @@ constexpr std::uint32_t crc32c_power_of_x(std::uint64_t exponent) noexcept {
   return crc32c_power<Polynomial>(0x40000000u, exponent);
 }
 
+/// `crc32c_power_of_x` at compile time. The powers that every includer needs are written out, since working them out takes the
+/// compiler longer than any other header of the core.
+template <std::uint32_t Polynomial, std::uint64_t exponent>
+inline constexpr std::uint32_t crc32c_known_power_of_x = crc32c_power_of_x<Polynomial>(exponent);
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 223> = 0xba4fc28eu;
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 287> = 0x3da6d0cbu;
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 991> = 0x0d3b6092u;
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 1055> = 0x6992cea2u;
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 65536> = 0x28461564u;
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 131072> = 0xbf455269u;
+
 /// Every kernel has this form: the state after `size_bytes` more bytes of message.
 using crc32c_update_function = std::uint32_t(std::uint32_t state, const std::byte* bytes,
                                              std::size_t size_bytes) noexcept;
@@ -108,10 +119,9 @@ inline std::uint32_t crc32c_update_by_tables(std::uint32_t state, const std::byt
 /// cheap.
 inline constexpr std::size_t crc32c_lane_size_bytes = 8192;
 template <std::uint32_t Polynomial = crc32c_polynomial>
-inline constexpr std::uint32_t crc32c_past_one_lane = crc32c_power_of_x<Polynomial>(8 * crc32c_lane_size_bytes);
+inline constexpr std::uint32_t crc32c_past_one_lane = crc32c_known_power_of_x<Polynomial, 8 * crc32c_lane_size_bytes>;
 template <std::uint32_t Polynomial = crc32c_polynomial>
-inline constexpr std::uint32_t crc32c_past_two_lanes =
-    crc32c_multiply<Polynomial>(crc32c_past_one_lane<Polynomial>, crc32c_past_one_lane<Polynomial>);
+inline constexpr std::uint32_t crc32c_past_two_lanes = crc32c_known_power_of_x<Polynomial, 16 * crc32c_lane_size_bytes>;
 
 /// The loop of the kernels that take a word at a time. `Step::word` and `Step::byte` each wait for the state
 /// before them, so one chain leaves most of the processor idle: long messages are cut into three lanes that
@@ -148,15 +158,11 @@ struct crc32c_byte_tables {
 template <std::uint32_t Polynomial> constexpr crc32c_byte_tables make_crc32c_byte_tables() noexcept {
   crc32c_byte_tables tables{};
   // The CRC is linear: the entry of a byte is the sum of the entries of its bits.
-  for (std::uint32_t bit = 128, state = Polynomial; bit != 0;
-       bit >>= 1, state = crc32c_times_x<Polynomial>(state))
-    for (std::uint32_t byte = 0; byte < 256; byte += 2 * bit)
-      tables.at[0][byte + bit] = tables.at[0][byte] ^ state;
-  for (std::uint32_t byte = 0; byte < 256; ++byte)
-    for (std::uint32_t zeros = 1; zeros < 4; ++zeros) {
-      const std::uint32_t before = tables.at[zeros - 1][byte];
-      tables.at[zeros][byte] = (before >> 8) ^ tables.at[0][before & 255u];
-    }
+  std::uint32_t state = Polynomial;
+  for (std::size_t zeros = 0; zeros < 4; ++zeros)
+    for (std::uint32_t bit = 128; bit != 0; bit >>= 1, state = crc32c_times_x<Polynomial>(state))
+      for (std::uint32_t byte = 0; byte < 256; byte += 2 * bit)
+        tables.at[zeros][byte + bit] = tables.at[zeros][byte] ^ state;
   return tables;
 }
 

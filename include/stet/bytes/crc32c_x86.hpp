@@ -118,8 +118,8 @@ inline std::uint32_t crc32c_update_sse42(std::uint32_t state, const std::byte* b
 
 /// What a 128-bit piece's first and last eight bytes are multiplied by to move it on by `distance_bits`.
 template <unsigned distance_bits, std::uint32_t Polynomial = crc32c_polynomial> struct crc32c_fold_factors {
-  static constexpr std::uint32_t first = crc32c_power_of_x<Polynomial>(distance_bits + 31);
-  static constexpr std::uint32_t last = crc32c_power_of_x<Polynomial>(distance_bits - 33);
+  static constexpr std::uint32_t first = crc32c_known_power_of_x<Polynomial, distance_bits + 31>;
+  static constexpr std::uint32_t last = crc32c_known_power_of_x<Polynomial, distance_bits - 33>;
 };
 
 /// Two pieces of message side by side.

@@ -76,8 +76,8 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
     if (expected.has_header) {
       std::byte start[file_header::size_bytes];
       if (expected.size_bytes < sizeof start) return error(errc::part_size, expected.path);
-      if (auto read = opened->read_at(0, start); !read) return read.error().about(expected.path);
-      const result<file_header> header = decode_header(start, expected.size_bytes);
+      if (auto read = opened->read_at(0, writable_bytes_at(start, sizeof start)); !read) return read.error().about(expected.path);
+      const result<file_header> header = decode_header(bytes_at(start, sizeof start), expected.size_bytes);
       if (!header) return header.error().about(expected.path);
       if (header->kind != file_header::file_kind::part || header->part_number != number ||
           header->part_count != index.part_count() || header->content_id != expected.content_id) {
@@ -87,6 +87,47 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
     (*parts)[number] = std::move(*opened);
   }
   return parts;
+}
+
+/// `open` under a name of its own: among its overloads the compiler would ask of a source whether it is a range of bytes.
+inline result<store> open_source(source&& data, const part_opener& parts = no_parts()) noexcept {
+  std::byte start[file_header::size_bytes];
+  const std::size_t start_size = data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
+  if (auto read = data.read_at(0, writable_bytes_at(start, start_size)); !read) return read.error();
+  const result<file_header> header = decode_header(bytes_at(start, start_size), data.size_bytes());
+  if (!header) return header.error();
+  if (header->kind != file_header::file_kind::store) return error(errc::bad_header, "a part of a store", 88);
+  if (header->index_size_bytes == 0) return errc::no_index;
+
+  store::contents made;
+  const std::byte* table = data.data();
+  if (table == nullptr) {
+    result<source> read = source::read(*data.fetcher(), {0, header->index_offset_bytes + header->index_size_bytes});
+    if (!read) return read.error();
+    made.table = std::move(*read);
+    table = made.table.data();
+  }
+  const auto manifest = bytes_at(table + static_cast<std::size_t>(header->manifest_offset_bytes),
+                                         static_cast<std::size_t>(header->manifest_size_bytes));
+  const auto index = bytes_at(table + static_cast<std::size_t>(header->index_offset_bytes),
+                                      static_cast<std::size_t>(header->index_size_bytes));
+  if (crc32c(manifest) != header->manifest_crc32c) return error(errc::manifest_checksum, {}, header->manifest_offset_bytes);
+  if (crc32c(index) != header->index_crc32c) return error(errc::index_checksum, {}, header->index_offset_bytes);
+  index_limits limits;
+  limits.alignment_bytes = header->alignment_bytes;
+  limits.data_begin_bytes = header->data_offset_bytes;
+  limits.data_end_bytes = header->file_size_bytes;
+  const result<tensor_index> checked = check_index(index, limits);
+  if (!checked) return checked.error();
+
+  result<part_sources> opened = open_parts(*checked, parts);
+  if (!opened) return opened.error();
+  made.index = *checked;
+  made.manifest = text_at(manifest.data(), manifest.size());
+  made.data = std::move(data);
+  made.parts = std::move(*opened);
+  made.alignment_bytes = header->alignment_bytes;
+  return store(std::move(made));
 }
 
 } // namespace detail
@@ -103,59 +144,26 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
 /// Cost: reads the header, the manifest and the index once; no allocation unless `data` is on demand (its table is then
 /// read into memory) or there are parts.
 [[nodiscard]] inline result<store> open(source&& data, const part_opener& parts = detail::no_parts()) noexcept {
-  std::byte start[file_header::size_bytes];
-  const std::size_t start_size = data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
-  if (auto read = data.read_at(0, std::span(start, start_size)); !read) return read.error();
-  const result<file_header> header = decode_header(std::span<const std::byte>(start, start_size), data.size_bytes());
-  if (!header) return header.error();
-  if (header->kind != file_header::file_kind::store) return error(errc::bad_header, "a part of a store", 88);
-  if (header->index_size_bytes == 0) return errc::no_index;
-
-  store::contents made;
-  const std::byte* table = data.data();
-  if (table == nullptr) {
-    result<source> read = source::read(*data.fetcher(), {0, header->index_offset_bytes + header->index_size_bytes});
-    if (!read) return read.error();
-    made.table = std::move(*read);
-    table = made.table.data();
-  }
-  const std::span<const std::byte> manifest(table + static_cast<std::size_t>(header->manifest_offset_bytes),
-                                            static_cast<std::size_t>(header->manifest_size_bytes));
-  const std::span<const std::byte> index(table + static_cast<std::size_t>(header->index_offset_bytes),
-                                         static_cast<std::size_t>(header->index_size_bytes));
-  if (crc32c(manifest) != header->manifest_crc32c) return error(errc::manifest_checksum, {}, header->manifest_offset_bytes);
-  if (crc32c(index) != header->index_crc32c) return error(errc::index_checksum, {}, header->index_offset_bytes);
-  index_limits limits;
-  limits.alignment_bytes = header->alignment_bytes;
-  limits.data_begin_bytes = header->data_offset_bytes;
-  limits.data_end_bytes = header->file_size_bytes;
-  const result<tensor_index> checked = check_index(index, limits);
-  if (!checked) return checked.error();
-
-  result<part_sources> opened = detail::open_parts(*checked, parts);
-  if (!opened) return opened.error();
-  made.index = *checked;
-  made.manifest = {reinterpret_cast<const char*>(manifest.data()), manifest.size()};
-  made.data = std::move(data);
-  made.parts = std::move(*opened);
-  made.alignment_bytes = header->alignment_bytes;
-  return store(std::move(made));
+  return detail::open_source(std::move(data), parts);
 }
 
 /// Opens a store in memory, which must outlive it. Allocates nothing.
-[[nodiscard]] inline result<store> open(std::span<const std::byte> memory) noexcept { return open(source::borrow(memory)); }
+[[nodiscard]] inline result<store> open(std::span<const std::byte> memory) noexcept {
+  return detail::open_source(source::borrow(detail::bytes_at(memory.data(), memory.size())));
+}
 /// Opens a store in memory whose tensors may be written to.
 [[nodiscard]] inline result<store> open_writable(std::span<std::byte> memory) noexcept {
-  return open(source::borrow_writable(memory));
+  return detail::open_source(source::borrow_writable(detail::writable_bytes_at(memory.data(), memory.size())));
 }
 
 /// Opens a store through a reader of the program, which must outlive it. Only the table is read; tensors are fetched by
 /// `tensor::copy_to`. With `backing::read`, everything is read now.
 [[nodiscard]] inline result<store> open(const reader& from, backing where = backing::stream) noexcept {
-  if (where != backing::read) return where == backing::stream ? open(source::stream(from)) : result<store>(errc::unsupported);
+  if (where == backing::stream) return detail::open_source(source::stream(from));
+  if (where != backing::read) return errc::unsupported;
   result<source> read = source::read(from);
   if (!read) return read.error();
-  return open(std::move(*read));
+  return detail::open_source(std::move(*read));
 }
 
 #if STET_FILES
@@ -222,7 +230,7 @@ private:
   if (!opened) return opened.error();
   result<source> bytes = detail::source_of(std::move(*opened), options);
   if (!bytes) return bytes.error().about(path_utf8);
-  result<store> made = open(std::move(*bytes), detail::parts_in_folder(path_utf8, options));
+  result<store> made = detail::open_source(std::move(*bytes), detail::parts_in_folder(path_utf8, options));
   if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
   return made;
 }
@@ -237,7 +245,7 @@ private:
   if (!borrowed) return borrowed.error();
   result<source> bytes = detail::source_of(std::move(*borrowed), options);
   if (!bytes) return bytes.error();
-  return open(std::move(*bytes));
+  return detail::open_source(std::move(*bytes));
 }
 
 #endif

@@ -17,11 +17,15 @@ class part_sources {
 public:
   part_sources() noexcept = default;
   part_sources(part_sources&& other) noexcept
-      : parts_(std::exchange(other.parts_, nullptr)), count_(std::exchange(other.count_, 0)), destroy_(other.destroy_) {}
+      : parts_(other.parts_), count_(other.count_), destroy_(other.destroy_) {
+    other.parts_ = nullptr;
+    other.count_ = 0;
+  }
   part_sources& operator=(part_sources&& other) noexcept {
-    std::swap(parts_, other.parts_);
-    std::swap(count_, other.count_);
-    std::swap(destroy_, other.destroy_);
+    if (this != &other) {
+      this->~part_sources();
+      ::new (static_cast<void*>(this)) part_sources(std::move(other));
+    }
     return *this;
   }
   ~part_sources() noexcept {
@@ -207,7 +211,7 @@ private:
     }
     return {};
   }
-  result<void> for_each(std::span<const std::string_view> names, residency_call call) const noexcept {
+  result<void> for_each(const std::span<const std::string_view>& names, residency_call call) const noexcept {
     for (const std::string_view name : names) {
       const index_entry entry = contents_.index.find(name);
       if (!entry) return error(errc::not_found, name);

@@ -11,6 +11,7 @@
 #include "../../manifest/graph_json.hpp"
 #include "../../wire/protobuf.hpp"
 
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstddef>
