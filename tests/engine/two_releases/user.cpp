@@ -16,7 +16,8 @@ seen RELEASE(const char* path) {
   const auto store = stet::open(path);
   const auto parsed = stet::open_manifest(path);
   if (!store || !parsed) return made;
-  for (const float each : *store->get<float>("values")) made.sum += each;
+  const auto stored = store->get<float>("values");
+  for (const float each : *stored) made.sum += each;
   made.is_sound = store->verify_checksums() && parsed->tensor_count() == 1;
   return made;
 }
