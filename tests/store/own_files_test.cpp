@@ -20,16 +20,8 @@ using stet::errc;
 
 /// The files of a store of two parts, below "assets/".
 void add_files_of_parts(own_files& to) {
-  std::vector<native_tensor> tensors{tensor_of<float>("a", {2}, {1, 2}), tensor_of<float>("b", {1}, {3})};
-  tensors[0].offset_bytes = tensors[1].offset_bytes = 128;
-  tensors[1].part = 1;
-  const byte_vector first = native_part(0, 2, 11, bytes_of<float>({1, 2}));
-  const byte_vector second = native_part(1, 2, 22, bytes_of<float>({3}));
-  native_file::options with;
-  with.parts = {{"model-0.stet", first.size(), 11, true}, {"model-1.stet", second.size(), 22, true}};
-  to.add("assets/model-0.stet", first);
-  to.add("assets/model-1.stet", second);
-  to.add("assets/model.stet", native_file(tensors, with).bytes);
+  for (const auto& [name, bytes] : files_of_two_parts())
+    to.add("assets/" + name, bytes);
 }
 
 /// Files whose memory may be written to.

@@ -275,6 +275,18 @@ inline native_file mixed_store(const native_file::options& with = native_file::o
   return native_file(tensors, with);
 }
 
+/// The files of a store of two parts, the table last: name and bytes of each.
+inline std::vector<std::pair<std::string, byte_vector>> files_of_two_parts() {
+  std::vector<native_tensor> tensors{tensor_of<float>("a", {2}, {1, 2}), tensor_of<float>("b", {1}, {3})};
+  tensors[0].offset_bytes = tensors[1].offset_bytes = 128;
+  tensors[1].part = 1;
+  const byte_vector first = native_part(0, 2, 11, bytes_of<float>({1, 2}));
+  const byte_vector second = native_part(1, 2, 22, bytes_of<float>({3}));
+  native_file::options with;
+  with.parts = {{"model-0.stet", first.size(), 11, true}, {"model-1.stet", second.size(), 22, true}};
+  return {{"model-0.stet", first}, {"model-1.stet", second}, {"model.stet", native_file(tensors, with).bytes}};
+}
+
 } // namespace stet_test
 
 #endif
