@@ -2,6 +2,7 @@
 // Tests of source/mapping.hpp: ranges, what writes do, hints.
 #include <stet/source/mapping.hpp>
 
+#include "support/large_files.hpp"
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
@@ -239,7 +240,10 @@ TEST_SUITE("mapping") {
     if (!from) return;
     const auto window = mapping::map(*from, far, 4);
     CHECK(outcome(window) == "ok");
-    if (window) CHECK(std::memcmp(window->data(), "stet", 4) == 0);
+    if (!stet_test::system_maps_beyond_4_gib())
+      MESSAGE("skipped: this system maps other bytes than those beyond 4 GiB");
+    else if (window)
+      CHECK(std::memcmp(window->data(), "stet", 4) == 0);
     CHECK(map_outcome(*from, 0, far + 4) == (sizeof(void*) == 4 ? "too_large" : "ok"));
     if (sizeof(void*) == 4) {
       CHECK(map_outcome(*from, 0, std::uint64_t{1} << 32) == "too_large"); // 0 as a size_t

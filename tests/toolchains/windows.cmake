@@ -10,7 +10,9 @@ if(NOT STET_MINGW_GXX OR NOT STET_WINE OR NOT STET_WINESERVER)
   message(FATAL_ERROR "This preset needs MinGW and Wine: apt-get install g++-mingw-w64-x86-64-posix lld wine wine64")
 endif()
 set(CMAKE_CXX_COMPILER "${STET_MINGW_GXX}")
-# Wine's own folder is made in the build tree, and without a word about what this machine lacks.
+# Wine's own folder is in the build tree, and is made without a word about what this machine lacks. Its server, first to run, wants
+# the folder to exist.
+file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/wine")
 set(wine_environment "${CMAKE_COMMAND};-E;env;WINEPREFIX=${CMAKE_BINARY_DIR}/wine;WINEDEBUG=-all;WINEDLLOVERRIDES=mscoree,mshtml,winemenubuilder.exe=")
 set(CMAKE_CROSSCOMPILING_EMULATOR "${wine_environment};${STET_WINE}")
 # Programs that start at once would both make that folder, and one that starts while Wine's own processes end after another waits

@@ -182,7 +182,8 @@ template <class T> struct narrowing_check {
   double first = 0;
 
   template <class Number> void operator()(Number x) {
-    const auto wide = static_cast<double>(x);
+    auto wide = static_cast<double>(x);
+    if (x != x) wide = std::copysign(wide, std::signbit(x) ? -1.0 : 1.0); // a machine may have but one NaN
     if (T(x).bits() != definition.nearest(wide, ladder) && mismatches++ == 0)
       first = wide;
   }

@@ -21,6 +21,7 @@
 #ifndef STET_BYTES_CONVERT_HPP
 #define STET_BYTES_CONVERT_HPP
 
+#include "../vocabulary/bit_cast.hpp"
 #include "../vocabulary/config.hpp"
 #include "../vocabulary/element.hpp"
 #include "../vocabulary/endian.hpp"
@@ -99,6 +100,25 @@ inline constexpr bool is_convertible =
     kind_of<From> != dtype_kind::complex || kind_of<To> == dtype_kind::complex ||
     kind_of<To> == dtype_kind::boolean;
 
+/// `value` as `To`, rounded to nearest; NaN keeps its sign and the leading bits of its payload and becomes quiet.
+template <class To, class From> constexpr To floating(From value) noexcept {
+#if defined(__riscv)
+  // Its conversions give one NaN for all ("The RISC-V Instruction Set Manual", Volume I, "NaN Generation and Propagation").
+  if constexpr (std::is_same_v<From, float> && std::is_same_v<To, double>) {
+    if (value != value) {
+      const std::uint64_t bits = bit_cast<std::uint32_t>(value);
+      return bit_cast<double>((bits & 0x8000'0000) << 32 | 0x7ff8'0000'0000'0000 | (bits & 0x003f'ffff) << 29);
+    }
+  } else if constexpr (std::is_same_v<From, double> && std::is_same_v<To, float>) {
+    if (value != value) {
+      const auto bits = bit_cast<std::uint64_t>(value);
+      return bit_cast<float>(static_cast<std::uint32_t>((bits >> 32 & 0x8000'0000) | 0x7fc0'0000 | (bits >> 29 & 0x003f'ffff)));
+    }
+  }
+#endif
+  return static_cast<To>(value);
+}
+
 /// One value by the rules at the top of this file. Neither type is quantized.
 template <class To, class From> constexpr To convert_value(From value) noexcept {
   if constexpr (kind_of<From> == dtype_kind::complex) {
@@ -113,7 +133,7 @@ template <class To, class From> constexpr To convert_value(From value) noexcept 
   } else if constexpr (kind_of<To> == dtype_kind::boolean) {
     return number_of(value) != 0;
   } else if constexpr (kind_of<To> == dtype_kind::floating) {
-    return static_cast<To>(number_of(value));
+    return floating<To>(number_of(value));
   } else if constexpr (kind_of<From> == dtype_kind::floating) {
     return truncated<To>(number_of(value));
   } else {

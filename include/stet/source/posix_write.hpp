@@ -21,9 +21,11 @@ namespace stet::inline v0_1::detail::os {
 inline constexpr auto* pwrite_call = &::pwrite64;
 inline constexpr auto* ftruncate_call = &::ftruncate64;
 inline constexpr auto* fallocate_call = &::fallocate64;
+inline constexpr auto* readdir_call = &::readdir64;
 #else
 inline constexpr auto* pwrite_call = &::pwrite;
 inline constexpr auto* ftruncate_call = &::ftruncate;
+inline constexpr auto* readdir_call = &::readdir;
 #if defined(__linux__)
 inline constexpr auto* fallocate_call = &::fallocate;
 #endif
@@ -123,7 +125,7 @@ inline result<void> list_folder(const native_path& path, bool (*visit)(void*, st
   result<void> done;
   for (;;) {
     errno = 0;
-    const ::dirent* const entry = ::readdir(folder);
+    const auto* const entry = readdir_call(folder);
     if (entry == nullptr) {
       if (errno != 0) done = last_failure();
       break;
