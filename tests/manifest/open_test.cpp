@@ -3,6 +3,7 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/index/encode_header.hpp>
 #include <stet/manifest/open.hpp>
 #include <stet/manifest/print.hpp>
 

@@ -5,7 +5,7 @@
 #define STET_TESTS_SUPPORT_NATIVE_BYTES_HPP
 
 #include <stet/index/builder.hpp>
-#include <stet/index/format.hpp>
+#include <stet/index/encode_header.hpp>
 #include <stet/vocabulary/element.hpp>
 
 #include <algorithm>

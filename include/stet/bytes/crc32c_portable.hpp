@@ -65,6 +65,17 @@ constexpr std::uint32_t crc32c_power_of_x(std::uint64_t exponent) noexcept {
   return crc32c_power<Polynomial>(0x40000000u, exponent);
 }
 
+/// `crc32c_power_of_x` at compile time. The powers that every includer needs are written out, since working them out takes the
+/// compiler longer than any other header of the core.
+template <std::uint32_t Polynomial, std::uint64_t exponent>
+inline constexpr std::uint32_t crc32c_known_power_of_x = crc32c_power_of_x<Polynomial>(exponent);
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 223> = 0xba4fc28eu;
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 287> = 0x3da6d0cbu;
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 991> = 0x0d3b6092u;
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 1055> = 0x6992cea2u;
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 65536> = 0x28461564u;
+template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 131072> = 0xbf455269u;
+
 /// Every kernel has this form: the state after `size_bytes` more bytes of message.
 using crc32c_update_function = std::uint32_t(std::uint32_t state, const std::byte* bytes,
                                              std::size_t size_bytes) noexcept;
@@ -108,10 +119,9 @@ inline std::uint32_t crc32c_update_by_tables(std::uint32_t state, const std::byt
 /// cheap.
 inline constexpr std::size_t crc32c_lane_size_bytes = 8192;
 template <std::uint32_t Polynomial = crc32c_polynomial>
-inline constexpr std::uint32_t crc32c_past_one_lane = crc32c_power_of_x<Polynomial>(8 * crc32c_lane_size_bytes);
+inline constexpr std::uint32_t crc32c_past_one_lane = crc32c_known_power_of_x<Polynomial, 8 * crc32c_lane_size_bytes>;
 template <std::uint32_t Polynomial = crc32c_polynomial>
-inline constexpr std::uint32_t crc32c_past_two_lanes =
-    crc32c_multiply<Polynomial>(crc32c_past_one_lane<Polynomial>, crc32c_past_one_lane<Polynomial>);
+inline constexpr std::uint32_t crc32c_past_two_lanes = crc32c_known_power_of_x<Polynomial, 16 * crc32c_lane_size_bytes>;
 
 /// The loop of the kernels that take a word at a time. `Step::word` and `Step::byte` each wait for the state
 /// before them, so one chain leaves most of the processor idle: long messages are cut into three lanes that
@@ -140,22 +150,21 @@ STET_CRC32C_INLINE std::uint32_t crc32c_update_by_words(std::uint32_t state, con
   return state;
 }
 
-/// `at[k][b]` is the remainder of the byte `b` followed by k zero bytes, times x^32: 4 KiB of table.
+/// Four tables of remainders: that of the byte `b` followed by k zero bytes, times x^32, is the lower half of `at[k / 2][b]`
+/// for an even k, else the upper half. 4 KiB of table, in pairs because every includer pays the compiler for each step.
 struct crc32c_byte_tables {
-  std::uint32_t at[4][256];
+  std::uint64_t at[2][256];
 };
 
 template <std::uint32_t Polynomial> constexpr crc32c_byte_tables make_crc32c_byte_tables() noexcept {
   crc32c_byte_tables tables{};
   // The CRC is linear: the entry of a byte is the sum of the entries of its bits.
-  for (std::uint32_t bit = 128, state = Polynomial; bit != 0;
-       bit >>= 1, state = crc32c_times_x<Polynomial>(state))
-    for (std::uint32_t byte = 0; byte < 256; byte += 2 * bit)
-      tables.at[0][byte + bit] = tables.at[0][byte] ^ state;
-  for (std::uint32_t byte = 0; byte < 256; ++byte)
-    for (std::uint32_t zeros = 1; zeros < 4; ++zeros) {
-      const std::uint32_t before = tables.at[zeros - 1][byte];
-      tables.at[zeros][byte] = (before >> 8) ^ tables.at[0][before & 255u];
+  std::uint32_t states[4 * 8] = {Polynomial};
+  for (std::size_t i = 1; i < 4 * 8; ++i) states[i] = crc32c_times_x<Polynomial>(states[i - 1]);
+  for (std::size_t pair = 0; pair < 2; ++pair)
+    for (std::size_t bit = 128, i = 16 * pair; bit != 0; bit >>= 1, ++i) {
+      const std::uint64_t both = states[i] | static_cast<std::uint64_t>(states[i + 8]) << 32;
+      for (std::size_t byte = 0; byte < 256; byte += 2 * bit) tables.at[pair][byte + bit] = tables.at[pair][byte] ^ both;
     }
   return tables;
 }
@@ -169,13 +178,18 @@ template <std::uint32_t Polynomial> struct crc32c_table_step {
   static constexpr std::size_t word_size_bytes = 4;
 
   static std::uint32_t byte(std::uint32_t state, std::byte next) noexcept {
-    return (state >> 8) ^ crc32c_tables<Polynomial>.at[0][(state ^ std::to_integer<std::uint32_t>(next)) & 255u];
+    return (state >> 8) ^ remainder<0>(state ^ std::to_integer<std::uint32_t>(next));
   }
 
   static std::uint32_t word(std::uint32_t state, const std::byte* next) noexcept {
     state ^= load_little<std::uint32_t>(next);
-    return crc32c_tables<Polynomial>.at[3][state & 255u] ^ crc32c_tables<Polynomial>.at[2][(state >> 8) & 255u] ^
-           crc32c_tables<Polynomial>.at[1][(state >> 16) & 255u] ^ crc32c_tables<Polynomial>.at[0][state >> 24];
+    return remainder<3>(state) ^ remainder<2>(state >> 8) ^ remainder<1>(state >> 16) ^ remainder<0>(state >> 24);
+  }
+
+ private:
+  /// Of the lowest byte of `state`.
+  template <unsigned zeros> static std::uint32_t remainder(std::uint32_t state) noexcept {
+    return static_cast<std::uint32_t>(crc32c_tables<Polynomial>.at[zeros / 2][state & 255u] >> zeros % 2 * 32);
   }
 };
 

@@ -26,15 +26,16 @@
 #include <cstring>
 
 // What the C library found at start, where it tells: asking the compiler's run-time library links its own detection, 4.5 KB.
-// Clang does not take the header in C++.
-#if defined(__GLIBC__) && !defined(__clang__)
+// Declared as <sys/platform/x86.h> does, which costs more to include than <cstdint> and which Clang does not take in C++.
+#if defined(__GLIBC__)
 #if __GLIBC_PREREQ(2, 34)
-#include <sys/platform/x86.h>
-#define STET_CPU_HAS(compiler_name, library_name) detail::has_cpu_feature(x86_cpu_##library_name)
+#define STET_CPU_KNOWN_TO_LIBRARY 1
+extern "C" const struct cpuid_feature* __x86_get_cpuid_feature_leaf(unsigned leaf) __attribute__((pure));
+#define STET_CPU_HAS(compiler_name, leaf, word, bit) detail::has_cpu_feature(leaf, word, bit)
 #endif
 #endif
 #if !defined(STET_CPU_HAS)
-#define STET_CPU_HAS(compiler_name, library_name) (__builtin_cpu_supports(compiler_name) != 0)
+#define STET_CPU_HAS(compiler_name, leaf, word, bit) (__builtin_cpu_supports(compiler_name) != 0)
 #endif
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -46,10 +47,12 @@
 
 namespace stet::inline v0_1::detail {
 
-#if defined(_SYS_PLATFORM_X86_H)
-/// Whether this processor and its operating system have a feature, by its number in <sys/platform/x86.h>. Cost: a call.
-inline bool has_cpu_feature(unsigned number) noexcept {
-  return (__x86_get_cpuid_feature_leaf(number / 128)->active_array[number / 32 % 4] >> number % 32 & 1u) != 0;
+#if defined(STET_CPU_KNOWN_TO_LIBRARY)
+/// Whether this processor and its operating system have a feature: of the library's leaf 0 (CPUID 1) or 1 (CPUID 7), the bit of
+/// a word, EBX 1 or ECX 2. Four words of a leaf say what there is, the next four what can be used. Cost: a call.
+inline bool has_cpu_feature(unsigned leaf, unsigned word, unsigned bit) noexcept {
+  const auto* const words = reinterpret_cast<const unsigned*>(__x86_get_cpuid_feature_leaf(leaf));
+  return (words[4 + word] >> bit & 1u) != 0;
 }
 #endif
 
@@ -62,7 +65,7 @@ inline bool has_crc32c_sse42() noexcept { return __isa_available >= 2; }
 inline bool has_crc32c_sse42() noexcept { return true; }
 #else
 /// Whether this processor has SSE4.2. Cost: a load and test of what was found at start.
-inline bool has_crc32c_sse42() noexcept { return STET_CPU_HAS("sse4.2", SSE4_2); }
+inline bool has_crc32c_sse42() noexcept { return STET_CPU_HAS("sse4.2", 0, 2, 20); }
 #endif
 
 /// One register of message per crc32 instruction.
@@ -118,8 +121,8 @@ inline std::uint32_t crc32c_update_sse42(std::uint32_t state, const std::byte* b
 
 /// What a 128-bit piece's first and last eight bytes are multiplied by to move it on by `distance_bits`.
 template <unsigned distance_bits, std::uint32_t Polynomial = crc32c_polynomial> struct crc32c_fold_factors {
-  static constexpr std::uint32_t first = crc32c_power_of_x<Polynomial>(distance_bits + 31);
-  static constexpr std::uint32_t last = crc32c_power_of_x<Polynomial>(distance_bits - 33);
+  static constexpr std::uint32_t first = crc32c_known_power_of_x<Polynomial, distance_bits + 31>;
+  static constexpr std::uint32_t last = crc32c_known_power_of_x<Polynomial, distance_bits - 33>;
 };
 
 /// Two pieces of message side by side.
@@ -133,7 +136,7 @@ inline constexpr std::size_t crc32c_folding_from_bytes = 256;
 /// Whether this processor and its operating system have VPCLMULQDQ on 256-bit registers, and SSE4.2.
 /// Cost: three loads and tests.
 inline bool has_crc32c_vpclmulqdq() noexcept {
-  return STET_CPU_HAS("vpclmulqdq", VPCLMULQDQ) && STET_CPU_HAS("avx2", AVX2) && has_crc32c_sse42();
+  return STET_CPU_HAS("vpclmulqdq", 1, 2, 10) && STET_CPU_HAS("avx2", 1, 1, 5) && has_crc32c_sse42();
 }
 
 /// The pieces at any address.
@@ -214,6 +217,8 @@ STET_CRC32C_FOLDING inline std::uint32_t crc32_update_folding(std::uint32_t stat
 } // namespace stet::inline v0_1::detail
 
 #undef STET_CRC32C_TARGET
+#undef STET_CPU_HAS
+#undef STET_CPU_KNOWN_TO_LIBRARY
 #endif
 
 #endif // STET_BYTES_CRC32C_X86_HPP

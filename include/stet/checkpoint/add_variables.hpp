@@ -6,7 +6,6 @@
 #include "../restore/variables.hpp"
 #include "../writer/writer.hpp"
 
-#include <bit>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -31,11 +30,11 @@ inline result<void> add_variable(writer& to, const variable& from, std::string_v
   if (!from.is_there()) return {};
   if (from.bytes().size() != from.size_bytes()) return error(errc::size_mismatch, name);
   const element_layout layout = element_layout::of(from.layout().dtype);
-  const bool is_as_stored = layout.bits == from.layout().bits && (std::endian::native == std::endian::little || describe(layout.dtype).word_size_bytes == 1);
+  const bool is_as_stored = layout.bits == from.layout().bits && (detail::host_is_little_endian || describe(layout.dtype).word_size_bytes == 1);
   if (is_as_stored) return to.add_bytes(name, layout, from.shape(), bytes, detail::attributes_of(from));
   result<void> added = errc::unsupported;
   visit_dtype(layout.dtype, [&]<class T>(std::type_identity<T>) {
-    if constexpr (std::endian::native != std::endian::little || describe(dtype_of<T>::value).bits < 8) {
+    if constexpr (!detail::host_is_little_endian || describe(dtype_of<T>::value).bits < 8) {
       const std::span<const T> elements(reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T));
       added = to.add(name, from.shape(), elements, detail::attributes_of(from));
     }

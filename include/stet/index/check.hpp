@@ -25,7 +25,8 @@ namespace detail {
 /// equals the running position.
 class index_checker {
 public:
-  index_checker(std::span<const std::byte> bytes, const index_limits& limits) noexcept : bytes_(bytes), limits_(limits) {}
+  index_checker(const std::byte* base, std::size_t size_bytes, const index_limits& limits) noexcept
+      : base_(base), size_bytes_(size_bytes), limits_(limits) {}
 
   result<tensor_index> run() noexcept {
     if (!read_header()) return error(errc::bad_index, {}, 0);
@@ -77,7 +78,7 @@ private:
   static constexpr errc none{};
   static constexpr std::uint32_t batch_size = 16;
   template <class Unsigned> static Unsigned load(const std::byte* at) noexcept { return load_little<Unsigned>(at); }
-  [[nodiscard]] const std::byte* base() const noexcept { return bytes_.data(); }
+  [[nodiscard]] const std::byte* base() const noexcept { return base_; }
   [[nodiscard]] const index_layout& layout() const noexcept { return index_.layout_; }
   static bool is_zero(const std::byte* from, const std::byte* to) noexcept {
     while (from != to) {
@@ -92,7 +93,7 @@ private:
   }
 
   bool read_header() noexcept {
-    if (bytes_.size() < index_layout::header_size) return false;
+    if (size_bytes_ < index_layout::header_size) return false;
     index_layout& layout = index_.layout_;
     layout.tensor_count = load<std::uint32_t>(base());
     layout.part_count = load<std::uint32_t>(base() + 4);
@@ -103,7 +104,7 @@ private:
     index_.base_ = base();
     return is_zero(base() + 40, base() + 64) && layout.block_count <= max_block_types && layout.entries_size % 8 == 0 &&
            layout.slot_count == slot_count_for(layout.tensor_count) && layout.slot_count > layout.tensor_count &&
-           layout.place() && layout.size_bytes == bytes_.size();
+           layout.place() && layout.size_bytes == size_bytes_;
   }
 
   /// Checks that the name which `reference` points at is the next in the pool, and takes it.
@@ -237,7 +238,8 @@ private:
     return occupied;
   }
 
-  std::span<const std::byte> bytes_;
+  const std::byte* base_;
+  std::size_t size_bytes_;
   index_limits limits_;
   tensor_index index_;
   std::uint64_t running_name_ = 0, running_offset_ = 0;
@@ -260,7 +262,7 @@ private:
 /// Cost: one pass over the bytes, tens of nanoseconds a tensor, no allocation.
 /// Source: format.hpp, "Index".
 inline result<tensor_index> check_index(std::span<const std::byte> bytes, const index_limits& limits) noexcept {
-  return detail::index_checker(bytes, limits).run();
+  return detail::index_checker(bytes.data(), bytes.size(), limits).run();
 }
 
 } // namespace stet::inline v0_1

@@ -8,6 +8,7 @@
 #include "../vocabulary/endian.hpp"
 #include "../vocabulary/result.hpp"
 #include "../vocabulary/shape.hpp"
+#include "../vocabulary/spans.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -152,52 +153,6 @@ inline bool has_native_magic(std::span<const std::byte> bytes) noexcept {
          std::memcmp(bytes.data(), file_header::magic, sizeof file_header::magic) == 0;
 }
 
-/// Sets the offsets of `header`'s sections, and the size of the file, from the sizes of its sections.
-/// @retval errc::too_large      the file would exceed 2^63 bytes
-/// @retval errc::bad_alignment  `header.alignment_bytes` is no alignment
-constexpr result<void> place_sections(file_header& header) noexcept {
-  if (!is_valid_alignment(header.alignment_bytes)) return errc::bad_alignment;
-  const std::uint64_t data_alignment = header.alignment_bytes < 64 ? 64 : header.alignment_bytes;
-  std::uint64_t end = 0;
-  header.manifest_offset_bytes = file_header::size_bytes;
-  bool fits = detail::checked_add(header.manifest_offset_bytes, header.manifest_size_bytes, end);
-  if (header.index_size_bytes != 0) {
-    fits = fits && detail::checked_align_up(end, 64, header.index_offset_bytes);
-    fits = fits && detail::checked_add(header.index_offset_bytes, header.index_size_bytes, end);
-  } else {
-    header.index_offset_bytes = 0;
-  }
-  fits = fits && detail::checked_align_up(end, data_alignment, header.data_offset_bytes);
-  fits = fits && detail::checked_add(header.data_offset_bytes, header.data_size_bytes, header.file_size_bytes);
-  if (!fits || header.file_size_bytes > max_tensor_size_bytes) return errc::too_large;
-  return {};
-}
-
-/// Writes `header` as its 128 bytes, checksum included.
-inline void encode_header(const file_header& header, std::span<std::byte, file_header::size_bytes> bytes) noexcept {
-  std::byte* at = bytes.data();
-  std::memset(at, 0, bytes.size());
-  std::memcpy(at, file_header::magic, sizeof file_header::magic);
-  detail::store_little(at + 8, header.version);
-  detail::store_little(at + 12, header.minimum_reader);
-  detail::store_little(at + 16, header.file_size_bytes);
-  detail::store_little(at + 24, static_cast<std::uint32_t>(file_header::size_bytes));
-  detail::store_little(at + 28, header.alignment_bytes);
-  detail::store_little(at + 32, header.manifest_offset_bytes);
-  detail::store_little(at + 40, header.manifest_size_bytes);
-  detail::store_little(at + 48, header.index_offset_bytes);
-  detail::store_little(at + 56, header.index_size_bytes);
-  detail::store_little(at + 64, header.data_offset_bytes);
-  detail::store_little(at + 72, header.data_size_bytes);
-  detail::store_little(at + 80, header.manifest_crc32c);
-  detail::store_little(at + 84, header.index_crc32c);
-  detail::store_little(at + 88, static_cast<std::uint32_t>(header.kind));
-  detail::store_little(at + 92, header.part_number);
-  detail::store_little(at + 96, header.part_count);
-  detail::store_little(at + 104, header.content_id);
-  detail::store_little(at + 124, crc32c(bytes.first(124)));
-}
-
 /// Reads and checks the header of a native file of `file_size_bytes` bytes, of which `bytes` are the first (at least 128
 /// unless the file is shorter). After success every section lies within the file, in order.
 /// @retval errc::truncated        the file is shorter than its header says, or than a header
@@ -218,7 +173,7 @@ inline result<file_header> decode_header(std::span<const std::byte> bytes, std::
     return error(errc::truncated, {}, file_size_bytes);
   }
   const std::byte* at = bytes.data();
-  if (detail::load_little<std::uint32_t>(at + 124) != crc32c(bytes.first(124))) {
+  if (detail::load_little<std::uint32_t>(at + 124) != crc32c(detail::bytes_at(at, 124))) {
     return error(errc::header_checksum, {}, 124);
   }
   file_header header;

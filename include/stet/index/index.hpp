@@ -38,7 +38,7 @@ public:
   }
   [[nodiscard]] std::string_view name() const noexcept {
     const std::size_t rank = static_cast<std::size_t>(at_[44]);
-    return {reinterpret_cast<const char*>(at_ + detail::index_layout::entry_size + rank * 8), load<std::uint16_t>(40)};
+    return detail::text_at(at_ + detail::index_layout::entry_size + rank * 8, load<std::uint16_t>(40));
   }
   friend constexpr bool operator==(index_entry, index_entry) noexcept = default;
 
@@ -70,7 +70,7 @@ public:
   [[nodiscard]] std::uint32_t part_count() const noexcept { return layout_.part_count; }
   /// What was checked.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
-    return {base_, static_cast<std::size_t>(layout_.size_bytes)};
+    return detail::bytes_at(base_, static_cast<std::size_t>(layout_.size_bytes));
   }
 
   /// The tensor called `name` (compared bytewise); false if there is none. Cost: constant.
@@ -134,7 +134,7 @@ private:
     return index_entry(base_ + load<std::uint32_t>(slot + 4) * detail::index_layout::unit);
   }
   [[nodiscard]] std::string_view name_at(const std::byte* reference) const noexcept {
-    return {reinterpret_cast<const char*>(base_ + layout_.names + load<std::uint32_t>(reference)), load<std::uint32_t>(reference + 4)};
+    return detail::text_at(base_ + layout_.names + load<std::uint32_t>(reference), load<std::uint32_t>(reference + 4));
   }
 
   const std::byte* base_ = nullptr;

@@ -6,6 +6,7 @@
 #include "name_hash.hpp"
 
 #include "../vocabulary/endian.hpp"
+#include "../vocabulary/spans.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -61,7 +62,7 @@ inline constexpr std::uint32_t max_block_types = 64;
 inline std::string_view entry_name(const std::byte* index, std::uint32_t place) noexcept {
   const std::byte* const entry = index + place * index_layout::unit;
   const std::size_t rank = static_cast<std::size_t>(entry[44]);
-  return {reinterpret_cast<const char*>(entry + index_layout::entry_size + rank * 8), load_little<std::uint16_t>(entry + 40)};
+  return text_at(entry + index_layout::entry_size + rank * 8, load_little<std::uint16_t>(entry + 40));
 }
 
 /// The slot that leads to the entry called `name` in the checked or just built index at `index`; nullptr if none does.

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 namespace stet::inline v0_1::detail {
 
@@ -55,6 +56,8 @@ public:
   /// Offsets are counted apart, by `offsets_size_bytes`: they alone change while the store is laid out.
   void offset(std::uint64_t) noexcept {}
   void hex(std::uint64_t, std::size_t digits) noexcept { size_bytes_ += digits; }
+  /// Calls `write` with a sink for a piece of at most `bound` bytes.
+  template <class Write> void piece(std::uint64_t, Write write) { write(*this); }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
 
   /// The decimal digits of `value`.
@@ -80,18 +83,42 @@ public:
     const std::uint32_t digits = text_counter::digit_count(value);
     char* last = at_ + digits;
     at_ = last;
-    do *--last = static_cast<char>('0' + value % 10);
-    while ((value /= 10) != 0);
+    for (; value >= 100; value /= 100) {
+      const auto pair = static_cast<std::uint32_t>(value % 100);
+      *--last = static_cast<char>('0' + pair % 10);
+      *--last = static_cast<char>('0' + pair / 10);
+    }
+    *--last = static_cast<char>('0' + value % 10);
+    if (value >= 10) *--last = static_cast<char>('0' + value / 10);
   }
   void offset(std::uint64_t value) noexcept { number(value); }
-  /// The lowest `digits` hexadecimal digits of `value`.
+  /// The lowest `digits`, a multiple of 8, hexadecimal digits of `value`.
   void hex(std::uint64_t value, std::size_t digits) noexcept {
-    for (std::size_t i = digits; i-- > 0; value >>= 4) at_[i] = "0123456789abcdef"[value & 15u];
-    at_ += digits;
+    for (std::size_t left = digits; left != 0; left -= 8, at_ += 8) {
+      const std::uint64_t text = eight_hex_digits(static_cast<std::uint32_t>(value >> (left - 8) * 4));
+      for (int i = 0; i < 8; ++i) at_[i] = static_cast<char>(text >> (56 - 8 * i) & 0xFFu);
+    }
+  }
+  /// Calls `write` with a sink for a piece of at most `bound` bytes.
+  template <class Write> void piece(std::uint64_t, Write write) {
+    text_filler filler = *this; // of its own, so that its place stays in a register
+    write(filler);
+    *this = filler;
   }
   [[nodiscard]] char* at() const noexcept { return at_; }
 
 private:
+  /// The digits of `value` in the bytes of a word, the first in the highest: all eight at once.
+  static constexpr std::uint64_t eight_hex_digits(std::uint32_t value) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101u;
+    std::uint64_t digits = value; // each step doubles the distances between the digits
+    digits = (digits | digits << 16) & 0x0000FFFF0000FFFFu;
+    digits = (digits | digits << 8) & 0x00FF00FF00FF00FFu;
+    digits = (digits | digits << 4) & 0x0F0F0F0F0F0F0F0Fu;
+    const std::uint64_t letters = (digits + ones * 6) >> 4 & ones; // from 10 on
+    return digits + ones * '0' + letters * ('a' - '0' - 10);
+  }
+
   char* at_;
 };
 
@@ -123,6 +150,8 @@ public:
   }
 
 private:
+  template <class> friend class manifest_emitter;
+
   manifest_emitter& raw(std::string_view text) { return sink_.raw(text), *this; }
   manifest_emitter& number(std::uint64_t value) { return sink_.number(value), *this; }
   void field(std::string_view before, std::string_view text) {
@@ -168,7 +197,17 @@ private:
     raw("}");
   }
 
+  /// One tensor, whose text is bounded, so that a sink need look but once whether it has room.
   void tensor(const manifest_lines& lines, const index_row& row, std::string_view attributes) {
+    constexpr std::uint64_t longest_number = 20, longest_escape = 6, everything_else = 400;
+    const std::string_view alias = row.alias_of != index_row::not_an_alias ? lines.rows[row.alias_of].name : std::string_view();
+    const std::uint64_t text_bound = (row.name.size() + row.layout.block.name.size() + alias.size()) * longest_escape + attributes.size();
+    sink_.piece(text_bound + row.shape.size() * (longest_number + 1) + everything_else, [&](auto& sink) {
+      manifest_emitter<std::remove_reference_t<decltype(sink)>>(sink).tensor_fields(lines, row, alias, attributes);
+    });
+  }
+
+  void tensor_fields(const manifest_lines& lines, const index_row& row, std::string_view alias, std::string_view attributes) {
     string(row.name).raw(":{\"dtype\":\"").raw(name_of(row.layout.dtype)).raw("\",\"shape\":[");
     for (std::size_t axis = 0; axis < row.shape.size(); ++axis) {
       if (axis != 0) raw(",");
@@ -189,7 +228,7 @@ private:
       raw(",\"elements\":").number(row.layout.block.element_count);
       raw(",\"size_bytes\":").number(row.layout.block.size_bytes).raw("}");
     }
-    if (row.alias_of != index_row::not_an_alias) raw(",\"alias_of\":").string(lines.rows[row.alias_of].name);
+    if (row.alias_of != index_row::not_an_alias) raw(",\"alias_of\":").string(alias);
     field(",", attributes);
     raw("}");
   }

@@ -38,8 +38,10 @@ class owned_block {
 public:
   owned_block() noexcept = default;
   owned_block(owned_block&& other) noexcept
-      : block_(std::exchange(other.block_, nullptr)), size_bytes_(other.size_bytes_), alignment_bytes_(other.alignment_bytes_),
-        memory_(other.memory_), destroy_(other.destroy_), release_(other.release_) {}
+      : block_(other.block_), size_bytes_(other.size_bytes_), alignment_bytes_(other.alignment_bytes_), memory_(other.memory_),
+        destroy_(other.destroy_), release_(other.release_) {
+    other.block_ = nullptr;
+  }
   owned_block& operator=(owned_block&& other) noexcept {
     if (this != &other) {
       this->~owned_block();

@@ -42,11 +42,10 @@ namespace detail {
 /// elsewhere.
 inline constexpr std::byte no_bytes[1] = {};
 
-/// Calls `from.read`. Here alone is a span of bytes made or passed on: each of the ways to make one that the
-/// compiler has to weigh is a tenth of what including the span header costs.
+/// Calls `from.read`.
 inline result<void> fetch(const reader& from, std::uint64_t offset_bytes, std::byte* into,
                           std::size_t size_bytes) noexcept {
-  return from.read(offset_bytes, std::span<std::byte>(into, size_bytes));
+  return from.read(offset_bytes, writable_bytes_at(into, size_bytes));
 }
 
 } // namespace detail

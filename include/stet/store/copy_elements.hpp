@@ -7,7 +7,6 @@
 
 #include "../bytes/convert.hpp"
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -105,7 +104,7 @@ inline result<void> copy_elements(const tensor& from, dtype to, std::span<std::b
   const std::size_t count = into.size() / element_size;
   if (!detail::range_fits(first_element, count, from.element_count())) return error(errc::bad_range, from.name());
 
-  constexpr bool host_is_big = std::endian::native == std::endian::big;
+  constexpr bool host_is_big = !detail::host_is_little_endian;
   const bool is_swapped = describe(from.dtype()).word_size_bytes > 1 && from.entry().is_big_endian() != host_is_big;
   const std::uint64_t begin = first_element / 8 * bits;
   if (from.dtype() == to && bits == element_size * 8 && !is_swapped && to != dtype::boolean) return from.read(begin, into);

@@ -86,8 +86,8 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
     if (expected.has_header) {
       std::byte start[file_header::size_bytes];
       if (expected.size_bytes < sizeof start) return error(errc::part_size, expected.path);
-      if (auto read = opened->read_at(0, start); !read) return read.error().about(expected.path);
-      const result<file_header> header = decode_header(start, expected.size_bytes);
+      if (auto read = opened->read_at(0, writable_bytes_at(start, sizeof start)); !read) return read.error().about(expected.path);
+      const result<file_header> header = decode_header(bytes_at(start, sizeof start), expected.size_bytes);
       if (!header) return header.error().about(expected.path);
       if (header->kind != file_header::file_kind::part || header->part_number != number ||
           header->part_count != index.part_count() || header->content_id != expected.content_id) {
@@ -103,8 +103,8 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
 inline result<file_header> read_store_header(const source& data) noexcept {
   std::byte start[file_header::size_bytes];
   const std::size_t start_size = data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
-  if (auto read = data.read_at(0, std::span(start, start_size)); !read) return read.error();
-  result<file_header> header = decode_header(std::span<const std::byte>(start, start_size), data.size_bytes());
+  if (auto read = data.read_at(0, writable_bytes_at(start, start_size)); !read) return read.error();
+  result<file_header> header = decode_header(bytes_at(start, start_size), data.size_bytes());
   if (!header) return header;
   if (header->kind != file_header::file_kind::store) return error(errc::bad_header, "a part of a store", 88);
   if (header->index_size_bytes == 0) return errc::no_index;
@@ -114,20 +114,22 @@ inline result<file_header> read_store_header(const source& data) noexcept {
 /// Checks manifest and index, which lie at `table` as they do in the file, and notes in `made` what `header` and they say.
 /// Errors: those that `open` names for both.
 inline result<void> check_table(const file_header& header, const std::byte* table, store::contents& made) noexcept {
-  const std::span<const std::byte> manifest(table + static_cast<std::size_t>(header.manifest_offset_bytes),
-                                            static_cast<std::size_t>(header.manifest_size_bytes));
-  const std::span<const std::byte> index(table + static_cast<std::size_t>(header.index_offset_bytes),
-                                         static_cast<std::size_t>(header.index_size_bytes));
-  if (crc32c(manifest) != header.manifest_crc32c) return error(errc::manifest_checksum, {}, header.manifest_offset_bytes);
-  if (crc32c(index) != header.index_crc32c) return error(errc::index_checksum, {}, header.index_offset_bytes);
+  const std::byte* const manifest = table + static_cast<std::size_t>(header.manifest_offset_bytes);
+  const auto manifest_size = static_cast<std::size_t>(header.manifest_size_bytes);
+  const std::byte* const index = table + static_cast<std::size_t>(header.index_offset_bytes);
+  const auto index_size = static_cast<std::size_t>(header.index_size_bytes);
+  if (crc32c(bytes_at(manifest, manifest_size)) != header.manifest_crc32c)
+    return error(errc::manifest_checksum, {}, header.manifest_offset_bytes);
+  if (crc32c(bytes_at(index, index_size)) != header.index_crc32c)
+    return error(errc::index_checksum, {}, header.index_offset_bytes);
   index_limits limits;
   limits.alignment_bytes = header.alignment_bytes;
   limits.data_begin_bytes = header.data_offset_bytes;
   limits.data_end_bytes = header.file_size_bytes;
-  const result<tensor_index> checked = check_index(index, limits);
+  const result<tensor_index> checked = check_index(bytes_at(index, index_size), limits);
   if (!checked) return checked.error();
   made.index = *checked;
-  made.manifest = {reinterpret_cast<const char*>(manifest.data()), manifest.size()};
+  made.manifest = text_at(manifest, manifest_size);
   made.alignment_bytes = header.alignment_bytes;
   return {};
 }
@@ -148,6 +150,27 @@ inline result<store> open_in_memory(source&& data) noexcept {
   return store(std::move(made));
 }
 
+/// `open` of a source, under a name of its own: among its overloads the compiler would ask of a source whether it is a range.
+inline result<store> open_store(source&& data, const part_opener& parts, memory_resource* memory) noexcept {
+  const result<file_header> header = read_store_header(data);
+  if (!header) return header.error();
+  store::contents made;
+  const std::byte* table = data.data();
+  if (table == nullptr) {
+    result<source> read =
+        source::read(*data.fetcher(), {0, header->index_offset_bytes + header->index_size_bytes}, alignof(std::max_align_t), memory);
+    if (!read) return read.error();
+    made.table = std::move(*read);
+    table = made.table.data();
+  }
+  if (auto checked = check_table(*header, table, made); !checked) return checked.error();
+  result<part_sources> opened = open_parts(made.index, parts, memory);
+  if (!opened) return opened.error();
+  made.data = std::move(data);
+  made.parts = std::move(*opened);
+  return store(std::move(made));
+}
+
 } // namespace detail
 
 /// Opens a native store whose bytes are `data`; every other `open` does the same. Checks the header, the checksums of
@@ -164,33 +187,17 @@ inline result<store> open_in_memory(source&& data) noexcept {
 /// @param memory  where these allocations are made; nullptr: on the heap
 [[nodiscard]] inline result<store> open(source&& data, const part_opener& parts = detail::no_parts(),
                                         memory_resource* memory = nullptr) noexcept {
-  const result<file_header> header = detail::read_store_header(data);
-  if (!header) return header.error();
-  store::contents made;
-  const std::byte* table = data.data();
-  if (table == nullptr) {
-    result<source> read =
-        source::read(*data.fetcher(), {0, header->index_offset_bytes + header->index_size_bytes}, alignof(std::max_align_t), memory);
-    if (!read) return read.error();
-    made.table = std::move(*read);
-    table = made.table.data();
-  }
-  if (auto checked = detail::check_table(*header, table, made); !checked) return checked.error();
-  result<part_sources> opened = detail::open_parts(made.index, parts, memory);
-  if (!opened) return opened.error();
-  made.data = std::move(data);
-  made.parts = std::move(*opened);
-  return store(std::move(made));
+  return detail::open_store(std::move(data), parts, memory);
 }
 
 /// Opens a store in memory, which must outlive it. Allocates nothing, and a program that opens stores in this way alone need
 /// not even link a heap. Errors: those of `open(source&&)`; a store with parts is missing_part.
 [[nodiscard]] inline result<store> open(std::span<const std::byte> memory) noexcept {
-  return detail::open_in_memory(source::borrow(memory));
+  return detail::open_in_memory(source::borrow(detail::bytes_at(memory.data(), memory.size())));
 }
 /// Opens a store in memory whose tensors may be written to.
 [[nodiscard]] inline result<store> open_writable(std::span<std::byte> memory) noexcept {
-  return detail::open_in_memory(source::borrow_writable(memory));
+  return detail::open_in_memory(source::borrow_writable(detail::writable_bytes_at(memory.data(), memory.size())));
 }
 
 /// Opens a store through a reader of the program, which must outlive it. Only the table is read; tensors are fetched by
@@ -198,10 +205,10 @@ inline result<store> open_in_memory(source&& data) noexcept {
 [[nodiscard]] inline result<store> open(const reader& from, backing where = backing::stream,
                                         memory_resource* memory = nullptr) noexcept {
   if (where == backing::map) return errc::unsupported;
-  if (where == backing::stream) return open(source::stream(from), detail::no_parts(), memory);
+  if (where == backing::stream) return detail::open_store(source::stream(from), detail::no_parts(), memory);
   result<source> read = source::read(from, {}, max_alignment_bytes, memory);
   if (!read) return read.error();
-  return open(std::move(*read), detail::no_parts(), memory);
+  return detail::open_store(std::move(*read), detail::no_parts(), memory);
 }
 
 namespace detail {
@@ -293,6 +300,15 @@ private:
   open_options options_;
 };
 
+/// `open` of a path, under a name of its own, as `open_store`.
+inline result<store> open_path(std::string_view path_utf8, const open_options& options) noexcept {
+  result<source> bytes = open_source(path_utf8, options);
+  if (!bytes) return bytes.error();
+  result<store> made = open_store(std::move(*bytes), parts_in_folder(path_utf8, options), options.memory);
+  if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
+  return made;
+}
+
 } // namespace detail
 
 /// Opens the store at `path_utf8`; its parts, if any, are looked for beside it.
@@ -300,14 +316,10 @@ private:
 /// @retval errc::unsupported  there is no operating system with files, and `options.files` is nullptr
 /// Cost: mapped, three system calls and a pass over the table of tensors; the data is not touched.
 [[nodiscard]] inline result<store> open(std::string_view path_utf8, const open_options& options = {}) noexcept {
-  result<source> bytes = detail::open_source(path_utf8, options);
-  if (!bytes) return bytes.error();
-  result<store> made = open(std::move(*bytes), detail::parts_in_folder(path_utf8, options), options.memory);
-  if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
-  return made;
+  return detail::open_path(path_utf8, options);
 }
 [[nodiscard]] inline result<store> open(const char* path_utf8, const open_options& options = {}) noexcept {
-  return open(std::string_view(path_utf8), options);
+  return detail::open_path(path_utf8, options);
 }
 
 #if STET_FILES
@@ -319,7 +331,7 @@ private:
   if (!borrowed) return borrowed.error();
   result<source> bytes = detail::source_of(std::move(*borrowed), options);
   if (!bytes) return bytes.error();
-  return open(std::move(*bytes), detail::no_parts(), options.memory);
+  return detail::open_store(std::move(*bytes), detail::no_parts(), options.memory);
 }
 
 #endif

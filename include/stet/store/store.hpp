@@ -18,11 +18,11 @@ namespace stet::inline v0_1 {
 class part_sources {
 public:
   part_sources() noexcept = default;
-  part_sources(part_sources&& other) noexcept
-      : block_(std::move(other.block_)), count_(std::exchange(other.count_, 0)) {}
+  part_sources(part_sources&& other) noexcept : block_(std::move(other.block_)), count_(other.count_) { other.count_ = 0; }
   part_sources& operator=(part_sources&& other) noexcept {
     block_ = std::move(other.block_);
-    count_ = std::exchange(other.count_, 0);
+    count_ = other.count_;
+    other.count_ = 0;
     return *this;
   }
 
@@ -230,8 +230,9 @@ private:
     }
     return {};
   }
-  result<void> for_each(std::span<const std::string_view> names, residency_call call) const noexcept {
-    for (const std::string_view name : names) {
+  result<void> for_each(const std::span<const std::string_view>& names, residency_call call) const noexcept {
+    for (std::size_t i = 0; i < names.size(); ++i) { // iterators of a span cost each includer more than this loop
+      const std::string_view name = names[i];
       const index_entry entry = contents_.index.find(name);
       if (!entry) return error(errc::not_found, name);
       if (auto done = (source_of(entry).*call)(entry.offset_bytes(), entry.size_bytes()); !done) return done.error().about(name);

@@ -46,7 +46,7 @@ public:
 
   /// The bytes as they are stored; empty if they are not in memory.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
-    return {data_, data_ == nullptr ? 0 : static_cast<std::size_t>(size_bytes())};
+    return detail::bytes_at(data_, data_ == nullptr ? 0 : static_cast<std::size_t>(size_bytes()));
   }
 
   /// The elements in place, row-major.
@@ -123,7 +123,7 @@ public:
     if (into.empty()) return {};
     if (data_ == nullptr) {
       if (fetcher_ == nullptr) return error(errc::not_resident, name());
-      return fetcher_->read(entry_.offset_bytes() + offset_bytes, into);
+      return fetcher_->read(entry_.offset_bytes() + offset_bytes, detail::writable_bytes_at(into.data(), into.size()));
     }
     std::memcpy(into.data(), data_ + static_cast<std::size_t>(offset_bytes), into.size());
     return {};
@@ -168,10 +168,10 @@ public:
       std::byte chunk[chunk_size_bytes];
       for (std::uint64_t done = 0; done < size_bytes();) {
         const std::uint64_t left = size_bytes() - done;
-        const std::span<std::byte> part(chunk, left < sizeof chunk ? static_cast<std::size_t>(left) : sizeof chunk);
-        if (auto fetched = read(done, part); !fetched) return fetched;
-        crc = crc32c(part, crc);
-        done += part.size();
+        const std::size_t count = left < sizeof chunk ? static_cast<std::size_t>(left) : sizeof chunk;
+        if (auto fetched = read(done, detail::writable_bytes_at(chunk, count)); !fetched) return fetched;
+        crc = crc32c(detail::bytes_at(chunk, count), crc);
+        done += count;
       }
     }
     if (crc != entry_.crc32c()) return error(errc::checksum_mismatch, name(), entry_.offset_bytes());
@@ -184,8 +184,7 @@ private:
 
   /// Whether a word of the tensor has to be reversed before this machine can use it; not where there is none.
   [[nodiscard]] bool needs_swap() const noexcept {
-    constexpr bool host_is_big = std::endian::native == std::endian::big;
-    return describe(dtype()).word_size_bytes > 1 && entry_.is_big_endian() != host_is_big && size_bytes() != 0;
+    return describe(dtype()).word_size_bytes > 1 && entry_.is_big_endian() == detail::host_is_little_endian && size_bytes() != 0;
   }
 
   template <element T> [[nodiscard]] errc check_type() const noexcept {
@@ -218,7 +217,7 @@ private:
     for (std::size_t done = 0; done < count; done += step) {
       const std::size_t elements = count - done < step ? count - done : step;
       const std::size_t size = (elements * layout_.bits + 7) / 8;
-      if (auto fetched = read(std::uint64_t{done / 8} * layout_.bits, std::span(chunk, size)); !fetched) return fetched;
+      if (auto fetched = read(std::uint64_t{done / 8} * layout_.bits, detail::writable_bytes_at(chunk, size)); !fetched) return fetched;
       const errc failure = copy({chunk, dtype(), layout_.bits, needs_swap()}, into.subspan(done, elements));
       if (failure != errc{}) return error(failure, name());
     }

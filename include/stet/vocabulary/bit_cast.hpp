@@ -3,20 +3,14 @@
 #ifndef STET_VOCABULARY_BIT_CAST_HPP
 #define STET_VOCABULARY_BIT_CAST_HPP
 
-#include <bit>
-
 namespace stet::inline v0_1::detail {
 
 /// Returns the object of type `To` whose bytes are those of `from`. Both must be trivially copyable and of
-/// one size. Stands in for `std::bit_cast`, which older libc++ lacks although the compiler offers the builtin
-/// beneath it.
+/// one size. Stands in for `std::bit_cast`, which older libc++ lacks although every compiler has the builtin
+/// beneath it; and <bit> need not be included for it.
 template <class To, class From> [[nodiscard]] constexpr To bit_cast(const From& from) noexcept {
   static_assert(sizeof(To) == sizeof(From), "bit_cast: both types must have the same size");
-#if defined(__cpp_lib_bit_cast)
-  return std::bit_cast<To>(from);
-#else
   return __builtin_bit_cast(To, from);
-#endif
 }
 
 } // namespace stet::inline v0_1::detail

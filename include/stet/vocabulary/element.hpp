@@ -66,9 +66,13 @@ template <dtype D> struct element_of;
   X(stet::quint16, quint16)                       \
   X(stet::qint32, qint32)
 
-#define STET_ELEMENT(Type, Enumerator)                                                                                 \
-  template <> struct dtype_of<Type> : std::integral_constant<dtype, dtype::Enumerator> {};                             \
-  template <> struct element_of<dtype::Enumerator> : std::type_identity<Type> {};
+#define STET_ELEMENT(Type, Enumerator)                   \
+  template <> struct dtype_of<Type> {                    \
+    static constexpr dtype value = dtype::Enumerator;    \
+  };                                                     \
+  template <> struct element_of<dtype::Enumerator> {     \
+    using type = Type;                                   \
+  };
 STET_ELEMENTS(STET_ELEMENT)
 #undef STET_ELEMENT
 

@@ -3,13 +3,19 @@
 #ifndef STET_VOCABULARY_ENDIAN_HPP
 #define STET_VOCABULARY_ENDIAN_HPP
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
 namespace stet::inline v0_1::detail {
+
+/// Whether this machine has the byte order of the files. std::endian would say so, too, for the price of <bit>.
+#if defined(__BYTE_ORDER__)
+inline constexpr bool host_is_little_endian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+#else
+inline constexpr bool host_is_little_endian = true; // Windows
+#endif
 
 /// `value` with its bytes in the opposite order.
 template <class Unsigned> constexpr Unsigned byte_swapped(Unsigned value) noexcept {
@@ -32,12 +38,12 @@ template <class Unsigned> constexpr Unsigned byte_swapped(Unsigned value) noexce
 template <class Unsigned> inline Unsigned load_little(const std::byte* bytes) noexcept {
   Unsigned value;
   std::memcpy(&value, bytes, sizeof value);
-  return std::endian::native == std::endian::little ? value : byte_swapped(value);
+  return host_is_little_endian ? value : byte_swapped(value);
 }
 
 /// Writes the little-endian bytes of `value` to `bytes`, which need not be aligned.
 template <class Unsigned> inline void store_little(std::byte* bytes, Unsigned value) noexcept {
-  if (std::endian::native != std::endian::little) value = byte_swapped(value);
+  if (!host_is_little_endian) value = byte_swapped(value);
   std::memcpy(bytes, &value, sizeof value);
 }
 

@@ -3,9 +3,10 @@
 #ifndef STET_VOCABULARY_ERROR_HPP
 #define STET_VOCABULARY_ERROR_HPP
 
+#include "spans.hpp"
+
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 
 namespace stet::inline v0_1 {
@@ -232,7 +233,7 @@ public:
     std::size_t first = sizeof digits;
     do digits[--first] = static_cast<char>('0' + value % 10);
     while ((value /= 10) != 0);
-    return append(std::string_view(digits + first, sizeof digits - first));
+    return append(detail::text_at(digits + first, sizeof digits - first));
   }
 
   /// Appends text that came from a file: control characters, which could command a terminal, become \xNN.
@@ -247,7 +248,7 @@ public:
       append_plain(i);
       const unsigned char shown = c1 ? static_cast<unsigned char>(text[++i]) : c;
       const char escape[] = {'\\', 'x', hex[shown >> 4], hex[shown & 15u]};
-      append(std::string_view(escape, sizeof escape));
+      append(detail::text_at(escape, sizeof escape));
       plain = i + 1;
     }
     append_plain(text.size());
@@ -255,7 +256,7 @@ public:
   }
 
   /// What has been written so far; lives as long as the buffer.
-  [[nodiscard]] constexpr std::string_view text() const noexcept { return {buffer_, size_}; }
+  [[nodiscard]] constexpr std::string_view text() const noexcept { return detail::text_at(buffer_, size_); }
 
 private:
   char* buffer_;
@@ -282,7 +283,7 @@ public:
   /// The stable number.
   [[nodiscard]] constexpr errc code() const noexcept { return code_; }
   /// What the error is about, as it stands in the file; may be empty. Lives as long as this error.
-  [[nodiscard]] constexpr std::string_view subject() const noexcept { return {subject_, subject_size_bytes_}; }
+  [[nodiscard]] constexpr std::string_view subject() const noexcept { return detail::text_at(subject_, subject_size_bytes_); }
   /// The byte of the file that the error is about, or `no_offset`.
   [[nodiscard]] constexpr std::uint64_t offset_bytes() const noexcept { return offset_bytes_; }
   /// The operating system's own number (errno, GetLastError), or 0.

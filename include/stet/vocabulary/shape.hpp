@@ -61,14 +61,10 @@ public:
 
   /// Whether rank and extents are those given.
   [[nodiscard]] bool equals(std::span<const std::uint64_t> extents) const noexcept {
-    if (extents.size() != rank_) return false;
-    for (std::size_t axis = 0; axis < rank_; ++axis) {
-      if ((*this)[axis] != extents[axis]) return false;
-    }
-    return true;
+    return equals(extents.data(), extents.size());
   }
   [[nodiscard]] bool equals(std::initializer_list<std::uint64_t> extents) const noexcept {
-    return equals(std::span<const std::uint64_t>(extents.begin(), extents.size()));
+    return equals(extents.begin(), extents.size());
   }
   friend bool operator==(const shape& a, const shape& b) noexcept {
     if (a.rank_ != b.rank_) return false;
@@ -86,6 +82,14 @@ public:
   }
 
 private:
+  bool equals(const std::uint64_t* extents, std::size_t rank) const noexcept {
+    if (rank != rank_) return false;
+    for (std::size_t axis = 0; axis < rank_; ++axis) {
+      if ((*this)[axis] != extents[axis]) return false;
+    }
+    return true;
+  }
+
   const std::byte* extents_ = nullptr;
   std::size_t rank_ = 0;
 };

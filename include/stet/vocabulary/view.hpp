@@ -7,6 +7,7 @@
 #include "element.hpp"
 #include "endian.hpp"
 #include "result.hpp"
+#include "spans.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -160,7 +161,7 @@ public:
     STET_ASSERT(index < count_);
     const std::byte* const text = offsets_ + (count_ + 1) * 8;
     const std::size_t begin = static_cast<std::size_t>(offset(index)), end = static_cast<std::size_t>(offset(index + 1));
-    return {reinterpret_cast<const char*>(text) + begin, end - begin};
+    return detail::text_at(text + begin, end - begin);
   }
 
 private:

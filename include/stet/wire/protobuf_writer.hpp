@@ -5,6 +5,7 @@
 
 #include "protobuf.hpp"
 
+#include <bit>
 #include <string>
 #include <string_view>
 #include <utility>

@@ -237,6 +237,11 @@ public:
     make_room();
     filler_.hex(value, digits);
   }
+  template <class Write> void piece(std::uint64_t bound, Write write) {
+    if (bound > room()) flush();
+    if (bound > room()) return write(*this); // more than the buffer holds
+    filler_.piece(bound, write);
+  }
 
   /// Writes the rest, and says whether everything was written.
   result<void> finish() {

@@ -8,6 +8,7 @@
 #include "parts.hpp"
 #include "tensors.hpp"
 
+#include "../index/encode_header.hpp"
 #include "../manifest/check.hpp"
 #include "../manifest/print.hpp"
 

@@ -53,7 +53,7 @@ public:
     using value = std::remove_const_t<T>;
     constexpr dtype_description description = describe(dtype_of<value>::value);
     constexpr bool is_plain = description.bits == sizeof(value) * 8 &&
-                              (std::endian::native == std::endian::little || description.word_size_bytes == 1);
+                              (detail::host_is_little_endian || description.word_size_bytes == 1);
     const element_layout layout = element_layout::of(dtype_of<value>::value);
     if (auto counted = check_count(name, shape, elements.size()); !counted) return noted(std::move(counted));
     std::uint64_t size_bytes = 0;
