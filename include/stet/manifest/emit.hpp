@@ -132,14 +132,14 @@ public:
     raw("},\n\"alignment_bytes\":").number(lines.alignment_bytes);
     if (!lines.parts.empty()) {
       raw(",\n\"data\":[");
-      for (std::size_t i = 0; i < lines.parts.size(); ++i) raw(i == 0 ? "\n" : ",\n").part(lines.parts[i]);
+      for (std::size_t i = 0; i < lines.parts.size(); ++i) next(i).part(lines.parts[i]);
       raw("]");
     }
     raw(",\n\"tensors\":{");
     auto attributes = lines.texts.attributes.begin();
     for (std::size_t i = 0; i < lines.rows.size(); ++i) {
       const bool has_attributes = attributes != lines.texts.attributes.end() && attributes->tensor_number == i;
-      raw(i == 0 ? "\n" : ",\n").tensor(lines, lines.rows[i], has_attributes ? attributes++->text : std::string_view());
+      next(i).tensor(lines, lines.rows[i], has_attributes ? attributes++->text : std::string_view());
     }
     raw("\n}");
     field(",\n\"graph\":", lines.texts.graph);
@@ -153,6 +153,8 @@ private:
   template <class> friend class manifest_emitter;
 
   manifest_emitter& raw(std::string_view text) { return sink_.raw(text), *this; }
+  /// What stands before the member of that number.
+  manifest_emitter& next(std::size_t number) { return number == 0 ? raw("\n") : raw(",\n"); }
   manifest_emitter& number(std::uint64_t value) { return sink_.number(value), *this; }
   void field(std::string_view before, std::string_view text) {
     if (!text.empty()) raw(before).raw(text);
