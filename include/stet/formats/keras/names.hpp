@@ -157,12 +157,23 @@ class keras_names {
   result<void> add(store_builder& into, const std::vector<hdf5_tensor>& tensors) {
     if (objects_.empty() && listed_.empty())
       return {};
-    std::map<std::string_view, const hdf5_tensor*> by_path;
+    std::vector<const hdf5_tensor*> by_path;
+    by_path.reserve(tensors.size());
     for (const hdf5_tensor& each : tensors)
-      by_path.emplace(each.path, &each);
+      by_path.push_back(&each);
+    std::stable_sort(by_path.begin(), by_path.end(),
+                     [](const hdf5_tensor* a, const hdf5_tensor* b) { return a->path < b->path; });
+    const auto from = [&by_path](std::string_view path) {
+      return std::lower_bound(by_path.begin(), by_path.end(), path,
+                              [](const hdf5_tensor* each, std::string_view wanted) { return each->path < wanted; });
+    };
+    const auto find = [&](std::string_view path) -> const hdf5_tensor* {
+      const auto at = from(path);
+      return at != by_path.end() && (*at)->path == path ? *at : nullptr;
+    };
     std::set<std::string> taken;
     const auto add_one = [&](const hdf5_tensor& tensor, std::string name) {
-      if (!is_valid_name(name) || by_path.count(name) != 0)
+      if (!is_valid_name(name) || find(name) != nullptr)
         return true;
       if (!charge(name.size()))
         return false;
@@ -172,21 +183,20 @@ class keras_names {
       return true;
     };
     for (auto& [dataset, name] : listed_) {
-      if (const auto found = by_path.find(dataset);
-          found != by_path.end() && !add_one(*found->second, std::move(name))) {
+      const hdf5_tensor* const found = find(dataset);
+      if (found != nullptr && !add_one(*found, std::move(name)))
         return error(errc::too_large, dataset);
-      }
     }
     for (const auto& [object, own_name] : objects_) {
       const std::string prefix = object + "/vars/";
       std::vector<const hdf5_tensor*> variables, numbered;
-      for (auto at = by_path.lower_bound(prefix); at != by_path.end() && at->first.starts_with(prefix); ++at)
-        variables.push_back(at->second);
+      for (auto at = from(prefix); at != by_path.end() && (*at)->path.starts_with(prefix); ++at)
+        variables.push_back(*at);
       while (numbered.size() < variables.size()) {
-        const auto at = by_path.find(prefix + std::to_string(numbered.size()));
-        if (at == by_path.end())
+        const hdf5_tensor* const next = find(prefix + std::to_string(numbered.size()));
+        if (next == nullptr)
           break;
-        numbered.push_back(at->second);
+        numbered.push_back(next);
       }
       std::string_view names;
       if (!variables.empty() && numbered.size() == variables.size()) {
