@@ -154,6 +154,11 @@ TEST_SUITE("writer/output") {
         text.number(number);
         text.offset(~number);
         text.hex(number, 16);
+        text.piece(100, [number](auto& piece) { // more than some of the buffers hold
+          piece.raw("a piece of no more than that: ");
+          piece.number(number);
+          piece.hex(~number, 8);
+        });
         if (number > ~std::uint64_t{0} / 10) break;
       }
     };
