@@ -33,7 +33,8 @@ public:
   /// A store of about `tensor_count` tensors, so that memory need not grow in steps.
   explicit store_builder(std::size_t tensor_count, memory_resource* memory = nullptr) : memory_(memory) {
     places_.reserve(tensor_count);
-    (void)reserve(tensor_count * std::uint64_t{96}); // what an entry of rank 2 with a usual name takes
+    std::optional<source> before;
+    (void)reserve(tensor_count * std::uint64_t{96}, before); // what an entry of rank 2 with a usual name takes
   }
 
   /// Adds a file.
@@ -58,22 +59,44 @@ public:
   /// The reference lasts until the next part is added.
   [[nodiscard]] const source& part(std::uint32_t number) const noexcept { return parts_[number].bytes; }
 
-  /// Adds a tensor, or a second name of one that was added before (`alias_of`). `finish` checks it.
+  /// Adds a tensor, or a second name of one that was added before (`alias_of`; what else the row says is that one's). `finish`
+  /// checks it.
   void add(const index_row& row) {
     using detail::index_layout;
     if (failure_) return;
+    if (row.alias_of != index_row::not_an_alias) return add_alias(row.alias_of, row.name);
     if (row.name.size() > max_name_size_bytes) return fail(error(errc::bad_name, row.name));
     if (row.shape.size() > max_rank) return fail(error(errc::bad_shape, row.name));
-    if (row.alias_of != index_row::not_an_alias && row.alias_of >= places_.size()) return fail(error(errc::bad_alias, row.name));
     const std::uint64_t size = index_layout::size_of_entry(row.shape.size(), row.name.size());
-    if (!reserve(used_ + size)) return;
+    std::optional<source> before;
+    if (!reserve(used_ + size, before)) return;
     const std::uint32_t block = row.layout.dtype == dtype::block ? number_of(row.layout.block) : 0;
     std::byte* const entry = entries_.writable_data() + used_;
     const errc failure = detail::write_entry(row, static_cast<std::uint32_t>(places_.size()), block, entry);
     if (failure != errc{}) return fail(error(failure, row.name));
-    if (row.alias_of != index_row::not_an_alias) aliases_.push_back({places_.size(), row.alias_of});
-    places_.push_back(static_cast<std::uint32_t>(used_ / index_layout::unit));
-    used_ += static_cast<std::size_t>(size);
+    take(size);
+  }
+  /// Adds a second name of the tensor `original`, which was added before and is none.
+  /// @param name  may lie in the name of a tensor that was added
+  void add_alias(std::uint32_t original, std::string_view name) {
+    if (failure_) return;
+    if (name.size() > max_name_size_bytes) return fail(error(errc::bad_name, name));
+    if (original >= places_.size() || original_in(original) != 0) return fail(error(errc::bad_alias, name));
+    const std::uint64_t rank = static_cast<std::uint64_t>(entry_of(original)[44]);
+    const std::uint64_t size = detail::index_layout::size_of_entry(rank, name.size());
+    std::optional<source> before; // where `name` may lie
+    if (!reserve(used_ + size, before)) return;
+    const std::uint32_t number = static_cast<std::uint32_t>(places_.size());
+    std::byte* const entry = entries_.writable_data() + used_;
+    detail::write_alias(entry_of(original), number, name, entry);
+    // By its number, until `finish` knows the slot.
+    detail::store_little(entry + 32, original + 1);
+    aliases_.push_back(number);
+    take(size);
+  }
+  /// The name of tensor `number` that was added; lives until the next is.
+  [[nodiscard]] std::string_view name(std::uint32_t number) const noexcept {
+    return detail::entry_name(entries_.data(), places_[number]);
   }
   /// How many tensors, second names counted, were added.
   [[nodiscard]] std::size_t tensor_count() const noexcept { return places_.size(); }
@@ -103,15 +126,14 @@ public:
     if (!table) return table.error();
     std::byte* const index = table->writable_data();
     if (used_ != 0) std::memcpy(index + layout.entries, entries_.data(), used_);
-    if (auto completed = detail::complete_index(index, layout, parts, blocks_); !completed) return completed.error();
-    const std::uint64_t first = layout.entries / detail::index_layout::unit;
-    for (const auto& [alias, original] : aliases_) {
-      detail::set_original(index, layout, index + layout.entries + places_[alias] * detail::index_layout::unit,
-                           detail::entry_name(index, static_cast<std::uint32_t>(first + places_[original])));
+    std::vector<std::uint32_t> slots(aliases_.empty() ? 0 : places_.size());
+    if (auto completed = detail::complete_index(index, layout, parts, blocks_, slots); !completed) return completed.error();
+    for (const std::uint32_t alias : aliases_) {
+      detail::set_original(index + layout.entries + places_[alias] * detail::index_layout::unit, slots[original_in(alias) - 1]);
     }
     index_limits limits;
     limits.foreign = true;
-    const result<tensor_index> checked = check_index({index, static_cast<std::size_t>(layout.size_bytes)}, limits);
+    const result<tensor_index> checked = detail::check_built_index({index, static_cast<std::size_t>(layout.size_bytes)}, limits);
     // The checker names places in the index, which nobody has seen.
     if (!checked) return error(checked.error().code(), checked.error().subject());
     made.table = std::move(*table);
@@ -141,15 +163,27 @@ private:
 
   void fail(const error& failure) { failure_ = failure; }
 
-  /// Makes room for entries of so many bytes.
-  bool reserve(std::uint64_t size_bytes) {
+  /// Makes room for entries of so many bytes; if they must move, `before` becomes the memory that they leave.
+  bool reserve(std::uint64_t size_bytes, std::optional<source>& before) {
     if (size_bytes <= entries_.size_bytes()) return true;
     const std::uint64_t doubled = entries_.size_bytes() * 2;
     result<source> larger = source::allocate(size_bytes < doubled ? doubled : size_bytes, memory_);
     if (!larger) return fail(larger.error()), false;
     if (used_ != 0) std::memcpy(larger->writable_data(), entries_.data(), used_);
-    entries_ = std::move(*larger);
+    before = std::exchange(entries_, std::move(*larger));
     return true;
+  }
+  /// Counts the entry that was written behind the others.
+  void take(std::uint64_t size_bytes) {
+    places_.push_back(static_cast<std::uint32_t>(used_ / detail::index_layout::unit));
+    used_ += static_cast<std::size_t>(size_bytes);
+  }
+  [[nodiscard]] const std::byte* entry_of(std::uint32_t number) const noexcept {
+    return entries_.data() + places_[number] * detail::index_layout::unit;
+  }
+  /// The number of the tensor, plus one, of which `number` is a second name; 0 if it is none.
+  [[nodiscard]] std::uint32_t original_in(std::uint32_t number) const noexcept {
+    return detail::load_little<std::uint32_t>(entry_of(number) + 32);
   }
 
   /// The number of a block type; a new one is kept, since the row may not last.
@@ -171,8 +205,8 @@ private:
   source entries_;
   std::size_t used_ = 0;
   std::vector<std::uint32_t> places_;
-  std::vector<std::pair<std::size_t, std::size_t>> aliases_; // numbers of alias and original
-  std::deque<own_block> own_blocks_;                         // never moved: `blocks_` points at them
+  std::vector<std::uint32_t> aliases_; // their numbers
+  std::deque<own_block> own_blocks_;   // never moved: `blocks_` points at them
   detail::block_types blocks_;
   std::optional<error> failure_;
   std::uint32_t file_count_ = 0;

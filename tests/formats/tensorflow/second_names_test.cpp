@@ -21,7 +21,6 @@ std::vector<std::pair<std::string, std::string>> names_of(const std::vector<std:
   static constexpr std::byte bytes[64] = {};
   stet::store_builder into;
   (void)into.add_file("file", stet::source::borrow(bytes));
-  stet::detail::second_names names;
   const std::uint64_t shape[] = {2};
   for (std::size_t i = 0; i < keys.size(); ++i) {
     stet::index_row row;
@@ -30,14 +29,10 @@ std::vector<std::pair<std::string, std::string>> names_of(const std::vector<std:
     row.shape = shape;
     row.offset_bytes = i * 2;
     row.size_bytes = 2;
-    names.note(row, into);
     into.add(row);
   }
   const stet_test::exact_text graph(stet_test::object_graph_of(full_names));
-  names.collect(graph.bytes());
-  for (const std::string& key : keys)
-    names.exclude(key);
-  names.add_to(into);
+  stet::detail::add_second_names(into, graph.bytes());
   std::vector<std::pair<std::string, std::string>> found;
   const auto made = into.finish();
   CHECK(made);

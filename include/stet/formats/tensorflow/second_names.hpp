@@ -12,70 +12,62 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
 namespace stet::inline v0_1::detail {
 
-/// Collects the variables of a checkpoint as they are added to a store, and adds their further names at the end: each that means
-/// one variable, and no tensor.
-///
-///     names.note(row, into), into.add(row);   // for each tensor
-///     names.collect(graph);
-///     names.exclude(key);                     // for each tensor
-///     names.add_to(into);
+/// Finds further names for the variables among the tensors of a store that is being built: each that means one variable, and no
+/// tensor.
 class second_names {
 public:
-  /// Keeps what is needed of a tensor that is the next to be added to `into`.
-  void note(const index_row& row, const store_builder& into) {
-    if (!row.name.ends_with(variable_suffix)) return;
-    const std::string_view name = without_variable_suffix(row.name);
-    variables_.push_back({row, text_.size(), name.size(), extents_.size()});
-    variables_.back().row.alias_of = static_cast<std::uint32_t>(into.tensor_count());
-    text_ += name;
-    extents_.insert(extents_.end(), row.shape.begin(), row.shape.end());
+  explicit second_names(const store_builder& tensors)
+      : tensors_(tensors), tensor_count_(static_cast<std::uint32_t>(tensors.tensor_count())) {
+    std::uint32_t variable_count = 0;
+    for (std::uint32_t number = 0; number < tensor_count_; ++number) variable_count += is_variable(tensors_.name(number)) ? 1u : 0u;
+    slots_.resize(static_cast<std::size_t>(slot_count_for(2 * variable_count)));
+    names_.reserve(std::size_t{2} * variable_count);
   }
 
-  /// Enters the names of the variables noted. `graph`, a TrackableObjectGraph, must outlive this object; where it is malformed it
-  /// names nothing more.
-  void collect(std::span<const std::byte> graph) {
-    slots_.assign(static_cast<std::size_t>(slot_count_for(static_cast<std::uint32_t>(2 * variables_.size()))), 0);
-    names_.reserve(2 * variables_.size());
-    for (std::uint32_t number = 0; number < variables_.size(); ++number) {
-      enter(std::string_view(text_).substr(variables_[number].text, variables_[number].text_size), number, true);
+  /// Enters what the keys of the variables are without the suffix.
+  void enter_paths() {
+    for (std::uint32_t number = 0; number < tensor_count_; ++number) {
+      const std::string_view key = tensors_.name(number);
+      if (is_variable(key)) request(without_variable_suffix(key), {}, number, true);
     }
+    settle();
+  }
+
+  /// Enters the full names that `graph`, a TrackableObjectGraph, gives to variables, of which the paths are entered. It must
+  /// outlive this object; where it is malformed it names nothing more.
+  void enter_full_names(std::span<const std::byte> graph) {
     for_each_object_attribute(graph, [&](const object_graph::attribute& attribute) {
-      if (attribute.name != variable_attribute || !attribute.key.ends_with(variable_suffix)) return;
-      const second_name* const path = find(without_variable_suffix(attribute.key));
-      if (path != nullptr && path->is_path) enter(attribute.full_name, path->variable, false);
+      if (attribute.name != variable_attribute || !is_variable(attribute.key)) return;
+      const std::string_view path = without_variable_suffix(attribute.key);
+      if (attribute.full_name != path) request(attribute.full_name, path, 0, false);
     });
+    settle();
   }
 
-  /// Takes note that a tensor is called `name`.
-  void exclude(std::string_view name) {
-    if (name.ends_with(variable_suffix)) return; // no further name does
-    if (second_name* const taken = find(name)) taken->is_clear = false;
+  /// Takes back the names that tensors have.
+  void exclude_tensors() {
+    for (std::uint32_t number = 0; number < tensor_count_; ++number) {
+      const std::string_view name = tensors_.name(number);
+      if (is_variable(name)) continue; // no further name is like that
+      if (second_name* const taken = find(name, hash_name(name, 0))) taken->is_clear = false;
+    }
   }
 
-  /// Adds the names that are left.
+  /// Adds the names that are left to the store.
   void add_to(store_builder& into) const {
     for (const second_name& each : names_) {
       if (!each.is_clear) continue;
-      const variable& of = variables_[each.variable];
-      index_row row = of.row;
-      row.name = each.name;
-      row.shape = std::span(extents_).subspan(of.extents, row.shape.size());
-      into.add(row);
+      // The builder moves the keys when it needs room.
+      into.add_alias(each.variable, each.is_path ? without_variable_suffix(into.name(each.variable)) : each.name);
     }
   }
 
 private:
-  /// A variable: the row that was added for it, of which name and shape are kept here.
-  struct variable {
-    index_row row;
-    std::size_t text, text_size, extents;
-  };
   struct second_name {
     std::string_view name;
     std::uint32_t variable;
@@ -84,46 +76,88 @@ private:
     /// Whether it is the variable's key without the suffix.
     bool is_path;
   };
+  struct slot {
+    std::uint32_t tag, number; // of a name, plus one
+  };
+  /// A name to be entered: the path of a variable, or the name of the one that has the path `of`.
+  struct name_request {
+    std::string_view name, of;
+    std::uint32_t variable;
+    bool is_path;
+    std::uint64_t name_hash, hash_of;
+  };
 
-  /// Calls `visit` with the slots in which `name` may stand, until it says so or they are too many: names can be made to collide.
-  template <class Visit> void probe(std::string_view name, Visit&& visit) {
-    const std::size_t mask = slots_.size() - 1;
-    const std::size_t first = static_cast<std::size_t>(hash_name(name, 0));
-    for (std::size_t i = 0; i <= max_probe_count; ++i) {
-      if (visit(slots_[(first + i) & mask])) return;
+  static bool is_variable(std::string_view key) noexcept { return key.ends_with(variable_suffix); }
+
+  /// Enters the name soon, so that memory is waited for once for many.
+  void request(std::string_view name, std::string_view of, std::uint32_t variable, bool is_path) {
+    if (!is_valid_name(name) || is_variable(name)) return;
+    name_request& made = requests_[request_count_++];
+    made = {name, of, variable, is_path, hash_name(name, 0), is_path ? 0 : hash_name(of, 0)};
+    load_ahead(&slot_around(made.name_hash));
+    if (!is_path) load_ahead(&slot_around(made.hash_of));
+    if (request_count_ == slot_batch_size) settle();
+  }
+  /// Enters the names requested.
+  void settle() {
+    for (const name_request& each : std::span(requests_, request_count_)) {
+      if (each.is_path) {
+        enter(each.name, each.name_hash, each.variable, true);
+      } else if (const second_name* const path = find(each.of, each.hash_of); path != nullptr && path->is_path) {
+        enter(each.name, each.name_hash, path->variable, false);
+      }
+    }
+    request_count_ = 0;
+  }
+
+  [[nodiscard]] slot& slot_around(std::uint64_t number) { return slots_[static_cast<std::size_t>(number & (slots_.size() - 1))]; }
+
+  /// Calls `visit` with the slots in which a name with this hash may stand, until it is found, or there is a free one, or they are
+  /// too many: names can be made to collide.
+  /// @return  the slot that holds the name or is free
+  slot* search(std::string_view name, std::uint64_t hash) {
+    const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
+    for (std::uint64_t i = 0; i <= max_probe_count; ++i) {
+      slot& at = slot_around(hash + i);
+      if (at.number == 0 || (at.tag == tag && names_[at.number - 1].name == name)) return &at;
+    }
+    return nullptr;
+  }
+  second_name* find(std::string_view name, std::uint64_t hash) {
+    const slot* const at = search(name, hash);
+    return at == nullptr || at->number == 0 ? nullptr : &names_[at->number - 1];
+  }
+  /// Enters a name of a variable. One that is known of another means neither.
+  void enter(std::string_view name, std::uint64_t hash, std::uint32_t variable, bool is_path) {
+    if (names_.size() + names_.size() / 4 >= slots_.size()) return; // a graph that names more than there is
+    slot* const at = search(name, hash);
+    if (at == nullptr) return;
+    if (at->number == 0) {
+      names_.push_back({name, variable, true, is_path});
+      *at = {static_cast<std::uint32_t>(hash >> 32), static_cast<std::uint32_t>(names_.size())};
+    } else {
+      second_name& known = names_[at->number - 1];
+      known.is_clear = known.is_clear && known.variable == variable;
     }
   }
-  second_name* find(std::string_view name) {
-    second_name* found = nullptr;
-    probe(name, [&](std::uint32_t slot) {
-      if (slot != 0 && names_[slot - 1].name == name) found = &names_[slot - 1];
-      return slot == 0 || found != nullptr;
-    });
-    return found;
-  }
-  /// Enters a name of variable `number`. One that is known of another means neither.
-  void enter(std::string_view name, std::uint32_t number, bool is_path) {
-    if (!is_valid_name(name) || name.ends_with(variable_suffix)) return;
-    if (names_.size() + names_.size() / 4 >= slots_.size()) return; // a graph that names more than there is
-    probe(name, [&](std::uint32_t& slot) {
-      if (slot == 0) {
-        names_.push_back({name, number, true, is_path});
-        slot = static_cast<std::uint32_t>(names_.size());
-        return true;
-      }
-      second_name& known = names_[slot - 1];
-      if (known.name != name) return false;
-      known.is_clear = known.is_clear && known.variable == number;
-      return true;
-    });
-  }
 
-  std::vector<variable> variables_;
-  std::string text_; // their keys without the suffix
-  std::vector<std::uint64_t> extents_;
+  const store_builder& tensors_;
+  std::uint32_t tensor_count_;
   std::vector<second_name> names_;
-  std::vector<std::uint32_t> slots_; // number of a name plus one
+  std::vector<slot> slots_;
+  name_request requests_[slot_batch_size];
+  std::size_t request_count_ = 0;
 };
+
+/// Gives the variables among the tensors of `into` the further names that they have by their keys and by `graph`, a
+/// TrackableObjectGraph.
+inline void add_second_names(store_builder& into, std::span<const std::byte> graph) {
+  second_names names(into);
+  names.enter_paths();
+  names.enter_full_names(graph);
+  names.exclude_tensors();
+  names.add_to(into);
+}
 
 } // namespace stet::inline v0_1::detail
 
