@@ -42,16 +42,18 @@ struct index_layout {
     return entry_size + rank * 8 + (name_size + 7) / 8 * 8;
   }
 
-  /// Computes where everything begins; false if a place would not fit in 32 bits.
+  /// Places are counted in units, in 32 bits.
+  static constexpr std::uint64_t max_size_bytes = std::uint64_t{0xFFFFFFFFu} * unit;
+
+  /// Computes where everything begins; false if a place would not fit.
   constexpr bool place() noexcept {
-    constexpr std::uint64_t limit = std::uint64_t{0xFFFFFFFFu} * unit;
-    if (entries_size > limit || names_size > limit) return false;
+    if (entries_size > max_size_bytes || names_size > max_size_bytes) return false;
     blocks = header_size + part_count * part_size;
     slots = blocks + block_count * block_size;
     entries = slots + slot_count * slot_size;
     names = entries + entries_size;
     size_bytes = names + (names_size + 7) / 8 * 8;
-    return size_bytes <= limit;
+    return size_bytes <= max_size_bytes;
   }
 };
 

@@ -62,8 +62,11 @@ public:
   void add_to(store_builder& into) const {
     for (const second_name& each : names_) {
       if (!each.is_clear) continue;
-      // The builder moves the keys when it needs room.
-      into.add_alias(each.variable, each.is_path ? without_variable_suffix(into.name(each.variable)) : each.name);
+      if (each.is_path) {
+        into.add_alias(each.variable, each.name.size()); // where the name is may have moved
+      } else {
+        into.add_alias(each.variable, each.name);
+      }
     }
   }
 
