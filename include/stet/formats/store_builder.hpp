@@ -30,10 +30,11 @@ public:
   /// What an entry of rank 2 with a usual name takes.
   static constexpr std::uint64_t usual_entry_size = 96;
 
-  /// Makes room for entries of so many bytes in all, which may move them. @retval errc::too_large, errc::out_of_memory
-  result<void> reserve(std::uint64_t size_bytes, memory_resource* memory) {
-    if (size_bytes <= bytes_.size_bytes() - begin_) return {};
-    const std::uint64_t doubled = (bytes_.size_bytes() - begin_) * 2, larger = size_bytes < doubled ? doubled : size_bytes;
+  [[nodiscard]] bool has_room(std::uint64_t size_bytes) const noexcept { return size_bytes <= bytes_.size_bytes() - begin_ - size_; }
+  /// Makes room for so many more bytes of entries, which moves those that are there. @retval errc::too_large, errc::out_of_memory
+  result<void> grow(std::uint64_t size_bytes, memory_resource* memory) {
+    const std::uint64_t doubled = (bytes_.size_bytes() - begin_) * 2;
+    const std::uint64_t larger = size_bytes + size_ < doubled ? doubled : size_bytes + size_;
     if (larger > index_layout::max_size_bytes) return errc::too_large;
     // Slots for entries that are small, and a few parts.
     const std::uint64_t begin = slot_count_for(static_cast<std::uint32_t>(larger / 64)) * index_layout::slot_size + 1024;
@@ -217,7 +218,8 @@ private:
 
   /// Makes room for so many more bytes of entries.
   bool make_room(std::uint64_t size_bytes) {
-    const auto made = entries_.reserve(entries_.size_bytes() + size_bytes, memory_);
+    if (entries_.has_room(size_bytes)) return true;
+    const auto made = entries_.grow(size_bytes, memory_);
     if (!made) fail(made.error());
     return bool(made);
   }

@@ -32,8 +32,9 @@ public:
   /// Enters what the keys of the variables are without the suffix.
   void enter_paths() {
     for (std::uint32_t number = 0; number < tensor_count_; ++number) {
-      const std::string_view key = tensors_.name(number);
-      if (is_variable(key)) request(without_variable_suffix(key), {}, number, true);
+      const std::string_view key = tensors_.name(number), path = without_variable_suffix(key);
+      const bool has_path = path.size() != key.size() && !path.empty() && !is_variable(path);
+      if (has_path) request(path, {}, number, true);
     }
     settle();
   }
@@ -44,7 +45,8 @@ public:
     for_each_object_attribute(graph, [&](const object_graph::attribute& attribute) {
       if (attribute.name != variable_attribute || !is_variable(attribute.key)) return;
       const std::string_view path = without_variable_suffix(attribute.key);
-      if (attribute.full_name != path) request(attribute.full_name, path, 0, false);
+      if (attribute.full_name == path || !is_valid_name(attribute.full_name) || is_variable(attribute.full_name)) return;
+      request(attribute.full_name, path, 0, false);
     });
     settle();
   }
@@ -94,7 +96,6 @@ private:
 
   /// Enters the name soon, so that memory is waited for once for many.
   void request(std::string_view name, std::string_view of, std::uint32_t variable, bool is_path) {
-    if (!is_valid_name(name) || is_variable(name)) return;
     name_request& made = requests_[request_count_++];
     made = {name, of, variable, is_path, hash_name(name, 0), is_path ? 0 : hash_name(of, 0)};
     load_ahead(&slot_around(made.name_hash));
