@@ -9,6 +9,7 @@
 
 #include "../../index/name_hash.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,47 +22,59 @@ namespace stet::inline v0_1::detail {
 /// tensor.
 class second_names {
 public:
-  explicit second_names(const store_builder& tensors)
-      : tensors_(tensors), tensor_count_(static_cast<std::uint32_t>(tensors.tensor_count())) {
-    std::uint32_t variable_count = 0;
-    for (std::uint32_t number = 0; number < tensor_count_; ++number) variable_count += is_variable(tensors_.name(number)) ? 1u : 0u;
-    slots_.resize(static_cast<std::size_t>(slot_count_for(2 * variable_count)));
-    names_.reserve(std::size_t{2} * variable_count);
-  }
-
   /// Enters what the keys of the variables are without the suffix.
-  void enter_paths() {
-    for (std::uint32_t number = 0; number < tensor_count_; ++number) {
-      const std::string_view key = tensors_.name(number), path = without_variable_suffix(key);
-      const bool has_path = path.size() != key.size() && !path.empty() && !is_variable(path);
-      if (has_path) request(path, {}, number, true);
+  explicit second_names(const store_builder& tensors) {
+    const std::uint32_t tensor_count = static_cast<std::uint32_t>(tensors.tensor_count());
+    names_.reserve(std::size_t{2} * tensor_count);
+    for (std::uint32_t number = 0; number < tensor_count; ++number) {
+      const std::string_view key = tensors.name(number), path = without_variable_suffix(key);
+      if (path.size() == key.size()) {
+        others_.push_back(key);
+      } else if (!path.empty() && !is_variable_key(path)) {
+        names_.push_back({path, number, true, true});
+      }
     }
-    settle();
+    slots_.resize(static_cast<std::size_t>(slot_count_for(static_cast<std::uint32_t>(2 * names_.size()))));
+    const std::size_t path_count = names_.size();
+    for (std::size_t first = 0; first < path_count; first += slot_batch_size) {
+      const std::span<second_name> batch = std::span(names_).subspan(first, (std::min)(path_count - first, std::size_t{slot_batch_size}));
+      std::uint64_t hashes[slot_batch_size];
+      for (std::size_t i = 0; i < batch.size(); ++i) load_ahead(&slot_around(hashes[i] = hash_name(batch[i].name, 0)));
+      for (std::size_t i = 0; i < batch.size(); ++i) {
+        slot* const at = search(batch[i].name, hashes[i]);
+        batch[i].is_clear = at != nullptr;
+        if (at != nullptr) *at = {tag_of(hashes[i]), static_cast<std::uint32_t>(first + i + 1)};
+      }
+    }
   }
 
-  /// Enters the full names that `graph`, a TrackableObjectGraph, gives to variables, of which the paths are entered. It must
-  /// outlive this object; where it is malformed it names nothing more.
+  /// Enters the full names that `graph`, a TrackableObjectGraph, gives to the variables. It must outlive this object; where it is
+  /// malformed it names nothing more.
   void enter_full_names(std::span<const std::byte> graph) {
+    full_name batch[slot_batch_size];
+    std::size_t count = 0;
+    const auto settle = [&] {
+      for (const full_name& each : std::span(batch, count)) enter(each);
+      count = 0;
+    };
     for_each_object_attribute(graph, [&](const object_graph::attribute& attribute) {
-      if (attribute.name != variable_attribute || !is_variable(attribute.key)) return;
-      const std::string_view path = without_variable_suffix(attribute.key);
-      if (attribute.full_name == path || !is_valid_name(attribute.full_name) || is_variable(attribute.full_name)) return;
-      request(attribute.full_name, path, 0, false);
+      if (attribute.name != variable_attribute || !is_variable_key(attribute.key)) return;
+      full_name& each = batch[count];
+      each.path = without_variable_suffix(attribute.key);
+      each.name = attribute.full_name;
+      if (each.name == each.path || !is_valid_name(each.name) || is_variable_key(each.name)) return;
+      load_ahead(&slot_around(each.path_hash = hash_name(each.path, 0)));
+      load_ahead(&slot_around(each.name_hash = hash_name(each.name, 0)));
+      if (++count == slot_batch_size) settle();
     });
     settle();
   }
 
-  /// Takes back the names that tensors have.
-  void exclude_tensors() {
-    for (std::uint32_t number = 0; number < tensor_count_; ++number) {
-      const std::string_view name = tensors_.name(number);
-      if (is_variable(name)) continue; // no further name is like that
+  /// Adds the names to the store, but those that tensors have.
+  void add_to(store_builder& into) {
+    for (const std::string_view name : others_) {
       if (second_name* const taken = find(name, hash_name(name, 0))) taken->is_clear = false;
     }
-  }
-
-  /// Adds the names that are left to the store.
-  void add_to(store_builder& into) const {
     for (const second_name& each : names_) {
       if (!each.is_clear) continue;
       if (each.is_path) {
@@ -84,46 +97,20 @@ private:
   struct slot {
     std::uint32_t tag, number; // of a name, plus one
   };
-  /// A name to be entered: the path of a variable, or the name of the one that has the path `of`.
-  struct name_request {
-    std::string_view name, of;
-    std::uint32_t variable;
-    bool is_path;
-    std::uint64_t name_hash, hash_of;
+  /// What the variable that has this path is called, too.
+  struct full_name {
+    std::string_view path, name;
+    std::uint64_t path_hash, name_hash;
   };
 
-  static bool is_variable(std::string_view key) noexcept { return key.ends_with(variable_suffix); }
-
-  /// Enters the name soon, so that memory is waited for once for many.
-  void request(std::string_view name, std::string_view of, std::uint32_t variable, bool is_path) {
-    name_request& made = requests_[request_count_++];
-    made = {name, of, variable, is_path, hash_name(name, 0), is_path ? 0 : hash_name(of, 0)};
-    load_ahead(&slot_around(made.name_hash));
-    if (!is_path) load_ahead(&slot_around(made.hash_of));
-    if (request_count_ == slot_batch_size) settle();
-  }
-  /// Enters the names requested.
-  void settle() {
-    for (const name_request& each : std::span(requests_, request_count_)) {
-      if (each.is_path) {
-        enter(each.name, each.name_hash, each.variable, true);
-      } else if (const second_name* const path = find(each.of, each.hash_of); path != nullptr && path->is_path) {
-        enter(each.name, each.name_hash, path->variable, false);
-      }
-    }
-    request_count_ = 0;
-  }
-
+  static std::uint32_t tag_of(std::uint64_t hash) noexcept { return static_cast<std::uint32_t>(hash >> 32); }
   [[nodiscard]] slot& slot_around(std::uint64_t number) { return slots_[static_cast<std::size_t>(number & (slots_.size() - 1))]; }
 
-  /// Calls `visit` with the slots in which a name with this hash may stand, until it is found, or there is a free one, or they are
-  /// too many: names can be made to collide.
-  /// @return  the slot that holds the name or is free
+  /// The slot that holds a name with this hash, or a free one for it; nullptr if there is none near: names can be made to collide.
   slot* search(std::string_view name, std::uint64_t hash) {
-    const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
     for (std::uint64_t i = 0; i <= max_probe_count; ++i) {
       slot& at = slot_around(hash + i);
-      if (at.number == 0 || (at.tag == tag && names_[at.number - 1].name == name)) return &at;
+      if (at.number == 0 || (at.tag == tag_of(hash) && names_[at.number - 1].name == name)) return &at;
     }
     return nullptr;
   }
@@ -131,35 +118,32 @@ private:
     const slot* const at = search(name, hash);
     return at == nullptr || at->number == 0 ? nullptr : &names_[at->number - 1];
   }
-  /// Enters a name of a variable. One that is known of another means neither.
-  void enter(std::string_view name, std::uint64_t hash, std::uint32_t variable, bool is_path) {
+  /// Enters the full name of a variable. One that is known of another means neither.
+  void enter(const full_name& entered) {
+    const second_name* const path = find(entered.path, entered.path_hash);
+    if (path == nullptr || !path->is_path) return;
     if (names_.size() + names_.size() / 4 >= slots_.size()) return; // a graph that names more than there is
-    slot* const at = search(name, hash);
+    slot* const at = search(entered.name, entered.name_hash);
     if (at == nullptr) return;
     if (at->number == 0) {
-      names_.push_back({name, variable, true, is_path});
-      *at = {static_cast<std::uint32_t>(hash >> 32), static_cast<std::uint32_t>(names_.size())};
+      names_.push_back({entered.name, path->variable, true, false});
+      *at = {tag_of(entered.name_hash), static_cast<std::uint32_t>(names_.size())};
     } else {
       second_name& known = names_[at->number - 1];
-      known.is_clear = known.is_clear && known.variable == variable;
+      known.is_clear = known.is_clear && known.variable == path->variable;
     }
   }
 
-  const store_builder& tensors_;
-  std::uint32_t tensor_count_;
   std::vector<second_name> names_;
   std::vector<slot> slots_;
-  name_request requests_[slot_batch_size];
-  std::size_t request_count_ = 0;
+  std::vector<std::string_view> others_; // names of tensors that are no variables
 };
 
 /// Gives the variables among the tensors of `into` the further names that they have by their keys and by `graph`, a
 /// TrackableObjectGraph.
 inline void add_second_names(store_builder& into, std::span<const std::byte> graph) {
   second_names names(into);
-  names.enter_paths();
   names.enter_full_names(graph);
-  names.exclude_tensors();
   names.add_to(into);
 }
 
