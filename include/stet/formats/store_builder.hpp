@@ -31,11 +31,10 @@ public:
   static constexpr std::uint64_t usual_entry_size = 96;
 
   [[nodiscard]] bool has_room(std::uint64_t size_bytes) const noexcept { return size_bytes <= bytes_.size_bytes() - begin_ - size_; }
-  /// Makes room for so many more bytes of entries, which moves those that are there. @retval errc::too_large, errc::out_of_memory
+  /// Makes room for so many more bytes of entries, which moves those that are there. Errors: those of `source::allocate`.
   result<void> grow(std::uint64_t size_bytes, memory_resource* memory) {
     const std::uint64_t doubled = (bytes_.size_bytes() - begin_) * 2;
     const std::uint64_t larger = size_bytes + size_ < doubled ? doubled : size_bytes + size_;
-    if (larger > index_layout::max_size_bytes) return errc::too_large;
     // Slots for entries that are small, and a few parts.
     const std::uint64_t begin = slot_count_for(static_cast<std::uint32_t>(larger / 64)) * index_layout::slot_size + 1024;
     result<source> made = source::allocate(begin + larger, memory);
@@ -58,7 +57,7 @@ public:
 
   /// Memory for an index of this layout, which has the entries in their place; all else in it is unspecified. They are moved if
   /// there is no room around them, or so much that most of the memory would be kept for nothing. The buffer is spent.
-  /// @retval errc::too_large, errc::out_of_memory
+  /// Errors: those of `source::allocate`.
   result<source> release(const index_layout& layout, memory_resource* memory) {
     const std::uint64_t capacity = bytes_.size_bytes();
     if (layout.entries <= begin_ && layout.size_bytes - layout.entries <= capacity - begin_ && capacity / 2 <= layout.size_bytes) {
@@ -129,6 +128,7 @@ public:
     places_.push_back(entries_.take(size));
   }
   /// Adds a second name of the tensor `original`, which was added before and is none.
+  /// @param name  not in this builder
   void add_alias(std::uint32_t original, std::string_view name) {
     if (failure_) return;
     if (name.size() > max_name_size_bytes) return fail(error(errc::bad_name, name));
@@ -144,7 +144,7 @@ public:
   }
   /// The same where the second name is the first bytes of the tensor's own.
   void add_alias(std::uint32_t original, std::size_t name_size_bytes) {
-    // That moves the names, if anything does.
+    // To make room moves names, and so comes before they are viewed.
     if (!failure_ && make_room(size_of_alias(original, name_size_bytes))) add_alias(original, name(original).substr(0, name_size_bytes));
   }
   /// The name of tensor `number` that was added; lives until the next is.
@@ -249,7 +249,7 @@ private:
   std::vector<part_row> parts_;
   std::vector<char> names_;
   detail::entry_buffer entries_;
-  std::vector<std::uint32_t> places_; // where each entry begins, in units
+  std::vector<std::uint32_t> places_;  // where each entry begins, in units
   std::vector<std::uint32_t> aliases_; // their numbers
   std::deque<own_block> own_blocks_;   // never moved: `blocks_` points at them
   detail::block_types blocks_;

@@ -276,7 +276,8 @@ inline result<void> build_index(std::span<const index_row> rows, std::span<const
     if (row.alias_of != index_row::not_an_alias) {
       if (row.alias_of >= rows.size()) return error(errc::bad_alias, row.name);
       const std::byte* const slot = detail::find_slot(base, layout, rows[row.alias_of].name);
-      detail::set_original(entry, static_cast<std::uint32_t>(static_cast<std::uint64_t>(slot - base) - layout.slots) / index_layout::slot_size);
+      const std::uint64_t offset = static_cast<std::uint64_t>(slot - base) - layout.slots;
+      detail::set_original(entry, static_cast<std::uint32_t>(offset / index_layout::slot_size));
     }
     entry += index_layout::size_of_entry(row.shape.size(), row.name.size());
   }

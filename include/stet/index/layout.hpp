@@ -42,18 +42,16 @@ struct index_layout {
     return entry_size + rank * 8 + (name_size + 7) / 8 * 8;
   }
 
-  /// Places are counted in units, in 32 bits.
-  static constexpr std::uint64_t max_size_bytes = std::uint64_t{0xFFFFFFFFu} * unit;
-
-  /// Computes where everything begins; false if a place would not fit.
+  /// Computes where everything begins; false if a place would not fit in 32 bits.
   constexpr bool place() noexcept {
-    if (entries_size > max_size_bytes || names_size > max_size_bytes) return false;
+    constexpr std::uint64_t limit = std::uint64_t{0xFFFFFFFFu} * unit;
+    if (entries_size > limit || names_size > limit) return false;
     blocks = header_size + part_count * part_size;
     slots = blocks + block_count * block_size;
     entries = slots + slot_count * slot_size;
     names = entries + entries_size;
     size_bytes = names + (names_size + 7) / 8 * 8;
-    return size_bytes <= max_size_bytes;
+    return size_bytes <= limit;
   }
 };
 

@@ -18,7 +18,7 @@ const std::string suffix = "/.ATTRIBUTES/VARIABLE_VALUE";
 /// The names that variables of these keys get, with which variable each is of, in the order of the store.
 std::vector<std::pair<std::string, std::string>> names_of(const std::vector<std::string>& keys,
                                                           const std::vector<std::pair<std::string, std::string>>& full_names) {
-  static constexpr std::byte bytes[64] = {};
+  static constexpr std::byte bytes[2048] = {};
   stet::store_builder into;
   (void)into.add_file("file", stet::source::borrow(bytes));
   const std::uint64_t shape[] = {2};
@@ -65,6 +65,20 @@ TEST_SUITE("tensorflow/second_names") {
   TEST_CASE("a full name through another full name, or of nothing, is none") {
     CHECK(names_of({"a" + suffix}, {{"x", "a" + suffix}, {"y", "x" + suffix}, {"z", "absent" + suffix}, {"w", "a"}}) ==
           list{{"a", "a" + suffix}, {"x", "a" + suffix}});
+  }
+
+  TEST_CASE("each of many variables gets its names, whatever the order of the graph") {
+    std::vector<std::string> keys;
+    list full_names, expected;
+    for (int i = 0; i < 1000; ++i) {
+      const std::string number = std::to_string(i * 7919 % 1000);
+      keys.push_back(std::to_string(i) + suffix);
+      full_names.emplace_back("full/" + number, number + suffix);
+      expected.emplace_back(std::to_string(i), keys.back());
+    }
+    for (const auto& named : full_names)
+      expected.push_back(named);
+    CHECK(names_of(keys, full_names) == expected);
   }
 
   TEST_CASE("what is no name, or could be a key, is left out") {
