@@ -72,6 +72,59 @@ TEST_SUITE("formats/store_builder") {
     CHECK(made->original_of(*made->find("layer-0/kernel"))->name() == "dense/kernel");
   }
 
+  TEST_CASE("second names are found however many tensors were expected") {
+    const std::string end = "/value";
+    const std::uint64_t shape[] = {1};
+    for (const std::size_t expected : {0u, 100u, 3000u, 100000u}) {
+      CAPTURE(expected);
+      stet::store_builder builder(expected);
+      builder.add_file("w", stet::source::borrow(std::as_bytes(std::span(six_values))));
+      for (std::uint32_t i = 0; i < 1000; ++i)
+        builder.add(row_of(std::to_string(i) + end, shape, 0, i % 6 * 4, 4));
+      for (std::uint32_t i = 0; i < 1000; ++i) {
+        CHECK(builder.name(i) == std::to_string(i) + end);
+        builder.add_alias(i, builder.name(i).size() - end.size());
+        builder.add_alias(i, "other/" + std::to_string(i));
+      }
+      const auto made = builder.finish();
+      REQUIRE(made);
+      CHECK(made->tensor_count() == 3000);
+      for (std::uint32_t i = 0; i < 1000; ++i) {
+        for (const std::string& name : {std::to_string(i), "other/" + std::to_string(i)}) {
+          const auto values = made->get<float>(name);
+          REQUIRE(values);
+          CHECK((*values)[0] == six_values[i % 6]);
+          CHECK(made->original_of(*made->find(name))->name() == std::to_string(i) + end);
+        }
+      }
+    }
+  }
+
+  TEST_CASE("a second name of nothing, or of a second name, or too long, is refused") {
+    const std::uint64_t shape[] = {6};
+    const std::string long_name(65536, 'n');
+    struct attack {
+      std::uint32_t original;
+      std::string_view name;
+      stet::errc code;
+    };
+    for (const attack& each : {attack{2, "late", stet::errc::bad_alias}, {1, "twice", stet::errc::bad_alias},
+                               {0, long_name, stet::errc::bad_name}, {0, "", stet::errc::bad_name},
+                               {0, "a\xff", stet::errc::bad_name}, {0, "whole", stet::errc::duplicate_name}}) {
+      CAPTURE(each.original);
+      stet::store_builder builder;
+      builder.add_file("w", stet::source::borrow(std::as_bytes(std::span(six_values))));
+      builder.add(row_of("whole", shape, 0, 0, 24));
+      builder.add_alias(0, "other");
+      stet::index_row row = row_of(each.name, shape, 0, 0, 24);
+      row.alias_of = each.original;
+      builder.add(row);
+      const auto made = builder.finish();
+      REQUIRE(!made);
+      CHECK(made.error().code() == each.code);
+    }
+  }
+
   TEST_CASE("what does not lie in its file, has a wrong size or occurs twice is refused by name") {
     const std::uint64_t shape[] = {6};
     struct attack {

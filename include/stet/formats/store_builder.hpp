@@ -21,6 +21,60 @@
 
 namespace stet::inline v0_1 {
 
+namespace detail {
+
+/// The entries of an index as they stand in it, one behind the other. Room is kept before them for what an index begins with, so
+/// that most often it is made where they are.
+class entry_buffer {
+public:
+  /// What an entry of rank 2 with a usual name takes.
+  static constexpr std::uint64_t usual_entry_size = 96;
+
+  [[nodiscard]] bool has_room(std::uint64_t size_bytes) const noexcept { return size_bytes <= bytes_.size_bytes() - begin_ - size_; }
+  /// Makes room for so many more bytes of entries, which moves those that are there. Errors: those of `source::allocate`.
+  result<void> grow(std::uint64_t size_bytes, memory_resource* memory) {
+    const std::uint64_t doubled = (bytes_.size_bytes() - begin_) * 2;
+    const std::uint64_t larger = size_bytes + size_ < doubled ? doubled : size_bytes + size_;
+    // Slots for entries that are small, and a few parts.
+    const std::uint64_t begin = slot_count_for(static_cast<std::uint32_t>(larger / 64)) * index_layout::slot_size + 1024;
+    result<source> made = source::allocate(begin + larger, memory);
+    if (!made) return made.error();
+    if (size_ != 0) std::memcpy(made->writable_data() + begin, data(), size_);
+    bytes_ = std::move(*made);
+    begin_ = static_cast<std::size_t>(begin);
+    return {};
+  }
+  [[nodiscard]] std::byte* end() noexcept { return bytes_.writable_data() + begin_ + size_; }
+  /// Counts an entry that was written at `end()`, in room that was made. @return  where it begins, in units
+  std::uint32_t take(std::uint64_t entry_size_bytes) noexcept {
+    const std::uint32_t place = static_cast<std::uint32_t>(size_ / index_layout::unit);
+    size_ += static_cast<std::size_t>(entry_size_bytes);
+    return place;
+  }
+  [[nodiscard]] const std::byte* data() const noexcept { return bytes_.data() + begin_; }
+  [[nodiscard]] const std::byte* at(std::uint32_t place) const noexcept { return data() + place * index_layout::unit; }
+  [[nodiscard]] std::size_t size_bytes() const noexcept { return size_; }
+
+  /// Memory for an index of this layout, which has the entries in their place; all else in it is unspecified. They are moved if
+  /// there is no room around them, or so much that most of the memory would be kept for nothing. The buffer is spent.
+  /// Errors: those of `source::allocate`.
+  result<source> release(const index_layout& layout, memory_resource* memory) {
+    const std::uint64_t capacity = bytes_.size_bytes();
+    if (layout.entries <= begin_ && layout.size_bytes - layout.entries <= capacity - begin_ && capacity / 2 <= layout.size_bytes) {
+      return source::part_of(std::move(bytes_), {begin_ - layout.entries, layout.size_bytes}, memory);
+    }
+    result<source> made = source::allocate(layout.size_bytes, memory);
+    if (made && size_ != 0) std::memcpy(made->writable_data() + layout.entries, data(), size_);
+    return made;
+  }
+
+private:
+  source bytes_;
+  std::size_t begin_ = 0, size_ = 0;
+};
+
+} // namespace detail
+
 /// Collects files and tensors of another format, and makes the store of them: an index in memory over the bytes where they
 /// lie. Used once; not by several threads.
 ///
@@ -33,7 +87,7 @@ public:
   /// A store of about `tensor_count` tensors, so that memory need not grow in steps.
   explicit store_builder(std::size_t tensor_count, memory_resource* memory = nullptr) : memory_(memory) {
     places_.reserve(tensor_count);
-    (void)reserve(tensor_count * std::uint64_t{96}); // what an entry of rank 2 with a usual name takes
+    (void)make_room(tensor_count * detail::entry_buffer::usual_entry_size);
   }
 
   /// Adds a file.
@@ -58,22 +112,44 @@ public:
   /// The reference lasts until the next part is added.
   [[nodiscard]] const source& part(std::uint32_t number) const noexcept { return parts_[number].bytes; }
 
-  /// Adds a tensor, or a second name of one that was added before (`alias_of`). `finish` checks it.
+  /// Adds a tensor, or a second name of one that was added before (`alias_of`; what else the row says is that one's). `finish`
+  /// checks it.
   void add(const index_row& row) {
     using detail::index_layout;
     if (failure_) return;
+    if (row.alias_of != index_row::not_an_alias) return add_alias(row.alias_of, row.name);
     if (row.name.size() > max_name_size_bytes) return fail(error(errc::bad_name, row.name));
     if (row.shape.size() > max_rank) return fail(error(errc::bad_shape, row.name));
-    if (row.alias_of != index_row::not_an_alias && row.alias_of >= places_.size()) return fail(error(errc::bad_alias, row.name));
     const std::uint64_t size = index_layout::size_of_entry(row.shape.size(), row.name.size());
-    if (!reserve(used_ + size)) return;
+    if (!make_room(size)) return;
     const std::uint32_t block = row.layout.dtype == dtype::block ? number_of(row.layout.block) : 0;
-    std::byte* const entry = entries_.writable_data() + used_;
-    const errc failure = detail::write_entry(row, static_cast<std::uint32_t>(places_.size()), block, entry);
+    const errc failure = detail::write_entry(row, static_cast<std::uint32_t>(places_.size()), block, entries_.end());
     if (failure != errc{}) return fail(error(failure, row.name));
-    if (row.alias_of != index_row::not_an_alias) aliases_.push_back({places_.size(), row.alias_of});
-    places_.push_back(static_cast<std::uint32_t>(used_ / index_layout::unit));
-    used_ += static_cast<std::size_t>(size);
+    places_.push_back(entries_.take(size));
+  }
+  /// Adds a second name of the tensor `original`, which was added before and is none.
+  /// @param name  not in this builder
+  void add_alias(std::uint32_t original, std::string_view name) {
+    if (failure_) return;
+    if (name.size() > max_name_size_bytes) return fail(error(errc::bad_name, name));
+    if (original >= places_.size() || original_in(original) != 0) return fail(error(errc::bad_alias, name));
+    const std::uint64_t size = size_of_alias(original, name.size());
+    if (!make_room(size)) return;
+    const std::uint32_t number = static_cast<std::uint32_t>(places_.size());
+    detail::write_alias(entries_.at(places_[original]), number, name, entries_.end());
+    // By its number, until `finish` knows the slot.
+    detail::store_little(entries_.end() + 32, original + 1);
+    aliases_.push_back(number);
+    places_.push_back(entries_.take(size));
+  }
+  /// The same where the second name is the first bytes of the tensor's own.
+  void add_alias(std::uint32_t original, std::size_t name_size_bytes) {
+    // To make room moves names, and so comes before they are viewed.
+    if (!failure_ && make_room(size_of_alias(original, name_size_bytes))) add_alias(original, name(original).substr(0, name_size_bytes));
+  }
+  /// The name of tensor `number` that was added; lives until the next is.
+  [[nodiscard]] std::string_view name(std::uint32_t number) const noexcept {
+    return detail::entry_name(entries_.data(), places_[number]);
   }
   /// How many tensors, second names counted, were added.
   [[nodiscard]] std::size_t tensor_count() const noexcept { return places_.size(); }
@@ -95,23 +171,22 @@ public:
     layout.part_count = static_cast<std::uint32_t>(parts.size());
     layout.block_count = blocks_.count();
     layout.slot_count = detail::slot_count_for(layout.tensor_count);
-    layout.entries_size = used_;
+    layout.entries_size = entries_.size_bytes();
     if (!layout.place()) return errc::too_large;
 
     store::contents made;
-    result<source> table = source::allocate(layout.size_bytes, memory_);
+    result<source> table = entries_.release(layout, memory_);
     if (!table) return table.error();
     std::byte* const index = table->writable_data();
-    if (used_ != 0) std::memcpy(index + layout.entries, entries_.data(), used_);
-    if (auto completed = detail::complete_index(index, layout, parts, blocks_); !completed) return completed.error();
-    const std::uint64_t first = layout.entries / detail::index_layout::unit;
-    for (const auto& [alias, original] : aliases_) {
-      detail::set_original(index, layout, index + layout.entries + places_[alias] * detail::index_layout::unit,
-                           detail::entry_name(index, static_cast<std::uint32_t>(first + places_[original])));
+    std::vector<std::uint32_t> slots(aliases_.empty() ? 0 : places_.size());
+    if (auto completed = detail::complete_index(index, layout, parts, blocks_, slots); !completed) return completed.error();
+    for (const std::uint32_t alias : aliases_) {
+      std::byte* const entry = index + layout.entries + places_[alias] * detail::index_layout::unit;
+      detail::set_original(entry, slots[detail::load_little<std::uint32_t>(entry + 32) - 1]);
     }
     index_limits limits;
     limits.foreign = true;
-    const result<tensor_index> checked = check_index({index, static_cast<std::size_t>(layout.size_bytes)}, limits);
+    const result<tensor_index> checked = detail::check_built_index({index, static_cast<std::size_t>(layout.size_bytes)}, limits);
     // The checker names places in the index, which nobody has seen.
     if (!checked) return error(checked.error().code(), checked.error().subject());
     made.table = std::move(*table);
@@ -141,15 +216,21 @@ private:
 
   void fail(const error& failure) { failure_ = failure; }
 
-  /// Makes room for entries of so many bytes.
-  bool reserve(std::uint64_t size_bytes) {
-    if (size_bytes <= entries_.size_bytes()) return true;
-    const std::uint64_t doubled = entries_.size_bytes() * 2;
-    result<source> larger = source::allocate(size_bytes < doubled ? doubled : size_bytes, memory_);
-    if (!larger) return fail(larger.error()), false;
-    if (used_ != 0) std::memcpy(larger->writable_data(), entries_.data(), used_);
-    entries_ = std::move(*larger);
-    return true;
+  /// Makes room for so many more bytes of entries.
+  bool make_room(std::uint64_t size_bytes) {
+    if (entries_.has_room(size_bytes)) return true;
+    const auto made = entries_.grow(size_bytes, memory_);
+    if (!made) fail(made.error());
+    return bool(made);
+  }
+  /// The size of the entry that a second name makes.
+  [[nodiscard]] std::uint64_t size_of_alias(std::uint32_t original, std::size_t name_size_bytes) const noexcept {
+    const std::uint64_t rank = static_cast<std::uint64_t>(entries_.at(places_[original])[44]);
+    return detail::index_layout::size_of_entry(rank, name_size_bytes);
+  }
+  /// The number of the tensor, plus one, of which `number` is a second name; 0 if it is none.
+  [[nodiscard]] std::uint32_t original_in(std::uint32_t number) const noexcept {
+    return detail::load_little<std::uint32_t>(entries_.at(places_[number]) + 32);
   }
 
   /// The number of a block type; a new one is kept, since the row may not last.
@@ -167,12 +248,10 @@ private:
   memory_resource* memory_;
   std::vector<part_row> parts_;
   std::vector<char> names_;
-  // The entries as they stand in the index, and where each begins, in units.
-  source entries_;
-  std::size_t used_ = 0;
-  std::vector<std::uint32_t> places_;
-  std::vector<std::pair<std::size_t, std::size_t>> aliases_; // numbers of alias and original
-  std::deque<own_block> own_blocks_;                         // never moved: `blocks_` points at them
+  detail::entry_buffer entries_;
+  std::vector<std::uint32_t> places_;  // where each entry begins, in units
+  std::vector<std::uint32_t> aliases_; // their numbers
+  std::deque<own_block> own_blocks_;   // never moved: `blocks_` points at them
   detail::block_types blocks_;
   std::optional<error> failure_;
   std::uint32_t file_count_ = 0;

@@ -56,6 +56,13 @@ private:
   std::uint32_t count_ = 0;
 };
 
+/// Writes the name in an entry, its last word filled up with zeros.
+inline void write_name(std::string_view name, std::byte* at) noexcept {
+  if (name.empty()) return;
+  store_little(at + (name.size() - 1) / 8 * 8, std::uint64_t{0});
+  std::memcpy(at, name.data(), name.size());
+}
+
 /// Writes the entry of a row, as many bytes as `index_layout::size_of_entry` says, at `entry`. That of an alias still lacks
 /// its original, which `set_original` adds.
 /// @param block  the number of the row's block type, for blocks
@@ -68,11 +75,7 @@ inline errc write_entry(const index_row& row, std::uint32_t number, std::uint32_
     store_little(at, extent);
     at += sizeof extent;
   }
-  if (!row.name.empty()) {
-    // The last word of the name is filled up with zeros.
-    store_little(at + (row.name.size() - 1) / 8 * 8, std::uint64_t{0});
-    std::memcpy(at, row.name.data(), row.name.size());
-  }
+  write_name(row.name, at);
   store_little(entry + 0, row.offset_bytes);
   store_little(entry + 8, row.size_bytes);
   store_little(entry + 16, counter.element_count());
@@ -89,40 +92,62 @@ inline errc write_entry(const index_row& row, std::uint32_t number, std::uint32_
   return errc{};
 }
 
+/// Writes, at `entry`, what the entry `original` says under another name. Its original is still to be set.
+inline void write_alias(const std::byte* original, std::uint32_t number, std::string_view name, std::byte* entry) noexcept {
+  std::memcpy(entry, original, index_layout::entry_size);
+  store_little(entry + 36, number);
+  store_little(entry + 40, static_cast<std::uint16_t>(name.size()));
+  std::byte* at = entry + index_layout::entry_size;
+  for (std::size_t rank = static_cast<std::size_t>(original[44]); rank != 0; --rank, at += 8) {
+    std::memcpy(at, original + (at - entry), 8);
+  }
+  write_name(name, at);
+}
+
 /// Enters every entry of the index at `index` into its slots, all zero before.
+/// @param found_at  empty, or as many numbers as there are tensors: set to the slot of each
 /// @return  errc{}; errc::bad_hash_table when a name would lie too far (the slots are then to be cleared); or
 ///          errc::duplicate_name, `name` being one that occurs before
-inline errc enter_names(std::byte* index, const index_layout& layout, std::uint64_t seed, std::string_view& name) noexcept {
+inline errc enter_names(std::byte* index, const index_layout& layout, std::uint64_t seed, std::string_view& name,
+                        std::span<std::uint32_t> found_at) noexcept {
   std::byte* const slots = index + layout.slots;
   const std::uint64_t mask = layout.slot_count - 1;
-  std::uint64_t place = layout.entries / index_layout::unit;
-  for (std::uint32_t number = 0; number < layout.tensor_count; ++number) {
-    name = entry_name(index, static_cast<std::uint32_t>(place));
-    const std::uint64_t hash = hash_name(name, seed);
-    const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
-    std::uint64_t slot = hash & mask;
-    for (const std::uint64_t last = slot + max_probe_count;; ++slot) {
-      if (slot > last) return errc::bad_hash_table;
-      std::byte* const at = slots + (slot & mask) * index_layout::slot_size;
-      const std::uint32_t occupant = load_little<std::uint32_t>(at + 4);
-      if (occupant == 0) {
-        store_little(at, tag);
-        store_little(at + 4, static_cast<std::uint32_t>(place));
-        break;
-      }
-      if (load_little<std::uint32_t>(at) == tag && entry_name(index, occupant) == name) return errc::duplicate_name;
+  std::uint64_t next = layout.entries / index_layout::unit;
+  for (std::uint32_t number = 0; number < layout.tensor_count;) {
+    std::uint64_t hashes[slot_batch_size];
+    std::uint32_t places[slot_batch_size], count = 0;
+    for (; count < slot_batch_size && number + count < layout.tensor_count; ++count) {
+      places[count] = static_cast<std::uint32_t>(next);
+      name = entry_name(index, places[count]);
+      hashes[count] = hash_name(name, seed);
+      load_ahead(slots + (hashes[count] & mask) * index_layout::slot_size);
+      const std::uint64_t rank = static_cast<std::uint64_t>(index[next * index_layout::unit + 44]);
+      next += index_layout::size_of_entry(rank, name.size()) / index_layout::unit;
     }
-    const std::uint64_t rank = static_cast<std::uint64_t>(index[place * index_layout::unit + 44]);
-    place += index_layout::size_of_entry(rank, name.size()) / index_layout::unit;
+    for (std::uint32_t i = 0; i < count; ++i, ++number) {
+      const std::uint32_t tag = static_cast<std::uint32_t>(hashes[i] >> 32);
+      std::uint64_t slot = hashes[i] & mask;
+      for (const std::uint64_t last = slot + max_probe_count;; ++slot) {
+        if (slot > last) return errc::bad_hash_table;
+        std::byte* const at = slots + (slot & mask) * index_layout::slot_size;
+        const std::uint32_t occupant = load_little<std::uint32_t>(at + 4);
+        if (occupant == 0) {
+          store_little(at, tag);
+          store_little(at + 4, places[i]);
+          break;
+        }
+        if (load_little<std::uint32_t>(at) != tag) continue;
+        name = entry_name(index, places[i]);
+        if (entry_name(index, occupant) == name) return errc::duplicate_name;
+      }
+      if (!found_at.empty()) found_at[number] = static_cast<std::uint32_t>(slot & mask);
+    }
   }
   return errc{};
 }
 
-/// Makes the alias at `entry` name its original by the slot that leads to it; the slots are filled.
-inline void set_original(std::byte* index, const index_layout& layout, std::byte* entry, std::string_view original) noexcept {
-  const std::byte* const slot = find_slot(index, layout, original);
-  store_little(entry + 32, static_cast<std::uint32_t>((slot - index - static_cast<std::ptrdiff_t>(layout.slots)) / 8 + 1));
-}
+/// Makes the alias at `entry` name its original by the number of the slot that leads to it.
+inline void set_original(std::byte* entry, std::uint32_t slot) noexcept { store_little(entry + 32, slot + 1); }
 
 /// The counts and places of the index of these rows.
 inline result<index_layout> lay_out_index(std::span<const index_row> rows, std::span<const index_part> parts,
@@ -166,9 +191,10 @@ private:
 };
 
 /// Writes all of an index but its entries, which are there already: header, parts, block types, slots and names.
+/// @param found_at  that of `enter_names`
 /// Errors: those that `build_index` names for names.
 inline result<void> complete_index(std::byte* index, const index_layout& layout, std::span<const index_part> parts,
-                                   const block_types& blocks) noexcept {
+                                   const block_types& blocks, std::span<std::uint32_t> found_at = {}) noexcept {
   std::memset(index, 0, static_cast<std::size_t>(layout.entries));
   store_little(index + 0, layout.tensor_count);
   store_little(index + 4, layout.part_count);
@@ -196,7 +222,7 @@ inline result<void> complete_index(std::byte* index, const index_layout& layout,
   constexpr std::uint64_t seed_limit = 64;
   for (std::uint64_t seed = 0; seed < seed_limit; ++seed) {
     std::string_view name;
-    const errc failure = enter_names(index, layout, seed, name);
+    const errc failure = enter_names(index, layout, seed, name, found_at);
     if (failure == errc::duplicate_name) return error(failure, name);
     store_little(index + 32, seed);
     if (failure == errc{}) return {};
@@ -249,7 +275,9 @@ inline result<void> build_index(std::span<const index_row> rows, std::span<const
   for (const index_row& row : rows) {
     if (row.alias_of != index_row::not_an_alias) {
       if (row.alias_of >= rows.size()) return error(errc::bad_alias, row.name);
-      detail::set_original(base, layout, entry, rows[row.alias_of].name);
+      const std::byte* const slot = detail::find_slot(base, layout, rows[row.alias_of].name);
+      const std::uint64_t offset = static_cast<std::uint64_t>(slot - base) - layout.slots;
+      detail::set_original(entry, static_cast<std::uint32_t>(offset / index_layout::slot_size));
     }
     entry += index_layout::size_of_entry(row.shape.size(), row.name.size());
   }

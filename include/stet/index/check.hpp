@@ -25,8 +25,9 @@ namespace detail {
 /// equals the running position.
 class index_checker {
 public:
-  index_checker(const std::byte* base, std::size_t size_bytes, const index_limits& limits) noexcept
-      : base_(base), size_bytes_(size_bytes), limits_(limits) {}
+  /// @param is_built  slots and aliases were made just now, and so are as they should be
+  index_checker(const std::byte* base, std::size_t size_bytes, const index_limits& limits, bool is_built) noexcept
+      : base_(base), size_bytes_(size_bytes), limits_(limits), is_built_(is_built) {}
 
   result<tensor_index> run() noexcept {
     if (!read_header()) return error(errc::bad_index, {}, 0);
@@ -46,37 +47,37 @@ public:
     if (running_name_ != layout().names_size) return error(errc::bad_index, "names");
     const std::byte* at = base() + layout().entries;
     for (std::uint32_t number = 0; number < layout().tensor_count;) {
-      // The slots of neighbouring entries lie anywhere in a table that may exceed the caches. A batch of them is asked for
-      // before the first is needed, so that the memory is waited for once and not for each.
-      index_entry batch[batch_size];
-      std::uint64_t hashes[batch_size];
+      index_entry batch[slot_batch_size];
+      std::uint64_t hashes[slot_batch_size];
       std::uint32_t count = 0;
-      for (; count < batch_size && number < layout().tensor_count; ++count, ++number) {
+      for (; count < slot_batch_size && number < layout().tensor_count; ++count, ++number) {
         const index_entry entry(at);
         // Nothing of an entry is read before it is known to lie within the entries.
         const std::uint64_t left = layout().names - static_cast<std::uint64_t>(at - base());
         if (left < index_layout::entry_size || left < static_cast<std::uint64_t>(entry.next() - at)) return bad(errc::bad_index, at);
         if (!is_valid_name(entry.name())) return bad(errc::bad_name, at);
-        if (const errc failure = check_entry(number, entry); failure != none) return bad(failure, at).about(entry.name());
+        const bool is_copy = is_built_ && entry.load<std::uint32_t>(32) != 0;
+        const errc failure = is_copy ? none : check_entry(number, entry);
+        if (failure != none) return bad(failure, at).about(entry.name());
+        at = entry.next();
+        if (is_built_) continue;
         batch[count] = entry;
         hashes[count] = hash_of(entry);
         load_ahead(slot_around(hashes[count]));
-        at = entry.next();
       }
-      for (std::uint32_t i = 0; i < count; ++i) {
+      for (std::uint32_t i = 0; i < count && !is_built_; ++i) {
         const errc failure = check_slot(batch[i], hashes[i]);
         if (failure != none) return bad(failure, batch[i].at_).about(batch[i].name());
       }
     }
     if (at != base() + layout().names) return bad(errc::bad_index, at);
     if (!is_zero(base() + layout().names + layout().names_size, base() + layout().size_bytes)) return errc::nonzero_padding;
-    if (occupied_slots() != layout().tensor_count) return errc::bad_hash_table;
+    if (!is_built_ && occupied_slots() != layout().tensor_count) return errc::bad_hash_table;
     return index_;
   }
 
 private:
   static constexpr errc none{};
-  static constexpr std::uint32_t batch_size = 16;
   template <class Unsigned> static Unsigned load(const std::byte* at) noexcept { return load_little<Unsigned>(at); }
   [[nodiscard]] const std::byte* base() const noexcept { return base_; }
   [[nodiscard]] const index_layout& layout() const noexcept { return index_.layout_; }
@@ -198,12 +199,6 @@ private:
   [[nodiscard]] const std::byte* slot_around(std::uint64_t number) const noexcept {
     return index_.slot_at(static_cast<std::uint32_t>(number) & (layout().slot_count - 1));
   }
-  /// Asks the processor to bring memory near; no access.
-  static void load_ahead([[maybe_unused]] const std::byte* at) noexcept {
-#if defined(__GNUC__)
-    __builtin_prefetch(at);
-#endif
-  }
 
   /// Searches the entry's name, whose hash is given, as `find` does: the search must end at the entry itself.
   [[nodiscard]] errc check_slot(index_entry entry, std::uint64_t hash) const noexcept {
@@ -244,7 +239,15 @@ private:
   tensor_index index_;
   std::uint64_t running_name_ = 0, running_offset_ = 0;
   std::uint32_t running_part_ = 0;
+  bool is_built_;
 };
+
+/// Checks an index that was made just now of entries that may say anything: `complete_index` has filled its slots, and its aliases
+/// are copies of their originals.
+/// Errors: those of `check_index`.
+inline result<tensor_index> check_built_index(std::span<const std::byte> bytes, const index_limits& limits) noexcept {
+  return index_checker(bytes.data(), bytes.size(), limits, true).run();
+}
 
 } // namespace detail
 
@@ -262,7 +265,7 @@ private:
 /// Cost: one pass over the bytes, tens of nanoseconds a tensor, no allocation.
 /// Source: format.hpp, "Index".
 inline result<tensor_index> check_index(std::span<const std::byte> bytes, const index_limits& limits) noexcept {
-  return detail::index_checker(bytes.data(), bytes.size(), limits).run();
+  return detail::index_checker(bytes.data(), bytes.size(), limits, false).run();
 }
 
 } // namespace stet::inline v0_1

@@ -58,6 +58,17 @@ struct index_layout {
 /// More different block types than this in one index are refused; GGUF has about forty.
 inline constexpr std::uint32_t max_block_types = 64;
 
+/// Slots of entries beside each other lie anywhere in a table that may exceed the caches. So many of them are asked for before
+/// the first is needed, so that the memory is waited for once and not for each.
+inline constexpr std::uint32_t slot_batch_size = 16;
+
+/// Asks the processor to bring memory near; no access.
+inline void load_ahead([[maybe_unused]] const void* at) noexcept {
+#if defined(__GNUC__)
+  __builtin_prefetch(at);
+#endif
+}
+
 /// The name in the entry at `place` of the index at `index`.
 inline std::string_view entry_name(const std::byte* index, std::uint32_t place) noexcept {
   const std::byte* const entry = index + place * index_layout::unit;

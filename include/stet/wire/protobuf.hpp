@@ -81,7 +81,7 @@ public:
         return true;
       }
     }
-    return next_of_any_form();
+    return at_ != end_ && next_of_any_form();
   }
 
   /// Whether no malformed field was met so far; to be asked when `next` says that there are no more.
@@ -115,7 +115,7 @@ public:
 
 private:
   STET_NOINLINE bool next_of_any_form() noexcept {
-    while (at_ != end_) {
+    do {
       field_ = at_;
       const std::byte* at = read_varint(at_, end_, tag_);
       if (at == nullptr || number() == 0) return fail();
@@ -123,7 +123,7 @@ private:
       if (at == nullptr) return fail();
       at_ = at;
       if (type() != protobuf_type::group) return true;
-    }
+    } while (at_ != end_);
     return false;
   }
 

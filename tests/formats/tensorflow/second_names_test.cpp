@@ -18,10 +18,9 @@ const std::string suffix = "/.ATTRIBUTES/VARIABLE_VALUE";
 /// The names that variables of these keys get, with which variable each is of, in the order of the store.
 std::vector<std::pair<std::string, std::string>> names_of(const std::vector<std::string>& keys,
                                                           const std::vector<std::pair<std::string, std::string>>& full_names) {
-  static constexpr std::byte bytes[64] = {};
+  static constexpr std::byte bytes[2048] = {};
   stet::store_builder into;
   (void)into.add_file("file", stet::source::borrow(bytes));
-  stet::detail::second_names names;
   const std::uint64_t shape[] = {2};
   for (std::size_t i = 0; i < keys.size(); ++i) {
     stet::index_row row;
@@ -30,14 +29,10 @@ std::vector<std::pair<std::string, std::string>> names_of(const std::vector<std:
     row.shape = shape;
     row.offset_bytes = i * 2;
     row.size_bytes = 2;
-    names.note(row, into);
     into.add(row);
   }
   const stet_test::exact_text graph(stet_test::object_graph_of(full_names));
-  names.collect(graph.bytes());
-  for (const std::string& key : keys)
-    names.exclude(key);
-  names.add_to(into);
+  stet::detail::add_second_names(into, graph.bytes());
   std::vector<std::pair<std::string, std::string>> found;
   const auto made = into.finish();
   CHECK(made);
@@ -70,6 +65,20 @@ TEST_SUITE("tensorflow/second_names") {
   TEST_CASE("a full name through another full name, or of nothing, is none") {
     CHECK(names_of({"a" + suffix}, {{"x", "a" + suffix}, {"y", "x" + suffix}, {"z", "absent" + suffix}, {"w", "a"}}) ==
           list{{"a", "a" + suffix}, {"x", "a" + suffix}});
+  }
+
+  TEST_CASE("each of many variables gets its names, whatever the order of the graph") {
+    std::vector<std::string> keys;
+    list full_names, expected;
+    for (int i = 0; i < 1000; ++i) {
+      const std::string number = std::to_string(i * 7919 % 1000);
+      keys.push_back(std::to_string(i) + suffix);
+      full_names.emplace_back("full/" + number, number + suffix);
+      expected.emplace_back(std::to_string(i), keys.back());
+    }
+    for (const auto& named : full_names)
+      expected.push_back(named);
+    CHECK(names_of(keys, full_names) == expected);
   }
 
   TEST_CASE("what is no name, or could be a key, is left out") {

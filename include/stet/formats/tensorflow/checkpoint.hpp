@@ -62,7 +62,7 @@ public:
       if (const auto added = add_entry(table); !added) return added;
     }
     if (!table.is_whole()) return table.failure().about(path);
-    if (!graph_.empty()) return add_second_names(bytes);
+    if (!graph_.empty()) add_second_names(into_, graph_);
     return {};
   }
 
@@ -131,7 +131,7 @@ private:
     if (size_bytes != row.size_bytes) return errc::bad_size;
     row.crc32c = unmask_crc32c(entry_.masked_crc32c);
     row.has_crc32c = true;
-    add(row);
+    into_.add(row);
     return errc{};
   }
 
@@ -146,17 +146,12 @@ private:
     return range_fits(row.offset_bytes, row.size_bytes, into_.part(row.part).size_bytes()) ? errc{} : errc::truncated;
   }
 
-  void add(const index_row& row) {
-    names_.note(row, into_);
-    into_.add(row);
-  }
-
   /// Adds a tensor whose bytes are those of `made`, which lie in no file as they are.
   void add_decoded(index_row& row, source&& made) {
     row.offset_bytes = 0;
     row.size_bytes = made.size_bytes();
     row.part = into_.add_decoded(std::move(made));
-    add(row);
+    into_.add(row);
   }
   /// Adds a tensor that can be listed only: to read it is `failure`.
   errc add_unreadable(index_row& row, errc failure, std::uint64_t size_bytes) {
@@ -204,7 +199,7 @@ private:
       row.layout.block.size_bytes = static_cast<std::uint32_t>(row.size_bytes);
     }
     row.big_endian = false;
-    add(row);
+    into_.add(row);
     return errc{};
   }
 
@@ -230,7 +225,7 @@ private:
     }
     if (row.size_bytes == 0) {
       row.part = first_part_;
-      add(row);
+      into_.add(row);
       return errc{};
     }
     const std::uint64_t element_size = row.layout.bits / 8u;
@@ -243,7 +238,7 @@ private:
     }
     if (!is_sound) return add_unreadable(row, errc::bad_slice, row.size_bytes);
     if (const errc failure = place_slices(into_, row, element_size, std::move(slices)); failure != errc{}) return failure;
-    add(row);
+    into_.add(row);
     return errc{};
   }
 
@@ -271,23 +266,12 @@ private:
     return errc{};
   }
 
-  /// Makes variables known by further names, which must not be those of tensors.
-  result<void> add_second_names(std::span<const std::byte> index) {
-    names_.collect(graph_);
-    sorted_table table;
-    if (auto opened = table.open(index); !opened) return opened;
-    while (table.next()) names_.exclude(table.key());
-    names_.add_to(into_);
-    return {};
-  }
-
   store_builder& into_;
   std::string prefix_, subfolder_;
   open_options options_;
   parts_in_folder folder_; // views prefix_
   bundle_entry entry_, slice_entry_;
   std::vector<std::pair<std::string, std::string>> slices_; // key and entry, in the order of the table
-  second_names names_;
   std::span<const std::byte> graph_; // in a decoded part
   std::uint64_t data_size_bytes_ = 0, decoded_size_bytes_ = 0;
   std::uint32_t shard_count_ = 0, first_part_ = 0;

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -32,9 +33,15 @@ inline constexpr std::string_view object_graph_key = "_CHECKPOINTABLE_OBJECT_GRA
 /// The name of the attribute that is the value of a variable, and how the keys of such end.
 inline constexpr std::string_view variable_attribute = "VARIABLE_VALUE", variable_suffix = "/.ATTRIBUTES/VARIABLE_VALUE";
 
+/// Whether a key is that of a variable.
+constexpr bool is_variable_key(std::string_view key) noexcept {
+  // `ends_with` does not know how many bytes it compares.
+  constexpr std::size_t size = variable_suffix.size();
+  return key.size() >= size && std::char_traits<char>::compare(key.data() + key.size() - size, variable_suffix.data(), size) == 0;
+}
 /// The name of a variable without what its key ends in; the key itself if it ends in something else.
 constexpr std::string_view without_variable_suffix(std::string_view key) noexcept {
-  return key.ends_with(variable_suffix) ? key.substr(0, key.size() - variable_suffix.size()) : key;
+  return is_variable_key(key) ? key.substr(0, key.size() - variable_suffix.size()) : key;
 }
 
 /// The graph, its text viewed where it lies.
