@@ -33,6 +33,7 @@ class recording_output final : public stet::byte_output {
     CHECK(offset_bytes >= written_to); // each byte once, in order
     written_to = offset_bytes + piece.size();
     ends.push_back(written_to);
+    places.push_back(piece.data());
     if (file.size() < written_to)
       file.resize(static_cast<std::size_t>(written_to));
     std::memcpy(file.data() + static_cast<std::size_t>(offset_bytes), piece.data(), piece.size());
@@ -42,6 +43,7 @@ class recording_output final : public stet::byte_output {
   std::size_t write_count = 0;
   std::uint64_t written_to = 0;
   std::vector<std::uint64_t> ends;
+  std::vector<const std::byte*> places; // in memory
 
  private:
   std::size_t fails_at_;
@@ -144,6 +146,28 @@ TEST_SUITE("writer/output") {
           CHECK(to.ends[i] % 262144 == 0);
       }
     }
+  }
+
+  TEST_CASE("pieces of the size that is asked for are written from where they lie") {
+    const byte_vector tensor = pattern(1'000'000);
+    recording_output to;
+    stet::detail::output_buffer buffer;
+    tensor_output output(to, buffer);
+    REQUIRE(output.begin(1000, tensor.size()));
+    for (std::size_t done = 0; done < tensor.size();) {
+      const std::size_t left = tensor.size() - done, best = output.best_piece_size_bytes();
+      const std::size_t size = best < left ? best : left;
+      CHECK(best <= 262144);
+      REQUIRE(output.write(std::span(tensor).subspan(done, size)));
+      done += size;
+    }
+    REQUIRE(output.end());
+    REQUIRE(to.places.size() == 3); // the rest is gathered
+    CHECK(to.places[0] == tensor.data());
+    CHECK(to.places[2] == tensor.data() + 2 * 262144 - 1000);
+    REQUIRE(output.flush());
+    CHECK(std::equal(tensor.begin(), tensor.end(), to.file.begin() + 1000, to.file.end()));
+    CHECK(output.crc32c_so_far() == stet::crc32c(tensor));
   }
 
   TEST_CASE("text is the same through a buffer of any size, and a failed write ends it") {

@@ -31,7 +31,8 @@ inline result<void> write_checked(const tensor& from, piece_sink& sink) {
   std::vector<std::byte> copy;
   std::uint32_t crc = 0;
   for (std::uint64_t done = 0; done < from.size_bytes();) {
-    const auto size = static_cast<std::size_t>((std::min)(piece_size, from.size_bytes() - done));
+    const std::uint64_t best_size = is_direct ? sink.best_piece_size_bytes() : piece_size;
+    const auto size = static_cast<std::size_t>((std::min)(best_size, from.size_bytes() - done));
     if (!is_direct) {
       copy.resize(size);
       if (auto read = from.read(done, copy); !read) return read;

@@ -107,18 +107,20 @@ public:
 
   /// Where the next byte goes.
   [[nodiscard]] std::uint64_t position_bytes() const noexcept { return position_; }
+  /// How much there is to the next boundary.
+  [[nodiscard]] std::size_t room_bytes() const noexcept { return slice_size - static_cast<std::size_t>(position_ % slice_size); }
 
   /// Takes from the front of `piece`, which is not empty, what reaches to the next boundary at most: a slice to be checksummed
   /// while it is in the cache, and then written.
   [[nodiscard]] std::span<const std::byte> take_slice(std::span<const std::byte>& piece) const noexcept {
-    const std::span<const std::byte> slice = piece.first(piece.size() < room() ? piece.size() : room());
+    const std::span<const std::byte> slice = piece.first(piece.size() < room_bytes() ? piece.size() : room_bytes());
     piece = piece.subspan(slice.size());
     return slice;
   }
 
   /// Writes a slice.
   result<void> write(std::span<const std::byte> slice) {
-    const bool is_to_boundary = slice.size() == room();
+    const bool is_to_boundary = slice.size() == room_bytes();
     const std::uint64_t begin = position_;
     position_ += slice.size();
     if (buffer_.empty() && is_to_boundary) return to_.write_at(begin, slice);
@@ -129,7 +131,7 @@ public:
   /// Goes on at `offset_bytes`, not before here. A little gap is filled with zeros; a large one, or over a boundary, is not written.
   result<void> move_to(std::uint64_t offset_bytes) {
     const std::uint64_t gap = offset_bytes - position_;
-    if (!buffer_.empty() && gap <= max_filled_gap && gap < room()) {
+    if (!buffer_.empty() && gap <= max_filled_gap && gap < room_bytes()) {
       if (auto gathered = buffer_.append_zeros(static_cast<std::size_t>(gap)); !gathered) return gathered;
     } else if (auto flushed = flush(); !flushed) {
       return flushed;
@@ -149,7 +151,6 @@ public:
 private:
   static constexpr std::size_t slice_size = output_buffer_size_bytes;
   static constexpr std::uint64_t max_filled_gap = 4096;
-  [[nodiscard]] std::size_t room() const noexcept { return slice_size - static_cast<std::size_t>(position_ % slice_size); }
 
   byte_output& to_;
   output_buffer& buffer_;
@@ -176,6 +177,8 @@ public:
     if (!taken) failure_ = taken.error();
     return taken;
   }
+
+  [[nodiscard]] std::size_t best_piece_size_bytes() const noexcept override { return to_.room_bytes(); }
 
   /// Ends a tensor.
   /// @retval errc::source_too_short  bytes are missing; or the error of a piece, which its source may have kept to itself

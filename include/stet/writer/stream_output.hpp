@@ -35,6 +35,8 @@ class stream_output final : public piece_sink {
     return {};
   }
 
+  [[nodiscard]] std::size_t best_piece_size_bytes() const noexcept override { return to_.room_bytes(); }
+
   /// Zeros up to `offset_bytes`, which is not far.
   /// @retval errc::source_too_long  that has been passed
   result<void> fill_up_to(std::uint64_t offset_bytes) {

@@ -25,6 +25,10 @@ public:
   ///                                which the source is to pass on
   virtual result<void> write(std::span<const std::byte> piece) = 0;
 
+  /// How large a piece is taken best now: a source whose bytes are in memory anyway and looks at them on their way gives pieces of
+  /// this size, which are then written from where they lie. At most 256 KiB, which the second-level cache holds.
+  [[nodiscard]] virtual std::size_t best_piece_size_bytes() const noexcept { return 256 * 1024; }
+
 protected:
   ~piece_sink() = default;
 };
