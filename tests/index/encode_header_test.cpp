@@ -1,29 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Tests of encode_header.hpp: where sections go. format_test.cpp compares the bytes.
+#include "index/sound_header.hpp"
+
 #include <stet/index/encode_header.hpp>
 
 #include <doctest/doctest.h>
 
 using stet::errc;
 using stet::file_header;
-
-namespace {
-
-/// The header of a file with a manifest of 100 bytes, an index of 128, data of 50.
-file_header placed_header() {
-  file_header header;
-  header.manifest_size_bytes = 100;
-  header.index_size_bytes = 128;
-  header.data_size_bytes = 50;
-  (void)stet::place_sections(header);
-  return header;
-}
-
-} // namespace
+using stet_test::sound_header;
 
 TEST_SUITE("encode_header") {
   TEST_CASE("places sections one after the other, data at the alignment but at least 64") {
-    file_header header = placed_header();
+    file_header header = sound_header();
     CHECK(header.manifest_offset_bytes == 128);
     CHECK(header.index_offset_bytes == 256);
     CHECK(header.data_offset_bytes == 384);
@@ -42,7 +31,7 @@ TEST_SUITE("encode_header") {
   }
 
   TEST_CASE("refuses to place what does not fit in a file") {
-    file_header header = placed_header();
+    file_header header = sound_header();
     for (const std::uint32_t alignment : {0u, 3u, 96u, 131072u, 1u << 31, ~0u}) {
       header.alignment_bytes = alignment;
       const auto placed = stet::place_sections(header);
@@ -53,7 +42,7 @@ TEST_SUITE("encode_header") {
          {&file_header::manifest_size_bytes, &file_header::index_size_bytes, &file_header::data_size_bytes}) {
       for (const std::uint64_t value :
            {~0ull, ~0ull - 127, ~0ull - 191, ~0ull - 400, 1ull << 63, (1ull << 63) - 1}) {
-        header = placed_header();
+        header = sound_header();
         header.*size = value;
         const auto placed = stet::place_sections(header);
         CHECK((!placed && placed.error().code() == errc::too_large));

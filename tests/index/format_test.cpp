@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tests of format.hpp: the header against golden bytes, and every way it can lie.
 #include "index/golden_store.hpp"
+#include "index/sound_header.hpp"
 #include "support/native_bytes.hpp"
 
 #include <stet/index/encode_header.hpp>
@@ -12,6 +13,7 @@
 
 using stet::errc;
 using stet::file_header;
+using stet_test::sound_header;
 
 namespace {
 
@@ -24,16 +26,6 @@ header_bytes encoded(const file_header& header) {
 }
 
 errc code_of(const stet::result<file_header>& decoded) { return decoded ? errc{} : decoded.error().code(); }
-
-/// A header whose fields say nothing wrong: a manifest of 100 bytes, an index of 128, data of 50.
-file_header sound_header() {
-  file_header header;
-  header.manifest_size_bytes = 100;
-  header.index_size_bytes = 128;
-  header.data_size_bytes = 50;
-  (void)stet::place_sections(header);
-  return header;
-}
 
 } // namespace
 
