@@ -42,6 +42,7 @@ enum class errc : std::uint16_t {
   file_exists = 206,
   bad_range = 207,
   locked = 208,
+  not_durable = 209,
 
   // 3xx: the frame of a file
   truncated = 300,
@@ -87,6 +88,7 @@ enum class errc : std::uint16_t {
   part_size = 601,
   part_mismatch = 602,
   duplicate_part = 603,
+  missing_base = 604,
 
   // 7xx: the bytes of a tensor
   checksum_mismatch = 700,
@@ -97,6 +99,7 @@ enum class errc : std::uint16_t {
   source_too_short = 800,
   source_too_long = 801,
   source_failed = 802,
+  not_expressible = 803,
 
   // 9xx: files of other formats
   unknown_format = 900,
@@ -109,6 +112,7 @@ enum class errc : std::uint16_t {
   compressed = 907,
   bad_archive = 908,
   bad_hdf5 = 909,
+  external_data = 910,
 };
 
 /// One row of `error_table`.
@@ -145,6 +149,7 @@ inline constexpr error_description error_table[] = {
     {errc::file_exists, "file_exists", "the file exists already"},
     {errc::bad_range, "bad_range", "the range does not lie within the file"},
     {errc::locked, "locked", "another writer holds the lock"},
+    {errc::not_durable, "not_durable", "published, but its folder could not be synced; a power loss may take it back"},
     {errc::truncated, "truncated", "the file is shorter than it says"},
     {errc::bad_magic, "bad_magic", "not a stet file"},
     {errc::newer_format, "newer_format", "the file needs a newer version of stet; update the library"},
@@ -182,12 +187,14 @@ inline constexpr error_description error_table[] = {
     {errc::part_size, "part_size", "a part of the store has another size than the manifest says"},
     {errc::part_mismatch, "part_mismatch", "a part belongs to another store or to an older save"},
     {errc::duplicate_part, "duplicate_part", "two parts of the store are the same file"},
+    {errc::missing_base, "missing_base", "the file is a delta and its base is missing"},
     {errc::checksum_mismatch, "checksum_mismatch", "the bytes of the tensor are damaged"},
     {errc::no_checksum, "no_checksum", "the tensor has no checksum to verify"},
     {errc::bad_string_table, "bad_string_table", "the offsets of the string tensor are not valid"},
     {errc::source_too_short, "source_too_short", "the source gave fewer bytes than the tensor has"},
     {errc::source_too_long, "source_too_long", "the source gave more bytes than the tensor has"},
     {errc::source_failed, "source_failed", "the source of a tensor's bytes failed"},
+    {errc::not_expressible, "not_expressible", "the format to be written cannot express this"},
     {errc::unknown_format, "unknown_format", "not a format that is known here"},
     {errc::bad_protobuf, "bad_protobuf", "a message is not valid in the protocol buffers' encoding"},
     {errc::bad_table, "bad_table", "the sorted table contradicts itself"},
@@ -198,6 +205,7 @@ inline constexpr error_description error_table[] = {
     {errc::compressed, "compressed", "the bytes are deflated: include <zlib.h> and <stet/ext/zlib.hpp>, and set open_options::inflate to stet::inflate_with_zlib"},
     {errc::bad_archive, "bad_archive", "the archive contradicts itself"},
     {errc::bad_hdf5, "bad_hdf5", "the HDF5 file contradicts itself"},
+    {errc::external_data, "external_data", "the data is stored in another file, which is not opened"},
 };
 
 /// The row of `error_table` for `code`. Cost: a walk over the table, no allocation.
