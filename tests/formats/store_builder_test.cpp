@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <stet/formats/model.hpp>
 #include <stet/formats/store_builder.hpp>
 
 #include <doctest/doctest.h>
@@ -155,5 +156,19 @@ TEST_SUITE("formats/store_builder") {
     const auto made = builder.finish();
     REQUIRE(made);
     CHECK(made->tensor_count() == 0);
+  }
+
+  TEST_CASE("what a store cannot give is listed with its reason") {
+    stet::store_builder builder;
+    builder.omit("link", stet::error(stet::errc::external_data, "link"));
+    builder.omit("variant", stet::error(stet::errc::unknown_dtype, "variant"));
+    const auto made = stet::finish_model(builder);
+    REQUIRE(made);
+    CHECK(made->store.tensor_count() == 0);
+    REQUIRE(made->omitted.size() == 2);
+    CHECK(made->omitted[0].name == "link");
+    CHECK(made->omitted[0].reason.code() == stet::errc::external_data);
+    CHECK(made->omitted[1].name == "variant");
+    CHECK(made->omitted[1].reason.code() == stet::errc::unknown_dtype);
   }
 }

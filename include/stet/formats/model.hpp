@@ -50,6 +50,8 @@ struct model {
   std::uint32_t file_count = 0;
   /// What it was opened with, for what `describe` reads.
   open_options options = {};
+  /// What the files contain and the store cannot give, with the reason of each.
+  std::vector<omitted_item> omitted = {};
 
   /// Whether the bytes of a tensor of the store are in one of its files, not decoded or gathered.
   [[nodiscard]] bool is_in_file(const tensor& of) const noexcept {
@@ -60,9 +62,10 @@ struct model {
 /// The model of all that was added to `from`, which is spent. Errors and cost: those of `store_builder::finish`.
 [[nodiscard]] inline result<model> finish_model(store_builder& from, const open_options& options = {}) {
   const std::uint32_t file_count = from.file_count();
+  std::vector<omitted_item> omitted = from.take_omitted();
   result<store> made = from.finish();
   if (!made) return made.error();
-  return model{std::move(*made), nullptr, file_count, options};
+  return model{std::move(*made), nullptr, file_count, options, std::move(omitted)};
 }
 
 namespace detail {

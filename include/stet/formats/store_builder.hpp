@@ -21,6 +21,14 @@
 
 namespace stet::inline v0_1 {
 
+/// A tensor, constant or link that a file contains and that its store cannot give, not even as an error at reading.
+struct omitted_item {
+  /// Its name in the file.
+  std::string name;
+  /// The reason: errc::unknown_dtype for a dtype that stet does not have, errc::external_data for a link to another file, …
+  error reason;
+};
+
 namespace detail {
 
 /// The entries of an index as they stand in it, one behind the other. Room is kept before them for what an index begins with, so
@@ -147,6 +155,11 @@ public:
     // To make room moves names, and so comes before they are viewed.
     if (!failure_ && make_room(size_of_alias(original, name_size_bytes))) add_alias(original, name(original).substr(0, name_size_bytes));
   }
+  /// Records an item of the file that cannot become a tensor of the store. Use `add` with a reader that fails, instead, where
+  /// the dtype and shape are known.
+  void omit(std::string_view name, const error& reason) { omitted_.push_back({std::string(name), reason}); }
+  /// What was omitted, in the order of the calls. @return the list, which the builder gives up
+  [[nodiscard]] std::vector<omitted_item> take_omitted() noexcept { return std::move(omitted_); }
   /// The name of tensor `number` that was added; lives until the next is.
   [[nodiscard]] std::string_view name(std::uint32_t number) const noexcept {
     return detail::entry_name(entries_.data(), places_[number]);
@@ -251,6 +264,7 @@ private:
   detail::entry_buffer entries_;
   std::vector<std::uint32_t> places_;  // where each entry begins, in units
   std::vector<std::uint32_t> aliases_; // their numbers
+  std::vector<omitted_item> omitted_;
   std::deque<own_block> own_blocks_;   // never moved: `blocks_` points at them
   detail::block_types blocks_;
   std::optional<error> failure_;
