@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstring>
+#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -66,11 +68,42 @@ TEST_SUITE("error") {
     CHECK(error(errc::not_found, "a\nb").subject() == "a\nb");
   }
 
-  TEST_CASE("a long subject is cut at a character boundary") {
-    const std::string plain(200, 'x');
-    CHECK(error(errc::not_found, plain).subject() == plain.substr(0, error::max_subject_bytes));
-    const std::string wide = std::string(94, 'x') + "\xE2\x82\xAC";
-    CHECK(error(errc::not_found, wide).subject() == wide.substr(0, 94));
+  TEST_CASE("a long subject keeps its start and its end, cut at character boundaries") {
+    const std::string ellipsis = "\xE2\x80\xA6", euro = "\xE2\x82\xAC";
+    const std::string whole(error::max_subject_bytes, 'x');
+    CHECK(error(errc::not_found, whole).subject() == whole);
+    const std::string path = "/home/" + std::string(200, 'd') + "/ckpt-1000.stet";
+    CHECK(error(errc::not_found, path).subject() == path.substr(0, 30) + ellipsis + path.substr(path.size() - 62));
+    // A character that does not fit whole is left out.
+    const std::string wide = std::string(29, 'a') + euro + std::string(100, 'b') + euro + std::string(60, 'c');
+    CHECK(error(errc::not_found, wide).subject() == std::string(29, 'a') + ellipsis + euro + std::string(60, 'c'));
+    const std::string cut = std::string(30, 'a') + std::string(100, 'b') + euro + std::string(60, 'c');
+    CHECK(error(errc::not_found, cut).subject() == std::string(30, 'a') + ellipsis + std::string(60, 'c'));
+  }
+
+  TEST_CASE("printed text ends with a NUL and stays within its buffer") {
+    char buffer[16];
+    for (std::size_t capacity = 0; capacity < sizeof buffer; ++capacity) {
+      std::memset(buffer, '#', sizeof buffer);
+      const std::string_view text = error(errc::not_found, "kernel").print(buffer, capacity);
+      CHECK(text == std::string_view("kernel: no tensor").substr(0, capacity == 0 ? 0 : capacity - 1));
+      if (capacity != 0) CHECK(buffer[text.size()] == '\0');
+      CHECK(buffer[capacity] == '#');
+    }
+    char longest[error::max_text_bytes];
+    const std::string control(error::max_subject_bytes, '\x01');
+    for (const stet::error_description& row : stet::error_table) {
+      const error full = error(row.code, control, ~std::uint64_t{1}).with_system_code(-1);
+      const std::string_view text = full.print(longest, sizeof longest);
+      CHECK(text.ends_with("(system error 4294967295)"));
+    }
+  }
+
+  TEST_CASE("compares with a code and writes itself to streams") {
+    static_assert(error(errc::locked) == errc::locked && error(errc::locked, "x") != errc::not_found);
+    std::ostringstream out;
+    out << "failed: " << error(errc::not_found, "dense/kernel");
+    CHECK(out.str() == "failed: dense/kernel: no tensor has this name");
   }
 
   TEST_CASE("a text writer never writes beyond its buffer, nor after a gap") {

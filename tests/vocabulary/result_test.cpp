@@ -82,4 +82,28 @@ TEST_SUITE("result") {
     CHECK(count == 1);
     CHECK(taken.count_ == &count);
   }
+
+  TEST_CASE("has the members of std::expected") {
+    result<int> seven = 7;
+    const result<int> failure = stet::error(errc::not_found, "x");
+    CHECK((seven.has_value() && seven.value() == 7 && !failure.has_value()));
+    CHECK(seven.value_or(1) == 7);
+    CHECK(failure.value_or(1) == 1);
+    CHECK((result<void>().has_value() && !result<void>(errc::io_error).has_value()));
+
+    const auto halved = [](int n) -> result<int> {
+      if (n % 2 != 0) return errc::bad_value;
+      return n / 2;
+    };
+    CHECK(result<int>(8).and_then(halved).value() == 4);
+    CHECK(result<int>(7).and_then(halved).error() == errc::bad_value);
+    CHECK(result<int>(stet::error(errc::not_found, "x")).and_then(halved).error().subject() == "x");
+    CHECK(result<int>(8).transform([](int n) { return n + 0.5; }).value() == 8.5);
+    CHECK(result<int>(errc::locked).transform([](int n) { return n + 0.5; }).error() == errc::locked);
+
+    int count = 0;
+    const auto moved = result<owner>(owner(count)).transform([](owner&& one) { return std::move(one); });
+    CHECK(count == 1);
+    CHECK(moved.value().count_ == &count);
+  }
 }

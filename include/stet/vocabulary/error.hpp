@@ -276,8 +276,11 @@ private:
 /// A plain value without allocation; safe to copy between threads.
 class error {
 public:
-  /// Subjects longer than this are cut at a character boundary.
+  /// A longer subject keeps its first `kept_head_bytes` and its end, with "…" between: paths and names differ at the end.
   static constexpr std::size_t max_subject_bytes = 95;
+  static constexpr std::size_t kept_head_bytes = 30;
+  /// The size of a buffer that holds every line of `print`: a subject escaped, the longest sentence, two numbers and a NUL.
+  static constexpr std::size_t max_text_bytes = 640;
   /// `offset_bytes()` of an error that is not about a place in a file.
   static constexpr std::uint64_t no_offset = ~std::uint64_t{0};
 
@@ -285,6 +288,15 @@ public:
   constexpr error(errc code, std::string_view subject = {}, std::uint64_t offset_bytes = no_offset) noexcept
       : offset_bytes_(offset_bytes), code_(code) {
     text_writer writer(subject_, max_subject_bytes);
+    if (subject.size() > max_subject_bytes) {
+      constexpr std::string_view ellipsis = "\xE2\x80\xA6";
+      std::size_t head = kept_head_bytes;
+      while (head > 0 && is_continuation(subject[head])) --head;
+      std::size_t tail = subject.size() - (max_subject_bytes - head - ellipsis.size());
+      while (tail < subject.size() && is_continuation(subject[tail])) ++tail;
+      writer.append(detail::text_at(subject.data(), head)).append(ellipsis);
+      subject = detail::text_at(subject.data() + tail, subject.size() - tail);
+    }
     subject_size_bytes_ = static_cast<std::uint8_t>(writer.append(subject).text().size());
   }
 
@@ -311,19 +323,36 @@ public:
   }
 
   /// Writes one line for a person, "SUBJECT: sentence (at byte N, system error N)", control characters escaped.
-  /// @return what was written; lives as long as `buffer`. 256 bytes hold any of stet's own messages, cut if need be.
+  /// A NUL follows the text, so `buffer` can be passed to C functions. Text that does not fit is cut at a character boundary.
+  /// @param capacity  the size of `buffer` in bytes, the NUL included; `max_text_bytes` always suffice
+  /// @return the text without the NUL; lives as long as `buffer`
   constexpr std::string_view print(char* buffer, std::size_t capacity) const noexcept {
-    text_writer out(buffer, capacity);
+    if (capacity == 0) return {};
+    text_writer out(buffer, capacity - 1);
     if (subject_size_bytes_ != 0) out.append_escaped(subject()).append(": ");
     out.append(message());
     if (offset_bytes_ != no_offset) out.append(" (at byte ").append(offset_bytes_).append(")");
     if (system_code_ != 0) {
       out.append(" (system error ").append(static_cast<std::uint64_t>(static_cast<std::uint32_t>(system_code_))).append(")");
     }
+    buffer[out.text().size()] = '\0';
     return out.text();
   }
 
+  /// Whether the error has this code.
+  [[nodiscard]] friend constexpr bool operator==(const error& of, errc code) noexcept { return of.code_ == code; }
+
+  /// Writes the line of `print` to a stream: std::ostream or anything else that takes a std::string_view.
+  template <class Out> friend Out& operator<<(Out& out, const error& shown) {
+    char text[max_text_bytes];
+    out << shown.print(text, sizeof text);
+    return out;
+  }
+
 private:
+  /// Whether `c` continues a UTF-8 character, so that text cannot be cut before it.
+  static constexpr bool is_continuation(char c) noexcept { return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u; }
+
   std::uint64_t offset_bytes_;
   std::int32_t system_code_ = 0;
   errc code_;

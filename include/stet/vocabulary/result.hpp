@@ -58,6 +58,29 @@ public:
   [[nodiscard]] constexpr T* operator->() noexcept { return STET_ASSERT(has_value_), &value_; }
   [[nodiscard]] constexpr const T* operator->() const noexcept { return STET_ASSERT(has_value_), &value_; }
 
+  /// As std::expected has them. `value` requires `*this`, as `*` does: it never throws.
+  [[nodiscard]] constexpr bool has_value() const noexcept { return has_value_; }
+  [[nodiscard]] constexpr T& value() & noexcept { return **this; }
+  [[nodiscard]] constexpr const T& value() const& noexcept { return **this; }
+  [[nodiscard]] constexpr T&& value() && noexcept { return *std::move(*this); }
+  /// The value, or `otherwise` where an error is held.
+  template <class U> [[nodiscard]] constexpr T value_or(U&& otherwise) const& {
+    return has_value_ ? value_ : static_cast<T>(std::forward<U>(otherwise));
+  }
+  template <class U> [[nodiscard]] constexpr T value_or(U&& otherwise) && {
+    return has_value_ ? std::move(value_) : static_cast<T>(std::forward<U>(otherwise));
+  }
+  /// `next(value)`, which returns a result; the error where one is held. The value is moved into the call.
+  template <class Next> [[nodiscard]] constexpr auto and_then(Next&& next) && -> decltype(next(std::declval<T&&>())) {
+    if (!has_value_) return error_;
+    return next(std::move(value_));
+  }
+  /// A result of what `change(value)` returns; the error where one is held. The value is moved into the call.
+  template <class Change> [[nodiscard]] constexpr auto transform(Change&& change) && -> result<decltype(change(std::declval<T&&>()))> {
+    if (!has_value_) return error_;
+    return change(std::move(value_));
+  }
+
   /// The error; requires `!*this`.
   [[nodiscard]] constexpr const stet::error& error() const noexcept { return STET_ASSERT(!has_value_), error_; }
 
@@ -83,6 +106,7 @@ public:
 
   /// Whether the call succeeded.
   [[nodiscard]] constexpr explicit operator bool() const noexcept { return has_value_; }
+  [[nodiscard]] constexpr bool has_value() const noexcept { return has_value_; }
   /// The error; requires `!*this`.
   [[nodiscard]] constexpr const stet::error& error() const noexcept { return STET_ASSERT(!has_value_), error_; }
 
