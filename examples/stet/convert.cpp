@@ -164,9 +164,7 @@ status unpack(const arguments& given, console& out) {
   if (failure)
     return out.fail(to, failure.message());
   const std::string_view name = file_name_of(from);
-  if (!to.ends_with('/'))
-    to += '/';
-  to.append(name.substr(0, name.rfind('.'))).append(".json");
+  to.append(stet::detail::separator_after(to)).append(name.substr(0, name.rfind('.'))).append(".json");
   const status outcome = copy(from, to, save_native<stet::store_form::loose>, out);
   if (outcome != status::done && is_new)
     std::filesystem::remove(folder, failure);

@@ -55,12 +55,7 @@ std::uint64_t tensor_count(const stet::model& of) {
 }
 
 std::string_view file_name_of(std::string_view path) {
-#if defined(_WIN32)
-  const std::size_t slash = path.find_last_of("/\\");
-#else
-  const std::size_t slash = path.rfind('/');
-#endif
-  return path.substr(slash == std::string_view::npos ? 0 : slash + 1);
+  return stet::detail::file_name_in(path);
 }
 
 std::string_view dtype_name_of(const stet::tensor& of) {

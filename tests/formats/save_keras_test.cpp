@@ -423,6 +423,16 @@ TEST_CASE("what cannot be saved is an error that names it, and leaves the folder
   CHECK(stet_test::outcome(at.save("")) == "bad_path");
 }
 
+#if !defined(_WIN32)
+TEST_CASE("a backslash in the path of a file to save is part of its name") {
+  saved_for_keras at;
+  make_dense(at.out);
+  CHECK(stet_test::outcome(at.save("c\\d.weights.h5")) == "ok");
+  CHECK(at.folder.names() == std::vector<std::string>{"c\\d.weights.h5", "model.stet"});
+  CHECK(at.open("c\\d.weights.h5"));
+}
+#endif
+
 TEST_CASE("damage in the model that is saved is found on the way") {
   saved_for_keras at;
   make_dense(at.out);

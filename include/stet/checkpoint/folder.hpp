@@ -11,6 +11,7 @@
 #include "../manifest/parse.hpp"
 #include "../restore/restore.hpp"
 #include "../source/file_operations.hpp"
+#include "../source/path.hpp"
 #include "../store/open.hpp"
 
 #include <algorithm>
@@ -62,7 +63,7 @@ public:
   explicit checkpoint_folder(std::string_view path_utf8, std::string_view prefix = "ckpt",
                              const file_operations& operations = system_file_operations())
       : folder_(path_utf8), prefix_(prefix), operations_(&operations) {
-    if (!folder_.empty() && folder_.back() != '/' && !(is_windows && folder_.back() == '\\')) folder_ += '/';
+    folder_ += detail::separator_after(folder_);
   }
 
   /// The path of the checkpoint of a step, whether or not it is there.
@@ -193,11 +194,6 @@ protected:
 
 private:
   static constexpr std::string_view extension = ".stet";
-#if defined(_WIN32)
-  static constexpr bool is_windows = true;
-#else
-  static constexpr bool is_windows = false;
-#endif
 
   [[nodiscard]] result<opened_checkpoint> find_latest(const open_options& how, std::vector<error>& failures,
                                                       std::unordered_set<std::uint64_t>& failed) const {

@@ -42,13 +42,11 @@ public:
 
 private:
   result<void> make_folder() const {
-    std::string name = folder();
-    while (name.size() > 1 && (name.back() == '/' || name.back() == '\\')) name.pop_back();
+    const std::string_view name = without_last_separators(folder());
     if (name.empty()) return {};
     const auto made = call(&file_operations::create_folder, name);
     if (!made) return made.error().code() == errc::file_exists || list_names() ? result<void>() : made;
-    const std::size_t slash = name.find_last_of("/\\");
-    return call(&file_operations::sync_folder, slash == std::string::npos ? std::string_view() : std::string_view(name).substr(0, slash + 1));
+    return call(&file_operations::sync_folder, folder_in(name));
   }
 };
 

@@ -175,11 +175,8 @@ class parts_beside final : public part_opener {
   parts_beside(std::string_view path_utf8, const open_options& options) noexcept
       : path_(path_utf8), folder_(path_utf8, options) {}
   [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override {
-    if (path_.size() >= name.size() && path_.substr(path_.size() - name.size()) == name) {
-      const std::size_t before = path_.size() - name.size();
-      if (before == 0 || path_[before - 1] == '/' || path_[before - 1] == '\\')
-        return error(errc::bad_path, name);
-    }
+    if (file_name_in(path_) == name)
+      return error(errc::bad_path, name);
     return folder_.open_part(name);
   }
 

@@ -8,6 +8,7 @@
 #include "../index/check.hpp"
 #include "../index/format.hpp"
 #include "../source/file_system.hpp"
+#include "../source/path.hpp"
 #include "../vocabulary/inflate.hpp"
 
 namespace stet::inline v0_1 {
@@ -271,9 +272,7 @@ class parts_in_folder final : public part_opener {
 public:
   /// The folder of the file at `path_utf8`.
   parts_in_folder(std::string_view path_utf8, const open_options& options) noexcept : options_(options) {
-    std::size_t end = path_utf8.size();
-    while (end > 0 && path_utf8[end - 1] != '/' && !(is_windows && path_utf8[end - 1] == '\\')) --end;
-    folder_ = path_utf8.substr(0, end);
+    folder_ = folder_in(path_utf8);
     options_.range = {};
   }
 
@@ -290,11 +289,6 @@ public:
 
 private:
   static constexpr std::size_t max_path_size = 4096;
-#if defined(_WIN32)
-  static constexpr bool is_windows = true;
-#else
-  static constexpr bool is_windows = false;
-#endif
 
   std::string_view folder_;
   open_options options_;

@@ -11,6 +11,7 @@
 #include "../index/encode_header.hpp"
 #include "../manifest/check.hpp"
 #include "../manifest/print.hpp"
+#include "../source/path.hpp"
 
 #include <charconv>
 #include <unordered_map>
@@ -94,12 +95,12 @@ public:
 
   result<save_report> write_files(std::string_view path) {
     const file_operations& operations = options_.operations == nullptr ? system_file_operations() : *options_.operations;
-    const std::string_view name = name_of(path);
+    const std::string_view name = file_name_in(path);
     if (name.empty() || name == "." || name == "..") return error(errc::bad_path, path);
     std::vector<atomic_file> files;
     files.reserve(parts_.size());
     for (std::uint32_t part = 0; part < parts_.size(); ++part) {
-      result<atomic_file> file = atomic_file::create(operations, folder_of(path), parts_[part].path, *parts_[part].size_bytes);
+      result<atomic_file> file = atomic_file::create(operations, folder_in(path), parts_[part].path, *parts_[part].size_bytes);
       if (!file) return file.error();
       if (auto written = write_part(part, *file); !written) return written.error();
       if (auto finished = file->finish(options_.is_durable); !finished) return finished.error();
@@ -109,7 +110,7 @@ public:
     if (!parts_.empty()) {
       if (auto made = make_table(); !made) return made.error();
     }
-    result<atomic_file> head = atomic_file::create(operations, folder_of(path), name, head_size_bytes());
+    result<atomic_file> head = atomic_file::create(operations, folder_in(path), name, head_size_bytes());
     if (!head) return head.error();
     if (parts_.empty()) {
       if (auto written = write_tensors(0, *head); !written) return written.error();
@@ -127,16 +128,6 @@ public:
   }
 
 private:
-  static std::string_view folder_of(std::string_view path) noexcept { return path.substr(0, path.size() - name_of(path).size()); }
-  static std::string_view name_of(std::string_view path) noexcept {
-#if defined(_WIN32)
-    const std::size_t slash = path.find_last_of("/\\");
-#else
-    const std::size_t slash = path.rfind('/');
-#endif
-    return slash == std::string_view::npos ? path : path.substr(slash + 1);
-  }
-
   // ---- deciding ----
 
   /// Turns free-form JSON into text, after a check that it can be read again.
@@ -260,7 +251,7 @@ private:
   }
   void set_content_id(std::uint32_t part, std::uint64_t content_id) {
     const bool is_sharded = options_.form == store_form::sharded;
-    parts_[part].path = part_name(name_of(path_), part, parts_.size(), content_id, is_sharded ? ".stet" : ".bin");
+    parts_[part].path = part_name(file_name_in(path_), part, parts_.size(), content_id, is_sharded ? ".stet" : ".bin");
     if (is_sharded) parts_[part].content_id = content_id;
   }
 
@@ -377,7 +368,7 @@ private:
       const std::vector<manifest_part>& parts;
       std::size_t number_at;
       std::vector<bool> taken;
-    } found{parts_, part_stem(name_of(path_)).size() + 1, std::vector<bool>(parts_.size())};
+    } found{parts_, part_stem(file_name_in(path_)).size() + 1, std::vector<bool>(parts_.size())};
     if (parts_.empty()) return std::move(found.taken);
     const auto visit = [](void* visitor, std::string_view name) noexcept {
       search& in = *static_cast<search*>(visitor);
@@ -386,7 +377,7 @@ private:
       if (part < in.parts.size() && in.parts[part].path == name) in.taken[part] = true;
       return true;
     };
-    const std::string_view folder = folder_of(path_);
+    const std::string_view folder = folder_in(path_);
     for (;;) {
       const auto listed = operations.list_folder(operations.context, folder, visit, &found);
       if (listed) return std::move(found.taken);
@@ -399,8 +390,8 @@ private:
     std::unordered_set<std::string_view> listed;
     for (const manifest_part& part : parts_) listed.insert(part.path);
     for (const std::string& part : listed_before) {
-      if (listed.contains(part) || !is_like_part_name(part, name_of(path_))) continue;
-      (void)operations.remove(operations.context, std::string(folder_of(path_)) + part);
+      if (listed.contains(part) || !is_like_part_name(part, file_name_in(path_))) continue;
+      (void)operations.remove(operations.context, std::string(folder_in(path_)) + part);
     }
   }
 

@@ -93,6 +93,8 @@ TEST_SUITE("tensorflow/locate") {
         {"../outside", "file_not_found"},
         {"inner/../../outside", "file_not_found"},
         {"C:/moved", "ok"},
+        {"C:\\\\moved", "ok"}, // written on Windows, with an escape
+        {"..\\\\moved", "ok"},
         {"..", "file_not_found"},
         {"absent", "file_not_found"},
         {"inner/", "file_not_found"},

@@ -11,6 +11,7 @@
 #include "../store_builder.hpp"
 
 #include "../../manifest/open.hpp"
+#include "../../source/path.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -24,10 +25,6 @@
 #include <vector>
 
 namespace stet::inline v0_1::detail {
-
-inline std::string_view file_name_in(std::string_view path_utf8) noexcept {
-  return path_utf8.substr(path_utf8.find_last_of("/\\") + 1); // npos + 1 is 0
-}
 
 /// Whether the root of a file is that of weights of Keras.
 inline result<bool> is_keras_hdf5(hdf5_file& file) {

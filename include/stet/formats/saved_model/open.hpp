@@ -9,6 +9,7 @@
 #include "../tensorflow/checkpoint.hpp"
 #include "../tensorflow/locate.hpp"
 
+#include "../../source/path.hpp"
 #include "../../wire/protobuf.hpp"
 
 #include <cstddef>
@@ -91,7 +92,7 @@ inline graph_file locate_graph_file(std::string_view path_utf8, const open_optio
   graph_file made;
   made.path = path_utf8;
   if (is_folder(made.path, options))
-    made.path.append(made.path.ends_with('/') ? "" : "/").append("saved_model.pb");
+    made.path.append(separator_after(made.path)).append("saved_model.pb");
   const std::size_t folder = folder_size(made.path);
   made.name = made.path.substr(folder);
   if (made.path.ends_with(".meta")) {

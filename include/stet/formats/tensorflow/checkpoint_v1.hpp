@@ -10,6 +10,7 @@
 #include "../model.hpp"
 #include "../store_builder.hpp"
 
+#include "../../source/path.hpp"
 #include "../../wire/sorted_table.hpp"
 
 #include <algorithm>
@@ -65,8 +66,7 @@ public:
     for (const std::string& path : files) {
       result<source> opened = open_resident(path, options_);
       if (!opened) return opened.error().code() == errc::file_not_found ? error(errc::missing_part, path) : opened.error();
-      const std::size_t name = path.find_last_of("/\\") + 1;
-      into_.add_file(std::string(subfolder) + path.substr(name), std::move(*opened));
+      into_.add_file(std::string(subfolder).append(file_name_in(path)), std::move(*opened));
     }
     for (std::uint32_t number = 0; number < files.size(); ++number) {
       if (auto read = read_table(first_part + number); !read) return read.error().about(files[number]);

@@ -8,6 +8,7 @@
 #include "../model.hpp"
 
 #include "../../source/file_operations.hpp"
+#include "../../source/path.hpp"
 #include "../../wire/sorted_table.hpp"
 
 #include <algorithm>
@@ -39,13 +40,6 @@ struct located_checkpoint {
 
 /// Nothing that is longer is read as a state file.
 inline constexpr std::uint64_t max_state_file_size_bytes = std::uint64_t{64} << 20;
-
-/// How many bytes at the beginning of `path` are its folder, with the separator.
-inline std::size_t folder_size(std::string_view path) noexcept {
-  std::size_t size = path.size();
-  while (size > 0 && path[size - 1] != '/' && path[size - 1] != '\\') --size;
-  return size;
-}
 
 /// The version of the checkpoint whose table is the file at `path`; nothing if it is no table. One that is damaged from the
 /// start on is told by its name.
@@ -145,12 +139,20 @@ inline std::optional<std::string> read_tensorflow_state(std::string_view folder,
   open_options on_demand = options;
   on_demand.backing = backing::stream;
   on_demand.range = {};
-  const result<source> opened = open_source(path.append("/checkpoint"), on_demand);
+  const result<source> opened = open_source(path.append(separator_after(path)).append("checkpoint"), on_demand);
   if (!opened || opened->size_bytes() > max_state_file_size_bytes) return std::nullopt;
   std::string text(static_cast<std::size_t>(opened->size_bytes()), '\0');
   if (!opened->read_at(0, std::as_writable_bytes(std::span(text)))) return std::nullopt;
   if (text.find("model_checkpoint_path") == std::string::npos) return std::nullopt;
   return text;
+}
+
+/// The name that a state file gives: of an absolute path, or one that leads out of the folder, its file name.
+inline std::string_view name_within_folder(std::string_view name, path_rules rules) {
+  const bool is_absolute = name.starts_with('/') || drive_size(name, path_rules::windows) != 0;
+  const bool has_backslash = rules == path_rules::windows && name.find('\\') != std::string_view::npos;
+  const bool leads_up = std::string("/").append(name).append("/").find("/../") != std::string::npos;
+  return is_absolute || has_backslash || leads_up ? file_name_in(name, rules) : name;
 }
 
 /// Finds the checkpoint that `path_utf8` means. What a state file says is not trusted to lead out of its folder: of an absolute
@@ -164,16 +166,17 @@ inline result<located_checkpoint> locate_tensorflow_checkpoint(std::string_view 
   if (!text) return error(errc::file_not_found, path);
   const result<tensorflow_state> state = parse_tensorflow_state(*text);
   if (!state) return state.error();
-  std::string name = state->model_checkpoint_path;
-  const bool is_absolute = name.starts_with('/') || name.starts_with('\\') || (name.size() > 1 && name[1] == ':');
-  if (is_absolute || ("/" + name + "/").find("/../") != std::string::npos || name.find('\\') != std::string::npos) {
-    name.erase(0, folder_size(name));
+  path += separator_after(path);
+  // The state file may come from Windows: a name that is not found is read by that system's rules, too.
+  std::string_view name;
+  for (const path_rules rules : {system_path_rules, path_rules::windows}) {
+    name = name_within_folder(state->model_checkpoint_path, rules);
+    auto found = name.empty() ? std::nullopt : find_checkpoint(path + std::string(name), options);
+    if (!found) continue;
+    found->subfolder = folder_in(name, rules);
+    return std::move(*found);
   }
-  if (!path.ends_with('/')) path += '/';
-  auto found = name.empty() ? std::nullopt : find_checkpoint(path + name, options);
-  if (!found) return error(errc::file_not_found, path + name);
-  found->subfolder = name.substr(0, folder_size(name));
-  return std::move(*found);
+  return error(errc::file_not_found, path.append(name));
 }
 
 } // namespace stet::inline v0_1::detail

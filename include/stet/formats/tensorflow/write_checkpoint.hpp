@@ -9,6 +9,7 @@
 #include "state_file.hpp"
 #include "strings.hpp"
 
+#include "../../source/path.hpp"
 #include "../../wire/masked_crc32c.hpp"
 #include "../../wire/sorted_table_writer.hpp"
 #include "../../writer/atomic_file.hpp"
@@ -135,10 +136,8 @@ public:
   checkpoint_save(const writer::contents& from, std::string_view prefix, const tensorflow_save_options& options)
       : from_(from), rows_(from.tensors.rows()), options_(options),
         operations_(options.operations != nullptr ? *options.operations : system_file_operations()) {
-    std::size_t folder = prefix.size();
-    while (folder > 0 && prefix[folder - 1] != '/' && prefix[folder - 1] != '\\') --folder;
-    folder_ = prefix.substr(0, folder);
-    name_ = prefix.substr(folder);
+    folder_ = folder_in(prefix);
+    name_ = file_name_in(prefix);
   }
 
   result<save_report> run() {

@@ -10,6 +10,7 @@
 #include "../store_builder.hpp"
 
 #include "../../manifest/open.hpp"
+#include "../../source/path.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -201,7 +202,7 @@ inline result<source> open_tfjs_file(const parts_beside& beside, std::string_vie
 inline std::string tfjs_json_path(std::string_view path_utf8, const open_options& options = {}) {
   std::string path(path_utf8);
   if (is_folder(path, options))
-    path.append(path.ends_with('/') ? "" : "/").append("model.json");
+    path.append(separator_after(path)).append("model.json");
   return path;
 }
 

@@ -6,9 +6,8 @@
 
 #include "open.hpp"
 
-#include "../tensorflow/locate.hpp"
-
 #include "../../bytes/crc32c.hpp"
+#include "../../source/path.hpp"
 #include "../../writer/atomic_file.hpp"
 #include "../../writer/parts.hpp"
 #include "../../writer/tensors.hpp"
