@@ -162,6 +162,31 @@ TEST_SUITE("tensorflow/checkpoint") {
     CHECK(outcome(r->verify()) == "no_checksum");
   }
 
+  TEST_CASE("a damaged slice fails every way to read its tensor") {
+    const temp_folder folder;
+    made_checkpoint made;
+    made.entries["columns"].shape = {2, 3};
+    made.add_slice("columns", {{0, -1}, {0, 1}}, {2, 1}, {1, 4});
+    made.add_slice("columns", {{0, -1}, {1, 2}}, {2, 2}, {2, 3, 5, 6});
+    made.shards[0][13] ^= 0x40;
+    const std::string prefix = made.write(folder);
+    for (const stet::backing how : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
+      stet::open_options options;
+      options.backing = how;
+      const auto opened = open_tensorflow_checkpoint(prefix, options);
+      REQUIRE(opened);
+      const auto columns = opened->store.find("columns");
+      REQUIRE(columns);
+      std::vector<float> room(6);
+      const auto copied = columns->copy_to(std::span<float>(room));
+      CHECK(outcome(copied) == "checksum_mismatch");
+      CHECK(copied.error().subject() == "columns");
+      std::vector<std::byte> bytes(24);
+      CHECK(outcome(columns->read(0, bytes)) == "checksum_mismatch");
+      CHECK(outcome(columns->read(4, std::span(bytes).first(1))) == "checksum_mismatch");
+    }
+  }
+
   TEST_CASE("slices that do not make up their tensor fail that tensor only") {
     const std::vector<slice_extent> low = {{0, 2}}, high = {{2, 2}};
     for (int attack = 0; attack < 8; ++attack) {

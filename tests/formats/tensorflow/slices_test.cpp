@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of slices.hpp: any partition is gathered to the tensor it was cut from; none that overlaps or leaves holes is accepted.
+#include "support/allocations.hpp"
 #include "support/files.hpp"
 
 #include <stet/formats/tensorflow/slices.hpp>
@@ -184,13 +185,95 @@ TEST_SUITE("tensorflow/slices") {
     CHECK_FALSE(covers({4}, {{{5, 0}}, {{0, 4}}}));
   }
 
-  TEST_CASE("a hundred thousand slices are checked soon, whatever they are") {
-    slice_list rows, columns;
-    for (std::int64_t i = 0; i < 100000; ++i) {
-      rows.push_back({{i, 1}, {0, -1}});
-      columns.push_back({{0, -1}, {i, 1}});
+  TEST_CASE("a slice is compared with its checksum before any of its bytes are given out") {
+    std::mt19937 random(11);
+    cut_tensor made(random, {6, 5}, 4);
+    while (made.slices.size() < 3)
+      made = cut_tensor(random, {6, 5}, 4);
+    REQUIRE(sort_and_cover(made.shape, made.slices));
+    for (tensor_slice& slice : made.slices) {
+      slice.crc32c = stet::crc32c(std::span(made.file).subspan(static_cast<std::size_t>(slice.offset_bytes), static_cast<std::size_t>(slice.size_bytes)));
+      slice.has_crc32c = true;
     }
-    CHECK(covers({100000, 2}, rows));
-    (void)covers({2, 100000}, columns); // beside each other in the first dimension: it may give up
+    const stet_test::memory_reader file(made.file);
+    for (const bool is_resident : {true, false}) {
+      for (std::size_t number = 0; number <= made.slices.size(); ++number) {
+        CAPTURE(number);
+        std::vector<tensor_slice> slices = made.slices;
+        for (tensor_slice& slice : slices) {
+          slice.data = is_resident ? made.file.data() : nullptr;
+          slice.fetcher = &file;
+        }
+        if (number < slices.size())
+          slices[number].crc32c ^= 1;
+        const std::uint64_t place = number < slices.size() ? slices[number].offset_bytes : 0;
+        const stet::detail::gathered_slices gathered(made.shape, 4, std::move(slices), "t");
+        std::vector<std::byte> all(made.whole.size());
+        for (int round = 0; round < 2; ++round) { // what was found damaged stays so, what was found sound is not compared again
+          const auto read = gathered.read(0, all);
+          if (number < made.slices.size()) {
+            REQUIRE_FALSE(read);
+            CHECK(read.error().code() == stet::errc::checksum_mismatch);
+            CHECK(read.error().subject() == "t");
+            CHECK(read.error().offset_bytes() == place);
+          } else {
+            CHECK(read);
+            CHECK(all == made.whole);
+          }
+        }
+        // Slices that a read does not touch do not fail it.
+        std::byte first[1];
+        CHECK(bool(gathered.read(0, first)) == (number != 0));
+      }
+    }
+  }
+
+  TEST_CASE("a hundred thousand slices along any dimension are accepted, and read in small pieces") {
+    constexpr std::int64_t count = 100000;
+    for (const std::size_t axis : {0u, 1u}) {
+      const extents shape = axis == 0 ? extents{count, 2} : extents{2, count};
+      std::vector<tensor_slice> slices;
+      const std::vector<std::byte> file = stet_test::pattern(2 * count);
+      for (std::int64_t i = 0; i < count; ++i) {
+        std::vector<slice_extent> box(2);
+        box[axis] = {i, 1};
+        REQUIRE(append_slice("t", box, shape, slices));
+      }
+      REQUIRE(sort_and_cover(shape, slices));
+      for (std::size_t i = 0; i < slices.size(); ++i) {
+        slices[i].data = file.data();
+        slices[i].offset_bytes = 2 * i;
+        slices[i].size_bytes = 2;
+      }
+      const stet::detail::gathered_slices gathered(shape, 1, std::move(slices));
+      std::size_t wrong = 0;
+      std::byte piece[10];
+      for (std::size_t at = 0; at < 2 * count; at += sizeof piece) {
+        REQUIRE(gathered.read(at, piece));
+        for (std::size_t i = 0; i < sizeof piece; ++i)
+          wrong += piece[i] != (axis == 0 ? file[at + i] : file[(at + i) % count * 2 + (at + i) / count]);
+      }
+      CHECK(wrong == 0);
+    }
+  }
+
+  TEST_CASE("the grid of slices takes memory in proportion to them") {
+    // Diagonal steps: as many ranges as slices in both dimensions.
+    constexpr std::int64_t count = 2000;
+    std::vector<tensor_slice> slices;
+    for (std::int64_t i = 0; i < count; ++i) {
+      REQUIRE(append_slice("t", std::vector<slice_extent>{{i, 1}, {0, i + 1}}, extents{count, count}, slices));
+      if (i + 1 < count)
+        REQUIRE(append_slice("t", std::vector<slice_extent>{{i, 1}, {i + 1, count - i - 1}}, extents{count, count}, slices));
+    }
+    const stet_test::allocations before;
+    CHECK_FALSE(sort_and_cover(extents{count, count}, slices));
+    CHECK(before.largest_bytes() <= slices.size() * 2048);
+    slices.clear();
+    for (std::int64_t i = 0; i < 40; ++i) { // a small one is no harm
+      REQUIRE(append_slice("t", std::vector<slice_extent>{{i, 1}, {0, i + 1}}, extents{40, 41}, slices));
+      REQUIRE(append_slice("t", std::vector<slice_extent>{{i, 1}, {i + 1, 40 - i}}, extents{40, 41}, slices));
+    }
+    CHECK(sort_and_cover(extents{40, 41}, slices));
   }
 }

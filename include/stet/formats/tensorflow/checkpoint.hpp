@@ -263,6 +263,7 @@ private:
     slice.offset_bytes = row.offset_bytes;
     slice.size_bytes = row.size_bytes;
     slice.crc32c = unmask_crc32c(slice_entry_.masked_crc32c);
+    slice.has_crc32c = true;
     return errc{};
   }
 
@@ -288,8 +289,8 @@ private:
 /// @retval errc::bad_magic, bad_table, table_checksum, bad_compression  the index is no sound table
 /// @retval errc::bad_header, newer_format, bad_protobuf, too_large      its header or an entry is not valid
 /// @retval errc::unknown_dtype, bad_shape, bad_size, bad_offset         what a tensor, the subject, says of itself is not
-/// A tensor in a missing shard, one whose slices do not make it up, and damaged strings are listed all the same; reading them
-/// is errc::missing_part, errc::bad_slice, errc::bad_string_table or errc::checksum_mismatch.
+/// A tensor in a missing shard, one whose slices do not make it up or are damaged, and damaged strings are listed all the same;
+/// reading them is errc::missing_part, errc::bad_slice, errc::bad_string_table or errc::checksum_mismatch.
 /// Cost: reads the index and string tensors; of other tensors nothing.
 inline result<void> add_tensorflow_checkpoint(store_builder& into, std::string_view prefix, const open_options& options = {},
                                               std::string_view subfolder = {}) {

@@ -12,9 +12,11 @@
 #include "../../vocabulary/checked.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +37,8 @@ struct tensor_slice {
   std::uint32_t part = 0;
   std::uint64_t offset_bytes = 0, size_bytes = 0;
   std::uint32_t crc32c = 0;
+  /// Whether a reader has to compare the bytes with `crc32c`.
+  bool has_crc32c = false;
   /// The number, in the row-major order of the tensor, of its first element.
   std::uint64_t first_element = 0;
 
@@ -79,119 +83,184 @@ inline bool append_slice(std::string_view name, std::span<const slice_extent> ex
   return true;
 }
 
-/// Sorts `slices` by their first elements, and says whether each element of a tensor of this shape, which has elements, is in
-/// exactly one of them. They are as `append_slice` makes them.
-/// Cost: n log n for n slices along one dimension; where they form a grid, n times those that begin beside each other. Gives up,
-/// and says no, on grids that are out of proportion.
+/// Finds the slice that holds an element of a tensor. The places where slices begin or end cut each dimension into ranges; these
+/// make up a grid of cells, each of which lies within one slice.
+class slice_grid {
+public:
+  /// Makes the grid of `slices`, which lie within `shape` and have elements, as `append_slice` makes them.
+  /// @return  whether each element of the shape is in exactly one of them. Gives up, and returns false, on a grid of more than
+  ///          4096 cells and 256 cells a slice; slices along one dimension, or in rows and columns, have one cell each.
+  /// Cost: n log n for n slices; four bytes a cell.
+  bool make(std::span<const std::uint64_t> shape, std::span<const tensor_slice> slices) {
+    std::uint64_t element_count = 1, covered = 0;
+    for (const std::uint64_t extent : shape) element_count *= extent;
+    for (const tensor_slice& slice : slices) {
+      const std::uint64_t volume = slice.element_count();
+      if (volume > element_count - covered) return false;
+      covered += volume;
+    }
+    if (covered != element_count) return false;
+
+    const std::uint64_t most = 4096 + std::uint64_t{256} * slices.size();
+    std::uint64_t cell_count = 1;
+    starts_.assign(shape.size(), {});
+    for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+      std::vector<std::uint64_t>& starts = starts_[axis];
+      for (const tensor_slice& slice : slices) {
+        const std::uint64_t end = slice.start[axis] + slice.extents[axis];
+        starts.push_back(slice.start[axis]);
+        if (end != shape[axis]) starts.push_back(end);
+      }
+      std::sort(starts.begin(), starts.end());
+      starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+      if (starts.size() > most / cell_count) return false;
+      cell_count *= starts.size();
+    }
+    // As many elements as the tensor has: so all are covered if no cell is taken twice.
+    slices_.assign(static_cast<std::size_t>(cell_count), 0);
+    for (std::size_t number = 0; number < slices.size(); ++number) {
+      if (!take_cells(slices[number], static_cast<std::uint32_t>(number + 1))) return false;
+    }
+    return true;
+  }
+
+  /// The number of the slice that holds the element with these coordinates. Cost: a binary search a dimension.
+  [[nodiscard]] std::size_t slice_at(std::span<const std::uint64_t> place) const noexcept {
+    std::size_t cell = 0;
+    for (std::size_t axis = 0; axis < place.size(); ++axis) cell = cell * starts_[axis].size() + range_at(axis, place[axis]);
+    return slices_[cell] - std::size_t{1};
+  }
+
+private:
+  /// The number of the range of a dimension in which `place` lies.
+  [[nodiscard]] std::size_t range_at(std::size_t axis, std::uint64_t place) const noexcept {
+    const std::vector<std::uint64_t>& starts = starts_[axis];
+    return static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), place) - starts.begin()) - 1;
+  }
+
+  /// Gives the cells within `slice` to it. @return  whether none was taken
+  bool take_cells(const tensor_slice& slice, std::uint32_t number) {
+    const std::size_t rank = starts_.size();
+    std::size_t first[max_rank], last[max_rank], at[max_rank];
+    for (std::size_t axis = 0; axis < rank; ++axis) {
+      at[axis] = first[axis] = range_at(axis, slice.start[axis]);
+      last[axis] = range_at(axis, slice.start[axis] + slice.extents[axis] - 1);
+    }
+    for (;;) {
+      std::size_t cell = 0;
+      for (std::size_t axis = 0; axis < rank; ++axis) cell = cell * starts_[axis].size() + at[axis];
+      if (slices_[cell] != 0) return false;
+      slices_[cell] = number;
+      std::size_t axis = rank;
+      while (axis != 0 && at[axis - 1] == last[axis - 1]) at[axis - 1] = first[axis - 1], --axis;
+      if (axis == 0) return true;
+      ++at[axis - 1];
+    }
+  }
+
+  std::vector<std::vector<std::uint64_t>> starts_; // of the ranges of each dimension
+  std::vector<std::uint32_t> slices_;              // the number of the slice of each cell, plus one
+};
+
+/// Sorts `slices` by their first elements. They are as `append_slice` makes them.
+/// @return  whether each element of a tensor of this shape, which has elements, is in exactly one of them; false, too, where
+///          `slice_grid::make` gives up. Cost: that of `slice_grid::make`.
 inline bool sort_and_cover(std::span<const std::uint64_t> shape, std::vector<tensor_slice>& slices) {
-  std::uint64_t element_count = 1, covered = 0;
-  for (const std::uint64_t extent : shape) element_count *= extent;
   for (tensor_slice& slice : slices) {
-    const std::uint64_t volume = slice.element_count();
     slice.first_element = 0;
     for (std::size_t axis = 0; axis < shape.size(); ++axis) {
       slice.first_element = slice.first_element * shape[axis] + slice.start[axis];
     }
-    if (volume > element_count - covered) return false;
-    covered += volume;
   }
-  if (covered != element_count) return false;
   std::sort(slices.begin(), slices.end(),
             [](const tensor_slice& a, const tensor_slice& b) { return a.first_element < b.first_element; });
-
-  // As many elements as the tensor has: so all are covered if none is twice. Two boxes meet only if they do in every dimension;
-  // those sorted far enough behind a box begin behind its end in the first dimension.
-  std::uint64_t budget = (std::uint64_t{1} << 20) + slices.size() * std::uint64_t{1024};
-  for (std::size_t i = 0; i < slices.size(); ++i) {
-    const tensor_slice& a = slices[i];
-    for (std::size_t j = i + 1; j < slices.size(); ++j) {
-      const tensor_slice& b = slices[j];
-      if (shape.empty()) return false;
-      if (b.start[0] >= a.start[0] + a.extents[0]) break;
-      if (budget-- == 0) return false;
-      bool meets = true;
-      for (std::size_t axis = 0; axis < shape.size() && meets; ++axis) {
-        meets = a.start[axis] < b.start[axis] + b.extents[axis] && b.start[axis] < a.start[axis] + a.extents[axis];
-      }
-      if (meets) return false;
-    }
-  }
-  return true;
+  return slice_grid().make(shape, slices);
 }
 
 /// A tensor read from its slices, each run of elements from where it lies; nothing is copied before it is asked for.
+/// The first read that touches a slice compares all of the slice with its checksum, if it has one: so bytes of a damaged slice
+/// are never given out.
 class gathered_slices final : public reader {
 public:
-  /// `slices` are as `sort_and_cover` leaves them; elements are whole bytes.
-  gathered_slices(std::span<const std::uint64_t> shape, std::uint64_t element_size_bytes, std::vector<tensor_slice>&& slices)
-      : shape_(shape.begin(), shape.end()), element_size_(element_size_bytes), slices_(std::move(slices)) {
+  /// `slices` are as `sort_and_cover` leaves them; elements are whole bytes. `name` is the subject of errors.
+  gathered_slices(std::span<const std::uint64_t> shape, std::uint64_t element_size_bytes, std::vector<tensor_slice>&& slices,
+                  std::string_view name = {})
+      : name_(name), shape_(shape.begin(), shape.end()), element_size_(element_size_bytes), slices_(std::move(slices)),
+        are_compared_(std::make_unique<std::atomic<bool>[]>(slices_.size())) {
     size_bytes_ = element_size_bytes;
     for (const std::uint64_t extent : shape) size_bytes_ *= extent;
+    (void)grid_.make(shape_, slices_);
   }
 
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_bytes_; }
 
-  /// Cost: a look at each slice, a binary search in those that hold some of the bytes, and a copy of each run.
+  /// @retval errc::checksum_mismatch  a slice is damaged; the offset is that of the slice in its file
+  /// Cost: a search of the grid and a copy for each run of elements, and once for each slice, a pass over its bytes.
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
     if (!range_fits(offset_bytes, into.size(), size_bytes_)) return error(errc::bad_range, {}, offset_bytes);
-    const std::uint64_t end = offset_bytes + into.size();
-    for (const tensor_slice& slice : slices_) {
-      if (slice.first_element * element_size_ >= end) break;
-      if (auto copied = read_slice(slice, offset_bytes, into); !copied) return copied;
+    while (!into.empty()) {
+      const result<std::size_t> copied = read_run(offset_bytes, into);
+      if (!copied) return copied.error();
+      offset_bytes += *copied;
+      into = into.subspan(*copied);
     }
     return {};
   }
 
 private:
-  /// Copies what `slice` holds of the bytes from `begin` on.
-  [[nodiscard]] result<void> read_slice(const tensor_slice& slice, std::uint64_t begin, std::span<std::byte> into) const noexcept {
-    const std::size_t rank = shape_.size(), full = slice.full_dimensions(shape_);
-    const std::size_t outer = rank - full - (full < rank ? 1 : 0); // dimensions that a run does not extend over
-    std::uint64_t run_size = element_size_;
-    for (std::size_t axis = outer; axis < rank; ++axis) run_size *= slice.extents[axis];
-    const std::uint64_t run_count = slice.size_bytes / run_size, end = begin + into.size();
-    // The first run that ends behind `begin`: runs ascend in the tensor as they do in the slice.
-    std::uint64_t run = 0;
-    for (std::uint64_t last = run_count; run < last;) {
-      const std::uint64_t middle = run + (last - run) / 2;
-      if (place_of(slice, outer, middle) + run_size <= begin) {
-        run = middle + 1;
-      } else {
-        last = middle;
-      }
-    }
-    for (; run < run_count; ++run) {
-      const std::uint64_t place = place_of(slice, outer, run);
-      if (place >= end) break;
-      const std::uint64_t from = place < begin ? begin - place : 0; // within the run
-      const std::uint64_t to = run_size < end - place ? run_size : end - place;
-      const std::size_t size = static_cast<std::size_t>(to - from);
-      std::byte* const target = into.data() + static_cast<std::size_t>(place + from - begin);
-      const std::uint64_t at = slice.offset_bytes + run * run_size + from;
-      if (slice.data != nullptr) {
-        std::memcpy(target, slice.data + static_cast<std::size_t>(at), size);
-      } else if (auto fetched = slice.fetcher->read(at, std::span(target, size)); !fetched) {
-        return fetched;
-      }
-    }
+  /// Copies what the run of elements at `offset_bytes` holds of the bytes from there on. @return  their number
+  [[nodiscard]] result<std::size_t> read_run(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {
+    const std::size_t rank = shape_.size();
+    std::uint64_t place[max_rank], rest = offset_bytes / element_size_;
+    for (std::size_t axis = rank; axis-- > 0; rest /= shape_[axis]) place[axis] = rest % shape_[axis];
+    const std::size_t number = grid_.slice_at({place, rank});
+    const tensor_slice& slice = slices_[number];
+    if (auto compared = compare(number); !compared) return compared.error();
+    std::uint64_t element = 0; // among those of the slice
+    for (std::size_t axis = 0; axis < rank; ++axis) element = element * slice.extents[axis] + (place[axis] - slice.start[axis]);
+    const std::size_t full = slice.full_dimensions(shape_);
+    std::uint64_t run_size = 1;
+    for (std::size_t axis = rank - full - (full < rank ? 1 : 0); axis < rank; ++axis) run_size *= slice.extents[axis];
+    const std::uint64_t within = offset_bytes % element_size_, left = (run_size - element % run_size) * element_size_ - within;
+    const std::size_t size = left < into.size() ? static_cast<std::size_t>(left) : into.size();
+    if (auto read = read_slice(slice, element * element_size_ + within, into.first(size)); !read) return read.error();
+    return size;
+  }
+
+  static result<void> read_slice(const tensor_slice& slice, std::uint64_t offset_bytes, std::span<std::byte> into) noexcept {
+    if (slice.data == nullptr) return slice.fetcher->read(slice.offset_bytes + offset_bytes, into);
+    std::memcpy(into.data(), slice.data + static_cast<std::size_t>(slice.offset_bytes + offset_bytes), into.size());
     return {};
   }
 
-  /// The byte of the tensor at which run `run` of `slice` begins; runs are numbered over the first `outer` dimensions.
-  [[nodiscard]] std::uint64_t place_of(const tensor_slice& slice, std::size_t outer, std::uint64_t run) const noexcept {
-    std::uint64_t element = slice.first_element, stride = 1;
-    for (std::size_t axis = shape_.size(); axis-- > outer;) stride *= shape_[axis];
-    for (std::size_t axis = outer; axis-- > 0;) {
-      element += run % slice.extents[axis] * stride;
-      run /= slice.extents[axis];
-      stride *= shape_[axis];
+  /// Compares a slice with its checksum, unless it has none, or an earlier call did.
+  [[nodiscard]] result<void> compare(std::size_t number) const noexcept {
+    const tensor_slice& slice = slices_[number];
+    if (!slice.has_crc32c || are_compared_[number].load(std::memory_order_relaxed)) return {};
+    std::uint32_t crc = 0;
+    if (slice.data != nullptr) {
+      crc = stet::crc32c({slice.data + static_cast<std::size_t>(slice.offset_bytes), static_cast<std::size_t>(slice.size_bytes)});
+    } else {
+      std::byte piece[16384];
+      for (std::uint64_t done = 0; done < slice.size_bytes;) {
+        const std::uint64_t left = slice.size_bytes - done;
+        const std::span<std::byte> into(piece, left < sizeof piece ? static_cast<std::size_t>(left) : sizeof piece);
+        if (auto read = read_slice(slice, done, into); !read) return read;
+        crc = stet::crc32c(into, crc);
+        done += into.size();
+      }
     }
-    return element * element_size_;
+    if (crc != slice.crc32c) return error(errc::checksum_mismatch, name_, slice.offset_bytes);
+    are_compared_[number].store(true, std::memory_order_relaxed);
+    return {};
   }
 
+  std::string name_;
   std::vector<std::uint64_t> shape_;
   std::uint64_t element_size_;
   std::vector<tensor_slice> slices_;
+  slice_grid grid_;
+  std::unique_ptr<std::atomic<bool>[]> are_compared_; // one a slice
   std::uint64_t size_bytes_ = 0;
 };
 
@@ -214,7 +283,7 @@ inline errc place_slices(store_builder& into, index_row& row, std::uint64_t elem
   row.part = slices[0].part;
   row.offset_bytes = slices[0].offset_bytes;
   if (are_runs && are_adjacent) return errc{};
-  result<source> made = source::keep(gathered_slices(row.shape, element_size_bytes, std::move(slices)), into.memory());
+  result<source> made = source::keep(gathered_slices(row.shape, element_size_bytes, std::move(slices), row.name), into.memory());
   if (!made) return made.error().code();
   row.offset_bytes = 0;
   row.part = into.add_decoded(std::move(*made));
