@@ -12,6 +12,17 @@ namespace stet::inline v0_1 {
 
 namespace detail {
 
+/// Whether the archive has weights of Keras, wherever its directory lists them. Cost: reads the directory.
+inline bool has_keras_weights(const format_probe& probe) {
+  open_options options = probe.options();
+  options.backing = backing::map;
+  const result<source> file = open_resident(probe.path(), options);
+  if (!file)
+    return false;
+  const auto members = read_zip(bytes_in(*file));
+  return members && find_member(*members, keras_weights_member) != nullptr;
+}
+
 /// An archive of which a member near its beginning or end is called as those of Keras are, or JSON that maps
 /// groups to files of weights.
 inline bool is_keras(const format_probe& probe) {
@@ -21,7 +32,8 @@ inline bool is_keras(const format_probe& probe) {
   };
   if (is_zip(probe.start())) {
     return says(probe.end(), keras_weights_member) || says(probe.start(), keras_weights_member) ||
-           (says(probe.start(), keras_metadata_member) && says(probe.start(), keras_config_member));
+           (says(probe.start(), keras_metadata_member) && says(probe.start(), keras_config_member)) ||
+           has_keras_weights(probe);
   }
   return probe.starts_like_json() && says(probe.start(), "\"weight_map\"") &&
          says(probe.start(), ".weights.h5\"");

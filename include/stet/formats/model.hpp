@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -40,6 +41,7 @@ struct model_description {
 };
 
 struct format;
+class checkpoint_store;
 
 /// An open model of any format.
 struct model {
@@ -52,6 +54,12 @@ struct model {
   open_options options = {};
   /// What the files contain and the store cannot give, with the reason of each.
   std::vector<omitted_item> omitted = {};
+  /// The checksums of ranges of its parts. `check_ranges` (check_model.hpp) compares them; opening does not.
+  std::vector<range_check> checks = {};
+  /// For a native delta: its own file, then each that it builds on. The store views them. nullptr for a model of one file.
+  std::shared_ptr<const checkpoint_store> files = nullptr;
+  /// For a selection of the tensors of another model (select.hpp): that model, which the store views. Else nullptr.
+  std::shared_ptr<const model> whole = nullptr;
 
   /// Whether the bytes of a tensor of the store are in one of its files, not decoded or gathered.
   [[nodiscard]] bool is_in_file(const tensor& of) const noexcept {
@@ -63,9 +71,10 @@ struct model {
 [[nodiscard]] inline result<model> finish_model(store_builder& from, const open_options& options = {}) {
   const std::uint32_t file_count = from.file_count();
   std::vector<omitted_item> omitted = from.take_omitted();
+  std::vector<range_check> checks = from.take_checks();
   result<store> made = from.finish();
   if (!made) return made.error();
-  return model{std::move(*made), nullptr, file_count, options, std::move(omitted)};
+  return model{std::move(*made), nullptr, file_count, options, std::move(omitted), std::move(checks)};
 }
 
 namespace detail {

@@ -29,6 +29,16 @@ struct omitted_item {
   error reason;
 };
 
+/// A checksum that a file has of a range of its bytes, which may hold many tensors: CRC-32, as a member of a ZIP archive has.
+struct range_check {
+  /// The part of the store.
+  std::uint32_t part = 0;
+  std::uint64_t offset_bytes = 0, size_bytes = 0;
+  std::uint32_t crc32 = 0;
+  /// The name of the range in the file: that of the member.
+  std::string name;
+};
+
 namespace detail {
 
 /// The entries of an index as they stand in it, one behind the other. Room is kept before them for what an index begins with, so
@@ -160,6 +170,10 @@ public:
   void omit(std::string_view name, const error& reason) { omitted_.push_back({std::string(name), reason}); }
   /// What was omitted, in the order of the calls. @return the list, which the builder gives up
   [[nodiscard]] std::vector<omitted_item> take_omitted() noexcept { return std::move(omitted_); }
+  /// Records a checksum that the file has of a range of its bytes; opening does not compare it.
+  void add_check(range_check&& check) { checks_.push_back(std::move(check)); }
+  /// The checks that were added, in order. @return the list, which the builder gives up
+  [[nodiscard]] std::vector<range_check> take_checks() noexcept { return std::move(checks_); }
   /// The name of tensor `number` that was added; lives until the next is.
   [[nodiscard]] std::string_view name(std::uint32_t number) const noexcept {
     return detail::entry_name(entries_.data(), places_[number]);
@@ -265,6 +279,7 @@ private:
   std::vector<std::uint32_t> places_;  // where each entry begins, in units
   std::vector<std::uint32_t> aliases_; // their numbers
   std::vector<omitted_item> omitted_;
+  std::vector<range_check> checks_;
   std::deque<own_block> own_blocks_;   // never moved: `blocks_` points at them
   detail::block_types blocks_;
   std::optional<error> failure_;

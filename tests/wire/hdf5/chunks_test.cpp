@@ -238,6 +238,36 @@ TEST_SUITE("wire/hdf5/chunks") {
     CHECK(list_chunks(made, {{100}, extensible, at + 1, false, {unlimited}}) == "bad_hdf5");
   }
 
+  TEST_CASE("extensible arrays with pages: the bits of all data blocks follow one another") {
+    // Pages of 2. Secondary block 3 has two data blocks of 4 elements, from 8 and from 12 on: bits 0 and 1, 2 and 3.
+    const auto list_with_bits = [](std::uint8_t bits) {
+      made_index made;
+      const std::uint64_t at = made.size(), index = at + 72;
+      constexpr std::uint64_t supers = 7;
+      const std::uint64_t super = index + 14 + 8 + 2 * 8 + supers * 8 + 4, first = super + 14 + 1 + 2 + 2 * 8 + 4,
+                          page_size = 2 * 8 + 4, second = first + 14 + 1 + 4 + 2 * page_size;
+      made.raw("EAHD").u8(0).u8(0).u8(8).u8(8).u8(1).u8(1).u8(2).u8(1).zeros(48).u64(index).seal(at);
+      made.raw("EAIB").u8(0).u8(0).u64(at).u64(nowhere).u64(nowhere).u64(nowhere).u64(nowhere).u64(super);
+      for (std::uint64_t i = 2; i < supers; ++i)
+        made.u64(nowhere);
+      made.seal(index);
+      made.raw("EASB").u8(0).u8(0).u64(at).u8(7).u8(bits).u8(0).u64(first).u64(second).seal(super);
+      std::uint64_t data = 48;
+      for (const std::uint64_t block : {first, second}) {
+        made.raw("EADB").u8(0).u8(0).u64(at).u8(7).seal(block);
+        for (int page = 0; page < 2; ++page, data += 8) {
+          const std::uint64_t begin = made.size();
+          made.u64(data).u64(data + 4).seal(begin);
+        }
+      }
+      return list_chunks(made, {{64}, extensible, at, false, {unlimited}});
+    };
+    CHECK(list_with_bits(0xF0) ==
+          "8@48+4 9@52+4 10@56+4 11@60+4 12@64+4 13@68+4 14@72+4 15@76+4");
+    CHECK(list_with_bits(0x60) == "10@56+4 11@60+4 12@64+4 13@68+4");
+    CHECK(list_with_bits(0x10) == "14@72+4 15@76+4");
+  }
+
   TEST_CASE("extensible arrays that lie are refused") {
     const auto of = [](std::uint8_t element_size, std::uint8_t bits, std::uint8_t in_index,
                        std::uint8_t elements, std::uint8_t blocks, std::uint8_t page_bits) {

@@ -385,7 +385,9 @@ class hdf5_chunk_reader {
       const std::span<const std::byte> bitmaps = super.take_bytes(blocks * bitmap_size);
       for (std::uint64_t i = 0; i < blocks; ++i, first += count) {
         const std::uint64_t data = super.take_u64();
-        if (!super.is_good() || !read_block(data, count, bitmaps, i * bitmap_size * 8))
+        // There are whole bytes of bits for each data block, and yet the bits of all follow one another.
+        // Source: HDF5 1.14, src/H5EA.c, H5EA__lookup_elmt.
+        if (!super.is_good() || !read_block(data, count, bitmaps, i * pages))
           return false;
       }
     }

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Compares the checksums that the files of a model have, beyond those of its store.
+#ifndef STET_FORMATS_CHECK_MODEL_HPP
+#define STET_FORMATS_CHECK_MODEL_HPP
+
+#include "model.hpp"
+
+#include "../bytes/crc32.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace stet::inline v0_1 {
+
+/// Compares one checksum of a range of a model's files.
+/// @retval errc::checksum_mismatch  the bytes are damaged; the subject is the name of the range
+/// or an error of the reader. Cost: reads the range once; at most 256 KiB of memory.
+[[nodiscard]] inline result<void> check_range(const model& of, const range_check& check) {
+  constexpr std::uint64_t most = 256 * 1024;
+  const source& from = of.store.index().part_count() == 0 ? of.store.data() : of.store.part(check.part);
+  std::uint32_t crc = 0;
+  if (from.data() != nullptr) {
+    crc = crc32({from.data() + static_cast<std::size_t>(check.offset_bytes), static_cast<std::size_t>(check.size_bytes)});
+  } else {
+    std::vector<std::byte> memory(static_cast<std::size_t>((std::min)(most, check.size_bytes)));
+    for (std::uint64_t done = 0; done < check.size_bytes;) {
+      const std::span<std::byte> piece = std::span(memory).first(static_cast<std::size_t>((std::min)(most, check.size_bytes - done)));
+      if (auto read = from.read_at(check.offset_bytes + done, piece); !read) return read.error().about(check.name);
+      crc = crc32(piece, crc);
+      done += piece.size();
+    }
+  }
+  if (crc != check.crc32) return error(errc::checksum_mismatch, check.name, check.offset_bytes);
+  return {};
+}
+
+/// Compares all of them; what copies a model does so first, so that the copy does not make damage look sound.
+/// Errors: those of `check_range`, of the first that fails. Cost: reads the ranges once.
+[[nodiscard]] inline result<void> check_ranges(const model& of) {
+  for (const range_check& each : of.checks) {
+    if (auto checked = check_range(of, each); !checked) return checked;
+  }
+  return {};
+}
+
+} // namespace stet::inline v0_1
+
+#endif

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include <stet/formats/any.hpp>
+#include <stet/formats/check_model.hpp>
+
+#include "support/keras_files.hpp"
+#include "support/temp_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+TEST_SUITE("formats/check_model") {
+  TEST_CASE("a bit that changed in a stored member of an archive is found by the archive's CRC-32") {
+    const stet_test::temp_folder folder;
+    std::string bytes = stet_test::keras_archive().bytes();
+    const std::string sound = folder.write("sound.keras", bytes);
+    {
+      const auto opened = stet::open_any(sound);
+      REQUIRE(opened);
+      REQUIRE(opened->checks.size() == 3);
+      CHECK(stet::check_ranges(*opened));
+    }
+    const auto whole = stet::open_any(sound);
+    REQUIRE(whole);
+    const auto bias = whole->store.find("probe/bias");
+    REQUIRE(bias);
+    const std::uint64_t at = bias->entry().offset_bytes();
+    bytes[static_cast<std::size_t>(at)] = static_cast<char>(bytes[static_cast<std::size_t>(at)] ^ 1);
+    const std::string damaged = folder.write("damaged.keras", bytes);
+    for (const stet::backing how : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
+      stet::open_options options;
+      options.backing = how;
+      const auto opened = stet::open_any(damaged, options);
+      REQUIRE(opened);
+      const auto checked = stet::check_ranges(*opened);
+      REQUIRE(!checked);
+      CHECK(checked.error().code() == stet::errc::checksum_mismatch);
+      CHECK(checked.error().subject() == "model.weights.h5");
+    }
+  }
+
+  TEST_CASE("a range of a file that is streamed is read in pieces") {
+    std::string bytes(600'000, 'a');
+    class slow final : public stet::reader {
+    public:
+      explicit slow(const std::string& of) : of_(of) {}
+      [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return of_.size(); }
+      [[nodiscard]] stet::result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
+        std::memcpy(into.data(), of_.data() + offset_bytes, into.size());
+        return {};
+      }
+
+    private:
+      const std::string& of_;
+    };
+    stet::store_builder builder;
+    stet::result<stet::source> file = stet::source::keep(slow(bytes));
+    REQUIRE(file);
+    builder.add_file("file", std::move(*file));
+    const std::uint32_t right = stet::crc32(std::as_bytes(std::span(bytes)).subspan(7, 590'000));
+    builder.add_check({0, 7, 590'000, right, "member"});
+    const auto made = stet::finish_model(builder);
+    REQUIRE(made);
+    CHECK(stet::check_ranges(*made));
+    bytes[599'000] = 'b'; // outside
+    CHECK(stet::check_ranges(*made));
+    bytes[590'006] = 'b'; // its last byte
+    CHECK(stet::check_ranges(*made).error().code() == stet::errc::checksum_mismatch);
+  }
+
+  TEST_CASE("an archive whose weights lie between thousands of assets is one of Keras") {
+    const stet_test::temp_folder folder;
+    stet_test::made_archive archive;
+    const stet_test::made_archive usual = stet_test::keras_archive();
+    const auto add_assets = [&](const char* name) {
+      for (int i = 0; i < 1000; ++i) {
+        archive.members.push_back(stet_test::made_member(std::string("assets/") + name + std::to_string(i), "asset"));
+      }
+    };
+    add_assets("a");
+    archive.members.insert(archive.members.end(), usual.members.begin(), usual.members.end());
+    add_assets("b");
+    const auto opened = stet::open_any(folder.write("m.keras", archive.bytes()));
+    REQUIRE(opened);
+    CHECK(opened->format->name == "keras-v3");
+    CHECK(opened->store.contains("probe/bias"));
+    CHECK(opened->checks.size() == 2003);
+  }
+}
