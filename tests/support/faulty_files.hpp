@@ -30,6 +30,10 @@ enum class file_call : std::uint8_t {
   list_folder,
   lock_file,
   create_folder,
+  keep_locked,
+  remove_unlocked,
+  copy_access,
+  read_link,
 };
 
 /// What happens to a call.
@@ -130,6 +134,21 @@ class faulty_files {
       return at(self).pass(file_call::create_folder, &stet::file_operations::create_folder,
                            {file_call::create_folder, std::string(path)}, path);
     };
+    table_.keep_locked = [](void* self, stet::native_handle handle) noexcept {
+      return at(self).pass(file_call::keep_locked, &stet::file_operations::keep_locked, {file_call::keep_locked, {}}, handle);
+    };
+    table_.remove_unlocked = [](void* self, std::string_view path) noexcept {
+      return at(self).pass(file_call::remove_unlocked, &stet::file_operations::remove_unlocked,
+                           {file_call::remove_unlocked, std::string(path)}, path);
+    };
+    table_.copy_access = [](void* self, stet::native_handle handle, std::string_view from) noexcept {
+      return at(self).pass(file_call::copy_access, &stet::file_operations::copy_access,
+                           {file_call::copy_access, std::string(from)}, handle, from);
+    };
+    table_.read_link = [](void* self, std::string_view path, std::span<char> into) noexcept {
+      return at(self).pass(file_call::read_link, &stet::file_operations::read_link,
+                           {file_call::read_link, std::string(path)}, path, into);
+    };
   }
   faulty_files(const faulty_files&) = delete;
   faulty_files& operator=(const faulty_files&) = delete;
@@ -193,9 +212,9 @@ inline bool is_applicable(fault what, file_call entry) {
     return entry == file_call::write_at;
   case fault::no_reservation:
     return entry == file_call::reserve;
-  // A file that was made although it is said not to have been is nobody's.
+  // A file that was made although it is said not to have been is nobody's, and so is a handle.
   case fault::late_failure:
-    return entry != file_call::create_exclusive;
+    return entry != file_call::create_exclusive && entry != file_call::keep_locked;
   // The system's own table never says so of a close, after which the handle is gone.
   case fault::interruption:
     return has_interruptions() && entry != file_call::close;

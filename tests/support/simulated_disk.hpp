@@ -108,6 +108,26 @@ public:
     table_.create_folder = [](void* self, std::string_view path) noexcept {
       return at(self).run<void>([&] { return system().create_folder(nullptr, path); });
     };
+    table_.keep_locked = [](void* self, stet::native_handle handle) noexcept {
+      return at(self).run<stet::native_handle>([&] {
+        auto done = system().keep_locked(nullptr, handle);
+        if (done) at(self).handles_[*done] = at(self).handles_[handle];
+        return done;
+      });
+    };
+    table_.remove_unlocked = [](void* self, std::string_view path) noexcept {
+      return at(self).run<void>([&] {
+        auto done = system().remove_unlocked(nullptr, path);
+        if (done) at(self).change({name_of(path), none});
+        return done;
+      });
+    };
+    table_.copy_access = [](void* self, stet::native_handle handle, std::string_view from) noexcept {
+      return at(self).run<void>([&] { return system().copy_access(nullptr, handle, from); });
+    };
+    table_.read_link = [](void* self, std::string_view path, std::span<char> into) noexcept {
+      return at(self).run<std::size_t>([&] { return system().read_link(nullptr, path, into); });
+    };
   }
   simulated_disk(const simulated_disk&) = delete;
   simulated_disk& operator=(const simulated_disk&) = delete;

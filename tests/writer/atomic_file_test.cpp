@@ -7,7 +7,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <cstddef>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,7 +58,7 @@ TEST_SUITE("writer/atomic_file") {
   TEST_CASE("what is not written is zero, and the file as large as was said") {
     const temp_folder folder;
     for (const bool can_reserve : {true, false}) {
-      faulty_files files(can_reserve ? fault::none : fault::no_reservation, 1);
+      faulty_files files(can_reserve ? fault::none : fault::no_reservation, 4);
       auto file = create(folder, "a", 10000, files.operations());
       REQUIRE(file);
       CHECK(file->write_at(5000, text_bytes("x")));
@@ -128,19 +130,152 @@ TEST_SUITE("writer/atomic_file") {
     CHECK(folder.names() == names{"b"});
   }
 
-  TEST_CASE("many unfinished files of one name stand beside each other, also those of a program that ended") {
+  TEST_CASE("many unfinished files of one name stand beside each other, and those of a program that ended go") {
     const temp_folder folder;
-    folder.write(".a.0.stet-tmp", std::string_view("left over"));
+    const names others = {".a.0.stet-tmp.b", ".a.x.stet-tmp", ".b.0.stet-tmp"};
+    for (const std::string& name : others) folder.write(name, std::string_view("mine"));
+    for (int i = 0; i < 1010; ++i) folder.write(".a." + std::to_string(i) + ".stet-tmp", std::string_view("left over"));
     std::vector<atomic_file> files;
     for (int i = 0; i < 5; ++i) {
       auto file = create(folder, "a", 0);
       REQUIRE(file);
       files.push_back(std::move(*file));
     }
-    CHECK(folder.names().size() == 6);
+    CHECK(folder.names().size() == others.size() + 5);
+    REQUIRE(files[0].finish(false)); // which keeps its lock
+    CHECK(create(folder, "a", 0));
+    CHECK(files[0].publish());
     files.clear();
+    names expected = others;
+    expected.push_back("a");
+    CHECK(folder.names() == expected);
+  }
+
+  TEST_CASE("what a killed program left goes in a folder that cannot be listed, too") {
+    stet::file_operations operations = system_calls;
+    operations.list_folder = [](void*, std::string_view, bool (*)(void*, std::string_view) noexcept, void*) noexcept -> stet::result<void> {
+      return stet::errc::access_denied;
+    };
+    const temp_folder folder;
+    folder.write(".a.0.stet-tmp", std::string_view("left over"));
+    auto file = create(folder, "a", 0, operations);
+    REQUIRE(file);
     CHECK(folder.names() == names{".a.0.stet-tmp"});
-    CHECK(folder.read(".a.0.stet-tmp").size() == 9); // who knows whose it is
+    REQUIRE(file->finish(false));
+    REQUIRE(file->publish());
+    CHECK(folder.names() == names{"a"});
+  }
+
+  TEST_CASE("a table without the later entries saves as well") {
+    stet::file_operations operations = system_calls;
+    operations.keep_locked = nullptr;
+    operations.remove_unlocked = nullptr;
+    operations.copy_access = nullptr;
+    operations.read_link = nullptr;
+    const temp_folder folder;
+    auto file = create(folder, "a", 0, operations);
+    REQUIRE(file);
+    REQUIRE(file->finish(true));
+    REQUIRE(file->publish());
+    CHECK(folder.names() == names{"a"});
+  }
+
+  TEST_CASE("names as long as the system lets them be") {
+    const temp_folder folder;
+    for (const std::size_t size : {200u, 201u, 241u, 242u, 250u, 255u}) {
+      CAPTURE(size);
+      std::string name;
+      while (name.size() + 2 <= size) name += "\xC3\xA9"; // characters of two bytes
+      name.append(size - name.size(), 'x');
+      auto file = create(folder, name, 0);
+      auto other = create(folder, std::string(name).replace(size - 1, 1, "y"), 0);
+      REQUIRE(file);
+      if (size == 255) CHECK(other);
+      REQUIRE(file->finish(false));
+      REQUIRE(file->publish());
+      CHECK(folder.read(name).empty());
+      CHECK(std::filesystem::exists(stet_test::to_path(folder.path(name))));
+    }
+  }
+
+#if !defined(_WIN32) && !defined(__wasi__) && !defined(__EMSCRIPTEN__)
+  TEST_CASE("a file that replaces another has its permissions from the first byte on") {
+    using std::filesystem::perms;
+    const temp_folder folder;
+    const std::filesystem::path path = stet_test::to_path(folder.write("a", std::string_view("old")));
+    for (const perms mode : {perms(0600), perms(0444), perms(0666), perms(0640)}) {
+      std::filesystem::permissions(path, mode);
+      auto file = create(folder, "a", 3);
+      REQUIRE(file);
+      CHECK(std::filesystem::status(stet_test::to_path(folder.path(".a.0.stet-tmp"))).permissions() == mode);
+      CHECK(file->write_at(0, text_bytes("new")));
+      REQUIRE(file->finish(false));
+      REQUIRE(file->publish());
+      CHECK(std::filesystem::status(path).permissions() == mode);
+    }
+  }
+
+  TEST_CASE("where a link is, the file that it leads to is replaced") {
+    const temp_folder folder;
+    std::filesystem::create_directory(stet_test::to_path(folder.path("real")));
+    folder.write("real/target", std::string_view("old"));
+    const auto link = [&](std::string_view to, std::string_view from) {
+      std::filesystem::create_symlink(stet_test::to_path(to), stet_test::to_path(folder.path(from)));
+    };
+    link("real/target", "near");
+    link(folder.path("near"), "far");
+    link("real/new", "dangling");
+    link("loop", "loop");
+    for (const std::string name : {"near", "far", "dangling"}) {
+      CAPTURE(name);
+      auto file = create(folder, name, 5);
+      REQUIRE(file);
+      CHECK(file->write_at(0, text_bytes("12345")));
+      REQUIRE(file->finish(true));
+      REQUIRE(file->publish());
+      CHECK(std::filesystem::is_symlink(stet_test::to_path(folder.path(name))));
+      CHECK(folder.read(name).size() == 5);
+    }
+    CHECK(folder.read("real/target").size() == 5);
+    CHECK(folder.read("real/new").size() == 5);
+    CHECK(outcome(create(folder, "loop", 5)) == "bad_path");
+  }
+#endif
+
+  TEST_CASE("a folder that cannot be synced is told apart from a file that is not there") {
+    for (const bool has_part : {false, true}) {
+      stet::file_operations operations = system_calls;
+      operations.sync_folder = [](void*, std::string_view) noexcept -> stet::result<void> {
+        return stet::error(stet::errc::io_error).with_system_code(5);
+      };
+      const temp_folder folder;
+      std::vector<atomic_file> parts;
+      if (has_part) {
+        auto part = create(folder, "part", 0, operations);
+        REQUIRE(part);
+        REQUIRE(part->finish(true, true));
+        parts.push_back(std::move(*part));
+      }
+      auto head = create(folder, "head", 0, operations);
+      REQUIRE(head);
+      REQUIRE(head->finish(true));
+      const auto done = stet::publish_together(parts, *head, true, [](std::size_t) { return false; });
+      CHECK(outcome(done) == (has_part ? "io_error" : "not_durable"));
+      CHECK(done.error().system_code() == 5);
+      CHECK(std::filesystem::exists(stet_test::to_path(folder.path("head"))) == !has_part);
+    }
+  }
+
+  TEST_CASE("a call that signals interrupt without end fails in the end") {
+    if (!stet_test::has_interruptions()) return;
+    stet::file_operations operations = system_calls;
+    operations.sync = [](void*, stet::native_handle) noexcept -> stet::result<void> {
+      return stet::error(stet::errc::io_error).with_system_code(EINTR);
+    };
+    const temp_folder folder;
+    auto file = create(folder, "a", 0, operations);
+    REQUIRE(file);
+    CHECK(outcome(file->finish(true)) == "io_error");
   }
 
   TEST_CASE("short writes are continued and interrupted calls repeated") {
@@ -149,8 +284,8 @@ TEST_SUITE("writer/atomic_file") {
     for (const fault kind : {fault::short_write, fault::interruption}) {
       if (kind == fault::interruption && !stet_test::has_interruptions())
         continue;
-      for (std::size_t at = 0; at < 6; ++at) {
-        if (at == 4 && kind == fault::interruption)
+      for (std::size_t at = 0; at < 10; ++at) {
+        if (at == 8 && kind == fault::interruption)
           continue; // the close
         CAPTURE(at);
         faulty_files files(kind, at);
@@ -192,12 +327,13 @@ TEST_SUITE("writer/atomic_file") {
 
   TEST_CASE("a full disk is found before anything is written") {
     const temp_folder folder;
-    faulty_files files(fault::failure, 1);
+    constexpr std::size_t reserving = 4; // after the looks at the link and the folder, and the making
+    faulty_files files(fault::failure, reserving);
     CHECK(outcome(create(folder, "a", 5, files.operations())) == "no_space");
     CHECK(folder.names().empty());
-    REQUIRE(files.calls().size() == 4);
-    CHECK(files.calls()[1].entry == stet_test::file_call::reserve);
-    CHECK(files.calls()[2].entry == stet_test::file_call::close);
-    CHECK(files.calls()[3].entry == stet_test::file_call::remove);
+    REQUIRE(files.calls().size() == 7);
+    CHECK(files.calls()[reserving].entry == stet_test::file_call::reserve);
+    CHECK(files.calls()[5].entry == stet_test::file_call::close);
+    CHECK(files.calls()[6].entry == stet_test::file_call::remove);
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "support/temp_folder.hpp"
 
+#include <stet/manifest/open.hpp>
 #include <stet/writer/parts.hpp>
 #include <stet/writer/writer.hpp>
 
@@ -68,6 +69,46 @@ TEST_SUITE("writer/parts") {
     }
     CHECK(is_like_part_name("model-00000-of-00003-89abcdef.stet", "model.stet"));
     CHECK(is_like_part_name("model-00000-of-00003-89abcdef.bin", "model.stet"));
+  }
+
+  TEST_CASE("parts that are not those of this very store are not its own") {
+    for (const auto& [form, name, extension] : {std::tuple{stet::store_form::sharded, "model.stet", ".stet"},
+                                                {stet::store_form::loose, "model.json", ".bin"}}) {
+      CAPTURE(name);
+      const stet_test::temp_folder folder;
+      const std::vector<float> values(100, 1.0f);
+      const std::vector<float> others(100, 2.0f);
+      stet::writer out, other;
+      REQUIRE(out.add("a", {100}, std::span<const float>(values)));
+      REQUIRE(other.add("a", {100}, std::span<const float>(others)));
+      stet::save_options options;
+      options.form = form;
+      REQUIRE(out.save(folder.path(name), options));
+      const std::vector<std::string> parts = listed_parts(folder.path(name));
+      REQUIRE(parts.size() == 1);
+      // A copy of the file with the table lists the parts of the first.
+      folder.write("model.bak", folder.read(name));
+      CHECK(listed_parts(folder.path("model.bak")).empty());
+      REQUIRE(other.save(folder.path("model.bak"), options));
+      CHECK(stet::open_manifest(folder.path(name)));
+      // A file of the part's name that is not the part.
+      const std::vector<std::byte> part = folder.read(parts[0]);
+      folder.write(parts[0], std::string_view("mine"));
+      CHECK(listed_parts(folder.path(name)).empty());
+      REQUIRE(other.save(folder.path(name), options));
+      CHECK(folder.read(parts[0]).size() == 4);
+    }
+  }
+
+  TEST_CASE("a file that lists parts of the right look takes none along") {
+    const stet_test::temp_folder folder;
+    folder.write("model-00000-of-00001-89abcdef.bin", std::string(256, 'x'));
+    const std::string path = folder.write("model.json", std::string_view(R"({"stet": {"version": 1, "minimum_reader": 1}, "alignment_bytes": 1,
+      "data": [{"path": "model-00000-of-00001-89abcdef.bin", "size_bytes": 256}], "tensors": {}})"));
+    CHECK(stet::open_manifest(path));
+    CHECK(listed_parts(path).empty());
+    REQUIRE(stet::writer().save(path));
+    CHECK(folder.read("model-00000-of-00001-89abcdef.bin").size() == 256);
   }
 
   TEST_CASE("the parts of a store are read from its index or its manifest, and from nothing else") {

@@ -130,15 +130,12 @@ protected:
   /// Makes a system call, again for as long as a signal cuts it short.
   template <class Result, class... Arguments>
   Result call(Result (*file_operations::*entry)(void*, Arguments...) noexcept, std::type_identity_t<Arguments>... arguments) const {
-    for (;;) {
-      Result done = (operations_->*entry)(operations_->context, arguments...);
-      if (done || !was_interrupted(done.error())) return done;
-    }
+    return detail::call_again(*operations_, entry, arguments...);
   }
 
   /// Every name in the folder.
   [[nodiscard]] result<std::vector<std::string>> list_names() const {
-    for (;;) {
+    for (int again = 0;; ++again) {
       std::vector<std::string> names;
       const auto visit = [](void* into, std::string_view name) noexcept {
         static_cast<std::vector<std::string>*>(into)->emplace_back(name);
@@ -146,7 +143,7 @@ protected:
       };
       const auto listed = operations_->list_folder(operations_->context, folder_, visit, &names);
       if (listed) return names;
-      if (!was_interrupted(listed.error())) return listed.error().about(folder_);
+      if (!was_interrupted(listed.error()) || again == detail::most_interruptions) return listed.error().about(folder_);
     }
   }
 

@@ -89,10 +89,9 @@ class keras_save {
       return written.error();
     if (auto finished = file->finish(options_.is_durable); !finished)
       return finished.error();
-    if (auto published = file->publish(); !published)
+    const auto is_taken = [](std::size_t) { return false; };
+    if (auto published = publish_together({}, *file, options_.is_durable, is_taken); !published)
       return published.error();
-    if (auto synced = options_.is_durable ? file->sync_folder() : result<void>(); !synced)
-      return synced.error();
     return keras_save_report{size, form_, has_config_, weights_.datasets().size(), weights_.left_out_count()};
   }
 

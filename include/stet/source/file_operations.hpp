@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 namespace stet::inline v0_1 {
 
@@ -30,8 +31,8 @@ enum class reservation : std::uint8_t {
 struct file_operations {
   void* context = nullptr;
 
-  /// Creates a file that must not exist yet, open for reading and writing; its permissions are 0666 less the
-  /// umask. The caller closes the handle. Never follows a link.
+  /// Creates a file that must not exist yet, open for reading and writing, and takes its lock; its permissions
+  /// are 0666 less the umask. The caller closes the handle, which ends the lock. Never follows a link.
   /// @retval errc::file_exists  something has this name
   result<native_handle> (*create_exclusive)(void* context, std::string_view path_utf8) noexcept;
 
@@ -85,6 +86,28 @@ struct file_operations {
   /// Makes a folder; its permissions are 0777 less the umask.
   /// @retval errc::file_exists  something has this name
   result<void> (*create_folder)(void* context, std::string_view path_utf8) noexcept;
+
+  // A table may leave out the following entries; without them a save does not have what they are for.
+
+  /// Gives a second handle of a file that `create_exclusive` made, with which it stays locked when the first is
+  /// closed. The caller closes it.
+  /// @retval errc::unsupported  no file that stays open can be renamed here
+  result<native_handle> (*keep_locked)(void* context, native_handle handle) noexcept = nullptr;
+
+  /// Removes a file that `create_exclusive` made and whose lock nobody holds: its program has ended.
+  /// @retval errc::locked  its program is at work; or errc::unsupported: there are no locks here
+  result<void> (*remove_unlocked)(void* context, std::string_view path_utf8) noexcept = nullptr;
+
+  /// Gives an open file the permissions of the one at a path, and its owner and group where that is permitted. Does
+  /// nothing where permissions are those of the folder, as on Windows.
+  /// @retval errc::file_not_found  there is none
+  result<void> (*copy_access)(void* context, native_handle handle, std::string_view from_utf8) noexcept = nullptr;
+
+  /// Reads where a symbolic link leads.
+  /// @return the size of the path that was written to `into`
+  /// @retval errc::not_found  it is no link, or links are not followed here
+  /// @retval errc::bad_path   the path does not fit
+  result<std::size_t> (*read_link)(void* context, std::string_view path_utf8, std::span<char> into) noexcept = nullptr;
 };
 
 /// Whether a call that failed so was cut short by a signal and may simply be made again.
@@ -149,7 +172,37 @@ inline constexpr file_operations system_operations = {
     },
     .lock_file = [](void*, std::string_view path_utf8) noexcept { return with_path(path_utf8, os::lock_file); },
     .create_folder = [](void*, std::string_view path_utf8) noexcept { return with_path(path_utf8, os::create_folder); },
+    .keep_locked = [](void*, native_handle handle) noexcept { return os::keep_locked(handle); },
+    .remove_unlocked = [](void*, std::string_view path_utf8) noexcept { return with_path(path_utf8, os::remove_unlocked); },
+    .copy_access = [](void*, native_handle handle, std::string_view from_utf8) noexcept -> result<void> {
+      os::native_path from;
+      if (const auto valid = from.assign(from_utf8); !valid) return valid.error().about(from_utf8);
+      return os::copy_access(handle, from);
+    },
+    .read_link = [](void*, std::string_view path_utf8, std::span<char> into) noexcept -> result<std::size_t> {
+      os::native_path path;
+      if (const auto valid = path.assign(path_utf8); !valid) return valid.error().about(path_utf8);
+      return os::read_link(path, into);
+    },
 };
+
+/// How often a call that signals cut short is made again: a program with a fast timer needs a few times.
+inline constexpr int most_interruptions = 1000;
+
+/// Makes a system call by an entry of `operations`, again while signals cut it short.
+/// @retval errc::unsupported  the table has no such entry
+template <class Result, class... Arguments>
+Result call_again(const file_operations& operations, Result (*file_operations::*entry)(void*, Arguments...) noexcept,
+                  std::type_identity_t<Arguments>... arguments) noexcept {
+  if (operations.*entry == nullptr) return errc::unsupported;
+  for (int again = 0;; ++again) {
+    Result done = (operations.*entry)(operations.context, arguments...);
+    if (done || !was_interrupted(done.error()) || again == most_interruptions) return done;
+  }
+}
+
+/// The most links that a path leads through, as POSIX systems have it.
+inline constexpr int most_links = 40;
 
 } // namespace detail
 

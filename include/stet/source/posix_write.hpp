@@ -9,6 +9,8 @@
 
 #include "posix.hpp"
 
+#include <span>
+
 #include <dirent.h>
 #include <stdio.h>
 #if !defined(__wasi__)
@@ -22,19 +24,91 @@ inline constexpr auto* pwrite_call = &::pwrite64;
 inline constexpr auto* ftruncate_call = &::ftruncate64;
 inline constexpr auto* fallocate_call = &::fallocate64;
 inline constexpr auto* readdir_call = &::readdir64;
+inline constexpr auto* stat_call = &::stat64;
+inline constexpr auto* lstat_call = &::lstat64;
 #else
 inline constexpr auto* pwrite_call = &::pwrite;
 inline constexpr auto* ftruncate_call = &::ftruncate;
 inline constexpr auto* readdir_call = &::readdir;
+inline constexpr auto* stat_call = &::stat;
+inline constexpr auto* lstat_call = &::lstat;
 #if defined(__linux__)
 inline constexpr auto* fallocate_call = &::fallocate;
 #endif
 #endif
 
+/// Takes the lock of an open file, without waiting. It is that of the `open`, which a fork shares and no other one does.
+/// @retval errc::locked  another open file holds it
+inline result<void> take_lock([[maybe_unused]] native_handle handle) noexcept {
+#if defined(__wasi__)
+  return errc::unsupported;
+#else
+  if (::flock(handle, LOCK_EX | LOCK_NB) == 0) return {};
+  if (errno == EWOULDBLOCK) return error(errc::locked).with_system_code(EWOULDBLOCK);
+  return last_failure();
+#endif
+}
+
 inline result<native_handle> create_exclusive(const native_path& path) noexcept {
   const int handle = open_call(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (handle < 0) return last_failure();
-  return handle;
+  const auto locked = take_lock(handle);
+  if (locked || locked.error().code() != errc::locked) return handle; // some file systems have no locks
+  (void)close(handle); // a sweep was faster, and removes it
+  return error(errc::file_exists).with_system_code(EEXIST);
+}
+
+inline result<native_handle> keep_locked([[maybe_unused]] native_handle handle) noexcept {
+#if defined(__wasi__)
+  return errc::unsupported;
+#else
+  const int kept = ::fcntl(handle, F_DUPFD_CLOEXEC, 0);
+  if (kept < 0) return last_failure();
+  return kept;
+#endif
+}
+
+/// Whether `status` is that of the open file.
+inline bool is_same_file(native_handle handle, const file_status& status) noexcept {
+  file_status own;
+  return fstat_call(handle, &own) == 0 && own.st_dev == status.st_dev && own.st_ino == status.st_ino;
+}
+
+inline result<void> remove_unlocked(const native_path& path) noexcept {
+  const int handle = open_call(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+  if (handle < 0) return last_failure();
+  result<void> done = take_lock(handle);
+  if (done) {
+    // The name may have become that of another file before the lock was taken.
+    file_status named;
+    if (lstat_call(path.c_str(), &named) != 0 || (is_same_file(handle, named) && ::unlink(path.c_str()) != 0)) done = last_failure();
+  }
+  (void)close(handle);
+  return done;
+}
+
+inline result<void> copy_access(native_handle handle, const native_path& from) noexcept {
+  file_status old, made;
+  if (stat_call(from.c_str(), &old) != 0) return last_failure();
+  if (!S_ISREG(old.st_mode)) return {};
+  if (fstat_call(handle, &made) != 0) return last_failure();
+#if !defined(__wasi__)
+  // Only an administrator may give a file away; who is a member of the group may give it to the group.
+  if (made.st_uid != old.st_uid && ::fchown(handle, old.st_uid, old.st_gid) == 0) made.st_gid = old.st_gid;
+  if (made.st_gid != old.st_gid && ::fchown(handle, static_cast<::uid_t>(-1), old.st_gid) == 0) made.st_gid = old.st_gid;
+  ::mode_t mode = old.st_mode & 0777;
+  // Another group gets no more than everybody.
+  if (made.st_gid != old.st_gid) mode &= static_cast<::mode_t>(0707 | (mode & 07) << 3);
+  if (mode != (made.st_mode & 07777) && ::fchmod(handle, mode) != 0) return last_failure();
+#endif
+  return {};
+}
+
+inline result<std::size_t> read_link(const native_path& path, std::span<char> into) noexcept {
+  const auto size = ::readlink(path.c_str(), into.data(), into.size());
+  if (size < 0) return errno == EINVAL ? error(errc::not_found).with_system_code(EINVAL) : last_failure();
+  if (static_cast<std::size_t>(size) == into.size()) return errc::bad_path; // perhaps cut
+  return static_cast<std::size_t>(size);
 }
 
 inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset_bytes, const std::byte* from,
@@ -104,6 +178,10 @@ inline result<void> rename_over(const native_path& from, const native_path& to) 
 
 inline result<void> sync_folder(const native_path& path) noexcept {
   const int handle = open_call(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+#if defined(__linux__)
+  // A folder that may be written but not read cannot be opened; what is left is to wait for every disk.
+  if (handle < 0 && errno == EACCES) return ::sync(), result<void>();
+#endif
   if (handle < 0) return last_failure();
   result<void> done;
   // EINVAL: this file system keeps no folders on a disk that could be synced, as some network ones.
@@ -137,19 +215,14 @@ inline result<void> list_folder(const native_path& path, bool (*visit)(void*, st
   return done;
 }
 
-/// A lock of the open file, which a fork shares and no other `open` does, within this process either.
 inline result<native_handle> lock_file(const native_path& path) noexcept {
-#if defined(__wasi__)
-  return (void)path, error(errc::unsupported);
-#else
   const int handle = open_call(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (handle < 0) return last_failure();
-  if (::flock(handle, LOCK_EX | LOCK_NB) == 0) return handle;
-  const error failure = last_failure();
-  (void)close(handle);
-  if (failure.system_code() == EWOULDBLOCK) return error(errc::locked).with_system_code(EWOULDBLOCK);
-  return failure;
-#endif
+  if (const auto locked = take_lock(handle); !locked) {
+    (void)close(handle);
+    return locked.error();
+  }
+  return handle;
 }
 
 inline result<void> create_folder(const native_path& path) noexcept {

@@ -9,6 +9,8 @@
 
 #include "windows.hpp"
 
+#include <span>
+
 struct _WIN32_FIND_DATAW;
 
 namespace stet::inline v0_1::detail::win32 {
@@ -45,7 +47,7 @@ inline constexpr unsigned long move_replace_existing = 1, move_write_through = 8
 inline constexpr unsigned long replace_ignore_merge_errors = 2, replace_ignore_acl_errors = 4;
 inline constexpr unsigned long error_no_more_files = 18, error_sharing_violation = 32,
                                error_unable_to_move_replacement = 1177;
-inline constexpr unsigned long share_nothing = 0, open_always = 4;
+inline constexpr unsigned long share_nothing = 0, share_without_deleting = 3, open_always = 4;
 
 } // namespace stet::inline v0_1::detail::win32
 
@@ -53,11 +55,21 @@ namespace stet::inline v0_1::detail::os {
 
 inline result<native_handle> create_exclusive(const native_path& path) noexcept {
   using namespace win32;
-  void* const handle = CreateFileW(path.c_str(), generic_read | generic_write, share_everything, nullptr,
+  // Not shared for deletion: a sweep cannot remove a file that is being written.
+  void* const handle = CreateFileW(path.c_str(), generic_read | generic_write, share_without_deleting, nullptr,
                                    create_new, attribute_normal, nullptr);
   if (is_invalid(handle)) return last_failure();
   return static_cast<native_handle>(handle);
 }
+
+/// A file that is open without being shared for deletion cannot be renamed either.
+inline result<native_handle> keep_locked(native_handle) noexcept { return errc::unsupported; }
+
+/// Access follows from the folder.
+inline result<void> copy_access(native_handle, const native_path&) noexcept { return {}; }
+
+/// Links are replaced as files are: making one takes an administrator.
+inline result<std::size_t> read_link(const native_path&, std::span<char>) noexcept { return errc::not_found; }
 
 inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset_bytes, const std::byte* from,
                                       std::size_t size_bytes) noexcept {
@@ -101,6 +113,12 @@ inline result<void> sync(native_handle handle) noexcept {
 inline result<void> remove(const native_path& path) noexcept {
   if (win32::DeleteFileW(path.c_str()) == 0) return last_failure();
   return {};
+}
+
+inline result<void> remove_unlocked(const native_path& path) noexcept {
+  const auto removed = remove(path);
+  if (removed || removed.error().system_code() != static_cast<std::int32_t>(win32::error_sharing_violation)) return removed;
+  return error(errc::locked).with_system_code(removed.error().system_code());
 }
 
 /// Replaces `to` while it is mapped: ReplaceFileW moves it out of the way under the backup's name. A backup

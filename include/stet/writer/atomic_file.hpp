@@ -6,39 +6,79 @@
 #include "output.hpp"
 
 #include "../source/file_operations.hpp"
+#include "../source/path.hpp"
 
+#include <charconv>
+#include <optional>
 #include <string>
 #include <utility>
 
+namespace stet::inline v0_1::detail {
+
+/// The path that a save to `path` replaces: where symbolic links lead from there, even if nothing is there yet.
+/// @retval errc::bad_path  the links lead in a circle, or too far; or an error of the operating system
+inline result<std::string> follow_links(const file_operations& operations, std::string path) {
+  for (int links = 0; links < most_links; ++links) {
+    char target[4096];
+    const auto size = call_again(operations, &file_operations::read_link, std::string_view(path), std::span<char>(target));
+    if (!size) {
+      const errc code = size.error().code();
+      const bool is_no_link = code == errc::not_found || code == errc::file_not_found || code == errc::unsupported;
+      return is_no_link ? result<std::string>(std::move(path)) : size.error().about(path);
+    }
+    const std::string_view next(target, *size);
+    path = next.starts_with('/') ? std::string(next) : std::string(folder_in(path)).append(next);
+  }
+  return error(errc::bad_path, path);
+}
+
+} // namespace stet::inline v0_1::detail
+
 namespace stet::inline v0_1 {
 
-/// A file being written beside the one it is to replace: `.NAME.N.stet-tmp`, N the first number that is free. Create,
-/// write, finish, publish, and sync the folder; a file that is destroyed before it is published is removed, and so is one
-/// that was published provisionally and not kept. Move-only. Every error is about the path and carries the system's number.
+/// A file being written beside the one it is to replace: `.NAME.N.stet-tmp`, N the first number that is free; a long NAME is
+/// shortened. Create, write, finish, publish, and sync the folder; a file that is destroyed before it is published is removed,
+/// and so is one that was published provisionally and not kept. One that a killed program left is removed by the next that is
+/// created for the same name: its lock tells that nobody writes it. Move-only. Every error is about the path and carries the
+/// system's number.
 class atomic_file final : public byte_output {
 public:
   /// What the name of every unfinished file ends in.
   static constexpr std::string_view temporary_suffix = ".stet-tmp";
 
   /// Creates an unfinished file for `name` in `folder` ("" or ending in a separator) and reserves `size_bytes` for it, so
-  /// that a full disk is found now.
+  /// that a full disk is found now. If `name` is a symbolic link, the file is for what that leads to. It gets the permissions
+  /// of the file that it is to replace, before it has a byte.
   /// @param operations  must outlive the file
+  /// @param number      the first number to try; 0 also removes what killed programs left of this name
   /// @retval errc::no_space  there is not that much space
   /// @retval errc::bad_path, file_not_found, access_denied, io_error  the folder or the system
   static result<atomic_file> create(const file_operations& operations, std::string_view folder, std::string_view name,
-                                    std::uint64_t size_bytes) {
+                                    std::uint64_t size_bytes, std::uint32_t number = 0) {
     if (name.empty()) return error(errc::bad_path, folder);
-    atomic_file made(operations, folder, name);
-    constexpr int attempts = 1000;
-    for (int number = 0;; ++number) {
-      made.temporary_path_ = made.folder_ + "." + made.name_ + "." + std::to_string(number) + std::string(temporary_suffix);
+    const auto path = detail::follow_links(operations, std::string(folder).append(name));
+    if (!path) return path.error();
+    atomic_file made(operations, detail::folder_in(*path), detail::file_name_in(*path));
+    if (made.name_.empty()) return error(errc::bad_path, *path);
+    if (number == 0) made.remove_abandoned();
+    const std::uint32_t first = number;
+    constexpr std::uint32_t attempts = 1000;
+    for (std::uint32_t tries = 0;; ++tries) {
+      made.temporary_path_ = made.folder_ + made.temporary_stem() + std::to_string(number) + std::string(temporary_suffix);
       result<native_handle> handle = made.call(&file_operations::create_exclusive, made.temporary_path_);
       if (handle) {
         made.handle_ = *handle;
         made.state_ = state::open;
         break;
       }
-      if (handle.error().code() != errc::file_exists || number == attempts) return made.about_name(handle.error());
+      if (handle.error().code() != errc::file_exists || tries == attempts) return made.about_name(handle.error());
+      // One that could not be listed. Of the parts of a save none is locked.
+      const bool is_free = first == 0 && made.call(&file_operations::remove_unlocked, made.temporary_path_);
+      if (!is_free) ++number;
+    }
+    const auto same_access = made.call(&file_operations::copy_access, made.handle_, made.folder_ + made.name_);
+    if (!same_access && same_access.error().code() != errc::file_not_found && same_access.error().code() != errc::unsupported) {
+      return made.about_name(same_access.error());
     }
     const result<reservation> reserved = made.call(&file_operations::reserve, made.handle_, size_bytes);
     if (!reserved) return made.about_name(reserved.error());
@@ -51,10 +91,12 @@ public:
 
   atomic_file(atomic_file&& other) noexcept
       : operations_(other.operations_), folder_(std::move(other.folder_)), name_(std::move(other.name_)),
-        temporary_path_(std::move(other.temporary_path_)), handle_(other.handle_), state_(std::exchange(other.state_, state::gone)) {}
+        temporary_path_(std::move(other.temporary_path_)), handle_(other.handle_), lock_(std::exchange(other.lock_, std::nullopt)),
+        state_(std::exchange(other.state_, state::gone)) {}
   atomic_file& operator=(atomic_file&&) = delete;
   ~atomic_file() {
     (void)discard();
+    unlock();
     if (state_ == state::provisional) (void)call(&file_operations::remove, folder_ + name_);
   }
 
@@ -73,9 +115,14 @@ public:
   void set_name(std::string_view name) { name_ = name; }
 
   /// Ends the writing: with `is_durable`, waits until the bytes are on the disk.
-  result<void> finish(bool is_durable) {
+  /// @param is_part  the file is one of many, of which no two programs may write at once: it stays unlocked until it is
+  ///                 published, so that no number of files is too large to have open
+  result<void> finish(bool is_durable, bool is_part = false) {
     if (is_durable) {
       if (auto synced = call(&file_operations::sync, handle_); !synced) return about_name(synced.error());
+    }
+    if (!is_part) {
+      if (auto kept = call(&file_operations::keep_locked, handle_)) lock_ = *kept;
     }
     state_ = state::finished;
     if (auto closed = operations_->close(operations_->context, handle_); !closed) return about_name(closed.error());
@@ -86,6 +133,7 @@ public:
   result<void> publish() {
     const auto renamed = call(&file_operations::rename_over, temporary_path_, folder_ + name_);
     if (!renamed) return about_name(renamed.error());
+    unlock();
     state_ = state::gone;
     return {};
   }
@@ -105,13 +153,22 @@ public:
     if (state_ == state::open) (void)operations_->close(operations_->context, handle_);
     if (state_ != state::open && state_ != state::finished) return false;
     state_ = state::gone;
-    return static_cast<bool>(call(&file_operations::remove, temporary_path_));
+    const bool was_there = static_cast<bool>(call(&file_operations::remove, temporary_path_));
+    unlock();
+    return was_there;
   }
 
   /// Waits until the names in the file's folder are on the disk.
   result<void> sync_folder() const {
     const auto synced = call(&file_operations::sync_folder, folder_);
     if (!synced) return about_name(synced.error());
+    return {};
+  }
+  /// The same for a file that was published.
+  /// @retval errc::not_durable  the file has its name, which a loss of power may take back
+  result<void> make_name_durable() const {
+    const auto synced = call(&file_operations::sync_folder, folder_);
+    if (!synced) return about_name(error(errc::not_durable).with_system_code(synced.error().system_code()));
     return {};
   }
 
@@ -121,25 +178,61 @@ private:
   atomic_file(const file_operations& operations, std::string_view folder, std::string_view name)
       : operations_(&operations), folder_(folder), name_(name) {}
 
-  /// Makes a system call, again for as long as a signal cuts it short.
   template <class Result, class... Arguments>
   Result call(Result (*file_operations::*entry)(void*, Arguments...) noexcept, std::type_identity_t<Arguments>... arguments) const {
-    for (;;) {
-      Result done = (operations_->*entry)(operations_->context, arguments...);
-      if (done || !was_interrupted(done.error())) return done;
-    }
+    return detail::call_again(*operations_, entry, arguments...);
+  }
+
+  /// What the names of unfinished files for this name begin with. A name may be as long as the system lets it be, and no room
+  /// be left for more: of a long one the beginning and a hash.
+  [[nodiscard]] std::string temporary_stem() const {
+    constexpr std::size_t longest = 200, kept = 150;
+    if (name_.size() <= longest) return "." + name_ + ".";
+    std::uint64_t hash = 0xCBF29CE484222325u; // FNV-1a
+    for (const char c : name_) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+    std::size_t size = kept;
+    while (size > 0 && (static_cast<unsigned char>(name_[size]) & 0xC0u) == 0x80u) --size; // a character stays whole
+    char digits[16];
+    const auto end = std::to_chars(digits, digits + sizeof digits, hash, 16).ptr;
+    return "." + name_.substr(0, size) + "~" + std::string(digits, end) + ".";
+  }
+
+  /// Removes the unfinished files for this name that nobody writes. To sweep is no part of the save: errors are ignored.
+  void remove_abandoned() const {
+    struct search {
+      std::string stem;
+      std::vector<std::string> found;
+    } seen{temporary_stem(), {}};
+    const auto visit = [](void* visitor, std::string_view name) noexcept {
+      search& in = *static_cast<search*>(visitor);
+      if (name.size() <= in.stem.size() + temporary_suffix.size() || !name.starts_with(in.stem) || !name.ends_with(temporary_suffix)) return true;
+      const std::string_view number = name.substr(in.stem.size(), name.size() - in.stem.size() - temporary_suffix.size());
+      if (number.find_first_not_of("0123456789") == std::string_view::npos) in.found.emplace_back(name);
+      return true;
+    };
+    (void)call(&file_operations::list_folder, folder_, visit, &seen);
+    for (const std::string& name : seen.found) (void)call(&file_operations::remove_unlocked, folder_ + name);
+  }
+
+  void unlock() noexcept {
+    if (lock_) (void)operations_->close(operations_->context, *lock_);
+    lock_.reset();
   }
   [[nodiscard]] error about_name(const error& failure) const { return failure.about(folder_ + name_); }
 
   const file_operations* operations_;
   std::string folder_, name_, temporary_path_;
   native_handle handle_{};
+  /// Of a file that is finished and not published.
+  std::optional<native_handle> lock_;
   state state_ = state::gone;
 };
 
 /// Makes the finished files of one save visible: `parts` first, and when their names are there for good, `head`, which lists them,
 /// so that a reader finds the old head or the new one, whole. A part whose name something has already, as `is_taken(number)`
 /// says, replaces it; the others are taken back after a failure.
+/// @retval errc::not_durable  the head has its name, and a loss of power may take it back; all else: it does not have it, or
+///                            the system cannot tell
 template <class IsTaken>
 result<void> publish_together(std::span<atomic_file> parts, atomic_file& head, bool is_durable, IsTaken is_taken) {
   for (std::size_t number = 0; number < parts.size(); ++number) {
@@ -153,7 +246,7 @@ result<void> publish_together(std::span<atomic_file> parts, atomic_file& head, b
   const auto published = head.publish();
   if (!published && head.discard()) return published;
   for (atomic_file& part : parts) part.keep();
-  return published && is_durable ? head.sync_folder() : published;
+  return published && is_durable ? head.make_name_durable() : published;
 }
 
 } // namespace stet::inline v0_1

@@ -6,11 +6,13 @@
 #include "../index/check.hpp"
 #include "../manifest/parse.hpp"
 #include "../source/file.hpp"
+#include "../source/path.hpp"
 #include "../source/source.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +39,13 @@ class fnv1a {
  private:
   std::uint64_t value_;
 };
+
+/// The hash that becomes the content id of a part of `size_bytes` bytes when its tensors are added, in order.
+inline fnv1a content_hash(std::uint64_t size_bytes) noexcept { return fnv1a().add(size_bytes, 8); }
+/// Adds a tensor that has bytes and is no alias.
+inline void add_to_content(fnv1a& hash, std::uint64_t offset_bytes, std::uint32_t checksum) noexcept {
+  hash.add(offset_bytes, 8).add(checksum, 4);
+}
 
 /// What the names of the parts of the store in the file `store_name` begin with.
 constexpr std::string_view part_stem(std::string_view store_name) noexcept {
@@ -76,10 +85,34 @@ inline bool is_like_part_name(std::string_view name, std::string_view store_name
          (name == ".stet" || name == ".bin");
 }
 
-/// The parts that the store at `path_utf8` lists. None if there is no store, or none that can be read: this
-/// serves only to know what may be removed.
+/// Whether the file at `path_utf8` is the part of these facts.
+inline bool is_part_file(std::string_view path_utf8, std::uint64_t size_bytes, std::optional<std::uint64_t> content_id) {
+  const result<file> opened = file::open(path_utf8, open_for::read, links::no_follow);
+  if (!opened || opened->size_bytes() != size_bytes)
+    return false;
+  if (!content_id)
+    return true;
+  std::byte start[file_header::size_bytes];
+  if (size_bytes < sizeof start || !opened->read(0, start))
+    return false;
+  const result<file_header> header = decode_header(start, size_bytes);
+  return header && header->kind == file_header::file_kind::part && header->content_id == *content_id;
+}
+
+/// The parts that were saved with the store at `path_utf8` under this very path: those that it lists by the name that a part
+/// of its name, number and content has, and whose file is that part. What a copy of another store lists is not its own. None
+/// if there is no store, or none that can be read: this serves only to know what may be removed.
 inline std::vector<std::string> listed_parts(std::string_view path_utf8) {
   std::vector<std::string> names;
+  const std::string folder(folder_in(path_utf8));
+  const std::string_view store_name = file_name_in(path_utf8);
+  const auto add_if_own = [&](std::string_view name, std::uint32_t number, std::size_t count, std::uint64_t size_bytes,
+                              std::uint64_t content_id, bool has_header) {
+    if (name != part_name(store_name, number, count, content_id, has_header ? ".stet" : ".bin"))
+      return;
+    if (is_part_file(folder + std::string(name), size_bytes, has_header ? std::optional(content_id) : std::nullopt))
+      names.emplace_back(name);
+  };
   const result<file> opened = file::open(path_utf8, open_for::read, links::no_follow);
   if (!opened)
     return names;
@@ -106,8 +139,11 @@ inline std::vector<std::string> listed_parts(std::string_view path_utf8) {
       limits.alignment_bytes = header->alignment_bytes;
       const result<tensor_index> index =
           check_index({bytes->data(), static_cast<std::size_t>(bytes->size_bytes())}, limits);
-      for (std::uint32_t part = 0; index && part < index->part_count(); ++part)
-        names.emplace_back(index->part(part).path);
+      for (std::uint32_t number = 0; index && number < index->part_count(); ++number) {
+        const index_part part = index->part(number);
+        if (part.has_header)
+          add_if_own(part.path, number, index->part_count(), part.size_bytes, part.content_id, true);
+      }
       return names;
     }
     text = {header->manifest_offset_bytes, header->manifest_size_bytes};
@@ -121,8 +157,19 @@ inline std::vector<std::string> listed_parts(std::string_view path_utf8) {
       {reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes())});
   if (!parsed)
     return names;
+  std::vector<fnv1a> contents;
   for (const manifest_part& part : parsed->parts)
-    names.push_back(part.path);
+    contents.push_back(content_hash(part.size_bytes.value_or(0)));
+  for (const manifest_tensor& tensor : parsed->tensors) {
+    if (tensor.size_bytes != 0 && !tensor.alias_of && tensor.part < contents.size())
+      add_to_content(contents[tensor.part], tensor.offset_bytes, tensor.crc32c.value_or(0));
+  }
+  for (std::uint32_t number = 0; number < parsed->parts.size(); ++number) {
+    const manifest_part& part = parsed->parts[number];
+    const std::uint64_t content_id = part.content_id.value_or(contents[number].value());
+    if (part.size_bytes)
+      add_if_own(part.path, number, contents.size(), *part.size_bytes, content_id, part.content_id.has_value());
+  }
   return names;
 }
 

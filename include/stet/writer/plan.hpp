@@ -73,7 +73,12 @@ public:
     if (!is_valid_alignment(options_.alignment_bytes)) return errc::bad_alignment;
     if (auto dumped = dump(json); !dumped) return dumped;
     if (options_.deduplicate) find_equal_tensors();
-    path_ = path;
+    // Parts lie beside the file that lists them, which a link may only lead to.
+    if (!path.empty()) {
+      const auto target = follow_links(operations(), std::string(path));
+      if (!target) return target.error();
+      path_ = *target;
+    }
     if (auto placed = place_tensors(); !placed) return placed;
     if (auto named = name_parts(); !named) return named;
     return make_table();
@@ -93,41 +98,44 @@ public:
     return report();
   }
 
-  result<save_report> write_files(std::string_view path) {
-    const file_operations& operations = options_.operations == nullptr ? system_file_operations() : *options_.operations;
-    const std::string_view name = file_name_in(path);
-    if (name.empty() || name == "." || name == "..") return error(errc::bad_path, path);
+  result<save_report> write_files() {
+    const std::string_view folder = folder_in(path_), name = file_name_in(path_);
+    if (name.empty() || name == "." || name == "..") return error(errc::bad_path, path_);
     std::vector<atomic_file> files;
     files.reserve(parts_.size());
     for (std::uint32_t part = 0; part < parts_.size(); ++part) {
-      result<atomic_file> file = atomic_file::create(operations, folder_in(path), parts_[part].path, *parts_[part].size_bytes);
+      result<atomic_file> file = atomic_file::create(operations(), folder, name, *parts_[part].size_bytes, part);
       if (!file) return file.error();
       if (auto written = write_part(part, *file); !written) return written.error();
-      if (auto finished = file->finish(options_.is_durable); !finished) return finished.error();
+      if (auto finished = file->finish(options_.is_durable, true); !finished) return finished.error();
       file->set_name(parts_[part].path); // which ends in the content id
       files.push_back(std::move(*file));
     }
     if (!parts_.empty()) {
       if (auto made = make_table(); !made) return made.error();
     }
-    result<atomic_file> head = atomic_file::create(operations, folder_in(path), name, head_size_bytes());
+    result<atomic_file> head = atomic_file::create(operations(), folder, name, head_size_bytes(), static_cast<std::uint32_t>(parts_.size()));
     if (!head) return head.error();
     if (parts_.empty()) {
       if (auto written = write_tensors(0, *head); !written) return written.error();
     }
     if (auto written = write_table(*head); !written) return written.error();
     if (auto finished = head->finish(options_.is_durable); !finished) return finished.error();
-    const std::vector<std::string> listed_before = listed_parts(path);
-    const result<std::vector<bool>> taken = find_taken_names(operations);
+    const std::vector<std::string> listed_before = listed_parts(path_);
+    const result<std::vector<bool>> taken = find_taken_names();
     if (!taken) return taken.error();
     // A part whose name is taken has the same content: the content is in the name.
     const auto is_taken = [&](std::size_t part) { return (*taken)[part]; };
     if (auto published = publish_together(files, *head, options_.is_durable, is_taken); !published) return published.error();
-    remove_parts(operations, listed_before);
+    remove_parts(listed_before);
     return report();
   }
 
 private:
+  [[nodiscard]] const file_operations& operations() const noexcept {
+    return options_.operations == nullptr ? system_file_operations() : *options_.operations;
+  }
+
   // ---- deciding ----
 
   /// Turns free-form JSON into text, after a check that it can be read again.
@@ -322,11 +330,10 @@ private:
   /// Writes a part: its header, its tensors, and the content id that the checksums make.
   result<void> write_part(std::uint32_t part, byte_output& to) {
     if (auto written = write_tensors(part, to); !written) return written;
-    fnv1a hash;
-    hash.add(*parts_[part].size_bytes, 8);
+    fnv1a hash = content_hash(*parts_[part].size_bytes);
     for (const index_row& row : rows_) {
       if (row.part != part || row.alias_of != index_row::not_an_alias || row.size_bytes == 0) continue;
-      hash.add(row.offset_bytes, 8).add(row.crc32c, 4);
+      add_to_content(hash, row.offset_bytes, row.crc32c);
     }
     const std::uint64_t id = hash.value();
     set_content_id(part, id);
@@ -363,7 +370,7 @@ private:
   }
 
   /// Which parts' names are taken in the folder of the store.
-  result<std::vector<bool>> find_taken_names(const file_operations& operations) const {
+  result<std::vector<bool>> find_taken_names() const {
     struct search {
       const std::vector<manifest_part>& parts;
       std::size_t number_at;
@@ -377,21 +384,19 @@ private:
       if (part < in.parts.size() && in.parts[part].path == name) in.taken[part] = true;
       return true;
     };
-    const std::string_view folder = folder_in(path_);
-    for (;;) {
-      const auto listed = operations.list_folder(operations.context, folder, visit, &found);
-      if (listed) return std::move(found.taken);
-      if (!was_interrupted(listed.error())) return listed.error().about(path_);
-    }
+    const auto listed = call_again(operations(), &file_operations::list_folder, folder_in(path_), visit, static_cast<void*>(&found));
+    if (listed) return std::move(found.taken);
+    // In a folder that cannot be read every name may be taken.
+    if (listed.error().code() == errc::access_denied) return std::vector<bool>(parts_.size(), true);
+    return listed.error().about(path_);
   }
 
   /// Removes those parts of the store before that this one does not list. The store is saved: errors are not its own.
-  void remove_parts(const file_operations& operations, const std::vector<std::string>& listed_before) const {
+  void remove_parts(const std::vector<std::string>& listed_before) const {
     std::unordered_set<std::string_view> listed;
     for (const manifest_part& part : parts_) listed.insert(part.path);
     for (const std::string& part : listed_before) {
-      if (listed.contains(part) || !is_like_part_name(part, file_name_in(path_))) continue;
-      (void)operations.remove(operations.context, std::string(folder_in(path_)) + part);
+      if (!listed.contains(part)) (void)call_again(operations(), &file_operations::remove, std::string(folder_in(path_)) + part);
     }
   }
 
@@ -412,7 +417,7 @@ private:
   std::vector<index_row> rows_;
   std::vector<std::uint64_t> part_ends_;
   std::vector<manifest_part> parts_;
-  std::string_view path_;
+  std::string path_;
   manifest_texts texts_;
   file_header header_;
   source index_bytes_;

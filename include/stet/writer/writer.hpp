@@ -147,7 +147,7 @@ public:
     if (failure_) return *failure_;
     detail::save_plan plan(tensors_, sources_, options);
     if (auto made = plan.prepare(path_utf8, {graph, state, metadata, extra_}); !made) return made.error();
-    return plan.write_files(path_utf8);
+    return plan.write_files();
   }
 
   /// Saves to memory, as a single file. Options that concern files are ignored.

@@ -334,15 +334,17 @@ private:
     for (std::uint32_t shard = 0; shard < count; ++shard) {
       const std::string name = name_ + shard_suffix(shard, count);
       shards_[shard].set_name(name);
-      if (auto finished = shards_[shard].finish(options_.is_durable); !finished) return finished;
+      if (auto finished = shards_[shard].finish(options_.is_durable, true); !finished) return finished;
       taken[shard] = static_cast<bool>(file::open(folder_ + name));
     }
     const auto is_taken = [&](std::size_t shard) { return taken[shard]; };
     auto published = publish_together(shards_, index, options_.is_durable, is_taken);
-    if (!published || !options_.state) return published;
+    const bool is_published = published || published.error().code() == errc::not_durable;
+    if (!is_published || !options_.state) return published;
     result<atomic_file> state = write_whole("checkpoint", print_tensorflow_state(*options_.state));
     if (!state) return state.error();
-    return publish_together({}, *state, options_.is_durable, is_taken);
+    const auto named = publish_together({}, *state, options_.is_durable, is_taken);
+    return named ? published : named;
   }
 
   const writer::contents& from_;

@@ -118,7 +118,7 @@ class tfjs_shards final : public piece_sink {
     const std::uint64_t id = fnv1a().add(flushed_ - file_begin_, 8).add(crc_, 4).value();
     names_.push_back(part_name(name_, static_cast<std::uint32_t>(files_.size() - 1), count_, id, ".bin"));
     files_.back().set_name(names_.back());
-    return files_.back().finish(is_durable_);
+    return files_.back().finish(is_durable_, true);
   }
   [[nodiscard]] std::uint32_t number_of_next() const noexcept {
     return static_cast<std::uint32_t>(files_.size());
