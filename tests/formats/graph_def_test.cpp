@@ -2,6 +2,7 @@
 // TensorFlow's graphs: the same from their binary form and from JSON; constants as tensors; attacks.
 #include <stet/formats/graph_def.hpp>
 
+#include "support/allocations.hpp"
 #include "support/outcome.hpp"
 
 #include <stet/manifest.hpp>
@@ -362,14 +363,19 @@ TEST_CASE("refuses constants that are not what they say") {
        "bad_size"},
       {"content too long", [](protobuf_writer& t) { t.varint(1, 1).bytes(4, "abcdefgh"), shape(t, {1}); },
        "bad_size"},
-      {"more values than elements",
-       [](protobuf_writer& t) { t.varint(1, 3).varint(7, 1).varint(7, 1), shape(t, {1}); }, "bad_size"},
-      {"more strings than elements",
-       [](protobuf_writer& t) { t.varint(1, 7).bytes(8, "a").bytes(8, "b"), shape(t, {1}); }, "bad_size"},
-      {"a string too many times",
-       [](protobuf_writer& t) { t.varint(1, 7).bytes(8, "a"), shape(t, {1 << 30}); }, "too_large"},
       {"half a complex number", [](protobuf_writer& t) { t.varint(1, 8).float32(9, 1), shape(t, {1}); },
        "bad_size"},
+      {"lengths of strings cut off",
+       [](protobuf_writer& t) { t.varint(1, 7).bytes(4, "\x80"), shape(t, {1}); }, "bad_string_table"},
+      {"fewer strings in the content than elements",
+       [](protobuf_writer& t) { t.varint(1, 7).bytes(4, "\x01x"), shape(t, {2}); }, "bad_string_table"},
+      {"fewer bytes of strings in the content than their lengths",
+       [](protobuf_writer& t) { t.varint(1, 7).bytes(4, "\x02x"), shape(t, {1}); }, "bad_string_table"},
+      {"more bytes of strings in the content than their lengths",
+       [](protobuf_writer& t) { t.varint(1, 7).bytes(4, "\x01xy"), shape(t, {1}); }, "bad_string_table"},
+      {"more strings than the content has bytes",
+       [](protobuf_writer& t) { t.varint(1, 7).bytes(4, "\x01x"), shape(t, {1 << 30}); }, "bad_string_table"},
+      {"2^61 strings", [](protobuf_writer& t) { t.varint(1, 7), shape(t, {std::int64_t{1} << 61}); }, "bad_shape"},
       {"negative extent", [](protobuf_writer& t) { t.varint(1, 1), shape(t, {-1}); }, "bad_shape"},
       {"product overflows",
        [](protobuf_writer& t) {
@@ -394,6 +400,125 @@ TEST_CASE("refuses constants that are not what they say") {
     CHECK(stet_test::outcome(of.added) == row.expected);
     if (!of.added && std::string_view(row.expected) != "bad_protobuf")
       CHECK(of.added.error().subject() == "c");
+  }
+}
+
+TEST_CASE("strings in tensor_content, as TensorFlow's C API writes them: lengths, then bytes") {
+  const std::string long_text(300, 'x');
+  constants of(graph_of_constant([&](protobuf_writer& t) {
+    t.varint(1, 7).bytes(4, std::string("\x03\x00\xac\x02", 4) + "one" + long_text);
+    t.bytes(8, "of no account"); // TensorFlow takes the content
+    shape(t, {3});
+  }));
+  CHECK(stet_test::outcome(of.added) == "ok");
+  const auto found = of.store.find("c");
+  REQUIRE(found);
+  const auto strings = found->as_strings();
+  REQUIRE(strings);
+  REQUIRE(strings->size() == 3);
+  CHECK((*strings)[0] == "one");
+  CHECK((*strings)[1].empty());
+  CHECK((*strings)[2] == long_text);
+}
+
+TEST_CASE("surplus values are ignored, as TensorFlow does") {
+  constants numbers(graph_of_constant([](protobuf_writer& t) {
+    t.varint(1, 3).varint(7, 1).varint(7, 2).varint(7, 3);
+    shape(t, {2});
+  }));
+  CHECK(stet_test::outcome(numbers.added) == "ok");
+  CHECK(constant_values<std::int32_t>(numbers.store, "c") == std::vector<std::int32_t>{1, 2});
+  constants texts(graph_of_constant([](protobuf_writer& t) {
+    t.varint(1, 7).bytes(8, "a").bytes(8, "b");
+    shape(t, {1});
+  }));
+  CHECK(stet_test::outcome(texts.added) == "ok");
+  REQUIRE(texts.store.find("c"));
+  CHECK((*texts.store.find("c")->as_strings())[0] == "a");
+  constants none(graph_of_constant([](protobuf_writer& t) {
+    t.varint(1, 1).bytes(4, "abcd");
+    shape(t, {0});
+  }));
+  CHECK(stet_test::outcome(none.added) == "ok");
+  CHECK(constant_values<float>(none.store, "c").empty());
+}
+
+TEST_CASE("constants that cannot be tensors are omitted, each with its reason") {
+  protobuf_writer graph;
+  constant(graph, 1, "variant", [](protobuf_writer& t) { t.varint(1, 21), shape(t, {}); });
+  constant(graph, 1, "resource", [](protobuf_writer& t) { t.varint(1, 20), shape(t, {1}); });
+  constant(graph, 1, "future", [](protobuf_writer& t) { t.varint(1, 99).bytes(4, "x"), shape(t, {1}); });
+  constant(graph, 1, "typeless", [](protobuf_writer& t) { shape(t, {}); });
+  constant(graph, 1, "", [](protobuf_writer& t) { t.varint(1, 3).varint(7, 5), shape(t, {}); });
+  constant(graph, 1, std::string(70000, 'n'), [](protobuf_writer& t) { t.varint(1, 3).varint(7, 5), shape(t, {}); });
+  constant(graph, 1, "kept", [](protobuf_writer& t) { t.varint(1, 3).varint(7, 5), shape(t, {}); });
+  constants of(graph.take());
+  CHECK(stet_test::outcome(of.added) == "ok");
+  CHECK(constant_values<std::int32_t>(of.store, "kept") == std::vector<std::int32_t>{5});
+  CHECK(of.store.tensor_count() == 1);
+  const std::vector<stet::omitted_item> omitted = of.builder.take_omitted();
+  const struct {
+    std::string name, reason;
+  } expected[] = {{"variant", "unsupported dtype variant"}, {"resource", "unsupported dtype resource"},
+                  {"future", "unknown_dtype dtype 99"},     {"typeless", "unknown_dtype dtype 0"},
+                  {"", "bad_name "},                        {std::string(70000, 'n'), "bad_name nnn"}};
+  REQUIRE(omitted.size() == std::size(expected));
+  for (std::size_t i = 0; i < omitted.size(); ++i) {
+    CHECK(omitted[i].name == expected[i].name);
+    CHECK((stet_test::outcome(stet::result<void>(omitted[i].reason)) + " " + std::string(omitted[i].reason.subject()))
+              .starts_with(expected[i].reason));
+  }
+}
+
+TEST_CASE("a constant that would take too much memory is listed, and the others can be used") {
+  protobuf_writer graph;
+  constant(graph, 1, "many", [](protobuf_writer& t) { t.varint(1, 7).bytes(8, "a"), shape(t, {1 << 30}); });
+  constant(graph, 1, "kept", [](protobuf_writer& t) { t.varint(1, 3).varint(7, 5), shape(t, {}); });
+  constants of(graph.take());
+  CHECK(stet_test::outcome(of.added) == "ok");
+  const auto many = of.store.find("many");
+  REQUIRE(many);
+  CHECK(many->size_bytes() == ((std::uint64_t{1} << 30) + 1) * 8 + (std::uint64_t{1} << 30));
+  std::byte room[8];
+  CHECK(stet_test::outcome(many->read(0, room)) == "too_large");
+  CHECK(constant_values<std::int32_t>(of.store, "kept") == std::vector<std::int32_t>{5});
+}
+
+TEST_CASE("memory stays in proportion to the file") {
+  // One long name of a function before the names of its nodes, which are refused, and before nodes that are no constants.
+  for (const bool are_constants : {true, false}) {
+    protobuf_writer graph;
+    graph.message(2, [&](protobuf_writer& library) {
+      library.message(1, [&](protobuf_writer& function) {
+        function.message(1, [](protobuf_writer& signature) { signature.bytes(1, std::string(60000, 'f')); });
+        for (int i = 0; i < 5000; ++i) {
+          if (are_constants)
+            constant(function, 3, std::to_string(i), [](protobuf_writer& t) { t.varint(1, 1), shape(t, {}); });
+          else
+            function.message(3, [&](protobuf_writer& node) { node.bytes(1, std::to_string(i)).bytes(2, "Add"); });
+        }
+      });
+    });
+    const std::string file = graph.take();
+    const stet_test::allocations before;
+    constants of(file);
+    CHECK(stet_test::outcome(of.added) == (are_constants ? "too_large" : "ok"));
+    CHECK(before.bytes() < 192 * file.size());
+  }
+  // Small constants of which each asks for a little more than it gives: texts, and numbers.
+  for (const std::uint64_t data_type : {7u, 1u}) {
+    protobuf_writer graph;
+    for (int i = 0; i < 10000; ++i) {
+      constant(graph, 1, std::to_string(i), [&](protobuf_writer& t) {
+        t.varint(1, data_type), shape(t, {data_type == 7 ? 7000 : 1024});
+      });
+    }
+    const std::string file = graph.take();
+    const stet_test::allocations before;
+    constants of(file);
+    CHECK(stet_test::outcome(of.added) == "ok");
+    CHECK(of.store.tensor_count() == 10000);
+    CHECK(before.bytes() < (1 << 20) + 96 * file.size());
   }
 }
 

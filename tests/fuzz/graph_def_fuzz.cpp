@@ -48,7 +48,7 @@ void use_constants(std::span<const std::byte> file) {
   builder.add_file("graph", stet::source::borrow(file));
   stet::detail::constant_adder constants(file, 0, builder);
   (void)stet::detail::for_each_graph(
-      file, [&](std::span<const std::byte> graph, std::uint32_t, const std::string& tags) {
+      file, [&](std::span<const std::byte> graph, std::uint32_t, std::string_view tags) {
         return constants.add_graph(graph, tags);
       });
   const auto store = builder.finish();

@@ -42,6 +42,12 @@ struct table_layout {
   static constexpr std::size_t footer_size = 48, trailer_size = 5;
   static constexpr std::uint64_t magic = 0xDB4775248B80FB57u;
   enum compression : std::uint8_t { none = 0, snappy = 1 };
+  /// The most bytes of keys, all together, that a table of this size may have. A key can share nearly all of its bytes with the
+  /// key before, so a small file could list any amount. Tables with a restart every 16 entries, as writers make them, stay
+  /// below 16 times their size.
+  static constexpr std::uint64_t max_key_bytes(std::uint64_t file_size_bytes) noexcept {
+    return (std::uint64_t{1} << 20) + 32 * file_size_bytes;
+  }
 };
 
 /// Whether a file of which `end` are the last bytes (at least 48, unless it is shorter) ends as a table does.
@@ -155,6 +161,7 @@ public:
     if (!is_sorted_table(file)) return error(errc::bad_magic, {}, file.size() - 8);
     file_ = file.first(file.size() - layout::footer_size);
     block_end_ = 0;
+    keys_left_ = table_layout::max_key_bytes(file.size());
     handle metaindex, index;
     const std::byte* at = file.data() + file_.size();
     const std::byte* const end = at + layout::footer_size - 8;
@@ -173,6 +180,7 @@ public:
   [[nodiscard]] bool next() {
     for (;;) {
       if (block_.next()) {
+        if (!count_key(block_.key())) return false;
         if (has_separator_ && block_.key() <= separator_) return fail_in_block();
         has_separator_ = false;
         return true;
@@ -184,7 +192,8 @@ public:
 
   [[nodiscard]] bool is_whole() const noexcept { return failure_.code() == errc{}; }
   /// What is wrong with the table; requires `!is_whole()`. Its offset is that in the file, of the block where that is
-  /// compressed: errc::bad_table, errc::table_checksum or errc::bad_compression.
+  /// compressed: errc::bad_table, errc::table_checksum, errc::bad_compression, or errc::too_large: the keys have more bytes than
+  /// `table_layout::max_key_bytes`.
   [[nodiscard]] const error& failure() const noexcept { return failure_; }
 
   /// The key; lives until the next call.
@@ -212,6 +221,12 @@ private:
   bool fail(const error& failure) noexcept {
     failure_ = failure;
     return false;
+  }
+  /// Counts the bytes of a key; fails if the keys so far have too many.
+  bool count_key(std::string_view key) noexcept {
+    if (key.size() > keys_left_) return fail(error(errc::too_large, "keys", offset_bytes()));
+    keys_left_ -= key.size();
+    return true;
   }
   bool fail_in_block() noexcept { return fail(error(errc::bad_table, {}, offset_bytes())); }
 
@@ -244,6 +259,7 @@ private:
     if (!index_.next()) {
       return index_.is_whole() ? false : fail(error(errc::bad_table, {}, index_offset_));
     }
+    if (!count_key(index_.key())) return false;
     handle at;
     const std::span<const std::byte> value = index_.value();
     const std::byte* from = value.data();
@@ -262,7 +278,7 @@ private:
   table_block index_, block_;
   std::string decompressed_index_, decompressed_, separator_;
   error failure_{errc{}};
-  std::uint64_t index_offset_ = 0, block_offset_ = 0, block_end_ = 0;
+  std::uint64_t index_offset_ = 0, block_offset_ = 0, block_end_ = 0, keys_left_ = 0;
   bool is_in_place_ = true, has_block_ = false, has_separator_ = false;
 };
 

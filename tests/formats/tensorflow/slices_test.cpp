@@ -32,7 +32,7 @@ std::uint64_t product(const extents& shape) {
 bool covers(const extents& shape, const slice_list& listed) {
   std::vector<tensor_slice> slices;
   for (const auto& each : listed) {
-    if (!append_slice("t", each, shape, slices))
+    if (!append_slice(each, shape, slices))
       return false;
   }
   return sort_and_cover(shape, slices);
@@ -70,7 +70,7 @@ struct cut_tensor {
     cut(random, box, static_cast<int>(random() % 5), listed);
     std::shuffle(listed.begin(), listed.end(), random);
     for (const auto& each : listed)
-      CHECK(append_slice("t", each, shape, slices));
+      CHECK(append_slice(each, shape, slices));
     for (tensor_slice& slice : slices) {
       file.resize(file.size() + random() % 7); // gaps
       slice.offset_bytes = file.size();
@@ -149,7 +149,7 @@ TEST_SUITE("tensorflow/slices") {
     };
     for (const auto& [listed, expected] : table) {
       std::vector<tensor_slice> slices;
-      REQUIRE(append_slice("t", listed, shape, slices));
+      REQUIRE(append_slice(listed, shape, slices));
       CHECK(slices[0].is_one_run(shape) == expected);
     }
   }
@@ -237,7 +237,7 @@ TEST_SUITE("tensorflow/slices") {
       for (std::int64_t i = 0; i < count; ++i) {
         std::vector<slice_extent> box(2);
         box[axis] = {i, 1};
-        REQUIRE(append_slice("t", box, shape, slices));
+        REQUIRE(append_slice(box, shape, slices));
       }
       REQUIRE(sort_and_cover(shape, slices));
       for (std::size_t i = 0; i < slices.size(); ++i) {
@@ -262,17 +262,17 @@ TEST_SUITE("tensorflow/slices") {
     constexpr std::int64_t count = 2000;
     std::vector<tensor_slice> slices;
     for (std::int64_t i = 0; i < count; ++i) {
-      REQUIRE(append_slice("t", std::vector<slice_extent>{{i, 1}, {0, i + 1}}, extents{count, count}, slices));
+      REQUIRE(append_slice(std::vector<slice_extent>{{i, 1}, {0, i + 1}}, extents{count, count}, slices));
       if (i + 1 < count)
-        REQUIRE(append_slice("t", std::vector<slice_extent>{{i, 1}, {i + 1, count - i - 1}}, extents{count, count}, slices));
+        REQUIRE(append_slice(std::vector<slice_extent>{{i, 1}, {i + 1, count - i - 1}}, extents{count, count}, slices));
     }
     const stet_test::allocations before;
     CHECK_FALSE(sort_and_cover(extents{count, count}, slices));
     CHECK(before.largest_bytes() <= slices.size() * 2048);
     slices.clear();
     for (std::int64_t i = 0; i < 40; ++i) { // a small one is no harm
-      REQUIRE(append_slice("t", std::vector<slice_extent>{{i, 1}, {0, i + 1}}, extents{40, 41}, slices));
-      REQUIRE(append_slice("t", std::vector<slice_extent>{{i, 1}, {i + 1, 40 - i}}, extents{40, 41}, slices));
+      REQUIRE(append_slice(std::vector<slice_extent>{{i, 1}, {0, i + 1}}, extents{40, 41}, slices));
+      REQUIRE(append_slice(std::vector<slice_extent>{{i, 1}, {i + 1, 40 - i}}, extents{40, 41}, slices));
     }
     CHECK(sort_and_cover(extents{40, 41}, slices));
   }

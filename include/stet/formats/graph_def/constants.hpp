@@ -9,10 +9,12 @@
 #include "../tensorflow/unreadable.hpp"
 
 #include "../../wire/protobuf.hpp"
+#include "../../wire/varint.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +25,7 @@ namespace stet::inline v0_1::detail {
 
 /// A TensorProto, read: the values where they lie or, unpacked, each as it is stored in a file.
 struct constant_value {
+  std::int32_t data_type = 0; // TensorFlow's
   stet::dtype dtype = no_dtype;
   bool has_shape = false, has_content = false;
   std::vector<std::uint64_t> shape;
@@ -67,21 +70,27 @@ class constant_adder {
   /// @param file   what the messages lie in; all of it in memory
   /// @param part   its number in `into`
   constant_adder(std::span<const std::byte> file, std::uint32_t part, store_builder& into) noexcept
-      : file_(file), part_(part), into_(into) {}
+      : file_(file), part_(part), into_(into), names_left_((std::uint64_t{1} << 16) + 16 * std::uint64_t{file.size()}),
+        decoded_left_((std::uint64_t{1} << 20) + 32 * std::uint64_t{file.size()}) {}
 
   /// The names that are taken: tensors of a store differ.
   distinct_names names;
 
   /// Adds the constants of the GraphDef that fills `bytes`, a piece of the file: those of functions as
-  /// FUNCTION/NODE.
+  /// FUNCTION/NODE, all behind `prefix` and `tags`. A constant of a dtype that stet does not have, or with no valid
+  /// name, is omitted with its reason.
   /// @retval errc::bad_protobuf   a message is malformed; the offset is in the file
-  /// @retval errc::unknown_dtype, bad_shape, bad_size  a constant, the subject, is not what it says
-  result<void> add_graph(std::span<const std::byte> bytes, std::string_view prefix = {}) {
+  /// @retval errc::bad_shape, bad_size, bad_string_table  the values of a constant, the subject, do not fit it
+  /// @retval errc::too_large      the names with their prefixes are more than 64 KiB and 16 times the file
+  result<void> add_graph(std::span<const std::byte> bytes, std::string_view prefix = {},
+                         std::string_view tags = {}) {
+    prefix_ = prefix;
+    tags_ = tags;
     return for_each(bytes, [&](const protobuf_message& field) -> result<void> {
       if (field.tag() == bytes_field(1))
-        return add_node(field.bytes(), std::string(prefix));
+        return add_node(field.bytes(), {});
       if (field.tag() == bytes_field(2))
-        return add_library(field.bytes(), prefix);
+        return add_library(field.bytes());
       return {};
     });
   }
@@ -102,11 +111,11 @@ class constant_adder {
     return static_cast<std::uint64_t>(at - file_.data());
   }
 
-  result<void> add_library(std::span<const std::byte> bytes, std::string_view prefix) {
+  result<void> add_library(std::span<const std::byte> bytes) {
     return for_each(bytes, [&](const protobuf_message& field) -> result<void> {
       if (field.tag() != bytes_field(1))
         return {};
-      std::string name;
+      std::string_view name;
       auto named = for_each(field.bytes(), [&](const protobuf_message& of_function) -> result<void> {
         if (of_function.tag() != bytes_field(1)) // its signature, which has its name
           return {};
@@ -119,14 +128,13 @@ class constant_adder {
       if (!named)
         return named;
       return for_each(field.bytes(), [&](const protobuf_message& of_function) -> result<void> {
-        return of_function.tag() == bytes_field(3)
-                   ? add_node(of_function.bytes(), std::string(prefix) + name + "/")
-                   : result<void>();
+        return of_function.tag() == bytes_field(3) ? add_node(of_function.bytes(), name) : result<void>();
       });
     });
   }
 
-  result<void> add_node(std::span<const std::byte> bytes, std::string prefix) {
+  /// Adds the constant that a NodeDef is. @param function  the function it is in; nothing: in none
+  result<void> add_node(std::span<const std::byte> bytes, std::optional<std::string_view> function) {
     std::string_view name, op;
     std::span<const std::byte> value;
     auto read = for_each(bytes, [&](const protobuf_message& field) -> result<void> {
@@ -140,7 +148,21 @@ class constant_adder {
     });
     if (!read || op != "Const" || value.data() == nullptr)
       return read;
-    const std::string full_name = names.take(prefix + std::string(name));
+    // One long prefix may stand before any number of names.
+    const std::uint64_t size = std::uint64_t{prefix_.size()} + tags_.size() + name.size() + (function ? function->size() + 1 : 0);
+    if (size > names_left_)
+      return error(errc::too_large, "names of constants");
+    names_left_ -= size;
+    std::string full_name;
+    full_name.reserve(static_cast<std::size_t>(size));
+    full_name.append(prefix_).append(tags_);
+    if (function)
+      full_name.append(*function).append("/");
+    full_name = names.take(std::move(full_name.append(name)));
+    if (!is_valid_name(full_name)) {
+      into_.omit(full_name, error(errc::bad_name, full_name));
+      return {};
+    }
     auto added = add_tensor(full_name, value);
     if (!added && added.error().subject().empty())
       return added.error().about(full_name);
@@ -223,7 +245,7 @@ class constant_adder {
   }
 
   result<void> read_tensor(std::span<const std::byte> bytes, constant_value& into) const {
-    std::int32_t data_type = 0;
+    std::int32_t& data_type = into.data_type;
     auto typed = for_each(bytes, [&](const protobuf_message& field) -> result<void> {
       if (field.tag() == varint_field(1))
         data_type = field.int32();
@@ -266,10 +288,10 @@ class constant_adder {
     constant_value value;
     if (auto read = read_tensor(bytes, value); !read)
       return read;
-    // Resources and the like are no tensors; what has no type or shape is a constant all the same, but none
-    // of use.
-    if (value.dtype == no_dtype || value.dtype == dtype::block)
+    if (value.dtype == no_dtype) {
+      into_.omit(name, omitted_data_type(value.data_type));
       return {};
+    }
     index_row row;
     row.name = name;
     row.shape = value.shape;
@@ -285,11 +307,15 @@ class constant_adder {
     row.part = part_;
     if (value.dtype == dtype::string)
       return add_strings(row, value, counter.element_count());
+    if (row.size_bytes == 0) { // TensorFlow does not look at the values
+      into_.add(row);
+      return {};
+    }
     if (value.has_content) {
       if (value.content.size() != row.size_bytes)
         return errc::bad_size;
       row.offset_bytes = place_of(value.content.data());
-    } else if (row.size_bytes != 0) {
+    } else {
       if (auto made = decode_values(row, value); !made)
         return made;
     }
@@ -297,15 +323,18 @@ class constant_adder {
     return {};
   }
 
-  /// Values that were given one by one; the last one stands for all that follow.
+  /// Values that were given one by one: the last is repeated, and surplus ones are ignored, as TensorFlow does.
   result<void> decode_values(index_row& row, constant_value& value) {
     const std::size_t element_size = row.layout.bits / 8u;
     if (value.values.empty())
       value.values.resize(element_size);
-    if (value.values.size() % element_size != 0 || value.values.size() > row.size_bytes)
+    if (value.values.size() % element_size != 0)
       return errc::bad_size;
+    if (value.values.size() > row.size_bytes)
+      value.values.resize(static_cast<std::size_t>(row.size_bytes));
     // Bytes in memory can be viewed. No more of them than a few for each that the file has, and a page.
-    if (row.size_bytes <= 4096 + 4 * value.values.size()) {
+    if (row.size_bytes <= 4096 + 4 * value.values.size() && row.size_bytes <= decoded_left_) {
+      decoded_left_ -= row.size_bytes;
       result<source> made = source::allocate(row.size_bytes, into_.memory());
       if (!made)
         return made.error();
@@ -324,30 +353,69 @@ class constant_adder {
     return {};
   }
 
-  result<void> add_strings(index_row& row, const constant_value& value, std::uint64_t count) {
-    if (value.strings.size() > count)
-      return errc::bad_size;
+  /// Sets `into` to the `count` strings in a `tensor_content`: the length of each as a varint, then the bytes of each.
+  /// TensorFlow's C API writes them so. Source: tensorflow/core/platform/default/tensor_coding.cc, DecodeStringList.
+  /// @return  whether these fill `content`
+  static bool split_content(std::span<const std::byte> content, std::uint64_t count, std::vector<std::string_view>& into) {
+    into.clear();
+    if (count > content.size()) // each has a length of at least a byte
+      return false;
+    into.reserve(static_cast<std::size_t>(count));
+    const std::byte* const end = content.data() + content.size();
+    const std::byte* at = content.data();
+    std::uint64_t text_size = 0;
+    const char* const first = reinterpret_cast<const char*>(content.data());
+    for (std::uint64_t number = 0; number < count; ++number) {
+      std::uint32_t length = 0;
+      at = read_varint(at, end, length);
+      if (at == nullptr || length > content.size() - text_size)
+        return false;
+      into.emplace_back(first + static_cast<std::size_t>(text_size), length); // from where the texts begin, so far unknown
+      text_size += length;
+    }
+    const std::size_t begin = static_cast<std::size_t>(at - content.data());
+    if (content.size() - begin != text_size)
+      return false;
+    for (std::string_view& each : into)
+      each = {each.data() + begin, each.size()};
+    return true;
+  }
+
+  result<void> add_strings(index_row& row, constant_value& value, std::uint64_t count) {
+    std::vector<std::string_view>& strings = value.strings;
+    if (value.has_content && count != 0 && !split_content(value.content, count, strings))
+      return errc::bad_string_table;
+    if (strings.size() > count)
+      strings.resize(static_cast<std::size_t>(count));
     // The last repeats, as with numbers; but not into more memory than the file accounts for.
     std::uint64_t text_size = 0;
-    for (const std::string_view each : value.strings)
+    for (const std::string_view each : strings)
       text_size += each.size();
-    const std::uint64_t missing = count - value.strings.size();
-    const std::string_view last = value.strings.empty() ? std::string_view() : value.strings.back();
-    std::uint64_t repeated = 0;
-    if (!checked_multiply(missing, last.size() + std::uint64_t{8}, repeated) ||
-        repeated > 65536 + 16 * std::uint64_t{file_.size()})
-      return error(errc::too_large, row.name);
-    row.size_bytes = (count + 1) * 8 + text_size + missing * last.size();
+    const std::uint64_t missing = count - strings.size();
+    const std::string_view last = strings.empty() ? std::string_view() : strings.back();
+    std::uint64_t table_size = 0, repeated = 0;
+    if (!checked_multiply(count + 1, 8, table_size) || !checked_multiply(missing, last.size(), repeated) ||
+        repeated > max_tensor_size_bytes || table_size > max_tensor_size_bytes - repeated - text_size)
+      return errc::bad_shape;
+    row.size_bytes = table_size + text_size + repeated;
+    if (row.size_bytes > decoded_left_) {
+      result<source> made = source::keep(unreadable_bytes(error(errc::too_large, row.name), row.size_bytes), into_.memory());
+      if (!made)
+        return made.error();
+      row.part = into_.add_decoded(std::move(*made));
+      into_.add(row);
+      return {};
+    }
+    decoded_left_ -= row.size_bytes;
     result<source> made = source::allocate(row.size_bytes, into_.memory());
     if (!made)
       return made.error();
     std::byte* const table = made->writable_data();
-    std::byte* at = table + (count + 1) * 8;
+    std::byte* at = table + table_size;
     std::uint64_t end = 0;
     store_little(table, end);
     for (std::uint64_t number = 0; number < count; ++number) {
-      const std::string_view each =
-          number < value.strings.size() ? value.strings[static_cast<std::size_t>(number)] : last;
+      const std::string_view each = number < strings.size() ? strings[static_cast<std::size_t>(number)] : last;
       if (!each.empty())
         std::memcpy(at, each.data(), each.size());
       at += each.size();
@@ -361,6 +429,10 @@ class constant_adder {
   std::span<const std::byte> file_;
   std::uint32_t part_;
   store_builder& into_;
+  /// What the names in the file have before them.
+  std::string_view prefix_, tags_;
+  /// How many bytes of names, and of values that do not lie in the file as they are, may still be made.
+  std::uint64_t names_left_, decoded_left_;
 };
 
 } // namespace stet::inline v0_1::detail

@@ -232,10 +232,16 @@ inline std::string text_attribute(const graph_node& node, std::string_view name)
   return from_base64(text).value_or(std::string());
 }
 
+/// Whether a node is a constant with a value.
+inline bool has_constant(const graph_node& node) {
+  const json_value* const value = node.attribute("value");
+  return node.op == "Const" && value != nullptr && find_member(*value, "tensor") != nullptr;
+}
+
 /// The names under which the tensor of a node may be in a store, the likeliest first.
 inline std::vector<std::string> tensor_names_of_node(const graph_node& node, std::string_view function,
                                                      std::string_view prefix) {
-  if (node.op == "Const") {
+  if (has_constant(node)) {
     const std::string name = std::string(prefix) + node.name;
     if (function.empty())
       return {name};

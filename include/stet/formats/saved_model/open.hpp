@@ -140,20 +140,21 @@ inline std::string joined_tags(std::span<const std::byte> meta_graph) {
   return made;
 }
 
-/// Calls `take(GraphDef, number of the MetaGraph, prefix of its constants)` for each graph of a file.
+/// Calls `take(GraphDef, number of the MetaGraph, prefix of its constants)` for each graph of a file. The prefix is a view that
+/// lasts for the call.
 /// @retval errc::bad_protobuf  the message is malformed; or an error of `take`
 template <class Take> result<void> for_each_graph(std::span<const std::byte> file, Take take) {
   const graph_file_kind kind = kind_of_graph_file(file);
   if (kind == graph_file_kind::graph_def)
-    return take(file, 0u, std::string());
+    return take(file, 0u, std::string_view());
   const auto of_meta_graph = [&](std::span<const std::byte> meta_graph,
                                  std::uint32_t number) -> result<void> {
+    const std::string tags = number == 0 ? std::string() : joined_tags(meta_graph) + "/";
     protobuf_message fields(meta_graph);
     while (fields.next()) {
       if (fields.tag() != bytes_field(2))
         continue;
-      if (result<void> taken = take(fields.bytes(), number, number == 0 ? "" : joined_tags(meta_graph) + "/");
-          !taken)
+      if (result<void> taken = take(fields.bytes(), number, std::string_view(tags)); !taken)
         return taken;
     }
     return fields.is_whole()
@@ -195,8 +196,8 @@ inline result<model> open_graph_file_with(const graph_file& from, const open_opt
   }
   constant_adder constants(file, part, builder);
   auto added =
-      for_each_graph(file, [&](std::span<const std::byte> graph, std::uint32_t, const std::string& tags) {
-        return constants.add_graph(graph, std::string(prefix) + tags);
+      for_each_graph(file, [&](std::span<const std::byte> graph, std::uint32_t, std::string_view tags) {
+        return constants.add_graph(graph, prefix, tags);
       });
   if (!added)
     return added.error().subject().empty() ? added.error().about(from.path) : added.error();

@@ -82,10 +82,12 @@ private:
     is_big_endian_ = header->is_big_endian;
     shard_count_ = static_cast<std::uint32_t>(header->shard_count);
     const std::string name = prefix_.substr(folder_.folder().size());
+    is_missing_.resize(shard_count_);
     for (std::uint32_t shard = 0; shard < shard_count_; ++shard) {
       const std::string shard_name = name + shard_suffix(shard, shard_count_);
       result<source> opened = folder_.open_part(shard_name);
-      if (!opened && opened.error().code() == errc::file_not_found) {
+      is_missing_[shard] = !opened && opened.error().code() == errc::file_not_found;
+      if (is_missing_[shard]) {
         opened = source::keep(missing_file(shard_name), into_.memory());
       } else if (opened) {
         data_size_bytes_ += opened->size_bytes();
@@ -106,6 +108,10 @@ private:
       return {};
     }
     errc failure = entry_.parse(table.value());
+    if (failure == errc{} && dtype_of_tensorflow(entry_.data_type) == no_dtype) {
+      into_.omit(key, omitted_data_type(entry_.data_type));
+      return {};
+    }
     if (failure == errc{}) {
       index_row row;
       row.name = key;
@@ -122,9 +128,7 @@ private:
     }
     if (const errc failure = place(entry_, row); failure != errc{}) return failure;
     const dtype d = dtype_of_tensorflow(entry_.data_type);
-    if (d == no_dtype) return errc::unknown_dtype;
     if (d == dtype::string) return add_strings(row, counter.element_count());
-    if (d == dtype::block) return add_variant(row, counter.element_count());
     row.layout = tensorflow_layout(d);
     std::uint64_t size_bytes = 0;
     if (!checked_size_bytes(counter, row.layout, size_bytes)) return errc::bad_shape;
@@ -154,8 +158,8 @@ private:
     into_.add(row);
   }
   /// Adds a tensor that can be listed only: to read it is `failure`.
-  errc add_unreadable(index_row& row, errc failure, std::uint64_t size_bytes) {
-    result<source> made = source::keep(unreadable_bytes(error(failure, row.name), size_bytes), into_.memory());
+  errc add_unreadable(index_row& row, const error& failure, std::uint64_t size_bytes) {
+    result<source> made = source::keep(unreadable_bytes(failure, size_bytes), into_.memory());
     if (!made) return made.error().code();
     add_decoded(row, std::move(*made));
     return errc{};
@@ -165,8 +169,11 @@ private:
     row.layout = element_layout::of(dtype::string);
     row.big_endian = false;
     // The offsets of stet's own layout; no more strings than bytes, which have a length each.
-    if (element_count > row.size_bytes) return errc::bad_size;
+    if (element_count > row.size_bytes || element_count >= max_tensor_size_bytes / 8) return errc::bad_size;
     const std::uint64_t table_size = (element_count + 1) * 8;
+    if (is_missing_[entry_.shard]) {
+      return add_unreadable(row, error(errc::missing_part, prefix_.substr(folder_.folder().size()) + shard_suffix(entry_.shard, shard_count_)), table_size);
+    }
     // Tensors may share bytes. Decoded they do not, and so a file could ask for any amount of memory.
     decoded_size_bytes_ += row.size_bytes;
     if (decoded_size_bytes_ / 16 > data_size_bytes_ + (1u << 16)) return errc::too_large;
@@ -174,10 +181,10 @@ private:
     result<source> stored = from.data() != nullptr ? source::borrow({from.data() + static_cast<std::size_t>(row.offset_bytes),
                                                                      static_cast<std::size_t>(row.size_bytes)})
                                                    : source::read(*from.fetcher(), {row.offset_bytes, row.size_bytes}, alignof(std::max_align_t), into_.memory());
-    if (!stored) return add_unreadable(row, stored.error().code(), table_size);
+    if (!stored) return add_unreadable(row, stored.error(), table_size);
     result<source> decoded = decode_strings({stored->data(), static_cast<std::size_t>(stored->size_bytes())}, element_count,
                                             entry_.masked_crc32c, is_big_endian_, into_.memory());
-    if (!decoded) return add_unreadable(row, decoded.error().code(), table_size);
+    if (!decoded) return add_unreadable(row, decoded.error().about(row.name), table_size);
     const std::span<const std::byte> native(decoded->data(), static_cast<std::size_t>(decoded->size_bytes()));
     // TensorFlow's checksum of the stored form was right; this one is of what it became.
     row.crc32c = crc32c(native);
@@ -187,41 +194,23 @@ private:
     return errc{};
   }
 
-  /// Variants are of any size: all of a tensor is one block. Their checksum is not one of these bytes.
-  errc add_variant(index_row& row, std::uint64_t element_count) {
-    if (element_count > 0xFFFFFFFFu || row.size_bytes > 0xFFFFFFFFu) return errc::too_large;
-    row.layout = {dtype::block, 0, {"variant", 1, 1}};
-    if (element_count == 0) {
-      if (row.size_bytes != 0) return errc::bad_size;
-    } else {
-      if (row.size_bytes == 0) return errc::bad_size;
-      row.layout.block.element_count = static_cast<std::uint32_t>(element_count);
-      row.layout.block.size_bytes = static_cast<std::uint32_t>(row.size_bytes);
-    }
-    row.big_endian = false;
-    into_.add(row);
-    return errc{};
-  }
-
   /// Adds a tensor that was saved in slices.
   errc add_sliced(index_row& row) {
     const dtype d = dtype_of_tensorflow(entry_.data_type);
-    if (d == no_dtype) return errc::unknown_dtype;
-    if (d == dtype::block) return errc::unsupported;
     element_counter counter;
     for (const std::uint64_t extent : row.shape) {
       if (!counter.multiply(extent)) return errc::bad_shape;
     }
     row.layout = d == dtype::string ? element_layout::of(d) : tensorflow_layout(d);
     if (!checked_size_bytes(counter, row.layout, row.size_bytes)) return errc::bad_shape;
-    if (d == dtype::string) return add_unreadable(row, errc::unsupported, row.size_bytes);
+    if (d == dtype::string) return add_unreadable(row, error(errc::unsupported, row.name), row.size_bytes);
     row.big_endian = is_big_endian_;
 
     std::vector<tensor_slice> slices;
     std::vector<slice_extent> extents;
     for (const std::span<const std::byte> listed : entry_.slices) {
       if (!parse_slice(listed, extents)) return errc::bad_protobuf;
-      if (!append_slice(row.name, extents, row.shape, slices)) return add_unreadable(row, errc::bad_slice, row.size_bytes);
+      if (!append_slice(extents, row.shape, slices)) return add_unreadable(row, error(errc::bad_slice, row.name), row.size_bytes);
     }
     if (row.size_bytes == 0) {
       row.part = first_part_;
@@ -231,23 +220,24 @@ private:
     const std::uint64_t element_size = row.layout.bits / 8u;
     bool is_sound = sort_and_cover(row.shape, slices);
     for (std::size_t i = 0; is_sound && i < slices.size(); ++i) {
-      if (const errc failure = find_slice(slices[i], element_size); failure != errc{}) {
+      if (const errc failure = find_slice(row.name, slices[i], element_size); failure != errc{}) {
         if (failure != errc::bad_slice) return failure;
         is_sound = false;
       }
     }
-    if (!is_sound) return add_unreadable(row, errc::bad_slice, row.size_bytes);
+    if (!is_sound) return add_unreadable(row, error(errc::bad_slice, row.name), row.size_bytes);
     if (const errc failure = place_slices(into_, row, element_size, std::move(slices)); failure != errc{}) return failure;
     into_.add(row);
     return errc{};
   }
 
-  /// Sets where the bytes of `slice` lie, which its own entry says.
+  /// Sets where the bytes of a slice of the tensor `name` lie, by the slice's own entry.
   /// @return  errc::bad_slice if there is none, or it is not what the tensor says; other errors are those of the entry
-  errc find_slice(tensor_slice& slice, std::uint64_t element_size_bytes) {
-    const auto found = std::lower_bound(slices_.begin(), slices_.end(), slice.key,
-                                        [](const auto& entry, const std::string& wanted) { return entry.first < wanted; });
-    if (found == slices_.end() || found->first != slice.key) return errc::bad_slice;
+  errc find_slice(std::string_view name, tensor_slice& slice, std::uint64_t element_size_bytes) {
+    const std::string wanted = slice_key(name, slice.written);
+    const auto found = std::lower_bound(slices_.begin(), slices_.end(), wanted,
+                                        [](const auto& entry, const std::string& key) { return entry.first < key; });
+    if (found == slices_.end() || found->first != wanted) return errc::bad_slice;
     if (const errc failure = slice_entry_.parse(std::as_bytes(std::span(found->second))); failure != errc{}) return failure;
     const std::span<const std::uint64_t> stored = slice_entry_.shape.extents();
     if (slice_entry_.data_type != entry_.data_type || !slice_entry_.slices.empty() ||
@@ -276,6 +266,7 @@ private:
   std::span<const std::byte> graph_; // in a decoded part
   std::uint64_t data_size_bytes_ = 0, decoded_size_bytes_ = 0;
   std::uint32_t shard_count_ = 0, first_part_ = 0;
+  std::vector<bool> is_missing_; // each shard
   bool is_big_endian_ = false;
 };
 
@@ -288,7 +279,8 @@ private:
 /// @retval errc::truncated       the index, or the shard of a tensor (the subject), is too short
 /// @retval errc::bad_magic, bad_table, table_checksum, bad_compression  the index is no sound table
 /// @retval errc::bad_header, newer_format, bad_protobuf, too_large      its header or an entry is not valid
-/// @retval errc::unknown_dtype, bad_shape, bad_size, bad_offset         what a tensor, the subject, says of itself is not
+/// @retval errc::bad_shape, bad_size, bad_offset                        the entry of a tensor, the subject, is not valid
+/// Tensors whose dtype stet does not have (iterators and other variants) are omitted, each with its reason (`model::omitted`).
 /// A tensor in a missing shard, one whose slices do not make it up or are damaged, and damaged strings are listed all the same;
 /// reading them is errc::missing_part, errc::bad_slice, errc::bad_string_table or errc::checksum_mismatch.
 /// Cost: reads the index and string tensors; of other tensors nothing.

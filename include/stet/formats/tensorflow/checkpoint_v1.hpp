@@ -183,7 +183,10 @@ private:
     for (const tensor_proto_list& each : tensor_proto_lists) {
       if (each.dtype == d) list = &each;
     }
-    if (list == nullptr) return errc::unknown_dtype;
+    if (list == nullptr) {
+      into_.omit(tensor.name, omitted_data_type(tensor.data_type));
+      return errc{};
+    }
     index_row row;
     row.name = tensor.name;
     row.shape = tensor.shape;
@@ -196,7 +199,7 @@ private:
 
     std::vector<tensor_slice> slices;
     for (const std::vector<slice_extent>& extents : tensor.slices) {
-      if (!append_slice(tensor.name, extents, tensor.shape, slices)) return errc::bad_slice;
+      if (!append_slice(extents, tensor.shape, slices)) return errc::bad_slice;
     }
     if (counter.element_count() == 0) {
       if (d == dtype::string) return add_strings(row, {}, 0);
@@ -205,9 +208,10 @@ private:
     }
     if (!sort_and_cover(tensor.shape, slices)) return errc::bad_slice;
     for (tensor_slice& slice : slices) {
-      const auto found = std::lower_bound(values_.begin(), values_.end(), slice.key,
+      const std::string wanted = slice_key(tensor.name, slice.written);
+      const auto found = std::lower_bound(values_.begin(), values_.end(), wanted,
                                           [](const slice_value& value, const std::string& key) { return value.key < key; });
-      if (found == values_.end() || found->key != slice.key) return errc::bad_slice;
+      if (found == values_.end() || found->key != wanted) return errc::bad_slice;
       if (d == dtype::string) {
         return slices.size() == 1 ? add_strings(row, found->tensor, counter.element_count()) : errc::unsupported;
       }
@@ -324,8 +328,9 @@ private:
 /// @retval errc::missing_part    a file (the subject) is not there
 /// @retval errc::bad_magic, truncated, bad_table, table_checksum, bad_compression, bad_header, bad_protobuf  a file (the subject)
 ///                               is no sound table of such messages
-/// @retval errc::unknown_dtype, bad_shape, bad_size, bad_slice, unsupported, duplicate_name  what is said of a tensor (the subject)
+/// @retval errc::bad_shape, bad_size, bad_slice, unsupported, duplicate_name  what is said of a tensor (the subject)
 ///                               is not valid, or its slices do not make it up, or it is of strings in slices
+/// Tensors of a dtype that such checkpoints do not have are omitted, each with its reason (`model::omitted`).
 /// Cost: reads every byte once, because the checksums are those of blocks; allocates what has to be decoded.
 [[nodiscard]] inline result<model> open_tensorflow_checkpoint_v1(const std::vector<std::string>& files,
                                                                  const open_options& options = {},

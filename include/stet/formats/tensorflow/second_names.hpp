@@ -70,13 +70,16 @@ public:
     settle();
   }
 
-  /// Adds the names to the store, but those that tensors have.
+  /// Adds the names to the store, but those that tensors have. A full name of two variables is omitted with that reason.
   void add_to(store_builder& into) {
     for (const std::string_view name : others_) {
       if (second_name* const taken = find(name, hash_name(name, 0))) taken->is_clear = false;
     }
     for (const second_name& each : names_) {
-      if (!each.is_clear) continue;
+      if (!each.is_clear) {
+        if (each.is_shared) into.omit(each.name, error(errc::duplicate_name, each.name));
+        continue;
+      }
       if (each.is_path) {
         into.add_alias(each.variable, each.name.size()); // where the name is may have moved
       } else {
@@ -93,6 +96,8 @@ private:
     bool is_clear;
     /// Whether it is the variable's key without the suffix.
     bool is_path;
+    /// Whether it is the full name of two variables.
+    bool is_shared = false;
   };
   struct slot {
     std::uint32_t tag, number; // of a name, plus one
@@ -130,7 +135,9 @@ private:
       *at = {tag_of(entered.name_hash), static_cast<std::uint32_t>(names_.size())};
     } else {
       second_name& known = names_[at->number - 1];
-      known.is_clear = known.is_clear && known.variable == path->variable;
+      if (known.variable == path->variable) return;
+      known.is_clear = false;
+      known.is_shared = !known.is_path;
     }
   }
 

@@ -29,8 +29,8 @@ namespace stet::inline v0_1::detail {
 struct tensor_slice {
   /// Of each dimension: where the box begins, and how long it is. Within the tensor's shape.
   std::vector<std::uint64_t> start, extents;
-  /// What the slice stands under in the table.
-  std::string key;
+  /// The same as it is written, of which its key in the table is made. Keys are not kept: each would hold the tensor's name.
+  std::vector<slice_extent> written;
   /// The bytes of the file, which stay where they are while the slice is used.
   const std::byte* data = nullptr;
   const reader* fetcher = nullptr;
@@ -65,9 +65,9 @@ struct tensor_slice {
   }
 };
 
-/// Appends the slice of the tensor `name` that `extents` describe to `slices`, unless it holds no elements.
+/// Appends the slice that `extents` describe to `slices`, unless it holds no elements.
 /// @return  whether it lies within `shape`, whose product fits
-inline bool append_slice(std::string_view name, std::span<const slice_extent> extents, std::span<const std::uint64_t> shape,
+inline bool append_slice(std::span<const slice_extent> extents, std::span<const std::uint64_t> shape,
                          std::vector<tensor_slice>& slices) {
   if (extents.size() != shape.size()) return false;
   tensor_slice slice;
@@ -78,7 +78,7 @@ inline bool append_slice(std::string_view name, std::span<const slice_extent> ex
     if (!range_fits(slice.start[axis], slice.extents[axis], shape[axis])) return false;
   }
   if (slice.element_count() == 0) return true;
-  slice.key = slice_key(name, extents);
+  slice.written.assign(extents.begin(), extents.end());
   slices.push_back(std::move(slice));
   return true;
 }
