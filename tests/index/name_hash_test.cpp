@@ -124,3 +124,14 @@ TEST_SUITE("name_hash") {
     }
   }
 }
+
+TEST_CASE("names of Windows devices are none of parts") {
+  for (const char* const name : {"NUL", "nul", "Con", "aux.bin", "PRN .txt", "COM1", "com9.tar.gz", "LPT0", "COM\xC2\xB9", "CONIN$", "conout$.x"}) {
+    CAPTURE(name);
+    CHECK_FALSE(stet::detail::is_part_name(name));
+  }
+  for (const char* const name : {"NULL", "CONSOLE", "COM", "COM10", "COMA", "LPT", "my.NUL", "NUL-1", "auxiliary.bin", "com\xC2\xB4"}) {
+    CAPTURE(name);
+    CHECK(stet::detail::is_part_name(name));
+  }
+}

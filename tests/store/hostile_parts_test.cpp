@@ -245,7 +245,7 @@ TEST_SUITE("hostile parts") {
     file = table(parts);
     const stet_test::temp_folder folder;
     folder.write("p1.stet", second_part());
-    CHECK(code_of(stet::open(folder.write("model.stet", file.bytes))) == errc::part_mismatch);
+    CHECK(code_of(stet::open(folder.write("model.stet", file.bytes))) == errc::bad_path);
     auto made = good();
     const auto other = stet_test::mixed_store();
     parts = two_parts();

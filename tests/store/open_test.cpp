@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 using stet::access;
@@ -351,4 +352,63 @@ TEST_SUITE("open") {
     }
     CHECK((*stet::open(path)->get<std::uint8_t>("b"))[0] == 9);
   }
+}
+
+TEST_CASE("shared writing to what is not mapped is refused") {
+  const stet_test::temp_folder folder;
+  const std::string path = folder.write("model.stet", writable_store().bytes);
+  for (const backing where : {backing::read, backing::stream}) {
+    stet::open_options options;
+    options.access = access::shared_write;
+    options.backing = where;
+    const auto opened = stet::open(path, options);
+    CHECK(code_of(opened) == errc::unsupported);
+    CHECK(opened.error().subject().ends_with("model.stet"));
+    options.access = access::read_only;
+    CHECK(stet::open(path, options));
+  }
+}
+
+TEST_CASE("a store is no part of itself, and a part is opened once") {
+  const stet_test::temp_folder folder;
+  std::vector<stet_test::native_tensor> tensors{tensor_of<std::uint8_t>("a", {1}, {1})};
+  tensors[0].offset_bytes = 128;
+  const auto write = [&](std::vector<stet::index_part> parts) {
+    native_file::options options;
+    options.parts = std::move(parts);
+    return folder.write("model.stet", native_file(tensors, options).bytes);
+  };
+  folder.write("a.bin", std::string(192, 'x'));
+  folder.write("b.bin", std::string(192, 'x'));
+  CHECK(code_of(stet::open(write({{"a.bin", 192, 0, false}, {"b.bin", 192, 0, false}}))) == errc());
+  CHECK(code_of(stet::open(write({{"a.bin", 192, 0, false}, {"b.bin", 192, 0, false}, {"a.bin", 192, 0, false}}))) == errc::duplicate_part);
+  CHECK(code_of(stet::open(write({{"model.stet", 192, 0, false}}))) == errc::bad_path);
+  CHECK(code_of(stet::open(write({{"NUL.txt", 192, 0, false}}))) == errc::bad_path);
+}
+
+TEST_CASE("an indexed file with a manifest that is too large is refused before the manifest is read") {
+  class header_only final : public stet::reader {
+  public:
+    explicit header_only(std::span<const std::byte> head) : head_(head) {}
+    [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return std::uint64_t{3} << 30; }
+    [[nodiscard]] stet::result<void> read(std::uint64_t offset, std::span<std::byte> into) const noexcept override {
+      if (offset != 0 || into.size() > head_.size()) return errc::io_error;
+      std::copy_n(head_.begin(), into.size(), into.begin());
+      return {};
+    }
+
+  private:
+    std::span<const std::byte> head_;
+  };
+  stet::file_header header;
+  header.alignment_bytes = 64;
+  header.manifest_size_bytes = stet::max_manifest_size_bytes + 1;
+  header.index_size_bytes = 64;
+  CHECK(stet::place_sections(header));
+  std::byte head[stet::file_header::size_bytes];
+  header.file_size_bytes = std::uint64_t{3} << 30;
+  header.data_size_bytes = header.file_size_bytes - header.data_offset_bytes;
+  stet::encode_header(header, head);
+  const header_only sparse(head);
+  CHECK(code_of(stet::open(sparse)) == errc::too_large);
 }

@@ -296,7 +296,8 @@ TEST_SUITE("writer/writer") {
       CHECK(outcome(done) == "duplicate_name");
       if (!done)
         CHECK(done.error().subject() == "b");
-      CHECK(watched.calls().empty());
+      CHECK(std::all_of(watched.calls().begin(), watched.calls().end(), // a look at the path
+                        [](const auto& call) { return call.entry == stet_test::file_call::read_link; }));
     }
     CHECK(outcome(out.save_to_memory()) == "duplicate_name");
   }
@@ -784,5 +785,108 @@ TEST_SUITE("writer/writer") {
       CHECK(outcome(out.save(folder.path("m.stet"), options)) == "out_of_memory");
       CHECK(folder.names().empty());
     }
+  }
+}
+
+TEST_SUITE("writer/values and limits") {
+  TEST_CASE("values of one element are added by value") {
+    std::vector<std::byte> bytes;
+    {
+      writer out;
+      CHECK(stet_test::outcome(out.add("step", {}, 1.5f)) == "ok");
+      CHECK(stet_test::outcome(out.add("epoch", {1, 1}, std::int64_t{7}, {{"trainable", false}})) == "ok");
+      CHECK(stet_test::outcome(out.add("flag", {}, true)) == "ok");
+      CHECK(stet_test::outcome(out.add("x", {}, std::string("hi"))) == "ok");
+      CHECK(stet_test::outcome(out.add("y", {1}, "there")) == "ok");
+      CHECK(stet_test::outcome(out.add("z", {}, std::string_view())) == "ok");
+      auto saved = out.save_to_memory();
+      REQUIRE(saved);
+      bytes = *saved;
+    }
+    const auto opened = stet::open(bytes);
+    REQUIRE(opened);
+    CHECK((*opened->find("step")->as<float>())[0] == 1.5f);
+    CHECK((*opened->find("epoch")->as<std::int64_t>())[0] == 7);
+    CHECK(opened->find("epoch")->shape().rank() == 2);
+    CHECK((*opened->find("flag")->as<bool>())[0]);
+    CHECK((*opened->find("x")->as_strings())[0] == "hi");
+    CHECK((*opened->find("y")->as_strings())[0] == "there");
+    CHECK((*opened->find("z")->as_strings())[0] == "");
+  }
+
+  TEST_CASE("a value for a shape of more elements, and no tensor, are errors") {
+    writer out;
+    CHECK(stet_test::outcome(out.add("a", {2}, 1.5f)) == "size_mismatch");
+    CHECK(stet_test::outcome(out.add("a", {0}, "text")) == "size_mismatch");
+    CHECK(stet_test::outcome(out.add("b", stet::tensor())) == "invalid_argument");
+    CHECK(stet_test::outcome(out.add("c", {}, nullptr)) == "invalid_argument");
+    CHECK(stet_test::outcome(out.save_to_memory()) == "size_mismatch");
+  }
+
+  TEST_CASE("a manifest that readers refuse is not written, in any form") {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.write("model.stet", std::string_view("old"));
+    // The text of a control character is six times its size.
+    for (const std::string& large : {std::string(std::size_t{65} << 20, 'x'), std::string(std::size_t{12} << 20, '\x01')}) {
+      writer out;
+      out.metadata = json_value::object();
+      out.metadata["user"] = large;
+      for (const store_form form : {store_form::single_file, store_form::sharded, store_form::loose}) {
+        save_options options;
+        options.form = form;
+        CHECK(stet_test::outcome(out.save(path, options)) == "too_large");
+      }
+      CHECK(stet_test::outcome(out.save_to_memory()) == "too_large");
+    }
+    CHECK(folder.names() == std::vector<std::string>{"model.stet"});
+    CHECK(folder.read("model.stet").size() == 3);
+  }
+
+  TEST_CASE("a manifest of the largest size is written and read, and one byte more is not") {
+    writer out;
+    out.metadata = json_value::object();
+    out.metadata["user"] = "";
+    const auto least = out.save_to_memory();
+    REQUIRE(least);
+    const auto empty = stet::open(*least);
+    REQUIRE(empty);
+    const std::size_t room = static_cast<std::size_t>(stet::max_manifest_size_bytes) - empty->manifest_text().size();
+    out.metadata["user"] = std::string(room, 'x');
+    const auto largest = out.save_to_memory();
+    REQUIRE(largest);
+    const auto opened = stet::open(*largest);
+    CHECK(stet_test::outcome(opened) == "ok");
+    CHECK(opened->manifest_text().size() == stet::max_manifest_size_bytes);
+    out.metadata["user"] = std::string(room + 1, 'x');
+    CHECK(stet_test::outcome(out.save_to_memory()) == "too_large");
+  }
+
+  TEST_CASE("JSON that nests without end is found without recursion") {
+    const auto nested = [] {
+      json_value made = json_value::array();
+      for (int depth = 0; depth < 200000; ++depth) {
+        json_value around = json_value::array();
+        around.push_back(std::move(made));
+        made = std::move(around);
+      }
+      return made;
+    };
+    writer out;
+    out.metadata = json_value::object();
+    out.metadata["deep"] = nested();
+    CHECK(stet_test::outcome(out.save_to_memory()) == "too_deep");
+    writer with_attributes;
+    json_value attributes = json_value::object();
+    attributes["deep"] = nested();
+    CHECK(stet_test::outcome(with_attributes.add("a", {}, 1.0f, std::move(attributes))) == "ok");
+    CHECK(stet_test::outcome(with_attributes.save_to_memory()) == "too_deep");
+  }
+
+  TEST_CASE("a path as long as the system lets it be needs no heap") {
+    std::string path(4000, 'x');
+    for (std::size_t i = 100; i < path.size(); i += 100) path[i] = '/';
+    const stet_test::allocations since;
+    CHECK(!stet::open(path));
+    CHECK(since.count() == 0);
   }
 }

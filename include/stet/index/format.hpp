@@ -115,6 +115,8 @@ inline constexpr std::uint32_t default_alignment_bytes = 64;
 inline constexpr std::uint32_t max_alignment_bytes = 65536;
 /// The longest name of a tensor.
 inline constexpr std::size_t max_name_size_bytes = 65535;
+/// The largest manifest that is written, and read unless limits of the caller's own say otherwise.
+inline constexpr std::uint64_t max_manifest_size_bytes = std::uint64_t{64} << 20;
 
 /// Whether a store may have this alignment.
 constexpr bool is_valid_alignment(std::uint64_t alignment_bytes) noexcept {

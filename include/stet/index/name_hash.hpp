@@ -113,12 +113,34 @@ inline bool is_valid_name(std::string_view name) noexcept {
   return !name.empty() && name.size() <= max_name_size_bytes && is_utf8_without_nul(name);
 }
 
+/// Whether Windows takes a file name for a device, in whatever folder and whatever follows a '.': "nul", "COM1.txt".
+/// Source: learn.microsoft.com/windows/win32/fileio/naming-a-file, "Naming Conventions".
+constexpr bool is_device_name(std::string_view name) noexcept {
+  name = name.substr(0, name.find('.'));
+  while (!name.empty() && name.back() == ' ') name.remove_suffix(1);
+  const auto is = [](std::string_view text, std::string_view upper) {
+    for (std::size_t i = 0; i < upper.size(); ++i) {
+      if (i >= text.size() || (text[i] >= 'a' && text[i] <= 'z' ? static_cast<char>(text[i] - 'a' + 'A') : text[i]) != upper[i]) return false;
+    }
+    return text.size() == upper.size();
+  };
+  for (const std::string_view device : {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}) {
+    if (is(name, device)) return true;
+  }
+  if (!is(name.substr(0, 3), "COM") && !is(name.substr(0, 3), "LPT")) return false;
+  const std::string_view number = name.substr(3);
+  if (number.size() == 1) return number[0] >= '0' && number[0] <= '9';
+  return number == "\xC2\xB9" || number == "\xC2\xB2" || number == "\xC2\xB3"; // superscript digits
+}
+
 /// Whether a part may be called this: a plain file name on every platform, so that it can neither leave the
 /// folder of the manifest nor reach a device or a stream. A name that ends in '.' or ' ' would be cut short
 /// on Windows; "." and ".." are among them.
 inline bool is_part_name(std::string_view name) noexcept {
   constexpr std::size_t longest = 255;
   if (!is_valid_name(name) || name.size() > longest || name.back() == '.' || name.back() == ' ')
+    return false;
+  if (is_device_name(name))
     return false;
   for (std::size_t i = 0; i < name.size(); ++i) {
     const unsigned char c = static_cast<unsigned char>(name[i]);

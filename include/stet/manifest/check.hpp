@@ -211,6 +211,27 @@ errc check_free_object(const json_value& value, std::size_t depth, std::span<con
   return check_free_form(value, depth);
 }
 
+/// The same for the attributes of a tensor, around which are the manifest, its tensors and the tensor.
+inline errc check_attributes(const json_value& attributes) {
+  return check_free_object<tensor_fields_read>(attributes, 3, tensor_fields);
+}
+
+/// The same for all that a manifest has besides its tensors.
+inline result<void> check_free_form_of_manifest(const json_value& graph, const json_value& state, const json_value& metadata,
+                                                const json_value& extra) {
+  const struct {
+    std::string_view name;
+    const json_value& value;
+  } objects[] = {{"graph", graph}, {"state", state}, {"metadata", metadata}};
+  for (const auto& [name, value] : objects) {
+    if (const errc problem = check_free_object<manifest>(value, 2, {}); problem != errc{})
+      return error(problem, name);
+  }
+  if (const errc problem = check_free_object<manifest>(extra, 1, manifest_fields); problem != errc{})
+    return error(problem);
+  return {};
+}
+
 } // namespace detail
 
 /// Checks that a manifest which a program made can be printed and then parsed to the same manifest. Sizes,
@@ -250,25 +271,10 @@ inline result<void> check_manifest(const manifest& m) {
     if (tensor.alias_of && (*tensor.alias_of >= number || m.tensors[*tensor.alias_of].alias_of)) {
       return error(errc::bad_alias, tensor.name);
     }
-    // The manifest, its tensors and the tensor are around an attribute.
-    const errc problem =
-        detail::check_free_object<detail::tensor_fields_read>(tensor.attributes, 3, detail::tensor_fields);
-    if (problem != errc{})
+    if (const errc problem = detail::check_attributes(tensor.attributes); problem != errc{})
       return error(problem, tensor.name);
   }
-  const struct {
-    std::string_view name;
-    const json_value& value;
-  } objects[] = {{"graph", m.graph}, {"state", m.state}, {"metadata", m.metadata}};
-  for (const auto& [name, value] : objects) {
-    const errc problem = detail::check_free_object<manifest>(value, 2, {});
-    if (problem != errc{})
-      return error(problem, name);
-  }
-  const errc problem = detail::check_free_object<manifest>(m.extra, 1, detail::manifest_fields);
-  if (problem != errc{})
-    return error(problem);
-  return {};
+  return detail::check_free_form_of_manifest(m.graph, m.state, m.metadata, m.extra);
 }
 
 } // namespace stet::inline v0_1

@@ -110,7 +110,7 @@ inline constexpr std::size_t max_manifest_depth = 64;
 /// What a reader of manifests puts up with.
 struct manifest_limits {
   /// A longer text is refused before it is parsed.
-  std::uint64_t size_bytes = std::uint64_t{64} << 20;
+  std::uint64_t size_bytes = max_manifest_size_bytes;
 };
 
 /// The block of a tensor whose dtype is `dtype::block`.

@@ -169,21 +169,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
 
 namespace detail {
 
-/// Looks for parts beside the manifest, which is itself none.
-class parts_beside final : public part_opener {
- public:
-  parts_beside(std::string_view path_utf8, const open_options& options) noexcept
-      : path_(path_utf8), folder_(path_utf8, options) {}
-  [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override {
-    if (file_name_in(path_) == name)
-      return error(errc::bad_path, name);
-    return folder_.open_part(name);
-  }
-
- private:
-  std::string_view path_;
-  parts_in_folder folder_;
-};
+using parts_beside = parts_in_folder;
 
 } // namespace detail
 
@@ -192,6 +178,8 @@ class parts_beside final : public part_opener {
 /// errc::bad_path.
 [[nodiscard]] inline result<store> open_manifest(std::string_view path_utf8, const open_options& options = {},
                                                  const manifest_limits& limits = {}) {
+  if (auto possible = detail::check_writing(options); !possible)
+    return possible.error().about(path_utf8);
   result<source> bytes = detail::open_source(path_utf8, options);
   if (!bytes)
     return bytes.error();

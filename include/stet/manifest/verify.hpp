@@ -71,7 +71,9 @@ public:
     if (thread_count == 0) thread_count = (std::max)(1u, std::thread::hardware_concurrency());
     const std::size_t wanted = (std::min<std::size_t>)(thread_count, pieces_.size());
     std::vector<std::thread> helpers;
-    for (std::size_t i = 1; i < wanted; ++i) helpers.emplace_back([this] { take_pieces(); });
+    helpers.reserve(wanted);
+    for (std::size_t i = 1; i < wanted && start_helper(helpers); ++i) {
+    }
     take_pieces();
     for (std::thread& helper : helpers) helper.join();
     std::sort(failures_.begin(), failures_.end(), [](const failure& a, const failure& b) { return a.piece < b.piece; });
@@ -93,6 +95,20 @@ private:
     std::size_t piece;
     error what;
   };
+
+  /// Starts one thread more. False: the system has none left, and those that there are do the work.
+  bool start_helper(std::vector<std::thread>& helpers) {
+#if defined(__cpp_exceptions)
+    try {
+      helpers.emplace_back([this] { take_pieces(); });
+    } catch (...) {
+      return false;
+    }
+#else
+    helpers.emplace_back([this] { take_pieces(); });
+#endif
+    return true;
+  }
 
   void take_pieces() {
     for (;;) {

@@ -39,7 +39,7 @@ public:
                                          links policy = links::follow) noexcept {
     detail::os::native_path path;
     if (const auto valid = path.assign(path_utf8); !valid) return valid.error();
-    for (;;) {
+    for (int again = 0;; ++again) {
       const auto handle = detail::os::open(path, purpose == open_for::read_write, policy == links::follow);
       if (handle) {
         result<file> opened = take(*handle, true);
@@ -47,7 +47,7 @@ public:
         (void)detail::os::close(*handle);
         return opened.error().about(path_utf8);
       }
-      if (!detail::os::interrupted(handle.error())) return handle.error().about(path_utf8);
+      if (!detail::os::interrupted(handle.error()) || again == detail::os::most_interruptions) return handle.error().about(path_utf8);
     }
   }
 
@@ -99,11 +99,12 @@ public:
                                   std::span<std::byte> into) const noexcept override {
     constexpr std::uint64_t end_bytes = detail::os::max_file_bytes;
     if (offset_bytes > end_bytes || into.size() > end_bytes - offset_bytes) return errc::bad_range;
+    int interruptions = 0;
     for (std::size_t done = 0; done < into.size();) {
       const std::uint64_t at = offset_bytes + done;
       const auto count = detail::os::read_some(handle_, at, into.data() + done, into.size() - done);
       if (!count) {
-        if (detail::os::interrupted(count.error())) continue;
+        if (detail::os::interrupted(count.error()) && ++interruptions < detail::os::most_interruptions) continue;
         return error(count.error().code(), {}, at).with_system_code(count.error().system_code());
       }
       if (*count == 0) return error(errc::truncated, {}, at);

@@ -186,8 +186,7 @@ inline constexpr file_operations system_operations = {
     },
 };
 
-/// How often a call that signals cut short is made again: a program with a fast timer needs a few times.
-inline constexpr int most_interruptions = 1000;
+using os::most_interruptions;
 
 /// Makes a system call by an entry of `operations`, again while signals cut it short.
 /// @retval errc::unsupported  the table has no such entry

@@ -55,6 +55,9 @@ struct file_facts {
   bool regular = false;
 };
 
+/// A call that signals cut short is made again this often: a program with a fast timer needs a few times.
+inline constexpr int most_interruptions = 1000;
+
 /// No system call is asked to move more than this at once: every system caps or refuses near 2 GiB.
 inline constexpr std::size_t max_transfer_bytes = std::size_t{1} << 30;
 

@@ -81,23 +81,21 @@ inline bool interrupted(const error& failure) noexcept { return failure.system_c
 /// A path as the system calls take it.
 class native_path {
 public:
-  /// @retval errc::bad_path  empty, or holds a NUL    @retval errc::out_of_memory
+  native_path() noexcept { text_[0] = '\0'; }
+  /// @retval errc::bad_path  empty, holds a NUL, or is longer than any path of the system
   [[nodiscard]] result<void> assign(std::string_view path_utf8) noexcept {
     if (path_utf8.empty() || std::memchr(path_utf8.data(), '\0', path_utf8.size()) != nullptr) {
       return error(errc::bad_path, path_utf8);
     }
-    char* text = buffer_.reserve(path_utf8.size() + 1);
-    if (text == nullptr) return errc::out_of_memory;
-    std::memcpy(text, path_utf8.data(), path_utf8.size());
-    text[path_utf8.size()] = '\0';
-    text_ = text;
+    if (path_utf8.size() >= sizeof text_) return error(errc::bad_path, path_utf8).with_system_code(ENAMETOOLONG);
+    std::memcpy(text_, path_utf8.data(), path_utf8.size());
+    text_[path_utf8.size()] = '\0';
     return {};
   }
   [[nodiscard]] const char* c_str() const noexcept { return text_; }
 
 private:
-  scratch<char, 512> buffer_;
-  const char* text_ = nullptr;
+  char text_[4096]; // PATH_MAX of Linux; nowhere more
 };
 
 /// Opens without ever blocking on what lies there (a FIFO without a writer would block a plain open).
@@ -172,9 +170,10 @@ inline result<std::byte*> map(native_handle handle, std::uint64_t offset_bytes, 
   void* made = nullptr;
   if (::posix_memalign(&made, mapping_granularity(), size_bytes) != 0) return errc::out_of_memory;
   auto* const at = static_cast<std::byte*>(made);
+  int interruptions = 0;
   for (std::size_t done = 0; done < size_bytes;) {
     const auto count = read_some(handle, offset_bytes + done, at + done, size_bytes - done);
-    if (!count && interrupted(count.error())) continue;
+    if (!count && interrupted(count.error()) && ++interruptions < most_interruptions) continue;
     if (!count || *count == 0) {
       unmap(at, size_bytes);
       return count ? error(errc::truncated) : count.error();

@@ -78,6 +78,10 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
   for (std::uint32_t number = 0; number < index.part_count(); ++number) {
     const index_part expected = index.part(number);
     if (!is_part_name(expected.path)) return error(errc::bad_path, expected.path);
+    // Each part is opened once. One with a header has its number there, so that it cannot be two.
+    for (std::uint32_t before = 0; !expected.has_header && before < number; ++before) {
+      if (index.part(before).path == expected.path) return error(errc::duplicate_part, expected.path);
+    }
     result<source> opened = opener.open_part(expected.path);
     if (!opened) {
       const bool is_missing = opened.error().code() == errc::file_not_found;
@@ -109,6 +113,7 @@ inline result<file_header> read_store_header(const source& data) noexcept {
   if (!header) return header;
   if (header->kind != file_header::file_kind::store) return error(errc::bad_header, "a part of a store", 88);
   if (header->index_size_bytes == 0) return errc::no_index;
+  if (header->manifest_size_bytes > max_manifest_size_bytes) return error(errc::too_large, "manifest", header->manifest_offset_bytes);
   return header;
 }
 
@@ -182,7 +187,8 @@ inline result<store> open_store(source&& data, const part_opener& parts, memory_
 /// @retval errc::manifest_checksum  the manifest is damaged
 /// @retval errc::index_checksum     the index is damaged
 /// @retval errc::bad_index … too_large       the index is not sound (see `check_index`)
-/// @retval errc::missing_part, part_size, part_mismatch, bad_path  a part, its name the subject
+/// @retval errc::missing_part, part_size, part_mismatch, bad_path, duplicate_part  a part, its name the subject
+/// @retval errc::too_large          the manifest exceeds `max_manifest_size_bytes`
 /// Cost: reads the header, the manifest and the index once; no allocation unless `data` is on demand (its table is then
 /// read into memory) or there are parts.
 /// @param memory  where these allocations are made; nullptr: on the heap
@@ -213,6 +219,13 @@ inline result<store> open_store(source&& data, const part_opener& parts, memory_
 }
 
 namespace detail {
+
+/// Only a mapping passes changes on to its file.
+/// @retval errc::unsupported  shared writing to what is read or streamed
+inline result<void> check_writing(const open_options& options) noexcept {
+  if (options.access == access::shared_write && options.backing != backing::map) return errc::unsupported;
+  return {};
+}
 
 #if STET_FILES
 /// The bytes of an open file in the way `options` ask for.
@@ -267,12 +280,13 @@ inline result<source> open_source(std::string_view path_utf8, const open_options
   return opened;
 }
 
-/// Opens parts as files in the folder of the store.
+/// Opens parts as files in the folder of the store, which is itself none.
 class parts_in_folder final : public part_opener {
 public:
   /// The folder of the file at `path_utf8`.
   parts_in_folder(std::string_view path_utf8, const open_options& options) noexcept : options_(options) {
     folder_ = folder_in(path_utf8);
+    own_name_ = file_name_in(path_utf8);
     options_.range = {};
   }
 
@@ -281,6 +295,7 @@ public:
 
   [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override {
     char buffer[max_path_size];
+    if (name == own_name_) return error(errc::bad_path, name);
     if (folder_.size() + name.size() > sizeof buffer) return error(errc::bad_path, name);
     text_writer path(buffer, sizeof buffer);
     path.append(folder_).append(name);
@@ -290,12 +305,13 @@ public:
 private:
   static constexpr std::size_t max_path_size = 4096;
 
-  std::string_view folder_;
+  std::string_view folder_, own_name_;
   open_options options_;
 };
 
 /// `open` of a path, under a name of its own, as `open_store`.
 inline result<store> open_path(std::string_view path_utf8, const open_options& options) noexcept {
+  if (auto possible = check_writing(options); !possible) return possible.error().about(path_utf8);
   result<source> bytes = open_source(path_utf8, options);
   if (!bytes) return bytes.error();
   result<store> made = open_store(std::move(*bytes), parts_in_folder(path_utf8, options), options.memory);
@@ -307,7 +323,8 @@ inline result<store> open_path(std::string_view path_utf8, const open_options& o
 
 /// Opens the store at `path_utf8`; its parts, if any, are looked for beside it.
 /// Errors: those of `file::open` and of mapping or reading, or of `options.files`, and those of `open(source&&)`;
-/// @retval errc::unsupported  there is no operating system with files, and `options.files` is nullptr
+/// @retval errc::unsupported  there is no operating system with files, and `options.files` is nullptr; or writing is to be
+///                            shared without a mapping
 /// Cost: mapped, three system calls and a pass over the table of tensors; the data is not touched.
 [[nodiscard]] inline result<store> open(std::string_view path_utf8, const open_options& options = {}) noexcept {
   return detail::open_path(path_utf8, options);
@@ -321,6 +338,7 @@ inline result<store> open_path(std::string_view path_utf8, const open_options& o
 /// Opens a store within an open file: an asset in a package, by descriptor, offset and length. The handle stays the
 /// caller's; unless tensors are streamed it may be closed afterwards.
 [[nodiscard]] inline result<store> open(native_handle handle, const open_options& options = {}) noexcept {
+  if (auto possible = detail::check_writing(options); !possible) return possible.error();
   result<file> borrowed = file::borrow(handle);
   if (!borrowed) return borrowed.error();
   result<source> bytes = detail::source_of(std::move(*borrowed), options);

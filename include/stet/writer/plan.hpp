@@ -73,10 +73,12 @@ public:
     if (!is_valid_alignment(options_.alignment_bytes)) return errc::bad_alignment;
     if (auto dumped = dump(json); !dumped) return dumped;
     if (options_.deduplicate) find_equal_tensors();
-    // Parts lie beside the file that lists them, which a link may only lead to.
-    if (!path.empty()) {
-      const auto target = follow_links(operations(), std::string(path));
+    path_ = path;
+    if (options_.form != store_form::single_file) {
+      // Parts lie beside the file that lists them, for who opens it and for who opens a link to it.
+      const auto target = follow_links(operations(), path_);
       if (!target) return target.error();
+      if (folder_in(*target) != folder_in(path_)) return error(errc::unsupported, path_);
       path_ = *target;
     }
     if (auto placed = place_tensors(); !placed) return placed;
@@ -140,13 +142,12 @@ private:
 
   /// Turns free-form JSON into text, after a check that it can be read again.
   result<void> dump(const free_form& json) {
+    // In place: a copy of JSON that nests without end would recurse without end.
+    if (auto sound = check_free_form_of_manifest(json.graph, json.state, json.metadata, json.extra); !sound) return sound;
     manifest checked;
-    checked.graph = json.graph;
-    checked.state = json.state;
-    checked.metadata = json.metadata;
-    checked.extra = json.extra;
     checked.alignment_bytes = options_.alignment_bytes;
     for (const auto& [number, fields] : tensors_.attributes()) {
+      if (const errc problem = check_attributes(fields); problem != errc{}) return error(problem, rows_[number].name);
       manifest_tensor tensor;
       tensor.name = rows_[number].name;
       tensor.dtype = rows_[number].layout.dtype;
@@ -281,6 +282,8 @@ private:
     for (;;) {
       const std::uint64_t size = fixed_size + offsets_size_bytes(lines(parts_.empty() ? header_.data_offset_bytes : 0));
       if (size == header_.manifest_size_bytes) break;
+      // What no reader takes is not written.
+      if (size > max_manifest_size_bytes) return error(errc::too_large, "manifest", max_manifest_size_bytes);
       header_.manifest_size_bytes = size;
       if (auto placed = place_sections(header_); !placed) return placed;
     }

@@ -51,14 +51,11 @@ public:
     requires element<T>
   result<void> add(std::string_view name, extents shape, std::span<T, Count> elements, json_value attributes = nullptr) {
     using value = std::remove_const_t<T>;
-    constexpr dtype_description description = describe(dtype_of<value>::value);
-    constexpr bool is_plain = description.bits == sizeof(value) * 8 &&
-                              (detail::host_is_little_endian || description.word_size_bytes == 1);
     const element_layout layout = element_layout::of(dtype_of<value>::value);
     if (auto counted = check_count(name, shape, elements.size()); !counted) return noted(std::move(counted));
     std::uint64_t size_bytes = 0;
     if (!detail::packed_size(elements.size(), layout.bits, size_bytes)) return noted(error(errc::bad_shape, name));
-    if constexpr (is_plain) {
+    if constexpr (is_stored_as_it_is<value>) {
       return noted(tensors_.add(name, layout, shape, size_bytes, {std::as_bytes(elements), 0}, std::move(attributes)));
     } else {
       const std::span<const value> values(elements);
@@ -87,14 +84,43 @@ public:
                            json_value attributes = nullptr) {
     if (auto counted = check_count(name, shape, strings.size()); !counted) return noted(std::move(counted));
     std::uint64_t size_bytes = (strings.size() + std::uint64_t{1}) * 8;
-    for (const std::string_view each : strings) size_bytes += each.size();
+    for (const std::string_view each : strings) {
+      if (!detail::checked_add(size_bytes, each.size(), size_bytes)) return noted(error(errc::too_large, name));
+    }
     return add_source(name, element_layout::of(dtype::string), shape, size_bytes,
                       [strings](piece_sink& sink) { return detail::write_strings(strings, sink); }, std::move(attributes));
   }
 
+  /// Adds a tensor of one element, which is copied: `add("step", {}, 1.5f)`.
+  template <element T> result<void> add(std::string_view name, extents shape, T value, json_value attributes = nullptr) {
+    if (auto counted = check_count(name, shape, 1); !counted) return noted(std::move(counted));
+    const element_layout layout = element_layout::of(dtype_of<T>::value);
+    std::uint64_t size_bytes = 0;
+    if (!detail::packed_size(1, layout.bits, size_bytes)) return noted(error(errc::bad_shape, name));
+    return add_source(name, layout, shape, size_bytes, [value](piece_sink& sink) {
+      const std::span<const T> elements(&value, 1);
+      return is_stored_as_it_is<T> ? sink.write(std::as_bytes(elements)) : detail::write_encoded(elements, sink);
+    }, std::move(attributes));
+  }
+
+  /// Adds a tensor of one string, which is copied: `add("unit", {}, "metre")`.
+  template <class Text>
+    requires std::is_convertible_v<const Text&, std::string_view> && (!std::is_same_v<Text, json_value>) && (!std::is_null_pointer_v<Text>)
+  result<void> add(std::string_view name, extents shape, const Text& value, json_value attributes = nullptr) {
+    if (auto counted = check_count(name, shape, 1); !counted) return noted(std::move(counted));
+    std::string text{std::string_view(value)};
+    const std::uint64_t size_bytes = std::uint64_t{16} + text.size();
+    return add_source(name, element_layout::of(dtype::string), shape, size_bytes, [text = std::move(text)](piece_sink& sink) {
+      const std::string_view strings[] = {text};
+      return detail::write_strings(strings, sink);
+    }, std::move(attributes));
+  }
+
   /// Adds a tensor of an open store, which must stay open, under a name of its own. Its bytes are not decoded.
   /// @retval errc::wrong_byte_order  the tensor is big-endian
+  /// @retval errc::invalid_argument  the tensor is none: it was not found in a store
   result<void> add(std::string_view name, const tensor& from, json_value attributes = nullptr) {
+    if (!from.entry()) return noted(error(errc::invalid_argument, name));
     if (from.entry().is_big_endian()) return noted(error(errc::wrong_byte_order, name));
     const std::vector<std::uint64_t> shape(from.shape().begin(), from.shape().end());
     if (from.size_bytes() == from.bytes().size()) {
@@ -169,6 +195,11 @@ public:
   void set_extra(json_value fields) { extra_ = std::move(fields); }
 
 private:
+  /// Whether a file has elements as memory does.
+  template <class T>
+  static constexpr bool is_stored_as_it_is = describe(dtype_of<T>::value).bits == sizeof(T) * 8 &&
+                                             (detail::host_is_little_endian || describe(dtype_of<T>::value).word_size_bytes == 1);
+
   /// Calls `write` with a plan that is ready.
   auto save_as_one_file(save_options options, auto write) const -> decltype(write(std::declval<detail::save_plan&>())) {
     options.form = store_form::single_file;
