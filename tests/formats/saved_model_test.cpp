@@ -203,6 +203,20 @@ TEST_CASE("a constant with the name of another tensor") {
   }
 }
 
+TEST_CASE("a folder of a form that is not read says what was found and what to give") {
+  const std::pair<const char*, const char*> table[] = {
+      {"saved_model.pbtxt", "saved_model.pbtxt is text: give variables/variables, or save it as saved_model.pb"},
+      {"tensorflowjs_model.pb", "tensorflowjs_model.pb (TensorFlow.js before 1.0): give weights_manifest.json"}};
+  for (const auto& [file, subject] : table) {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.write(file, std::string_view("saved_model_schema_version: 1\n"));
+    const auto opened = stet::open_any(folder.path());
+    CHECK(stet_test::outcome(opened) == "unsupported");
+    CHECK(opened.error().subject() == subject);
+    CHECK(stet_test::outcome(stet::open_any(path)) == "unsupported");
+  }
+}
+
 TEST_CASE("real SavedModels: sound graphs, signatures, tags, and a tensor for every variable and constant") {
   const char* const samples = std::getenv("STET_SAMPLES");
   if (samples == nullptr || *samples == 0) {

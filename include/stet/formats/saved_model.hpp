@@ -31,7 +31,9 @@ namespace stet::inline v0_1 {
 ///
 /// Opening fails with the errors of a checkpoint (add_tensorflow_checkpoint), those of file::open, and
 /// @retval errc::bad_protobuf  a message is malformed; the offset is in saved_model.pb
-/// @retval errc::bad_shape, bad_size, too_large  a constant, the subject, is not what it says
+/// @retval errc::bad_shape, bad_size, bad_string_table, too_large  a constant, the subject, is not what it says
+/// @retval errc::unsupported   a text SavedModel, or a model of TensorFlow.js before 1.0; the subject says what to give instead
+/// Constants of a dtype that stet does not have are omitted, each with its reason (`model::omitted`).
 inline constexpr format saved_model_format{"tf-savedmodel",
                                            detail::is_graph_file<detail::graph_file_kind::saved_model>,
                                            detail::open_graph_file, detail::describe_graph_file};

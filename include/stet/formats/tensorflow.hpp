@@ -19,14 +19,16 @@ namespace stet::inline v0_1 {
 
 namespace detail {
 
-/// Whether the probe is at a checkpoint of this version. A folder whose state file leads to none counts as version 2, so that
-/// opening it says what is wrong.
+/// Whether the probe is at a checkpoint of this version. A folder whose state file leads to none, or that has several checkpoints
+/// and no state file, and a shard without its index count as version 2, so that opening them says what is wrong.
 template <checkpoint_version Version> bool is_tensorflow_checkpoint(const format_probe& probe) {
   // A file is one if it is a table, or has an index beside it; other paths may be prefixes or folders.
-  if (!probe.failure() && !is_sorted_table(probe.end()) && !probe.has_file(".index")) return false;
+  const bool is_shard = prefix_of_data_file(probe.path()).has_value();
+  if (!probe.failure() && !is_shard && !is_sorted_table(probe.end()) && !probe.has_file(".index")) return false;
   const result<located_checkpoint> found = locate_tensorflow_checkpoint(probe.path(), probe.options());
   if (found) return found->version == Version;
-  return Version == checkpoint_version::v2 && read_tensorflow_state(probe.path(), probe.options()).has_value();
+  return Version == checkpoint_version::v2 && (is_shard || found.error().code() != errc::file_not_found ||
+                                               read_tensorflow_state(probe.path(), probe.options()).has_value());
 }
 
 inline result<model> open_located(const located_checkpoint& found, const open_options& options) {

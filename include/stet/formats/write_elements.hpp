@@ -48,9 +48,14 @@ inline result<string_span> strings_of(const tensor& of, std::vector<std::byte>& 
   result<string_span> strings = of.as_strings();
   if (strings || strings.error().code() != errc::not_resident)
     return strings;
-  memory.resize(static_cast<std::size_t>(of.size_bytes()));
-  if (auto read = of.read(0, memory); !read)
-    return read.error();
+  // Memory grows with what could be read: the size is only what the file declares.
+  memory.clear();
+  for (std::uint64_t size = 1 << 16; memory.size() < of.size_bytes(); size *= 2) {
+    const std::size_t done = memory.size();
+    memory.resize(static_cast<std::size_t>((std::min)(size, of.size_bytes())));
+    if (auto read = of.read(done, std::span(memory).subspan(done)); !read)
+      return read.error();
+  }
   return string_span::check(memory, of.element_count());
 }
 

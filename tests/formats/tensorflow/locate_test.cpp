@@ -41,7 +41,8 @@ TEST_SUITE("tensorflow/locate") {
     made.add("a", 1, {1}, std::vector<float>{1});
     const std::string prefix = made.write(folder, "ckpt-1");
     folder.write("checkpoint", state_of("ckpt-1"));
-    for (const std::string& path : {prefix, prefix + ".index", folder.path(), folder.path() + "/"}) {
+    for (const std::string& path :
+         {prefix, prefix + ".index", prefix + ".data-00000-of-00001", folder.path(), folder.path() + "/"}) {
       CAPTURE(path);
       const auto found = locate_tensorflow_checkpoint(path);
       REQUIRE(found);
@@ -49,8 +50,29 @@ TEST_SUITE("tensorflow/locate") {
       CHECK(std::filesystem::equivalent(stet_test::to_path(found->prefix + ".index"), stet_test::to_path(prefix + ".index")));
       CHECK(found->subfolder == "");
     }
-    CHECK(outcome(locate_tensorflow_checkpoint(prefix + ".data-00000-of-00001")) == "file_not_found");
+    std::filesystem::remove(stet_test::to_path(prefix + ".index"));
+    const auto lost = locate_tensorflow_checkpoint(prefix + ".data-00000-of-00001");
+    CHECK(outcome(lost) == "file_not_found");
+    CHECK(lost.error().subject().ends_with("ckpt-1.index"));
     CHECK(outcome(locate_tensorflow_checkpoint(folder.path("ckpt-2"))) == "file_not_found");
+  }
+
+  TEST_CASE("a folder without a state file means the one checkpoint in it; of several, the error names one") {
+    const stet_test::temp_folder folder;
+    CHECK(outcome(locate_tensorflow_checkpoint(folder.path())) == "file_not_found");
+    stet_test::made_checkpoint made;
+    made.add("a", 1, {1}, std::vector<float>{1});
+    (void)made.write(folder, "model.ckpt-7");
+    for (const std::string& path : {folder.path(), folder.path() + "/"}) {
+      const auto found = locate_tensorflow_checkpoint(path);
+      REQUIRE(found);
+      CHECK(found->prefix == folder.path("model.ckpt-7"));
+      CHECK(found->subfolder == "");
+    }
+    (void)made.write(folder, "model.ckpt-8");
+    const auto several = locate_tensorflow_checkpoint(folder.path());
+    CHECK(outcome(several) == "invalid_argument");
+    CHECK(several.error().subject() == "2 checkpoints and no state file; add a name, such as /model.ckpt-7");
   }
 
   TEST_CASE("finds a checkpoint of version 1 by file, shard, prefix, pattern and folder") {
@@ -88,6 +110,8 @@ TEST_SUITE("tensorflow/locate") {
     const std::pair<std::string, std::string> table[] = {
         {"moved", "ok"},
         {"inner/deep", "ok"},
+        {"old/run/moved", "ok"}, // the folder was renamed
+        {"old/run/absent", "file_not_found"},
         {"/somewhere/else/moved", "ok"}, // the folder was moved
         {folder.path("outside"), "file_not_found"},
         {"../outside", "file_not_found"},
@@ -113,7 +137,7 @@ TEST_SUITE("tensorflow/locate") {
     folder.write("run/checkpoint", "model_checkpoint_path \"moved\"");
     CHECK(outcome(locate_tensorflow_checkpoint(folder.path("run"))) == "bad_state_file");
     folder.write("run/checkpoint", "something else of this name");
-    CHECK(outcome(locate_tensorflow_checkpoint(folder.path("run"))) == "file_not_found");
+    CHECK(outcome(locate_tensorflow_checkpoint(folder.path("run"))) == "ok"); // as if it were not there: one checkpoint
   }
 
   TEST_CASE("knows the names of shards") {

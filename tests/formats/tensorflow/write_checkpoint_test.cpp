@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -294,6 +295,46 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     stet::tensorflow_save_options options;
     options.alignment_bytes = 3;
     CHECK(outcome(save_tensorflow_checkpoint(out, folder.path("model"), options)) == "bad_alignment");
+  }
+
+  TEST_CASE("what the reader would refuse is not saved") {
+    const temp_folder folder;
+    const std::vector<float> value = {1};
+    const std::string longest(65535, 'n');
+    for (const bool by_name : {true, false}) { // an object-based checkpoint has longer keys
+      stet::writer out;
+      CHECK(out.add(longest, {}, std::span<const float>(value)));
+      stet::tensorflow_save_options options;
+      options.naming = by_name ? stet::tensorflow_naming::by_name : stet::tensorflow_naming::by_object;
+      const auto saved = save_tensorflow_checkpoint(out, folder.path("model"), options);
+      CHECK(outcome(saved) == (by_name ? "ok" : "bad_name"));
+      if (by_name)
+        CHECK(stet::open_any(folder.path("model")));
+      for (const std::string& name : names_in(folder))
+        std::filesystem::remove(stet_test::to_path(folder.path(name)));
+    }
+    stet::tensorflow_state nameless, endless;
+    endless.model_checkpoint_path = "model";
+    endless.last_preserved_timestamp = std::numeric_limits<double>::infinity();
+    for (const stet::tensorflow_state& state : {nameless, endless}) {
+      stet::writer out;
+      CHECK(out.add("a", {}, std::span<const float>(value)));
+      stet::tensorflow_save_options options;
+      options.state = state;
+      CHECK(outcome(save_tensorflow_checkpoint(out, folder.path("model"), options)) == "bad_state_file");
+      CHECK(names_in(folder).empty());
+    }
+    for (const int alias_count : {10, 100}) {
+      stet::writer out;
+      const std::vector<std::string_view> words = {std::string_view(longest)};
+      CHECK(out.add_strings("s", {1}, words));
+      for (int i = 0; i < alias_count; ++i)
+        CHECK(out.add_alias("s" + std::to_string(i), "s"));
+      const auto saved = save_tensorflow_checkpoint(out, folder.path("model"));
+      CHECK(outcome(saved) == (alias_count == 10 ? "ok" : "too_large"));
+      if (alias_count == 10)
+        CHECK(stet::open_any(folder.path("model")));
+    }
   }
 
   TEST_CASE("real checkpoints, saved again by name, hold the same tensors") {

@@ -67,8 +67,10 @@ inline result<model_description> describe_graph_file(std::string_view path_utf8,
   const graph_file_kind kind = kind_of_graph_file(file);
   const auto add = [&](std::span<const std::byte> message) -> result<void> {
     result<graph> read = read_graph_message(message, kind);
-    if (!read)
-      return read.error().subject().empty() ? read.error().about(from.path) : read.error();
+    if (!read) { // the tensors can be used without this graph
+      note_unread(made->metadata, read.error().subject().empty() ? read.error().about(from.name) : read.error());
+      return {};
+    }
     // Constants of further graphs have their tags before them.
     std::string prefix = made->graphs.empty() ? std::string() : joined_tags(message) + "/";
     name_graph_def_variables(*read, of.store, std::string(constants_prefix) + prefix);

@@ -115,10 +115,34 @@ inline std::span<const std::byte> bytes_of(const source& from) noexcept {
   return {from.data(), static_cast<std::size_t>(from.size_bytes())};
 }
 
+/// A file that marks a folder as a model in a form that is not read here, and the subject of the error: what was found, and what
+/// to give instead.
+struct unread_form {
+  std::string_view file, subject;
+};
+inline constexpr unread_form unread_forms[] = {
+    {"saved_model.pbtxt", "saved_model.pbtxt is text: give variables/variables, or save it as saved_model.pb"},
+    {"tensorflowjs_model.pb", "tensorflowjs_model.pb (TensorFlow.js before 1.0): give weights_manifest.json"},
+};
+
+/// The form of the model at `path_utf8`, a folder or one of these files; nullptr if it is none of them.
+inline const unread_form* find_unread_form(std::string_view path_utf8, const open_options& options) {
+  const std::string_view name = path_utf8.substr(folder_size(path_utf8));
+  for (const unread_form& each : unread_forms) {
+    if (name == each.file || is_file(std::string(path_utf8).append("/").append(each.file), options))
+      return &each;
+  }
+  return nullptr;
+}
+
 template <graph_file_kind Kind> bool is_graph_file(const format_probe& probe) {
   const bool is_folder = probe.failure() && probe.failure()->code() == errc::not_a_regular_file;
   if (is_folder)
-    return Kind == graph_file_kind::saved_model && probe.has_file("/saved_model.pb");
+    return Kind == graph_file_kind::saved_model &&
+           (probe.has_file("/saved_model.pb") || find_unread_form(probe.path(), probe.options()) != nullptr);
+  if (Kind == graph_file_kind::saved_model && probe.starts_with("saved_model_schema_version") &&
+      find_unread_form(probe.path(), probe.options()) != nullptr)
+    return true;
   // Whatever it is, it begins with its field 1.
   if (probe.failure() || (!probe.starts_with("\x0A") && !probe.starts_with("\x08")))
     return false;
@@ -207,6 +231,8 @@ inline result<model> open_graph_file_with(const graph_file& from, const open_opt
 /// `format::open` of the formats with graphs.
 inline result<model> open_graph_file(std::string_view path_utf8, const open_options& options) {
   const graph_file from = locate_graph_file(path_utf8, options);
+  if (const unread_form* const form = find_unread_form(path_utf8, options); form != nullptr && !(is_file(from.path, options) && from.name == "saved_model.pb"))
+    return error(errc::unsupported, form->subject);
   result<model> made = open_graph_file_with(from, options, {});
   if (!made && made.error().code() == errc::duplicate_name)
     return open_graph_file_with(from, options, constants_prefix);

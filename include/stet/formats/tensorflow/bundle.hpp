@@ -185,6 +185,12 @@ struct bundle_entry {
   }
 };
 
+/// Whether a checkpoint whose shards have `data_size_bytes` may have string tensors of `string_size_bytes`. Tensors can share
+/// bytes; decoded they do not, so a small file could ask for any amount of memory.
+constexpr bool are_strings_in_proportion(std::uint64_t string_size_bytes, std::uint64_t data_size_bytes) noexcept {
+  return string_size_bytes / 16 <= data_size_bytes + (1u << 16);
+}
+
 /// The end of the name of shard `number` of `count`: ".data-00000-of-00002".
 inline std::string shard_suffix(std::uint32_t number, std::uint32_t count) {
   char text[64];

@@ -174,9 +174,8 @@ private:
     if (is_missing_[entry_.shard]) {
       return add_unreadable(row, error(errc::missing_part, prefix_.substr(folder_.folder().size()) + shard_suffix(entry_.shard, shard_count_)), table_size);
     }
-    // Tensors may share bytes. Decoded they do not, and so a file could ask for any amount of memory.
     decoded_size_bytes_ += row.size_bytes;
-    if (decoded_size_bytes_ / 16 > data_size_bytes_ + (1u << 16)) return errc::too_large;
+    if (!are_strings_in_proportion(decoded_size_bytes_, data_size_bytes_)) return errc::too_large;
     const source& from = into_.part(row.part);
     result<source> stored = from.data() != nullptr ? source::borrow({from.data() + static_cast<std::size_t>(row.offset_bytes),
                                                                      static_cast<std::size_t>(row.size_bytes)})

@@ -7,6 +7,8 @@
 
 #include "../model.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
@@ -19,29 +21,40 @@ namespace stet::inline v0_1::detail {
 /// The notes of the variables in an object graph: {"tensorflow": {"full_name": "dense/kernel", "slots": {"m": KEY}}}, where KEY is
 /// the name of the tensor that is the slot. Variables of which there is neither have none. Of several nodes for one variable, the
 /// slots of all count.
-/// Errors: those of `parse_object_graph`.
+/// Errors: those of `parse_object_graph`, and
+/// @retval errc::too_large  the keys of slots, which many can share, have more bytes than 64 KiB and 16 times the graph
 inline result<std::vector<tensor_note>> notes_of_object_graph(std::span<const std::byte> bytes) {
   const result<object_graph> graph = parse_object_graph(bytes);
   if (!graph) return graph.error();
-  const auto key_of = [&](std::int32_t number) -> std::string_view {
-    for (const object_graph::attribute& attribute : graph->nodes[static_cast<std::size_t>(number)].attributes) {
-      if (attribute.name == variable_attribute) return attribute.key;
+  // Any number of slots can name one node, so its attributes are searched once.
+  std::vector<std::string_view> keys;
+  keys.reserve(graph->nodes.size());
+  for (const object_graph::node& node : graph->nodes) {
+    std::string_view& key = keys.emplace_back();
+    for (const object_graph::attribute& attribute : node.attributes) {
+      if (key.data() == nullptr && attribute.name == variable_attribute) key = attribute.key;
     }
-    return {};
-  };
+    if (!is_valid_name(key)) key = {};
+  }
   struct variable {
     std::string_view full_name;
     std::map<std::string_view, std::string_view> slots;
   };
   std::map<std::string_view, variable> variables;
+  std::uint64_t left = (std::uint64_t{1} << 16) + 16 * std::uint64_t{bytes.size()};
   for (const object_graph::node& node : graph->nodes) {
     for (const object_graph::attribute& attribute : node.attributes) {
       const bool is_named = attribute.name == variable_attribute && is_valid_name(attribute.full_name);
       if (is_named && is_valid_name(attribute.key)) variables[attribute.key].full_name = attribute.full_name;
     }
     for (const object_graph::slot& slot : node.slots) {
-      const std::string_view of = key_of(slot.variable), value = key_of(slot.node);
-      if (is_valid_name(of) && is_valid_name(value) && is_valid_name(slot.name)) variables[of].slots[slot.name] = value;
+      const std::string_view of = keys[static_cast<std::size_t>(slot.variable)], value = keys[static_cast<std::size_t>(slot.node)];
+      if (of.empty() || value.empty() || !is_valid_name(slot.name)) continue;
+      // To look a variable up compares its key, and its slots are copied with theirs.
+      const std::uint64_t size = std::uint64_t{of.size()} + value.size();
+      if (size > left) return error(errc::too_large, object_graph_key);
+      left -= size;
+      variables[of].slots[slot.name] = value;
     }
   }
   std::vector<tensor_note> made;
@@ -56,15 +69,28 @@ inline result<std::vector<tensor_note>> notes_of_object_graph(std::span<const st
   return made;
 }
 
-/// Errors: those of `notes_of_object_graph`.
+/// Adds to `metadata` that something beside the tensors could not be read, and why: the last problem counts.
+inline void note_unread(json_value& metadata, const error& problem) {
+  char text[512];
+  metadata["tensorflow"]["unread"] = std::string(problem.print(text, sizeof text));
+}
+
+/// The description of a checkpoint: the notes of its variables. Where the object graph cannot be read there are none, and the
+/// metadata say so: {"tensorflow": {"unread": "SUBJECT: PROBLEM"}}. The tensors can be used and converted all the same.
 inline result<model_description> describe_tensorflow_checkpoint(std::string_view, const model& of) {
   model_description made;
   const result<tensor> graph = of.store.find(object_graph_key);
   if (!graph || graph->dtype() != dtype::string || graph->element_count() != 1) return made;
   const result<string_span> text = graph->as_strings();
-  if (!text) return text.error();
+  if (!text) {
+    note_unread(made.metadata, text.error());
+    return made;
+  }
   result<std::vector<tensor_note>> notes = notes_of_object_graph(std::as_bytes(std::span((*text)[0])));
-  if (!notes) return notes.error();
+  if (!notes) {
+    note_unread(made.metadata, notes.error());
+    return made;
+  }
   for (tensor_note& note : *notes) {
     if (of.store.contains(note.name)) made.tensors.push_back(std::move(note));
   }

@@ -38,9 +38,6 @@ struct located_checkpoint {
   std::string subfolder;
 };
 
-/// Nothing that is longer is read as a state file.
-inline constexpr std::uint64_t max_state_file_size_bytes = std::uint64_t{64} << 20;
-
 /// The version of the checkpoint whose table is the file at `path`; nothing if it is no table. One that is damaged from the
 /// start on is told by its name.
 inline std::optional<checkpoint_version> version_of_table(const std::string& path, const open_options& options) {
@@ -99,9 +96,42 @@ struct shard_name {
   }
 };
 
+/// The prefix of the checkpoint of version 2 whose shard is called `path`; nothing if that is not the name of one.
+inline std::optional<std::string> prefix_of_data_file(std::string_view path) {
+  constexpr std::string_view end = ".data";
+  const std::optional<shard_name> shard = shard_name::parse(path);
+  if (!shard || !shard->base.ends_with(end)) return std::nullopt;
+  return std::string(shard->base.substr(0, shard->base.size() - end.size()));
+}
+
+/// The names of the checkpoints of version 2 in a folder, by the names of their indexes: the first of them, and the number.
+struct checkpoints_in_folder {
+  std::string first;
+  std::size_t count = 0;
+};
+
+/// Looks for checkpoints of version 2 in a folder that has no state file. Cost: lists the folder.
+inline checkpoints_in_folder list_checkpoints(std::string_view folder, const open_options& options) {
+  checkpoints_in_folder found;
+  const auto visit = [](void* context, std::string_view name) noexcept {
+    constexpr std::string_view end = ".index";
+    checkpoints_in_folder& seen = *static_cast<checkpoints_in_folder*>(context);
+    if (name.size() <= end.size() || !name.ends_with(end)) return true;
+    name.remove_suffix(end.size());
+    if (seen.count++ == 0 || name < seen.first) seen.first = name;
+    return true;
+  };
+  const auto listed = options.files != nullptr ? options.files->list_folder(folder, visit, &found)
+                                               : system_file_operations().list_folder(nullptr, folder, visit, &found);
+  return listed ? found : checkpoints_in_folder{};
+}
+
 /// The checkpoint that `path` names without any state file; nothing if there is none.
 inline std::optional<located_checkpoint> find_checkpoint(const std::string& path, const open_options& options) {
   if (is_file(path + ".index", options)) return located_checkpoint{checkpoint_version::v2, path, {}, {}};
+  if (const auto prefix = prefix_of_data_file(path); prefix && is_file(*prefix + ".index", options)) {
+    return located_checkpoint{checkpoint_version::v2, *prefix, {}, {}};
+  }
   const std::optional<shard_name> shard = shard_name::parse(path);
   if (const auto version = version_of_table(path, options)) {
     if (*version == checkpoint_version::v1) {
@@ -155,15 +185,28 @@ inline std::string_view name_within_folder(std::string_view name, path_rules rul
   return is_absolute || has_backslash || leads_up ? file_name_in(name, rules) : name;
 }
 
-/// Finds the checkpoint that `path_utf8` means. What a state file says is not trusted to lead out of its folder: of an absolute
-/// path, or one through "..", the name in the folder counts, which is right for a folder that was moved, too.
-/// @retval errc::bad_state_file  the state file of the folder is not valid
-/// @retval errc::file_not_found  there is no checkpoint of this name (the subject)
+/// Finds the checkpoint that `path_utf8` means: a prefix, one of its files, or a folder. A folder without a state file means the
+/// one checkpoint in it. What a state file says is not trusted to lead out of its folder: of an absolute path, or one through
+/// "..", the name in the folder counts. So does that of a relative path which leads to nothing: the folder was renamed.
+/// @retval errc::bad_state_file    the state file of the folder is not valid
+/// @retval errc::invalid_argument  the folder has several checkpoints and no state file; the subject names one, to be given with
+///                                 the folder
+/// @retval errc::file_not_found    there is no checkpoint of this name (the subject)
 inline result<located_checkpoint> locate_tensorflow_checkpoint(std::string_view path_utf8, const open_options& options = {}) {
   std::string path(path_utf8);
   if (auto found = find_checkpoint(path, options)) return std::move(*found);
+  if (const auto prefix = prefix_of_data_file(path)) return error(errc::file_not_found, *prefix + ".index");
   const std::optional<std::string> text = read_tensorflow_state(path, options);
-  if (!text) return error(errc::file_not_found, path);
+  if (!text) {
+    if (!is_folder(path, options)) return error(errc::file_not_found, path);
+    const checkpoints_in_folder in_folder = list_checkpoints(path, options);
+    if (in_folder.count == 0) return error(errc::file_not_found, path);
+    if (in_folder.count > 1) {
+      return error(errc::invalid_argument, std::to_string(in_folder.count) + " checkpoints and no state file; add a name, such as /" + in_folder.first);
+    }
+    path += separator_after(path);
+    return located_checkpoint{checkpoint_version::v2, path + in_folder.first, {}, {}};
+  }
   const result<tensorflow_state> state = parse_tensorflow_state(*text);
   if (!state) return state.error();
   path += separator_after(path);
@@ -171,10 +214,12 @@ inline result<located_checkpoint> locate_tensorflow_checkpoint(std::string_view 
   std::string_view name;
   for (const path_rules rules : {system_path_rules, path_rules::windows}) {
     name = name_within_folder(state->model_checkpoint_path, rules);
-    auto found = name.empty() ? std::nullopt : find_checkpoint(path + std::string(name), options);
-    if (!found) continue;
-    found->subfolder = folder_in(name, rules);
-    return std::move(*found);
+    for (const std::string_view candidate : {name, file_name_in(name, rules)}) {
+      auto found = candidate.empty() ? std::nullopt : find_checkpoint(path + std::string(candidate), options);
+      if (!found) continue;
+      found->subfolder = folder_in(candidate, rules);
+      return std::move(*found);
+    }
   }
   return error(errc::file_not_found, path.append(name));
 }

@@ -144,9 +144,11 @@ public:
     if (!is_valid_alignment(options_.alignment_bytes)) return errc::bad_alignment;
     if (name_.empty()) return error(errc::bad_path, folder_);
     if (auto named = name_tensors(); !named) return named.error();
+    if (auto checked = check_names_and_state(); !checked) return checked.error();
     for (std::size_t first = 0; first < rows_.size() || shards_.empty();) {
       if (auto written = write_shard(first); !written) return written.error();
     }
+    if (auto checked = check_strings(); !checked) return checked.error();
     result<atomic_file> index = write_whole(name_ + ".index", print_index());
     if (!index) return index.error();
     if (auto published = publish(*index); !published) return published.error();
@@ -192,6 +194,28 @@ private:
     graph_ = std::string(16, '\0') + graph.finish();
     store_little(reinterpret_cast<std::byte*>(graph_.data()) + 8, std::uint64_t{graph_.size() - 16});
     add_own(std::string(object_graph_key), dtype::string, graph_.size());
+    return {};
+  }
+  /// Checks the limits that readers have for names and the state file, before anything is written.
+  [[nodiscard]] result<void> check_names_and_state() const {
+    for (const entry& each : entries_) {
+      // A path in an object graph becomes a longer key.
+      if (!is_valid_name(each.key)) return error(errc::bad_name, each.key);
+    }
+    if (!options_.state) return {};
+    const std::string text = print_tensorflow_state(*options_.state);
+    if (text.size() > max_state_file_size_bytes) return error(errc::too_large, "checkpoint");
+    if (const auto parsed = parse_tensorflow_state(text); !parsed) return parsed.error();
+    return {};
+  }
+  /// Checks the limit that the reader has for strings; aliases share bytes in the file, and not in memory.
+  [[nodiscard]] result<void> check_strings() const {
+    std::uint64_t string_size = 0;
+    for (const entry& each : entries_) {
+      if (each.data_type != tensorflow_of_dtype(dtype::string)) continue;
+      string_size += each.size_bytes;
+      if (!are_strings_in_proportion(string_size, report_.file_size_bytes)) return error(errc::too_large, each.key);
+    }
     return {};
   }
   /// Adds a scalar that is no tensor of the program's.
@@ -371,7 +395,11 @@ private:
 /// @retval errc::unsupported      TensorFlow has no such dtype (the tensor is the subject): blocks, 6-bit floats, float8_e8m0fnu
 /// @retval errc::duplicate_name   two tensors would have the same key
 /// @retval errc::bad_string_table  the offsets of a string tensor are not valid
-/// @retval errc::bad_path, bad_alignment, too_large  the prefix, or the alignment, is not one; or there are too many bytes
+/// @retval errc::bad_name        a key, the subject, would be longer than `max_name_size_bytes`
+/// @retval errc::bad_state_file  `options.state` names no checkpoint, or has a time that is not finite
+/// @retval errc::bad_path, bad_alignment  the prefix, or the alignment, is not valid
+/// @retval errc::too_large       there are too many bytes; or the state file, or aliases of string tensors (one is the subject),
+///                               exceed what the reader accepts
 /// @retval errc::source_too_short, source_too_long, or its own  the source of the tensor that is the subject
 /// @retval errc::no_space, access_denied, file_not_found, io_error  the operating system
 /// or the error of the first `add` that failed. Cost: reads every byte once; memory for the table of tensors, the offsets of the
