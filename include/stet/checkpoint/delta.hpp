@@ -199,7 +199,11 @@ private:
     if (made.files_.size() == detail::max_delta_depth) return error(errc::too_deep, name);
     result<store> opened = errc::missing_base;
     if (!base) {
-      opened = open_manifest(path_utf8, options);
+      opened = open(path_utf8, options);
+      // A delta may be loose, or without an index.
+      if (!opened && (opened.error().code() == errc::bad_magic || opened.error().code() == errc::no_index)) {
+        if (result<store> loose = open_manifest(path_utf8, options)) opened = std::move(loose);
+      }
     } else if (result<source> bytes = beside.open_part(name)) {
       opened = open(std::move(*bytes), beside, options.memory);
     } else if (bytes.error().code() != errc::file_not_found) {
