@@ -21,7 +21,7 @@ set(below_formats wire index manifest store writer checkpoint restore)
 set(below_ext source)
 
 set(cheap_rooms vocabulary bytes index store stet ext)
-set(cheap_headers array bit cassert compare cstddef cstdint cstring initializer_list limits new span string_view type_traits utility version)
+set(cheap_headers array bit cassert compare cstddef cstdint cstdio cstdlib cstring initializer_list limits new span string_view type_traits utility version)
 
 # Sets `result` to every room that `room` may include.
 function(rooms_below room result)

@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "model.hpp"
 
+#include <stet/formats/check_model.hpp>
 #include <stet/manifest/quantization.hpp>
 #include <stet/store/copy_elements.hpp>
 
@@ -124,6 +125,9 @@ status cat(const arguments& given, console& out) {
   const stet::result<stet::tensor> found = opened->store.find(given.operands[1]);
   if (!found)
     return out.fail(path, found.error());
+  // Damage is an error before anything is written.
+  if (const stet::result<void> checked = stet::check_tensor(*opened, *found); !checked)
+    return out.fail(path, checked.error());
   if (given.has("--dequantize")) {
     if (wanted != nullptr)
       return out.misuse("--as and --dequantize are two ways to convert");

@@ -24,6 +24,15 @@ struct arguments {
     const auto* const found = find(option);
     return found == nullptr ? std::string_view() : found->second;
   }
+  /// The values of an option that may be given several times.
+  [[nodiscard]] std::vector<std::string_view> values_of(std::string_view option) const {
+    std::vector<std::string_view> values;
+    for (const auto& each : options) {
+      if (each.first == option)
+        values.push_back(each.second);
+    }
+    return values;
+  }
 
  private:
   [[nodiscard]] const std::pair<std::string_view, std::string_view>* find(std::string_view option) const {
@@ -43,6 +52,7 @@ status print_graph(const arguments& given, console& out);
 status convert(const arguments& given, console& out);
 status pack(const arguments& given, console& out);
 status unpack(const arguments& given, console& out);
+status compact(const arguments& given, console& out);
 status diff(const arguments& given, console& out);
 
 } // namespace command

@@ -45,6 +45,9 @@ console::console() : has_colours_(is_colour_wanted()) {
 #if defined(SIGPIPE)
   std::signal(SIGPIPE, SIG_IGN); // writing fails instead, and that is noticed
 #endif
+#if defined(SIGXFSZ)
+  std::signal(SIGXFSZ, SIG_IGN); // likewise beyond the limit of file sizes
+#endif
   std::setvbuf(stdout, nullptr, _IONBF, 0);
   buffer_.reserve(buffer_size);
 }

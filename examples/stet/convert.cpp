@@ -6,11 +6,17 @@
 #include <stet/formats/add_model.hpp>
 #include <stet/formats/save_keras.hpp>
 #include <stet/formats/save_tfjs.hpp>
+#include <stet/formats/select.hpp>
 #include <stet/formats/tensorflow/write_checkpoint.hpp>
+#include <stet/restore/glob.hpp>
 
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace command {
 
@@ -33,6 +39,8 @@ struct target {
   /// What the name of the output ends in when it is meant without `--to`; empty: never.
   std::string_view ending;
   save_function save;
+  /// Whether tensors of blocks of bytes that only TensorFlow's own code can read have a place there.
+  bool takes_variants = false;
 };
 
 stet::result<outcome> outcome_of(const stet::result<stet::save_report>& saved) {
@@ -89,7 +97,7 @@ stet::result<outcome> save_for_keras(std::string_view from, const stet::model& o
 }
 
 constexpr target targets[] = {
-    {"stet", ".stet", save_native<stet::store_form::single_file>},
+    {"stet", ".stet", save_native<stet::store_form::single_file>, true},
     {"tensorflow", "", save_for_tensorflow<stet::tensorflow_naming::by_name>},
     {"tensorflow-objects", "", save_for_tensorflow<stet::tensorflow_naming::by_object>},
     {"tfjs", "model.json", save_for_tfjs},
@@ -119,11 +127,72 @@ bool is_same_file(std::string_view a, std::string_view b) {
   return first && second && first->same_file_as(*second);
 }
 
+/// What is left out of a copy.
+struct selection {
+  std::vector<stet::glob> skipped;
+  bool takes_variants = true;
+};
+
+bool is_variant(const stet::tensor& of) { return of.dtype() == stet::dtype::block && of.layout().block.name == "variant"; }
+
+/// Whether a pattern matches one of the tensors.
+bool matches_any(const stet::glob& pattern, const stet::model& in) {
+  return std::any_of(in.store.begin(), in.store.end(), [&](const stet::tensor& each) { return pattern.matches(each.name()); });
+}
+
+/// The model without what the selection leaves out.
+/// @param skipped_count  set to the number of tensors that match a pattern; variants are added to what the model omits
+stet::result<stet::model> select(stet::model&& from, const selection& wanted, std::size_t& skipped_count) {
+  stet::result<stet::model> made = std::move(from);
+  if (!wanted.skipped.empty()) {
+    std::vector<std::string> names;
+    made = stet::without_tensors(
+        std::move(*made),
+        [&](const stet::tensor& each) {
+          return std::any_of(wanted.skipped.begin(), wanted.skipped.end(),
+                             [&](const stet::glob& pattern) { return pattern.matches(each.name()); });
+        },
+        &names);
+    skipped_count = names.size();
+  }
+  if (made && !wanted.takes_variants && std::any_of(made->store.begin(), made->store.end(), is_variant)) {
+    std::vector<std::string> names;
+    made = stet::without_tensors(std::move(*made), is_variant, &names);
+    for (std::string& name : names) {
+      if (made)
+        made->omitted.push_back({std::move(name), stet::error(stet::errc::not_expressible)});
+    }
+  }
+  return made;
+}
+
+/// Says what was written, and what was not.
+void print_outcome(std::string_view to, const stet::model& from, const outcome& saved, std::size_t skipped_count, console& out) {
+  out.write_escaped(to).write(": ").write(counted(tensor_count(from), "tensor")).write(", ");
+  out.write(human_size(saved.file_size_bytes)).write(" in ").write(counted(saved.file_count, "file"));
+  if (saved.left_out_count != 0)
+    out.write(", without ").write(counted(saved.left_out_count, "variable")).write(" of the optimizer");
+  if (skipped_count != 0)
+    out.write(", without ").write(counted(skipped_count, "tensor")).write(" that --skip names");
+  if (!from.omitted.empty())
+    out.write(", without ").write(counted(from.omitted.size(), "item")).write(" that cannot be converted:");
+  out.write("\n");
+  print_omitted(from.omitted, out);
+}
+
 /// Saves the model at `from` to `to`, and says what was written.
-status copy(std::string_view from, std::string_view to, save_function save, console& out) {
+status copy(std::string_view from, std::string_view to, save_function save, const selection& wanted, console& out) {
   if (is_same_file(from, to))
     return out.fail(to, "input and output are the same file");
-  const stet::result<stet::model> opened = open_model(from);
+  stet::result<stet::model> opened = open_model(from);
+  if (!opened)
+    return out.fail(from, opened.error());
+  for (const stet::glob& pattern : wanted.skipped) {
+    if (!matches_any(pattern, *opened))
+      return out.fail(from, "no tensor matches a pattern of --skip");
+  }
+  std::size_t skipped_count = 0;
+  opened = select(std::move(*opened), wanted, skipped_count);
   if (!opened)
     return out.fail(from, opened.error());
   const stet::result<outcome> saved = save(from, *opened, to);
@@ -133,11 +202,7 @@ status copy(std::string_view from, std::string_view to, save_function save, cons
     const bool is_from_system = static_cast<int>(problem.code()) / 100 == 2;
     return out.fail(is_from_system ? to : from, is_from_system ? problem.about({}) : problem);
   }
-  out.write_escaped(to).write(": ").write(counted(tensor_count(*opened), "tensor")).write(", ");
-  out.write(human_size(saved->file_size_bytes)).write(" in ").write(counted(saved->file_count, "file"));
-  if (saved->left_out_count != 0)
-    out.write(", without ").write(counted(saved->left_out_count, "variable")).write(" of the optimizer");
-  out.write("\n");
+  print_outcome(to, *opened, *saved, skipped_count, out);
   return status::done;
 }
 
@@ -148,11 +213,41 @@ status convert(const arguments& given, console& out) {
   const target* const wanted = find_target(given.value_of("--to"), to);
   if (wanted == nullptr)
     return out.misuse("which format? --to takes one of " + target_names());
-  return copy(from, to, wanted->save, out);
+  selection chosen;
+  chosen.takes_variants = wanted->takes_variants;
+  for (const std::string_view pattern : given.values_of("--skip"))
+    chosen.skipped.emplace_back(pattern);
+  return copy(from, to, wanted->save, chosen, out);
 }
 
 status pack(const arguments& given, console& out) {
-  return copy(given.operands[0], given.operands[1], save_native<stet::store_form::single_file>, out);
+  return copy(given.operands[0], given.operands[1], save_native<stet::store_form::single_file>, {}, out);
+}
+
+status compact(const arguments& given, console& out) {
+  std::string from(given.operands[0]);
+  const std::string_view to = given.operands[1];
+  stet::save_options options;
+  std::uint64_t count = 0;
+  { // closed before it may be replaced
+    const stet::result<stet::model> opened = open_model(from);
+    if (!opened)
+      return out.fail(from, opened.error());
+    if (!is_native(*opened))
+      return out.fail(from, "not a native file; convert makes one");
+    if (const auto checked = opened->store.verify_checksums(); !checked)
+      return out.fail(from, checked.error());
+    options.alignment_bytes = opened->store.alignment_bytes();
+    count = tensor_count(*opened);
+    if (opened->format == &stet::checkpoint_folder_format)
+      from.append("/").append(files_of(*opened).front().name);
+  }
+  const stet::result<stet::save_report> saved = stet::compact(from, to, options);
+  if (!saved)
+    return out.fail(to, saved.error());
+  out.write_escaped(to).write(": ").write(counted(count, "tensor")).write(", ");
+  out.write(human_size(saved->file_size_bytes)).write(" in 1 file\n");
+  return status::done;
 }
 
 status unpack(const arguments& given, console& out) {
@@ -165,7 +260,7 @@ status unpack(const arguments& given, console& out) {
     return out.fail(to, failure.message());
   const std::string_view name = file_name_of(from);
   to.append(stet::detail::separator_after(to)).append(name.substr(0, name.rfind('.'))).append(".json");
-  const status outcome = copy(from, to, save_native<stet::store_form::loose>, out);
+  const status outcome = copy(from, to, save_native<stet::store_form::loose>, {}, out);
   if (outcome != status::done && is_new)
     std::filesystem::remove(folder, failure);
   return outcome;

@@ -30,8 +30,12 @@ std::string hexadecimal(std::uint32_t value) {
 /// The file that holds a tensor, as a JSON string; null if its bytes are in none as they are.
 std::string file_of(const stet::model& from, std::string_view path, const stet::tensor& of) {
   if (from.store.index().part_count() == 0)
-    return quoted(file_name_of(path));
-  return from.is_in_file(of) ? quoted(from.store.index().part(of.entry().part()).path) : "null";
+    return quoted(from.files == nullptr ? file_name_of(path) : files_of(from).front().name);
+  if (!from.is_in_file(of))
+    return "null";
+  // A part of a file of a delta is called FILE/PART.
+  const std::string_view part = from.store.index().part(of.entry().part()).path;
+  return quoted(from.files == nullptr ? part : part.substr(part.rfind('/') + 1));
 }
 
 /// The second names of each tensor, by the number of the tensor.
@@ -44,14 +48,17 @@ std::map<std::uint32_t, std::vector<std::string_view>> second_names(const stet::
   return names;
 }
 
-void list_as_json(const stet::model& from, std::string_view path, console& out) {
+void list_as_json(const stet::model& from, std::string_view path, const std::vector<checkpoint_row>& checkpoints,
+                  console& out) {
   out.write("{\"format\": ")
       .write(quoted(from.format->name))
       .write(", \"size_bytes\": ")
       .write(std::to_string(file_size_bytes(from)));
   out.write(", \"alignment\": ")
-      .write(std::to_string(from.store.alignment_bytes()))
-      .write(", \"tensors\": [");
+      .write(std::to_string(from.store.alignment_bytes()));
+  if (const std::string_view base = base_file_of(from); !base.empty())
+    out.write(", \"base\": ").write(quoted(base));
+  out.write(", \"tensors\": [");
   std::string_view separator = "\n";
   const auto names = second_names(from);
   for (const stet::tensor each : from.store) {
@@ -83,7 +90,49 @@ void list_as_json(const stet::model& from, std::string_view path, console& out) 
     out.write("}");
     separator = ",\n";
   }
-  out.write("\n]}\n");
+  out.write("\n]");
+  if (!from.omitted.empty()) {
+    separator = ", \"omitted\": [\n";
+    for (const stet::omitted_item& each : from.omitted) {
+      out.write(std::exchange(separator, ",\n")).write("{\"name\": ").write(quoted(std::string_view(each.name)));
+      out.write(", \"reason\": ").write(quoted(stet::describe(each.reason.code()).name)).write("}");
+    }
+    out.write("\n]");
+  }
+  if (!checkpoints.empty()) {
+    separator = ", \"checkpoints\": [\n";
+    for (const checkpoint_row& each : checkpoints) {
+      out.write(std::exchange(separator, ",\n")).write("{\"step\": ").write(std::to_string(each.step));
+      out.write(", \"file\": ").write(quoted(std::string_view(each.file_name))).write(", \"size_bytes\": ").write(std::to_string(each.size_bytes));
+      if (each.metric)
+        out.write(", \"metric\": ").write(nlohmann::json(*each.metric).dump());
+      if (!each.base.empty())
+        out.write(", \"base\": ").write(quoted(std::string_view(each.base)));
+      if (each.failure)
+        out.write(", \"error\": ").write(quoted(stet::describe(each.failure->code()).name));
+      out.write("}");
+    }
+    out.write("\n]");
+  }
+  out.write("}\n");
+}
+
+void list_checkpoints(const std::vector<checkpoint_row>& checkpoints, console& out) {
+  std::size_t width = 0;
+  for (const checkpoint_row& each : checkpoints)
+    width = (std::max)(width, escaped(each.file_name).size());
+  for (const checkpoint_row& each : checkpoints) {
+    out.write(right_aligned(human_size(each.size_bytes), 10)).write("  ");
+    out.write(left_aligned(escaped(each.file_name), width)).write("  step ").write(std::to_string(each.step));
+    if (each.metric)
+      out.write(", metric ").write(nlohmann::json(*each.metric).dump());
+    if (!each.base.empty())
+      out.write(", delta of ").write_escaped(each.base);
+    char text[512];
+    if (each.failure)
+      out.write(", ").write(colour::red, each.failure->about({}).print(text, sizeof text));
+    out.write("\n");
+  }
 }
 
 void list_for_people(const stet::model& from, console& out) {
@@ -117,8 +166,16 @@ void list_for_people(const stet::model& from, console& out) {
       counted(tensor_count(from), "tensor") + ", " + counted(element_count, "element");
   const std::string files = counted(from.file_count, "file") + " of " + human_size(file_size_bytes(from));
   const std::string alignment = "alignment " + std::to_string(from.store.alignment_bytes());
-  out.write(colour::faint,
-            right_aligned(human_size(size_bytes), 10) + "  " + counts + "; " + files + ", " + alignment)
+  std::string total = right_aligned(human_size(size_bytes), 10) + "  " + counts + "; " + files + ", " + alignment;
+  if (from.files != nullptr)
+    total += "; " + escaped(files_of(from).front().name);
+  if (const std::string_view base = base_file_of(from); !base.empty())
+    total += ", delta of " + escaped(base);
+  out.write(colour::faint, total).write("\n");
+  if (from.omitted.empty())
+    return;
+  print_omitted(from.omitted, out);
+  out.write(colour::faint, right_aligned("", 10) + "  " + counted(from.omitted.size(), "item") + " of the file not listed as tensors")
       .write("\n");
 }
 
@@ -129,9 +186,13 @@ status list(const arguments& given, console& out) {
   const stet::result<stet::model> opened = open_model(path);
   if (!opened)
     return out.fail(path, opened.error());
+  const stet::result<std::vector<checkpoint_row>> checkpoints = checkpoints_in(path, *opened);
+  if (!checkpoints)
+    return out.fail(path, checkpoints.error());
   if (given.has("--json")) {
-    list_as_json(*opened, path, out);
+    list_as_json(*opened, path, *checkpoints, out);
   } else {
+    list_checkpoints(*checkpoints, out);
     list_for_people(*opened, out);
   }
   return status::done;

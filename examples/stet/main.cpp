@@ -32,7 +32,7 @@ constexpr std::span<const option> no_options;
 constexpr option list_options[] = {{"--json"}};
 constexpr option cat_options[] = {{"--as", true}, {"--dequantize"}};
 constexpr option graph_options[] = {{"--json"}, {"--dot"}};
-constexpr option convert_options[] = {{"--to", true}};
+constexpr option convert_options[] = {{"--to", true}, {"--skip", true}};
 
 constexpr entry commands[] = {
     {"ls", "PATH [--json]", 1, "list the tensors",
@@ -44,23 +44,30 @@ constexpr entry commands[] = {
      "--as DTYPE     convert each element, for example to float32\n"
      "--dequantize   of a quantized tensor, the numbers that its codes stand for\n",
      cat_options, cat},
-    {"verify", "PATH", 1, "read every byte and say whether it is as it was written", "", no_options, verify},
+    {"verify", "PATH", 1, "read every byte and say whether it is as it was written",
+     "Reads every tensor and compares every checksum that the files have; of a delta those of its bases, too, and\n"
+     "of a folder of checkpoints those of each. Status 1 names what is damaged, missing or cannot be read.\n",
+     no_options, verify},
     {"manifest", "PATH", 1, "print the manifest, as readable JSON", "", no_options, print_manifest},
     {"graph", "PATH [--json | --dot]", 1, "print what the model computes: nodes and signatures",
      "A node a line: name, op, inputs, variables, attributes; ^ marks an input that is only waited for.\n"
      "--json   everything there is to know of each, as in a manifest\n"
      "--dot    a drawing for Graphviz\n",
      graph_options, print_graph},
-    {"convert", "IN OUT [--to FORMAT]", 2, "save a model of any format in another",
+    {"convert", "IN OUT [--to FORMAT] [--skip PATTERN]...", 2, "save a model of any format in another",
      "The format of IN is told by its content, that of OUT by its ending or by --to.\n"
      "--to FORMAT   stet (.stet), tfjs (model.json), keras (.keras), keras-weights (.weights.h5), keras-legacy (.h5),\n"
      "              or for a prefix of file names tensorflow, by the tensors' names as tf.train.Saver has them, and\n"
-     "              tensorflow-objects, by paths as tf.train.Checkpoint has\n",
+     "              tensorflow-objects, by paths as tf.train.Checkpoint has\n"
+     "--skip PATTERN   leaves out the tensors whose names match: ? is a character and * characters other than '/',\n"
+     "              ** any characters. Variants, the state of iterators, are left out unless OUT is of format stet\n",
      convert_options, convert},
     {"pack", "MANIFEST OUT", 2, "make one file of a manifest and its data",
      "Everything is carried over; tensors are compared with their checksums on the way.\n", no_options, pack},
     {"unpack", "FILE DIR", 2, "make a manifest and raw data of a file",
      "Writes DIR/NAME.json, and the data beside it, for NAME.stet; pack undoes it.\n", no_options, unpack},
+    {"compact", "DELTA OUT", 2, "make a whole file of a delta and its base",
+     "Of a folder of checkpoints, of the newest. Tensors are compared with their checksums first.\n", no_options, compact},
     {"diff", "A B", 2, "compare the tensors of two files",
      "Names, shapes, dtypes and elements, which are the same if their bits are. The relative\n"
      "difference is that of the larger. Graph, state and metadata are not compared.\n",
@@ -70,13 +77,15 @@ constexpr entry commands[] = {
 std::string usage_of(const entry& each) { return std::string(each.name).append(" ").append(each.operands); }
 
 status help(console& out) {
+  constexpr std::size_t usage_width = 28;
   out.write("stet looks into files of model weights.\n\n");
   for (const entry& each : commands)
-    out.write("  stet ").write(left_aligned(usage_of(each), 30)).write(each.summary).write("\n");
-  out.write("\n  stet ").write(left_aligned("COMMAND --help", 30)).write("more about a command\n");
-  out.write("  stet --version\n\n"
-            "PATH is a native file (.stet), a manifest (.json) with its data beside it, or a model of TensorFlow,\n"
-            "TensorFlow.js or Keras: a file, a folder, or what the names of a checkpoint's files begin with.\n"
+    out.write("  stet ").write(left_aligned(usage_of(each), usage_width)).write("  ").write(each.summary).write("\n");
+  out.write("\n  stet ").write(left_aligned("COMMAND -h, --help", usage_width)).write("  more about a command\n");
+  out.write("  stet -h, --help | --version\n\n"
+            "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, or a\n"
+            "model of TensorFlow, TensorFlow.js or Keras: a file, a folder, or what the names of a checkpoint's files\n"
+            "begin with. A delta is opened with its base, which lies beside it.\n"
             "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
   return status::done;
 }
@@ -108,7 +117,7 @@ status run(const entry& each, std::span<char*> given, console& out) {
       are_options_over = true;
       continue;
     }
-    if (argument == "--help")
+    if (argument == "--help" || argument == "-h")
       return help_about(each, out);
     const std::size_t equals = argument.find('=');
     const option* const known = find_option(each, argument.substr(0, equals));

@@ -144,9 +144,9 @@ status print_manifest(const arguments& given, console& out) {
   if (!is_native(*opened))
     return out.fail(path, "only stet's own files have a manifest");
   // Opening through an index does not read the manifest.
-  if (const auto parsed = stet::parse_manifest(opened->store.manifest_text()); !parsed)
+  if (const auto parsed = stet::parse_manifest(manifest_text_of(*opened)); !parsed)
     return out.fail(path, parsed.error());
-  json_setter(opened->store.manifest_text(), out).run();
+  json_setter(manifest_text_of(*opened), out).run();
   return status::done;
 }
 

@@ -24,15 +24,72 @@ stet::result<stet::model_description> describe_model(std::string_view path, cons
   return stet::describe_any(path, of);
 }
 
-bool is_native(const stet::model& of) { return of.format == &stet::native_format; }
+bool is_native(const stet::model& of) { return stet::is_native_model(of); }
+
+std::string_view manifest_text_of(const stet::model& of) { return stet::own_store_of(of).manifest_text(); }
+
+std::string_view base_file_of(const stet::model& of) { return stet::base_name_of(of); }
+
+std::vector<model_file> files_of(const stet::model& of) {
+  if (of.files == nullptr)
+    return {{{}, &of.store}};
+  std::vector<model_file> all;
+  for (std::size_t number = 0; number < of.files->file_count(); ++number)
+    all.push_back({of.files->file_name(number), &of.files->file(number)});
+  return all;
+}
+
+namespace {
+
+std::uint64_t file_size_bytes(const stet::store& of, std::uint32_t file_count) {
+  std::uint64_t size_bytes = of.data().size_bytes();
+  for (std::uint32_t part = 0; part < of.index().part_count() && part < file_count; ++part) {
+    if (of.part(part).data() != nullptr) // a file that is missing has none
+      size_bytes += of.part(part).size_bytes();
+  }
+  return size_bytes;
+}
+
+checkpoint_row row_of(stet::checkpoint_info&& info) {
+  checkpoint_row row{info.step, std::string(file_name_of(info.path)), 0, info.metric, {}, {}};
+  const auto opened = stet::open_manifest(info.path);
+  if (!opened) {
+    row.failure = opened.error();
+    return row;
+  }
+  row.size_bytes = file_size_bytes(*opened, opened->index().part_count());
+  if (const auto base = stet::base_of(*opened); !base)
+    row.failure = base.error();
+  else if (*base)
+    row.base = (*base)->file_name;
+  if (row.metric)
+    return row;
+  if (const auto parsed = stet::parse_manifest(opened->manifest_text())) {
+    if (const auto session = stet::to_session(parsed->state))
+      row.metric = session->metric;
+  }
+  return row;
+}
+
+} // namespace
+
+stet::result<std::vector<checkpoint_row>> checkpoints_in(std::string_view path, const stet::model& of) {
+  std::vector<checkpoint_row> rows;
+  if (of.format != &stet::checkpoint_folder_format)
+    return rows;
+  stet::result<std::vector<stet::checkpoint_info>> all =
+      stet::checkpoint_folder(path, stet::find_checkpoint_prefix(path)).all();
+  if (!all)
+    return all.error();
+  for (stet::checkpoint_info& each : *all)
+    rows.push_back(row_of(std::move(each)));
+  return rows;
+}
 
 std::uint64_t file_size_bytes(const stet::model& of) {
-  const stet::store& store = of.store;
-  std::uint64_t size_bytes = store.data().size_bytes();
-  for (std::uint32_t part = 0; part < store.index().part_count() && part < of.file_count; ++part) {
-    if (store.part(part).data() != nullptr) // a file that is missing has none
-      size_bytes += store.part(part).size_bytes();
-  }
+  std::uint64_t size_bytes = 0;
+  for (const model_file& each : files_of(of))
+    size_bytes += file_size_bytes(*each.store, of.file_count);
   return size_bytes;
 }
 
@@ -52,6 +109,14 @@ std::uint64_t tensor_count(const stet::model& of) {
   for (const stet::tensor each : of.store)
     count += !is_second_name(of, each);
   return count;
+}
+
+void print_omitted(const std::vector<stet::omitted_item>& items, console& out) {
+  for (const stet::omitted_item& each : items) {
+    char text[512];
+    out.write(right_aligned("omitted", 10)).write("  ").write_escaped(each.name).write(": ");
+    out.write(each.reason.about({}).print(text, sizeof text)).write("\n");
+  }
 }
 
 std::string_view file_name_of(std::string_view path) {

@@ -3,11 +3,15 @@
 #ifndef STET_COMMAND_MODEL_HPP
 #define STET_COMMAND_MODEL_HPP
 
+#include "console.hpp"
+
 #include <stet/formats/model.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace command {
 
@@ -18,6 +22,37 @@ stet::result<stet::model_description> describe_model(std::string_view path, cons
 
 /// Whether the model is one of stet's own files, which have a manifest.
 bool is_native(const stet::model& of);
+
+/// The manifest of a native model's own file.
+std::string_view manifest_text_of(const stet::model& of);
+
+/// The name of the file that the model builds on, if it is a delta; else empty.
+std::string_view base_file_of(const stet::model& of);
+
+/// A file of a model, as a store. The name is empty if it is the only one.
+struct model_file {
+  std::string_view name;
+  const stet::store* store;
+};
+
+/// The files of a delta, its own first, or the store of any other model. They live as long as the model.
+std::vector<model_file> files_of(const stet::model& of);
+
+/// A checkpoint in a folder.
+struct checkpoint_row {
+  std::uint64_t step = 0;
+  std::string file_name;
+  /// With its parts.
+  std::uint64_t size_bytes = 0;
+  std::optional<double> metric;
+  /// The file it builds on; empty if it is whole.
+  std::string base;
+  /// Why it cannot be opened.
+  std::optional<stet::error> failure;
+};
+
+/// The checkpoints in the folder at `path`, in ascending order of steps; none unless that is what the model was opened from.
+stet::result<std::vector<checkpoint_row>> checkpoints_in(std::string_view path, const stet::model& of);
 
 /// The size of the files it consists of, together.
 std::uint64_t file_size_bytes(const stet::model& of);
@@ -30,6 +65,9 @@ bool is_second_name(const stet::model& in, const stet::tensor& of);
 
 /// How many tensors it has, second names apart.
 std::uint64_t tensor_count(const stet::model& of);
+
+/// One line for each item that a file contains and its store cannot give, with the reason.
+void print_omitted(const std::vector<stet::omitted_item>& items, console& out);
 
 /// The path without its folders: "model.stet" of "weights/model.stet".
 std::string_view file_name_of(std::string_view path);

@@ -3,11 +3,13 @@
 #include "commands.hpp"
 #include "model.hpp"
 
+#include <stet/formats/check_model.hpp>
 #include <stet/manifest.hpp>
 
 #include <chrono>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 namespace command {
 
@@ -47,18 +49,8 @@ std::string rate_text(std::uint64_t size_bytes, double seconds) {
   return human_size(size_bytes) + text;
 }
 
-} // namespace
-
-status verify(const arguments& given, console& out) {
-  const std::string_view path = given.operands[0];
-  const stet::result<stet::model> opened = open_model(path);
-  if (!opened)
-    return out.fail(path, opened.error());
-  const stet::store& store = opened->store;
-  print_check("structure",
-              counted(tensor_count(*opened), "tensor") + " in " + counted(opened->file_count, "file"), {},
-              store, out);
-
+/// Verifies one file of a model, or a model of one file. @return  the number of problems
+std::size_t verify_store(const stet::store& store, console& out) {
   stet::verify_options only_manifest, only_padding, only_checksums;
   only_manifest.padding = only_manifest.checksums = false;
   only_padding.manifest = only_padding.checksums = false;
@@ -74,15 +66,79 @@ status verify(const arguments& given, console& out) {
   const auto begin = std::chrono::steady_clock::now();
   const stet::verify_report checksums = stet::verify(store, only_checksums);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  std::string found = grouped(checksums.tensors_compared - checksums.problems.size()) + " of " +
-                      counted(checksums.tensors_compared, "tensor") + ", " +
+  std::string found = grouped(checksums.tensors_sound) + " of " + counted(checksums.tensors_compared, "tensor") + ", " +
                       rate_text(checksums.compared_bytes, seconds.count());
   if (checksums.tensors_without_checksum != 0)
     found += "; " + counted(checksums.tensors_without_checksum, "tensor") + " without checksum";
   print_check("checksums", found, checksums, store, out);
+  return manifest.problems.size() + padding.problems.size() + checksums.problems.size();
+}
 
+/// Compares the checksums of ranges of the files. @return  the number of problems
+std::size_t verify_ranges(const stet::model& of, console& out) {
+  if (of.checks.empty())
+    return 0;
+  stet::verify_report report;
+  for (const stet::range_check& each : of.checks) {
+    if (const stet::result<void> checked = stet::check_range(of, each); !checked)
+      report.problems.push_back(checked.error());
+  }
+  const std::size_t sound_count = of.checks.size() - report.problems.size();
+  print_check("archive", grouped(sound_count) + " of " + counted(of.checks.size(), "member"), report, of.store, out);
+  return report.problems.size();
+}
+
+/// Verifies an open model. @return  the number of problems
+std::size_t verify_model(const stet::model& of, bool with_bases, console& out) {
+  std::string structure = counted(tensor_count(of), "tensor") + " in " + counted(of.file_count, "file");
+  if (!of.omitted.empty())
+    structure += "; " + counted(of.omitted.size(), "item") + " of the file not listed as tensors";
+  print_check("structure", structure, {}, of.store, out);
+  if (const std::string_view base = base_file_of(of); !base.empty())
+    print_check("base", escaped(base) + " is the file that the delta was made from", {}, of.store, out);
+  std::size_t problem_count = verify_ranges(of, out);
+  const std::vector<model_file> files = files_of(of);
+  for (const model_file& each : files) {
+    if (files.size() > 1 && with_bases)
+      out.write_escaped(each.name).write(":\n");
+    problem_count += verify_store(*each.store, out);
+    if (!with_bases)
+      break;
+  }
+  return problem_count;
+}
+
+/// Verifies each checkpoint of a folder. @return  the number of problems
+std::size_t verify_checkpoints(std::string_view folder, const std::vector<checkpoint_row>& checkpoints, console& out) {
+  std::size_t problem_count = 0;
+  for (const checkpoint_row& each : checkpoints) {
+    out.write_escaped(each.file_name).write(":\n");
+    const stet::result<stet::model> opened = open_model(std::string(folder) + "/" + each.file_name);
+    if (opened) {
+      problem_count += verify_model(*opened, false, out);
+      continue;
+    }
+    stet::verify_report report;
+    const bool is_about_itself = opened.error().subject().ends_with(each.file_name);
+    report.problems.push_back(is_about_itself ? opened.error().about({}) : opened.error());
+    print_check("structure", "", report, {}, out);
+    ++problem_count;
+  }
+  return problem_count;
+}
+
+} // namespace
+
+status verify(const arguments& given, console& out) {
+  const std::string_view path = given.operands[0];
+  const stet::result<stet::model> opened = open_model(path);
+  if (!opened)
+    return out.fail(path, opened.error());
+  const stet::result<std::vector<checkpoint_row>> checkpoints = checkpoints_in(path, *opened);
+  if (!checkpoints)
+    return out.fail(path, checkpoints.error());
   const std::size_t problem_count =
-      manifest.problems.size() + padding.problems.size() + checksums.problems.size();
+      checkpoints->empty() ? verify_model(*opened, true, out) : verify_checkpoints(path, *checkpoints, out);
   if (problem_count == 0)
     return status::done;
   return out.fail(path, counted(problem_count, "problem"));

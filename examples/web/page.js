@@ -95,7 +95,7 @@ async function open_files(dropped) {
   const elements = own.reduce((sum, each) => sum + each.element_count, 0);
   const name = dropped.length === 1 ? dropped[0].path : model.path || dropped[0].path.split("/")[0];
   $("summary").replaceChildren(make("b", { textContent: name }), make("span", {
-    textContent: ` · ${model.format} · ${human_size(total_size)} · ${counted(model.tensors.length, "tensor")} · ${counted(elements, "element")}`,
+    textContent: ` · ${model.format}${model.base ? ` · delta of ${model.base}` : ""} · ${human_size(total_size)} · ${counted(model.tensors.length, "tensor")} · ${counted(elements, "element")}`,
   }));
   $("summary").title = $("summary").textContent;
   document.title = `${name} – stet`;

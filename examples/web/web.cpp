@@ -76,7 +76,7 @@ const char* reply(const stet::error& failure) {
 
 /// Whether a tensor is a second name that the reader of a foreign format gives another tensor, not one of the file's own.
 bool is_second_name(const stet::tensor& of) {
-  return opened.format != &stet::native_format && !of.name().starts_with('/') && opened.store.index().original_of(of.entry());
+  return !stet::is_native_model(opened) && !of.name().starts_with('/') && opened.store.index().original_of(of.entry());
 }
 
 stet::json_value list_tensors() {
@@ -120,7 +120,7 @@ stet::json_value list_tensors() {
 extern "C" {
 
 /// Opens what lies at a path of the dropped files: a file, a folder, or what the names of files have in common.
-/// @return {format, file_count, alignment_bytes, tensors: [{number, name, dtype, shape, …}]}, or {error, code}
+/// @return {format, file_count, alignment_bytes, base: the file that a delta builds on or "", tensors: [{number, name, dtype, shape, …}]}, or {error, code}
 EMSCRIPTEN_KEEPALIVE const char* open_model(const char* path) {
   tensors.clear();
   opened = {};
@@ -138,6 +138,7 @@ EMSCRIPTEN_KEEPALIVE const char* open_model(const char* path) {
       {"format", opened.format->name},
       {"file_count", opened.file_count},
       {"alignment_bytes", opened.store.alignment_bytes()},
+      {"base", stet::base_name_of(opened)},
       {"tensors", list_tensors()},
   });
 }

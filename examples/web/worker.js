@@ -100,16 +100,26 @@ function stet_worker(load_stet) {
 
     let failure = null;
     for (const path of candidates()) {
-      const answer = JSON.parse(stet.open_model(path));
+      let answer = JSON.parse(stet.open_model(path));
       if (!answer.error) {
+        const shown = path.endsWith(".stet") && files.length > 1 ? top_of_deltas(path) : path;
+        if (path.endsWith(".stet") && files.length > 1) answer = JSON.parse(stet.open_model(shown)); // the last that was opened is kept
         for (const each of answer.tensors) tensors.set(each.number, each);
-        return { ...answer, path };
+        return { ...answer, path: shown };
       }
       // The error of the file that is a model after all says more than that another is none.
       const is_vague = ["unknown_format", "not_a_regular_file", "file_not_found"].includes(answer.code);
       if (failure === null || (failure.is_vague && !is_vague)) failure = { error: answer.error, is_vague };
     }
     throw new Error(failure?.error ?? "no file to open");
+  }
+
+  /// Of a delta and its base that were dropped together, the delta is what is shown: the path of the last delta that builds on `path`.
+  function top_of_deltas(path) {
+    const natives = candidates().filter((each) => each !== path && each.endsWith(".stet"));
+    const bases = new Map(natives.map((each) => [JSON.parse(stet.open_model(each)).base, each]));
+    for (let steps = natives.length; steps > 0; --steps) path = bases.get(path.split("/").pop()) ?? path;
+    return path;
   }
 
   // ---- values ----

@@ -8,10 +8,11 @@ module;
 
 // Everything that the core includes from elsewhere, so that nothing of it becomes a part of the module.
 #include <bit>
-#include <cassert>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <new>

@@ -471,7 +471,7 @@ TEST_SUITE("delta") {
     };
     SUBCASE("missing") {
       REQUIRE(std::remove(base.c_str()) == 0);
-      check("missing_part");
+      check("missing_base");
     }
     SUBCASE("of another save") {
       REQUIRE(outcome(save_whole(variables, base)) == "ok"); // as it is now
@@ -553,7 +553,7 @@ TEST_SUITE("delta") {
         {json({{"file", "."}, {"sha256", right}}), "bad_path"},
         {json({{"file", ".."}, {"sha256", right}}), "bad_path"},
         {json({{"file", std::string("base.stet\0x", 11)}, {"sha256", right}}), "bad_path"},
-        {json({{"file", "none.stet"}, {"sha256", right}}), "missing_part"},
+        {json({{"file", "none.stet"}, {"sha256", right}}), "missing_base"},
         {json({{"file", "base.stet"}, {"sha256", right}, {"removed", "codes"}}), "wrong_type"},
         {json({{"file", "base.stet"}, {"sha256", right}, {"removed", json::array({1})}}), "wrong_type"},
         {json({{"file", "base.stet"}, {"sha256", right}, {"order", json::object()}}), "wrong_type"},

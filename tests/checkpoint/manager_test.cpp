@@ -560,12 +560,12 @@ TEST_SUITE("manager") {
     folder.write("ckpt-2.stet", folder.read("ckpt-1.stet"));
     check_lost("part_mismatch");
     CHECK(outcome(stet::system_file_operations().remove(nullptr, base)) == "ok");
-    check_lost("missing_part");
+    check_lost("missing_base");
     std::vector<stet::error> skipped;
     const auto latest = manager->latest(&skipped);
     CHECK((latest && latest->step == 1));
     REQUIRE(skipped.size() == 1);
-    CHECK(skipped[0].code() == stet::errc::missing_part);
+    CHECK(skipped[0].code() == stet::errc::missing_base);
 
     trained.train();
     const auto saved = manager->save(trained.session(), trained.variables);

@@ -3,6 +3,7 @@
 #include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/checkpoint/delta.hpp>
 #include <stet/manifest.hpp>
 #include <stet/vocabulary/version.hpp>
 #include <stet/writer.hpp>
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <limits>
 #include <string>
@@ -158,6 +160,8 @@ TEST_SUITE("stet command") {
     const outcome about = run(folder, {"cat", "--help"});
     CHECK(about.status == 0);
     CHECK(about.out.find("--as DTYPE") != std::string::npos);
+    CHECK(run(folder, {"cat", "-h"}).out == about.out);
+    CHECK(run(folder, {"--help"}).out.find("--dequantize]  write") != std::string::npos);
   }
 
   TEST_CASE("wrong use is status 2 and one line") {
@@ -612,6 +616,121 @@ TEST_SUITE("stet command") {
     CHECK(shown.status == 0);
     CHECK(shown.out.find("kernel=/layers/dense/vars/0") != std::string::npos);
     CHECK(run(folder, {"graph", "m.weights.h5"}).status == 1);
+  }
+
+  TEST_CASE("a delta is listed, verified, converted and compacted with its base, or the missing file is named") {
+    const temp_folder folder;
+    std::vector<float> a = {1, 2}, b = {3, 4};
+    stet::variable_list variables;
+    REQUIRE(variables.add("a", {2}, std::span(a)));
+    REQUIRE(variables.add("b", {2}, std::span(b)));
+    {
+      stet::writer base;
+      base.state = {{"metric", 0.25}};
+      REQUIRE(stet::add_variables(base, variables));
+      REQUIRE(base.save(folder.path("ckpt-1.stet")));
+    }
+    b[0] = 30;
+    {
+      const auto base = stet::open_checkpoint(folder.path("ckpt-1.stet"));
+      REQUIRE(base);
+      stet::writer delta;
+      REQUIRE(stet::add_changed(delta, variables, *base));
+      REQUIRE(delta.save(folder.path("ckpt-2.stet")));
+    }
+    const outcome listed = run(folder, {"ls", "ckpt-2.stet"});
+    CHECK(listed.status == 0);
+    CHECK(listed.out.find("delta of ckpt-1.stet\n") != std::string::npos);
+    CHECK(listed.out.find("2 tensors") != std::string::npos);
+    const stet::json_value json = parse(run(folder, {"ls", "--json", "ckpt-2.stet"}).out);
+    CHECK(json["base"] == "ckpt-1.stet");
+    REQUIRE(json["tensors"].size() == 2);
+    CHECK(json["tensors"][0]["file"] == "ckpt-1.stet");
+    CHECK(json["tensors"][1]["file"] == "ckpt-2.stet");
+    CHECK_FALSE(json.contains("omitted"));
+    CHECK(run(folder, {"cat", "ckpt-2.stet", "a"}).out == bytes_of(a));
+    CHECK(run(folder, {"verify", "ckpt-2.stet"}).status == 0);
+    CHECK(run(folder, {"convert", "ckpt-2.stet", "whole.stet"}).status == 0);
+    CHECK(run(folder, {"compact", "ckpt-2.stet", "compact.stet"}).out.starts_with("compact.stet: 2 tensors, "));
+    CHECK(folder.read("whole.stet") == folder.read("compact.stet"));
+    CHECK(run(folder, {"diff", "ckpt-2.stet", "whole.stet"}).status == 0);
+
+    // The folder that they lie in.
+    const outcome all = run(folder, {"ls", "."});
+    CHECK(all.status == 0);
+    CHECK(all.out.find("ckpt-1.stet  step 1") != std::string::npos);
+    CHECK(all.out.find("ckpt-2.stet  step 2, delta of ckpt-1.stet\n") != std::string::npos);
+    const stet::json_value rows = parse(run(folder, {"ls", "--json", "."}).out)["checkpoints"];
+    REQUIRE(rows.size() == 2);
+    CHECK(rows[0]["step"] == 1);
+    CHECK(rows[0]["size_bytes"] == folder.read("ckpt-1.stet").size());
+    CHECK_FALSE(rows[0].contains("base"));
+    CHECK(rows[1]["base"] == "ckpt-1.stet");
+    CHECK(run(folder, {"cat", ".", "b"}).out == bytes_of(b));
+    CHECK(run(folder, {"verify", "."}).status == 0);
+    CHECK(run(folder, {"compact", ".", "newest.stet"}).status == 0);
+    CHECK(folder.read("newest.stet") == folder.read("compact.stet"));
+
+    // Damage in the base.
+    const std::vector<std::byte> base = folder.read("ckpt-1.stet");
+    overwrite(folder.path("ckpt-1.stet"), offset_of(folder.path("ckpt-1.stet"), "a"), 'x');
+    for (const std::vector<std::string>& line : std::vector<std::vector<std::string>>{
+             {"verify", "ckpt-2.stet"}, {"verify", "."}, {"cat", "ckpt-2.stet", "a"}, {"convert", "ckpt-2.stet", "bad.stet"},
+             {"compact", "ckpt-2.stet", "bad.stet"}}) {
+      const outcome refused = run(folder, line);
+      CAPTURE(line[0]);
+      CHECK(refused.status == 1);
+      CHECK((refused.out + refused.err).find("a: the bytes of the tensor are damaged") != std::string::npos);
+    }
+    CHECK(folder.read("bad.stet").empty());
+    REQUIRE(std::remove(folder.path("ckpt-1.stet").c_str()) == 0);
+    for (const char* const command : {"ls", "verify", "manifest"}) {
+      CHECK(run(folder, {command, "ckpt-2.stet"}).err == "stet: ckpt-2.stet: ckpt-1.stet: the file is a delta and its base is missing\n");
+      CHECK(run(folder, {command, "ckpt-2.stet"}).status == 1);
+    }
+  }
+
+  TEST_CASE("damage of a stored member of an archive is found by verify, cat and convert") {
+    const temp_folder folder;
+    folder.write("m.keras", stet_test::keras_archive().bytes());
+    const stet::json_value tensors = parse(run(folder, {"ls", "--json", "m.keras"}).out)["tensors"];
+    overwrite(folder.path("m.keras"), tensors[0]["offset_bytes"].get<std::uint64_t>() + 1, 'x');
+    const outcome verified = run(folder, {"verify", "m.keras"});
+    CHECK(verified.status == 1);
+    CHECK(verified.out.find("model.weights.h5: the bytes of the tensor are damaged") != std::string::npos);
+    for (const char* const name : {"copy.stet", "copy.weights.h5", "model.json"}) {
+      CHECK(run(folder, {"convert", "m.keras", name}).status == 1);
+      CHECK(folder.read(name).empty());
+    }
+    const outcome printed = run(folder, {"cat", "m.keras", "probe/kernel"});
+    CHECK(printed.status == 1);
+    CHECK(printed.out.empty());
+  }
+
+  TEST_CASE("convert leaves out what --skip names, and says so") {
+    const temp_folder folder;
+    sample().save(folder.path("m.stet"));
+    const outcome done = run(folder, {"convert", "m.stet", "few.stet", "--skip", "co*", "--skip=e????"});
+    CHECK(done.status == 0);
+    CHECK(done.out.find("without 2 tensors that --skip names") != std::string::npos);
+    const std::string left = run(folder, {"ls", "--json", "few.stet"}).out;
+    CHECK(parse(left)["tensors"].size() == 6);
+    CHECK(left.find("\"codes\"") == std::string::npos);
+    CHECK(run(folder, {"convert", "m.stet", "none.stet", "--skip", "absent"}).status == 1);
+    CHECK(folder.read("none.stet").empty());
+  }
+
+  TEST_CASE("a file that grows beyond the limit is an error, not the end of the command") {
+    const temp_folder folder;
+    stet::writer out;
+    const std::vector<float> many(100'000);
+    REQUIRE(out.add("many", {100'000}, std::span<const float>(many)));
+    REQUIRE(out.save(folder.path("m.stet")));
+    const std::string line = "cd " + shell_word(folder.path()) + " && ulimit -f 16 && " + shell_word(STET_COMMAND) + " convert m.stet c.stet 2>err";
+    const int status = std::system(line.c_str());
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(text_of(folder.read("err")).starts_with("stet: c.stet: "));
   }
 
   TEST_CASE("deflated weights are read by a command with zlib, and said to be compressed by one without") {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <stet/formats/add_model.hpp>
+#include <stet/formats/save_keras.hpp>
+#include <stet/formats/save_tfjs.hpp>
 #include <stet/formats/store_builder.hpp>
 
+#include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
 
 #include <doctest/doctest.h>
@@ -9,7 +12,9 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -114,5 +119,105 @@ TEST_SUITE("formats/add_model") {
     REQUIRE(stet::add_model(copy, path, *opened));
     REQUIRE(copy.save(folder.path("copy.stet")));
     CHECK(folder.read("copy.stet") == folder.read("m.stet"));
+  }
+
+  TEST_CASE("a delta becomes a whole file: as if all had been saved at once") {
+    const stet_test::temp_folder folder;
+    std::vector<float> a = {1, 2}, b = {3, 4};
+    stet::variable_list variables;
+    REQUIRE(variables.add("a", {2}, std::span(a)));
+    REQUIRE(variables.add("b", {2}, std::span(b), false));
+    {
+      stet::writer base;
+      REQUIRE(stet::add_variables(base, variables));
+      REQUIRE(base.save(folder.path("base.stet")));
+    }
+    b[0] = 30;
+    {
+      const auto base = stet::open_checkpoint(folder.path("base.stet"));
+      REQUIRE(base);
+      stet::writer delta;
+      delta.state = {{"global_step", 2}};
+      REQUIRE(stet::add_changed(delta, variables, *base));
+      REQUIRE(delta.save(folder.path("delta.stet")));
+    }
+    stet::writer at_once;
+    at_once.state = {{"global_step", 2}};
+    REQUIRE(stet::add_variables(at_once, variables));
+    REQUIRE(at_once.save(folder.path("expected.stet")));
+    const auto opened = stet::open_any(folder.path("delta.stet"));
+    REQUIRE(opened);
+    stet::writer copy;
+    REQUIRE(stet::add_model(copy, folder.path("delta.stet"), *opened));
+    REQUIRE(copy.save(folder.path("copy.stet")));
+    CHECK(folder.read("copy.stet") == folder.read("expected.stet"));
+
+    // Damage in the base is damage of the model.
+    std::vector<std::byte> bytes = folder.read("base.stet");
+    const auto base = stet::open(folder.path("base.stet"));
+    REQUIRE(base);
+    bytes[static_cast<std::size_t>(base->find("a")->entry().offset_bytes())] ^= std::byte{1};
+    folder.write("base.stet", bytes);
+    const auto damaged = stet::open_any(folder.path("delta.stet"));
+    REQUIRE(damaged);
+    stet::writer again;
+    REQUIRE(stet::add_model(again, folder.path("delta.stet"), *damaged));
+    const auto saved = again.save(folder.path("again.stet"));
+    REQUIRE(!saved);
+    CHECK(saved.error().code() == stet::errc::checksum_mismatch);
+    CHECK(saved.error().subject() == "a");
+  }
+
+  TEST_CASE("a model of which a stored member is damaged is not copied") {
+    const stet_test::temp_folder folder;
+    std::string bytes = stet_test::keras_archive().bytes();
+    const std::string path = folder.write("m.keras", bytes);
+    std::uint64_t at = 0;
+    {
+      const auto opened = stet::open_any(path);
+      REQUIRE(opened);
+      at = opened->store.find("probe/bias")->entry().offset_bytes();
+    }
+    bytes[static_cast<std::size_t>(at)] = static_cast<char>(bytes[static_cast<std::size_t>(at)] ^ 4);
+    folder.write("m.keras", bytes);
+    const auto opened = stet::open_any(path);
+    REQUIRE(opened);
+    stet::writer copy;
+    const auto added = stet::add_model(copy, path, *opened);
+    REQUIRE(!added);
+    CHECK(added.error().code() == stet::errc::checksum_mismatch);
+    CHECK(added.error().subject() == "model.weights.h5");
+    CHECK(stet::save_keras(folder.path("c.weights.h5"), path, *opened).error().code() == stet::errc::checksum_mismatch);
+    CHECK(stet::save_tfjs(folder.path("c.json"), path, *opened).error().code() == stet::errc::checksum_mismatch);
+    CHECK(folder.names() == std::vector<std::string>{"m.keras"});
+  }
+
+  TEST_CASE("what is converted or holds strings is compared with its checksum before it is written") {
+    const stet_test::temp_folder folder;
+    const std::vector<double> wide(5000, 1.5);
+    const std::vector<std::string_view> words = {"zero", "one"};
+    stet::writer original;
+    REQUIRE(original.add("wide", {5000}, std::span<const double>(wide)));
+    REQUIRE(original.add_strings("words", {2}, words));
+    REQUIRE(original.save(folder.path("m.stet")));
+    for (const char* const name : {"wide", "words"}) {
+      CAPTURE(name);
+      std::vector<std::byte> bytes = folder.read("m.stet");
+      const auto sound = stet::open(folder.path("m.stet"));
+      REQUIRE(sound);
+      const auto of = sound->find(name);
+      REQUIRE(of);
+      bytes[static_cast<std::size_t>(of->entry().offset_bytes() + of->size_bytes() - 1)] ^= std::byte{1};
+      const std::string path = folder.write("damaged.stet", bytes);
+      const auto opened = stet::open_any(path);
+      REQUIRE(opened);
+      stet::tfjs_save_options options;
+      options.allow_rounding = true;
+      const auto saved = stet::save_tfjs(folder.path("c.json"), path, *opened, options);
+      REQUIRE(!saved);
+      CHECK(saved.error().code() == stet::errc::checksum_mismatch);
+      CHECK(saved.error().subject() == name);
+    }
+    CHECK(folder.names() == std::vector<std::string>{"damaged.stet", "m.stet"});
   }
 }

@@ -10,9 +10,160 @@
 
 #include <array>
 #include <string>
+#include <cstdio>
+#include <span>
+#include <string_view>
 #include <utility>
+#include <vector>
+
+namespace {
+
+/// Three variables of one element, of which a test changes some.
+struct few_variables {
+  std::vector<float> a = {1}, b = {2}, c = {3};
+  [[nodiscard]] stet::variable_list all() {
+    stet::variable_list made;
+    CHECK(made.add("a", {1}, std::span(a)));
+    CHECK(made.add("b", {1}, std::span(b)));
+    CHECK(made.add("c", {1}, std::span(c), false));
+    return made;
+  }
+};
+
+void save_base(few_variables& from, const std::string& path) {
+  stet::writer out;
+  out.metadata = {{"note", "base"}};
+  REQUIRE(stet::add_variables(out, from.all()));
+  REQUIRE(out.save(path));
+}
+
+void save_delta_of(few_variables& from, const std::string& base_path, const std::string& path, stet::store_form form = stet::store_form::single_file) {
+  const auto base = stet::open_checkpoint(base_path);
+  REQUIRE(base);
+  stet::writer out;
+  out.metadata = {{"note", "delta"}};
+  REQUIRE(stet::add_changed(out, from.all(), *base));
+  stet::save_options options;
+  options.form = form;
+  REQUIRE(out.save(path, options));
+}
+
+float value_in(const stet::store& of, std::string_view name) {
+  float value = -1;
+  const auto found = of.find(name);
+  CHECK(found);
+  if (found) CHECK(found->copy_to(std::span(&value, 1)));
+  return value;
+}
+
+} // namespace
 
 TEST_SUITE("formats/any") {
+  TEST_CASE("a delta is opened with its base, whatever its form, and has the tensors and notes of both") {
+    const stet_test::temp_folder folder;
+    few_variables program;
+    save_base(program, folder.path("base.stet"));
+    program.b = {20};
+    save_delta_of(program, folder.path("base.stet"), folder.path("middle.stet"));
+    program.c = {30};
+    const std::pair<const char*, stet::store_form> forms[] = {{"delta.stet", stet::store_form::single_file},
+                                                              {"delta.json", stet::store_form::loose}};
+    for (const auto& [name, form] : forms) {
+      CAPTURE(name);
+      save_delta_of(program, folder.path("middle.stet"), folder.path(name), form);
+      for (const stet::backing how : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
+        stet::open_options options;
+        options.backing = how;
+        auto first = stet::open_any(folder.path(name), options);
+        REQUIRE(first);
+        const stet::model opened = std::move(*first); // views stay where they are
+        CHECK(opened.format->name == "stet");
+        CHECK(opened.store.tensor_count() == 3);
+        CHECK(value_in(opened.store, "a") == 1);
+        CHECK(value_in(opened.store, "b") == 20);
+        CHECK(value_in(opened.store, "c") == 30);
+        CHECK(opened.store.verify_checksums());
+        CHECK(stet::base_name_of(opened) == "middle.stet");
+        CHECK(stet::own_store_of(opened).tensor_count() == 1);
+        const auto description = stet::describe_any(folder.path(name), opened);
+        REQUIRE(description);
+        CHECK(description->metadata["note"] == "delta");
+        REQUIRE(description->tensors.size() == 3);
+        CHECK(description->tensors[0].name == "a");
+        CHECK(description->tensors[0].attributes["trainable"] == true);
+        CHECK(description->tensors[2].attributes["trainable"] == false);
+      }
+    }
+    const auto whole = stet::open_any(folder.path("base.stet"));
+    REQUIRE(whole);
+    CHECK(stet::base_name_of(*whole).empty());
+  }
+
+  TEST_CASE("a delta whose base is missing or another file is not opened, and the error names the base") {
+    const stet_test::temp_folder folder;
+    few_variables program;
+    save_base(program, folder.path("base.stet"));
+    program.b = {20};
+    save_delta_of(program, folder.path("base.stet"), folder.path("delta.stet"));
+    program.a = {9};
+    save_base(program, folder.path("base.stet"));
+    CHECK(stet::open_any(folder.path("delta.stet")).error().code() == stet::errc::part_mismatch);
+    CHECK(stet::open_any(folder.path("delta.stet")).error().subject() == "base.stet");
+    REQUIRE(std::remove(folder.path("base.stet").c_str()) == 0);
+    CHECK(stet::open_any(folder.path("delta.stet")).error().code() == stet::errc::missing_base);
+    CHECK(stet::open_any(folder.path("delta.stet")).error().subject() == "base.stet");
+  }
+
+  TEST_CASE("a folder of checkpoints is its newest one, with its base") {
+    const stet_test::temp_folder folder;
+    few_variables program;
+    save_base(program, folder.path("run-9.stet"));
+    program.b = {20};
+    save_delta_of(program, folder.path("run-9.stet"), folder.path("run-10.stet"));
+    for (const std::string& path : {folder.path(), folder.path() + "/"}) {
+      const auto opened = stet::open_any(path);
+      REQUIRE(opened);
+      CHECK(opened->format == &stet::checkpoint_folder_format);
+      CHECK(value_in(opened->store, "a") == 1);
+      CHECK(value_in(opened->store, "b") == 20);
+      CHECK(stet::base_name_of(*opened) == "run-9.stet");
+      CHECK(opened->omitted.empty());
+      CHECK(stet::is_native_model(*opened));
+      const auto description = stet::describe_any(path, *opened);
+      REQUIRE(description);
+      CHECK(description->metadata["note"] == "delta");
+    }
+    // One that cannot be opened is passed over, and named.
+    folder.write("run-11.stet", "damaged");
+    const auto older = stet::open_any(folder.path());
+    REQUIRE(older);
+    CHECK(value_in(older->store, "b") == 20);
+    REQUIRE(older->omitted.size() == 1);
+    CHECK(older->omitted[0].name == folder.path("run-11.stet"));
+    // Of several prefixes, "ckpt" is the usual one; no other is preferred.
+    save_base(program, folder.path("other-1.stet"));
+    CHECK(stet::open_any(folder.path()).error().code() == stet::errc::not_a_regular_file);
+    program.a = {100};
+    save_base(program, folder.path("ckpt-1.stet"));
+    const auto usual = stet::open_any(folder.path());
+    REQUIRE(usual);
+    CHECK(value_in(usual->store, "a") == 100);
+    folder.write("checkpoint.json", R"({"latest": "run-10.stet", "all": []})");
+    const auto stated = stet::open_any(folder.path());
+    REQUIRE(stated);
+    CHECK(value_in(stated->store, "a") == 1);
+  }
+
+  TEST_CASE("only PREFIX-STEP.stet is a checkpoint") {
+    using stet::detail::checkpoint_prefix_of;
+    CHECK(checkpoint_prefix_of("ckpt-12.stet") == "ckpt");
+    CHECK(checkpoint_prefix_of("a-b-0.stet") == "a-b");
+    for (const char* const name : {"ckpt-012.stet", "ckpt-.stet", "-1.stet", "12.stet", "ckpt-1.stet2", "ckpt1.stet", "ckpt-1", ".stet", ""}) {
+      CAPTURE(name);
+      CHECK(checkpoint_prefix_of(name) == "");
+    }
+  }
+
   TEST_CASE("a native store is recognised by its content, and says what it holds") {
     const stet_test::temp_folder folder;
     const std::array<float, 4> kernel = {1, 2, 3, 4};

@@ -254,6 +254,47 @@ TEST_SUITE("manifest/verify") {
     CHECK_FALSE(report.has_manifest);
     CHECK(report.tensors_compared == 1);
     CHECK(report.tensors_without_checksum == 1);
+    CHECK(report.tensors_sound == 1);
+  }
+
+  TEST_CASE("tensors without checksum that are not in memory are read, and one that cannot be read is a problem") {
+    class bytes_until final : public stet::reader {
+    public:
+      explicit bytes_until(std::uint64_t end, std::uint64_t size) : end_(end), size_(size) {}
+      [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_; }
+      [[nodiscard]] stet::result<void> read(std::uint64_t offset, std::span<std::byte> into) const noexcept override {
+        if (offset + into.size() > end_)
+          return stet::errc::bad_compression;
+        std::memset(into.data(), 1, into.size());
+        return {};
+      }
+
+    private:
+      std::uint64_t end_, size_;
+    };
+    std::vector<stet_test::native_tensor> tensors;
+    tensors.push_back(stet_test::tensor_of<float>("first", {1}, {1.0f}));
+    tensors.push_back(stet_test::tensor_of<std::uint8_t>("last", {3}, {1, 1, 1}));
+    for (stet_test::native_tensor& each : tensors)
+      each.has_crc32c = false;
+    const stet_test::native_file file(tensors, {.manifest = ""});
+    const auto index = stet::open(file.bytes);
+    REQUIRE(index);
+    const std::uint64_t end = index->find("last")->entry().offset_bytes() + 3;
+    for (const std::uint64_t readable : {end, end - 1}) {
+      stet::store::contents made;
+      made.index = index->index();
+      auto kept = stet::source::keep(bytes_until(readable, file.bytes.size()));
+      REQUIRE(kept);
+      made.data = std::move(*kept);
+      const stet::store streamed(std::move(made));
+      const stet::verify_report report = stet::verify(streamed, {.padding = false});
+      CHECK(listed(report) == (readable == end ? "" : "bad_compression last\n"));
+      CHECK(report.tensors_compared == 0);
+      CHECK(report.tensors_sound == 0);
+      CHECK(report.tensors_without_checksum == 2);
+      CHECK(report.compared_bytes == 7);
+    }
   }
 
   TEST_CASE("a longer header of a later version is no padding") {

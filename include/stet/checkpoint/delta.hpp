@@ -8,6 +8,7 @@
 #include "snapshot.hpp"
 
 #include "../bytes/sha256.hpp"
+#include "../manifest/open.hpp"
 #include "../manifest/parse.hpp"
 #include "../store/copy_elements.hpp"
 #include "../store/open.hpp"
@@ -180,7 +181,7 @@ private:
 
 /// Opens a checkpoint with all it builds on. Every file is mapped (or what `options` say) once; nothing is copied. Bases are
 /// looked for beside the checkpoint, as parts are: links are refused unless `options` say to follow them.
-/// @retval errc::missing_part   a base is missing; its name is the subject
+/// @retval errc::missing_base   a base is missing; its name is the subject
 /// @retval errc::part_mismatch  a base is not the file that the delta was made from; so is every base of a circle of them
 /// @retval errc::bad_path       a base is a link
 /// @retval errc::too_deep       more than 64 files build on each other
@@ -196,9 +197,13 @@ private:
   for (;;) {
     const std::string& name = made.names_.back();
     if (made.files_.size() == detail::max_delta_depth) return error(errc::too_deep, name);
-    result<store> opened = errc::missing_part;
+    result<store> opened = errc::missing_base;
     if (!base) {
       opened = open(path_utf8, options);
+      // A delta may be loose, or without an index.
+      if (!opened && (opened.error().code() == errc::bad_magic || opened.error().code() == errc::no_index)) {
+        if (result<store> loose = open_manifest(path_utf8, options)) opened = std::move(loose);
+      }
     } else if (result<source> bytes = beside.open_part(name)) {
       opened = open(std::move(*bytes), beside, options.memory);
     } else if (bytes.error().code() != errc::file_not_found) {

@@ -4,6 +4,7 @@
 #define STET_FORMATS_ADD_MODEL_HPP
 
 #include "any.hpp"
+#include "check_model.hpp"
 
 #include "../manifest/graph_json.hpp"
 #include "../writer.hpp"
@@ -52,12 +53,14 @@ inline result<void> write_checked(const tensor& from, piece_sink& sink) {
 
 /// What a manifest would say beside the tensors of a model. Of several graphs it is the first.
 inline result<manifest> manifest_beside(std::string_view path_utf8, const model& of) {
-  if (of.format == &native_format) {
-    result<manifest> parsed = parse_manifest(of.store.manifest_text());
+  if (is_native_model(of)) {
+    result<manifest> parsed = merged_manifest(of);
     if (!parsed) return parsed;
     // Opening through an index does not read the manifest, which may speak of other tensors.
     auto named = parsed->tensors.begin();
-    for (const tensor each : of.store) {
+    const model* all = &of;
+    while (all->whole != nullptr) all = all->whole.get();
+    for (const tensor each : all->store) {
       if (named == parsed->tensors.end() || named++->name != each.name()) return error(errc::manifest_mismatch, each.name());
     }
     if (named != parsed->tensors.end()) return error(errc::manifest_mismatch, named->name);
@@ -80,11 +83,12 @@ inline result<manifest> manifest_beside(std::string_view path_utf8, const model&
 } // namespace detail
 
 /// Adds all that the model at `path_utf8`, opened as `from`, holds: tensors with their attributes, graph, state, metadata.
-/// Saving compares each tensor with its checksum, if the file has one. The second names that a foreign format gives its
+/// Saving compares each tensor with its checksum, if the file has one; checksums of ranges of the file are compared here. The second names that a foreign format gives its
 /// tensors are left out; the aliases of a native file are kept. The model must stay open until `to` has been saved.
-/// Errors: those of `describe_any` and `writer::add`, and
+/// Errors: those of `check_ranges`, `describe_any` and `writer::add`, and
 /// @retval errc::manifest_mismatch  the manifest of a native file lists other tensors than its index
 inline result<void> add_model(writer& to, std::string_view path_utf8, const model& from) {
+  if (auto checked = check_ranges(from); !checked) return checked;
   result<manifest> beside = detail::manifest_beside(path_utf8, from);
   if (!beside) return beside.error();
   std::unordered_map<std::string_view, json_value*> attributes;
@@ -93,7 +97,7 @@ inline result<void> add_model(writer& to, std::string_view path_utf8, const mode
   }
   for (const tensor each : from.store) {
     const auto original = from.store.original_of(each);
-    if (original && from.format != &native_format) continue;
+    if (original && !is_native_model(from)) continue;
     const auto found = attributes.find(each.name());
     json_value fields = found == attributes.end() ? json_value() : std::move(*found->second);
     const std::vector<std::uint64_t> shape(each.shape().begin(), each.shape().end());

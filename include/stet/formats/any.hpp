@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_ANY_HPP
 #define STET_FORMATS_ANY_HPP
 
+#include "checkpoint_folder.hpp"
 #include "keras.hpp"
 #include "native.hpp"
 #include "saved_model.hpp"
@@ -24,6 +25,7 @@ inline constexpr const format* known_formats[] = {
     &tfjs_format,
     &keras_format,
     &hdf5_format,
+    &checkpoint_folder_format,
 };
 
 /// Opens the model at `path_utf8`: a file, a folder, or the prefix that the names of its files have in common.

@@ -47,6 +47,21 @@ namespace stet::inline v0_1 {
   return {};
 }
 
+/// Compares what the files have of one tensor of the model: its checksum, and those of the ranges that it may lie in.
+/// Errors: those of `check_range` and `tensor::verify`. A tensor without either passes. Cost: reads the tensor and the ranges.
+[[nodiscard]] inline result<void> check_tensor(const model& of, const tensor& which) {
+  const bool is_in_file = of.is_in_file(which);
+  const std::uint32_t part = of.store.index().part_count() == 0 ? 0 : which.entry().part();
+  const std::uint64_t at = which.entry().offset_bytes();
+  for (const range_check& each : of.checks) {
+    // What is decoded may come from any range.
+    const bool may_hold = !is_in_file || (each.part == part && at >= each.offset_bytes && at - each.offset_bytes < each.size_bytes);
+    if (!may_hold) continue;
+    if (auto checked = check_range(of, each); !checked) return checked;
+  }
+  return which.entry().has_crc32c() ? which.verify() : result<void>();
+}
+
 } // namespace stet::inline v0_1
 
 #endif

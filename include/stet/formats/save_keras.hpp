@@ -261,6 +261,8 @@ inline result<keras_save_report> save_keras(std::string_view path_utf8, std::str
       options.form == keras_form::by_extension ? detail::keras_form_of(path_utf8) : options.form;
   if (form == keras_form::by_extension)
     return error(errc::invalid_argument, path_utf8);
+  if (auto checked = check_ranges(from); !checked)
+    return checked.error();
   const result<model_description> described = describe_any(from_path, from);
   if (!described)
     return described.error();

@@ -137,6 +137,8 @@ inline result<tfjs_save_report> save_tfjs(std::string_view path_utf8, std::strin
   const std::size_t folder = detail::folder_size(path_utf8);
   if (!detail::is_part_name(path_utf8.substr(folder)))
     return error(errc::bad_path, path_utf8);
+  if (auto checked = check_ranges(from); !checked)
+    return checked.error();
   const result<model_description> described = describe_any(from_path, from);
   if (!described)
     return described.error();

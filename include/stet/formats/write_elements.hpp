@@ -28,8 +28,17 @@ template <class T> result<void> write_little(std::span<T> numbers, piece_sink& s
   return sink.write(bytes);
 }
 
-/// Calls `fill(numbers, first)` for one window of a tensor after another, and writes the numbers.
+/// Compares a tensor that is to be converted with its checksum, if it has one: the copy must not make damage look sound.
+/// Errors: those of `tensor::verify`. Cost: reads every byte.
+inline result<void> check_before_conversion(const tensor& of) {
+  return of.entry().has_crc32c() ? of.verify() : result<void>();
+}
+
+/// Calls `fill(numbers, first)` for one window of a tensor after another, and writes the numbers. The tensor is
+/// compared with its checksum before.
 template <class T, class Fill> result<void> write_windows(const tensor& of, piece_sink& sink, Fill fill) {
+  if (auto checked = check_before_conversion(of); !checked)
+    return checked;
   constexpr std::uint64_t step = 4096;
   const auto memory = std::make_unique<T[]>(step);
   for (std::uint64_t first = 0; first < of.element_count(); first += step) {
@@ -43,8 +52,10 @@ template <class T, class Fill> result<void> write_windows(const tensor& of, piec
   return {};
 }
 
-/// The strings of a tensor, wherever they are. `memory` keeps them where they were not in memory before.
+/// The strings of a tensor, wherever they are, after a comparison with its checksum. `memory` keeps them where they were not in memory before.
 inline result<string_span> strings_of(const tensor& of, std::vector<std::byte>& memory) {
+  if (auto checked = check_before_conversion(of); !checked)
+    return checked.error();
   result<string_span> strings = of.as_strings();
   if (strings || strings.error().code() != errc::not_resident)
     return strings;

@@ -26,10 +26,24 @@
 /// Checks a precondition, that is, a mistake of the calling program; bad files are never reported this way, and nothing else in
 /// stet ends a program. A program's own takes one condition, as an expression of type void, must be the same wherever stet is
 /// included, and does not throw. After it returns, behaviour is as undefined as without the check.
-/// Default: the assert of <cassert>, so nothing in a build with NDEBUG.
+/// Default: as the assert of <cassert>, a line on standard error and the end of the program; so nothing in a build with NDEBUG.
+/// Unlike assert it does not expand to the path of the file, which depends on who includes it: a function would have two bodies
+/// where one file imports the module and another includes headers.
 #ifndef STET_ASSERT
-#include <cassert>
-#define STET_ASSERT(condition) assert(condition)
+#ifdef NDEBUG
+#define STET_ASSERT(condition) static_cast<void>(0)
+#else
+#include <cstdio>
+#include <cstdlib>
+namespace stet::inline v0_1::detail {
+[[noreturn]] inline void assertion_failed(const char* condition, const char* file, unsigned line) noexcept {
+  std::fprintf(stderr, "%s:%u: Assertion `%s' failed.\n", file, line, condition);
+  std::abort();
+}
+} // namespace stet::inline v0_1::detail
+#define STET_ASSERT(condition) \
+  (static_cast<bool>(condition) ? static_cast<void>(0) : ::stet::detail::assertion_failed(#condition, __builtin_FILE(), __builtin_LINE()))
+#endif
 #endif
 
 #endif

@@ -210,8 +210,9 @@ inline constexpr error_description error_table[] = {
 
 /// The row of `error_table` for `code`. Cost: a walk over the table, no allocation.
 constexpr const error_description& describe(errc code) noexcept {
-  for (const error_description& row : error_table) {
-    if (row.code == code) return row;
+  // No loop over a range here: Clang 19 gives its hidden variables other names in a module, and takes them for another body.
+  for (std::size_t row = 0; row < sizeof error_table / sizeof *error_table; ++row) {
+    if (error_table[row].code == code) return error_table[row];
   }
   return error_table[0];
 }

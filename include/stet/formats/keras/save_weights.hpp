@@ -193,7 +193,7 @@ class keras_weights_plan {
   result<void> add_rest(std::string_view optimizer, std::string_view foreign) {
     for (const tensor each : model_.store) {
       const std::string_view name = each.name();
-      const bool is_second_name = model_.format != &native_format && model_.store.original_of(each);
+      const bool is_second_name = !is_native_model(model_) && model_.store.original_of(each);
       if (is_saved(name) || is_second_name)
         continue;
       if (is_of_optimizer(name)) {

@@ -233,7 +233,7 @@ inline result<std::vector<saved_weight>> plan_tfjs_weights(const model& from,
     attributes.emplace(note.name, &note.attributes);
   std::vector<saved_weight> made;
   for (const tensor each : from.store) {
-    if (from.format != &native_format && from.store.original_of(each))
+    if (!is_native_model(from) && from.store.original_of(each))
       continue; // another name
     const auto noted = attributes.find(each.name());
     const json_value* const said =

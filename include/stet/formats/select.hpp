@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// A model without some of its tensors.
+#ifndef STET_FORMATS_SELECT_HPP
+#define STET_FORMATS_SELECT_HPP
+
+#include "any.hpp"
+
+#include "../checkpoint/layered.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace stet::inline v0_1 {
+
+/// The model without the tensors for which `is_left_out(tensor)` is true. A name that the reader of a foreign format gives a
+/// tensor in addition goes with the tensor, and the tensor with it; an alias of a native file that stays has the bytes alone.
+/// Graph, state and metadata remain those of the whole model.
+/// @param left_out  if given, set to the names of the tensors that are left out, those additional names not among them
+/// Errors: those of `layer_stores`. Cost: an index of its own; reads no tensor.
+inline result<model> without_tensors(model&& from, const auto& is_left_out, std::vector<std::string>* left_out = nullptr) {
+  const auto whole = std::make_shared<const model>(std::move(from));
+  const store& all = whole->store;
+  const bool groups_names = !is_native_model(*whole);
+  std::vector<bool> hides(all.tensor_count(), false);
+  const auto number_in = [&](const tensor& of) {
+    const index_entry original = groups_names ? all.index().original_of(of.entry()) : index_entry();
+    return (original ? original : of.entry()).number();
+  };
+  for (const tensor each : all) {
+    if (is_left_out(each)) hides[number_in(each)] = true;
+  }
+  std::vector<std::string> hidden;
+  for (const tensor each : all) {
+    const std::uint32_t number = number_in(each);
+    if (!hides[number]) continue;
+    hidden.emplace_back(each.name());
+    if (left_out != nullptr && number == each.entry().number()) left_out->emplace_back(each.name());
+  }
+  const store_layer layer{"model", &all, hidden};
+  result<store> rest = layer_stores({&layer, 1}, {}, whole->options.memory);
+  if (!rest) return rest.error();
+  return model{std::move(*rest), whole->format, whole->file_count, whole->options, whole->omitted, whole->checks, nullptr, whole};
+}
+
+} // namespace stet::inline v0_1
+
+#endif

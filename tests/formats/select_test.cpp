@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#include <stet/formats/add_model.hpp>
+#include <stet/formats/select.hpp>
+
+#include "support/keras_files.hpp"
+#include "support/temp_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+TEST_SUITE("formats/select") {
+  TEST_CASE("a native model without a tensor keeps the rest, and an alias of what is left out has the bytes") {
+    const stet_test::temp_folder folder;
+    const std::array<float, 2> values = {1, 2};
+    stet::writer out;
+    REQUIRE(out.add("a", {2}, std::span<const float>(values), {{"trainable", true}}));
+    REQUIRE(out.add_alias("tied", "a", {{"note", 1}}));
+    REQUIRE(out.add("b", {2}, std::span<const float>(values)));
+    out.metadata = {{"author", "me"}};
+    const std::string path = folder.path("m.stet");
+    REQUIRE(out.save(path));
+    auto opened = stet::open_any(path);
+    REQUIRE(opened);
+    std::vector<std::string> left_out;
+    const auto rest = stet::without_tensors(std::move(*opened), [](const stet::tensor& each) { return each.name() == "a"; }, &left_out);
+    REQUIRE(rest);
+    CHECK(left_out == std::vector<std::string>{"a"});
+    CHECK(rest->store.tensor_count() == 2);
+    CHECK((*rest->store.get<float>("tied"))[1] == 2);
+    stet::writer copy;
+    REQUIRE(stet::add_model(copy, path, *rest));
+    REQUIRE(copy.save(folder.path("copy.stet")));
+
+    stet::writer expected;
+    REQUIRE(expected.add("tied", {2}, std::span<const float>(values), {{"note", 1}}));
+    REQUIRE(expected.add("b", {2}, std::span<const float>(values)));
+    expected.metadata = {{"author", "me"}};
+    REQUIRE(expected.save(folder.path("expected.stet")));
+    CHECK(folder.read("copy.stet") == folder.read("expected.stet"));
+
+    // And once more, of what was left.
+    auto again = stet::open_any(path);
+    REQUIRE(again);
+    auto fewer = stet::without_tensors(std::move(*again), [](const stet::tensor& each) { return each.name() == "a"; });
+    REQUIRE(fewer);
+    fewer = stet::without_tensors(std::move(*fewer), [](const stet::tensor& each) { return each.name() == "tied"; });
+    REQUIRE(fewer);
+    CHECK(fewer->store.tensor_count() == 1);
+    stet::writer last;
+    CHECK(stet::add_model(last, path, *fewer));
+  }
+
+  TEST_CASE("a tensor of a foreign format goes with all its names") {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.write("m.keras", stet_test::keras_archive().bytes());
+    for (const char* const name : {"probe/kernel", "/layers/dense/vars/0"}) {
+      CAPTURE(name);
+      auto opened = stet::open_any(path);
+      REQUIRE(opened);
+      std::vector<std::string> left_out;
+      const auto rest =
+          stet::without_tensors(std::move(*opened), [&](const stet::tensor& each) { return each.name() == name; }, &left_out);
+      REQUIRE(rest);
+      CHECK(left_out == std::vector<std::string>{"/layers/dense/vars/0"});
+      CHECK_FALSE(rest->store.contains("probe/kernel"));
+      CHECK_FALSE(rest->store.contains("/layers/dense/vars/0"));
+      CHECK(rest->store.contains("probe/bias"));
+      CHECK(rest->is_in_file(*rest->store.find("probe/bias")));
+      CHECK(rest->checks.size() == 3);
+      CHECK(stet::check_ranges(*rest));
+    }
+  }
+}
