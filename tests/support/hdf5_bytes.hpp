@@ -157,7 +157,8 @@ enum : std::uint8_t {
 /// The store of the file in `bytes`, which must outlive it.
 inline stet::result<stet::store> open_hdf5_bytes(std::span<const std::byte> bytes,
                                                  stet::inflate_function inflate = nullptr,
-                                                 bool is_strict = false) {
+                                                 bool is_strict = false,
+                                                 std::vector<stet::omitted_item>* omitted = nullptr) {
   using namespace stet::detail;
   stet::result<hdf5_file> file = hdf5_file::open(bytes);
   if (!file)
@@ -168,6 +169,8 @@ inline stet::result<stet::store> open_hdf5_bytes(std::span<const std::byte> byte
                          is_strict ? hdf5_strictness::strict : hdf5_strictness::lenient, inflate);
   if (auto read = importer.run(); !read)
     return read.error();
+  if (omitted != nullptr)
+    *omitted = builder.take_omitted();
   return builder.finish();
 }
 

@@ -7,6 +7,12 @@
 
 #include <doctest/doctest.h>
 
+#if STET_HAS_ZLIB
+#include <zlib.h>
+
+#include <stet/ext/zlib.hpp>
+#endif
+
 #include <cstring>
 #include <string>
 #include <vector>
@@ -33,6 +39,14 @@ std::string lz4(std::string_view bytes, std::size_t size) {
 }
 std::string lz4_block(std::string_view bytes, std::size_t size) {
   return run(stet::detail::decompress_lz4, bytes, size);
+}
+
+std::string from_hex(std::string_view digits) {
+  const auto value = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+  std::string made;
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2)
+    made.push_back(static_cast<char>(value(digits[i]) * 16 + value(digits[i + 1])));
+  return made;
 }
 
 hdf5_filter filter(std::uint16_t id, std::uint32_t value = 0) {
@@ -234,6 +248,83 @@ TEST_SUITE("formats/hdf5/filters") {
                4) == "abcd");
   }
 
+  TEST_CASE("two compressors: the size between them is that of the first one's bytes") {
+    // 1000, 1000, 1000, 1001 …: 64 numbers of 4 bytes, by h5py's scaleoffset=0 and then another filter.
+    std::string numbers;
+    for (std::uint32_t i = 0; i < 64; ++i) {
+      for (int byte = 0; byte < 4; ++byte)
+        numbers.push_back(static_cast<char>((i / 3 + 1000) >> 8 * byte & 0xFF));
+    }
+    std::string settings;
+    for (const std::uint32_t each : {2u, 0u, 64u, 0u, 4u, 1u, 0u, 1u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 20u, 0u}) {
+      for (int byte = 0; byte < 4; ++byte)
+        settings.push_back(static_cast<char>(each >> 8 * byte & 0xFF));
+    }
+    const exact_text kept(settings);
+    hdf5_filter scaled = filter(hdf5_filter::scale_offset, 2);
+    scaled.values = kept.bytes();
+    const std::string by_lzf = from_hex("060500000008e8032005e004001f10844210c6321085294c631ce7421094a54a52d6b6318d6b"
+                                        "5ce73def842118c6065294e73a529500");
+    CHECK(undo({scaled, filter(hdf5_filter::lzf)}, by_lzf, 256) == numbers);
+    CHECK(undo({scaled, filter(hdf5_filter::lzf), filter(hdf5_filter::fletcher)}, summed(by_lzf), 256) == numbers);
+    CHECK(undo({scaled, filter(hdf5_filter::lzf)}, by_lzf.substr(0, by_lzf.size() - 3), 256) == "bad_compression");
+    const std::string deflated = from_hex("785e63656060e078c1cc8006045a9c048e1909b46afa24cb3c771298b2d42be8da36c3deec98"
+                                          "e7b6ef5b14258e054d796e153495010061b61103"),
+                      shuffled = from_hex("785e63e560008216231f272fc3e78a53185e80b84e02c90241bdb612cf1998415c81569929d7"
+                                          "b2df1fb3027118048e693e5fba2da62528682a0300c6ac1103");
+    const auto measure = [](std::string_view text, std::uint64_t most) {
+      const exact_text bytes(text);
+      std::uint64_t size = 0;
+      return stet::detail::deflated_size(bytes.bytes()).measure(most, size) ? std::to_string(size) : "no";
+    };
+    CHECK(measure(deflated, 1000) == "62");
+    CHECK(measure(shuffled, 62) == "62");
+    CHECK(measure(shuffled, 61) == "no");
+    CHECK(measure(std::string("\x78\x01\x01\x03\x00\xfc\xff" "abc", 10), 100) == "3"); // stored
+    CHECK(measure(std::string("\x78\x01\x01\x04\x00\xfb\xff" "abc", 10), 100) == "no");
+    CHECK(measure(std::string("\x78\x01\x01\x03\x00\xfd\xff" "abc", 10), 100) == "no");
+    CHECK(measure(from_hex("7801" "07"), 100) == "no"); // a kind of block that there is not
+    CHECK(measure(from_hex("7901" "0103"), 100) == "no");
+    for (std::size_t size = 0; size + 4 < deflated.size(); ++size)
+      CHECK(measure(deflated.substr(0, size), 1000) == "no"); // but for the checksum behind them
+    for (std::size_t bit = 0; bit < deflated.size() * 8; ++bit) {
+      std::string changed = deflated;
+      changed[bit / 8] = static_cast<char>(changed[bit / 8] ^ 1 << bit % 8);
+      const std::string size = measure(changed, 100);
+      CHECK((size == "no" || std::stoul(size) <= 100));
+    }
+#if STET_HAS_ZLIB
+    const auto unzip = [&](const std::vector<hdf5_filter>& filters, std::string_view text) {
+      const exact_text bytes(text);
+      const auto made = stet::detail::undo_filters(filters, 0, stet::source::borrow(bytes.bytes()), 256,
+                                                   stet::inflate_with_zlib);
+      return made ? std::string(reinterpret_cast<const char*>(made->data()), 256) : outcome(made);
+    };
+    const hdf5_filter deflate = filter(hdf5_filter::deflate);
+    CHECK(unzip({scaled, deflate}, deflated) == numbers);
+    CHECK(unzip({scaled, filter(hdf5_filter::shuffle, 4), deflate}, shuffled) == numbers);
+    CHECK(unzip({scaled, filter(hdf5_filter::shuffle, 4), deflate, filter(hdf5_filter::fletcher)},
+                summed(shuffled)) == numbers);
+#endif
+  }
+
+  TEST_CASE("scale-offset makes any number of equal elements of a minimum alone") {
+    std::string settings;
+    for (const std::uint32_t each : {2u, 0u, 1u << 16, 0u, 4u, 1u, 0u, 0u}) {
+      for (int byte = 0; byte < 4; ++byte)
+        settings.push_back(static_cast<char>(each >> 8 * byte & 0xFF));
+    }
+    const exact_text kept(settings);
+    hdf5_filter scaled = filter(hdf5_filter::scale_offset, 2);
+    scaled.values = kept.bytes();
+    const std::string stored = std::string("\0\0\0\0\x08\x07", 6) + std::string(16, '\0');
+    std::string sevens;
+    for (int i = 0; i < 1 << 16; ++i)
+      sevens += std::string("\x07\0\0\0", 4);
+    CHECK((undo({scaled}, stored, 1 << 18) == sevens));
+    CHECK(undo({scaled}, stored, std::uint64_t{1} << 40) == "too_large");
+  }
+
   TEST_CASE("chunks that are damaged are refused by the exact reason") {
     const hdf5_filter sum = filter(hdf5_filter::fletcher), deflate = filter(hdf5_filter::deflate),
                       packed = filter(hdf5_filter::lzf);
@@ -270,8 +361,16 @@ TEST_SUITE("formats/hdf5/filters") {
     CHECK(obstacle({filter(hdf5_filter::shuffle), deflate}, nullptr) == "compressed: /a");
     CHECK(obstacle({filter(hdf5_filter::shuffle), deflate}, inflate_for_test) == "none");
     CHECK(obstacle({filter(hdf5_filter::szip), filter(hdf5_filter::scale_offset)}, nullptr) == "none");
-    CHECK(obstacle({deflate, filter(hdf5_filter::nbit)}, inflate_for_test) == "unsupported: nbit of /a");
-    CHECK(obstacle({filter(hdf5_filter::nbit)}, nullptr) == "unsupported: nbit of /a");
-    CHECK(obstacle({filter(32015)}, nullptr) == "unsupported: filter 32015 of /a");
+    CHECK(obstacle({deflate, filter(hdf5_filter::nbit)}, inflate_for_test) == "unsupported: nbit (h5repack -f NONE removes it) of /a");
+    CHECK(obstacle({filter(hdf5_filter::nbit)}, nullptr) == "unsupported: nbit (h5repack -f NONE removes it) of /a");
+    CHECK(obstacle({filter(32015)}, nullptr) == "unsupported: filter 32015 (zstd; h5repack -f NONE removes it) of /a");
+    CHECK(obstacle({filter(32001)}, nullptr) == "unsupported: filter 32001 (blosc; h5repack -f NONE removes it) of /a");
+    CHECK(obstacle({filter(40000)}, nullptr) == "unsupported: filter 40000 (h5repack -f NONE removes it) of /a");
+    hdf5_filter named = filter(40000);
+    named.name = "squash; see example.org";
+    CHECK(obstacle({named}, nullptr) == "unsupported: filter 40000 (squash; h5repack -f NONE removes it) of /a");
+    named.name = "a_very_long_name_that_leaves_no_room";
+    CHECK(obstacle({named}, nullptr) ==
+          "unsupported: filter 40000 (a_very_long_name; h5repack -f NONE removes it) of /a");
   }
 }

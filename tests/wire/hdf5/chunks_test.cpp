@@ -160,10 +160,55 @@ TEST_SUITE("wire/hdf5/chunks") {
     CHECK(list_chunks(made, {{5, 4}, implicit, 48}) == "0@48+16 1@64+16");
     CHECK(list_chunks(made, {{5}, implicit, 48, false, {9}}) == "0@48+4 1@52+4"); // and one that it may grow to
     CHECK(list_chunks(made, {{5}, implicit, 48, true}) == "bad_hdf5");
+    // A grid of 2 x 1 in one of 2 x 3, and of 1 x 2 in one of 2 x 3.
+    CHECK(list_chunks(made, {{5, 4}, implicit, 48, false, {8, 12}}) == "0@48+16 1@96+16");
+    CHECK(list_chunks(made, {{4, 8}, implicit, 48, false, {8, 12}}) == "0@48+16 1@64+16");
+    CHECK(list_chunks(made, {{0, 8}, implicit, 48, false, {8, 12}}).empty());
     CHECK(list_chunks(made, {{100}, implicit, 49}) == "bad_hdf5");
     CHECK(list_chunks(made, {{std::uint64_t{1} << 62}, implicit, 48}) == "bad_hdf5");
     CHECK(list_chunks(made, {{std::uint64_t{1} << 40, std::uint64_t{1} << 40}, implicit, 48}) == "bad_hdf5");
     CHECK(list_chunks(made, {{5}, implicit, 48, false, {unlimited}}) == "bad_hdf5");
+  }
+
+  TEST_CASE("chunks beyond the extents cost nothing, however many datasets could grow to them") {
+    // A million chunks of one byte, of which each of a thousand datasets has one.
+    hdf5_bytes made;
+    made.zeros(1 << 20);
+    opened_hdf5 opened(made.file());
+    REQUIRE(opened.file);
+    if (!opened.file)
+      return;
+    std::size_t found = 0;
+    for (int i = 0; i < 100000; ++i) {
+      hdf5_layout layout;
+      layout.storage = hdf5_storage::chunked;
+      layout.index = implicit;
+      layout.address = 48;
+      layout.rank = 1;
+      layout.chunk[0] = 1;
+      hdf5_space space;
+      space.rank = 1;
+      space.extents[0] = 1;
+      space.limits[0] = 1 << 20;
+      const auto chunks = stet::detail::read_chunks(*opened.file, layout, space, 1, false);
+      found += chunks ? chunks->size() : 0;
+    }
+    CHECK(found == 100000);
+    // Those within the extents are charged: the same million, read again and again, ends.
+    int reads = 0;
+    for (bool is_read = true; is_read && reads < 100; ++reads) {
+      hdf5_layout layout;
+      layout.storage = hdf5_storage::chunked;
+      layout.index = implicit;
+      layout.address = 48;
+      layout.rank = 1;
+      layout.chunk[0] = 1;
+      hdf5_space space;
+      space.rank = 1;
+      space.extents[0] = space.limits[0] = 1 << 20;
+      is_read = bool(stet::detail::read_chunks(*opened.file, layout, space, 1, false));
+    }
+    CHECK(reads < 3);
   }
 
   TEST_CASE("fixed arrays, whole and in pages") {

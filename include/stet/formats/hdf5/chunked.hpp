@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -55,6 +56,8 @@ class filled_bytes final : public reader {
 
 /// What a reader of chunks has to know of its dataset.
 struct chunked_dataset {
+  /// What errors name.
+  std::string name = {};
   std::vector<std::uint64_t> shape, chunk;
   std::uint32_t element_size = 0;
   std::uint64_t chunk_size_bytes = 0;
@@ -124,7 +127,7 @@ class chunked_bytes final : public reader {
           static_cast<std::size_t>((std::min)(run * from.element_size - skipped, std::uint64_t{into.size()}));
       const std::byte* decoded = nullptr;
       if (auto found = find(number, from.leaves_edges && is_edge, decoded); !found)
-        return found;
+        return found.error().about(from.name);
       if (decoded == nullptr) {
         fill_elements(from.fill_value, offset_bytes, into.first(some));
       } else {

@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_HDF5_FILTERS_HPP
 #define STET_FORMATS_HDF5_FILTERS_HPP
 
+#include "filter_sizes.hpp"
 #include "packed_filters.hpp"
 
 #include "../../source/source.hpp"
@@ -11,6 +12,7 @@
 #include "../../wire/hdf5/checksum.hpp"
 #include "../../wire/hdf5/layout.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -161,14 +163,44 @@ inline const hdf5_filter* find_obstacle(const std::vector<hdf5_filter>& filters,
   return nullptr;
 }
 
-/// What reading a dataset is, called `name`, that went through a filter which cannot be undone:
-/// errc::compressed for deflate, else errc::unsupported, the subject "nbit of NAME".
+/// The name of a registered filter; empty for one that is not in the table.
+/// Source: The HDF Group, "Registered Filter Plugins".
+inline std::string_view registered_filter_name(std::uint16_t id) noexcept {
+  static constexpr struct {
+    std::uint16_t id;
+    std::string_view name;
+  } known[] = {{305, "lzo"},        {307, "bzip2"},         {32001, "blosc"},    {32002, "mafisc"},  {32003, "snappy"},
+               {32005, "apax"},     {32008, "bitshuffle"},  {32009, "spdp"},     {32010, "lpc-rice"}, {32012, "jpeg-ls"},
+               {32013, "zfp"},      {32014, "fpzip"},       {32015, "zstd"},     {32016, "b3d"},     {32017, "sz"},
+               {32018, "fcidecomp"}, {32019, "jpeg"},       {32020, "vbz"},      {32022, "bitgroom"}, {32023, "bitround"},
+               {32024, "sz3"},      {32025, "delta-rice"},  {32026, "blosc2"},   {32027, "flac"}};
+  for (const auto& each : known) {
+    if (each.id == id)
+      return each.name;
+  }
+  return {};
+}
+
+/// The error of reading a dataset, called `name`, that went through a filter which cannot be undone:
+/// errc::compressed for deflate, else errc::unsupported, the subject
+/// "filter 32001 (blosc; h5repack -f NONE removes it) of NAME".
 inline error error_of_obstacle(const hdf5_filter& filter, std::string_view name) {
   if (filter.id == hdf5_filter::deflate)
     return error(errc::compressed, name);
-  const std::string filter_name =
-      filter.id == hdf5_filter::nbit ? "nbit" : "filter " + std::to_string(filter.id);
-  return error(errc::unsupported, filter_name + " of " + std::string(name));
+  std::string text = filter.id == hdf5_filter::nbit ? "nbit" : "filter " + std::to_string(filter.id);
+  std::string_view known = registered_filter_name(filter.id);
+  constexpr std::size_t usual_name_size = 16; // so that the name of the dataset is not cut
+  if (known.empty())
+    known = filter.name.substr(0, (std::min)(usual_name_size, filter.name.find_first_of(" ;:")));
+  text += " (";
+  if (!known.empty() && filter.id != hdf5_filter::nbit)
+    text.append(known).append("; ");
+  return error(errc::unsupported, text.append("h5repack -f NONE removes it) of ").append(name));
+}
+
+/// Whether a filter changes the size of the bytes, other than by a checksum.
+inline bool is_compressor(const hdf5_filter& filter) noexcept {
+  return filter.id != hdf5_filter::shuffle && filter.id != hdf5_filter::fletcher;
 }
 
 /// Undoes the filters of one chunk.
@@ -183,16 +215,27 @@ inline error error_of_obstacle(const hdf5_filter& filter, std::string_view name)
 inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std::uint32_t mask,
                                    source&& stored, std::uint64_t size_bytes, inflate_function inflate,
                                    memory_resource* memory = nullptr) {
-  // Checksums are of 4 bytes, one behind what each such filter was given.
-  std::uint64_t checksums = 0;
-  for (std::size_t i = 0; i < filters.size(); ++i)
-    checksums += filters[i].id == hdf5_filter::fletcher && (mask >> i & 1) == 0 ? 4u : 0u;
-  if (size_bytes / max_inflation > stored.size_bytes() + 64)
+  const auto is_applied = [&](std::size_t i) { return (mask >> i & 1) == 0; };
+  // The smallest chunk of scale-offset is a minimum alone, however many elements are equal to it.
+  constexpr std::uint64_t harmless = std::uint64_t{16} << 20;
+  std::uint64_t least = 0, checksums = 0, first_compressor = filters.size();
+  for (std::size_t i = filters.size(); i-- > 0;) {
+    if (!is_applied(i))
+      continue;
+    if (filters[i].id == hdf5_filter::scale_offset)
+      least = harmless;
+    if (is_compressor(filters[i]))
+      first_compressor = i;
+  }
+  // Checksums are of 4 bytes. One made before the first compression is compressed with the rest.
+  for (std::size_t i = 0; i < first_compressor && i < filters.size(); ++i)
+    checksums += is_applied(i) && filters[i].id == hdf5_filter::fletcher ? 4u : 0u;
+  if (size_bytes > least && size_bytes / max_inflation > stored.size_bytes() + 64)
     return errc::too_large;
   source held = std::move(stored);
   std::span<const std::byte> bytes(held.data(), static_cast<std::size_t>(held.size_bytes()));
   for (std::size_t i = filters.size(); i-- > 0;) {
-    if ((mask >> i & 1) != 0)
+    if (!is_applied(i))
       continue;
     const hdf5_filter& filter = filters[i];
     if (filter.id == hdf5_filter::fletcher) {
@@ -200,7 +243,6 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
         return errc::bad_compression;
       const std::uint32_t said = load_little<std::uint32_t>(bytes.data() + bytes.size() - 4);
       bytes = bytes.first(bytes.size() - 4);
-      checksums -= 4;
       const std::uint32_t is = fletcher32(bytes);
       // Before HDF5 1.6.3 the bytes of each half stood the other way on little-endian machines.
       const std::uint32_t turned = (is & 0x00FF00FFu) << 8 | (is >> 8 & 0x00FF00FFu);
@@ -208,9 +250,15 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
         return errc::checksum_mismatch;
       continue;
     }
-    const bool is_shuffle = filter.id == hdf5_filter::shuffle;
-    // A checksum made before the compression is compressed with the rest.
-    result<source> made = source::allocate(is_shuffle ? bytes.size() : size_bytes + checksums, memory);
+    // The first compressor makes the chunk. Each later one makes what the one before it made, whose size is its own.
+    std::uint64_t made_size = i == first_compressor ? size_bytes + checksums : bytes.size();
+    if (is_compressor(filter) && i != first_compressor) {
+      // No compressor makes so much more of the bytes than they were.
+      const std::uint64_t most = size_bytes * 2 + 4096;
+      if (!measure_decompressed(filter, bytes, most, made_size))
+        return errc::bad_compression;
+    }
+    result<source> made = source::allocate(made_size, memory);
     if (!made)
       return made.error();
     const std::span<std::byte> into(made->writable_data(), static_cast<std::size_t>(made->size_bytes()));

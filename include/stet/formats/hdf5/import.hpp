@@ -15,8 +15,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <initializer_list>
+#include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,7 +28,8 @@ namespace stet::inline v0_1::detail {
 
 /// What is done with links that lead elsewhere by a path, and with data outside the file.
 enum class hdf5_strictness : std::uint8_t {
-  /// Such links are passed over; such data is listed, and reading it is errc::unsupported.
+  /// Soft links to objects of the file are further names; other ones are omitted. Data outside the file is listed, and reading
+  /// it is errc::external_data.
   lenient,
   /// They are errc::unsupported: Keras writes none, and has refused them since they were used to read other
   /// files.
@@ -55,7 +57,8 @@ struct hdf5_tensor {
 
 /// Adds the datasets of one file to a store that is being built, in the order in which the groups list them.
 /// Each is a tensor once, by the first path that leads to it; further ones, by hard links to it or to a group
-/// around it, are second names, which come after all tensors. A link to a group around itself gives none.
+/// around it or by soft links, are second names, which come after all tensors. A link to a group around itself gives none.
+/// What the file lists and the store cannot give is omitted from it, with the reason.
 class hdf5_importer {
  public:
   /// @param structure  the file, or the member of an archive, in memory
@@ -74,8 +77,9 @@ class hdf5_importer {
       return about(root.error(), {});
     if (!is_hdf5_group(*root))
       return hdf5_file::bad(file_.root(), "/");
-    std::string path;
-    if (auto added = add_group(*root, path); !added)
+    if (auto added = add_groups(*root); !added)
+      return added;
+    if (auto added = add_soft_links(); !added)
       return added;
     for (second_name& each : second_names_) {
       hdf5_tensor made = tensors_[each.tensor];
@@ -89,30 +93,132 @@ class hdf5_importer {
   [[nodiscard]] std::vector<hdf5_tensor> take_tensors() noexcept { return std::move(tensors_); }
 
  private:
-  static constexpr std::size_t max_depth = 64;
   static constexpr std::size_t not_listed = ~std::size_t{0};
   struct second_name {
     std::string path;
     std::size_t tensor;
   };
+  /// A group whose members are being added.
+  struct open_group {
+    std::uint64_t address;
+    std::vector<hdf5_link> links;
+    std::size_t next, path_size;
+  };
+  struct soft_link {
+    std::string path;
+    /// From the root.
+    std::string target;
+  };
 
-  result<void> add_group(const hdf5_object& group, std::string& path) {
-    if (std::find(around_.begin(), around_.end(), group.address()) != around_.end())
+  /// Adds all that the root leads to, without recursion: depth is bounded only by the budget, which pays for each path.
+  result<void> add_groups(const hdf5_object& root) {
+    std::string path;
+    if (auto entered = enter(root, path); !entered)
+      return entered;
+    while (!groups_.empty()) {
+      open_group& group = groups_.back();
+      path.resize(group.path_size);
+      if (group.next == group.links.size()) {
+        around_.erase(group.address);
+        groups_.pop_back();
+        continue;
+      }
+      const hdf5_link link = group.links[group.next++];
+      path.append("/").append(link.name);
+      if (auto added = add_link(link, path); !added) // may open a group, and move the list of those that are open
+        return added;
+    }
+    return {};
+  }
+  /// Opens a group, whose members come next.
+  result<void> enter(const hdf5_object& group, const std::string& path) {
+    if (around_.count(group.address()) != 0)
       return {}; // whatever is in it has a name
-    if (around_.size() == max_depth || !file_.charge(path.size()))
+    if (!file_.charge(path.size()))
       return hdf5_file::bad(group.address(), path);
-    const auto links = read_links(file_, group);
+    auto links = read_links(file_, group);
+    if (!links && links.error().code() == errc::unsupported)
+      return omit(path.empty() ? std::string("/") : path, links.error());
     if (!links)
       return about(links.error(), path);
-    around_.push_back(group.address());
-    const std::size_t size = path.size();
-    for (const hdf5_link& link : *links) {
-      path.append("/").append(link.name);
-      if (auto added = add_link(link, path); !added)
-        return added;
-      path.resize(size);
+    group_paths_.insert(path);
+    around_.insert(group.address());
+    groups_.push_back({group.address(), std::move(*links), 0, path.size()});
+    return {};
+  }
+
+  result<void> omit(const std::string& path, const error& reason) {
+    if (!file_.charge(path.size() + sizeof(omitted_item)))
+      return hdf5_file::bad(0, path);
+    into_.omit(path, reason);
+    omitted_.emplace(path, reason);
+    return {};
+  }
+
+  /// The path from the root of what is called `path` in the group at `from`: "." and slashes too many are left out.
+  static std::string absolute(std::string_view from, std::string_view path) {
+    std::string made(path.substr(0, 1) == "/" ? std::string_view() : from);
+    for (std::size_t begin = 0; begin < path.size();) {
+      const std::size_t end = (std::min)(path.find('/', begin), path.size());
+      const std::string_view name = path.substr(begin, end - begin);
+      if (!name.empty() && name != ".")
+        made.append("/").append(name);
+      begin = end + 1;
     }
-    around_.pop_back();
+    return made;
+  }
+
+  /// Makes soft links second names of all that is at their paths. A link may lead through others, so those which lead nowhere
+  /// are tried again while any was found.
+  result<void> add_soft_links() {
+    // Links to datasets come first: they are members of the groups that other links lead to.
+    for (bool is_progress = true, with_groups = false; (is_progress || !with_groups) && !soft_links_.empty();) {
+      with_groups = !is_progress;
+      is_progress = false;
+      if (!file_.charge((tensors_.size() + second_names_.size()) * sizeof(second_name)))
+        return hdf5_file::bad(0, soft_links_.front().path);
+      std::map<std::string, std::size_t, std::less<>> names;
+      for (std::size_t number = 0; number < tensors_.size(); ++number)
+        names.emplace(tensors_[number].path, number);
+      for (const second_name& each : second_names_)
+        names.emplace(each.path, each.tensor);
+      std::vector<soft_link> left;
+      for (soft_link& link : soft_links_) {
+        if (!file_.charge(link.path.size()))
+          return hdf5_file::bad(0, link.path);
+        if (link.path.compare(0, link.target.size() + 1, link.target + "/") == 0 && group_paths_.count(link.target) != 0) {
+          is_progress = true;
+          continue; // to a group around itself
+        }
+        bool is_found = with_groups && group_paths_.count(link.target) != 0;
+        if (const auto same = names.find(link.target); same != names.end()) {
+          is_found = true;
+          second_names_.push_back({link.path, same->second});
+        }
+        const std::string inside = link.target + "/";
+        for (auto each = with_groups ? names.lower_bound(inside) : names.end(); each != names.end() && each->first.compare(0, inside.size(), inside) == 0;
+             ++each) {
+          is_found = true;
+          std::string path = link.path + each->first.substr(link.target.size());
+          if (!file_.charge(path.size() + sizeof(second_name)))
+            return hdf5_file::bad(0, path);
+          if (is_valid_name(path))
+            second_names_.push_back({std::move(path), each->second});
+        }
+        if (!is_found) {
+          left.push_back(std::move(link));
+          continue;
+        }
+        group_paths_.insert(link.path);
+        is_progress = true;
+      }
+      soft_links_ = std::move(left);
+    }
+    for (const soft_link& link : soft_links_) {
+      const auto known = omitted_.find(link.target);
+      if (auto done = omit(link.path, known != omitted_.end() ? known->second : error(errc::not_found, link.target)); !done)
+        return done;
+    }
     return {};
   }
 
@@ -121,9 +227,18 @@ class hdf5_importer {
   }
 
   result<void> add_link(const hdf5_link& link, std::string& path) {
+    if (!is_valid_name(path))
+      return omit(path, error(errc::bad_name, path));
     if (link.kind != hdf5_link_kind::hard) {
-      return strictness_ == hdf5_strictness::strict ? result<void>(error(errc::unsupported, path))
-                                                    : result<void>();
+      if (strictness_ == hdf5_strictness::strict)
+        return error(errc::unsupported, path);
+      if (link.kind != hdf5_link_kind::soft)
+        return omit(path, error(errc::external_data, link.target));
+      if (!file_.charge(path.size() + link.target.size() + sizeof(soft_link)))
+        return hdf5_file::bad(0, path);
+      const std::string_view group = std::string_view(path).substr(0, path.size() - link.name.size() - 1);
+      soft_links_.push_back({path, absolute(group, link.target)});
+      return {};
     }
     if (const auto known = datasets_.find(link.address); known != datasets_.end()) {
       if (!file_.charge(path.size()))
@@ -145,7 +260,7 @@ class hdf5_importer {
       return {};
     }
     if (is_hdf5_group(*object))
-      return add_group(*object, path);
+      return enter(*object, path);
     const bool is_named_type =
         object->find(hdf5_is::datatype) != nullptr && object->find(hdf5_is::dataspace) == nullptr;
     return is_named_type ? result<void>() : hdf5_file::bad(link.address, path);
@@ -173,8 +288,8 @@ class hdf5_importer {
         (!fill->empty() && fill->size() != type.size_bytes)) {
       return bad;
     }
-    if (space.is_null)
-      return {}; // no shape, and no elements
+    if (space.is_null) // h5py's Empty: no shape, and no elements
+      return omit(path, error(errc::bad_shape, path));
     const errc unknown_layout = layout.parse(layout_message->body);
     if (unknown_layout == errc::bad_hdf5)
       return bad;
@@ -199,11 +314,12 @@ class hdf5_importer {
 
     result<source> decoded = source();
     bool is_in_place = false;
-    if (unknown_layout != errc{} || object.find(hdf5_is::external_files) != nullptr ||
-        layout.storage == hdf5_storage::virtual_sets) {
+    const bool is_elsewhere =
+        object.find(hdf5_is::external_files) != nullptr || layout.storage == hdf5_storage::virtual_sets;
+    if (unknown_layout != errc{} || is_elsewhere) {
       if (strictness_ == hdf5_strictness::strict)
         return error(errc::unsupported, path);
-      decoded = unreadable(error(errc::unsupported, path), row.size_bytes);
+      decoded = unreadable(error(is_elsewhere ? errc::external_data : errc::unsupported, path), row.size_bytes);
     } else if (layout.storage == hdf5_storage::chunked) {
       decoded = open_chunks(object, layout, space, type, *fill, row);
     } else {
@@ -302,6 +418,7 @@ class hdf5_importer {
       return unreadable(error_of_obstacle(*obstacle, row.name), row.size_bytes);
     if (is_bomb(row.size_bytes))
       return unreadable(error(errc::too_large, row.name), row.size_bytes);
+    made.name = row.name;
     made.shape.assign(space.extents, space.extents + space.rank);
     made.chunk.assign(layout.chunk, layout.chunk + layout.rank);
     made.leaves_edges = layout.leaves_edges;
@@ -367,30 +484,15 @@ class hdf5_importer {
   std::uint64_t base_, decoded_size_bytes_ = 0;
   hdf5_strictness strictness_;
   inflate_function inflate_;
-  std::vector<std::uint64_t> around_; // addresses of the groups from the root on
+  std::vector<open_group> groups_; // from the root on
+  std::set<std::uint64_t> around_; // their addresses
+  std::set<std::string, std::less<>> group_paths_;
+  std::vector<soft_link> soft_links_;
+  std::map<std::string, error, std::less<>> omitted_;
   std::map<std::uint64_t, std::size_t> datasets_;
   std::vector<second_name> second_names_;
   std::vector<hdf5_tensor> tensors_;
 };
-
-/// The object at a path of names from the root; an error of code not_found if there is none.
-inline result<hdf5_object> find_object(hdf5_file& file, std::initializer_list<std::string_view> path) {
-  result<hdf5_object> at = hdf5_object::read(file, file.root());
-  for (const std::string_view name : path) {
-    if (!at)
-      break;
-    const auto links = read_links(file, *at);
-    if (!links)
-      return links.error();
-    std::uint64_t next = hdf5_file::nowhere;
-    for (const hdf5_link& link : *links) {
-      if (link.name == name && link.kind == hdf5_link_kind::hard)
-        next = link.address;
-    }
-    at = next == hdf5_file::nowhere ? result<hdf5_object>(errc::not_found) : hdf5_object::read(file, next);
-  }
-  return at;
-}
 
 } // namespace stet::inline v0_1::detail
 

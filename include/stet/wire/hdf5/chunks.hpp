@@ -231,8 +231,15 @@ class hdf5_chunk_reader {
     std::uint64_t size = 0;
     if (!checked_multiply(other_, size_bytes_, size) || !file_.contains(layout_.address, size))
       return false;
-    for (std::uint64_t number = 0; number < other_; ++number) {
-      if (!add_number(number, layout_.address + number * size_bytes_, size_bytes_, 0))
+    // Only chunks of the extents are looked at, each of which is charged: those beyond may be many more, for many datasets.
+    for (std::uint64_t number = 0; number < all_; ++number) {
+      std::uint64_t rest = number, largest_number = 0, scale = 1;
+      for (std::size_t axis = layout_.rank; axis-- > 0;) {
+        largest_number += rest % grid_[axis] * scale;
+        rest /= grid_[axis];
+        scale *= largest_[axis];
+      }
+      if (!add(number, layout_.address + largest_number * size_bytes_, size_bytes_, 0))
         return false;
     }
     return true;

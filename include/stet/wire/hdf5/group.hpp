@@ -10,14 +10,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <vector>
 
 namespace stet::inline v0_1::detail {
 
-/// Whether a link is the object's own, or the path of one, in this file or another.
-enum class hdf5_link_kind : std::uint8_t { hard, soft, other };
+/// Kinds of links: to an object, to a path in this file, to a path in another file, and to what a program defines.
+enum class hdf5_link_kind : std::uint8_t { hard, soft, external, other };
 
 /// A member of a group; the name views the file.
 struct hdf5_link {
@@ -25,6 +26,8 @@ struct hdf5_link {
   hdf5_link_kind kind{};
   /// Of the object header; of hard links only.
   std::uint64_t address = hdf5_file::nowhere;
+  /// The path that a soft link leads to, from the root or from the group; the file that an external link leads to.
+  std::string_view target = {};
   /// When it was made, among those of the group, if the group counts that.
   std::uint64_t order = 0;
 };
@@ -95,9 +98,20 @@ class hdf5_group_reader {
     if ((flags & 16) != 0)
       fields.skip(1);
     link.name = fields.take_text(fields.take_sized(std::size_t{1} << (flags & 3)));
-    link.kind = type == 0 ? hdf5_link_kind::hard : type == 1 ? hdf5_link_kind::soft : hdf5_link_kind::other;
-    if (type == 0)
+    constexpr std::uint8_t hard = 0, soft = 1, external = 64;
+    link.kind = type == hard       ? hdf5_link_kind::hard
+                : type == soft     ? hdf5_link_kind::soft
+                : type == external ? hdf5_link_kind::external
+                                   : hdf5_link_kind::other;
+    if (type == hard) {
       link.address = fields.take_u64();
+    } else {
+      link.target = fields.take_text(fields.take_u16());
+      if (type == external) { // u8 version and flags | file | NUL | path | NUL
+        link.target = link.target.substr((std::min)(link.target.size(), std::size_t{1}));
+        link.target = link.target.substr(0, link.target.find('\0'));
+      }
+    }
     return fields.is_good() && is_known && add(link);
   }
 
@@ -172,7 +186,8 @@ class hdf5_group_reader {
     }
     return entries.is_good();
   }
-  /// "SNOD" | u8 1 | 0 | u16 count | entries: u64 name, address of the object, u32 kind, 4 unused, 16 bytes
+  /// "SNOD" | u8 1 | 0 | u16 count | entries: u64 name, address of the object, u32 kind, 4 unused, 16
+  /// bytes, of a soft link u32 place of its path among the names
   bool read_symbols(std::uint64_t address) {
     byte_cursor node = file_.at(address, 8);
     const bool is_node = node.take_mark("SNOD") && node.take_u8() == 1;
@@ -186,9 +201,15 @@ class hdf5_group_reader {
       const std::uint64_t name = entries.take_u64();
       link.address = entries.take_u64();
       constexpr std::uint32_t soft = 2;
-      if (entries.take_u32() == soft)
+      const bool is_soft = entries.take_u32() == soft;
+      entries.skip(4);
+      const std::uint32_t target = entries.take_u32();
+      entries.skip(12);
+      if (is_soft) {
         link.kind = hdf5_link_kind::soft;
-      entries.skip(20);
+        if (!find_name(target, link.target))
+          return false;
+      }
       if (!entries.is_good() || !find_name(name, link.name) || !add(link))
         return false;
     }
@@ -212,6 +233,25 @@ inline result<std::vector<hdf5_link>> read_links(hdf5_file& file, const hdf5_obj
 inline bool is_hdf5_group(const hdf5_object& object) noexcept {
   return object.find(hdf5_is::symbol_table) != nullptr || object.find(hdf5_is::link_info) != nullptr ||
          object.find(hdf5_is::link) != nullptr;
+}
+
+/// The object at a path of names from the root; an error of code not_found if there is none.
+inline result<hdf5_object> find_object(hdf5_file& file, std::initializer_list<std::string_view> path) {
+  result<hdf5_object> at = hdf5_object::read(file, file.root());
+  for (const std::string_view name : path) {
+    if (!at)
+      break;
+    const auto links = read_links(file, *at);
+    if (!links)
+      return links.error();
+    std::uint64_t next = hdf5_file::nowhere;
+    for (const hdf5_link& link : *links) {
+      if (link.name == name && link.kind == hdf5_link_kind::hard)
+        next = link.address;
+    }
+    at = next == hdf5_file::nowhere ? result<hdf5_object>(errc::not_found) : hdf5_object::read(file, next);
+  }
+  return at;
 }
 
 } // namespace stet::inline v0_1::detail
