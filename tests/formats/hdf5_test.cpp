@@ -27,7 +27,7 @@ using stet_test::open_hdf5_bytes;
 constexpr errc allowed[] = {
     errc::bad_magic,  errc::truncated,         errc::bad_hdf5,         errc::unsupported,     errc::bad_shape,
     errc::bad_size,   errc::bad_name,          errc::duplicate_name,   errc::bad_compression, errc::too_large,
-    errc::compressed, errc::checksum_mismatch, errc::bad_string_table,
+    errc::compressed, errc::checksum_mismatch, errc::bad_string_table,  errc::external_data,
 };
 bool is_allowed(errc code) {
   return std::find(std::begin(allowed), std::end(allowed), code) != std::end(allowed);
@@ -160,6 +160,18 @@ TEST_SUITE("formats/hdf5") {
           CHECK(stet_test::outcome(stet::hdf5_format.describe(path, *opened)) == "ok");
       }
     }
+    // User blocks of any size; at other places there is no superblock.
+    for (const std::size_t size : {512u, 2048u, 4096u, 8192u, 65536u}) {
+      const std::string path = folder.write("u.h5", std::string(size, 'u') + hdf5_files::symbols.bytes());
+      CHECK(stet::hdf5_format.recognises(stet::format_probe(path)));
+      const auto opened = stet::hdf5_format.open(path, {});
+      REQUIRE(stet_test::outcome(opened) == "ok");
+      if (opened)
+        CHECK(opened->store.contains("/big"));
+    }
+    CHECK(!stet::hdf5_format.recognises(
+        stet::format_probe(folder.write("u.h5", std::string(8191, 'u') + hdf5_files::symbols.bytes()))));
+    CHECK(!stet::hdf5_format.recognises(stet::format_probe(folder.write("u.h5", std::string(8192, 'u') + "\x89HDF"))));
     CHECK(!stet::hdf5_format.recognises(
         stet::format_probe(folder.write("not.h5", std::string_view("\x89HDF")))));
     CHECK(!stet::hdf5_format.recognises(stet::format_probe(folder.path("missing.h5"))));

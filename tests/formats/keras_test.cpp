@@ -83,7 +83,7 @@ TEST_SUITE("keras") {
         made_archive{}.bytes(),
         R"({"metadata": {}, "weight_map": {"kernel": "model-00001-of-00002.safetensors"}})",
         "\x89HDF\r\n\x1a",
-        std::string(8192, 'u') + probe_weights(),
+        std::string(8000, 'u') + probe_weights(), // no superblock is looked for there
     };
     for (const std::string& each : others)
       CHECK(outcome(stet::open_any(folder.write("m.keras", each))) == "unknown_format");
