@@ -78,7 +78,7 @@ console& console::write_escaped(std::string_view text) { return write(escaped(te
 
 status console::fail(std::string_view path, const stet::error& what) {
   // The subject of an error about the file itself is its path, cut if it is long.
-  const bool is_about_path = path.substr(0, what.subject().size()) == what.subject();
+  const bool is_about_path = what.about(path).subject() == what.subject();
   const stet::error named = is_about_path ? what.about({}) : what;
   char text[512];
   return fail(path, named.print(text, sizeof text));

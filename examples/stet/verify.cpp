@@ -19,7 +19,7 @@ namespace {
 std::string_view subject_of(const stet::error& problem, const stet::store& in) {
   if (problem.code() == stet::errc::checksum_mismatch) {
     for (const stet::tensor each : in) {
-      if (each.entry().offset_bytes() == problem.offset_bytes() && each.name().starts_with(problem.subject()))
+      if (each.entry().offset_bytes() == problem.offset_bytes() && problem.about(each.name()).subject() == problem.subject())
         return each.name();
     }
   }

@@ -220,6 +220,57 @@ TEST_CASE("weights find their layers by their names") {
   CHECK(node_of(graph->functions[0], "e").variables == variables{{"kernel", "in/e/kernel"}});
 }
 
+TEST_CASE("layers without names have those of their classes, and are written without") {
+  const char* text = R"({"class_name":"Sequential","config":{"name":"m","layers":[
+    {"class_name":"Scale","config":{"units":3}},{"class_name":"Dense","config":{"name":"scale_1"}},
+    {"class_name":"Scale","config":{"units":4}}]}})";
+  const auto graph = stet::graph_from_keras(json(text));
+  REQUIRE_MESSAGE(graph, stet_test::outcome(graph));
+  if (!graph)
+    return;
+  CHECK(graph->nodes[1].name == "scale");
+  CHECK(graph->nodes[2].name == "scale_1");
+  CHECK(graph->nodes[3].name == "scale_2");
+  const auto written = stet::graph_to_keras(*graph);
+  REQUIRE(written);
+  if (written)
+    CHECK((*written)["config"]["layers"][0].dump() == R"({"class_name":"Scale","config":{"units":3}})");
+}
+
+TEST_CASE("a wrapper's own field is not a further call: the chain stays Sequential, with its module") {
+  const char* text = R"({"module":"keras","class_name":"Sequential","config":{"name":"m","layers":[
+    {"class_name":"InputLayer","config":{"name":"i","batch_shape":[null,5,4]}},
+    {"class_name":"TimeDistributed","config":{"name":"td","layer":{"class_name":"Dense","config":{"name":"d"}}}},
+    {"class_name":"Own","config":{"layer":{"class_name":"Dense","config":{"name":"d"}}}}]}})";
+  const auto graph = stet::graph_from_keras(json(text));
+  REQUIRE(graph);
+  if (!graph)
+    return;
+  auto written = stet::graph_to_keras(*graph);
+  REQUIRE(written);
+  if (written)
+    CHECK(((*written)["class_name"] == "Sequential" && (*written)["module"] == "keras"));
+  // What is no chain any more is of another class, found elsewhere.
+  stet::graph branched = *graph;
+  branched.nodes[2].inputs.push_back(branched.nodes[2].inputs[0]);
+  written = stet::graph_to_keras(branched);
+  REQUIRE(written);
+  if (written)
+    CHECK(((*written)["class_name"] == "Functional" && !written->contains("module")));
+}
+
+TEST_CASE("calls of a layer with a long name take memory in proportion to the configuration") {
+  const auto with_calls = [](std::size_t size, int calls) {
+    std::string text = R"({"class_name":"Model","config":{"name":"m","layers":[{"class_name":"D","name":")" +
+                       std::string(size, 'n') + R"(","config":{},"inbound_nodes":[)";
+    for (int i = 0; i < calls; ++i)
+      text += i == 0 ? "[]" : ",[]";
+    return stet_test::outcome(stet::graph_from_keras(json((text + R"(]}],"input_layers":[],"output_layers":[]}})").c_str())));
+  };
+  CHECK(with_calls(20, 1000) == "ok");
+  CHECK(with_calls(100000, 1000) == "too_large");
+}
+
 TEST_CASE("refuses what Keras does not write") {
   const struct {
     const char* text;
@@ -229,7 +280,8 @@ TEST_CASE("refuses what Keras does not write") {
       {"[]", "wrong_type", ""},
       {"{}", "missing_field", "layers"},
       {R"({"config":{"layers":{}}})", "wrong_type", "layers"},
-      {R"({"config":{"layers":[1]}})", "missing_field", "name of layer 0"},
+      {R"({"config":{"layers":[1]}})", "wrong_type", "layer 0"},
+      {R"({"config":{"layers":[{}]}})", "missing_field", "class_name of layer"},
       {R"({"config":{"layers":[{"config":{"name":"a"}}]}})", "missing_field", "class_name of a"},
       {R"({"config":{"layers":[{"class_name":"D","name":"a","config":3}]}})", "wrong_type", "config of a"},
       {R"({"config":{"layers":[{"class_name":"D","name":"a","inbound_nodes":[[["b",0,0]]]}],"input_layers":[],"output_layers":[]}})",

@@ -3,6 +3,7 @@
 #ifndef STET_TESTS_SUPPORT_FAULTY_FILES_HPP
 #define STET_TESTS_SUPPORT_FAULTY_FILES_HPP
 
+#include <algorithm>
 #include <stet/source/file_operations.hpp>
 
 #include <cerrno>
@@ -221,6 +222,21 @@ inline bool is_applicable(fault what, file_call entry) {
   default:
     return true;
   }
+}
+
+/// Whether a call may fail without a word: the removal of an old part, the search for what killed programs left, and the lock
+/// that tells others not to remove this file.
+inline bool is_beside_the_save(const std::vector<faulty_files::call>& calls, std::size_t number) {
+  const file_call entry = calls[number].entry;
+  const auto has_before = [&](file_call what) {
+    return std::any_of(calls.begin(), calls.begin() + static_cast<std::ptrdiff_t>(number),
+                       [&](const faulty_files::call& call) { return call.entry == what; });
+  };
+  if (entry == file_call::list_folder)
+    return !has_before(file_call::create_exclusive);
+  if (entry == file_call::close) // of the lock: the file was closed before it got its name
+    return calls[number - 1].entry == file_call::rename_over;
+  return entry == file_call::remove || entry == file_call::keep_locked || entry == file_call::remove_unlocked;
 }
 
 } // namespace stet_test

@@ -57,21 +57,6 @@ stet::save_options options_for(store_form form, bool is_durable, const stet::fil
   return options;
 }
 
-/// Whether a call may fail without a word: the removal of an old part, the search for what killed programs left, and the lock
-/// that tells others not to remove this file.
-bool is_beside_the_save(const std::vector<faulty_files::call>& calls, std::size_t number) {
-  const file_call entry = calls[number].entry;
-  const auto has_before = [&](file_call what) {
-    return std::any_of(calls.begin(), calls.begin() + static_cast<std::ptrdiff_t>(number),
-                       [&](const faulty_files::call& call) { return call.entry == what; });
-  };
-  if (entry == file_call::list_folder)
-    return !has_before(file_call::create_exclusive);
-  if (entry == file_call::close) // of the lock: the file was closed before it got its name
-    return calls[number - 1].entry == file_call::rename_over;
-  return entry == file_call::remove || entry == file_call::keep_locked || entry == file_call::remove_unlocked;
-}
-
 /// A folder with the older store and other files, some of which are named almost like parts.
 struct scene {
   explicit scene(const save_case& what, const sample_model& older) : path(folder.path("model.stet")) {
@@ -140,7 +125,7 @@ TEST_SUITE("writer/save_faults") {
           if (is_survivable)
             CHECK(done);
           if (done) {
-            CHECK((is_survivable || is_beside_the_save(calls, number)));
+            CHECK((is_survivable || stet_test::is_beside_the_save(calls, number)));
             CHECK(found == (what.is_same ? saved::older : saved::newer));
             if (calls[number].entry == file_call::remove) {
               CHECK(std::includes(names.begin(), names.end(), after.begin(), after.end()));

@@ -25,6 +25,7 @@
 //     call       further field, only where the call is more than one tensor or a list of them:
 //                {"args": …, "kwargs": …}, in which {"$input": 0} stands for the first input
 //     first_call further field: 1 where the calls of a model within the model are counted from 1
+//     unnamed    further field of a layer whose configuration has no name: it has that of its class
 //     module, registered_name, build_config …   further fields of Keras, as they are
 //   inputs, outputs  the model's, by the names of their nodes
 //   functions    models within the model; the node that calls one has the attributes {"function": NAME} alone

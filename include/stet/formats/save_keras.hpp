@@ -112,8 +112,13 @@ class keras_save {
       if (!made)
         return made.error();
       config = std::move(*made);
+      // A reader parses the text with these limits.
+      if (const auto parsed = parse_json(text_of(config)); !parsed)
+        return parsed.error().about(keras_config_member);
     } else if (form_ == keras_form::keras) {
-      return error(errc::bad_graph, "model");
+      const std::string problem = said("config_problem", "");
+      return keras_inexpressible(problem.empty() ? "model without layers" : problem,
+                                 "weights can be saved as keras-weights");
     }
     has_config_ = !config.is_null();
     auto planned = form_ == keras_form::legacy ? plan_legacy(config) : weights_.plan_objects(model_name());
@@ -236,17 +241,19 @@ class keras_save {
 /// @param path_utf8  of the new file
 /// @param from_path  where `from` was opened
 /// @retval errc::invalid_argument  what the path ends in does not tell the form, and options do not either
-/// @retval errc::bad_graph        a .keras file needs a graph of layers, "model", and there is none; or as
-/// graph_to_keras
+/// @retval errc::bad_graph        as graph_to_keras
+/// @retval errc::not_expressible  the form cannot have a layer or tensor, the subject, which says what works: a
+///                                .keras file needs a graph of layers; or where Keras would have a weight is not
+///                                known, of a layer whose inside is not known here, that has LoRA or another
+///                                quantization than int8, or in a file of another form without lists
 /// @retval errc::not_found        a tensor, the subject, that the graph names is not there
-/// @retval errc::not_convertible  a tensor, the subject, is of blocks; or where Keras would have it is not
-/// known: of a
-///                                layer whose inside is not known here, or of an optimizer whose order the
-///                                names do not tell
+/// @retval errc::not_convertible  a tensor, the subject, is of blocks, or of an optimizer whose order the names
+///                                do not tell
 /// @retval errc::duplicate_name, bad_name, bad_shape  a tensor, the subject, cannot be a dataset: another has
 /// its path, a
 ///                                step of the path is empty or ".", or it has more than 32 dimensions
-/// @retval errc::too_large        a string is longer than 4 GiB, or the file than 2^64 bytes
+/// @retval errc::too_large, too_deep  a string is longer than 4 GiB, the file than 2^64 bytes, or the
+///                                configuration longer or deeper than readers accept
 /// @retval errc::checksum_mismatch  a tensor, the subject, is damaged
 /// @retval errc::bad_path         the path names no file
 /// or an error of describe_any, of reading, or of the operating system. After one the folder is as it was

@@ -170,7 +170,8 @@ TEST_SUITE("keras/describe") {
     CHECK(*described->graphs[0].nodes[1].variable("kernel") == "/model_weights/probe/probe/kernel:0");
     CHECK(described->state["global_step"] == 9);
     CHECK(described->metadata["keras"] ==
-          stet::json_value{{"keras_version", "2.15.0"}, {"backend", "tensorflow"}, {"training_config", {{"loss", "mse"}}}});
+          stet::json_value{{"keras_version", "2.15.0"}, {"backend", "tensorflow"}, {"training_config", {{"loss", "mse"}}},
+                           {"weight_names", {{"probe", {"probe/kernel:0"}}}}});
   }
 
   TEST_CASE("an HDF5 file that is not of Keras says nothing") {

@@ -91,9 +91,6 @@ TEST_SUITE("keras/names") {
     CHECK(roles("embedding", {{9, 4}, {9}}, int8) == "embeddings embeddings_scale");
     CHECK(roles("dense", {{2, 3}, {3}, {}, {9}, {}, {9}, {}, {9}}) ==
           "kernel bias inputs_scale inputs_amax_history kernel_scale kernel_amax_history outputs_grad_scale outputs_grad_amax_history");
-    // Called by a role in a layer of one's own; the name says the class.
-    CHECK(roles("projection", {{2, 3}, {3}}, stet::dtype::float32, "dense_4") == "kernel bias");
-    CHECK(roles("cell", {{2, 3}, {3}}, stet::dtype::float32, "dense") == "kernel bias");
   }
 
   TEST_CASE("what leaves a doubt keeps its number") {
@@ -105,7 +102,10 @@ TEST_SUITE("keras/names") {
     CHECK(roles("my_layer", {{2, 3}, {3}}) == "0 1");
     CHECK(roles("projection", {{2, 3}, {3}}, stet::dtype::float32, "to_logits") == "0 1");
     CHECK(roles("cell", {{2, 3}, {3}}) == "0 1");
-    CHECK(roles("cell", {{2, 12}, {3, 12}, {12}}) == "kernel recurrent_kernel bias");
+    // Neither an own name nor the name of an attribute tells the class.
+    CHECK(roles("projection", {{2, 3}, {3}}, stet::dtype::float32, "dense_4") == "0 1");
+    CHECK(roles("cell", {{2, 3}, {3}}, stet::dtype::float32, "dense") == "0 1");
+    CHECK(roles("cell", {{2, 12}, {3, 12}, {12}}) == "0 1 2");
   }
 
   TEST_CASE("objects within objects have the names of all around them, but for the model's") {
@@ -123,7 +123,7 @@ TEST_SUITE("keras/names") {
     CHECK(names_in(weights) == std::vector<std::string>{
                                    "attention/query/bias = /layers/multi_head_attention/query_dense/vars/1",
                                    "attention/query/kernel = /layers/multi_head_attention/query_dense/vars/0",
-                                   "dense_5/kernel = /layers/time_distributed/layer/vars/0",
+                                   "dense_5/0 = /layers/time_distributed/layer/vars/0",
                                    "encoder/dense_3/bias = /layers/functional/layers/dense/vars/1",
                                    "encoder/dense_3/kernel = /layers/functional/layers/dense/vars/0",
                                    "inner/kernel = /block/table/container_1/dense/vars/0",
@@ -131,6 +131,84 @@ TEST_SUITE("keras/names") {
                                    "reader/lstm_cell/kernel = /layers/lstm/cell/vars/0",
                                    "reader/lstm_cell/recurrent_kernel = /layers/lstm/cell/vars/1",
                                });
+  }
+
+  TEST_CASE("an attribute that is called as a class tells nothing; a container's groups do") {
+    made_weights weights;
+    weights.add_object("layers/my_layer", "mine", {});
+    weights.add_object("layers/my_layer/dense", "gru_cell", {{2, 9}, {3, 9}}); // self.dense = GRUCell(use_bias=False)
+    weights.add_object("layers/my_layer/blocks/dense", "d", {{2, 3}, {3}});
+    weights.add_object("layers/rnn", "rnn", {});
+    weights.add_object("layers/rnn/cell", "minimal", {{3, 3}, {2, 3}}); // recurrent_kernel first, in a class of a program
+    weights.add_object("dense", "top", {{2, 9}, {3, 9}});
+    CHECK(names_in(weights) == std::vector<std::string>{
+                                   "mine/d/bias = /layers/my_layer/blocks/dense/vars/1",
+                                   "mine/d/kernel = /layers/my_layer/blocks/dense/vars/0",
+                                   "mine/gru_cell/0 = /layers/my_layer/dense/vars/0",
+                                   "mine/gru_cell/1 = /layers/my_layer/dense/vars/1",
+                                   "rnn/minimal/0 = /layers/rnn/cell/vars/0",
+                                   "rnn/minimal/1 = /layers/rnn/cell/vars/1",
+                                   "top/0 = /dense/vars/0",
+                                   "top/1 = /dense/vars/1",
+                               });
+  }
+
+  TEST_CASE("the configuration tells the classes of layers and of those in them") {
+    made_weights weights;
+    weights.add_object("layers/dense", "own", {{2, 3}, {3}});
+    weights.add_object("layers/rnn", "rnn", {});
+    weights.add_object("layers/rnn/cell", "cell", {{2, 9}, {3, 9}});
+    weights.add_object("layers/rnn_1", "own_rnn", {});
+    weights.add_object("layers/rnn_1/cell", "cell", {{2, 9}, {3, 9}});
+    weights.add_object("layers/time_distributed", "td", {});
+    weights.add_object("layers/time_distributed/layer", "inside", {{2, 3}});
+    weights.add_object("layers/bidirectional", "both", {});
+    weights.add_object("layers/bidirectional/backward_layer", "back", {});
+    weights.add_object("layers/bidirectional/backward_layer/cell", "c", {{2, 12}, {3, 12}});
+    made_archive archive = keras_archive(weights.bytes());
+    archive.members[1] = {"config.json", R"({"class_name": "Sequential", "config": {"name": "m", "layers": [
+      {"module": null, "class_name": "Dense", "registered_name": "mine>Dense", "config": {"name": "own"}},
+      {"module": "keras.layers", "class_name": "RNN", "config": {"name": "rnn", "cell": {"module": "keras.layers", "class_name": "GRUCell", "config": {}}}},
+      {"module": "keras.layers", "class_name": "RNN", "config": {"name": "own_rnn", "cell": {"module": "main", "class_name": "GRUCell", "config": {}}}},
+      {"module": "keras.layers", "class_name": "TimeDistributed", "config": {"name": "td", "layer": {"class_name": "Dense", "config": {}}}},
+      {"module": "keras.layers", "class_name": "Bidirectional", "config": {"name": "both", "layer": {"class_name": "LSTM", "config": {}}}}]}})"};
+    const temp_folder folder;
+    const auto opened = stet::keras_format.open(folder.write("m.keras", archive.bytes()), {});
+    REQUIRE(opened);
+    if (!opened)
+      return;
+    CHECK(second_names(*opened) == std::vector<std::string>{
+                                       "both/back/c/kernel = /layers/bidirectional/backward_layer/cell/vars/0",
+                                       "both/back/c/recurrent_kernel = /layers/bidirectional/backward_layer/cell/vars/1",
+                                       "own/0 = /layers/dense/vars/0",
+                                       "own/1 = /layers/dense/vars/1",
+                                       "own_rnn/cell/0 = /layers/rnn_1/cell/vars/0",
+                                       "own_rnn/cell/1 = /layers/rnn_1/cell/vars/1",
+                                       "rnn/cell/kernel = /layers/rnn/cell/vars/0",
+                                       "rnn/cell/recurrent_kernel = /layers/rnn/cell/vars/1",
+                                       "td/inside/kernel = /layers/time_distributed/layer/vars/0",
+                                   });
+  }
+
+  TEST_CASE("layers with '/' in their names, layers called vars, and weights of another scope") {
+    made_weights weights;
+    weights.attribute("", "keras_version", "2.15.0");
+    weights.attribute("model_weights", "layer_names", std::vector{"conv1/bn"s, "vars"s, "renamed"s});
+    weights.attribute("model_weights/conv1/bn", "weight_names", std::vector{"conv1/bn/gamma:0"s});
+    weights.add("model_weights/conv1/bn/conv1/bn/gamma:0", {2});
+    weights.attribute("model_weights/vars", "weight_names", std::vector{"vars/kernel:0"s});
+    weights.add("model_weights/vars/vars/kernel:0", {2, 3});
+    weights.attribute("model_weights/renamed", "weight_names", std::vector{"dense_3/kernel:0"s});
+    weights.add("model_weights/renamed/dense_3/kernel:0", {2, 3});
+    CHECK(names_in(weights) == std::vector<std::string>{
+                                   "conv1/bn/gamma = /model_weights/conv1/bn/conv1/bn/gamma:0",
+                                   "renamed/dense_3/kernel = /model_weights/renamed/dense_3/kernel:0",
+                                   "vars/kernel = /model_weights/vars/vars/kernel:0",
+                               });
+    made_weights objects;
+    objects.add_object("layers/mine", "mine", {{2}});
+    objects.add_object("layers/mine/vars", "inner", {{3}}); // self.vars = …
+    CHECK(names_in(objects) == std::vector<std::string>{"mine/0 = /layers/mine/vars/0", "mine/inner/0 = /layers/mine/vars/vars/0"});
   }
 
   TEST_CASE("the optimizer's variables, metrics and the model's own have no second names") {

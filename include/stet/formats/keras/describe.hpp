@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_KERAS_DESCRIBE_HPP
 #define STET_FORMATS_KERAS_DESCRIBE_HPP
 
+#include "lists.hpp"
 #include "open.hpp"
 
 #include "../keras_config.hpp"
@@ -77,8 +78,21 @@ inline bool lists_layers(const json_value& config) {
   return inner != nullptr && (inner->is_array() || is_keras_model(config));
 }
 
+/// The place of a variable among those of its layer: the number of a dataset that is called so.
+inline std::size_t keras_variable_number(std::string_view path) noexcept {
+  std::size_t number = 0;
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  for (const char each : name) {
+    if (each < '0' || each > '9' || name.size() > 9)
+      return ~std::size_t{0};
+    number = number * 10 + static_cast<std::size_t>(each - '0');
+  }
+  return number;
+}
+
 /// Adds the graph of a configuration, the variables of its layers named; in `said`, as "config", a
-/// configuration that makes none.
+/// configuration that makes none, and as "config_problem" the reason if it should make one. It does not stop
+/// the tensors from being converted.
 /// @param name  what the configuration is called in its file
 inline result<void> add_keras_config(json_value config, std::string_view name, const store& weights,
                                      model_description& into, json_value& said) {
@@ -86,18 +100,46 @@ inline result<void> add_keras_config(json_value config, std::string_view name, c
     return {};
   if (!config.is_object())
     return error(errc::wrong_type, name);
-  if (!lists_layers(config)) {
+  const auto keep = [&said](json_value kept) -> result<void> {
     if (find_member(said, "config") != nullptr)
       return error(errc::duplicate_key, "config");
-    append_member(said, "config", std::move(config));
+    append_member(said, "config", std::move(kept));
     return {};
+  };
+  if (!lists_layers(config))
+    return keep(std::move(config));
+  result<graph> made = graph_from_keras(json_value(config));
+  if (!made) {
+    append_member(said, "config_problem",
+                  std::string(made.error().subject()).append(": ").append(made.error().message()));
+    return keep(std::move(config));
   }
-  result<graph> made = graph_from_keras(std::move(config));
-  if (!made)
-    return made.error();
   // Groups are called by classes, so that their paths may name other layers.
   name_keras_variables(*made, weights, [](std::string_view each) { return !each.starts_with('/'); });
+  order_keras_variables(*made, [](std::string_view each) {
+    return std::pair(each.substr(0, each.rfind('/')), keras_variable_number(each));
+  });
   into.graphs.push_back(std::move(*made));
+  return {};
+}
+
+/// Adds the lists of a legacy file to what it states, and puts the variables of the graph's nodes in their
+/// order.
+/// Errors: those of groups and attributes.
+inline result<void> add_keras_lists(hdf5_file& file, model_description& into, json_value& said) {
+  result<json_value> lists = keras_list_reader(file).run();
+  if (!lists)
+    return lists.error();
+  if (lists->is_null())
+    return {};
+  const auto places = keras_list_places(*lists, into.graphs.empty() ? "/" : "/model_weights/");
+  for (graph& each : into.graphs) {
+    order_keras_variables(each, [&](std::string_view name) {
+      const auto found = places.find(name);
+      return found == places.end() ? places.size() : found->second;
+    });
+  }
+  append_member(said, std::string(keras_lists_field), std::move(*lists));
   return {};
 }
 
@@ -122,26 +164,18 @@ inline result<void> order_listed_optimizer(hdf5_file& file, json_value& state) {
   const auto attributes = read_attributes(file, *group);
   if (!attributes)
     return attributes.error();
-  // In pieces, if it is long: weight_names0, weight_names1 …
-  std::map<std::pair<std::size_t, std::string_view>, const hdf5_attribute*> pieces;
-  for (const hdf5_attribute& each : *attributes) {
-    if (each.name.starts_with(list_name))
-      pieces.emplace(std::pair{each.name.size(), each.name}, &each);
-  }
+  const auto texts = read_keras_list(file, *attributes, list_name);
+  if (!texts)
+    return texts.error();
   std::set<std::string_view> left;
   for (const json_value& each : *variables)
     left.insert(text_of_string(&each));
   json_value::array_t listed;
-  for (const auto& [name, piece] : pieces) {
-    const auto texts = read_strings(file, *piece);
-    if (!texts)
-      return texts.error();
-    for (const std::string_view text : *texts) {
-      const std::string path = std::string("/").append(group_name).append("/").append(text);
-      if (left.erase(path) == 0)
-        return {};
-      listed.emplace_back(path);
-    }
+  for (const std::string& text : *texts) {
+    const std::string path = std::string("/").append(group_name).append("/").append(text);
+    if (left.erase(path) == 0)
+      return {};
+    listed.emplace_back(path);
   }
   if (left.empty())
     *variables = json_value(std::move(listed));
@@ -194,6 +228,8 @@ inline result<model_description> describe_hdf5(std::string_view, const model& of
                     is_json ? json_of_attribute(texts->front()) : json_value(std::string(texts->front())));
     }
   }
+  if (auto added = add_keras_lists(*file, made, said); !added)
+    return added.error();
   if (!said.is_null())
     made.metadata = json_value{{"keras", std::move(said)}};
   return made;

@@ -3,10 +3,13 @@
 #ifndef STET_FORMATS_KERAS_LAYERS_HPP
 #define STET_FORMATS_KERAS_LAYERS_HPP
 
-#include "names.hpp"
+#include "order.hpp"
 
 #include "../json_members.hpp"
 #include "../keras_config.hpp"
+#include "../model.hpp"
+#include "../native.hpp"
+#include "../original_name.hpp"
 
 #include "../../store/store.hpp"
 
@@ -22,128 +25,22 @@
 
 namespace stet::inline v0_1::detail {
 
-/// A weight of a layer.
-struct keras_weight {
-  /// What the graph calls it: "kernel", "forward_lstm/lstm_cell/bias".
-  std::string role;
-  tensor value;
-  /// The object within the layer that has it, with a "/" behind it: "forward_layer/cell/"; empty: the layer.
-  std::string_view part;
-  bool is_trainable = true;
-};
-
-/// A layer of a model, or of a model within it.
-struct keras_layer {
-  /// Its group: "/layers/functional/layers/dense_1".
-  std::string path;
-  /// Its name with those of the models around it, "block/dense", as Keras calls its weights.
-  std::string full_name, name, op;
-  /// The number of the layer of the outermost model that it is, or is in.
-  std::size_t top = 0;
-  /// In the order of Keras.
-  std::vector<keras_weight> weights;
-};
-
-/// An object within the layers of a class: that of the weights whose role begins with `role`, if it names one
-/// at all.
-struct keras_part {
-  std::string_view op, role, path;
-  /// How many steps a role may have in front of the variable's own name.
-  std::size_t max_steps;
-};
-inline constexpr keras_part keras_parts[] = {
-    {"SimpleRNN", "", "cell/", 1},
-    {"LSTM", "", "cell/", 1},
-    {"GRU", "", "cell/", 1},
-    {"ConvLSTM1D", "", "cell/", 1},
-    {"ConvLSTM2D", "", "cell/", 1},
-    {"ConvLSTM3D", "", "cell/", 1},
-    {"Bidirectional", "forward", "forward_layer/cell/", 2},
-    {"Bidirectional", "backward", "backward_layer/cell/", 2},
-    {"MultiHeadAttention", "query", "query_dense/", 1},
-    {"MultiHeadAttention", "key", "key_dense/", 1},
-    {"MultiHeadAttention", "value", "value_dense/", 1},
-    {"MultiHeadAttention", "attention_output", "output_dense/", 1},
-    {"MultiHeadAttention", "output", "output_dense/", 1},
-    {"TimeDistributed", "", "layer/", 1},
-};
-
-/// The names of variables in an order that every layer's own agrees with.
-inline constexpr std::string_view keras_role_order[] = {"depthwise_kernel",
-                                                        "pointwise_kernel",
-                                                        "kernel",
-                                                        "recurrent_kernel",
-                                                        "embeddings",
-                                                        "alpha",
-                                                        "gamma",
-                                                        "beta",
-                                                        "bias",
-                                                        "moving_mean",
-                                                        "moving_variance"};
-
-/// Where a role stands in that order, or among numbers; `unknown_keras_rank` if it is neither.
-inline constexpr std::size_t unknown_keras_rank = ~std::size_t{0};
-inline std::size_t keras_rank(std::string_view role) noexcept {
-  const auto found = std::find(std::begin(keras_role_order), std::end(keras_role_order), role);
-  if (found != std::end(keras_role_order))
-    return static_cast<std::size_t>(found - std::begin(keras_role_order));
-  std::size_t number = 0;
-  for (const char each : role) {
-    if (each < '0' || each > '9' || number > 100000)
-      return unknown_keras_rank;
-    number = number * 10 + static_cast<std::size_t>(each - '0');
-  }
-  return role.empty() ? unknown_keras_rank : number;
-}
-
-/// Puts the weights of one layer in order, by their parts and within them by their roles; as they are where a
-/// role has no place. Decides the part of each.
-/// @retval errc::not_convertible  what Keras would call an object of the layer is not known here
-inline result<void> order_keras_weights(std::string_view op, std::vector<keras_weight>& weights) {
-  std::vector<std::pair<std::size_t, std::size_t>> places;
-  bool is_known = true;
-  for (keras_weight& each : weights) {
-    const auto steps = static_cast<std::size_t>(std::count(each.role.begin(), each.role.end(), '/'));
-    std::size_t row = 0;
-    while (row < std::size(keras_parts) &&
-           (keras_parts[row].op != op || !each.role.starts_with(keras_parts[row].role)))
-      ++row;
-    if (steps > (row == std::size(keras_parts) ? 0 : keras_parts[row].max_steps))
-      return error(errc::not_convertible, each.value.name());
-    if (row != std::size(keras_parts))
-      each.part = keras_parts[row].path;
-    places.emplace_back(row, keras_rank(std::string_view(each.role).substr(each.role.rfind('/') + 1)));
-    is_known = is_known && places.back().second != unknown_keras_rank;
-  }
-  if (!is_known)
-    return {};
-  std::vector<std::size_t> order(weights.size());
-  for (std::size_t i = 0; i < order.size(); ++i)
-    order[i] = i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return places[a] < places[b]; });
-  for (std::size_t i = 1; i < order.size(); ++i) {
-    if (places[order[i]] == places[order[i - 1]])
-      return error(errc::not_convertible, weights[order[i]].value.name());
-  }
-  std::vector<keras_weight> ordered;
-  for (const std::size_t number : order)
-    ordered.push_back(std::move(weights[number]));
-  weights = std::move(ordered);
-  return {};
-}
-
 /// Lists the layers of a graph.
 class keras_layer_lister {
  public:
   /// @param own_prefix  what the names of tensors begin with that are saved where they are, wherever that is
-  keras_layer_lister(const graph& whole, const store& where, std::string_view own_prefix)
-      : whole_(whole), where_(where), own_prefix_(own_prefix) {}
+  /// @param hint        a form that the model can be saved in
+  keras_layer_lister(const graph& whole, const store& where, std::string_view own_prefix, std::string_view hint)
+      : whole_(whole), where_(where), own_prefix_(own_prefix), hint_(hint) {
+    for (const graph_function& each : whole.functions)
+      functions_.emplace(each.name, &each);
+  }
 
   /// The layers in Keras' order, those of a model within the model behind it.
   /// @retval errc::not_found        a tensor that the graph names, the subject, is not there
-  /// @retval errc::not_convertible  as order_keras_weights: of the tensor that is the subject
+  /// @retval errc::not_expressible  as order_keras_weights
   /// @retval errc::too_deep         models within models beyond any sense
+  /// @retval errc::too_large        names of layers, the subject one of them, take far more memory than the graph
   result<std::vector<keras_layer>> run() {
     if (auto listed = list(whole_, {}, {}, {}, true, 0); !listed)
       return listed.error();
@@ -159,6 +56,18 @@ class keras_layer_lister {
       return error(errc::too_deep, path);
     const keras_layer_calls calls(body);
     std::map<std::string, std::size_t> counts;
+    std::map<std::string_view, std::vector<graph_variable>> given_to; // by the node
+    std::vector<graph_variable> unclaimed;
+    for (const graph_variable& each : given) {
+      std::size_t end = each.role.rfind('/'); // names of layers may have slashes in them
+      while (end != std::string::npos && end != 0 &&
+             calls.names.number_of(std::string_view(each.role).substr(0, end)) == name_table::none)
+        end = each.role.rfind('/', end - 1);
+      if (end == std::string::npos || end == 0)
+        unclaimed.push_back(each);
+      else
+        given_to[std::string_view(each.role).substr(0, end)].push_back({each.role.substr(end + 1), each.tensor});
+    }
     for (const std::size_t number : keras_order(body, calls)) {
       const graph_node& node = body.nodes[number];
       if (find_member(node.extra, "implicit") != nullptr)
@@ -175,13 +84,22 @@ class keras_layer_lister {
         group += "_" + std::to_string(same);
       if (depth == 0)
         ++top_count_;
-      keras_layer made{path + "/layers/" + group, names + node.name, node.name, node.op, top_count_ - 1, {}};
+      if ((size_bytes_ += path.size() + names.size()) > max_size_bytes)
+        return error(errc::too_large, node.name);
+      keras_layer made;
+      made.path = path + "/layers/" + group;
+      made.full_name = names + node.name;
+      made.name = node.name;
+      made.op = node.op;
+      made.config = &node.attributes;
+      made.is_own = is_own_keras_class(node.extra, node.op);
+      made.is_inner = depth != 0;
+      made.top = top_count_ - 1;
       std::vector<graph_variable> variables = node.variables;
-      const std::string prefix = node.name + "/";
-      for (const graph_variable& each : given) {
-        if (each.role.starts_with(prefix))
-          variables.push_back({each.role.substr(prefix.size()), each.tensor});
-      }
+      if (const auto own = given_to.find(node.name); own != given_to.end())
+        variables.insert(variables.end(), own->second.begin(), own->second.end());
+      if (model != nullptr) // of a model that was built by itself, the layers alone are in the names
+        variables.insert(variables.end(), unclaimed.begin(), unclaimed.end());
       const json_value* const said = node.attribute("trainable");
       const bool is_layer_trainable =
           is_trainable && (said == nullptr || !said->is_boolean() || said->get<bool>());
@@ -209,19 +127,21 @@ class keras_layer_lister {
                            keras_layer& into) {
     std::set<std::string_view> tensors;
     for (const graph_variable& each : variables) {
-      if (!tensors.insert(each.tensor).second)
-        continue;
       const result<tensor> found = where_.find(each.tensor);
       if (!found)
         return found.error();
+      if (!tensors.insert(original_name(where_, *found)).second)
+        continue;
       const std::string_view role = std::string_view(each.role).substr(each.role.rfind('/') + 1);
       const bool is_statistic = role == "moving_mean" || role == "moving_variance";
       into.weights.push_back({each.role, *found, {}, is_trainable && !is_statistic});
     }
     const bool are_in_place =
         std::all_of(into.weights.begin(), into.weights.end(),
-                    [&](const keras_weight& each) { return each.value.name().starts_with(own_prefix_); });
-    if (auto ordered = order_keras_weights(into.op, into.weights); !ordered && !are_in_place)
+                    [&](const keras_weight& each) {
+                      return original_name(where_, each.value).starts_with(own_prefix_);
+                    });
+    if (auto ordered = order_keras_weights(into, hint_); !ordered && !are_in_place)
       return ordered;
     // Where there is only a scale or only an offset, the statistics have numbers.
     const std::size_t count = into.weights.size();
@@ -231,12 +151,8 @@ class keras_layer_lister {
   }
 
   [[nodiscard]] const graph_function* function_of(const graph_node& node) const {
-    const std::string_view name = text_member(node.attributes, "function");
-    for (const graph_function& each : whole_.functions) {
-      if (!name.empty() && each.name == name)
-        return &each;
-    }
-    return nullptr;
+    const auto found = functions_.find(text_member(node.attributes, "function"));
+    return found == functions_.end() ? nullptr : found->second;
   }
 
   /// The first calls of the layers of a model, in the order that Keras gives them when it opens the model:
@@ -294,37 +210,72 @@ class keras_layer_lister {
 
   const graph& whole_;
   const store& where_;
-  std::string_view own_prefix_;
+  std::string_view own_prefix_, hint_;
+  std::map<std::string_view, const graph_function*> functions_;
   std::vector<keras_layer> layers_;
+  static constexpr std::uint64_t max_size_bytes = std::uint64_t{64} << 20;
+  std::uint64_t size_bytes_ = 0; // of the names around layers, which come again for each
   std::size_t top_count_ = 0;
 };
+
+/// The names LAYER/ROLE of the tensors of a model, where there is no graph: each tensor once, but for the
+/// aliases of a native file. A foreign format's second names count where its own are paths of datasets or of
+/// objects.
+inline std::vector<std::pair<std::string_view, tensor>> names_of_layers(const model& of) {
+  const bool is_native = of.format == &native_format;
+  const auto is_path = [](std::string_view name) {
+    return name.front() == '/' || name.find("/.ATTRIBUTES/") != std::string_view::npos;
+  };
+  std::map<std::string_view, std::string_view> second_names;
+  std::vector<std::pair<std::string_view, tensor>> made;
+  for (const tensor each : of.store) {
+    if (!is_native && of.store.original_of(each) && !is_path(each.name()))
+      second_names.emplace(original_name(of.store, each), each.name());
+  }
+  for (const tensor each : of.store) {
+    if (each.name().empty() || (!is_native && of.store.original_of(each)))
+      continue;
+    std::string_view name = each.name();
+    if (is_path(name)) {
+      const auto found = second_names.find(name);
+      if (found == second_names.end())
+        continue;
+      name = found->second;
+    }
+    made.emplace_back(name, each);
+  }
+  return made;
+}
 
 /// The layers that the names of tensors tell, where there is no graph: LAYER/ROLE, in the order of the store.
 /// They are called by their names, not by their classes, which are the same where the names are those that
 /// Keras gives by itself. A name that begins with '/' is that of a dataset, and tells nothing.
-/// @param is_weight  asked for each tensor
-/// @retval errc::not_convertible  two tensors, the subject one of them, would be one weight
+/// @param is_weight  asked for each tensor, with its name
+/// @param hint       a form that the model can be saved in
+/// @retval errc::not_expressible  two tensors would be one weight of a layer, the subject
 template <class IsWeight>
-result<std::vector<keras_layer>> infer_keras_layers(const store& from, IsWeight is_weight) {
+result<std::vector<keras_layer>> infer_keras_layers(const model& from, IsWeight is_weight, std::string_view hint) {
   std::vector<keras_layer> layers;
   std::map<std::string_view, std::size_t> numbers;
-  for (const tensor each : from) {
-    const std::string_view name = each.name();
+  for (const auto& [name, each] : names_of_layers(from)) {
     const std::size_t slash = name.rfind('/');
-    if (slash == std::string_view::npos || slash == 0 || name.front() == '/' || !is_weight(each))
+    if (slash == std::string_view::npos || slash == 0 || !is_weight(name, each))
       continue;
     const std::string_view layer = name.substr(0, slash);
     const auto [found, is_new] = numbers.try_emplace(layer, layers.size());
     if (is_new) {
-      std::string path = "/layers/" + std::string(layer);
-      if (path.ends_with("_cell")) // Keras has it in an attribute of its layer
-        path.replace(path.rfind('/') + 1, std::string::npos, "cell");
-      layers.push_back({std::move(path), std::string(layer), std::string(layer), {}, layers.size(), {}});
+      keras_layer made;
+      made.path = "/layers/" + std::string(layer);
+      if (made.path.ends_with("_cell")) // Keras has it in an attribute of its layer
+        made.path.replace(made.path.rfind('/') + 1, std::string::npos, "cell");
+      made.full_name = made.name = layer;
+      made.top = layers.size();
+      layers.push_back(std::move(made));
     }
     layers[found->second].weights.push_back({std::string(name.substr(slash + 1)), each, {}, true});
   }
   for (keras_layer& each : layers) {
-    if (auto ordered = order_keras_weights(each.op, each.weights); !ordered)
+    if (auto ordered = order_keras_weights(each, hint); !ordered)
       return ordered.error();
     for (keras_weight& weight : each.weights)
       weight.is_trainable = !weight.role.starts_with("moving_");

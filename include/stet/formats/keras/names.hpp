@@ -3,8 +3,7 @@
 #ifndef STET_FORMATS_KERAS_NAMES_HPP
 #define STET_FORMATS_KERAS_NAMES_HPP
 
-#include "../hdf5/import.hpp"
-#include "../json_members.hpp"
+#include "classes.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -36,112 +35,18 @@
 
 namespace stet::inline v0_1::detail {
 
-/// The variables of layers of some classes, of which as many as a layer has, and their ranks and dtypes, say
-/// without doubt what they are. Both lists are separated by spaces.
-struct keras_class_variables {
-  std::string_view classes, names;
-  bool is_quantized = false;
-};
-inline constexpr std::string_view keras_kernel_classes =
-    "dense einsum_dense query_dense key_dense value_dense output_dense conv1d conv2d conv3d conv1d_transpose "
-    "conv2d_transpose conv3d_transpose depthwise_conv1d depthwise_conv2d";
-inline constexpr std::string_view keras_separable_classes = "separable_conv1d separable_conv2d";
-inline constexpr std::string_view keras_cell_classes = "cell lstm_cell gru_cell simple_rnn_cell";
-inline constexpr keras_class_variables keras_variable_table[] = {
-    {keras_kernel_classes, "kernel"},
-    {keras_kernel_classes, "kernel bias"},
-    {keras_kernel_classes, "kernel inputs_scale inputs_amax_history kernel_scale kernel_amax_history "
-                           "outputs_grad_scale outputs_grad_amax_history"},
-    {keras_kernel_classes, "kernel bias inputs_scale inputs_amax_history kernel_scale kernel_amax_history "
-                           "outputs_grad_scale outputs_grad_amax_history"},
-    {keras_kernel_classes, "kernel kernel_scale", true},
-    {keras_kernel_classes, "kernel bias kernel_scale", true},
-    {keras_kernel_classes, "kernel kernel_scale kernel_zero g_idx", true},
-    {keras_kernel_classes, "kernel bias kernel_scale kernel_zero g_idx", true},
-    {keras_separable_classes, "depthwise_kernel pointwise_kernel"},
-    {keras_separable_classes, "depthwise_kernel pointwise_kernel bias"},
-    {keras_cell_classes, "kernel recurrent_kernel"},
-    {keras_cell_classes, "kernel recurrent_kernel bias"},
-    {"batch_normalization", "moving_mean moving_variance"},
-    {"batch_normalization", "gamma beta moving_mean moving_variance"},
-    {"layer_normalization group_normalization", "gamma beta"},
-    {"embedding", "embeddings"},
-    {"embedding", "embeddings embeddings_scale", true},
-    {"embedding", "embeddings embeddings_scale embeddings_zero g_idx", true},
-};
-
-/// Takes the first word off a list.
-inline std::string_view take_word(std::string_view& list) noexcept {
-  const std::size_t end = list.find(' ');
-  const std::string_view word = list.substr(0, end);
-  list.remove_prefix(end == std::string_view::npos ? list.size() : end + 1);
-  return word;
-}
-
-/// The names of the variables of a layer of this class, as words; empty if they leave a doubt.
-/// @param variables  of the layer, by number
-inline std::string_view keras_variable_names(std::string_view class_group,
-                                             const std::vector<const hdf5_tensor*>& variables) noexcept {
-  const auto fits = [&](const keras_class_variables& row) {
-    bool is_class = false;
-    for (std::string_view classes = row.classes; !classes.empty() && !is_class;)
-      is_class = take_word(classes) == class_group;
-    if (!is_class || (variables[0]->row.layout.dtype == dtype::int8) != row.is_quantized)
-      return false;
-    std::string_view names = row.names;
-    for (const hdf5_tensor* const each : variables) {
-      const std::string_view name = take_word(names);
-      const bool is_matrix = name.ends_with("kernel") || name == "embeddings";
-      if (name.empty() || (is_matrix && each->shape.size() < 2))
-        return false;
-    }
-    return names.empty();
-  };
-  for (const keras_class_variables& row : keras_variable_table) {
-    if (fits(row))
-      return row.names;
-  }
-  return {};
-}
-
-/// "dense" of "dense_12": Keras numbers the objects of one class. What is private begins with '_'.
-inline std::string_view without_number(std::string_view group) noexcept {
-  group.remove_prefix((std::min)(group.find_first_not_of('_'), group.size()));
-  const std::size_t last = group.find_last_not_of("0123456789");
-  return last != std::string_view::npos && last + 1 != group.size() && group[last] == '_'
-             ? group.substr(0, last)
-             : group;
-}
-
-/// What the group of an object of this class is called: "max_pooling2d" of "MaxPooling2D".
-inline std::string keras_group_of_class(std::string_view class_name) {
-  const auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
-  const auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
-  std::string letters, made;
-  for (const char each : class_name) {
-    if (is_upper(each) || is_lower(each) || (each >= '0' && each <= '9') || each == '_')
-      letters += each;
-  }
-  for (std::size_t i = 0; i < letters.size(); ++i) {
-    if (i != 0 && is_upper(letters[i]) &&
-        (is_lower(letters[i - 1]) || (i + 1 < letters.size() && is_lower(letters[i + 1])))) {
-      made += '_';
-    }
-    made += is_upper(letters[i]) ? static_cast<char>(letters[i] - 'A' + 'a') : letters[i];
-  }
-  return made;
-}
-
 /// Collects what the files of one model call their variables, and then adds these names.
 class keras_names {
  public:
-  /// The names of layers in a configuration, by the paths of their groups; those in the files come before.
-  void read_config(const json_value& config) { read_layers(config, "/layers", 0); }
-  /// Whether the files that were read have variables of layers without names.
-  [[nodiscard]] bool lack_layers() const noexcept {
-    return std::any_of(objects_.begin(), objects_.end(),
-                       [](const auto& each) { return each.second.empty(); });
+  /// The names and classes of layers in a configuration, by the paths of their groups; names in the files come
+  /// before.
+  /// @param size_bytes  of the configuration's text
+  void read_config(const json_value& config, std::uint64_t size_bytes) {
+    budget_ += size_bytes * 16;
+    read_layers(find_member(config, "config"), "/layers", 0);
   }
+  /// Whether the files that were read have variables of layers.
+  [[nodiscard]] bool has_objects() const noexcept { return !objects_.empty(); }
 
   /// Looks at the groups of a file.
   /// Errors: those of groups and attributes that cannot be read.
@@ -187,11 +92,14 @@ class keras_names {
       if (found != nullptr && !add_one(*found, std::move(name)))
         return error(errc::too_large, dataset);
     }
-    for (const auto& [object, own_name] : objects_) {
+    for (const auto& each_object : objects_) {
+      const std::string& object = each_object.first;
       const std::string prefix = object + "/vars/";
       std::vector<const hdf5_tensor*> variables, numbered;
-      for (auto at = from(prefix); at != by_path.end() && (*at)->path.starts_with(prefix); ++at)
-        variables.push_back(*at);
+      for (auto at = from(prefix); at != by_path.end() && (*at)->path.starts_with(prefix); ++at) {
+        if ((*at)->path.find('/', prefix.size()) == std::string::npos) // else of an object that is called vars
+          variables.push_back(*at);
+      }
       while (numbered.size() < variables.size()) {
         const hdf5_tensor* const next = find(prefix + std::to_string(numbered.size()));
         if (next == nullptr)
@@ -201,10 +109,7 @@ class keras_names {
       std::string_view names;
       if (!variables.empty() && numbered.size() == variables.size()) {
         variables = std::move(numbered);
-        const std::string_view group = std::string_view(object).substr(object.rfind('/') + 1);
-        names = keras_variable_names(without_number(group), variables);
-        if (names.empty()) // where an object is called by its role, its name may be that of its class
-          names = keras_variable_names(without_number(own_name), variables);
+        names = keras_variable_names(class_of(object), variables);
       }
       const std::string layer = variables.empty() ? std::string() : full_name(object);
       for (const hdf5_tensor* const each : variables) {
@@ -228,29 +133,78 @@ class keras_names {
     return true;
   }
 
-  void read_layers(const json_value& model, const std::string& path, std::size_t depth) {
-    const json_value* const config = find_member(model, "config");
+  /// Reads the list of layers of a model's configuration.
+  void read_layers(const json_value* config, const std::string& path, std::size_t depth) {
     const json_value::array_t* const layers =
         config == nullptr || depth > max_depth ? nullptr : elements_of(find_member(*config, "layers"));
-    if (layers == nullptr)
-      return;
+    if (layers != nullptr)
+      read_container(*layers, path, depth);
+  }
+  /// Objects in a container are called by their classes, and numbered.
+  void read_container(const json_value::array_t& all, const std::string& path, std::size_t depth) {
     std::map<std::string, std::size_t> counts;
-    for (const json_value& layer : *layers) {
-      std::string group = keras_group_of_class(text_member(layer, "class_name"));
-      if (const std::size_t number = counts[group]++; number != 0)
-        group += "_" + std::to_string(number);
-      const std::string place = path + "/" + group;
-      const json_value* const inner = find_member(layer, "config");
-      if (inner == nullptr)
-        continue;
-      if (const std::string_view name = text_member(*inner, "name"); !name.empty())
-        configured_.emplace(place, name);
-      read_layers(layer, place + "/layers", depth + 1);
+    for (const json_value& each : all) {
+      std::string group = keras_group_of_class(text_member(each, "class_name"));
+      const std::size_t number = counts[group]++;
+      std::string place = path + "/" + group;
+      if (number != 0)
+        place.append("_").append(std::to_string(number));
+      if (!read_object(each, std::move(place), std::move(group), depth))
+        return;
     }
+  }
+  /// Reads the configuration of one object, and of those in it whose attributes are known.
+  /// @return  false if the names take far more memory than the configuration
+  bool read_object(const json_value& object, std::string place, std::string group, std::size_t depth) {
+    const json_value* const config = find_member(object, "config");
+    const bool is_own = is_own_keras_class(object);
+    const std::string_view name = config == nullptr ? std::string_view() : text_member(*config, "name");
+    if (depth > max_depth || !charge(2 * place.size() + group.size() + name.size()))
+      return false;
+    if (!name.empty())
+      configured_.emplace(place, name);
+    classes_.emplace(place, is_own ? std::move(group) : std::string());
+    if (config == nullptr)
+      return true;
+    const auto read_inner = [&](const json_value* inner, std::string_view attribute) {
+      if (inner != nullptr && inner->is_object())
+        read_object(*inner, place + "/" + std::string(attribute),
+                    keras_group_of_class(text_member(*inner, "class_name")), depth + 1);
+    };
+    if (is_own) {
+      const json_value* const layer = find_member(*config, "layer");
+      const json_value* const backward = find_member(*config, "backward_layer");
+      if (text_member(object, "class_name") == "Bidirectional") {
+        read_inner(layer, "forward_layer");
+        read_inner(backward != nullptr && backward->is_object() ? backward : layer, "backward_layer");
+      } else {
+        read_inner(layer, "layer");
+        read_inner(find_member(*config, "cell"), "cell");
+      }
+      if (const json_value::array_t* const cells = elements_of(find_member(*config, "cells")))
+        read_container(*cells, place + "/cells", depth + 1);
+    }
+    read_layers(config, place + "/layers", depth + 1);
+    return true;
+  }
+
+  /// The class of an object: from the configuration; else from the class of the object that it is an attribute
+  /// of; else, in a container, from its group. Empty if nothing tells it: the name of an attribute does not.
+  [[nodiscard]] std::string_view class_of(std::string_view object) const {
+    if (const auto configured = classes_.find(object); configured != classes_.end())
+      return configured->second;
+    const std::size_t slash = object.rfind('/');
+    if (slash == std::string_view::npos || slash == 0)
+      return {};
+    const std::string_view around = object.substr(0, slash), group = object.substr(slash + 1);
+    return objects_.find(around) != objects_.end() ? keras_inner_class_of(class_of(around), group)
+                                                   : without_number(group);
   }
 
   /// Goes through the groups: those with lists of weights, and those of objects, which have a group "vars".
-  result<void> read_group(hdf5_file& file, std::uint64_t address, std::vector<std::string>& path) {
+  /// @param is_listed  whether a group around this one has a list of weights
+  result<void> read_group(hdf5_file& file, std::uint64_t address, std::vector<std::string>& path,
+                          bool is_listed = false) {
     if (path.size() > max_depth || !groups_.insert(address).second)
       return {};
     const auto group = hdf5_object::read(file, address);
@@ -261,7 +215,11 @@ class keras_names {
     const auto attributes = read_attributes(file, *group);
     if (!attributes)
       return attributes.error();
-    const bool is_vars = !path.empty() && path.back() == "vars";
+    is_listed = is_listed || std::any_of(attributes->begin(), attributes->end(), [](const hdf5_attribute& each) {
+                  return each.name.starts_with("weight_names");
+                });
+    // A layer of a legacy file may be called so, too; it has a list.
+    const bool is_vars = !path.empty() && path.back() == "vars" && !is_listed;
     const bool is_state = !path.empty() && (path.front() == "optimizer" ||
                                             path.front() == "optimizer_weights" || path.front() == "metrics");
     for (const hdf5_attribute& each : *attributes) {
@@ -276,10 +234,8 @@ class keras_names {
           return error(errc::too_large, joined(path, path.size()));
       }
     }
-    if (is_vars) { // in it are datasets alone
-      return is_state || add_object(path, {}) ? result<void>()
-                                              : error(errc::too_large, joined(path, path.size()));
-    }
+    if (is_vars && !is_state && !add_object(path, {}))
+      return error(errc::too_large, joined(path, path.size()));
     const auto links = read_links(file, *group);
     if (!links)
       return links.error();
@@ -287,7 +243,7 @@ class keras_names {
       if (link.kind != hdf5_link_kind::hard)
         continue;
       path.emplace_back(link.name);
-      if (auto read = read_group(file, link.address, path); !read)
+      if (auto read = read_group(file, link.address, path, is_listed); !read)
         return read;
       path.pop_back();
     }
@@ -325,7 +281,10 @@ class keras_names {
       return false;
     if (weight.ends_with(":0"))
       weight.remove_suffix(2);
-    const std::string layer = path.back() + "/";
+    const std::size_t around = path.size() > 1 && path.front() == "model_weights" ? 1 : 0;
+    std::string layer;
+    for (std::size_t i = around; i < path.size(); ++i) // a layer's name may have slashes in it
+      layer.append(path[i]).append("/");
     if (const std::size_t at = weight.find("/" + layer);
         at != std::string_view::npos && !weight.starts_with(layer))
       weight.remove_prefix(at + 1);
@@ -355,8 +314,9 @@ class keras_names {
 
   std::uint64_t budget_ = 0; // bytes of names, in proportion to the files
   std::set<std::uint64_t> groups_;
-  std::map<std::string, std::string> objects_;              // the name of each object, by its path
+  std::map<std::string, std::string, std::less<>> objects_; // the name of each object, by its path
   std::map<std::string, std::string> configured_;           // by path, too
+  std::map<std::string, std::string, std::less<>> classes_; // by path; empty: of a program's own
   std::vector<std::pair<std::string, std::string>> listed_; // datasets and their names
 };
 

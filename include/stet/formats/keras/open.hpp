@@ -49,7 +49,8 @@ inline result<bool> is_keras_hdf5(hdf5_file& file) {
     const auto layers = read_strings(file, each);
     if (!layers)
       return layers.error();
-    if (!layers->empty() && std::all_of(layers->begin(), layers->end(), is_link))
+    const auto is_group = [&](std::string_view name) { return is_link(name.substr(0, name.find('/'))); };
+    if (!layers->empty() && std::all_of(layers->begin(), layers->end(), is_group))
       return true;
   }
   constexpr std::string_view groups[] = {"layers", "_layer_checkpoint_dependencies", "model_weights", "vars"};
@@ -148,10 +149,11 @@ inline result<model> open_keras_archive(std::string_view path_utf8, source&& fil
   hdf5_model_builder whole(builder, options);
   if (auto added = whole.add(structure, part, offset, true); !added)
     return added.error().subject().empty() ? added.error().about(keras_weights_member) : added.error();
-  if (whole.names().lack_layers()) {
+  if (const zip_member* const text = find_member(*members, keras_config_member);
+      text != nullptr && whole.names().has_objects()) {
     // That it cannot be read, `describe` says; the weights can.
     if (const auto config = read_json_member(archive, *members, keras_config_member, options.inflate, options.memory))
-      whole.names().read_config(*config);
+      whole.names().read_config(*config, text->size_bytes);
   }
   return whole.finish();
 }

@@ -60,7 +60,8 @@ inline void drop_keras_modules(json_value& model) {
   for_each_keras_layer(model, [](json_value& object, bool) {
     const json_value module = take_member(object, "module"),
                      registered = take_member(object, "registered_name");
-    const bool is_own = text_of_string(&module).starts_with("keras");
+    const std::string_view place = text_of_string(&module);
+    const bool is_own = place == "keras" || place.starts_with("keras.");
     const std::string_view name = text_of_string(&registered);
     json_value* const class_name = find_member(object, "class_name");
     if (class_name != nullptr && !is_own && !name.empty())

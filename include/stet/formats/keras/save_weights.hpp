@@ -5,6 +5,7 @@
 
 #include "describe.hpp"
 #include "layers.hpp"
+#include "lists.hpp"
 
 #include "../hdf5/save_tensor.hpp"
 
@@ -43,14 +44,23 @@ class keras_weights_plan {
       for (const json_value& each : *names)
         listed_.emplace_back(text_of_string(&each));
     }
+    if (const json_value* const keras = find_member(described.metadata, "keras"))
+      lists_ = find_member(*keras, keras_lists_field);
+    for (const tensor each : of.store)
+      is_legacy_ = is_legacy_ || each.name().starts_with("/model_weights/");
+    is_legacy_ = is_legacy_ || (lists_ != nullptr && lists_->is_object());
   }
 
   /// By objects, as Keras 3 has them: /layers/dense/vars/0.
   result<void> plan_objects(const std::string& model_name) {
     bfloat16_ = hdf5_bfloat16::opaque;
+    hint_ = is_legacy_ ? "can be saved as keras-legacy" : "can be saved as stet";
     if (auto found = find_layers("/layers/"); !found)
       return found;
-    if (graph_ != nullptr) {
+    if (graph_ == nullptr) {
+      if (auto known = check_inferred_classes(); !known)
+        return known;
+    } else {
       if (auto named = name_group("vars", model_name); !named)
         return named;
     }
@@ -60,8 +70,8 @@ class keras_weights_plan {
       std::map<std::string_view, std::size_t> counts;
       for (const keras_weight& each : layer.weights) {
         const std::string number = std::to_string(counts[each.part]++);
-        const std::string_view name = each.value.name();
-        const bool is_path = name.starts_with("/layers/") && !is_saved(name);
+        const std::string_view name = original_name(model_.store, each.value);
+        const bool is_path = is_object_variable(name) && !is_saved(name);
         const std::string path =
             is_path ? std::string(name)
                     : std::string(layer.path).append("/").append(each.part).append("vars/").append(number);
@@ -69,6 +79,8 @@ class keras_weights_plan {
           return added;
       }
     }
+    if (auto named = name_objects(); !named)
+      return named;
     return add_rest("/optimizer/", "/model_weights/");
   }
 
@@ -77,11 +89,21 @@ class keras_weights_plan {
   result<void> plan_legacy(std::string_view group, const std::string& backend,
                            const std::string& keras_version) {
     bfloat16_ = hdf5_bfloat16::floating;
-    if (auto found = find_layers("/model_weights/"); !found)
-      return found;
+    hint_ = is_legacy_ ? "can be saved as stet" : "can be saved as keras or keras-weights";
     const auto weights = file_.group(file_.root, group);
     if (!weights)
       return weights.error();
+    if (const std::string_view own_prefix = listed_prefix(); !own_prefix.empty()) {
+      if (auto added = add_listed(*weights, group, own_prefix); !added)
+        return added;
+      file_.attribute(*weights, "backend", backend);
+      file_.attribute(*weights, "keras_version", keras_version);
+      return add_rest("/optimizer_weights/", "/layers/");
+    }
+    if (auto found = find_layers("/model_weights/"); !found)
+      return found;
+    if (auto known = check_order(); !known)
+      return known;
     std::vector<std::string> layer_names;
     for (std::size_t first = 0, end = 0; first < layers_.size(); first = end) {
       std::vector<std::pair<const keras_layer*, const keras_weight*>> all;
@@ -98,7 +120,7 @@ class keras_weights_plan {
       const std::string original = "/model_weights/" + layer + "/";
       std::vector<std::string> names;
       for (const auto& [owner, weight] : all) {
-        const std::string_view name = weight->value.name();
+        const std::string_view name = original_name(model_.store, weight->value);
         names.push_back(name.starts_with(original) && !is_saved(name)
                             ? std::string(name.substr(original.size()))
                             : owner->full_name + "/" + weight->role);
@@ -130,11 +152,16 @@ class keras_weights_plan {
 
  private:
   result<void> find_layers(std::string_view own_prefix) {
-    result<std::vector<keras_layer>> found = graph_ != nullptr
-                                                 ? keras_layer_lister(*graph_, model_.store, own_prefix).run()
-                                                 : infer_keras_layers(model_.store, [&](const tensor& each) {
-                                                     return !is_of_optimizer(each.name());
-                                                   });
+    const bool is_for_objects = own_prefix == "/layers/";
+    result<std::vector<keras_layer>> found =
+        graph_ != nullptr ? keras_layer_lister(*graph_, model_.store, own_prefix, hint_).run()
+                          : infer_keras_layers(
+                                model_,
+                                [&](std::string_view name, const tensor& each) {
+                                  return !is_of_optimizer(name) && !is_of_optimizer(each.name()) &&
+                                         !(is_for_objects && is_object_variable(each.name()));
+                                },
+                                hint_);
     if (!found)
       return found.error();
     layers_ = std::move(*found);
@@ -145,8 +172,110 @@ class keras_weights_plan {
     return is_optimizer_variable(name) || slots_.count(name) != 0;
   }
   [[nodiscard]] bool is_saved(std::string_view name) const { return saved_.count(name) != 0; }
+  /// Whether a name is the path of a variable of an object: /layers/lstm/cell/vars/0.
+  static bool is_object_variable(std::string_view name) noexcept {
+    const std::size_t slash = name.rfind('/');
+    return name.starts_with('/') && !name.starts_with("/model_weights/") && slash != 0 &&
+           name.substr(0, slash).ends_with("/vars");
+  }
+
+  /// Without a graph, layers are found by their classes' groups: their names have to be those that Keras gives.
+  result<void> check_inferred_classes() const {
+    constexpr std::string_view others =
+        "simple_rnn lstm gru rnn conv_lstm1d conv_lstm2d conv_lstm3d bidirectional time_distributed "
+        "multi_head_attention grouped_query_attention spectral_normalization rms_normalization";
+    for (const keras_layer& each : layers_) {
+      const std::string_view name = each.name, top = name.substr(0, name.find('/'));
+      const bool is_cell = each.path.ends_with("/cell") && name.find('/') == name.rfind('/');
+      const std::string_view group = without_number(top);
+      if ((top.size() != name.size() && !is_cell) ||
+          !(has_word(keras_flat_classes, group) || has_word(others, group)))
+        return keras_inexpressible("class of layer " + each.name, hint_);
+    }
+    return {};
+  }
+  /// Keras goes by the order of layers and weights in a legacy file; where it is not known, they would be
+  /// swapped.
+  result<void> check_order() const {
+    for (const keras_layer& each : layers_) {
+      const bool is_unsure = graph_ != nullptr ? each.is_inner && !each.is_own && !each.weights.empty()
+                                               : !is_order_known(each);
+      if (is_unsure)
+        return keras_inexpressible("order of layer " + each.full_name, hint_);
+    }
+    return {};
+  }
+  [[nodiscard]] bool is_order_known(const keras_layer& layer) const {
+    return !model_.format->name.starts_with("tf-") &&
+           std::all_of(layer.weights.begin(), layer.weights.end(), [&](const keras_weight& each) {
+             return !original_name(model_.store, each.value).starts_with('/');
+           });
+  }
+
+  static constexpr std::string_view top_weights = "top_level_model_weights";
+
+  /// What the names of tensors begin with that the lists of a legacy file name; empty if there are no lists, or
+  /// they are not of all these tensors.
+  [[nodiscard]] std::string_view listed_prefix() const {
+    if (lists_ == nullptr || !lists_->is_object())
+      return {};
+    for (const std::string_view prefix : {"/model_weights/", "/"}) {
+      const auto places = keras_list_places(*lists_, prefix);
+      bool are_all = !places.empty();
+      for (const auto& [path, place] : places)
+        are_all = are_all && model_.store.find(path);
+      for (const tensor each : model_.store)
+        are_all = are_all && (prefix == "/" || !each.name().starts_with(prefix) || places.count(each.name()) != 0);
+      if (are_all)
+        return prefix;
+    }
+    return {};
+  }
+  /// Adds groups, lists and datasets as a legacy file had them.
+  result<void> add_listed(hdf5_writer::object base, std::string_view group, std::string_view own_prefix) {
+    std::vector<std::string> layer_names;
+    for (const auto& [layer, weights] : lists_->items()) {
+      if (layer != top_weights)
+        layer_names.push_back(layer);
+      const auto object = file_.group(base, layer);
+      if (!object)
+        return object.error();
+      std::vector<std::string> names;
+      for (const json_value& each : weights) {
+        const std::string& name = names.emplace_back(text_of_string(&each));
+        const std::string own = layer + "/" + name;
+        const result<tensor> found = model_.store.find(std::string(own_prefix) + own);
+        if (!found)
+          return found.error();
+        const std::string path = group.empty() ? own : std::string(group) + "/" + own;
+        if (auto added = add(*found, path); !added)
+          return added;
+      }
+      if (auto listed = list_names(*object, "weight_names", std::move(names)); !listed)
+        return listed;
+    }
+    return list_names(base, "layer_names", std::move(layer_names));
+  }
+
+  /// Objects whose variables stay where they are keep their names, too.
+  result<void> name_objects() {
+    for (const tensor each : model_.store) {
+      const std::string_view name = each.name(), original = original_name(model_.store, each);
+      const std::string_view object = name.substr(0, name.rfind('/'));
+      if (model_.format == &native_format || name.data() == original.data() || !is_object_variable(original) ||
+          name.find('/') == std::string_view::npos)
+        continue;
+      if (auto named = name_group(original.substr(1, original.rfind('/') - 1),
+                                  std::string(object.substr(object.rfind('/') + 1)));
+          !named)
+        return named;
+    }
+    return {};
+  }
 
   result<void> name_group(std::string_view path, const std::string& name) {
+    if (!named_.emplace(path).second)
+      return {};
     const auto group = file_.group(file_.root, path);
     if (!group)
       return group.error();
@@ -182,7 +311,7 @@ class keras_weights_plan {
       return object.error().about(from.name());
     if (!planned->noted_dtype.empty())
       file_.attribute(*object, "dtype", std::string(planned->noted_dtype));
-    saved_.insert(from.name());
+    saved_.insert(original_name(model_.store, from));
     datasets_.push_back({std::move(*planned), *object});
     return {};
   }
@@ -194,12 +323,12 @@ class keras_weights_plan {
     for (const tensor each : model_.store) {
       const std::string_view name = each.name();
       const bool is_second_name = !is_native_model(model_) && model_.store.original_of(each);
-      if (is_saved(name) || is_second_name)
+      if (is_saved(original_name(model_.store, each)) || is_second_name)
         continue;
       if (is_of_optimizer(name)) {
         optimizer_.push_back(each);
       } else if (name.starts_with(foreign)) {
-        return error(errc::not_convertible, name);
+        return keras_inexpressible(std::string(name), hint_);
       } else if (auto added = add(each, name.substr(name.front() == '/' ? 1 : 0)); !added) {
         return added;
       }
@@ -264,6 +393,10 @@ class keras_weights_plan {
   hdf5_bfloat16 bfloat16_ = hdf5_bfloat16::opaque;
   std::set<std::string, std::less<>> slots_;
   std::vector<std::string> listed_; // the optimizer's variables, in its order
+  const json_value* lists_ = nullptr; // of a legacy file
+  bool is_legacy_ = false;
+  std::string_view hint_;
+  std::set<std::string, std::less<>> named_;
   std::vector<keras_layer> layers_;
   hdf5_writer file_;
   std::vector<keras_dataset> datasets_;

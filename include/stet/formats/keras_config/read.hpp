@@ -3,6 +3,8 @@
 #ifndef STET_FORMATS_KERAS_CONFIG_READ_HPP
 #define STET_FORMATS_KERAS_CONFIG_READ_HPP
 
+#include "class_group.hpp"
+
 #include "../further_fields.hpp"
 #include "../json_members.hpp"
 
@@ -35,10 +37,21 @@ inline bool is_keras_model(const json_value& layer) {
   return layers != nullptr && layers->is_array();
 }
 
+/// The bytes of the texts in a value, and some for each element.
+inline std::uint64_t size_of_texts(const json_value& value, std::size_t depth = 0) {
+  std::uint64_t size = 16 + text_of_string(&value).size();
+  if (value.is_structured() && depth <= 2 * max_manifest_depth) {
+    for (const auto& [key, each] : value.items())
+      size += (value.is_object() ? key.size() : 0) + size_of_texts(each, depth + 1);
+  }
+  return size;
+}
+
 /// Reads one model, and the models within it, into a graph.
 class keras_reader {
  public:
   result<graph> run(json_value config) {
+    budget_ = 16 * size_of_texts(config) + 65536;
     json_value around;
     if (json_value inner = take_member(config, "model_config"); !inner.is_null()) {
       around = std::move(config);
@@ -83,14 +96,15 @@ class keras_reader {
     bool is_functional =
         find_member(config, "input_layers") != nullptr || find_member(config, "output_layers") != nullptr;
     for (json_value& layer : *array) {
+      if (!layer.is_object())
+        return error(errc::wrong_type, "layer " + std::to_string(list.names.size()));
       const std::string_view name = name_of_layer(layer);
-      if (name.empty())
-        return error(errc::missing_field, "name of layer " + std::to_string(list.names.size()));
       const json_value::array_t* const calls = elements_of(find_member(layer, "inbound_nodes"));
       is_functional = is_functional || (calls != nullptr && !calls->empty());
       list.names.emplace_back(name);
       list.call_counts.push_back(calls == nullptr || calls->empty() ? 1 : calls->size());
     }
+    name_unnamed(*array, list);
     for (const std::string& name : list.names)
       list.numbers.add(name);
     list.numbers.sort();
@@ -114,6 +128,24 @@ class keras_reader {
     append_member(model, "config", std::move(config));
     rest = std::move(model);
     return {};
+  }
+
+  /// Gives layers without a name one, as Keras does: of their class, and numbered. Classes of a program may
+  /// leave it out of their configurations.
+  static void name_unnamed(const json_value::array_t& layers, layer_list& list) {
+    distinct_names taken;
+    bool are_all_named = true;
+    for (const std::string& name : list.names) {
+      are_all_named = are_all_named && !name.empty();
+      if (!name.empty())
+        (void)taken.take(name);
+    }
+    for (std::size_t number = 0; number < layers.size() && !are_all_named; ++number) {
+      if (!list.names[number].empty())
+        continue;
+      std::string name = keras_group_of_class(text_member(layers[number], "class_name"));
+      list.names[number] = taken.take(name.empty() ? "layer" : std::move(name));
+    }
   }
 
   /// Looks for tensors that only a count from 1 leads to.
@@ -140,6 +172,7 @@ class keras_reader {
   result<void> read_layer(json_value& layer, layer_list& list, std::size_t number, bool is_functional,
                           graph_body& body, std::size_t depth) {
     const std::string& name = list.names[number];
+    const bool is_named = !name_of_layer(layer).empty();
     const std::string op(text_member(layer, "class_name"));
     if (op.empty())
       return error_about({errc::missing_field, "class_name"}, name);
@@ -165,7 +198,7 @@ class keras_reader {
     take_member(layer, "class_name");
     if (auto checked = check_further_fields<graph_node>(layer, node_fields, name); !checked)
       return checked;
-    for (const std::string_view own : {"call", "first_call", "implicit"}) {
+    for (const std::string_view own : {"call", "first_call", "implicit", "unnamed"}) {
       if (find_member(layer, own) != nullptr)
         return error_about({errc::duplicate_key, own}, name);
     }
@@ -174,10 +207,17 @@ class keras_reader {
       add_implicit_input(name, attributes, body);
     list.node_numbers.push_back(body.nodes.size());
     for (std::size_t call = 0; call < list.call_counts[number]; ++call) {
+      // Each further call has the names again.
+      const std::uint64_t size = 2 * name.size() + op.size();
+      if (call != 0 && budget_ < size)
+        return error(errc::too_large, name);
+      budget_ -= call == 0 ? 0 : size;
       graph_node& node = body.add(keras_node_name(name, call), op);
       if (call == 0) {
         node.attributes = std::move(attributes);
         node.extra = layer.empty() ? json_value() : std::move(layer);
+        if (!is_named)
+          append_member(node.extra, "unnamed", true);
         if (list.first_calls[number] != 0)
           append_member(node.extra, "first_call", list.first_calls[number]);
       } else {
@@ -411,6 +451,7 @@ class keras_reader {
 
   graph made_;
   distinct_names function_names_;
+  std::uint64_t budget_ = 0; // bytes of names that further calls may take
 };
 
 } // namespace detail
@@ -419,9 +460,10 @@ class keras_reader {
 /// model, `model_config` of an HDF5 file, or config.json of a .keras file; of Keras 1, 2 or 3.
 ///
 /// Nothing is lost: graph_to_keras makes the same configuration again, but for the way Keras 1 wrote it.
-/// @retval errc::wrong_type, missing_field  a field, "FIELD of LAYER" or "name of layer NUMBER", is not what
-/// Keras
+/// @retval errc::wrong_type, missing_field  a field, "FIELD of LAYER" or "layer NUMBER", is not what Keras
 ///                                          writes
+/// @retval errc::too_large   the names, the subject one of them, of many calls take far more memory than the
+///                           configuration
 /// @retval errc::duplicate_key  a layer has a field, "FIELD of LAYER", that Keras does not write and graphs
 /// have
 /// @retval errc::bad_graph   a layer is called with a tensor that no layer makes: "input NAME of NODE"

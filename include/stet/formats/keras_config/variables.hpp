@@ -9,9 +9,12 @@
 #include "../../manifest/graph_link.hpp"
 #include "../../store/store.hpp"
 
+#include <algorithm>
 #include <cstddef>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace stet::inline v0_1 {
@@ -78,6 +81,21 @@ class nodes_by_name {
   std::vector<std::size_t> first_nodes_; // of each of these
 };
 
+/// Puts the variables of each node in the order of `place_of(tensor's name)`; equal ones stay as they are.
+template <class PlaceOf> void order_keras_variables(graph& whole, PlaceOf place_of) {
+  const auto order = [&](graph_body& body) {
+    for (graph_node& node : body.nodes) {
+      std::stable_sort(node.variables.begin(), node.variables.end(),
+                       [&](const graph_variable& a, const graph_variable& b) {
+                         return place_of(std::string_view(a.tensor)) < place_of(std::string_view(b.tensor));
+                       });
+    }
+  };
+  order(whole);
+  for (graph_function& each : whole.functions)
+    order(each);
+}
+
 } // namespace detail
 
 /// Fills in the variables of layers: a tensor LAYER/ROLE belongs to the node called LAYER, MODEL/LAYER/ROLE
@@ -91,10 +109,20 @@ class nodes_by_name {
 /// Cost: a few look-ups a tensor.
 template <class IsWeight> void name_keras_variables(graph& whole, const store& where, IsWeight is_weight) {
   const detail::nodes_by_name nodes(whole);
+  std::set<std::pair<const graph_node*, std::string>> taken; // roles of nodes
+  const auto take_all = [&taken](const graph_body& body) {
+    for (const graph_node& node : body.nodes) {
+      for (const graph_variable& each : node.variables)
+        taken.emplace(&node, each.role);
+    }
+  };
+  take_all(whole);
+  for (const graph_function& each : whole.functions)
+    take_all(each);
   const auto give = [&](graph_node& node, std::string_view role, const tensor& given) {
     if (role.ends_with(":0"))
       role.remove_suffix(2);
-    if (!role.empty() && node.variable(role) == nullptr)
+    if (!role.empty() && taken.emplace(&node, std::string(role)).second)
       node.variables.push_back({std::string(role), std::string(detail::original_name(where, given))});
   };
   // First those that say their layer in full.

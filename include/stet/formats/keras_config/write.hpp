@@ -47,11 +47,13 @@ struct keras_layer_calls {
     }
   }
   /// The number of the node that is the first call of this one's layer; `name_table::none` if it is that
-  /// itself.
+  /// itself. A wrapper has a field "layer", too: among others, and an object.
   [[nodiscard]] std::size_t first_call(const graph_node& node) const {
-    const json_value* const layer = node.attribute("layer");
-    return layer == nullptr || node.attributes.size() != 1 ? name_table::none
-                                                           : names.number_of(text_of_string(layer));
+    const std::string_view layer = first_call_name(node);
+    return layer.empty() ? name_table::none : names.number_of(layer);
+  }
+  static std::string_view first_call_name(const graph_node& node) {
+    return node.attributes.size() == 1 ? text_of_string(node.attribute("layer")) : std::string_view();
   }
   /// [layer, call, output]; nothing if there is no such node. For TensorFlow.js a model within the model
   /// has been called before.
@@ -155,8 +157,11 @@ class keras_writer {
     }
     json_value made{{"class_name", class_name}};
     append_member(made, "config", cleaned(std::move(written_config), 0));
+    // Where a class is found is known of the class that the description had.
+    const bool is_other_class = !said.empty() && class_name != said;
     for (const auto& [key, value] : rest.items()) {
-      if (key != "class_name" && is_written(key))
+      if (key != "class_name" && is_written(key) &&
+          !(is_other_class && (key == "module" || key == "registered_name")))
         append_member(made, key, value);
     }
     return made;
@@ -167,7 +172,7 @@ class keras_writer {
     for (std::size_t number = 0; number < body.nodes.size(); ++number) {
       const graph_node& node = body.nodes[number];
       const std::size_t expected = number == 0 ? 0 : 1;
-      if (node.inputs.size() != expected || node.attribute("layer") != nullptr ||
+      if (node.inputs.size() != expected || !keras_layer_calls::first_call_name(node).empty() ||
           find_member(node.extra, "call") != nullptr)
         return false;
       if (expected == 1 && (node.inputs[0].node != body.nodes[number - 1].name || node.inputs[0].output != 0))
@@ -199,16 +204,19 @@ class keras_writer {
     } else {
       append_member(made, "class_name", is_input ? "InputLayer" : first.op);
     }
-    if (text_member(config, "name").empty())
+    const bool is_unnamed = find_member(first.extra, "unnamed") != nullptr;
+    if (text_member(config, "name").empty() && !is_unnamed)
       append_member(config, "name", first.name);
     if (is_input)
       describe_input(body, first, config);
     append_member(made, "config", std::move(config));
     for (const auto& [key, value] : first.extra.items()) {
-      if (dialect_ == keras_dialect::keras && key != "call" && key != "implicit" && key != "first_call")
+      if (dialect_ == keras_dialect::keras && key != "call" && key != "implicit" && key != "first_call" &&
+          key != "unnamed")
         append_member(made, key, value);
     }
-    append_member(made, "name", first.name);
+    if (!is_unnamed || with_calls)
+      append_member(made, "name", first.name);
     if (!with_calls)
       return made;
     json_value::array_t inbound;
