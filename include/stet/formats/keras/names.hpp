@@ -149,19 +149,22 @@ class keras_names {
       std::string place = path + "/" + group;
       if (number != 0)
         place.append("_").append(std::to_string(number));
-      if (!read_object(each, std::move(place), std::move(group), depth))
+      if (!read_object(each, std::move(place), std::move(group), depth, path.ends_with("/layers")))
         return;
     }
   }
   /// Reads the configuration of one object, and of those in it whose attributes are known.
   /// @return  false if the names take far more memory than the configuration
-  bool read_object(const json_value& object, std::string place, std::string group, std::size_t depth) {
+  /// @param is_in_list  whether it is one of a model's layers, not in an attribute of a layer
+  bool read_object(const json_value& object, std::string place, std::string group, std::size_t depth,
+                   bool is_in_list) {
     const json_value* const config = find_member(object, "config");
     const bool is_own = is_own_keras_class(object);
     const std::string_view name = config == nullptr ? std::string_view() : text_member(*config, "name");
     if (depth > max_depth || !charge(2 * place.size() + group.size() + name.size()))
       return false;
-    if (!name.empty())
+    // The layers of a wrapper are named after the configured one: two of them would have one name.
+    if (!name.empty() && is_in_list)
       configured_.emplace(place, name);
     classes_.emplace(place, is_own ? std::move(group) : std::string());
     if (config == nullptr)
@@ -169,7 +172,7 @@ class keras_names {
     const auto read_inner = [&](const json_value* inner, std::string_view attribute) {
       if (inner != nullptr && inner->is_object())
         read_object(*inner, place + "/" + std::string(attribute),
-                    keras_group_of_class(text_member(*inner, "class_name")), depth + 1);
+                    keras_group_of_class(text_member(*inner, "class_name")), depth + 1, false);
     };
     if (is_own) {
       const json_value* const layer = find_member(*config, "layer");
