@@ -183,17 +183,14 @@ void list_for_people(const stet::model& from, console& out) {
 
 status list(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
-  const stet::result<stet::model> opened = open_model(path);
+  const stet::result<listed_model> opened = open_listed(path);
   if (!opened)
     return out.fail(path, opened.error());
-  const stet::result<std::vector<checkpoint_row>> checkpoints = checkpoints_in(path, *opened);
-  if (!checkpoints)
-    return out.fail(path, checkpoints.error());
   if (given.has("--json")) {
-    list_as_json(*opened, path, *checkpoints, out);
+    list_as_json(opened->model, path, opened->checkpoints, out);
   } else {
-    list_checkpoints(*checkpoints, out);
-    list_for_people(*opened, out);
+    list_checkpoints(opened->checkpoints, out);
+    list_for_people(opened->model, out);
   }
   return status::done;
 }

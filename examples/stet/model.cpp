@@ -71,8 +71,7 @@ checkpoint_row row_of(stet::checkpoint_info&& info) {
   return row;
 }
 
-} // namespace
-
+/// The checkpoints in the folder at `path`, in ascending order of steps; none unless that is what the model was opened from.
 stet::result<std::vector<checkpoint_row>> checkpoints_in(std::string_view path, const stet::model& of) {
   std::vector<checkpoint_row> rows;
   if (of.format != &stet::checkpoint_folder_format)
@@ -84,6 +83,18 @@ stet::result<std::vector<checkpoint_row>> checkpoints_in(std::string_view path, 
   for (stet::checkpoint_info& each : *all)
     rows.push_back(row_of(std::move(each)));
   return rows;
+}
+
+} // namespace
+
+stet::result<listed_model> open_listed(std::string_view path) {
+  stet::result<stet::model> opened = open_model(path);
+  if (!opened)
+    return opened.error();
+  stet::result<std::vector<checkpoint_row>> checkpoints = checkpoints_in(path, *opened);
+  if (!checkpoints)
+    return checkpoints.error();
+  return listed_model{std::move(*opened), std::move(*checkpoints)};
 }
 
 std::uint64_t file_size_bytes(const stet::model& of) {

@@ -51,8 +51,15 @@ struct checkpoint_row {
   std::optional<stet::error> failure;
 };
 
-/// The checkpoints in the folder at `path`, in ascending order of steps; none unless that is what the model was opened from.
-stet::result<std::vector<checkpoint_row>> checkpoints_in(std::string_view path, const stet::model& of);
+/// A model with the checkpoints of its folder, if it was opened from one.
+struct listed_model {
+  stet::model model;
+  std::vector<checkpoint_row> checkpoints;
+};
+
+/// Opens the model at `path` and lists its folder. The rows ascend by step. Errors: those of `open_model` and of
+/// listing the folder.
+stet::result<listed_model> open_listed(std::string_view path);
 
 /// The size of the files it consists of, together.
 std::uint64_t file_size_bytes(const stet::model& of);

@@ -131,14 +131,11 @@ std::size_t verify_checkpoints(std::string_view folder, const std::vector<checkp
 
 status verify(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
-  const stet::result<stet::model> opened = open_model(path);
+  const stet::result<listed_model> opened = open_listed(path);
   if (!opened)
     return out.fail(path, opened.error());
-  const stet::result<std::vector<checkpoint_row>> checkpoints = checkpoints_in(path, *opened);
-  if (!checkpoints)
-    return out.fail(path, checkpoints.error());
   const std::size_t problem_count =
-      checkpoints->empty() ? verify_model(*opened, true, out) : verify_checkpoints(path, *checkpoints, out);
+      opened->checkpoints.empty() ? verify_model(opened->model, true, out) : verify_checkpoints(path, opened->checkpoints, out);
   if (problem_count == 0)
     return status::done;
   return out.fail(path, counted(problem_count, "problem"));

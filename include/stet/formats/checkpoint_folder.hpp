@@ -6,6 +6,7 @@
 #include "native.hpp"
 
 #include "../checkpoint/folder.hpp"
+#include "../source/path.hpp"
 
 #include <set>
 #include <string>
@@ -34,7 +35,7 @@ inline std::string_view checkpoint_prefix_of(std::string_view name) noexcept {
 /// "ckpt", or the only one. Empty if there is no checkpoint, or if several prefixes are possible. Cost: lists the folder.
 [[nodiscard]] inline std::string find_checkpoint_prefix(std::string_view folder_utf8) {
   std::string folder(folder_utf8);
-  if (folder.empty() || folder.back() != '/') folder += '/';
+  folder += detail::separator_after(folder);
   std::set<std::string, std::less<>> prefixes;
   const auto visit = [](void* into, std::string_view name) noexcept {
     if (const std::string_view prefix = detail::checkpoint_prefix_of(name); !prefix.empty()) {

@@ -167,12 +167,6 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   return open_manifest(source::borrow(memory));
 }
 
-namespace detail {
-
-using parts_beside = parts_in_folder;
-
-} // namespace detail
-
 /// Opens the store at `path_utf8`, native or loose; its parts, if any, are looked for beside it.
 /// Errors: those of `open(path)` and of the overload above; a part that is the manifest itself is
 /// errc::bad_path.
@@ -184,7 +178,7 @@ using parts_beside = parts_in_folder;
   if (!bytes)
     return bytes.error();
   result<store> made =
-      open_manifest(std::move(*bytes), detail::parts_beside(path_utf8, options), limits, options.memory);
+      open_manifest(std::move(*bytes), detail::parts_in_folder(path_utf8, options), limits, options.memory);
   if (!made && made.error().subject().empty())
     return made.error().about(path_utf8);
   return made;

@@ -217,6 +217,13 @@ constexpr const error_description& describe(errc code) noexcept {
   return error_table[0];
 }
 
+namespace detail {
+
+/// Whether `c` continues a UTF-8 character, so that text cannot be cut before it.
+constexpr bool is_utf8_continuation(char c) noexcept { return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u; }
+
+} // namespace detail
+
 /// Writes text into a caller's buffer and drops, at a character boundary, what does not fit. Allocates nothing.
 class text_writer {
 public:
@@ -228,7 +235,7 @@ public:
     std::size_t count = text.size();
     if (count > capacity_ - size_) {
       count = capacity_ - size_;
-      while (count > 0 && (static_cast<unsigned char>(text[count]) & 0xC0u) == 0x80u) --count;
+      while (count > 0 && detail::is_utf8_continuation(text[count])) --count;
       capacity_ = size_ + count; // nothing may follow a gap
     }
     for (std::size_t i = 0; i < count; ++i) buffer_[size_ + i] = text[i];
@@ -292,9 +299,9 @@ public:
     if (subject.size() > max_subject_bytes) {
       constexpr std::string_view ellipsis = "\xE2\x80\xA6";
       std::size_t head = kept_head_bytes;
-      while (head > 0 && is_continuation(subject[head])) --head;
+      while (head > 0 && detail::is_utf8_continuation(subject[head])) --head;
       std::size_t tail = subject.size() - (max_subject_bytes - head - ellipsis.size());
-      while (tail < subject.size() && is_continuation(subject[tail])) ++tail;
+      while (tail < subject.size() && detail::is_utf8_continuation(subject[tail])) ++tail;
       writer.append(detail::text_at(subject.data(), head)).append(ellipsis);
       subject = detail::text_at(subject.data() + tail, subject.size() - tail);
     }
@@ -351,9 +358,6 @@ public:
   }
 
 private:
-  /// Whether `c` continues a UTF-8 character, so that text cannot be cut before it.
-  static constexpr bool is_continuation(char c) noexcept { return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u; }
-
   std::uint64_t offset_bytes_;
   std::int32_t system_code_ = 0;
   errc code_;

@@ -178,7 +178,7 @@ inline result<model> open_keras_shards(std::string_view path_utf8, const source&
   open_options resident = options;
   if (resident.backing == backing::stream)
     resident.backing = backing::read;
-  const parts_beside beside(path_utf8, resident);
+  const parts_in_folder beside(path_utf8, resident);
   store_builder builder(options.memory);
   for (const auto& [name, groups] : *shards) {
     result<source> opened = is_part_name(name) ? beside.open_part(name) : result<source>(errc::bad_path);

@@ -211,11 +211,13 @@ inline result<located_checkpoint> locate_tensorflow_checkpoint(std::string_view 
   if (!state) return state.error();
   path += separator_after(path);
   // The state file may come from Windows: a name that is not found is read by that system's rules, too.
-  std::string_view name;
+  std::string_view name, tried;
   for (const path_rules rules : {system_path_rules, path_rules::windows}) {
     name = name_within_folder(state->model_checkpoint_path, rules);
     for (const std::string_view candidate : {name, file_name_in(name, rules)}) {
-      auto found = candidate.empty() ? std::nullopt : find_checkpoint(path + std::string(candidate), options);
+      if (candidate.empty() || candidate == tried) continue;
+      tried = candidate;
+      auto found = find_checkpoint(path + std::string(candidate), options);
       if (!found) continue;
       found->subfolder = folder_in(candidate, rules);
       return std::move(*found);

@@ -180,7 +180,7 @@ inline result<void> add_tfjs_weights(const tfjs_group& group, const tfjs_bytes& 
 }
 
 /// Opens a file of weights beside model.json. Folders on the way must be folders, not links to some.
-inline result<source> open_tfjs_file(const parts_beside& beside, std::string_view folder,
+inline result<source> open_tfjs_file(const parts_in_folder& beside, std::string_view folder,
                                      const std::string& path, const open_options& options) {
   const bool are_links_ours = options.files == nullptr && !options.follow_links;
   for (std::size_t slash = path.find('/'); slash != std::string::npos && are_links_ours;
@@ -232,7 +232,7 @@ inline result<model> open_tfjs(std::string_view path_utf8, const open_options& o
   const result<tfjs_model_json> described = read_tfjs_model(path, options);
   if (!described)
     return described.error();
-  const parts_beside beside(path, options);
+  const parts_in_folder beside(path, options);
   const std::string_view folder = parts_in_folder(path, options).folder();
 
   store_builder builder(described->weight_count(), options.memory);
