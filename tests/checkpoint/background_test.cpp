@@ -5,6 +5,7 @@
 #include "program.hpp"
 
 #include "support/counted_memory.hpp"
+#include "support/few_threads.hpp"
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
@@ -344,6 +345,34 @@ TEST_SUITE("background") {
     }
     const auto last = saver.last_saved();
     CHECK((last && last->path == folder.path("ckpt-5.stet")));
+  }
+#endif
+
+#if STET_TEST_FEW_THREADS
+  TEST_CASE("where no thread can be started, a save writes before it returns") {
+    const temp_folder folder;
+    CHECK(stet_test::with_few_threads([&] {
+      // Threads that there are first, until no other can be started.
+      std::mutex mutex;
+      auto work = [&]() noexcept { const std::lock_guard guard(mutex); };
+      std::unique_lock guard(mutex);
+      stet::detail::helper_thread others[64];
+      bool is_full = false;
+      for (auto& each : others) is_full = is_full || !each.start(work);
+      auto manager = checkpoint_manager::open_for_saving(folder.path());
+      if (!is_full || !manager) return 1;
+      program trained;
+      background_saver saver(*manager, when_busy::replace);
+      for (std::uint64_t step = 1; step <= 3; ++step) {
+        trained.train();
+        if (!saver.save(trained.session(), trained.variables) || saver.is_busy()) return 2;
+        const auto latest = manager->open_latest();
+        if (!latest || latest->info.step != step || !is_at_step(*latest->opened, step)) return 3;
+      }
+      if (!saver.wait()) return 4;
+      guard.unlock();
+      return 0;
+    }) == 0);
   }
 #endif
 

@@ -66,8 +66,7 @@ public:
     });
   }
 
-  /// The variables as they were, in memory of the snapshot, or nullptr while nothing is held. The list lives as long as the
-  /// snapshot does and stays where it is.
+  /// The variables as they were, in memory of the snapshot, or nullptr while nothing is held. Lives as long as the snapshot.
   [[nodiscard]] const variable_list* variables() const noexcept { return is_taken_ ? &held_ : nullptr; }
   /// The copied elements of variable `number` < variables()->size(); empty if it was not there.
   [[nodiscard]] std::span<const std::byte> bytes(std::size_t number) const noexcept { return held_[number].bytes(); }
