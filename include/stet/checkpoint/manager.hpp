@@ -44,7 +44,8 @@ struct saved_checkpoint {
 };
 
 /// The one writer of a folder of checkpoints, and a reader of it. Holds the folder's lock from `open_for_saving` on until it
-/// is destroyed. Move-only. Not for use by several threads at once.
+/// is destroyed; a child that the process forks has no part in it and cannot save. Move-only. Not for use by several threads
+/// at once.
 ///
 ///     auto manager = stet::checkpoint_manager::open_for_saving("checkpoints");
 ///     if (auto restored = manager->restore_latest(variables)) step = restored->session.global_step;
@@ -75,7 +76,9 @@ public:
   /// Deltas of a checkpoint that is about to be replaced are made whole first. A base that cannot be opened any more is
   /// passed over: the save is whole then, and so is one of which nothing is as it was in the base.
   /// @param graph  a JSON object, or null
-  /// Errors: those of `writer::add`, `writer::save` and `compact`; the checkpoints that were there still are.
+  /// @retval errc::locked, file_not_found  the folder's lock is this manager's no more (the subject is its path): the folder was
+  ///                                       removed, or this is a forked child, whose parent still holds it
+  /// or an error of `writer::add`, `writer::save` and `compact`; the checkpoints that were there still are.
   /// Cost: that of `writer::save`, a small file, and lists the folder; opens the others once if some are to be removed. A
   /// delta also that of `open_checkpoint` and `add_changed`.
   result<saved_checkpoint> save(const session_state& session, const variable_list& variables, const json_value& graph = nullptr) {
@@ -90,6 +93,7 @@ public:
   /// one with the highest step. When this returns without an error they are gone from the disk, too.
   /// Errors: what the operating system reports; the rest may be removed all the same.
   result<void> remove_after(std::uint64_t step) {
+    if (auto locked = lock_.check(); !locked) return locked;
     const result<std::vector<std::uint64_t>> steps = list_steps();
     if (!steps) return steps.error();
     std::vector<std::uint64_t> kept, removed;
@@ -120,6 +124,7 @@ private:
   template <class Variables>
   result<saved_checkpoint> save_any(const session_state& session, const Variables& variables, const json_value& graph) {
     const std::uint64_t step = session.global_step;
+    if (auto locked = lock_.check(); !locked) return locked.error();
     if (auto released = release(step); !released) return released.error();
     const std::optional<opened_checkpoint> base = base_for(step); // mapped until everything is written
     writer out;
