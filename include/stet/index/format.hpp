@@ -57,7 +57,7 @@
 // Index
 //   at  bytes
 //    0   4   tensor count N           4   4   part count P (0: the data is in this file)
-//    8   4   block type count B      12   4   slot count S
+//    8   4   block type count B ≤ 65536   12   4   slot count S
 //   16   8   size of the entries     24   8   size of the names
 //   32   8   seed of the name hash   40  24   0
 //   64  32P  parts: 4 name offset, 4 name size, 8 size of the file, 8 content id, 4 flags (1: the part has a header), 4 zero

@@ -69,7 +69,7 @@ class hdf5_model_builder {
   /// @return their paths, in order
   result<std::span<const hdf5_tensor>> add(std::span<const std::byte> bytes, std::uint32_t part,
                                            std::uint64_t offset, bool is_keras) {
-    result<hdf5_file> file = hdf5_file::open(bytes);
+    result<hdf5_file> file = open_hdf5_file(bytes, options_.inflate);
     if (!file)
       return file.error();
     if (!is_keras) {
