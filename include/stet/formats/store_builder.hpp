@@ -37,6 +37,8 @@ struct range_check {
   std::uint32_t crc32 = 0;
   /// The name of the range in the file: that of the member.
   std::string name;
+  /// Of a range that is deflated (RFC 1951), whose checksum is that of what it becomes: the size of that.
+  std::optional<std::uint64_t> inflated_size_bytes = std::nullopt;
 };
 
 namespace detail {

@@ -117,6 +117,8 @@ inline constexpr std::uint32_t max_alignment_bytes = 65536;
 inline constexpr std::size_t max_name_size_bytes = 65535;
 /// The largest manifest that is written, and read unless limits of the caller's own say otherwise.
 inline constexpr std::uint64_t max_manifest_size_bytes = std::uint64_t{64} << 20;
+/// The largest index that is written and read. What the index has of a tensor is at most four times its text in the manifest.
+inline constexpr std::uint64_t max_index_size_bytes = 4 * max_manifest_size_bytes;
 
 /// Whether a store may have this alignment.
 constexpr bool is_valid_alignment(std::uint64_t alignment_bytes) noexcept {
