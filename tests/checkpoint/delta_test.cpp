@@ -118,7 +118,7 @@ bool restores_to(const std::string& path, const variable_list& expected) {
   std::vector<std::byte> scratch;
   for (const stet::variable& each : expected) {
     const auto found = (*opened)->find(each.name());
-    if (!found || !stet::detail::is_unchanged(*found, each, each.bytes(), scratch))
+    if (!found || !stet::detail::is_unchanged(*found, each, scratch))
       return false;
   }
   return (*opened)->tensor_count() == expected.size() &&

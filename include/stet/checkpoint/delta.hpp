@@ -93,8 +93,9 @@ inline std::optional<sha256_digest> digest_of_hex(std::string_view text) {
   return digest;
 }
 
-/// Whether the tensor's elements are the variable's, `elements`: the same dtype, shape and bytes, compared byte for byte.
-inline bool is_unchanged(const tensor& before, const variable& now, std::span<const std::byte> elements, std::vector<std::byte>& scratch) {
+/// Whether the tensor's elements are the variable's: the same dtype, shape and bytes, compared byte for byte.
+inline bool is_unchanged(const tensor& before, const variable& now, std::vector<std::byte>& scratch) {
+  const std::span<const std::byte> elements = now.bytes();
   if (before.dtype() != now.layout().dtype || !before.shape().equals(now.shape())) return false;
   if (elements.size() != now.size_bytes()) return false;
   if (elements.empty()) return true;
@@ -286,14 +287,16 @@ struct delta_report {
   std::uint64_t changed_bytes = 0, unchanged_bytes = 0;
 };
 
-namespace detail {
-
-/// `add_changed` for variables of which number i has the elements `bytes_of(i)`.
-inline result<delta_report> add_changed(writer& to, const variable_list& from, const auto& bytes_of, const checkpoint_store& base) {
-  if (!is_part_name(base.file_name(0))) return error(errc::bad_path, base.file_name(0));
-  const result<checkpoint_fields> fields = fields_of(base);
+/// Adds to `to` the variables that `base` does not have just so, compared byte for byte, and names the base in the manifest:
+/// what `to` then saves in the folder of the base is a delta. Nothing else is to be added to `to`, and `set_extra` is taken.
+/// @param base  an open checkpoint, delta or not, in whose tensors nobody has written; the variables may be bound to it
+/// Errors: those of `add_variable` and `parse_manifest`; errc::bad_path if the base's name is none that a delta may state.
+/// Cost: reads every variable and its tensor in the base once, and parses the manifests of the base.
+[[nodiscard]] inline result<delta_report> add_changed(writer& to, const variable_list& from, const checkpoint_store& base) {
+  if (!detail::is_part_name(base.file_name(0))) return error(errc::bad_path, base.file_name(0));
+  const result<detail::checkpoint_fields> fields = detail::fields_of(base);
   if (!fields) return fields.error();
-  json_value field = {{"file", base.file_name(0)}, {"sha256", hex_of(content_digest(base.file(0)))}};
+  json_value field = {{"file", base.file_name(0)}, {"sha256", detail::hex_of(content_digest(base.file(0)))}};
   json_value removed, order, attributes;
   delta_report report;
   std::vector<std::byte> scratch;
@@ -303,23 +306,21 @@ inline result<delta_report> add_changed(writer& to, const variable_list& from, c
     if (now != nullptr && now->is_there()) opened_order.push_back(each.name());
     else removed.push_back(std::string(each.name()));
   }
-  for (std::size_t number = 0; number < from.size(); ++number) {
-    const variable& each = from[number];
+  for (const variable& each : from) {
     if (!each.is_there()) continue;
-    const std::span<const std::byte> elements = bytes_of(number);
     const auto before = base->find(each.name());
     if (!before) opened_order.push_back(each.name());
     order.push_back(each.name());
-    if (before && is_unchanged(*before, each, elements, scratch)) {
+    if (before && detail::is_unchanged(*before, each, scratch)) {
       ++report.unchanged_count;
       report.unchanged_bytes += each.size_bytes();
-      json_value now = attributes_of(each);
+      json_value now = detail::attributes_of(each);
       if (const auto then = fields->attributes.find(each.name()); then == fields->attributes.end() || then->second != now) {
         attributes[each.name()] = std::move(now);
       }
       continue;
     }
-    if (auto added = add_variable(to, each, each.name(), elements); !added) return added.error();
+    if (auto added = add_variable(to, each, each.name()); !added) return added.error();
     ++report.changed_count;
     report.changed_bytes += each.size_bytes();
   }
@@ -330,22 +331,11 @@ inline result<delta_report> add_changed(writer& to, const variable_list& from, c
   to.set_extra({{"base", std::move(field)}});
   return report;
 }
-
-} // namespace detail
-
-/// Adds to `to` the variables that `base` does not have just so, compared byte for byte, and names the base in the manifest:
-/// what `to` then saves in the folder of the base is a delta. Nothing else is to be added to `to`, and `set_extra` is taken.
-/// @param base  an open checkpoint, delta or not, in whose tensors nobody has written; the variables may be bound to it
-/// Errors: those of `add_variable` and `parse_manifest`; errc::bad_path if the base's name is none that a delta may state.
-/// Cost: reads every variable and its tensor in the base once, and parses the manifests of the base.
-[[nodiscard]] inline result<delta_report> add_changed(writer& to, const variable_list& from, const checkpoint_store& base) {
-  return detail::add_changed(to, from, [&from](std::size_t number) { return from[number].bytes(); }, base);
-}
 /// The same for variables as they were when a snapshot was taken, which must stay until the last save.
 /// @retval errc::invalid_argument  nothing was taken
 [[nodiscard]] inline result<delta_report> add_changed(writer& to, const snapshot& from, const checkpoint_store& base) {
   if (from.variables() == nullptr) return errc::invalid_argument;
-  return detail::add_changed(to, *from.variables(), [&from](std::size_t number) { return from.bytes(number); }, base);
+  return add_changed(to, *from.variables(), base);
 }
 
 namespace detail {

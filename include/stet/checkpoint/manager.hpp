@@ -45,7 +45,8 @@ struct saved_checkpoint {
 };
 
 /// The one writer of a folder of checkpoints, and a reader of it. Holds the folder's lock from `open_for_saving` on until it
-/// is destroyed. Move-only. Not for use by several threads at once.
+/// is destroyed; a child that the process forks has no part in it and cannot save. Move-only. Not for use by several threads
+/// at once.
 ///
 ///     auto manager = stet::checkpoint_manager::open_for_saving("checkpoints");
 ///     if (auto restored = manager->restore_latest(variables)) step = restored->session.global_step;
@@ -84,7 +85,9 @@ public:
   /// @retval errc::not_durable    the checkpoint is in the folder, complete, and a loss of power may take it back; nothing was
   ///                              removed on its account. The next save is whole
   /// @retval errc::out_of_memory
-  /// Errors: those of `writer::add`, `writer::save` and `compact`; the checkpoints that were there still are.
+  /// @retval errc::locked, file_not_found  the folder's lock is this manager's no more (the subject is its path): the folder was
+  ///                                       removed, or this is a forked child, whose parent still holds it
+  /// or an error of `writer::add`, `writer::save` and `compact`; the checkpoints that were there still are.
   /// Cost: that of `writer::save`, a small file, and lists the folder; opens the others once if some are to be removed. A
   /// delta also that of `open_checkpoint` and `add_changed`.
   result<saved_checkpoint> save(const session_state& session, const variable_list& variables, const json_value& graph = nullptr) {
@@ -101,6 +104,7 @@ public:
   /// Errors: what the operating system reports; the rest may be removed all the same.
   result<void> remove_after(std::uint64_t step) {
     return detail::caught([&]() -> result<void> {
+      if (auto locked = lock_.check(); !locked) return locked;
       const result<std::vector<std::string>> names = list_names();
       if (!names) return names.error();
       std::vector<std::uint64_t> removed = steps_among(*names);
@@ -120,6 +124,7 @@ private:
   template <class Variables>
   result<saved_checkpoint> save_any(const session_state& session, const Variables& variables, const json_value& graph) {
     return detail::caught([&]() -> result<saved_checkpoint> {
+      if (auto locked = lock_.check(); !locked) return locked.error();
       const std::uint64_t step = session.global_step;
       const auto now = options_.clock ? options_.clock() : std::chrono::system_clock::now();
       if (auto released = release(name_of(step)); !released) return released.error();
