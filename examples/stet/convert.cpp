@@ -249,6 +249,8 @@ status compact(const arguments& given, console& out) {
       from.append("/").append(files_of(*opened).front().name);
   }
   const stet::result<stet::save_report> saved = stet::compact(from, to, options);
+  if (!saved && saved.error().code() == stet::errc::missing_base)
+    return out.fail(saved.error().subject(), "a delta of the file that would be replaced; compact it first");
   if (!saved)
     return out.fail(to, saved.error());
   out.write_escaped(to).write(": ").write(counted(count, "tensor")).write(", ");
