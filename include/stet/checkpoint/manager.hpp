@@ -125,6 +125,7 @@ private:
   result<saved_checkpoint> save_any(const session_state& session, const Variables& variables, const json_value& graph) {
     const std::uint64_t step = session.global_step;
     if (auto locked = lock_.check(); !locked) return locked.error();
+    if (auto sound = detail::check_saved(session, graph); !sound) return sound.error();
     if (auto released = release(step); !released) return released.error();
     const std::optional<opened_checkpoint> base = base_for(step); // mapped until everything is written
     writer out;
