@@ -21,6 +21,9 @@
 
 namespace stet::inline v0_1::detail {
 
+/// The file in a folder that is locked.
+inline constexpr std::string_view lock_name = ".stet-lock";
+
 /// An open file whose lock this process holds, on the list of all of them.
 struct held_lock {
   const file_operations* operations;
@@ -122,7 +125,7 @@ public:
   /// @retval errc::locked  another writer, of this process or another, has it; or what the operating system reports
   result<folder_lock> make_and_lock() const {
     if (auto made = make_folder(); !made) return made.error();
-    std::string path = folder() + ".stet-lock";
+    std::string path = folder() + std::string(lock_name);
     const result<native_handle> handle = call(&file_operations::lock_file, path);
     if (!handle) return handle.error();
     return folder_lock::hold(operations(), *handle, std::move(path));
@@ -133,8 +136,12 @@ private:
     const std::string_view name = without_last_separators(folder());
     if (name.empty()) return {};
     const auto made = call(&file_operations::create_folder, name);
-    if (!made) return made.error().code() == errc::file_exists || list_names() ? result<void>() : made;
-    return call(&file_operations::sync_folder, folder_in(name));
+    if (!made && made.error().code() != errc::file_exists && !list_names()) return made;
+    // Also the name of a folder that is there already: a program that was killed had just made it, perhaps.
+    const auto synced = call(&file_operations::sync_folder, folder_in(name));
+    // Who may not look at the parent has not made the folder there.
+    const bool is_foreign = !made && !synced && synced.error().code() == errc::access_denied;
+    return is_foreign ? result<void>() : synced;
   }
 };
 

@@ -38,6 +38,8 @@ struct range_check {
   std::uint32_t crc32 = 0;
   /// The name of the range in the file: that of the member.
   std::string name;
+  /// Of a range that is deflated (RFC 1951), whose checksum is that of what it becomes: the size of that.
+  std::optional<std::uint64_t> inflated_size_bytes = std::nullopt;
 };
 
 namespace detail {
@@ -283,14 +285,15 @@ private:
 
   /// The number of a block type; a new one is kept, since the row may not last.
   std::uint32_t number_of(const block_type& type) {
-    for (std::uint32_t number = 0; number < blocks_.count(); ++number) {
-      if (blocks_[number] == type) return number;
+    result<std::uint32_t> number = blocks_.find(type);
+    if (number && *number == blocks_.count()) {
+      own_block& kept = own_blocks_.emplace_back(own_block{std::string(type.name), type});
+      kept.type.name = kept.name;
+      number = blocks_.number_of(kept.type);
     }
-    own_block& kept = own_blocks_.emplace_back(own_block{std::string(type.name), type});
-    kept.type.name = kept.name;
-    const std::uint32_t number = blocks_.number_of(kept.type);
-    if (number == detail::max_block_types) fail(error(errc::too_large, type.name));
-    return number;
+    if (number) return *number;
+    fail(error(number.error().code(), type.name));
+    return 0;
   }
 
   memory_resource* memory_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Datasets as tensors: names, places, what is not in the file, and files that are made to harm.
 #include <stet/formats/hdf5/import.hpp>
+#include <stet/store/open.hpp>
+#include <stet/writer.hpp>
 
 #include "support/hdf5_bytes.hpp"
 #include "support/hdf5_files.hpp"
@@ -394,6 +396,39 @@ TEST_SUITE("formats/hdf5/import") {
                                       {is_link, hard_link("gr\xfc\xdf", inner)},
                                       {is_link, hard_link("z", inner)}}))) ==
           "/a /z/x=/a omitted /gr\xfc\xdf: bad_name /gr\xfc\xdf");
+  }
+
+  TEST_CASE("strings of any number of fixed widths are blocks, which a store saved of them has, too") {
+    for (const std::uint32_t count : {65u, 1000u}) {
+      CAPTURE(count);
+      hdf5_bytes made;
+      std::vector<made_message> messages = {{is_link_info, link_info()}};
+      for (std::uint32_t width = 1; width <= count; ++width) {
+        const std::string type = hdf5_fields().u8(0x13).sized(0, 3).u32(width);
+        const std::uint64_t at = made.object({{is_type, type}, {is_space, space({1})}, {is_layout, compact(std::string(width, 'w'))}});
+        messages.push_back({is_link, hard_link(std::to_string(width), at)});
+      }
+      const exact_text bytes(made.file(made.object(messages)));
+      const auto opened = open_hdf5_bytes(bytes.bytes());
+      REQUIRE(opened);
+      stet::writer writer;
+      for (const stet::tensor each : *opened) {
+        const std::vector<std::uint64_t> shape(each.shape().begin(), each.shape().end());
+        REQUIRE(writer.add_bytes(each.name(), each.layout(), shape, each.bytes()));
+      }
+      const auto saved = writer.save_to_memory();
+      REQUIRE(saved);
+      const auto again = stet::open(std::span<const std::byte>(*saved));
+      REQUIRE(again);
+      CHECK(again->tensor_count() == count);
+      bool is_same = true;
+      for (std::uint32_t width = 1; width <= count; ++width) {
+        const auto found = again->find("/" + std::to_string(width));
+        is_same = is_same && found && found->layout().block == stet::block_type{"string" + std::to_string(width), 1, width} &&
+                  found->bytes().size() == width && found->bytes().back() == std::byte{'w'};
+      }
+      CHECK(is_same);
+    }
   }
 
   TEST_CASE("bfloat16 is two opaque bytes whose attribute says so") {

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -473,10 +474,10 @@ TEST_SUITE("tensorflow/checkpoint") {
         {"a negative shard", [](entry_fields& e) { e.shard = -1; }, "bad_offset"},
         {"a negative offset", [](entry_fields& e) { e.offset = -1; }, "bad_offset"},
         {"a negative size", [](entry_fields& e) { e.size = -16; }, "bad_offset"},
-        {"an offset beyond the shard", [](entry_fields& e) { e.offset = 1; }, "truncated"},
-        {"an offset far beyond the shard", [](entry_fields& e) { e.offset = INT64_MAX; }, "truncated"},
+        {"an offset beyond the shard", [](entry_fields& e) { e.offset = 1; }, "ok"}, // which only its tensor cannot be read for
+        {"an offset far beyond the shard", [](entry_fields& e) { e.offset = INT64_MAX; }, "ok"},
         {"a size one too small", [](entry_fields& e) { e.size = 15; }, "bad_size"},
-        {"a size one too large", [](entry_fields& e) { e.size = 17; }, "truncated"},
+        {"a size one too large", [](entry_fields& e) { e.size = 17; }, "bad_size"},
         {"a larger shape", [](entry_fields& e) { e.shape = {2, 3}; }, "bad_size"},
         {"a smaller shape", [](entry_fields& e) { e.shape = {3}; }, "bad_size"},
         {"a shape that overflows", [](entry_fields& e) { e.shape = {1ull << 32, 1ull << 32}; }, "bad_shape"},
@@ -609,13 +610,106 @@ TEST_SUITE("tensorflow/checkpoint") {
     }
   }
 
-  TEST_CASE("every truncation of a shard is refused or fails the strings in it") {
+  TEST_CASE("a truncated shard fails the tensors that reach beyond its end, and names itself") {
     const temp_folder folder;
     const made_checkpoint made = everything();
     const std::string prefix = made.write(folder);
-    for (std::size_t size = 0; size < made.shards[0].size(); ++size) {
-      folder.write("model.data-00000-of-00002", made.shards[0].substr(0, size));
-      CHECK(outcome(open_tensorflow_checkpoint(prefix)) == "truncated");
+    const auto whole = open_tensorflow_checkpoint(prefix);
+    REQUIRE(whole);
+    // Where the bytes of each tensor end in the first shard; its names here are keys.
+    std::map<std::string, std::size_t> ends;
+    for (const auto& [key, entry] : made.entries) {
+      if (!entry.slices.empty() || entry.shard != 0)
+        continue;
+      std::string name = key;
+      if (key[0] == '\0')
+        name = key.find("columns") != std::string::npos ? "columns" : "rows";
+      ends[name] = (std::max)(ends[name], static_cast<std::size_t>(entry.size == 0 ? 0 : entry.offset + entry.size));
     }
+    REQUIRE(ends.size() == 5);
+    for (std::size_t size = 0; size < made.shards[0].size(); ++size) {
+      CAPTURE(size);
+      folder.write("model.data-00000-of-00002", made.shards[0].substr(0, size));
+      const auto opened = open_tensorflow_checkpoint(prefix);
+      REQUIRE(opened);
+      for (const stet::tensor expected : whole->store) {
+        CAPTURE(std::string(expected.name()));
+        const auto original = whole->store.original_of(expected);
+        const auto end = ends.find(std::string(original ? original->name() : expected.name()));
+        const auto found = opened->store.find(expected.name());
+        if (!found && size < ends["_CHECKPOINTABLE_OBJECT_GRAPH"])
+          continue; // a second name
+        REQUIRE(found);
+        std::vector<std::byte> all(static_cast<std::size_t>(found->size_bytes())), as_it_was(static_cast<std::size_t>(expected.size_bytes()));
+        const auto read = found->read(0, all);
+        if (end != ends.end() && end->second > size) {
+          CHECK(outcome(read) == "truncated");
+          if (!read)
+            CHECK(read.error().subject() == "model.data-00000-of-00002");
+        } else {
+          CHECK(read);
+          CHECK(expected.read(0, as_it_was));
+          CHECK(all == as_it_was);
+        }
+      }
+    }
+  }
+
+  TEST_CASE("strings that were saved in slices are put together") {
+    const temp_folder folder;
+    made_checkpoint made(2);
+    const auto add_slice = [&made](const char* name, const std::vector<slice_extent>& slice, const std::vector<std::uint64_t>& shape,
+                                   const std::vector<std::string>& strings, std::uint32_t shard = 0) -> entry_fields& {
+      made.entries[name].data_type = 7;
+      made.entries[name].slices.push_back(slice);
+      return made.add_strings(stet::detail::slice_key(name, slice), shape, strings, shard);
+    };
+    made.entries["rows"].shape = {3, 2};
+    add_slice("rows", {{0, 2}, {0, -1}}, {2, 2}, {"a", "bc", "", "d"});
+    add_slice("rows", {{2, 1}, {0, -1}}, {1, 2}, {"efg", "h"}, 1);
+    made.entries["columns"].shape = {2, 3};
+    add_slice("columns", {{0, -1}, {2, 1}}, {2, 1}, {"c", "f"}, 1);
+    add_slice("columns", {{0, -1}, {0, 2}}, {2, 2}, {"a", "bb", "", "e"});
+    made.entries["empty"].shape = {0, 3};
+    add_slice("empty", {{0, -1}, {0, -1}}, {0, 3}, {});
+    made.entries["scalar"].shape = {};
+    add_slice("scalar", {}, {}, {"one"});
+    made.entries["damaged"].shape = {2};
+    add_slice("damaged", {{0, 1}}, {1}, {"x"});
+    add_slice("damaged", {{1, 1}}, {1}, {"y"}).masked_crc ^= 1;
+    made.entries["hole"].shape = {3};
+    add_slice("hole", {{0, 1}}, {1}, {"x"});
+    const std::string prefix = made.write(folder);
+    for (const stet::backing how : {stet::backing::map, stet::backing::stream}) {
+      stet::open_options options;
+      options.backing = how;
+      const auto opened = open_tensorflow_checkpoint(prefix, options);
+      REQUIRE(opened);
+      const auto texts = [&opened](const char* name) {
+        const auto found = opened->store.find(name);
+        const auto strings = found ? found->as_strings() : found.error();
+        std::string made_text;
+        for (std::size_t i = 0; strings && i < strings->size(); ++i)
+          made_text.append(i == 0 ? "" : "|").append((*strings)[i]);
+        return strings ? made_text : outcome(strings);
+      };
+      CHECK(texts("rows") == "a|bc||d|efg|h");
+      CHECK(texts("columns") == "a|bb|c||e|f");
+      CHECK(texts("empty") == "");
+      CHECK(opened->store.find("empty")->size_bytes() == 8);
+      CHECK(texts("scalar") == "one");
+      for (const char* const name : {"rows", "columns", "scalar"})
+        CHECK(outcome(opened->store.find(name)->verify()) == "ok");
+      std::byte room[8];
+      CHECK(outcome(opened->store.find("damaged")->read(0, room)) == "checksum_mismatch");
+      CHECK(outcome(opened->store.find("hole")->read(0, room)) == "bad_slice");
+    }
+    REQUIRE(std::filesystem::remove(to_path(prefix + ".data-00001-of-00002")));
+    const auto opened = open_tensorflow_checkpoint(prefix);
+    REQUIRE(opened);
+    std::byte room[8];
+    for (const char* const name : {"rows", "columns"})
+      CHECK(outcome(opened->store.find(name)->read(0, room)) == "missing_part");
+    CHECK(opened->store.find("scalar")->read(0, room));
   }
 }

@@ -137,7 +137,7 @@ class hdf5_importer {
     if (!file_.charge(path.size()))
       return hdf5_file::bad(group.address(), path);
     auto links = read_links(file_, group);
-    if (!links && links.error().code() == errc::unsupported)
+    if (!links && is_out_of_reach(links.error()))
       return omit(path.empty() ? std::string("/") : path, links.error());
     if (!links)
       return about(links.error(), path);
@@ -145,6 +145,11 @@ class hdf5_importer {
     around_.insert(group.address());
     groups_.push_back({group.address(), std::move(*links), 0, path.size()});
     return {};
+  }
+
+  /// Whether a heap went through filters that cannot be undone here, and is sound for all that is known.
+  static bool is_out_of_reach(const error& failure) noexcept {
+    return failure.code() == errc::unsupported || failure.code() == errc::compressed;
   }
 
   result<void> omit(const std::string& path, const error& reason) {
@@ -366,6 +371,8 @@ class hdf5_importer {
   /// ml_dtypes' bfloat16 is two opaque bytes; Keras 3 says in an attribute what they are.
   result<bool> is_bfloat16(const hdf5_object& object) {
     const auto attributes = read_attributes(file_, object);
+    if (!attributes && is_out_of_reach(attributes.error()))
+      return false;
     if (!attributes)
       return attributes.error();
     for (const hdf5_attribute& each : *attributes) {
