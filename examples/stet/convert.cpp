@@ -71,8 +71,11 @@ stet::result<outcome> save_for_tensorflow(std::string_view from, const stet::mod
   return outcome_of(stet::save_tensorflow_checkpoint(all, to, options));
 }
 
+template <bool WeightsOnly>
 stet::result<outcome> save_for_tfjs(std::string_view from, const stet::model& opened, std::string_view to) {
-  const auto saved = stet::save_tfjs(to, from, opened);
+  stet::tfjs_save_options options;
+  options.weights_only = WeightsOnly;
+  const auto saved = stet::save_tfjs(to, from, opened, options);
   if (!saved)
     return saved.error();
   return outcome{saved->file_size_bytes, saved->shard_count + std::uint64_t{1}, 0};
@@ -85,7 +88,9 @@ stet::result<outcome> save_for_keras(std::string_view from, const stet::model& o
   options.form = Form;
   options.save_optimizer = true;
   auto saved = stet::save_keras(to, from, opened, options);
-  if (!saved && saved.error().code() == stet::errc::not_convertible) {
+  const bool may_be_for_optimizer = !saved && (saved.error().code() == stet::errc::not_convertible ||
+                                               saved.error().code() == stet::errc::not_expressible);
+  if (may_be_for_optimizer) {
     options.save_optimizer = false;
     saved = stet::save_keras(to, from, opened, options);
   }
@@ -98,7 +103,8 @@ constexpr target targets[] = {
     {"stet", ".stet", save_native<stet::store_form::single_file>},
     {"tensorflow", "", save_for_tensorflow<stet::tensorflow_naming::by_name>},
     {"tensorflow-objects", "", save_for_tensorflow<stet::tensorflow_naming::by_object>},
-    {"tfjs", "model.json", save_for_tfjs},
+    {"tfjs", "model.json", save_for_tfjs<false>},
+    {"tfjs-weights", "", save_for_tfjs<true>},
     {"keras", ".keras", save_for_keras<stet::keras_form::keras>},
     {"keras-weights", ".weights.h5", save_for_keras<stet::keras_form::weights>},
     {"keras-legacy", ".h5", save_for_keras<stet::keras_form::legacy>},

@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -269,6 +270,135 @@ TEST_CASE("saving over a model removes its files, and only those; no tensors are
   CHECK_MESSAGE(opened, stet_test::outcome(opened));
   if (opened)
     CHECK(opened->store.tensor_count() == 0);
+}
+
+TEST_CASE("files that the replaced model.json lists are removed only if a save to this path wrote them") {
+  const std::vector<float> one{1, 2}, other{3, 4};
+  const auto manifest_of = [](const std::string& name) {
+    return R"({"weightsManifest":[{"paths":[")" + name + R"("],"weights":[]}]})";
+  };
+  saved_for_tfjs at;
+  (void)at.out.add("a", {2}, std::span<const float>(one));
+  REQUIRE(at.save());
+  const std::string own = at.json()["weightsManifest"][0]["paths"][0].get<std::string>();
+  const auto own_bytes = at.folder.read(own);
+
+  // A foreign file of a name that looks like one.
+  const std::string foreign = "model-00000-of-00001-89abcdef.bin";
+  at.folder.write(foreign, "keep me");
+  at.folder.write("model.json", manifest_of(foreign));
+  REQUIRE(at.save());
+  CHECK(at.folder.read(foreign).size() == 7);
+
+  // A file of this very name, whose content is another by now.
+  at.folder.write("model.json", manifest_of(own));
+  at.folder.write(own, "keep me");
+  saved_for_tfjs changed;
+  (void)changed.out.add("a", {2}, std::span<const float>(other));
+  CHECK(stet_test::outcome(changed.out.save(changed.folder.path("model.stet"))) == "ok");
+  const auto model = stet::open_any(changed.folder.path("model.stet"));
+  REQUIRE(model);
+  if (!model)
+    return;
+  const auto save_other = [&](const char* name) {
+    return stet_test::outcome(stet::save_tfjs(at.folder.path(name), changed.folder.path("model.stet"), *model));
+  };
+  CHECK(save_other("model.json") == "ok");
+  CHECK(at.folder.read(own).size() == 7);
+
+  // Its own file, listed by a copy of its model.json under another name.
+  at.folder.write(own, own_bytes);
+  at.folder.write("copy.json", manifest_of(own));
+  CHECK(save_other("copy.json") == "ok");
+  CHECK(at.folder.read(own) == own_bytes);
+
+  // And at last its own, listed by its own.
+  at.folder.write("model.json", manifest_of(own));
+  CHECK(save_other("model.json") == "ok");
+  const auto names = at.folder.names();
+  CHECK(std::find(names.begin(), names.end(), own) == names.end());
+}
+
+TEST_CASE("a layer that TensorFlow.js does not have is refused by its name, and its weights alone are saved") {
+  saved_for_tfjs at;
+  const std::vector<float> numbers{1, 2, 3, 4, 5, 6};
+  (void)at.out.add("g/gamma", {2}, std::span<const float>(numbers).first(2));
+  stet::graph graph;
+  graph.add("x", "Placeholder");
+  graph.add("g", "GroupNormalization", {"x"}, {}, {{"gamma", "g/gamma"}});
+  graph.inputs = {{"x", "x", stet::dtype::float32, {{2}}}};
+  graph.outputs = {{"y", "g", std::nullopt, std::nullopt}};
+  at.out.graph = stet::graph_to_json(graph);
+  const auto refused = at.save();
+  CHECK(stet_test::outcome(refused) == "not_expressible");
+  if (!refused)
+    CHECK(refused.error().subject() == "layer g (GroupNormalization): weights can be saved as tfjs-weights");
+  CHECK(at.folder.names() == std::vector<std::string>{"model.stet"});
+  stet::tfjs_save_options options;
+  options.weights_only = true;
+  const auto saved = at.save(options);
+  REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
+  if (saved)
+    CHECK(saved->kind.empty());
+  CHECK_FALSE(at.json().contains("modelTopology"));
+  CHECK(at.json()["weightsManifest"][0]["weights"][0]["name"] == "g/gamma");
+}
+
+TEST_CASE("a model of TensorFlow.js with a class that a program registers stays what it is") {
+  stet_test::temp_folder folder;
+  folder.write("model.json",
+               R"({"format":"layers-model","modelTopology":{"class_name":"Sequential","config":{"name":"s","layers":[)"
+               R"({"class_name":"Mine","config":{"name":"m","batch_input_shape":[null,2]}}]}},)"
+               R"("weightsManifest":[{"paths":["w"],"weights":[{"name":"m/own","shape":[1],"dtype":"float32"}]}]})");
+  folder.write("w", std::string_view("\0\0\x80\x3f", 4));
+  const auto opened = stet::open_any(folder.path("model.json"));
+  REQUIRE_MESSAGE(opened, stet_test::outcome(opened));
+  if (!opened)
+    return;
+  const auto saved = stet::save_tfjs(folder.path("again.json"), folder.path("model.json"), *opened);
+  REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
+  if (saved)
+    CHECK(saved->kind == "layers-model");
+}
+
+TEST_CASE("what the reader would refuse is not saved") {
+  saved_for_tfjs at;
+  const std::vector<float> numbers{1, 2, 3, 4, 5, 6};
+  (void)at.out.add("layer one/W", {3, 2}, std::span<const float>(numbers));
+  (void)at.out.add("layer one/b", {2}, std::span<const float>(numbers).first(2));
+  at.out.graph = stet::graph_to_json(dense_graph());
+  const auto refused = [&](const char* expected) {
+    const auto saved = at.save();
+    CHECK(stet_test::outcome(saved) == expected);
+    CHECK(at.folder.names() == std::vector<std::string>{"model.stet"});
+  };
+
+  // Two weights of one name: that of the layer's, and a tensor that is called so.
+  (void)at.out.add("d/kernel", {2}, std::span<const float>(numbers).first(2));
+  refused("duplicate_name");
+}
+
+TEST_CASE("a model.json of the reader's limit is saved, a longer one is not") {
+  // Each of these becomes six bytes in a text of ASCII alone; a native file has it as one.
+  const std::uint64_t limit = stet::manifest_limits().size_bytes;
+  saved_for_tfjs probe;
+  const std::vector<float> numbers{1, 2};
+  (void)probe.out.add("a", {2}, std::span<const float>(numbers));
+  probe.out.metadata = {{"text", ""}};
+  REQUIRE(probe.save());
+  const std::uint64_t empty_bytes = probe.folder.read("model.json").size();
+  for (const std::uint64_t more : {0u, 1u}) {
+    saved_for_tfjs at;
+    (void)at.out.add("a", {2}, std::span<const float>(numbers));
+    at.out.metadata = {{"text", std::string(static_cast<std::size_t>(limit - empty_bytes + more), 'x')}};
+    stet::tfjs_save_options options;
+    options.is_durable = false;
+    const auto saved = at.save(options);
+    CHECK(stet_test::outcome(saved) == (more == 0 ? "ok" : "too_large"));
+    CHECK(at.folder.names().size() == (more == 0 ? 3 : 1));
+    if (more == 0)
+      CHECK(stet_test::outcome(at.open()) == "ok");
+  }
 }
 
 TEST_CASE("a failure says which tensor, and leaves the folder as it was") {

@@ -117,7 +117,7 @@ class keras_save {
         return parsed.error().about(keras_config_member);
     } else if (form_ == keras_form::keras) {
       const std::string problem = said("config_problem", "");
-      return keras_inexpressible(problem.empty() ? "model without layers" : problem,
+      return inexpressible(problem.empty() ? "model without layers" : problem,
                                  "weights can be saved as keras-weights");
     }
     has_config_ = !config.is_null();

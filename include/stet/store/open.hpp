@@ -27,7 +27,8 @@ enum class backing : std::uint8_t {
 struct open_options {
   /// With `files`, map and stream take bytes as they are given, in memory or not, and read loads those that are not.
   stet::backing backing = stet::backing::map;
-  /// Of a mapping: whether tensors may be written to, and who sees it.
+  /// Of a mapping: whether tensors may be written to, and who sees it. No two tensors of a native file share bytes, but for an
+  /// alias and its original, which are one. Where two of a file of another format do, all tensors of that file are read only.
   stet::access access = stet::access::read_only;
   /// The part of the file that is the store: an asset within a package, at any offset.
   file_range range{};

@@ -73,7 +73,7 @@ public:
     const bool fits = layout.dtype == dtype::string ? size_bytes >= expected_bytes : size_bytes == expected_bytes;
     if (!fits) return error(errc::size_mismatch, name);
     if (is_block && !is_valid_name(layout.block.name)) return error(errc::bad_name, layout.block.name);
-    if (names_.size() + name.size() > max_pool_size || shapes_.size() + shape.size() > max_pool_size) return errc::too_large;
+    if (!range_fits(names_.size(), name.size(), max_pool_size) || !range_fits(shapes_.size(), shape.size(), max_pool_size)) return errc::too_large;
 
     const item added{static_cast<std::uint32_t>(names_.size()),
                      static_cast<std::uint32_t>(name.size()),

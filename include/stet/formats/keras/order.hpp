@@ -5,6 +5,7 @@
 
 #include "classes.hpp"
 
+#include "../inexpressible.hpp"
 #include "../json_members.hpp"
 
 #include "../../store/tensor.hpp"
@@ -117,23 +118,6 @@ inline keras_change keras_change_of(const json_value* config, std::size_t depth 
   return keras_change::none;
 }
 
-/// The error of something that a form of Keras cannot express: "WHAT: HINT", cut so that the hint is there.
-inline error keras_inexpressible(std::string what, std::string_view hint) {
-  constexpr std::size_t most = error::max_subject_bytes;
-  const std::size_t room = most > hint.size() + 5 ? most - hint.size() - 5 : 0;
-  if (what.size() > room) {
-    std::size_t size = room;
-    while (size > 0 && (static_cast<unsigned char>(what[size]) & 0xC0u) == 0x80u)
-      --size;
-    what.resize(size);
-    what.append("...");
-  }
-  return error(errc::not_expressible, what.append(": ").append(hint));
-}
-inline error keras_inexpressible(const keras_layer& layer, std::string_view hint) {
-  return keras_inexpressible("layer " + layer.name + (layer.op.empty() ? "" : " (" + layer.op + ")"), hint);
-}
-
 /// The names of variables in an order that every layer's own agrees with.
 inline constexpr std::string_view keras_role_order[] = {"depthwise_kernel",
                                                         "pointwise_kernel",
@@ -173,7 +157,7 @@ inline result<void> order_keras_weights(keras_layer& layer, std::string_view hin
   std::vector<keras_weight>& weights = layer.weights;
   if (weights.empty())
     return {};
-  const error refused = keras_inexpressible(layer, hint);
+  const error refused = inexpressible(text_of_layer(layer.name, layer.op), hint);
   const std::string_view op = layer.op;
   const keras_change change = keras_change_of(layer.config);
   const bool is_flat = layer.is_own && has_word(keras_flat_classes, keras_group_of_class(op));

@@ -190,7 +190,7 @@ class keras_weights_plan {
       const std::string_view group = without_number(top);
       if ((top.size() != name.size() && !is_cell) ||
           !(has_word(keras_flat_classes, group) || has_word(others, group)))
-        return keras_inexpressible("class of layer " + each.name, hint_);
+        return inexpressible("class of layer " + each.name, hint_);
     }
     return {};
   }
@@ -201,7 +201,7 @@ class keras_weights_plan {
       const bool is_unsure = graph_ != nullptr ? each.is_inner && !each.is_own && !each.weights.empty()
                                                : !is_order_known(each);
       if (is_unsure)
-        return keras_inexpressible("order of layer " + each.full_name, hint_);
+        return inexpressible("order of layer " + each.full_name, hint_);
     }
     return {};
   }
@@ -328,7 +328,7 @@ class keras_weights_plan {
       if (is_of_optimizer(name)) {
         optimizer_.push_back(each);
       } else if (name.starts_with(foreign)) {
-        return keras_inexpressible(std::string(name), hint_);
+        return inexpressible(std::string(name), hint_);
       } else if (auto added = add(each, name.substr(name.front() == '/' ? 1 : 0)); !added) {
         return added;
       }

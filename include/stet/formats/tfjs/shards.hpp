@@ -63,13 +63,20 @@ class tfjs_shards final : public piece_sink {
     return files_.empty() ? begin_file() : end_file();
   }
 
-  /// The names of the files, in order.
+  /// The names of the files, in order, as long as they will be.
+  [[nodiscard]] std::vector<std::string> planned_names() const {
+    std::vector<std::string> made;
+    for (std::size_t number = 0; number < count_; ++number)
+      made.push_back(part_name(name_, static_cast<std::uint32_t>(number), count_, 0, ".bin"));
+    return made;
+  }
+  /// The names of the files that were written, in order.
   [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
 
   /// Makes the files visible, and last model.json with this text, in place of what has its name.
   result<void> publish(std::string_view text) {
     const std::string path = folder_ + name_;
-    const std::vector<std::string> before = listed_files(path);
+    const std::vector<std::string> before = own_files(path);
     result<atomic_file> head = atomic_file::create(operations_, folder_, name_, text.size());
     if (!head)
       return head.error();
@@ -82,7 +89,7 @@ class tfjs_shards final : public piece_sink {
     if (auto published = publish_together(files_, *head, is_durable_, is_taken); !published)
       return published;
     for (const std::string& old : before) {
-      if (is_like_part_name(old, name_) && std::find(names_.begin(), names_.end(), old) == names_.end())
+      if (std::find(names_.begin(), names_.end(), old) == names_.end())
         (void)operations_.remove(operations_.context, folder_ + old);
     }
     return {};
@@ -115,8 +122,7 @@ class tfjs_shards final : public piece_sink {
     if (is_ended_)
       return {};
     is_ended_ = true;
-    const std::uint64_t id = fnv1a().add(flushed_ - file_begin_, 8).add(crc_, 4).value();
-    names_.push_back(part_name(name_, static_cast<std::uint32_t>(files_.size() - 1), count_, id, ".bin"));
+    names_.push_back(name_of(files_.size() - 1, count_, flushed_ - file_begin_, crc_));
     files_.back().set_name(names_.back());
     return files_.back().finish(is_durable_, true);
   }
@@ -141,14 +147,44 @@ class tfjs_shards final : public piece_sink {
     return flushed_ == end ? end_file() : result<void>();
   }
 
-  /// The files that the model.json at `path` lists; none if there is no such model.
-  static std::vector<std::string> listed_files(const std::string& path) {
+  /// The name of a file of weights with this content.
+  [[nodiscard]] std::string name_of(std::size_t number, std::size_t count, std::uint64_t size_bytes,
+                                    std::uint32_t crc) const {
+    const std::uint64_t id = fnv1a().add(size_bytes, 8).add(crc, 4).value();
+    return part_name(name_, static_cast<std::uint32_t>(number), count, id, ".bin");
+  }
+
+  /// The files that a save to `path` wrote with the model.json that is there now: those that it lists by the name that
+  /// this number and content have here. What someone else's model.json lists is not its own. None if there is no
+  /// such model.
+  [[nodiscard]] std::vector<std::string> own_files(const std::string& path) const {
     std::vector<std::string> names;
-    if (const result<tfjs_model_json> parsed = read_tfjs_model(path)) {
-      for (const tfjs_group& group : parsed->groups)
-        names.insert(names.end(), group.paths.begin(), group.paths.end());
+    const result<tfjs_model_json> parsed = read_tfjs_model(path);
+    if (!parsed || parsed->groups.size() != 1)
+      return names;
+    const std::vector<std::string>& listed = parsed->groups.front().paths;
+    for (std::size_t number = 0; number < listed.size(); ++number) {
+      if (is_own_file(listed[number], number, listed.size()))
+        names.push_back(listed[number]);
     }
     return names;
+  }
+
+  [[nodiscard]] bool is_own_file(const std::string& name, std::size_t number, std::size_t count) const {
+    if (!is_like_part_name(name, name_)) // else it need not be read
+      return false;
+    const result<file> opened = file::open(folder_ + name, open_for::read, links::no_follow);
+    if (!opened)
+      return false;
+    std::vector<std::byte> piece(buffer_size_bytes);
+    std::uint32_t crc = 0;
+    for (std::uint64_t at = 0; at < opened->size_bytes(); at += piece.size()) {
+      piece.resize(static_cast<std::size_t>((std::min<std::uint64_t>)(piece.size(), opened->size_bytes() - at)));
+      if (!opened->read(at, piece))
+        return false;
+      crc = crc32c(piece, crc);
+    }
+    return name == name_of(number, count, opened->size_bytes(), crc);
   }
 
   const file_operations& operations_;
