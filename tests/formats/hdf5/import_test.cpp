@@ -324,6 +324,12 @@ TEST_SUITE("formats/hdf5/import") {
                         {is_layout, compact("")}}) == " omitted /d: bad_shape /d");
   }
 
+  TEST_CASE("a group whose links cannot be read is omitted with the reason, or the file is refused") {
+    const std::string file = hdf5_files::filtered_groups.bytes();
+    CHECK(list(file).find(" omitted /deflated: compressed") != std::string::npos);
+    CHECK(list(file, true) == "compressed /deflated");
+  }
+
   TEST_CASE("names that a store cannot have are omitted, and nothing else") {
     hdf5_bytes made;
     const std::uint64_t data = add_byte(made);

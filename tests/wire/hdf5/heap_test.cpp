@@ -43,7 +43,7 @@ stet::result<void> subtract(std::span<const std::byte> pipeline, std::uint32_t m
     into[i] = static_cast<std::byte>(static_cast<int>(stored[i]) - number);
   return {};
 }
-std::string added(std::string text, int number) {
+std::string plus_each(std::string text, int number) {
   for (char& each : text)
     each = static_cast<char>(each + number);
   return text;
@@ -79,7 +79,7 @@ struct made_heap : hdf5_bytes {
     const std::string before = block.text();
     text.resize(block_size - before.size() - 4);
     const std::uint32_t checksum = checksum_of(before + std::string(4, '\0') + text);
-    raw(added(hdf5_fields().raw(before).u32(is_sound ? checksum : checksum + 1).raw(text), filter));
+    raw(plus_each(hdf5_fields().raw(before).u32(is_sound ? checksum : checksum + 1).raw(text), filter));
     return *this;
   }
   made_heap& indirect(std::uint64_t offset, std::initializer_list<std::uint64_t> children) {
@@ -295,7 +295,7 @@ TEST_SUITE("wire/hdf5/heap") {
     CHECK(rows.find(id_of(64 + 19, 1)) == "bad_hdf5");
 
     // Large objects, by a key and by a place.
-    const std::string stored = added("large", 3);
+    const std::string stored = plus_each("large", 3);
     const auto place = [&](std::uint64_t size) { return hdf5_fields().u64(blocks_at).u64(5).u32(0).u64(size).text(); };
     heap_header keys = header;
     const std::string record = place(5) + hdf5_fields().u64(7).text();

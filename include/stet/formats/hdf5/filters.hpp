@@ -300,7 +300,7 @@ inline result<void> undo_heap_filters(std::span<const std::byte> pipeline, std::
   if (!read_filters(pipeline, filters))
     return errc::bad_hdf5;
   if (const hdf5_filter* const obstacle = find_obstacle(filters, inflate))
-    return error_of_obstacle(*obstacle, "a group");
+    return obstacle->id == hdf5_filter::deflate ? error(errc::compressed) : error_of_obstacle(*obstacle, "a group");
   const result<source> made = undo_filters(filters, mask, source::borrow(stored), into.size(), inflate);
   if (!made)
     return made.error();

@@ -128,7 +128,7 @@ class hdf5_importer {
     if (!file_.charge(path.size()))
       return hdf5_file::bad(group.address(), path);
     auto links = read_links(file_, group);
-    if (!links && is_out_of_reach(links.error()))
+    if (!links && is_out_of_reach(links.error()) && strictness_ == hdf5_strictness::lenient)
       return omit(path.empty() ? std::string("/") : path, links.error());
     if (!links)
       return about(links.error(), path);
