@@ -57,8 +57,8 @@ constexpr entry commands[] = {
     {"convert", "IN OUT [--to FORMAT] [--skip PATTERN]...", 2, "save a model of any format in another",
      "The format of IN is told by its content, that of OUT by its ending or by --to.\n"
      "--to FORMAT   stet (.stet), tfjs (model.json), keras (.keras), keras-weights (.weights.h5), keras-legacy (.h5),\n"
-     "              or for a prefix of file names tensorflow, by the tensors' names as tf.train.Saver has them, and\n"
-     "              tensorflow-objects, by paths as tf.train.Checkpoint has\n"
+     "              tfjs-weights, which is tfjs without the layers, or for a prefix of file names tensorflow, by the\n"
+     "              tensors' names as tf.train.Saver has them, and tensorflow-objects, by paths as tf.train.Checkpoint has\n"
      "--skip PATTERN   leaves out the tensors whose names match: ? is a character and * characters other than '/',\n"
      "              ** any characters. Variants, the state of iterators, are left out unless OUT is of format stet\n",
      convert_options, convert},

@@ -287,6 +287,32 @@ TEST_SUITE("background") {
     }
   }
 
+  TEST_CASE("a session that nests without end is an error, of the saver and of the manager") {
+    const temp_folder folder;
+    REQUIRE_MANAGER(manager, folder.path());
+    program trained;
+    stet::json_value deep = stet::json_value::array();
+    for (int depth = 0; depth < 200'000; ++depth) {
+      stet::json_value around = stet::json_value::array();
+      around.push_back(std::move(deep));
+      deep = std::move(around);
+    }
+    stet::session_state session{1};
+    session.user = std::move(deep);
+    CHECK(outcome(manager->save(session, trained.variables)) == "too_deep");
+    stet::json_value graph = stet::json_value::object();
+    graph["deep"] = std::move(session.user);
+    session.user = nullptr;
+    CHECK(outcome(manager->save(session, trained.variables, graph)) == "too_deep");
+    {
+      background_saver saver(*manager);
+      CHECK(outcome(saver.save(session, trained.variables, graph)) == "too_deep");
+      CHECK(outcome(saver.save(session, trained.variables)) == "ok");
+      CHECK(outcome(saver.wait()) == "ok");
+    }
+    CHECK(steps_in(*manager) == std::vector<std::uint64_t>{1});
+  }
+
   TEST_CASE("views and the list may change as soon as a save was accepted") {
     const temp_folder folder;
     gated_files files;

@@ -725,7 +725,8 @@ TEST_SUITE("manager") {
     };
     for (const auto& [name, form] : {deltas{"tuned.stet", stet::store_form::single_file}, deltas{"tuned", stet::store_form::sharded},
                                      deltas{"tuned.json", stet::store_form::loose}, deltas{"ckpt-x.stet", stet::store_form::single_file}}) {
-      CAPTURE(name);
+      const std::string_view which = name;
+      CAPTURE(which);
       const temp_folder folder;
       checkpoint_options options = quick();
       options.keep.max_to_keep = 1;
@@ -805,7 +806,8 @@ TEST_SUITE("manager") {
     };
     for (const auto& [name, form, file_count] : {deltas{"tuned.stet", stet::store_form::single_file, 1}, deltas{"tuned.v.stet", stet::store_form::sharded, 2},
                                                  deltas{"tuned.json", stet::store_form::loose, 2}}) {
-      CAPTURE(name);
+      const std::string_view which = name;
+      CAPTURE(which);
       const temp_folder folder;
       REQUIRE_MANAGER(manager, folder.path(), quick());
       program trained(100, 50);

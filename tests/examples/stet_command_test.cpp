@@ -658,6 +658,14 @@ TEST_SUITE("stet command") {
     // The folder that they lie in.
     const outcome all = run(folder, {"ls", "."});
     CHECK(all.status == 0);
+    CHECK(all.out.find("ckpt-1.stet  step 1, metric 0.25\n") != std::string::npos);
+    const stet::json_value rows = parse(run(folder, {"ls", "--json", "."}).out)["checkpoints"];
+    REQUIRE(rows.size() == 2);
+    for (const stet::json_value& row : rows) {
+      CHECK(row.contains("metric") == (row["step"] == 1));
+      if (row["step"] == 1)
+        CHECK(row["metric"] == 0.25);
+    }
     CHECK(all.out.find("ckpt-1.stet  step 1") != std::string::npos);
     CHECK(all.out.find("ckpt-2.stet  step 2, delta of ckpt-1.stet\n") != std::string::npos);
     const stet::json_value rows = parse(run(folder, {"ls", "--json", "."}).out)["checkpoints"];
@@ -670,6 +678,8 @@ TEST_SUITE("stet command") {
     CHECK(run(folder, {"verify", "."}).status == 0);
     CHECK(run(folder, {"compact", ".", "newest.stet"}).status == 0);
     CHECK(folder.read("newest.stet") == folder.read("compact.stet"));
+    // The base of a delta is not replaced.
+    CHECK(run(folder, {"compact", "ckpt-2.stet", "ckpt-1.stet"}).err == "stet: ckpt-2.stet: a delta of the file that would be replaced; compact it first\n");
 
     // Damage in the base.
     const std::vector<std::byte> base = folder.read("ckpt-1.stet");
@@ -688,6 +698,42 @@ TEST_SUITE("stet command") {
       CHECK(run(folder, {command, "ckpt-2.stet"}).err == "stet: ckpt-2.stet: ckpt-1.stet: the file is a delta and its base is missing\n");
       CHECK(run(folder, {command, "ckpt-2.stet"}).status == 1);
     }
+  }
+
+  TEST_CASE("what cannot be given as a tensor is listed with its reason, and not converted") {
+    const temp_folder folder;
+    const std::vector<float> a = {1, 2};
+    stet::writer good;
+    REQUIRE(good.add("a", {2}, std::span(a)));
+    REQUIRE(good.save(folder.path("ckpt-1.stet")));
+    folder.write("ckpt-2.stet", "damaged");
+    const outcome listed = run(folder, {"ls", "."});
+    CHECK(listed.status == 0);
+    CHECK(listed.out.find("   omitted  ") != std::string::npos);
+    CHECK(listed.out.find("1 item of the file not listed as tensors\n") != std::string::npos);
+    const stet::json_value json = parse(run(folder, {"ls", "--json", "."}).out);
+    REQUIRE(json.contains("omitted"));
+    REQUIRE(json["omitted"].size() == 1);
+    CHECK(json["omitted"][0]["name"].get<std::string>().ends_with("ckpt-2.stet"));
+    CHECK_FALSE(json["omitted"][0]["reason"].get<std::string>().empty());
+    const outcome converted = run(folder, {"convert", ".", "out.stet"});
+    CHECK(converted.status == 0);
+    CHECK(converted.out.find(", without 1 item that cannot be converted:\n") != std::string::npos);
+    CHECK(converted.out.find("ckpt-2.stet: ") != std::string::npos);
+  }
+
+  TEST_CASE("a layer that a format does not have is named, with the format that has it") {
+    const temp_folder folder;
+    std::string config(stet_test::sequential_config("probe"));
+    config.replace(config.find("Dense"), 5, "EinsumDense");
+    stet_test::made_archive archive = stet_test::keras_archive();
+    archive.members[1] = {"config.json", config};
+    folder.write("m.keras", archive.bytes());
+    const outcome refused = run(folder, {"convert", "m.keras", "model.json"});
+    CHECK(refused.status == 1);
+    CHECK(refused.err.starts_with("stet: m.keras: layer probe (EinsumDense): can be saved as tfjs-weights: "));
+    CHECK(run(folder, {"convert", "m.keras", "model.json", "--to", "tfjs-weights"}).status == 0);
+    CHECK(parse(run(folder, {"ls", "--json", "model.json"}).out)["tensors"].size() == 2);
   }
 
   TEST_CASE("damage of a stored member of an archive is found by verify, cat and convert") {

@@ -2,6 +2,7 @@
 // Models saved for Keras and opened again: places, names, dtypes, order of layers, what cannot be said, and
 // what a failure leaves.
 #include <stet/formats/save_keras.hpp>
+#include <stet/formats/tensorflow/write_checkpoint.hpp>
 
 #include "support/faulty_files.hpp"
 #include "support/keras_files.hpp"
@@ -555,6 +556,139 @@ TEST_CASE("what another form cannot express is refused, the layer and what works
   graph.outputs = {{"y", std::string(200, 'n'), std::nullopt, std::nullopt}};
   at.out.graph = stet::graph_to_json(graph);
   CHECK(subject_of(at.save("m.keras")).ends_with("nnn...: can be saved as stet"));
+}
+
+TEST_CASE("layers with '/' in their names go where Keras has them, not into .keras files") {
+  const struct {
+    const char *name, *config, *subject;
+  } rows[] = {
+      {"conv1/conv", "{}", "layer conv1/conv (Dense): can be saved as keras-legacy"},
+      {"d", R"({"layer": {"class_name": "Dense", "config": {"name": "in/side"}}})",
+       "layer in/side (Dense): can be saved as keras-legacy"},
+      {"d", R"({"dtype": {"class_name": "DTypePolicy", "config": {"name": "float32"}}})", ""},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    saved_for_keras at;
+    add(at.out, "k", {3, 2}, 1);
+    add(at.out, "b", {2}, 2);
+    stet::graph graph;
+    graph.add("x", "Placeholder");
+    graph.add(row.name, "Dense", {"x"}, *stet::parse_json(row.config), {{"kernel", "k"}, {"bias", "b"}});
+    graph.inputs = {{"x", "x", stet::dtype::float32, {{3}}}};
+    graph.outputs = {{"y", row.name, std::nullopt, std::nullopt}};
+    at.out.graph = stet::graph_to_json(graph);
+    const auto saved = at.save("m.keras");
+    CHECK(stet_test::outcome(saved) == (row.subject[0] == 0 ? "ok" : "not_expressible"));
+    CHECK(subject_of(saved) == row.subject);
+    REQUIRE(at.save("m.h5"));
+    const auto opened = at.open("m.h5");
+    REQUIRE(opened);
+    if (opened)
+      CHECK(opened->store.find(std::string("/model_weights/") + row.name + "/" + row.name + "/kernel"));
+    CHECK(stet_test::outcome(at.save("m.weights.h5")) == "ok");
+  }
+}
+
+TEST_CASE("a model in a model in a model: legacy files have all weights in the order of Keras") {
+  saved_for_keras at;
+  stet::graph graph;
+  graph.functions.resize(2);
+  const auto fill = [](stet::graph_body& body, const std::string& name, const char* function) {
+    body.add("x", "Placeholder");
+    body.add(name, "Functional", {"x"}, {{"function", function}});
+    body.inputs = {{"x", "x", stet::dtype::float32, {{2}}}};
+    body.outputs = {{"y", name, std::nullopt, std::nullopt}};
+  };
+  fill(graph, "outer", "f");
+  fill(graph.functions[0], "inner", "g");
+  graph.functions[0].name = "f";
+  stet::graph_function& last = graph.functions[1];
+  last.name = "g";
+  last.add("x", "Placeholder");
+  last.add("n", "BatchNormalization", {"x"}, nullptr,
+           {{"moving_mean", "m"}, {"gamma", "g"}, {"moving_variance", "v"}, {"beta", "o"}});
+  last.add("d", "Dense", {"n"}, nullptr, {{"bias", "b"}, {"kernel", "k"}});
+  last.inputs = {{"x", "x", stet::dtype::float32, {{2}}}};
+  last.outputs = {{"y", "d", std::nullopt, std::nullopt}};
+  for (const char* const name : {"m", "g", "v", "o", "b"})
+    add(at.out, name, {2}, 1);
+  add(at.out, "k", {2, 2}, 2);
+  at.out.graph = stet::graph_to_json(graph);
+  REQUIRE(at.save("m.h5"));
+  const auto opened = at.open("m.h5");
+  REQUIRE(opened);
+  if (!opened)
+    return;
+  const auto described = stet::describe_any(at.folder.path("m.h5"), *opened);
+  REQUIRE(described);
+  if (described)
+    CHECK(described->metadata["keras"]["weight_names"]["outer"].dump() ==
+          R"(["outer/inner/n/gamma","outer/inner/n/beta","outer/inner/d/kernel","outer/inner/d/bias",)"
+          R"("outer/inner/n/moving_mean","outer/inner/n/moving_variance"])");
+}
+
+TEST_CASE("weights of TensorFlow's form tell no order, and are refused as legacy weights") {
+  stet::writer out;
+  add(out, "dense/kernel", {2, 2}, 1);
+  add(out, "dense/bias", {2}, 1);
+  const stet_test::temp_folder folder;
+  REQUIRE(stet::save_tensorflow_checkpoint(out, folder.path("w")));
+  const auto opened = stet::open_any(folder.path("w"));
+  REQUIRE(opened);
+  if (!opened)
+    return;
+  const auto save = [&](const char* name) { return stet::save_keras(folder.path(name), folder.path("w"), *opened); };
+  CHECK(stet_test::outcome(save("w.h5")) == "not_expressible");
+  CHECK(subject_of(save("w.h5")) == "order of layer dense: can be saved as keras or keras-weights");
+  CHECK(stet_test::outcome(save("w.weights.h5")) == "ok");
+}
+
+TEST_CASE("shards whose layers are called as other groups become one file, each weight once") {
+  stet_test::made_weights first, second;
+  first.add_object("layers/dense", "dense_1", {{2, 3}, {3}});
+  second.add_object("layers/dense_1", "dense", {{4, 5}, {5}});
+  second.add_object("layers/functional/layers/dense", "dense", {{6, 7}, {7}});
+  saved_again at;
+  at.folder.write("m_0.weights.h5", first.bytes());
+  at.folder.write("m_1.weights.h5", second.bytes());
+  const auto saved = at.save("m.weights.json",
+                             R"({"metadata": {}, "weight_map": {"/layers/dense/vars": "m_0.weights.h5",)"
+                             R"("/layers/dense_1/vars": "m_1.weights.h5", "/layers/functional/layers/dense/vars": "m_1.weights.h5"}})",
+                             "again.weights.h5");
+  REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
+  if (saved)
+    CHECK(saved->dataset_count == 6);
+  const auto opened = stet::open_any(at.folder.path("again.weights.h5"));
+  REQUIRE(opened);
+  if (!opened)
+    return;
+  const auto rows_of = [&](const char* path) {
+    const auto found = opened->store.find(path);
+    return found ? found->shape()[0] : 0;
+  };
+  CHECK(rows_of("/layers/dense/vars/0") == 2);
+  CHECK(rows_of("/layers/dense_1/vars/0") == 4);
+  CHECK(rows_of("/layers/functional/layers/dense/vars/0") == 6);
+}
+
+TEST_CASE("a long name of a layer of many weights takes no more memory than readers would") {
+  saved_for_keras at;
+  stet::graph graph;
+  graph.add("x", "Placeholder");
+  const std::string name(60000, 'n');
+  std::vector<stet::graph_variable> variables;
+  for (int i = 0; i < 1200; ++i) {
+    const std::string role = std::to_string(i);
+    add(at.out, role, {1}, 1);
+    variables.push_back({role, role});
+  }
+  graph.add(name, "Own", {"x"}, nullptr, std::move(variables));
+  graph.inputs = {{"x", "x", stet::dtype::float32, {{1}}}};
+  graph.outputs = {{"y", name, std::nullopt, std::nullopt}};
+  at.out.graph = stet::graph_to_json(graph);
+  CHECK(stet_test::outcome(at.save("m.h5")) == "too_large");
+  CHECK(stet_test::outcome(at.save("m.keras")) == "ok");
 }
 
 TEST_CASE("int8: the bias, which alone is trained, stands first in legacy files") {

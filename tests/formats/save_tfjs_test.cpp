@@ -332,7 +332,7 @@ TEST_CASE("a layer that TensorFlow.js does not have is refused by its name, and 
   const auto refused = at.save();
   CHECK(stet_test::outcome(refused) == "not_expressible");
   if (!refused)
-    CHECK(refused.error().subject() == "layer g (GroupNormalization): weights can be saved as tfjs-weights");
+    CHECK(refused.error().subject() == "layer g (GroupNormalization): can be saved as tfjs-weights");
   CHECK(at.folder.names() == std::vector<std::string>{"model.stet"});
   stet::tfjs_save_options options;
   options.weights_only = true;
@@ -378,27 +378,30 @@ TEST_CASE("what the reader would refuse is not saved") {
   refused("duplicate_name");
 }
 
-TEST_CASE("a model.json of the reader's limit is saved, a longer one is not") {
-  // Each of these becomes six bytes in a text of ASCII alone; a native file has it as one.
-  const std::uint64_t limit = stet::manifest_limits().size_bytes;
-  saved_for_tfjs probe;
-  const std::vector<float> numbers{1, 2};
-  (void)probe.out.add("a", {2}, std::span<const float>(numbers));
-  probe.out.metadata = {{"text", ""}};
-  REQUIRE(probe.save());
-  const std::uint64_t empty_bytes = probe.folder.read("model.json").size();
-  for (const std::uint64_t more : {0u, 1u}) {
-    saved_for_tfjs at;
-    (void)at.out.add("a", {2}, std::span<const float>(numbers));
-    at.out.metadata = {{"text", std::string(static_cast<std::size_t>(limit - empty_bytes + more), 'x')}};
-    stet::tfjs_save_options options;
-    options.is_durable = false;
-    const auto saved = at.save(options);
-    CHECK(stet_test::outcome(saved) == (more == 0 ? "ok" : "too_large"));
-    CHECK(at.folder.names().size() == (more == 0 ? 3 : 1));
-    if (more == 0)
-      CHECK(stet_test::outcome(at.open()) == "ok");
+TEST_CASE("the text is checked with the limits of the reader") {
+  const std::string text = R"({"modelTopology":{"class_name":"Sequential","config":{"layers":[]}},)"
+                           R"("weightsManifest":[{"paths":["w"],"weights":[{"name":"a","shape":[1],"dtype":"float32"}]}]})";
+  for (const std::uint64_t less : {0u, 1u}) {
+    stet::manifest_limits limits;
+    limits.size_bytes = text.size() - less;
+    CHECK(stet_test::outcome(stet::detail::check_tfjs_text(text, limits)) == (less == 0 ? "ok" : "too_large"));
   }
+  const auto named = [](const std::string& name) {
+    return stet_test::outcome(stet::detail::check_tfjs_text(
+        R"({"weightsManifest":[{"paths":["w"],"weights":[{"name":")" + name + R"(","shape":[1],"dtype":"float32"}]}]})"));
+  };
+  CHECK(named(std::string(65535, 'n')) == "ok");
+  CHECK(named(std::string(65536, 'n')) == "bad_name");
+  CHECK(named("") == "bad_name");
+  // Models within models, as deep as a reader follows, and deeper.
+  const auto nested = [](std::size_t depth) {
+    std::string model = R"({"class_name":"Sequential","config":{"layers":[]}})";
+    for (std::size_t i = 0; i < depth; ++i)
+      model = R"({"class_name":"Sequential","config":{"name":"m","layers":[)" + model + "]}}";
+    return stet_test::outcome(stet::detail::check_tfjs_text(R"({"weightsManifest":[],"modelTopology":)" + model + "}"));
+  };
+  CHECK(nested(3) == "ok");
+  CHECK(nested(500) == "too_deep");
 }
 
 TEST_CASE("a failure says which tensor, and leaves the folder as it was") {

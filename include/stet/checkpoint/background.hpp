@@ -65,7 +65,7 @@ public:
   /// Copies the variables, which may change as soon as this returns, and has them saved on the thread.
   /// @return whether they will be saved; false only with `when_busy::skip`
   /// Errors: that of a save before this one, which was not delivered yet; this one is not made then; or those of
-  /// `snapshot::take`, and what waits is still written then;
+  /// `snapshot::take`, and what waits is still written then; those of JSON that no manifest can have, as of `writer::save`;
   /// @retval errc::out_of_memory  there is none for the copies
   /// Cost: one memcpy of the variables, and with `when_busy::wait` what is left of the save before.
   result<bool> save(const session_state& session, const variable_list& variables, const json_value& graph = nullptr) {
@@ -79,7 +79,8 @@ public:
     }
     // No one else looks at a job that neither waits nor is being written, and no one else makes one wait.
     job& next = jobs_[number];
-    const result<void> copied = detail::caught([&] {
+    const result<void> copied = detail::caught([&]() -> result<void> {
+      if (auto sound = detail::check_saved(session, graph); !sound) return sound;
       next.session = session;
       next.graph = graph;
       return next.variables.take(variables);
@@ -116,7 +117,7 @@ public:
 
 private:
   struct job {
-    explicit job(memory_resource* memory) noexcept : variables(memory) {}
+    explicit job(memory_resource* memory) : variables(memory) {}
     session_state session;
     snapshot variables;
     json_value graph;

@@ -125,6 +125,7 @@ private:
   result<saved_checkpoint> save_any(const session_state& session, const Variables& variables, const json_value& graph) {
     return detail::caught([&]() -> result<saved_checkpoint> {
       if (auto locked = lock_.check(); !locked) return locked.error();
+      if (auto sound = detail::check_saved(session, graph); !sound) return sound.error();
       const std::uint64_t step = session.global_step;
       const auto now = options_.clock ? options_.clock() : std::chrono::system_clock::now();
       if (auto released = release(name_of(step)); !released) return released.error();

@@ -22,7 +22,7 @@ namespace stet::inline v0_1 {
 class snapshot {
 public:
   /// @param memory  where the elements are to be; it must outlive the snapshot; nullptr: on the heap
-  explicit snapshot(memory_resource* memory = nullptr) noexcept : memory_(memory) {}
+  explicit snapshot(memory_resource* memory = nullptr) : memory_(memory) {}
 
   /// Makes room for these variables, those that are not there yet included, and touches it, so that the first `take` finds its
   /// pages there. What was taken is held no more if that needs more memory than there is so far.

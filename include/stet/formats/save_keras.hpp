@@ -112,9 +112,8 @@ class keras_save {
       if (!made)
         return made.error();
       config = std::move(*made);
-      // A reader parses the text with these limits.
-      if (const auto parsed = parse_json(text_of(config)); !parsed)
-        return parsed.error().about(keras_config_member);
+      if (auto checked = check_config(config); !checked)
+        return checked;
     } else if (form_ == keras_form::keras) {
       const std::string problem = said("config_problem", "");
       return inexpressible(problem.empty() ? "model without layers" : problem,
@@ -125,6 +124,20 @@ class keras_save {
     if (planned)
       planned = weights_.file().plan(0); // in the archive, it begins at a multiple of the alignment
     return planned && form_ == keras_form::keras ? plan_archive(config) : planned;
+  }
+
+  /// Checks that Keras and the reader here accept the configuration: the reader parses its text with these limits, and
+  /// makes a graph of it.
+  result<void> check_config(const json_value& config) const {
+    result<json_value> parsed = parse_json(text_of(config));
+    if (!parsed)
+      return parsed.error().about(keras_config_member);
+    if (form_ == keras_form::keras) {
+      if (auto checked = check_keras_names(config); !checked)
+        return checked;
+    }
+    const result<graph> read = graph_from_keras(std::move(*parsed));
+    return read ? result<void>() : read.error();
   }
 
   [[nodiscard]] std::string model_name() const {
@@ -245,15 +258,16 @@ class keras_save {
 /// @retval errc::not_expressible  the form cannot have a layer or tensor, the subject, which says what works: a
 ///                                .keras file needs a graph of layers; or where Keras would have a weight is not
 ///                                known, of a layer whose inside is not known here, that has LoRA or another
-///                                quantization than int8, or in a file of another form without lists
+///                                quantization than int8, or in a file of another form without lists; or Keras 3,
+///                                which alone opens .keras files, does not have the layer's name, one with '/'
 /// @retval errc::not_found        a tensor, the subject, that the graph names is not there
 /// @retval errc::not_convertible  a tensor, the subject, is of blocks, or of an optimizer whose order the names
 ///                                do not tell
 /// @retval errc::duplicate_name, bad_name, bad_shape  a tensor, the subject, cannot be a dataset: another has
 /// its path, a
 ///                                step of the path is empty or ".", or it has more than 32 dimensions
-/// @retval errc::too_large, too_deep  a string is longer than 4 GiB, the file than 2^64 bytes, or the
-///                                configuration longer or deeper than readers accept
+/// @retval errc::too_large, too_deep  a string is longer than 4 GiB, the file than 2^64 bytes, the paths of all
+///                                datasets than 64 MiB, or the configuration longer or deeper than readers accept
 /// @retval errc::checksum_mismatch  a tensor, the subject, is damaged
 /// @retval errc::bad_path         the path names no file
 /// or an error of describe_any, of reading, or of the operating system. After one the folder is as it was

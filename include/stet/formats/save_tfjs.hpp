@@ -131,8 +131,8 @@ inline result<tfjs_head> make_tfjs_head(const model_description& described, bool
 
 /// Checks that the reader accepts a model.json, and tf.loadLayersModel the names of its weights.
 /// Errors: those of parse_tfjs_model and graph_from_keras; errc::duplicate_name, bad_name.
-inline result<void> check_tfjs_text(const std::string& text) {
-  result<tfjs_model_json> parsed = parse_tfjs_model(text);
+inline result<void> check_tfjs_text(const std::string& text, const manifest_limits& limits = {}) {
+  result<tfjs_model_json> parsed = parse_tfjs_model(text, limits);
   if (!parsed)
     return parsed.error().subject().empty() ? parsed.error().about("model.json") : parsed.error();
   std::vector<std::string_view> names;

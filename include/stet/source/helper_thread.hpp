@@ -37,13 +37,10 @@ public:
   /// @return false where the system has no thread to give: its limits, or those of a container, are reached
   template <class Work> [[nodiscard]] bool start([[maybe_unused]] Work& work) noexcept {
 #if STET_SOURCE_THREADS && defined(_WIN32)
-    constexpr auto entry = [](void* of) noexcept -> unsigned { return (*static_cast<Work*>(of))(), 0; };
-    constexpr unsigned(__stdcall * call)(void*) = entry;
-    thread_ = reinterpret_cast<void*>(::_beginthreadex(nullptr, 0, call, &work, 0, nullptr));
+    thread_ = reinterpret_cast<void*>(::_beginthreadex(nullptr, 0, call<Work>, &work, 0, nullptr));
     is_started_ = thread_ != nullptr;
 #elif STET_SOURCE_THREADS
-    constexpr auto entry = [](void* of) noexcept -> void* { return (*static_cast<Work*>(of))(), nullptr; };
-    is_started_ = ::pthread_create(&thread_, nullptr, entry, &work) == 0;
+    is_started_ = ::pthread_create(&thread_, nullptr, call<Work>, &work) == 0;
 #endif
     return is_started_;
   }
@@ -62,8 +59,10 @@ public:
 
 private:
 #if STET_SOURCE_THREADS && defined(_WIN32)
+  template <class Work> static unsigned __stdcall call(void* work) noexcept { return (*static_cast<Work*>(work))(), 0u; }
   void* thread_ = nullptr;
 #elif STET_SOURCE_THREADS
+  template <class Work> static void* call(void* work) noexcept { return (*static_cast<Work*>(work))(), nullptr; }
   ::pthread_t thread_{};
 #endif
   bool is_started_ = false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of keras/names.hpp: which variable is called what, and that what is not sure keeps its number.
+#include "support/allocations.hpp"
 #include "support/keras_files.hpp"
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
@@ -190,6 +191,29 @@ TEST_SUITE("keras/names") {
                                    });
   }
 
+  TEST_CASE("the two directions of a wrapper have names of their own, also where the file has none") {
+    made_weights weights;
+    weights.add_object("layers/bidirectional", "", {});
+    for (const std::string half : {"forward_layer", "backward_layer"}) {
+      weights.add_object("layers/bidirectional/" + half, "", {});
+      weights.add_object("layers/bidirectional/" + half + "/cell", "", {{2, 12}, {3, 12}});
+    }
+    made_archive archive = keras_archive(weights.bytes());
+    archive.members[1] = {"config.json", R"({"class_name": "Sequential", "config": {"name": "m", "layers": [
+      {"module": "keras.layers", "class_name": "Bidirectional", "config": {"name": "both", "layer": {"class_name": "LSTM", "config": {"name": "lstm"}}}}]}})"};
+    const temp_folder folder;
+    const auto opened = stet::keras_format.open(folder.write("m.keras", archive.bytes()), {});
+    REQUIRE(opened);
+    if (!opened)
+      return;
+    CHECK(second_names(*opened) == std::vector<std::string>{
+                                       "both/backward_layer/cell/kernel = /layers/bidirectional/backward_layer/cell/vars/0",
+                                       "both/backward_layer/cell/recurrent_kernel = /layers/bidirectional/backward_layer/cell/vars/1",
+                                       "both/forward_layer/cell/kernel = /layers/bidirectional/forward_layer/cell/vars/0",
+                                       "both/forward_layer/cell/recurrent_kernel = /layers/bidirectional/forward_layer/cell/vars/1",
+                                   });
+  }
+
   TEST_CASE("layers with '/' in their names, layers called vars, and weights of another scope") {
     made_weights weights;
     weights.attribute("", "keras_version", "2.15.0");
@@ -358,5 +382,46 @@ TEST_SUITE("keras/names") {
     for (int i = 0; i < 300; ++i)
       many.add("layers/dense/vars/" + std::to_string(i), {1});
     CHECK(outcome(stet::hdf5_format.open(folder.write("many.h5", many.bytes()), {})) == "too_large");
+  }
+
+  TEST_CASE("a layer of many variables takes memory in proportion to them") {
+    const temp_folder folder;
+    std::uint64_t bytes[2] = {};
+    for (const std::size_t twice : {0u, 1u}) {
+      made_weights many;
+      many.attribute("layers/dense/vars", "name", "probe"s);
+      for (int i = 0; i < (twice == 0 ? 1000 : 2000); ++i)
+        many.add("layers/dense/vars/" + std::to_string(i), {1});
+      const std::string path = folder.write("many.keras", keras_archive(many.bytes()).bytes());
+      const allocations before;
+      const auto opened = stet::keras_format.open(path, {});
+      REQUIRE(outcome(opened) == "ok");
+      if (opened)
+        CHECK(outcome(stet::keras_format.describe(path, *opened)) == "ok");
+      bytes[twice] = before.bytes();
+    }
+    CHECK(bytes[1] < 3 * bytes[0]);
+  }
+
+  TEST_CASE("a long class or layer name in front of many items takes memory in proportion to the file") {
+    for (const bool is_long_class : {true, false}) {
+      CAPTURE(is_long_class);
+      const std::string long_name(60000, 'N');
+      const std::string inner = R"({"module": "keras", "class_name": ")" + (is_long_class ? long_name : "Functional") +
+                                R"(", "config": {"name": ")" + (is_long_class ? "inner" : long_name) + R"(", "layers": [)";
+      std::string layers;
+      for (int i = 0; i < 2000; ++i)
+        layers += std::string(i == 0 ? "" : ", ") + R"({"class_name": "Flatten", "config": {"name": "f)" + std::to_string(i) + R"("}})";
+      made_archive archive = keras_archive();
+      archive.members[1] = {"config.json", R"({"class_name": "Sequential", "config": {"name": "m", "layers": [)" + inner + layers + "]}}]}}"};
+      const temp_folder folder;
+      const std::string bytes = archive.bytes(), path = folder.write("long.keras", bytes);
+      const allocations before;
+      const auto opened = stet::keras_format.open(path, {});
+      REQUIRE(outcome(opened) == "ok");
+      if (opened)
+        (void)stet::keras_format.describe(path, *opened);
+      CHECK(before.bytes() < 300 * bytes.size()); // 2,000 of these names alone would be more
+    }
   }
 }

@@ -54,7 +54,7 @@ const dialect_weights both_halves{
     {"forward_in/lstm_cell/bias", "fb"},    {"backward_in/lstm_cell/kernel", "bk"},
     {"backward_in/lstm_cell/recurrent_kernel", "br"}, {"backward_in/lstm_cell/bias", "bb"}};
 
-constexpr std::string_view refused_end = ": weights can be saved as tfjs-weights";
+constexpr std::string_view refused_end = ": can be saved as tfjs-weights";
 
 } // namespace
 
@@ -71,6 +71,10 @@ TEST_SUITE("tfjs/dialect") {
     CHECK(translated(one_layer("TimeDistributed", R"({"layer":{"module":"keras.layers","class_name":"Dense","config":{}}})",
                                {{"dense/kernel", "k"}, {"dense/bias", "b"}})) ==
           R"(kernel=k bias=b {"layer":{"class_name":"Dense","config":{}}})");
+    // Numbers are those of Keras.
+    CHECK(translated(one_layer("PReLU", "{}", {{"0", "a"}})) == "alpha=a {}");
+    CHECK(translated(one_layer("BatchNormalization", R"({"scale":false})", {{"2", "v"}, {"0", "b"}, {"1", "m"}})) ==
+          R"(moving_variance=v beta=b moving_mean=m {"scale":false})");
   }
 
   TEST_CASE("the halves of Bidirectional are called after the inner layer, the second is made of the first") {
@@ -133,6 +137,7 @@ TEST_SUITE("tfjs/dialect") {
         {"GRU", R"({"reset_after":true})", " with this reset_after"},
         {"Conv1D", R"({"padding":"causal"})", " with this padding"},
         {"Conv2D", R"({"groups":2})", " with this groups"},
+        {"DepthwiseConv2D", R"({"dilation_rate":[2,2]})", " with this dilation_rate"},
         {"Conv2D", R"({"data_format":"channels_first"})", " with this data_format"},
         {"UpSampling2D", R"({"interpolation":"bilinear"})", " with this interpolation"},
         {"Softmax", R"({"axis":1})", " with this axis"},
@@ -165,9 +170,29 @@ TEST_SUITE("tfjs/dialect") {
     CHECK(translated(one_layer("Flatten", "{}", {}, R"({"call":{"args":[{"$input":0}],"kwargs":{"mask":null,"training":false}}})")) ==
           "{}");
     CHECK(translated(one_layer("Dropout", "{}", {}, R"({"module":"keras.layers","registered_name":null})")) == "{}");
-    stet::graph masked = one_layer("Masking", "{}", {});
-    masked.add("pooled", "GlobalAveragePooling1D", {"l"});
-    CHECK(translated(masked) == "layer pooled (GlobalAveragePooling1D) behind a mask" + std::string(refused_end));
+    const auto behind_mask = [](const char* op, std::string_view config, const char* from = "l") {
+      stet::graph masked = one_layer("Masking", "{}", {});
+      masked.add("last", "Activation", {"l"});
+      masked.add("next", op, {from}, dialect_json(config));
+      return translated(masked);
+    };
+    CHECK(behind_mask("Flatten", "{}") == "{}");
+    CHECK(behind_mask("GlobalAveragePooling1D", "{}", "x") == "{}");
+    for (const auto& [op, config] : {std::pair{"GlobalAveragePooling1D", "{}"}, {"Reshape", "{}"},
+                                     {"Bidirectional", R"({"layer":{"config":{"return_sequences":true}}})"}}) {
+      CHECK(behind_mask(op, config, "last") ==
+            "layer next (" + std::string(op) + ") behind a mask" + std::string(refused_end));
+    }
+    for (const bool is_masked : {true, false}) { // by a model within the model
+      stet::graph outer = one_layer("Sequential", R"({"function":"f"})", {});
+      stet::graph_function& f = outer.functions.emplace_back();
+      f.name = "f";
+      f.add("m", is_masked ? "Masking" : "Flatten");
+      f.outputs = {{"y", "m", std::nullopt, std::nullopt}};
+      outer.add("next", "Reshape", {"l"});
+      CHECK(translated(outer) == (is_masked ? "layer next (Reshape) behind a mask" + std::string(refused_end)
+                                            : R"({"function":"f"})"));
+    }
     stet::graph subclassed = one_layer("Flatten", "{}", {});
     subclassed.metadata = dialect_json(R"({"keras":{"module":"mine","class_name":"Mine"}})");
     CHECK(translated(subclassed) == "model of class Mine" + std::string(refused_end));
@@ -175,8 +200,10 @@ TEST_SUITE("tfjs/dialect") {
 
   TEST_CASE("a layer has its weights, each with a name of its own, or is refused") {
     CHECK(translated(one_layer("Dense", "{}", {{"kernel", "k"}})) == "layer l (Dense) without bias" + std::string(refused_end));
-    CHECK(translated(one_layer("Dense", "{}", {{"0", "k"}, {"1", "b"}})) ==
-          "layer l (Dense) and weight 0" + std::string(refused_end));
+    CHECK(translated(one_layer("Dense", "{}", {{"2", "k"}, {"1", "b"}})) ==
+          "layer l (Dense) and weight 2" + std::string(refused_end));
+    CHECK(translated(one_layer("Dense", "{}", {{"0", "k"}, {"kernel", "b"}})) ==
+          "layer l (Dense) and weight kernel" + std::string(refused_end));
     CHECK(translated(one_layer("Dense", "{}", {{"a/kernel", "k"}, {"b/kernel", "b"}})) ==
           "layer l (Dense) and weight b/kernel" + std::string(refused_end));
     CHECK(translated(one_layer("Dense", "{}", {{"kernel", "k"}, {"bias", "b"}, {"kernel_scale", "s"}})) ==

@@ -6,6 +6,7 @@
 #include "../hdf5/import.hpp"
 #include "../json_members.hpp"
 #include "../keras_config/class_group.hpp"
+#include "../words.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -48,14 +49,6 @@ inline constexpr keras_class_variables keras_variable_table[] = {
     {"embedding", "embeddings embeddings_scale", true},
     {"embedding", "embeddings embeddings_scale embeddings_zero g_idx", true},
 };
-
-/// Takes the first word off a list.
-inline std::string_view take_word(std::string_view& list) noexcept {
-  const std::size_t end = list.find(' ');
-  const std::string_view word = list.substr(0, end);
-  list.remove_prefix(end == std::string_view::npos ? list.size() : end + 1);
-  return word;
-}
 
 /// The names of the variables of a layer of this class, as words; empty if they leave a doubt.
 /// @param class_group  the class, called as its groups are

@@ -7,6 +7,7 @@
 
 #include "../inexpressible.hpp"
 #include "../json_members.hpp"
+#include "../words.hpp"
 
 #include "../../store/tensor.hpp"
 
@@ -87,14 +88,6 @@ inline constexpr keras_wrapped keras_wrapped_classes[] = {
     {"Bidirectional", "layer", keras_recurrent_layers},
     {"RNN", "cell", keras_cell_classes},
 };
-inline bool has_word(std::string_view list, std::string_view word) noexcept {
-  while (!list.empty()) {
-    if (take_word(list) == word)
-      return true;
-  }
-  return false;
-}
-
 /// How the variables of a layer were changed after it was made.
 enum class keras_change : std::uint8_t { none, int8, other };
 inline keras_change keras_change_of(const json_value* config, std::size_t depth = 0) {

@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_KERAS_SAVE_CONFIG_HPP
 #define STET_FORMATS_KERAS_SAVE_CONFIG_HPP
 
+#include "../inexpressible.hpp"
 #include "../json_members.hpp"
 #include "../keras_config.hpp"
 #include "../model.hpp"
@@ -69,6 +70,25 @@ inline void drop_keras_modules(json_value& model) {
     for (const std::string_view field : {"build_config", "compile_config"})
       take_member(object, field);
   });
+}
+
+/// Checks the names of layers, of models, and of the layers in a layer: those of Keras 3 have no '/', and it does not
+/// open a model of others.
+/// @param depth  of the value; a configuration is no deeper than a text that parse_json accepts
+/// @retval errc::not_expressible  the layer, the subject
+inline result<void> check_keras_names(const json_value& value, std::size_t depth = 0) {
+  if (!value.is_structured() || depth > max_manifest_depth)
+    return {};
+  const std::string_view class_name = text_member(value, "class_name");
+  const json_value* const config = class_name.empty() ? nullptr : find_member(value, "config");
+  const std::string_view name = config == nullptr ? std::string_view() : text_member(*config, "name");
+  if (name.find('/') != std::string_view::npos)
+    return inexpressible(text_of_layer(name, class_name), "can be saved as keras-legacy");
+  for (const json_value& each : value) {
+    if (auto checked = check_keras_names(each, depth + 1); !checked)
+      return checked;
+  }
+  return {};
 }
 
 /// What the configuration of a model is made of: the first graph of its description, unless its nodes are

@@ -301,6 +301,9 @@ class keras_weights_plan {
   }
 
   result<void> add(const tensor& from, std::string_view path) {
+    // A long name of a layer comes again for each of its weights.
+    if ((path_bytes_ += path.size()) > max_path_bytes)
+      return error(errc::too_large, from.name());
     result<hdf5_saved_tensor> planned = plan_hdf5_tensor(from, bfloat16_);
     if (!planned)
       return planned.error();
@@ -387,6 +390,8 @@ class keras_weights_plan {
     return group ? list_names(*group, "weight_names", std::move(names)) : result<void>(group.error());
   }
 
+  static constexpr std::uint64_t max_path_bytes = std::uint64_t{64} << 20;
+  std::uint64_t path_bytes_ = 0;
   const model& model_;
   const graph* graph_;
   bool with_optimizer_;

@@ -108,7 +108,8 @@ private:
       return {};
     }
     errc failure = entry_.parse(table.value());
-    if (failure == errc{} && dtype_of_tensorflow(entry_.data_type) == no_dtype) {
+    const bool is_variant = entry_.data_type == tensorflow_variant && entry_.slices.empty();
+    if (failure == errc{} && !is_variant && dtype_of_tensorflow(entry_.data_type) == no_dtype) {
       into_.omit(key, omitted_data_type(entry_.data_type));
       return {};
     }
@@ -130,6 +131,7 @@ private:
     if (const errc failure = place(entry_, row, is_cut_off); failure != errc{}) return failure;
     const dtype d = dtype_of_tensorflow(entry_.data_type);
     if (d == dtype::string) return add_strings(row, counter.element_count(), is_cut_off);
+    if (entry_.data_type == tensorflow_variant) return add_variant(row, counter.element_count(), is_cut_off);
     row.layout = tensorflow_layout(d);
     std::uint64_t size_bytes = 0;
     if (!checked_size_bytes(counter, row.layout, size_bytes)) return errc::bad_shape;
@@ -137,6 +139,22 @@ private:
     if (is_cut_off) return add_unreadable(row, shard_error(errc::truncated, entry_.shard), size_bytes);
     row.crc32c = unmask_crc32c(entry_.masked_crc32c);
     row.has_crc32c = true;
+    into_.add(row);
+    return errc{};
+  }
+
+  /// Variants are of any size: all of a tensor is one block, whose bytes only TensorFlow can read. Their checksum is not one of
+  /// these bytes.
+  errc add_variant(index_row& row, std::uint64_t element_count, bool is_cut_off) {
+    if (element_count > 0xFFFFFFFFu || row.size_bytes > 0xFFFFFFFFu) return errc::too_large;
+    if ((element_count == 0) != (row.size_bytes == 0)) return errc::bad_size;
+    row.layout = {dtype::block, 0, {"variant", 1, 1}};
+    if (element_count != 0) {
+      row.layout.block.element_count = static_cast<std::uint32_t>(element_count);
+      row.layout.block.size_bytes = static_cast<std::uint32_t>(row.size_bytes);
+    }
+    row.big_endian = false;
+    if (is_cut_off) return add_unreadable(row, shard_error(errc::truncated, entry_.shard), row.size_bytes);
     into_.add(row);
     return errc{};
   }
@@ -323,7 +341,8 @@ private:
 /// @retval errc::bad_magic, bad_table, table_checksum, bad_compression  the index is no sound table
 /// @retval errc::bad_header, newer_format, bad_protobuf, too_large      its header or an entry is not valid
 /// @retval errc::bad_shape, bad_size, bad_offset                        the entry of a tensor, the subject, is not valid
-/// Tensors whose dtype stet does not have (iterators and other variants) are omitted, each with its reason (`model::omitted`).
+/// Variants, such as the state of iterators, are opaque blocks. Tensors whose dtype stet does not have are omitted, each with its
+/// reason (`model::omitted`).
 /// A tensor in a missing shard or behind the end of one, one whose slices do not make it up or are damaged, and damaged strings are
 /// listed all the same; reading them is errc::missing_part or errc::truncated, the shard the subject, errc::bad_slice,
 /// errc::bad_string_table or errc::checksum_mismatch.

@@ -1,128 +1,27 @@
 // SPDX-License-Identifier: MIT
-// The layers that TensorFlow.js has: a graph of Keras layers in its terms, or the layer that it cannot express.
+// A graph of Keras layers in the terms of TensorFlow.js, or the layer that it cannot express.
 #ifndef STET_FORMATS_TFJS_DIALECT_HPP
 #define STET_FORMATS_TFJS_DIALECT_HPP
 
+#include "classes.hpp"
+
 #include "../inexpressible.hpp"
 #include "../keras_config.hpp"
+#include "../words.hpp"
 
 #include "../../manifest/json_text.hpp"
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
+#include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-// TensorFlow.js 4.22 registers the classes below, ignores fields that it does not know, and calls a weight
-// LAYER/WEIGHT, or LAYER/forward_INNER/WEIGHT in a half of Bidirectional, where INNER is the configured name of
-// the inner layer. A weight without a name of this kind fails the load; a field that it ignores or misreads
-// changes the outputs. Resizing, CenterCrop, CategoryEncoding and StackedRNNCells are registered, but do not
-// load what Keras writes.
-//
-// Source: tensorflow/tfjs 4.22, tfjs-layers/src/layers and src/engine/container.ts (loadWeights); outputs were
-// compared with those of Keras 3.15 (tests/interop/tfjs_layers.py).
-
 namespace stet::inline v0_1::detail {
-
-/// Whether a list of words, separated by spaces, has this one.
-inline bool is_among(std::string_view word, std::string_view list) noexcept {
-  while (!list.empty()) {
-    const std::size_t end = list.find(' ');
-    if (list.substr(0, end) == word)
-      return true;
-    list.remove_prefix(end == std::string_view::npos ? list.size() : end + 1);
-  }
-  return false;
-}
-
-/// A weight of the layers of some classes: its name in Keras and in TensorFlow.js, and the field of the
-/// configuration that is false where a layer has none.
-struct tfjs_class_weight {
-  std::string_view classes, name, tfjs_name, field;
-};
-inline constexpr std::string_view tfjs_recurrent_layers = "LSTM GRU SimpleRNN",
-                                  tfjs_recurrent_cells = "LSTMCell GRUCell SimpleRNNCell",
-                                  tfjs_kernel_layers = "Dense Conv1D Conv2D Conv3D Conv2DTranspose Conv3DTranspose LSTM "
-                                                       "GRU SimpleRNN ConvLSTM2D LSTMCell GRUCell SimpleRNNCell";
-inline constexpr tfjs_class_weight tfjs_class_weights[] = {
-    {tfjs_kernel_layers, "kernel", "kernel", ""},
-    {"DepthwiseConv2D", "kernel", "depthwise_kernel", ""},
-    {"SeparableConv2D", "depthwise_kernel", "depthwise_kernel", ""},
-    {"SeparableConv2D", "pointwise_kernel", "pointwise_kernel", ""},
-    {"LSTM GRU SimpleRNN ConvLSTM2D LSTMCell GRUCell SimpleRNNCell", "recurrent_kernel", "recurrent_kernel", ""},
-    {tfjs_kernel_layers, "bias", "bias", "use_bias"},
-    {"DepthwiseConv2D SeparableConv2D", "bias", "bias", "use_bias"},
-    {"Embedding", "embeddings", "embeddings", ""},
-    {"PReLU", "alpha", "alpha", ""},
-    {"BatchNormalization LayerNormalization", "gamma", "gamma", "scale"},
-    {"BatchNormalization LayerNormalization", "beta", "beta", "center"},
-    {"BatchNormalization", "moving_mean", "moving_mean", ""},
-    {"BatchNormalization", "moving_variance", "moving_variance", ""},
-};
-
-/// The classes without weights.
-inline constexpr std::string_view tfjs_plain_layers =
-    "InputLayer Placeholder Activation ReLU LeakyReLU ELU ThresholdedReLU Softmax Cropping2D UpSampling2D Dropout "
-    "SpatialDropout1D Flatten RepeatVector Reshape Permute Masking Add Multiply Average Maximum Minimum Concatenate Dot "
-    "GaussianNoise GaussianDropout AlphaDropout ZeroPadding2D MaxPooling1D AveragePooling1D MaxPooling2D "
-    "AveragePooling2D MaxPooling3D AveragePooling3D GlobalAveragePooling1D GlobalMaxPooling1D GlobalAveragePooling2D "
-    "GlobalMaxPooling2D Rescaling";
-
-/// The layers that have another in them, in this field of the configuration.
-struct tfjs_wrapper {
-  std::string_view op, field, inner_classes;
-};
-inline constexpr tfjs_wrapper tfjs_wrappers[] = {
-    {"Bidirectional", "layer", tfjs_recurrent_layers},
-    {"RNN", "cell", tfjs_recurrent_cells},
-    {"TimeDistributed", "layer", ""}, // of any class
-};
-
-/// A field of the layers of some classes (empty: of all) that changes what they compute, and the values, a JSON
-/// array, with which TensorFlow.js computes the same. A field that is absent or null does.
-struct tfjs_field_values {
-  std::string_view classes, field, values;
-};
-inline constexpr tfjs_field_values tfjs_field_table[] = {
-    {"", "data_format", R"(["channels_last"])"},
-    {"Conv1D Conv2D Conv3D", "groups", "[1]"},
-    {"Conv1D Conv2D Conv3D", "padding", R"(["valid","same"])"},
-    {"Conv2DTranspose Conv3DTranspose", "output_padding", "[]"},
-    {"Conv2DTranspose Conv3DTranspose", "dilation_rate", "[1,[1,1],[1,1,1]]"},
-    {"ReLU", "negative_slope", "[0]"},
-    {"ReLU", "threshold", "[0]"},
-    {"ELU", "alpha", "[1]"},
-    {"Softmax", "axis", "[-1]"},
-    {"UpSampling2D", "interpolation", R"(["nearest"])"},
-    {"GRU GRUCell", "reset_after", "[false]"},
-    {"LayerNormalization", "rms_scaling", "[false]"},
-    {"GlobalAveragePooling1D GlobalMaxPooling1D GlobalAveragePooling2D GlobalMaxPooling2D", "keepdims", "[false]"},
-    {"Bidirectional", "merge_mode", R"(["concat","sum","ave","mul"])"},
-};
-
-/// A name that TensorFlow.js has another for: of a field's value or of the field. Empty: it has none, and is left
-/// out.
-struct tfjs_name {
-  std::string_view name, tfjs_name;
-};
-inline constexpr tfjs_name tfjs_activations[] = {
-    {"silu", "swish"},         {"swish", "swish"},         {"elu", "elu"},
-    {"selu", "selu"},          {"relu", "relu"},           {"relu6", "relu6"},
-    {"linear", "linear"},      {"sigmoid", "sigmoid"},     {"hard_sigmoid", "hard_sigmoid"},
-    {"softplus", "softplus"},  {"softsign", "softsign"},   {"tanh", "tanh"},
-    {"softmax", "softmax"},    {"gelu", "gelu"},           {"log_softmax", "log_softmax"},
-    {"mish", "mish"},
-};
-inline constexpr tfjs_name tfjs_initializers[] = {
-    {"LecunNormal", "LeCunNormal"}, {"LecunUniform", "LeCunUniform"},
-};
-inline constexpr std::string_view tfjs_own_initializers =
-    "Zeros Ones Constant RandomUniform RandomNormal TruncatedNormal Identity VarianceScaling GlorotUniform GlorotNormal "
-    "HeNormal HeUniform LeCunNormal LeCunUniform Orthogonal";
 
 /// Brings a graph of Keras layers into the terms of TensorFlow.js: classes, fields, and the roles of variables, which
 /// become the names of weights behind that of their node.
@@ -134,20 +33,22 @@ class tfjs_translator {
   /// @retval errc::not_expressible  TensorFlow.js does not have a layer, the subject, or not with these fields; or
   ///                                which tensors are its weights is not known
   result<graph> run() {
-    find_masks(made_);
-    for (const graph_function& each : made_.functions)
-      find_masks(each);
-    if (auto done = translate(made_, find_member(made_.metadata, "keras")); !done)
-      return done.error();
+    // A reader puts models before those that they are in.
     for (graph_function& each : made_.functions) {
-      if (auto done = translate(each, find_member(each.attributes, "keras")); !done)
+      bool makes_mask = false;
+      if (auto done = translate(each, find_member(each.attributes, "keras"), makes_mask); !done)
         return done.error();
+      if (!makes_mask)
+        unmasked_.insert(each.name);
     }
+    bool makes_mask = false;
+    if (auto done = translate(made_, find_member(made_.metadata, "keras"), makes_mask); !done)
+      return done.error();
     return std::move(made_);
   }
 
  private:
-  static constexpr std::string_view hint = "weights can be saved as tfjs-weights";
+  static constexpr std::string_view hint = "can be saved as tfjs-weights";
 
   /// A weight that a layer must have: the first step of its role in a half of Bidirectional, else empty; its name,
   /// and what it becomes.
@@ -156,17 +57,65 @@ class tfjs_translator {
     std::string name, role;
   };
 
-  void find_masks(const graph_body& body) {
-    for (const graph_node& node : body.nodes) {
-      const json_value* const zero = node.attribute("mask_zero");
-      has_mask_ = has_mask_ || node.op == "Masking" || (zero != nullptr && *zero == true);
-    }
+  static bool is_true(const json_value* value) { return value != nullptr && *value == true; }
+
+  /// Whether a layer makes a mask. A model within the model does that is not known to make none.
+  bool is_mask_maker(const graph_node& node) const {
+    const std::string_view function = text_member(node.attributes, "function");
+    return node.op == "Masking" || is_true(node.attribute("mask_zero")) ||
+           (!function.empty() && unmasked_.find(function) == unmasked_.end());
   }
 
-  result<void> translate(graph_body& body, const json_value* model) {
+  /// The first node that would be called with a mask and computes something else then; nullptr if there is none. A
+  /// model within the model is one of these.
+  /// @param makes_mask  set if an output has a mask
+  const graph_node* find_masked(const graph_body& body, bool& makes_mask) const {
+    std::map<std::string_view, std::vector<const graph_node*>> users;
+    std::vector<const graph_node*> masked;
+    for (const graph_node& node : body.nodes) {
+      for (const graph_endpoint& input : node.inputs)
+        users[input.node].push_back(&node);
+      if (is_mask_maker(node))
+        masked.push_back(&node);
+    }
+    std::set<std::string_view> outputs;
+    for (const graph_port& port : body.outputs)
+      outputs.insert(port.endpoint.node);
+    std::set<const graph_node*> seen;
+    while (!masked.empty()) {
+      const graph_node& node = *masked.back();
+      masked.pop_back();
+      if (!seen.insert(&node).second)
+        continue;
+      if (is_recurrent_end(node))
+        continue;
+      makes_mask = makes_mask || outputs.count(node.name) != 0;
+      const auto found = users.find(node.name);
+      for (std::size_t i = 0; found != users.end() && i < found->second.size(); ++i) {
+        const graph_node& user = *found->second[i];
+        const bool is_end = has_word(tfjs_mask_enders, user.op);
+        const json_value* const inner = user.op == "Bidirectional" ? user.attribute("layer") : nullptr;
+        const json_value* const config = inner == nullptr ? nullptr : find_member(*inner, "config");
+        if ((!is_end && !has_word(tfjs_mask_keepers, user.op)) ||
+            (config != nullptr && is_true(find_member(*config, "return_sequences"))))
+          return &user;
+        if (!is_end)
+          masked.push_back(&user);
+      }
+    }
+    return nullptr;
+  }
+  /// Whether a recurrent layer gives the last step alone, which has no mask.
+  static bool is_recurrent_end(const graph_node& node) {
+    return has_word("LSTM GRU SimpleRNN RNN", node.op) && !is_true(node.attribute("return_sequences"));
+  }
+
+  result<void> translate(graph_body& body, const json_value* model, bool& makes_mask) {
     const std::string_view class_name = model == nullptr ? std::string_view() : text_member(*model, "class_name");
-    if (!class_name.empty() && !(is_among(class_name, "Functional Model Sequential") && is_own_keras_class(*model)))
+    if (!class_name.empty() && !(has_word("Functional Model Sequential", class_name) && is_own_keras_class(*model)))
       return inexpressible("model of class " + std::string(class_name), hint);
+    if (const graph_node* const masked = find_masked(body, makes_mask))
+      return inexpressible(text_of_layer(masked->name, masked->op) + " behind a mask", hint);
     for (graph_node& node : body.nodes) {
       problem_.clear();
       if (auto done = translate(node); !done)
@@ -222,10 +171,10 @@ class tfjs_translator {
   /// @param prefix  what its weights have in front of their names
   result<void> translate_config(std::string_view op, const json_value& object, json_value& config, std::string_view half,
                                 const std::string& prefix, std::vector<expected_weight>& weights, std::size_t depth) {
-    const auto has_op = [op](const auto& row) { return is_among(op, row.classes); };
+    const auto has_op = [op](const auto& row) { return has_word(row.classes, op); };
     const auto wrapper = std::find_if(std::begin(tfjs_wrappers), std::end(tfjs_wrappers),
                                       [op](const tfjs_wrapper& row) { return row.op == op; });
-    const bool is_known = is_among(op, tfjs_plain_layers) || wrapper != std::end(tfjs_wrappers) ||
+    const bool is_known = has_word(tfjs_plain_layers, op) || wrapper != std::end(tfjs_wrappers) ||
                           std::any_of(std::begin(tfjs_class_weights), std::end(tfjs_class_weights), has_op);
     const std::string_view module = text_member(object, "module");
     // Functions that a model calls are nodes, too, and some are called as layers are.
@@ -235,7 +184,7 @@ class tfjs_translator {
     if (!config.is_object() && !config.is_null())
       return refuse(" and its config");
     for (const tfjs_field_values& row : tfjs_field_table) {
-      if (!row.classes.empty() && !is_among(op, row.classes))
+      if (!row.classes.empty() && !has_word(row.classes, op))
         continue;
       const json_value* const value = find_member(config, row.field);
       const result<json_value> values = parse_json(row.values);
@@ -245,8 +194,6 @@ class tfjs_translator {
     }
     if (op == "BatchNormalization" && !has_last_axis(object, config))
       return refuse_field("axis");
-    if (op == "GlobalAveragePooling1D" && has_mask_)
-      return refuse(" behind a mask");
     if (op == "LeakyReLU") {
       if (json_value slope = take_member(config, "negative_slope"); !slope.is_null())
         append_member(config, "alpha", std::move(slope));
@@ -267,7 +214,7 @@ class tfjs_translator {
     json_value* const inner = find_member(config, wrapper.field);
     json_value* const inner_config = inner == nullptr ? nullptr : find_member(*inner, "config");
     const std::string op(inner == nullptr ? std::string_view() : text_member(*inner, "class_name"));
-    if (inner_config == nullptr || (!wrapper.inner_classes.empty() && !is_among(op, wrapper.inner_classes)))
+    if (inner_config == nullptr || (!wrapper.inner_classes.empty() && !has_word(wrapper.inner_classes, op)))
       return refuse(" of " + (op.empty() ? std::string("several cells") : op));
     if (wrapper.op != "Bidirectional") {
       auto done = translate_config(op, *inner, *inner_config, half, prefix, weights, depth);
@@ -392,7 +339,7 @@ class tfjs_translator {
   }
 
   static bool is_of_class(const json_value& value, std::string_view classes) {
-    return value.is_null() || is_among(text_member(value, "class_name"), classes);
+    return value.is_null() || has_word(classes, text_member(value, "class_name"));
   }
 
   static bool translate_regularizer(json_value& value) {
@@ -417,7 +364,7 @@ class tfjs_translator {
         *find_member(value, "class_name") = std::string(row.tfjs_name);
     }
     const std::string_view name = value.is_string() ? text_of_string(&value) : text_member(value, "class_name");
-    if (!value.is_string() && !is_among(name, tfjs_own_initializers))
+    if (!value.is_string() && !has_word(tfjs_own_initializers, name))
       value = nullptr;
   }
 
@@ -427,10 +374,12 @@ class tfjs_translator {
     for (graph_variable& variable : node.variables) {
       const std::string_view role = variable.role, tail = role.substr(role.rfind('/') + 1);
       const std::string_view half = half_in(role);
-      std::size_t number = 0;
-      while (number < weights.size() &&
-             !(weights[number].half == half && (weights[number].name == tail || weights[number].role == tail)))
-        ++number;
+      std::size_t number = 0, place = 0; // the place among those of this half
+      for (; number < weights.size(); ++number) {
+        const expected_weight& each = weights[number];
+        if (each.half == half && (each.name == tail || each.role == tail || std::to_string(place++) == tail))
+          break;
+      }
       if (number == weights.size() || is_given[number])
         return refuse(" and weight " + variable.role);
       is_given[number] = true;
@@ -470,9 +419,10 @@ class tfjs_translator {
   static constexpr std::size_t max_depth = 8;
 
   graph made_;
-  bool is_keras_3_, has_mask_ = false;
+  bool is_keras_3_;
   std::string problem_;
   std::set<std::string> names_; // of all weights
+  std::set<std::string, std::less<>> unmasked_; // models within the model that make no mask
 };
 
 } // namespace stet::inline v0_1::detail

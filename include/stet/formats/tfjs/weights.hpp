@@ -196,12 +196,17 @@ inline result<saved_weight> plan_tfjs_weight(const tensor& from, const json_valu
 
 /// The names that the weights of a model are to have, by those of the tensors: what the nodes that use them
 /// ask for.
-inline std::multimap<std::string_view, std::string> tfjs_names(const model_description& described,
-                                                               std::string_view kind) {
+/// @retval errc::too_large  the names alone are more than a reader accepts as model.json; the subject is a node
+inline result<std::multimap<std::string_view, std::string>> tfjs_names(const model_description& described,
+                                                                       std::string_view kind) {
   std::multimap<std::string_view, std::string> names;
-  const auto add = [&](const graph_body& body) {
+  std::uint64_t size_bytes = 0;
+  const auto add = [&](const graph_body& body) -> result<void> {
     for (const graph_node& node : body.nodes) {
       for (const graph_variable& variable : node.variables) {
+        // A long name of a node comes again for each of its weights.
+        if ((size_bytes += node.name.size() + variable.role.size()) > manifest_limits().size_bytes)
+          return error(errc::too_large, node.name);
         std::string name = kind == "graph-model" ? node.name : node.name + "/" + variable.role;
         // A second call of a layer has the weights of the first.
         const auto [first, last] = names.equal_range(variable.tensor);
@@ -210,13 +215,16 @@ inline std::multimap<std::string_view, std::string> tfjs_names(const model_descr
           names.emplace(variable.tensor, std::move(name));
       }
     }
+    return {};
   };
   if (kind.empty())
     return names;
   for (const graph& each : described.graphs) {
-    add(each);
-    for (const graph_function& function : each.functions)
-      add(function);
+    auto added = add(each);
+    for (std::size_t i = 0; added && i < each.functions.size(); ++i)
+      added = add(each.functions[i]);
+    if (!added)
+      return added.error();
     if (kind == "layers-model")
       break;
   }
@@ -227,7 +235,10 @@ inline std::multimap<std::string_view, std::string> tfjs_names(const model_descr
 inline result<std::vector<saved_weight>> plan_tfjs_weights(const model& from,
                                                            const model_description& described,
                                                            std::string_view kind, bool allow_rounding) {
-  const std::multimap<std::string_view, std::string> names = tfjs_names(described, kind);
+  const result<std::multimap<std::string_view, std::string>> found_names = tfjs_names(described, kind);
+  if (!found_names)
+    return found_names.error();
+  const std::multimap<std::string_view, std::string>& names = *found_names;
   std::map<std::string_view, const json_value*> attributes;
   for (const tensor_note& note : described.tensors)
     attributes.emplace(note.name, &note.attributes);
