@@ -102,7 +102,7 @@ public:
     }
     if (covered != element_count) return false;
 
-    const std::uint64_t most = (std::uint64_t{1} << 21) + std::uint64_t{4} * slices.size() * std::bit_width(slices.size());
+    const std::uint64_t most = (std::uint64_t{1} << 21) + std::uint64_t{4} * slices.size() * static_cast<std::uint64_t>(std::bit_width(slices.size()));
     std::uint64_t work = 0;
     nodes_.clear();
     std::vector<part> parts(1);
