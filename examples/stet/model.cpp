@@ -3,6 +3,7 @@
 #include "model.hpp"
 
 #if STET_HAS_ZLIB
+#include <algorithm>
 #include <zlib.h>
 
 #include <stet/ext/zlib.hpp>
@@ -111,8 +112,8 @@ bool is_in_place(const stet::model& in, const stet::tensor& of) {
 
 bool is_second_name(const stet::model& in, const stet::tensor& of) {
   // A path that leads to a dataset of HDF5 by a hard link is the file's own; only paths begin so.
-  return !is_native(in) && !of.name().starts_with('/') &&
-         static_cast<bool>(in.store.index().original_of(of.entry()));
+  const bool is_own = of.name().starts_with('/') && !std::binary_search(in.links.begin(), in.links.end(), of.name());
+  return !is_native(in) && !is_own && static_cast<bool>(in.store.index().original_of(of.entry()));
 }
 
 std::uint64_t tensor_count(const stet::model& of) {

@@ -8,6 +8,7 @@
 #include "../manifest/graph.hpp"
 #include "../store/open.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -56,6 +57,8 @@ struct model {
   std::vector<omitted_item> omitted = {};
   /// The checksums of ranges of its parts. `check_ranges` (check_model.hpp) compares them; opening does not.
   std::vector<range_check> checks = {};
+  /// The names in the store that the files have as links by a path (HDF5's soft links), in the order of bytes.
+  std::vector<std::string> links = {};
   /// For a native delta: its own file, then each that it builds on. The store views them. nullptr for a model of one file.
   std::shared_ptr<const checkpoint_store> files = nullptr;
   /// For a selection of the tensors of another model (select.hpp): that model, which the store views. Else nullptr.
@@ -72,9 +75,11 @@ struct model {
   const std::uint32_t file_count = from.file_count();
   std::vector<omitted_item> omitted = from.take_omitted();
   std::vector<range_check> checks = from.take_checks();
+  std::vector<std::string> links = from.take_links();
+  std::sort(links.begin(), links.end());
   result<store> made = from.finish();
   if (!made) return made.error();
-  return model{std::move(*made), nullptr, file_count, options, std::move(omitted), std::move(checks)};
+  return model{std::move(*made), nullptr, file_count, options, std::move(omitted), std::move(checks), std::move(links)};
 }
 
 namespace detail {

@@ -53,7 +53,7 @@ inline result<model> model_of_checkpoint(checkpoint_store&& opened, const open_o
   if (!all) return all.error();
   std::uint32_t file_count = 0;
   for (std::size_t number = 0; number < files->file_count(); ++number) file_count += 1 + files->file(number).index().part_count();
-  return model{std::move(*all), nullptr, file_count, options, {}, {}, files};
+  return model{std::move(*all), nullptr, file_count, options, {}, {}, {}, files};
 }
 
 inline result<model> open_native(std::string_view path_utf8, const open_options& options) {

@@ -43,7 +43,7 @@ inline result<model> without_tensors(model&& from, const auto& is_left_out, std:
   const store_layer layer{"model", &all, hidden};
   result<store> rest = layer_stores({&layer, 1}, {}, whole->options.memory);
   if (!rest) return rest.error();
-  return model{std::move(*rest), whole->format, whole->file_count, whole->options, whole->omitted, whole->checks, nullptr, whole};
+  return model{std::move(*rest), whole->format, whole->file_count, whole->options, whole->omitted, whole->checks, whole->links, nullptr, whole};
 }
 
 } // namespace stet::inline v0_1

@@ -173,6 +173,10 @@ public:
   void omit(std::string_view name, const error& reason) { omitted_.push_back({std::string(name), reason}); }
   /// What was omitted, in the order of the calls. @return the list, which the builder gives up
   [[nodiscard]] std::vector<omitted_item> take_omitted() noexcept { return std::move(omitted_); }
+  /// Records that a name, which is added too, is a link by a path in the file.
+  void note_link(std::string_view name) { links_.emplace_back(name); }
+  /// The names that were recorded, in order. @return the list, which the builder gives up
+  [[nodiscard]] std::vector<std::string> take_links() noexcept { return std::move(links_); }
   /// Records a checksum that the file has of a range of its bytes; opening does not compare it.
   void add_check(range_check&& check) { checks_.push_back(std::move(check)); }
   /// The checks that were added, in order. @return the list, which the builder gives up
@@ -303,6 +307,7 @@ private:
   std::vector<std::uint32_t> places_;  // where each entry begins, in units
   std::vector<std::uint32_t> aliases_; // their numbers
   std::vector<omitted_item> omitted_;
+  std::vector<std::string> links_;
   std::vector<range_check> checks_;
   std::deque<own_block> own_blocks_;   // never moved: `blocks_` points at them
   detail::block_types blocks_;
