@@ -39,6 +39,8 @@ struct target {
   /// What the name of the output ends in when it is meant without `--to`; empty: never.
   std::string_view ending;
   save_function save;
+  /// Whether tensors of blocks of bytes that only TensorFlow's own code can read have a place there.
+  bool takes_variants = false;
 };
 
 stet::result<outcome> outcome_of(const stet::result<stet::save_report>& saved) {
@@ -100,7 +102,7 @@ stet::result<outcome> save_for_keras(std::string_view from, const stet::model& o
 }
 
 constexpr target targets[] = {
-    {"stet", ".stet", save_native<stet::store_form::single_file>},
+    {"stet", ".stet", save_native<stet::store_form::single_file>, true},
     {"tensorflow", "", save_for_tensorflow<stet::tensorflow_naming::by_name>},
     {"tensorflow-objects", "", save_for_tensorflow<stet::tensorflow_naming::by_object>},
     {"tfjs", "model.json", save_for_tfjs<false>},
@@ -131,27 +133,42 @@ bool is_same_file(std::string_view a, std::string_view b) {
   return first && second && first->same_file_as(*second);
 }
 
-using patterns = std::vector<stet::glob>;
+/// What is left out of a copy.
+struct selection {
+  std::vector<stet::glob> skipped;
+  bool takes_variants = true;
+};
+
+bool is_variant(const stet::tensor& of) { return of.dtype() == stet::dtype::block && of.layout().block.name == "variant"; }
 
 /// Whether a pattern matches one of the tensors.
 bool matches_any(const stet::glob& pattern, const stet::model& in) {
   return std::any_of(in.store.begin(), in.store.end(), [&](const stet::tensor& each) { return pattern.matches(each.name()); });
 }
 
-/// The model without the tensors that a pattern matches.
-/// @param skipped_count  set to their number
-stet::result<stet::model> without(stet::model&& from, const patterns& skipped, std::size_t& skipped_count) {
-  if (skipped.empty())
-    return std::move(from);
-  std::vector<std::string> names;
-  auto made = stet::without_tensors(
-      std::move(from),
-      [&](const stet::tensor& each) {
-        return std::any_of(skipped.begin(), skipped.end(),
-                           [&](const stet::glob& pattern) { return pattern.matches(each.name()); });
-      },
-      &names);
-  skipped_count = names.size();
+/// The model without what the selection leaves out.
+/// @param skipped_count  set to the number of tensors that match a pattern; variants are added to what the model omits
+stet::result<stet::model> select(stet::model&& from, const selection& wanted, std::size_t& skipped_count) {
+  stet::result<stet::model> made = std::move(from);
+  if (!wanted.skipped.empty()) {
+    std::vector<std::string> names;
+    made = stet::without_tensors(
+        std::move(*made),
+        [&](const stet::tensor& each) {
+          return std::any_of(wanted.skipped.begin(), wanted.skipped.end(),
+                             [&](const stet::glob& pattern) { return pattern.matches(each.name()); });
+        },
+        &names);
+    skipped_count = names.size();
+  }
+  if (made && !wanted.takes_variants && std::any_of(made->store.begin(), made->store.end(), is_variant)) {
+    std::vector<std::string> names;
+    made = stet::without_tensors(std::move(*made), is_variant, &names);
+    for (std::string& name : names) {
+      if (made)
+        made->omitted.push_back({std::move(name), stet::error(stet::errc::not_expressible)});
+    }
+  }
   return made;
 }
 
@@ -170,18 +187,18 @@ void print_outcome(std::string_view to, const stet::model& from, const outcome& 
 }
 
 /// Saves the model at `from` to `to`, and says what was written.
-status copy(std::string_view from, std::string_view to, save_function save, const patterns& skipped, console& out) {
+status copy(std::string_view from, std::string_view to, save_function save, const selection& wanted, console& out) {
   if (is_same_file(from, to))
     return out.fail(to, "input and output are the same file");
   stet::result<stet::model> opened = open_model(from);
   if (!opened)
     return out.fail(from, opened.error());
-  for (const stet::glob& pattern : skipped) {
+  for (const stet::glob& pattern : wanted.skipped) {
     if (!matches_any(pattern, *opened))
       return out.fail(from, "no tensor matches a pattern of --skip");
   }
   std::size_t skipped_count = 0;
-  opened = without(std::move(*opened), skipped, skipped_count);
+  opened = select(std::move(*opened), wanted, skipped_count);
   if (!opened)
     return out.fail(from, opened.error());
   const stet::result<outcome> saved = save(from, *opened, to);
@@ -202,10 +219,11 @@ status convert(const arguments& given, console& out) {
   const target* const wanted = find_target(given.value_of("--to"), to);
   if (wanted == nullptr)
     return out.misuse("which format? --to takes one of " + target_names());
-  patterns skipped;
+  selection chosen;
+  chosen.takes_variants = wanted->takes_variants;
   for (const std::string_view pattern : given.values_of("--skip"))
-    skipped.emplace_back(pattern);
-  return copy(from, to, wanted->save, skipped, out);
+    chosen.skipped.emplace_back(pattern);
+  return copy(from, to, wanted->save, chosen, out);
 }
 
 status pack(const arguments& given, console& out) {
@@ -228,9 +246,11 @@ status compact(const arguments& given, console& out) {
     options.alignment_bytes = opened->store.alignment_bytes();
     count = tensor_count(*opened);
     if (opened->format == &stet::checkpoint_folder_format)
-      from.append(stet::detail::separator_after(from)).append(files_of(*opened).front().name);
+      from.append("/").append(files_of(*opened).front().name);
   }
   const stet::result<stet::save_report> saved = stet::compact(from, to, options);
+  if (!saved && saved.error().code() == stet::errc::missing_base)
+    return out.fail(saved.error().subject(), "a delta of the file that would be replaced; compact it first");
   if (!saved)
     return out.fail(to, saved.error());
   out.write_escaped(to).write(": ").write(counted(count, "tensor")).write(", ");

@@ -5,12 +5,17 @@
 #include "program.hpp"
 
 #include "support/counted_memory.hpp"
+#include "support/few_threads.hpp"
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
+#include <new>
+#include <stdexcept>
+#include <thread>
 
 using stet::background_saver;
 using stet::checkpoint_manager;
@@ -233,6 +238,169 @@ TEST_SUITE("background") {
       }
     }
   }
+
+  TEST_CASE("what waits is written if what was to replace it cannot be copied") {
+    const temp_folder folder;
+    gated_files files;
+    REQUIRE_MANAGER(manager, folder.path(), files.options());
+    program trained(1000);
+    stet_test::counted_memory two(2);
+    {
+      background_saver saver(*manager, when_busy::replace, &two);
+      files.open(false);
+      trained.train();
+      CHECK(outcome(saver.save(trained.session(), trained.variables)) == "ok");
+      files.wait_for_arrival(1);
+      trained.train();
+      CHECK(outcome(saver.save(trained.session(), trained.variables)) == "ok");
+      trained.train();
+      CHECK(outcome(saver.save(trained.session(), trained.variables)) == "out_of_memory");
+      CHECK(saver.is_busy());
+      files.open(true);
+      CHECK(outcome(saver.wait()) == "ok");
+    }
+    CHECK(steps_in(*manager) == std::vector<std::uint64_t>{1, 2});
+    const auto opened = manager->open(2);
+    CHECK((opened && is_at_step(*opened->opened, 2, 1000)));
+  }
+
+  TEST_CASE("room reserved is room for every save, also while one is written and one waits") {
+    for (const when_busy policy : {when_busy::wait, when_busy::skip, when_busy::replace}) {
+      const temp_folder folder;
+      gated_files files;
+      REQUIRE_MANAGER(manager, folder.path(), files.options());
+      program trained(1000);
+      stet_test::counted_memory memory;
+      background_saver saver(*manager, policy, &memory);
+      CHECK(outcome(saver.reserve(trained.variables)) == "ok");
+      CHECK(memory.count() == (policy == when_busy::replace ? 3 : 1));
+      const std::uint64_t reserved = memory.count();
+      files.open(policy == when_busy::wait);
+      for (int i = 0; i < 4; ++i) {
+        trained.train();
+        CHECK(outcome(saver.save(trained.session(), trained.variables)) == "ok");
+        if (i == 0) files.wait_for_arrival(1);
+      }
+      CHECK(memory.count() == reserved);
+      files.open(true);
+      CHECK(outcome(saver.wait()) == "ok");
+    }
+  }
+
+  TEST_CASE("a session that nests without end is an error, of the saver and of the manager") {
+    const temp_folder folder;
+    REQUIRE_MANAGER(manager, folder.path());
+    program trained;
+    stet::json_value deep = stet::json_value::array();
+    for (int depth = 0; depth < 200'000; ++depth) {
+      stet::json_value around = stet::json_value::array();
+      around.push_back(std::move(deep));
+      deep = std::move(around);
+    }
+    stet::session_state session{1};
+    session.user = std::move(deep);
+    CHECK(outcome(manager->save(session, trained.variables)) == "too_deep");
+    stet::json_value graph = stet::json_value::object();
+    graph["deep"] = std::move(session.user);
+    session.user = nullptr;
+    CHECK(outcome(manager->save(session, trained.variables, graph)) == "too_deep");
+    {
+      background_saver saver(*manager);
+      CHECK(outcome(saver.save(session, trained.variables, graph)) == "too_deep");
+      CHECK(outcome(saver.save(session, trained.variables)) == "ok");
+      CHECK(outcome(saver.wait()) == "ok");
+    }
+    CHECK(steps_in(*manager) == std::vector<std::uint64_t>{1});
+  }
+
+  TEST_CASE("views and the list may change as soon as a save was accepted") {
+    const temp_folder folder;
+    gated_files files;
+    REQUIRE_MANAGER(manager, folder.path(), files.options());
+    std::vector<float> elements(1000, 1.0F);
+    const std::size_t counts[] = {1000, 10};
+    stet::view<float, stet::dynamic> values(elements.data(), counts);
+    {
+      background_saver saver(*manager);
+      files.open(false);
+      {
+        stet::variable_list variables;
+        REQUIRE(variables.add_view("values", values));
+        CHECK(outcome(saver.save({1}, variables)) == "ok");
+        values = {};
+        REQUIRE(variables.add("more", {1000}, std::span<float>(elements)));
+      }
+      elements.assign(1000, 2.0F);
+      values = stet::view<float, stet::dynamic>(elements.data(), counts + 1);
+      files.open(true);
+      CHECK(outcome(saver.wait()) == "ok");
+    }
+    const auto opened = manager->open(1);
+    REQUIRE(outcome(opened) == "ok");
+    if (!opened) return;
+    CHECK(opened->opened->tensor_count() == 1);
+    const auto saved = opened->opened->get<float>("values");
+    CHECK((saved && saved->size() == 1000 && (*saved)[0] == 1.0F && (*saved)[999] == 1.0F));
+  }
+
+#if defined(__cpp_exceptions)
+  TEST_CASE("a function of the program that throws on the thread fails that save, and nothing else") {
+    const temp_folder folder;
+    gated_files files;
+    stet::checkpoint_options options = files.options();
+    int kind = 0;
+    options.clock = [&kind]() -> std::chrono::system_clock::time_point {
+      switch (kind) {
+      case 1: throw std::bad_alloc();
+      case 2: throw std::runtime_error("no clock");
+      case 3: throw 3;
+      default: return std::chrono::system_clock::time_point();
+      }
+    };
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained;
+    background_saver saver(*manager);
+    const char* const expected[] = {"ok", "out_of_memory", "invalid_argument", "invalid_argument", "ok"};
+    for (const char* const each : expected) {
+      trained.train();
+      CHECK(outcome(saver.save(trained.session(), trained.variables)) == "ok");
+      const auto done = saver.wait();
+      CHECK(outcome(done) == each);
+      if (kind == 2) CHECK((!done && done.error().subject() == "no clock"));
+      kind = (kind + 1) % 4;
+    }
+    const auto last = saver.last_saved();
+    CHECK((last && last->path == folder.path("ckpt-5.stet")));
+  }
+#endif
+
+#if STET_TEST_FEW_THREADS
+  TEST_CASE("where no thread can be started, a save writes before it returns") {
+    const temp_folder folder;
+    CHECK(stet_test::with_few_threads([&] {
+      // Threads that there are first, until no other can be started.
+      std::mutex mutex;
+      auto work = [&]() noexcept { const std::lock_guard guard(mutex); };
+      std::unique_lock guard(mutex);
+      stet::detail::helper_thread others[64];
+      bool is_full = false;
+      for (auto& each : others) is_full = is_full || !each.start(work);
+      auto manager = checkpoint_manager::open_for_saving(folder.path());
+      if (!is_full || !manager) return 1;
+      program trained;
+      background_saver saver(*manager, when_busy::replace);
+      for (std::uint64_t step = 1; step <= 3; ++step) {
+        trained.train();
+        if (!saver.save(trained.session(), trained.variables) || saver.is_busy()) return 2;
+        const auto latest = manager->open_latest();
+        if (!latest || latest->info.step != step || !is_at_step(*latest->opened, step)) return 3;
+      }
+      if (!saver.wait()) return 4;
+      guard.unlock();
+      return 0;
+    }) == 0);
+  }
+#endif
 
   TEST_CASE("an error comes once: with the next save, which is not made, or with wait") {
     const temp_folder folder;

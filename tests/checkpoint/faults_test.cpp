@@ -221,7 +221,7 @@ TEST_SUITE("faults") {
           ++*static_cast<std::size_t*>(count);
           return {};
         };
-        if (const auto latest = checkpoint_folder(seen.path(), "ckpt", counting).latest()) named = latest->step;
+        if (const auto latest = checkpoint_folder(folder.path(), "ckpt", counting).latest()) named = latest->step;
         // A reader that synced the folder itself has the names on the disk, and the bytes were before they had a name.
         if (sync_count != 0) named = 0;
         reader_count += named != 0 ? 1u : 0u;
@@ -246,6 +246,186 @@ TEST_SUITE("faults") {
     CHECK(problem_count == 0);
     CHECK(cut.different_count() > 1000);
     CHECK(reader_count > 50);
+  }
+
+  TEST_CASE("at every call of saving one step again: what was acknowledged, or what a reader was given, stays") {
+    std::size_t call_count = 0, reader_count = 0, problem_count = 0;
+    scratch_folder scratch;
+    seen_cases cut;
+    for (const way_to_save& way : ways) {
+      const temp_folder folder(temp_folder::in_memory());
+      simulated_disk disk;
+      program saved(size, frozen_size); // `seen` tells one version from the next
+      std::uint64_t acknowledged = 0;
+      // The version of the newest checkpoint; 0: none can be opened.
+      const auto version_in = [&](const temp_folder& in, const stet::file_operations& operations) -> std::uint64_t {
+        std::vector<stet::error> skipped;
+        const auto latest = checkpoint_folder(in.path(), "ckpt", operations).open_latest({}, &skipped);
+        if (!latest || !skipped.empty() || !latest->opened->verify_checksums()) return 0;
+        const auto seen = latest->opened->get<std::uint64_t>("seen");
+        return seen ? (*seen)[0] : 0;
+      };
+      const auto note = [&](std::uint64_t version, std::uint64_t least, const char* when) {
+        if (version >= least || ++problem_count > 20) return;
+        FAIL_CHECK("before call " << disk.call_count() << " version " << version << " is left of " << least << " " << when);
+      };
+      bool is_inside = false;
+      disk.before_call = [&] {
+        if (std::exchange(is_inside, true)) return;
+        ++call_count;
+        std::size_t sync_count = 0;
+        stet::file_operations counting = stet::system_file_operations();
+        counting.context = &sync_count;
+        counting.sync_folder = [](void* count, std::string_view) noexcept -> stet::result<void> {
+          ++*static_cast<std::size_t*>(count);
+          return {};
+        };
+        std::uint64_t named = version_in(folder, counting);
+        note(named, acknowledged, "while the power stays");
+        if (sync_count != 0) named = 0; // the reader itself has put it on the disk
+        reader_count += named != 0 ? 1u : 0u;
+        disk.after_power_loss([&](const disk_image& image) {
+          if (!cut.is_new(image, acknowledged, named)) return;
+          note(version_in(scratch.fill(image), stet::system_file_operations()), (std::max)(acknowledged, named), "after a loss of power");
+        });
+        is_inside = false;
+      };
+      auto manager = checkpoint_manager::open_for_saving(folder.path(), options_of(way, &disk.operations()));
+      REQUIRE(outcome(manager) == "ok");
+      if (!manager) return;
+      for (const std::uint64_t version : {1u, 2u, 3u}) {
+        saved.seen = version;
+        stet::session_state session = saved.session();
+        session.global_step = 7;
+        const auto done = manager->save(session, saved.variables);
+        CHECK((done && done->upkeep));
+        acknowledged = version;
+      }
+      disk.before_call();
+    }
+    MESSAGE(call_count << " calls, " << cut.different_count() << " folders after a loss of power, " << reader_count << " readers that did not wait");
+    CHECK(problem_count == 0);
+    CHECK(call_count > 100);
+    CHECK(reader_count > 20);
+  }
+
+  TEST_CASE("the folder of the first run, which died when it had just been made, outlasts a loss of power from the first save on") {
+    for (const bool dies : {false, true}) {
+      const temp_folder parent;
+      simulated_disk disk;
+      const checkpoint_options options = options_of(ways[0], &disk.operations());
+      const std::string path = parent.path("checkpoints");
+      if (dies) { // after the call that makes it
+        disk.set_fault(disk_fault::io_error, 1);
+        CHECK(outcome(checkpoint_manager::open_for_saving(path, options)) == "io_error");
+        CHECK(disk.may_lose_folder());
+      }
+      auto manager = checkpoint_manager::open_for_saving(path, options);
+      REQUIRE(outcome(manager) == "ok");
+      if (!manager) return;
+      program saved(size, frozen_size);
+      saved.train();
+      CHECK(outcome(manager->save(saved.session(), saved.variables)) == "ok");
+      CHECK_FALSE(disk.may_lose_folder());
+    }
+  }
+
+  TEST_CASE("at every call: deltas of the program's own and what was being replaced, with failures and losses of power") {
+    std::size_t run_count = 0, failed_count = 0, image_count = 0;
+    scratch_folder scratch;
+    seen_cases cut;
+    // The folder: steps 1 and 2, of which the second was being replaced, and a delta of the first.
+    const temp_folder origin(temp_folder::in_memory());
+    {
+      checkpoint_options options = options_of(ways[0], nullptr);
+      options.save.is_durable = false;
+      auto manager = checkpoint_manager::open_for_saving(origin.path(), options);
+      REQUIRE(outcome(manager) == "ok");
+      if (!manager) return;
+      program trained(size, frozen_size);
+      for (int step = 1; step <= 2; ++step) {
+        trained.train();
+        CHECK(outcome(manager->save(trained.session(), trained.variables)) == "ok");
+      }
+      const auto base = manager->open(1);
+      REQUIRE(outcome(base) == "ok");
+      if (!base) return;
+      trained.train();
+      stet::writer out;
+      CHECK(outcome(stet::add_changed(out, trained.variables, base->opened)) == "ok");
+      CHECK(outcome(out.save(origin.path("tuned.stet"), options.save)) == "ok");
+    }
+    disk_image begin;
+    for (const std::string& name : origin.names()) begin[name] = origin.read(name);
+    begin["ckpt-2.stet.stet-old-3"] = begin["ckpt-2.stet"];
+    begin.erase("ckpt-2.stet");
+    // Nothing if the delta opens, and so do these steps.
+    const auto problem_in = [](const temp_folder& in, std::initializer_list<std::uint64_t> steps) -> std::string {
+      const auto tuned = stet::open_checkpoint(in.path("tuned.stet"));
+      if (!tuned || !stet_test::is_at_step(**tuned, 3, size, frozen_size)) return "the delta is lost: " + outcome(tuned);
+      for (const std::uint64_t step : steps) {
+        const auto opened = checkpoint_folder(in.path()).open(step);
+        if (!opened || !stet_test::is_at_step(*opened->opened, step, size, frozen_size)) return std::to_string(step) + " is lost";
+      }
+      return {};
+    };
+    for (const disk_fault fault : {disk_fault::no_space, disk_fault::io_error, disk_fault::interruption}) {
+      std::size_t call_count = 1;
+      for (std::size_t at_call = 0; at_call < call_count; ++at_call) {
+        CAPTURE(at_call);
+        CAPTURE(static_cast<int>(fault));
+        const temp_folder folder(temp_folder::in_memory());
+        for (const auto& [name, bytes] : begin) folder.write(name, bytes);
+        simulated_disk disk;
+        disk.load(begin);
+        disk.set_fault(fault, at_call);
+        checkpoint_options options = options_of(ways[0], &disk.operations());
+        options.keep.max_to_keep = 1;
+        ++run_count;
+        const auto check = [&](std::initializer_list<std::uint64_t> steps) {
+          std::string problem = problem_in(folder, steps);
+          CHECK_MESSAGE(problem.empty(), problem);
+          disk.after_power_loss([&](const disk_image& image) {
+            if (!cut.is_new(image, steps.size() == 0 ? 0 : *steps.begin())) return;
+            ++image_count;
+            problem = problem_in(scratch.fill(image), steps);
+            CHECK_MESSAGE(problem.empty(), problem);
+          });
+        };
+        auto manager = checkpoint_manager::open_for_saving(folder.path(), options);
+        if (!manager) {
+          ++failed_count;
+          check({1});
+          manager = checkpoint_manager::open_for_saving(folder.path(), options);
+        }
+        REQUIRE(outcome(manager) == "ok");
+        if (!manager) return;
+        check({1});
+        // In place of the base of the delta, which is made whole first; then a newer one, for which the others go.
+        for (const std::uint64_t step : {1u, 4u}) {
+          program other(size, frozen_size);
+          other.train_until(step);
+          if (step == 1) other.frozen[0] = 42;
+          auto saved = manager->save(other.session(), other.variables);
+          if (!saved) {
+            ++failed_count;
+            check({});
+            saved = manager->save(other.session(), other.variables);
+          }
+          CHECK(outcome(saved) == "ok");
+          check({});
+        }
+        check({4});
+        for (int again = 0; again < 2; ++again) {
+          if (const auto removed = manager->remove_after(3); !removed) ++failed_count;
+        }
+        check({});
+        call_count = disk.call_count();
+      }
+    }
+    MESSAGE(run_count << " runs, " << failed_count << " calls failed, " << image_count << " folders after a loss of power");
+    CHECK(run_count > 100);
+    CHECK(failed_count > 50);
   }
 
   TEST_CASE("at every call: a full disk, a broken one, one that fails late, a signal, a short write") {

@@ -13,7 +13,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <memory>
+#include <new>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -143,6 +145,29 @@ TEST_SUITE("live_store") {
     CHECK((polled && *polled));
     CHECK(version_of(*live->current()) == 2);
   }
+
+#if defined(__cpp_exceptions)
+  TEST_CASE("what opens the store may throw: the old one stays, and the next poll tries again") {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.path("model.stet");
+    REQUIRE(publish(path, 1));
+    bool throws = false;
+    auto live = live_store::open(path, [&](std::string_view from) -> stet::result<stet::store> {
+      if (throws) throw std::bad_alloc();
+      return stet::open(from);
+    });
+    REQUIRE(outcome(live) == "ok");
+    if (!live) return;
+    REQUIRE(publish(path, 2));
+    throws = true;
+    CHECK_THROWS_AS((void)live->poll(), std::bad_alloc);
+    CHECK(version_of(*live->current()) == 1);
+    throws = false;
+    const auto polled = live->poll();
+    CHECK((polled && *polled));
+    CHECK(version_of(*live->current()) == 2);
+  }
+#endif
 
   TEST_CASE("readers in a storm of reloads see whole stores, none older than one before") {
     constexpr std::uint32_t version_count = 300;

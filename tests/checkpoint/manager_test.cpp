@@ -4,12 +4,21 @@
 
 #include "program.hpp"
 
+#include "support/faulty_files.hpp"
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <thread>
+
+#if !defined(_WIN32)
+#include <unistd.h>
+#endif
 
 using stet::checkpoint_folder;
 using stet::checkpoint_manager;
@@ -39,6 +48,54 @@ void save_at(checkpoint_manager& manager, program& trained, const steps& at) {
     if (saved) CHECK(outcome(saved->upkeep) == "ok");
   }
 }
+
+/// Saves what a program has changed since a checkpoint as a delta of it, under any name.
+void save_as_delta(const temp_folder& folder, std::string_view base_name, program& trained, std::string_view name,
+                   stet::store_form form = stet::store_form::single_file) {
+  const auto base = stet::open_checkpoint(folder.path(base_name));
+  REQUIRE(outcome(base) == "ok");
+  if (!base) return;
+  stet::writer out;
+  out.state = to_json(trained.session());
+  CHECK(outcome(stet::add_changed(out, trained.variables, *base)) == "ok");
+  stet::save_options options;
+  options.is_durable = false;
+  options.form = form;
+  CHECK(outcome(out.save(folder.path(name), options)) == "ok");
+}
+
+void remove_by_hand(const temp_folder& folder, std::string_view name) {
+  CHECK(outcome(stet::system_file_operations().remove(nullptr, folder.path(name))) == "ok");
+}
+
+/// The system's operations, of which syncs of folders and removals can be made to fail, and calls are counted.
+struct watched_files {
+  stet::file_operations operations = stet::system_file_operations();
+  bool syncs_fail = false;
+  std::string not_removable;
+  std::size_t list_count = 0, sync_count = 0;
+
+  watched_files() {
+    operations.context = this;
+    operations.sync_folder = [](void* self, std::string_view) noexcept -> stet::result<void> {
+      watched_files& files = *static_cast<watched_files*>(self);
+      ++files.sync_count;
+      if (files.syncs_fail) return stet::error(stet::errc::io_error).with_system_code(EIO);
+      return {};
+    };
+    operations.remove = [](void* self, std::string_view path) noexcept -> stet::result<void> {
+      const watched_files& files = *static_cast<watched_files*>(self);
+      if (!files.not_removable.empty() && path.ends_with(files.not_removable)) return stet::error(stet::errc::access_denied, path);
+      return stet::system_file_operations().remove(nullptr, path);
+    };
+    operations.list_folder = [](void* self, std::string_view path, bool (*visit)(void*, std::string_view) noexcept, void* visitor) noexcept {
+      ++static_cast<watched_files*>(self)->list_count;
+      return stet::system_file_operations().list_folder(nullptr, path, visit, visitor);
+    };
+  }
+  watched_files(const watched_files&) = delete;
+  watched_files& operator=(const watched_files&) = delete;
+};
 
 #define REQUIRE_MANAGER(name, ...)                                                                                     \
   auto name = checkpoint_manager::open_for_saving(__VA_ARGS__);                                                        \
@@ -614,6 +671,533 @@ TEST_SUITE("manager") {
     again.train_until(5);
     const auto earlier = second->save(again.session(), again.variables);
     CHECK((earlier && earlier->base.empty()));
+  }
+
+  TEST_CASE("a delta that is copied over a checkpoint keeps its base, although the file was looked at before") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.keep.max_to_keep = 2;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained(100, 50);
+    save_at(*manager, trained, {1, 2, 3});
+    CHECK(steps_in(*manager) == steps{2, 3});
+    trained.train();
+    save_as_delta(folder, "ckpt-2.stet", trained, "x");
+    folder.write("ckpt-3.stet", folder.read("x"));
+    remove_by_hand(folder, "x");
+    save_at(*manager, trained, {5});
+    CHECK(steps_in(*manager) == steps{2, 3, 5});
+    const auto third = manager->open(3);
+    CHECK((third && stet_test::is_at_step(*third->opened, 4, 100, 50)));
+    save_at(*manager, trained, {6});
+    CHECK(steps_in(*manager) == steps{5, 6});
+  }
+
+  TEST_CASE("the metric of a checkpoint that another was copied over is that of the copy") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.keep.max_to_keep = 1;
+    options.keep.keep_best = 1;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained;
+    const auto save = [&](std::uint64_t step, double metric) {
+      trained.train_until(step);
+      stet::session_state session = trained.session();
+      session.metric = metric;
+      CHECK(outcome(manager->save(session, trained.variables)) == "ok");
+    };
+    save(1, 0.5);
+    folder.write("bad", folder.read("ckpt-1.stet"));
+    save(2, 0.9);
+    save(3, 0.1);
+    CHECK(steps_in(*manager) == steps{2, 3});
+    folder.write("ckpt-2.stet", folder.read("bad"));
+    save(4, 0.7);
+    CHECK(steps_in(*manager) == steps{4});
+    save(5, 0.6);
+    CHECK(steps_in(*manager) == steps{4, 5});
+  }
+
+  TEST_CASE("whatever the name and the form of a delta, it keeps its base, and all that this builds on") {
+    struct deltas {
+      const char* name;
+      stet::store_form form;
+    };
+    for (const auto& [name, form] : {deltas{"tuned.stet", stet::store_form::single_file}, deltas{"tuned", stet::store_form::sharded},
+                                     deltas{"tuned.json", stet::store_form::loose}, deltas{"ckpt-x.stet", stet::store_form::single_file}}) {
+      const std::string_view which = name;
+      CAPTURE(which);
+      const temp_folder folder;
+      checkpoint_options options = quick();
+      options.keep.max_to_keep = 1;
+      options.full_every = 2;
+      program trained(100, 50), tuned(100, 50);
+      {
+        REQUIRE_MANAGER(manager, folder.path(), options);
+        save_at(*manager, trained, {1, 2}); // the second a delta of the first
+        tuned.train_until(3);
+        save_as_delta(folder, "ckpt-2.stet", tuned, name, form);
+        save_at(*manager, trained, {4, 5, 6});
+        CHECK(steps_in(*manager) == steps{1, 2, 6});
+        CHECK(outcome(manager->remove_after(0)) == "ok");
+        CHECK(steps_in(*manager) == steps{1, 2});
+      }
+      REQUIRE_MANAGER(manager, folder.path(), options);
+      save_at(*manager, trained, {7, 8});
+      CHECK(steps_in(*manager) == steps{1, 2, 7, 8});
+      {
+        const auto opened = stet::open_checkpoint(folder.path(name));
+        CHECK((opened && stet_test::is_at_step(**opened, 3, 100, 50)));
+      }
+      remove_by_hand(folder, name);
+      save_at(*manager, trained, {9});
+      CHECK(steps_in(*manager) == steps{9});
+    }
+  }
+
+  TEST_CASE("a delta that is damaged keeps its base for whoever repairs it") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.keep.max_to_keep = 1;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained(100, 50);
+    save_at(*manager, trained, {1});
+    trained.train();
+    save_as_delta(folder, "ckpt-1.stet", trained, "tuned.stet");
+    std::vector<std::byte> bytes = folder.read("tuned.stet");
+    const std::vector<std::byte> sound = bytes;
+    const auto header = stet::decode_header(std::span(bytes).first(stet::file_header::size_bytes), bytes.size());
+    REQUIRE(header);
+    if (!header) return;
+    bytes[static_cast<std::size_t>(header->index_offset_bytes) + 20] ^= std::byte{1};
+    folder.write("tuned.stet", bytes);
+    CHECK(outcome(stet::open_checkpoint(folder.path("tuned.stet"))) == "index_checksum");
+    save_at(*manager, trained, {3, 4});
+    CHECK(steps_in(*manager) == steps{1, 4});
+    folder.write("tuned.stet", sound);
+    const auto repaired = stet::open_checkpoint(folder.path("tuned.stet"));
+    CHECK((repaired && stet_test::is_at_step(**repaired, 2, 100, 50)));
+  }
+
+#if !defined(_WIN32)
+  TEST_CASE("nothing is removed as long as a file of the folder may not be read, which may be a delta") {
+    if (::geteuid() == 0) return; // who may read everything
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.keep.max_to_keep = 1;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained;
+    save_at(*manager, trained, {1});
+    std::filesystem::permissions(folder.write("secret", "x"), std::filesystem::perms::none);
+    trained.train();
+    const auto saved = manager->save(trained.session(), trained.variables);
+    REQUIRE(outcome(saved) == "ok");
+    if (saved) CHECK(outcome(saved->upkeep) == "access_denied");
+    if (saved && !saved->upkeep) CHECK(saved->upkeep.error().subject() == folder.path("secret"));
+    CHECK(steps_in(*manager) == steps{1, 2});
+  }
+#endif
+
+  TEST_CASE("a checkpoint is replaced only after deltas of any name were made whole, in their form") {
+    struct deltas {
+      const char* name;
+      stet::store_form form;
+      std::size_t file_count;
+    };
+    for (const auto& [name, form, file_count] : {deltas{"tuned.stet", stet::store_form::single_file, 1}, deltas{"tuned.v.stet", stet::store_form::sharded, 2},
+                                                 deltas{"tuned.json", stet::store_form::loose, 2}}) {
+      const std::string_view which = name;
+      CAPTURE(which);
+      const temp_folder folder;
+      REQUIRE_MANAGER(manager, folder.path(), quick());
+      program trained(100, 50);
+      save_at(*manager, trained, {1});
+      trained.train();
+      save_as_delta(folder, "ckpt-1.stet", trained, name, form);
+      program other(100, 50);
+      other.train();
+      other.frozen[0] = 42;
+      save_at(*manager, other, {1});
+      const auto opened = stet::open_checkpoint(folder.path(name));
+      REQUIRE(outcome(opened) == "ok");
+      if (!opened) return;
+      CHECK(opened->file_count() == 1);
+      CHECK(stet_test::is_at_step(**opened, 2, 100, 50));
+      std::size_t tuned_count = 0;
+      for (const std::string& each : folder.names()) tuned_count += each.starts_with("tuned") ? 1u : 0u;
+      CHECK(tuned_count == file_count);
+      CHECK((form == stet::store_form::loose) == (folder.read(name)[0] == std::byte{'{'}));
+    }
+  }
+
+  TEST_CASE("a checkpoint whose folder could not be synced is there, removes none, and none builds on it") {
+    watched_files files;
+    const temp_folder folder;
+    checkpoint_options options;
+    options.save.operations = &files.operations;
+    options.keep.max_to_keep = 1;
+    options.full_every = 10;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained(100, 50);
+    save_at(*manager, trained, {1});
+    const std::vector<std::byte> state = folder.read("checkpoint.json");
+    for (const std::uint64_t step : {2u, 3u}) { // a delta, and then a whole one
+      trained.train_until(step);
+      files.syncs_fail = true;
+      const auto saved = manager->save(trained.session(), trained.variables);
+      files.syncs_fail = false;
+      CHECK(outcome(saved) == "not_durable");
+      if (!saved) CHECK(saved.error().subject() == manager->path_of(step));
+    }
+    CHECK(steps_in(*manager) == steps{1, 2, 3});
+    CHECK(folder.read("checkpoint.json") == state);
+    for (const std::uint64_t step : {2u, 3u}) {
+      const auto opened = manager->open(step);
+      CHECK((opened && opened->opened.file_count() == 4 - step && stet_test::is_at_step(*opened->opened, step, 100, 50)));
+    }
+    // A reader is told of it once the folder is on the disk.
+    const std::size_t sync_count = files.sync_count;
+    const auto latest = manager->latest();
+    CHECK((latest && latest->step == 3));
+    CHECK(files.sync_count == sync_count + 1);
+    files.syncs_fail = true;
+    CHECK(outcome(manager->latest()) == "io_error");
+    files.syncs_fail = false;
+    trained.train();
+    const auto saved = manager->save(trained.session(), trained.variables);
+    REQUIRE(outcome(saved) == "ok");
+    if (!saved) return;
+    CHECK(saved->base.empty());
+    CHECK(steps_in(*manager) == steps{4});
+  }
+
+  TEST_CASE("the base of a delta stays, although the save was reported as failed, in place of a whole checkpoint") {
+    watched_files files;
+    const temp_folder folder;
+    checkpoint_options options;
+    options.save.operations = &files.operations;
+    options.keep.max_to_keep = 2;
+    options.full_every = 10;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained(100, 50);
+    save_at(*manager, trained, {1});
+    folder.write("ckpt-3.stet", folder.read("ckpt-1.stet"));
+    save_at(*manager, trained, {2});
+    CHECK(steps_in(*manager) == steps{1, 2, 3}); // all looked at
+    trained.train();
+    files.syncs_fail = true;
+    CHECK(outcome(manager->save(trained.session(), trained.variables)) == "not_durable");
+    files.syncs_fail = false;
+    save_at(*manager, trained, {4});
+    CHECK(steps_in(*manager) == steps{1, 3, 4});
+    const auto third = manager->open(3);
+    CHECK((third && third->opened.file_count() == 2 && stet_test::is_at_step(*third->opened, 3, 100, 50)));
+  }
+
+  TEST_CASE("readers wait for the disk unless the state file tells that this very file is there for good") {
+    watched_files files;
+    const temp_folder folder;
+    program trained;
+    const checkpoint_folder reader(folder.path(), "ckpt", files.operations);
+    const auto syncs_of_latest = [&] {
+      const std::size_t before = files.sync_count;
+      CHECK(outcome(reader.latest()) == "ok");
+      return files.sync_count - before;
+    };
+    {
+      REQUIRE_MANAGER(manager, folder.path());
+      save_at(*manager, trained, {1, 2});
+      CHECK(syncs_of_latest() == 0);
+      CHECK(syncs_of_latest() == 0);
+      save_at(*manager, trained, {2}); // in its place
+      CHECK(syncs_of_latest() == 0);
+      CHECK(outcome(manager->remove_after(1)) == "ok");
+      CHECK(syncs_of_latest() == 0);
+      program earlier;
+      save_at(*manager, trained, {5});
+      save_at(*manager, earlier, {3}); // the newest is another
+      CHECK(syncs_of_latest() == 0);
+    }
+    // Another file of this name, of which it is not known whether its name is on the disk: what a writer that was killed leaves.
+    folder.write("copy", folder.read("ckpt-5.stet"));
+    std::filesystem::rename(stet_test::to_path(folder.path("copy")), stet_test::to_path(folder.path("ckpt-5.stet")));
+    CHECK(syncs_of_latest() == 1);
+    {
+      REQUIRE_MANAGER(manager, folder.path(), quick());
+      save_at(*manager, trained, {6});
+      CHECK(syncs_of_latest() == 1);
+    }
+  }
+
+  TEST_CASE("a search for the newest lists the folder twice, however many are damaged") {
+    const temp_folder folder(temp_folder::in_memory());
+    program trained(10, 10);
+    {
+      REQUIRE_MANAGER(manager, folder.path(), quick());
+      save_at(*manager, trained, {1, 2});
+      trained.train();
+      save_as_delta(folder, "ckpt-2.stet", trained, "delta");
+    }
+    remove_by_hand(folder, "ckpt-2.stet");
+    const std::vector<std::byte> delta = folder.read("delta");
+    constexpr std::size_t damaged_count = 3000;
+    for (std::size_t i = 0; i < damaged_count; ++i) {
+      const std::string name = "ckpt-" + std::to_string(i + 10) + ".stet";
+      if (i % 3 == 0) folder.write(name, "damaged");
+      else folder.write(name, delta);
+    }
+    watched_files files;
+    const checkpoint_folder reader(folder.path(), "ckpt", files.operations);
+    std::vector<stet::error> skipped;
+    const auto latest = reader.latest(&skipped);
+    CHECK((latest && latest->step == 1));
+    CHECK(skipped.size() == damaged_count);
+    CHECK(files.list_count == 2);
+    remove_by_hand(folder, "ckpt-1.stet");
+    CHECK(outcome(reader.latest(&skipped)) == "missing_base");
+    CHECK(files.list_count == 4);
+    const checkpoint_folder other(folder.path(), "none", files.operations);
+    CHECK(outcome(other.latest()) == "file_not_found");
+    CHECK(files.list_count == 5);
+  }
+
+  TEST_CASE("a newer checkpoint that comes during the search is found") {
+    const temp_folder folder;
+    program trained;
+    {
+      REQUIRE_MANAGER(manager, folder.path(), quick());
+      save_at(*manager, trained, {1, 3});
+    }
+    folder.write("ckpt-2.stet", "damaged");
+    // The name of the newest is listed, and then a writer replaces it by a newer one.
+    struct race {
+      const temp_folder& folder;
+      bool is_over = false;
+    } ends{folder};
+    stet::file_operations operations = stet::system_file_operations();
+    operations.context = &ends;
+    operations.list_folder = [](void* self, std::string_view path, bool (*visit)(void*, std::string_view) noexcept, void* visitor) noexcept {
+      race& of = *static_cast<race*>(self);
+      auto listed = stet::system_file_operations().list_folder(nullptr, path, visit, visitor);
+      if (!std::exchange(of.is_over, true)) {
+        std::filesystem::rename(stet_test::to_path(of.folder.path("ckpt-3.stet")), stet_test::to_path(of.folder.path("ckpt-4.stet")));
+      }
+      return listed;
+    };
+    std::vector<stet::error> skipped;
+    const auto latest = checkpoint_folder(folder.path(), "ckpt", operations).latest(&skipped);
+    CHECK((latest && latest->step == 4));
+    REQUIRE(skipped.size() == 2);
+    CHECK(skipped[0].code() == stet::errc::file_not_found);
+    CHECK(skipped[1].code() == stet::errc::bad_magic);
+  }
+
+  TEST_CASE("what was being replaced gets its name back: of several, the one that was written last") {
+    for (const bool is_first_newer : {false, true}) {
+      const temp_folder folder;
+      program trained;
+      std::vector<std::byte> bytes[2];
+      {
+        REQUIRE_MANAGER(manager, folder.path(), quick());
+        for (std::vector<std::byte>& each : bytes) {
+          trained.kernel[0] += 1;
+          save_at(*manager, trained, {5});
+          each = folder.read("ckpt-5.stet");
+        }
+        save_at(*manager, trained, {6});
+      }
+      remove_by_hand(folder, "ckpt-5.stet");
+      folder.write(is_first_newer ? "ckpt-5.stet.stet-old-1" : "ckpt-5.stet.stet-old-0", bytes[0]);
+      std::this_thread::sleep_for(std::chrono::milliseconds(50)); // longer than a tick of the file system's clock
+      folder.write(is_first_newer ? "ckpt-5.stet.stet-old-0" : "ckpt-5.stet.stet-old-1", bytes[1]);
+      folder.write("ckpt-6.stet.stet-old-0", bytes[0]); // of a replacement that came to its end
+      folder.write("checkpoint.json.stet-old-0", "{}");
+      const std::vector<std::byte> newest = folder.read("ckpt-6.stet");
+      stet_test::faulty_files files;
+      checkpoint_options options = quick();
+      options.save.operations = &files.operations();
+      REQUIRE_MANAGER(manager, folder.path(), options);
+      CHECK(folder.names() == names{".stet-lock", "checkpoint.json", "ckpt-5.stet", "ckpt-6.stet"});
+      CHECK(folder.read("ckpt-5.stet") == bytes[1]);
+      CHECK(folder.read("ckpt-6.stet") == newest);
+      // The name is on the disk before anything is removed.
+      std::vector<stet_test::file_call> order;
+      for (const auto& call : files.calls()) {
+        if (call.entry != stet_test::file_call::list_folder) order.push_back(call.entry);
+      }
+      using enum stet_test::file_call;
+      CHECK(order == std::vector{create_folder, sync_folder, lock_file, rename_over, sync_folder, remove, remove, remove});
+    }
+  }
+
+  TEST_CASE("of what was being replaced, a sound copy is taken first, and what is no store is none") {
+    const temp_folder folder;
+    program trained;
+    {
+      REQUIRE_MANAGER(manager, folder.path(), quick());
+      save_at(*manager, trained, {1, 2, 3});
+    }
+    std::vector<std::byte> sound = folder.read("ckpt-2.stet"), damaged = sound;
+    damaged[200] ^= std::byte{1};
+    for (const char* name : {"ckpt-1.stet", "ckpt-2.stet", "ckpt-3.stet"}) remove_by_hand(folder, name);
+    folder.write("ckpt-1.stet.stet-old-0", "x");
+    folder.write("ckpt-2.stet.stet-old-0", sound);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    folder.write("ckpt-2.stet.stet-old-1", damaged);
+    folder.write("ckpt-3.stet.stet-old-7", damaged); // someone may repair it
+    REQUIRE_MANAGER(manager, folder.path(), quick());
+    CHECK(folder.names() == names{".stet-lock", "checkpoint.json", "ckpt-2.stet", "ckpt-3.stet"});
+    CHECK(folder.read("ckpt-2.stet") == sound);
+    CHECK(folder.read("ckpt-3.stet") == damaged);
+  }
+
+  TEST_CASE("a part that was being replaced gets its name back, if a checkpoint needs it") {
+    const temp_folder folder;
+    program trained;
+    checkpoint_options options = quick();
+    options.save.form = stet::store_form::sharded;
+    {
+      REQUIRE_MANAGER(manager, folder.path(), options);
+      save_at(*manager, trained, {1});
+    }
+    const names before = folder.names();
+    const std::string part = before[2];
+    REQUIRE(part.starts_with("ckpt-1-00000-of-00001-"));
+    std::filesystem::rename(stet_test::to_path(folder.path(part)), stet_test::to_path(folder.path(part + ".stet-old-0")));
+    folder.write("ckpt-9-00000-of-00001-00000000.stet.stet-old-0", folder.read(part + ".stet-old-0"));
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    CHECK(folder.names() == before);
+    const auto opened = manager->open(1);
+    CHECK((opened && stet_test::is_at_step(*opened->opened, 1)));
+  }
+
+  TEST_CASE("litter that cannot be removed keeps no writer out, and an old name that cannot be given back is kept") {
+    const temp_folder folder;
+    program trained;
+    {
+      REQUIRE_MANAGER(manager, folder.path(), quick());
+      save_at(*manager, trained, {1, 2});
+    }
+    std::filesystem::rename(stet_test::to_path(folder.path("ckpt-2.stet")), stet_test::to_path(folder.path("ckpt-2.stet.stet-old-0")));
+    folder.write(".ckpt-3.stet.0.stet-tmp", "x");
+    watched_files files;
+    files.not_removable = ".stet-tmp";
+    files.operations.rename_over = [](void*, std::string_view from, std::string_view to) noexcept -> stet::result<void> {
+      if (from.find(".stet-old-") != std::string_view::npos) return stet::error(stet::errc::access_denied, to);
+      return stet::system_file_operations().rename_over(nullptr, from, to);
+    };
+    checkpoint_options options = quick();
+    options.save.operations = &files.operations;
+    {
+      REQUIRE_MANAGER(manager, folder.path(), options);
+      CHECK(folder.names() == names{".ckpt-3.stet.0.stet-tmp", ".stet-lock", "checkpoint.json", "ckpt-1.stet", "ckpt-2.stet.stet-old-0"});
+      save_at(*manager, trained, {4});
+      CHECK(steps_in(*manager) == steps{1, 4});
+    }
+    REQUIRE_MANAGER(manager, folder.path(), quick());
+    CHECK(folder.names() == names{".stet-lock", "checkpoint.json", "ckpt-1.stet", "ckpt-2.stet", "ckpt-4.stet"});
+  }
+
+  TEST_CASE("a checkpoint is removed after what a sweep would give its name back") {
+    const temp_folder folder;
+    program trained;
+    stet_test::faulty_files files;
+    checkpoint_options options = quick();
+    options.save.operations = &files.operations();
+    options.keep.max_to_keep = 1;
+    {
+      REQUIRE_MANAGER(manager, folder.path(), options);
+      save_at(*manager, trained, {1});
+      folder.write("ckpt-1.stet.stet-old-0", folder.read("ckpt-1.stet"));
+      folder.write("ckpt-1.stet.stet-old-3", folder.read("ckpt-1.stet"));
+      const std::size_t before = files.calls().size();
+      save_at(*manager, trained, {2});
+      CHECK(folder.names() == names{".stet-lock", "checkpoint.json", "ckpt-2.stet"});
+      std::vector<std::string> order;
+      for (std::size_t i = before; i < files.calls().size(); ++i) {
+        const auto& call = files.calls()[i];
+        if (call.entry == stet_test::file_call::sync_folder) order.emplace_back("sync");
+        if (call.entry == stet_test::file_call::remove) order.push_back(call.path.substr(call.path.rfind('/') + 1));
+      }
+      REQUIRE(order.size() == 4);
+      CHECK(order[0].starts_with("ckpt-1.stet.stet-old-"));
+      CHECK(order[1].starts_with("ckpt-1.stet.stet-old-"));
+      CHECK(order[2] == "sync");
+      CHECK(order[3] == "ckpt-1.stet");
+    }
+    // If that cannot be removed, the checkpoint stays.
+    watched_files stuck;
+    stuck.not_removable = ".stet-old-0";
+    options.save.operations = &stuck.operations;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    folder.write("ckpt-2.stet.stet-old-0", folder.read("ckpt-2.stet"));
+    trained.train();
+    const auto saved = manager->save(trained.session(), trained.variables);
+    REQUIRE(outcome(saved) == "ok");
+    if (saved) CHECK(outcome(saved->upkeep) == "access_denied");
+    CHECK(steps_in(*manager) == steps{2, 3});
+    stuck.not_removable.clear();
+    CHECK(outcome(manager->remove_after(2)) == "ok");
+    save_at(*manager, trained, {4});
+    CHECK(folder.names() == names{".stet-lock", "checkpoint.json", "ckpt-4.stet"});
+  }
+
+  TEST_CASE("the name of the folder is on the disk, also if it was there already") {
+    const temp_folder parent;
+    for (const bool is_there_already : {false, true, true}) {
+      stet_test::faulty_files files;
+      checkpoint_options options = quick();
+      options.save.operations = &files.operations();
+      REQUIRE_MANAGER(manager, parent.path("checkpoints"), options);
+      REQUIRE(files.calls().size() >= 3);
+      CHECK(files.calls()[0].entry == stet_test::file_call::create_folder);
+      CHECK(files.calls()[0].has_failed == is_there_already);
+      CHECK(files.calls()[1].entry == stet_test::file_call::sync_folder);
+      CHECK(files.calls()[1].path == parent.path() + "/");
+      CHECK(files.calls()[2].entry == stet_test::file_call::lock_file);
+    }
+    // A disk that fails is an error; a parent that may not be read, of a folder that is there, is none.
+    stet::file_operations operations = stet::system_file_operations();
+    checkpoint_options options = quick();
+    options.save.operations = &operations;
+    operations.sync_folder = [](void*, std::string_view) noexcept -> stet::result<void> { return stet::errc::io_error; };
+    CHECK(outcome(checkpoint_manager::open_for_saving(parent.path("checkpoints"), options)) == "io_error");
+    operations.sync_folder = [](void*, std::string_view) noexcept -> stet::result<void> { return stet::errc::access_denied; };
+    CHECK(outcome(checkpoint_manager::open_for_saving(parent.path("checkpoints"), options)) == "ok");
+    CHECK(outcome(checkpoint_manager::open_for_saving(parent.path("new"), options)) == "access_denied");
+  }
+
+  TEST_CASE("a session as large as a manifest can be is saved and restored; a larger one is refused, and none is removed for it") {
+    const temp_folder folder(temp_folder::in_memory());
+    checkpoint_options options = quick();
+    options.keep.max_to_keep = 1;
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    program trained(10);
+    trained.train();
+    const auto save = [&](std::string user) {
+      stet::session_state session = trained.session();
+      session.user = std::move(user);
+      return manager->save(session, trained.variables);
+    };
+    const auto manifest_size = [&](std::uint64_t step) {
+      const auto opened = manager->open(step);
+      return opened ? opened->opened->manifest_text().size() : 0;
+    };
+    constexpr std::size_t limit = std::size_t{64} << 20, less = std::size_t{10} << 20; // offsets have as many digits
+    CHECK(outcome(save(std::string(less, 'a'))) == "ok");
+    const std::size_t exact = limit - (manifest_size(1) - less);
+    trained.step = 2;
+    const auto refused = save(std::string(exact + 1, 'a'));
+    CHECK(outcome(refused) == "too_large");
+    CHECK(outcome(save(std::string(limit / 6 + 1, '\x01'))) == "too_large"); // six characters each
+    CHECK(steps_in(*manager) == steps{1});
+    CHECK(outcome(save(std::string(exact, 'a'))) == "ok");
+    CHECK(steps_in(*manager) == steps{2});
+    CHECK(manifest_size(2) == limit);
+    program resumed(10);
+    const auto restored = manager->restore_latest(resumed.variables);
+    REQUIRE(outcome(restored) == "ok");
+    if (restored) CHECK(restored->session.user.get_ref<const std::string&>().size() == exact);
   }
 
   TEST_CASE("no file of a checkpoint holds a time") {

@@ -149,6 +149,50 @@ TEST_SUITE("processes") {
     CHECK(outcome(checkpoint_manager::open_for_saving(path)) == "ok");
   }
 
+  TEST_CASE("a lock ends with its owner, whatever children it forked; they do not hold it, and cannot save") {
+    const temp_folder folder;
+    const std::string path = folder.path();
+    // The owner locks and saves, forks one that tries to save and then stays, and says what came of both.
+    child owner([&](int output) {
+      auto manager = checkpoint_manager::open_for_saving(path);
+      program trained;
+      trained.train();
+      if (!manager || !manager->save(trained.session(), trained.variables)) ::_exit(1);
+      if (::fork() == 0) {
+        trained.train();
+        const auto saved = manager->save(trained.session(), trained.variables);
+        const bool is_right = !saved && saved.error().code() == stet::errc::locked && saved.error().subject().ends_with(".stet-lock");
+        const auto removed = manager->remove_after(0);
+        write_number(output, is_right && !removed && removed.error().code() == stet::errc::locked ? 1 : 0);
+        write_number(output, static_cast<std::uint64_t>(::getpid()));
+        for (;;) ::pause();
+      }
+      for (;;) ::pause();
+    });
+    std::uint64_t is_right = 0, forked = 0;
+    REQUIRE(owner.read(is_right));
+    REQUIRE(owner.read(forked));
+    CHECK(is_right == 1);
+    CHECK(outcome(checkpoint_manager::open_for_saving(path)) == "locked");
+    CHECK(checkpoint_folder(path).latest()->step == 1);
+    owner.kill();
+    CHECK(::kill(static_cast<::pid_t>(forked), 0) == 0); // the child is still there
+    auto next = checkpoint_manager::open_for_saving(path);
+    (void)::kill(static_cast<::pid_t>(forked), SIGKILL);
+    CHECK(outcome(next) == "ok");
+    if (!next) return;
+
+    // A child that ends takes nothing from its parent; not even a manager that it destroys.
+    child brief([&](int) { [[maybe_unused]] const checkpoint_manager ended = std::move(*next); });
+    CHECK(brief.wait());
+    CHECK(outcome(checkpoint_manager::open_for_saving(path)) == "locked");
+    program trained;
+    trained.train_until(2);
+    CHECK(outcome(next->save(trained.session(), trained.variables)) == "ok");
+    auto moved = std::move(*next);
+    CHECK(outcome(moved.save(trained.session(), trained.variables)) == "ok");
+  }
+
   TEST_CASE("processes that take turns by the lock make every step once") {
     const temp_folder folder(temp_folder::in_memory());
     const std::string path = folder.path();

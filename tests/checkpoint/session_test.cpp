@@ -32,6 +32,31 @@ TEST_SUITE("session") {
     CHECK(back->user == session.user);
   }
 
+  TEST_CASE("JSON that nests without end is found before it is copied") {
+    const auto nested = [](int depth) {
+      json_value made = json_value::array();
+      while (--depth > 0) {
+        json_value around = json_value::array();
+        around.push_back(std::move(made));
+        made = std::move(around);
+      }
+      return made;
+    };
+    const auto problem_of = [](const stet::result<void>& checked) { return outcome(checked) + (checked ? "" : " " + std::string(checked.error().subject())); };
+    session_state session{1};
+    CHECK(problem_of(stet::detail::check_saved(session, nullptr)) == "ok");
+    CHECK(problem_of(stet::detail::check_saved(session, nested(200'000))) == "too_deep graph");
+    session.user = nested(static_cast<int>(stet::max_manifest_depth) - 2);
+    CHECK(problem_of(stet::detail::check_saved(session, nullptr)) == "ok");
+    session.user = nested(static_cast<int>(stet::max_manifest_depth) - 1);
+    CHECK(problem_of(stet::detail::check_saved(session, nullptr)) == "too_deep user");
+    session.user = nested(200'000);
+    CHECK(problem_of(stet::detail::check_saved(session, nullptr)) == "too_deep user");
+    session.user = nullptr;
+    session.optimizer = {{"rate", std::numeric_limits<double>::infinity()}};
+    CHECK(problem_of(stet::detail::check_saved(session, nullptr)) == "bad_number optimizer");
+  }
+
   TEST_CASE("what is none is left out") {
     CHECK(to_json(session_state{7}).dump() == R"({"global_step":7})");
     session_state session{8};

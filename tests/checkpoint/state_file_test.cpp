@@ -7,6 +7,8 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 using stet::detail::read_state_file;
 using stet::detail::state_file;
 using stet_test::outcome;
@@ -47,6 +49,71 @@ TEST_SUITE("state_file") {
     const state_file latest = read_state_file(folder.path() + "/", true);
     CHECK(latest.latest == written.latest);
     CHECK(latest.all.empty());
+  }
+
+  TEST_CASE("knows a file from others of the same name") {
+    const temp_folder folder;
+    const auto identity = [&] {
+      const auto opened = stet::file::open(folder.path("a"));
+      return opened ? opened->identity() : stet::file_identity();
+    };
+    folder.write("a", "12345");
+    const stet::file_identity first = identity();
+    CHECK(first == identity());
+    CHECK(stet::detail::file_text(first).find('-') != std::string::npos);
+    CHECK(stet::detail::file_text({1, 26, 255, ~std::uint64_t{0}}) == "1a-ff-ffffffffffffffff");
+    folder.write("b", "12345"); // while the first has its number
+    CHECK(outcome(stet::system_file_operations().rename_over(nullptr, folder.path("b"), folder.path("a"))) == "ok");
+    CHECK_FALSE(first == identity());
+    CHECK(stet::detail::file_text(first) != stet::detail::file_text(identity()));
+
+    state_file written;
+    written.latest = "ckpt-1.stet";
+    written.latest_file = stet::detail::file_text(first);
+    written.all[1].file = "1-2-3";
+    CHECK(outcome(stet::detail::write_state_file(stet::system_file_operations(), folder.path() + "/", written, false)) == "ok");
+    for (const bool only_latest : {true, false}) {
+      const state_file read = read_state_file(folder.path() + "/", only_latest);
+      CHECK(read.latest == written.latest);
+      CHECK(read.latest_file == written.latest_file);
+      CHECK(read.all.size() == (only_latest ? 0 : 1));
+      if (!only_latest) CHECK(read.all.begin()->second.file == "1-2-3");
+    }
+    // Whatever the order; and without one that is not known.
+    const state_file other = parse(R"({"all": [{"file": "x", "step": 1}], "file": "y", "latest": "z"})", true);
+    CHECK(other.latest == "z");
+    CHECK(other.latest_file == "y");
+    CHECK(parse(R"({"latest": "z"})", true).latest_file.empty());
+  }
+
+  TEST_CASE("no reader is given a state file that is too large, or a time or metric that it does not take") {
+    const temp_folder folder(temp_folder::in_memory());
+    const auto write = [&](const state_file& state) {
+      return outcome(stet::detail::write_state_file(stet::system_file_operations(), folder.path() + "/", state, false));
+    };
+    state_file state;
+    state.all[1].saved_at = std::chrono::system_clock::time_point(std::chrono::milliseconds(5));
+    const std::size_t others = stet::detail::text_of(state).size();
+    state.latest.assign(stet::detail::max_state_file_size_bytes - others, 'a');
+    CHECK(write(state) == "ok");
+    const state_file read = read_state_file(folder.path() + "/", false);
+    CHECK(read.latest.size() == state.latest.size());
+    CHECK(read.all.size() == 1);
+    state.latest += 'a';
+    CHECK(write(state) == "too_large");
+    CHECK(folder.names() == std::vector<std::string>{"checkpoint.json"});
+    CHECK(read_state_file(folder.path() + "/", true).latest.size() + 1 == state.latest.size());
+
+    state.latest = "a\"\xFF";
+    state.all[2].metric = std::numeric_limits<double>::infinity();
+    state.all[3].saved_at = std::chrono::system_clock::time_point(std::chrono::milliseconds(-5));
+    CHECK(write(state) == "ok");
+    const state_file odd = read_state_file(folder.path() + "/", false);
+    CHECK(odd.latest == "a\"\xEF\xBF\xBD");
+    REQUIRE(odd.all.size() == 3);
+    CHECK(odd.all.at(1).saved_at == state.all[1].saved_at);
+    CHECK_FALSE(odd.all.at(2).metric);
+    CHECK_FALSE(odd.all.at(3).saved_at);
   }
 
   TEST_CASE("text of any kind says nothing, or what stands before the damage") {

@@ -426,7 +426,7 @@ TEST_SUITE("digits") {
     CHECK(digits::serve_both(model.c_str()).error().code() == stet::errc::wrong_type);
     // The delta is of no use without the model.
     CHECK(std::remove(model.c_str()) == 0);
-    CHECK(digits::serve_both(delta.c_str()).error().code() == stet::errc::missing_part);
+    CHECK(digits::serve_both(delta.c_str()).error().code() == stet::errc::missing_base);
   }
 
   TEST_CASE("the head's gradient agrees with the slope of its loss") {

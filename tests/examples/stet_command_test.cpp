@@ -678,6 +678,8 @@ TEST_SUITE("stet command") {
     CHECK(run(folder, {"verify", "."}).status == 0);
     CHECK(run(folder, {"compact", ".", "newest.stet"}).status == 0);
     CHECK(folder.read("newest.stet") == folder.read("compact.stet"));
+    // The base of a delta is not replaced.
+    CHECK(run(folder, {"compact", "ckpt-2.stet", "ckpt-1.stet"}).err == "stet: ckpt-2.stet: a delta of the file that would be replaced; compact it first\n");
 
     // Damage in the base.
     const std::vector<std::byte> base = folder.read("ckpt-1.stet");

@@ -69,7 +69,8 @@ TEST_SUITE("formats/any") {
     const std::pair<const char*, stet::store_form> forms[] = {{"delta.stet", stet::store_form::single_file},
                                                               {"delta.json", stet::store_form::loose}};
     for (const auto& [name, form] : forms) {
-      CAPTURE(name);
+      const std::string_view which = name;
+      CAPTURE(which);
       save_delta_of(program, folder.path("middle.stet"), folder.path(name), form);
       for (const stet::backing how : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
         stet::open_options options;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <stet/formats/add_model.hpp>
 #include <stet/formats/any.hpp>
 #include <stet/formats/check_model.hpp>
 
@@ -7,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -39,6 +41,41 @@ TEST_SUITE("formats/check_model") {
       CHECK(checked.error().code() == stet::errc::checksum_mismatch);
       CHECK(checked.error().subject() == "model.weights.h5");
     }
+  }
+
+  TEST_CASE("deflated members of an archive are compared with its CRC-32, too") {
+    const stet_test::temp_folder folder;
+    stet_test::made_archive archive;
+    for (const auto& each : stet_test::keras_archive().members) {
+      const std::string text = each.data;
+      archive.members.emplace_back(each.local.name, 8, stet_test::deflated(text), static_cast<std::uint32_t>(text.size()));
+      archive.members.back().local.crc32 = archive.members.back().central.crc32 = stet_test::zip_crc32(text);
+    }
+    archive.members.emplace_back("assets/words.txt", 8, stet_test::deflated("words"), 5);
+    stet_test::made_member& words = archive.members.back();
+    words.local.crc32 = words.central.crc32 = stet_test::zip_crc32("words");
+    stet::open_options options;
+    options.inflate = stet_test::inflate_stored;
+    const auto check = [&](stet::backing how) {
+      options.backing = how;
+      const auto opened = stet::open_any(folder.write("m.keras", archive.bytes()), options);
+      REQUIRE(opened);
+      CHECK(opened->checks.size() == 3); // the weights are compared when they are opened
+      const auto bias = opened->store.find("probe/bias");
+      REQUIRE(bias);
+      CHECK(stet::check_tensor(*opened, *bias)); // which are in none of these
+      stet::writer copy;
+      const auto checked = stet::check_ranges(*opened), added = stet::add_model(copy, folder.path("m.keras"), *opened);
+      CHECK(bool(added) == bool(checked));
+      return checked ? std::string("ok") : std::string(stet::describe(checked.error().code()).name) + " " + std::string(checked.error().subject());
+    };
+    for (const stet::backing how : {stet::backing::map, stet::backing::stream})
+      CHECK(check(how) == "ok");
+    words.data[6] ^= 1;
+    for (const stet::backing how : {stet::backing::map, stet::backing::stream})
+      CHECK(check(how) == "checksum_mismatch assets/words.txt");
+    words.data[3] ^= 1;
+    CHECK(check(stet::backing::map) == "bad_compression assets/words.txt");
   }
 
   TEST_CASE("a range of a file that is streamed is read in pieces") {
@@ -85,7 +122,16 @@ TEST_SUITE("formats/check_model") {
     const auto opened = stet::open_any(folder.write("m.keras", archive.bytes()));
     REQUIRE(opened);
     CHECK(opened->format->name == "keras-v3");
-    CHECK(opened->store.contains("probe/bias"));
     CHECK(opened->checks.size() == 2003);
+    CHECK(stet::check_ranges(*opened));
+    const auto alone = stet::open_any(folder.write("alone.keras", usual.bytes()));
+    REQUIRE(alone);
+    CHECK(opened->store.tensor_count() == alone->store.tensor_count());
+    for (const stet::tensor expected : alone->store) {
+      const auto found = opened->store.find(expected.name());
+      REQUIRE(found);
+      CHECK(found->size_bytes() != 0);
+      CHECK(std::equal(found->bytes().begin(), found->bytes().end(), expected.bytes().begin(), expected.bytes().end()));
+    }
   }
 }

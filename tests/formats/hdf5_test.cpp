@@ -10,6 +10,12 @@
 
 #include <doctest/doctest.h>
 
+#if STET_HAS_ZLIB
+#include <zlib.h>
+
+#include <stet/ext/zlib.hpp>
+#endif
+
 #include <algorithm>
 #include <cstdlib>
 #include <string>
@@ -54,16 +60,16 @@ bool is_harmless(std::string_view text) {
   return is_sound;
 }
 
-/// Calls `change` for every byte of every file; of long runs of zeros, which are free space, for some.
+/// Calls `change` for every byte of every file; of long runs of one byte, free space and long names, for some.
 template <class Change> void for_every_byte(const Change& change) {
   for (const stet_test::hdf5_sample& each : hdf5_files::all) {
     std::string bytes = each.bytes();
     REQUIRE(is_harmless(bytes));
-    std::size_t zeros = 0;
+    std::size_t run = 0;
     for (std::size_t at = 0; at < bytes.size(); ++at) {
-      zeros = bytes[at] == 0 ? zeros + 1 : 0;
-      if (zeros < 64 || zeros % 16 == 0)
-        change(each.name, bytes, at, zeros > 8);
+      run = at != 0 && bytes[at] == bytes[at - 1] ? run + 1 : 1;
+      if (run < 64 || run % 16 == 0)
+        change(each.name, bytes, at, run > 8);
     }
   }
 }
@@ -118,6 +124,24 @@ TEST_SUITE("formats/hdf5") {
       CHECK(elements_of<std::int16_t>(a, name) == "1 2 3");
     for (const char* const name : {"/fixed", "/fixed_filtered"})
       CHECK(elements_of<std::int16_t>(a, name) == "1 2 3 4 5");
+
+    const exact_text huge(hdf5_files::huge.bytes()), filtered(hdf5_files::filtered_groups.bytes()), shared(hdf5_files::shared.bytes());
+    CHECK(elements_of<std::uint8_t>(open_hdf5_bytes(huge.bytes()), "/g/" + std::string(4100, 'l')) == "1 2");
+    std::vector<stet::omitted_item> omitted;
+    const auto f = open_hdf5_bytes(filtered.bytes(), nullptr, false, &omitted);
+    for (const std::string& name : {std::string("/one/a"), "/one/" + std::string(4100, 'l'), "/rows/n23" + std::string(40, 'x')})
+      CHECK(elements_of<std::uint8_t>(f, name) == "1 2");
+    REQUIRE(omitted.size() == 1);
+    CHECK(omitted[0].name == "/deflated");
+    CHECK(omitted[0].reason.code() == errc::compressed);
+#if STET_HAS_ZLIB
+    CHECK(elements_of<std::uint8_t>(open_hdf5_bytes(filtered.bytes(), stet::inflate_with_zlib, false, &omitted), "/deflated/c") == "1 2");
+    CHECK(omitted.empty());
+#endif
+    const auto m = open_hdf5_bytes(shared.bytes());
+    for (const char* const name : {"/a", "/b"})
+      CHECK(elements_of<std::int16_t>(m, name) == "1 2 3");
+    CHECK(elements_of<std::int16_t>(m, "/filled") == "5 5 5");
 
     const auto g = open_hdf5_bytes(growing.bytes());
     std::string thirty = "1";

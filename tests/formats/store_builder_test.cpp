@@ -4,9 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -71,6 +73,36 @@ TEST_SUITE("formats/store_builder") {
     REQUIRE(made);
     CHECK(made->get<float>("layer-0/kernel")->data() == six_values.data());
     CHECK(made->original_of(*made->find("layer-0/kernel"))->name() == "dense/kernel");
+  }
+
+  TEST_CASE("tensors that share bytes may only be read, those of other files and second names be written to") {
+    std::array<float, 6> shared = six_values, apart = six_values, inner = six_values;
+    for (const bool is_reversed : {false, true}) {
+      stet::store_builder builder;
+      builder.add_file("shared", stet::source::borrow_writable(std::as_writable_bytes(std::span(shared))));
+      builder.add_file("apart", stet::source::borrow_writable(std::as_writable_bytes(std::span(apart))));
+      builder.add_file("inner", stet::source::borrow_writable(std::as_writable_bytes(std::span(inner))));
+      const std::uint64_t one[] = {1}, two[] = {2}, three[] = {3}, six[] = {6}, none[] = {0};
+      std::vector<stet::index_row> rows = {
+          row_of("shared/a", two, 0, 0, 8),  row_of("shared/b", two, 0, 4, 8),   row_of("shared/c", two, 0, 16, 8),
+          row_of("apart/a", three, 1, 0, 12), row_of("apart/b", three, 1, 12, 12), row_of("apart/none", none, 1, 4, 0),
+          row_of("inner/a", six, 2, 0, 24),  row_of("inner/b", one, 2, 4, 4),    row_of("inner/c", one, 2, 20, 4),
+      };
+      if (is_reversed) std::reverse(rows.begin(), rows.end());
+      for (const stet::index_row& row : rows) builder.add(row);
+      builder.add_alias(static_cast<std::uint32_t>(is_reversed ? 5 : 3), "apart/second");
+      auto made = builder.finish();
+      REQUIRE(made);
+      for (const stet::tensor each : *made) {
+        CAPTURE(each.name());
+        const bool is_apart = each.name().starts_with("apart/");
+        CHECK(each.is_writable() == is_apart);
+        const auto writable = each.as_writable<float>();
+        CHECK((writable ? stet::errc{} : writable.error().code()) == (is_apart ? stet::errc{} : stet::errc::read_only));
+        CHECK(each.as<float>());
+      }
+      CHECK(made->get<float>("inner/b")->data() == inner.data() + 1);
+    }
   }
 
   TEST_CASE("second names are found however many tensors were expected") {

@@ -55,6 +55,58 @@ TEST_SUITE("write_elements") {
     CHECK(before.bytes() < 100000);
   }
 
+  TEST_CASE("windows are compared with the tensor's checksum, in memory while they are converted, else before") {
+    class kept final : public stet::piece_sink {
+     public:
+      stet::result<void> write(std::span<const std::byte> piece) override {
+        bytes.insert(bytes.end(), piece.begin(), piece.end());
+        return {};
+      }
+      std::vector<std::byte> bytes;
+    };
+    // Elements of a word each, and of four bits, which end within a byte.
+    const struct {
+      stet::dtype dtype;
+      std::uint64_t count;
+      std::size_t size_bytes;
+    } table[] = {{stet::dtype::int16, 10000, 20000}, {stet::dtype::uint4, 9999, 5000}, {stet::dtype::int16, 0, 0}, {stet::dtype::uint4, 8192, 4096}};
+    for (const auto& each : table) {
+      for (const bool is_resident : {true, false}) {
+        for (const bool is_damaged : {false, true}) {
+          CAPTURE(each.count);
+          std::vector<std::byte> bytes(each.size_bytes);
+          for (std::size_t i = 0; i < bytes.size(); ++i)
+            bytes[i] = static_cast<std::byte>(i % 251 & (i + 1 == bytes.size() && each.count % 2 != 0 ? 15 : 255));
+          stet::index_row row;
+          row.name = "t";
+          row.shape = {&each.count, 1};
+          row.layout = stet::element_layout::of(each.dtype);
+          row.size_bytes = bytes.size();
+          row.crc32c = stet::crc32c(bytes);
+          row.has_crc32c = true;
+          const bool is_wrong = is_damaged && !bytes.empty();
+          if (is_wrong)
+            bytes.back() ^= std::byte{1};
+          stet::store_builder builder;
+          row.part = builder.add_decoded(is_resident ? *stet::source::copy(bytes) : *stet::source::keep(copied_bytes(bytes)));
+          builder.add(row);
+          const auto made = builder.finish();
+          REQUIRE(made);
+          const auto of = made->find("t");
+          REQUIRE(of);
+          kept sink;
+          const auto written = stet::detail::write_windows<std::int16_t>(*of, sink, [&](std::span<std::int16_t> numbers, std::uint64_t first) {
+            for (std::size_t i = 0; i < numbers.size(); ++i)
+              numbers[i] = static_cast<std::int16_t>(first + i);
+            return stet::result<void>();
+          });
+          CHECK(stet_test::outcome(written) == (is_wrong ? "checksum_mismatch" : "ok"));
+          CHECK(sink.bytes.size() == (is_wrong && !is_resident ? 0 : each.count * 2));
+        }
+      }
+    }
+  }
+
   TEST_CASE("strings of any size are read whole") {
     for (const std::size_t count : {0u, 1u, 8000u, 8191u, 8192u, 50000u}) {
       std::vector<std::byte> bytes((count + 1) * 8 + count);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tests of builder.hpp: the golden index from its rows, and rows that make no index.
 #include "index/golden_store.hpp"
+#include "support/allocations.hpp"
 #include "support/colliding_names.hpp"
 #include "support/native_bytes.hpp"
 
@@ -128,21 +129,73 @@ TEST_SUITE("builder") {
     row.alias_of = 7;
     CHECK(build({row}, index) == errc::bad_alias);
 
-    std::array<std::string, 65> names;
-    std::vector<index_row> rows;
-    for (std::uint32_t i = 0; i < names.size(); ++i) {
-      names[i] = std::to_string(i);
-      rows.push_back(byte_row(names[i]));
-      rows.back().layout = {dtype::block, 0, {"b", i + 1, 1}};
-    }
-    CHECK(build(rows, index) == errc::too_large);
-    rows.pop_back();
-    CHECK(build(rows, index) == errc{});
-
     row = byte_row("a");
     index.assign(8, std::byte{0});
     const auto built = stet::build_index(std::span(&row, 1), {}, index);
     CHECK((!built && built.error().code() == errc::size_mismatch));
+  }
+
+  TEST_CASE("as many block types as 16 bits can name, each found again; the first 64 take no memory") {
+    std::vector<std::string> names;
+    std::vector<index_row> rows;
+    for (std::uint32_t i = 0; i < 65537; ++i)
+      names.push_back(std::to_string(i));
+    for (std::uint32_t i = 0; i < 65537; ++i) {
+      rows.push_back(byte_row(names[i]));
+      rows.back().layout = {dtype::block, 0, {i % 2 == 0 ? std::string_view("b") : std::string_view(names[i]), 1, i / 2 + 1}};
+      rows.back().size_bytes = i / 2 + 1;
+    }
+    stet_test::byte_vector index;
+    CHECK(build(rows, index) == errc::too_large);
+    const auto refused = stet::index_size_bytes(rows, {});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().subject() == "65536");
+    rows.pop_back();
+    for (const std::size_t count : {64u, 65u, 256u, 257u, 1000u, 65536u}) {
+      CAPTURE(count);
+      // Those that were seen come again.
+      std::vector<index_row> some(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(count));
+      some.push_back(some.front());
+      some.back().name = "again";
+      const stet_test::allocations made;
+      const auto size = stet::index_size_bytes(some, {});
+      REQUIRE(size);
+      index.assign(static_cast<std::size_t>(*size), std::byte{0xCC});
+      const std::uint64_t before_building = made.count();
+      REQUIRE(stet::build_index(some, {}, index));
+      CHECK((made.count() == before_building) == (count == 64));
+      CHECK(made.bytes() <= index.size() + count * 16 * 2 * 6);
+      stet::index_limits limits;
+      limits.data_end_bytes = 65536;
+      limits.foreign = true;
+      const auto checked = stet::check_index(index, limits);
+      REQUIRE(checked);
+      bool is_same = true;
+      for (const index_row& row : some) {
+        const auto entry = checked->find(row.name);
+        is_same = is_same && entry && checked->layout(entry).block == row.layout.block;
+      }
+      CHECK(is_same);
+    }
+    // One more than an index can have, said by the index itself.
+    stet::detail::store_little(index.data() + 8, std::uint32_t{65537});
+    const auto checked = stet::check_index(index, {});
+    REQUIRE_FALSE(checked);
+    CHECK(checked.error().code() == errc::bad_index);
+  }
+
+  TEST_CASE("block types made to collide are refused before they take time") {
+    const auto names = stet_test::colliding_names(700, 0xFFFF, 5);
+    std::vector<std::string> own;
+    std::vector<index_row> rows;
+    for (std::size_t i = 0; i < names.size(); ++i)
+      own.push_back(std::to_string(i));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      rows.push_back(byte_row(own[i]));
+      rows.back().layout = {dtype::block, 0, {names[i], 0, 0}};
+    }
+    stet_test::byte_vector index;
+    CHECK(build(rows, index) == errc::bad_hash_table);
   }
 
   TEST_CASE("names made to collide get another seed") {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "support/faulty_files.hpp"
+#include "support/few_threads.hpp"
 #include "support/files.hpp"
 #include "support/native_bytes.hpp"
 #include "support/outcome.hpp"
@@ -161,6 +162,27 @@ TEST_SUITE("manifest/verify") {
     REQUIRE(report.problems.size() == 5);
     CHECK(report.problems[0].offset_bytes() == opened->find("t1")->entry().offset_bytes());
   }
+
+#if STET_TEST_FEW_THREADS
+  TEST_CASE("where no thread can be started, fewer do the work") {
+    const byte_vector content = pattern(100);
+    stet::writer out;
+    for (int i = 0; i < 200; ++i) {
+      CHECK(out.add_bytes("t" + std::to_string(i), stet::element_layout::of(stet::dtype::uint8), {100}, content));
+    }
+    byte_vector file = saved(out);
+    for (const bool is_damaged : {false, true}) {
+      if (is_damaged) file[static_cast<std::size_t>(stet::open(std::span<const std::byte>(file))->find("t70")->entry().offset_bytes())] ^= std::byte{1};
+      const auto opened = stet::open(std::span<const std::byte>(file));
+      REQUIRE(opened);
+      if (!opened) return;
+      CHECK(stet_test::with_few_threads([&] {
+        const stet::verify_report report = stet::verify(*opened, {.thread_count = 64});
+        return report.tensors_compared == 200 && listed(report) == (is_damaged ? "checksum_mismatch t70\n" : "") ? 0 : 1;
+      }) == 0);
+    }
+  }
+#endif
 
   TEST_CASE("padding is looked at everywhere, and every gap is reported") {
     const model m;

@@ -752,6 +752,29 @@ TEST_SUITE("restore") {
     CHECK(to.is_untouched());
   }
 
+  TEST_CASE("a view that has other extents than it was added with is bound to those, and is no place to copy to") {
+    if (!can_view_words) return;
+    std::vector<float> own(3, -1), other(1, -1);
+    const std::size_t three = 3, one = 1;
+    stet::view<float, stet::dynamic> bias(own.data(), &three);
+    variable_list variables;
+    REQUIRE(variables.add_view("dense/bias", bias));
+    const program other_program;
+    stet::store from = store_of(other_program.writer());
+    restore_rules rules;
+    rules.unexpected = skip;
+    for (const bool is_cleared : {true, false}) {
+      bias = is_cleared ? stet::view<float, stet::dynamic>() : stet::view<float, stet::dynamic>(other.data(), &one);
+      rules.mode = restore_mode::copy;
+      CHECK(outcome(stet::restore(from, variables, rules)) == "binding_failed");
+      rules.mode = restore_mode::bind;
+      CHECK(outcome(stet::restore(from, variables, rules)) == "ok");
+      CHECK(bias.extent(0) == 3);
+      CHECK((bias.data() != nullptr && bias[2] == 22));
+    }
+    CHECK(other[0] == -1);
+  }
+
   TEST_CASE("an optional variable need not be in the store") {
     scaled_bias bound;
     const std::uint8_t stored[] = {20, 21, 22};

@@ -294,6 +294,26 @@ TEST_SUITE("file_operations") {
   }
 #endif
 
+#if !defined(__EMSCRIPTEN__) && !defined(__wasi__) && !defined(_WIN32) // which keeps the name of an open file
+  TEST_CASE("a lock is looked at by its path: it may have become another's, or nobody's") {
+    temp_folder folder;
+    const std::string path = folder.path("lock");
+    const auto lock = system_calls.lock_file(nullptr, path);
+    REQUIRE(lock);
+    if (!lock) return;
+    CHECK(outcome(system_calls.check_lock(nullptr, *lock, path)) == "ok");
+    CHECK(outcome(system_calls.remove(nullptr, path)) == "ok");
+    CHECK(outcome(system_calls.check_lock(nullptr, *lock, path)) == "file_not_found");
+    const auto other = system_calls.lock_file(nullptr, path);
+    REQUIRE(other);
+    CHECK(outcome(system_calls.check_lock(nullptr, *lock, path)) == "locked");
+    CHECK(outcome(system_calls.check_lock(nullptr, *other, path)) == "ok");
+    CHECK(outcome(system_calls.check_lock(nullptr, *other, std::string(5000, 'x'))) == "bad_path");
+    CHECK(outcome(system_calls.close(nullptr, *lock)) == "ok");
+    if (other) CHECK(outcome(system_calls.close(nullptr, *other)) == "ok");
+  }
+#endif
+
   TEST_CASE("makes folders, once") {
     temp_folder folder;
     CHECK(outcome(system_calls.create_folder(nullptr, folder.path("new"))) == "ok");

@@ -386,7 +386,7 @@ TEST_CASE("a store is no part of itself, and a part is opened once") {
   CHECK(code_of(stet::open(write({{"NUL.txt", 192, 0, false}}))) == errc::bad_path);
 }
 
-TEST_CASE("an indexed file with a manifest that is too large is refused before the manifest is read") {
+TEST_CASE("an indexed file with a manifest or an index that is too large is refused before they are read") {
   class header_only final : public stet::reader {
   public:
     explicit header_only(std::span<const std::byte> head) : head_(head) {}
@@ -400,15 +400,29 @@ TEST_CASE("an indexed file with a manifest that is too large is refused before t
   private:
     std::span<const std::byte> head_;
   };
-  stet::file_header header;
-  header.alignment_bytes = 64;
-  header.manifest_size_bytes = stet::max_manifest_size_bytes + 1;
-  header.index_size_bytes = 64;
-  CHECK(stet::place_sections(header));
-  std::byte head[stet::file_header::size_bytes];
-  header.file_size_bytes = std::uint64_t{3} << 30;
-  header.data_size_bytes = header.file_size_bytes - header.data_offset_bytes;
-  stet::encode_header(header, head);
-  const header_only sparse(head);
-  CHECK(code_of(stet::open(sparse)) == errc::too_large);
+  const struct {
+    std::uint64_t manifest_size_bytes, index_size_bytes;
+    errc code;
+    std::string_view subject;
+  } table[] = {
+      {stet::max_manifest_size_bytes + 1, 64, errc::too_large, "manifest"},
+      {2, stet::max_index_size_bytes + 64, errc::too_large, "index"},
+      {2, stet::max_index_size_bytes, errc::io_error, ""}, // is read
+  };
+  for (const auto& each : table) {
+    CAPTURE(each.index_size_bytes);
+    stet::file_header header;
+    header.alignment_bytes = 64;
+    header.manifest_size_bytes = each.manifest_size_bytes;
+    header.index_size_bytes = each.index_size_bytes;
+    CHECK(stet::place_sections(header));
+    std::byte head[stet::file_header::size_bytes];
+    header.file_size_bytes = std::uint64_t{3} << 30;
+    header.data_size_bytes = header.file_size_bytes - header.data_offset_bytes;
+    stet::encode_header(header, head);
+    const header_only sparse(head);
+    const auto opened = stet::open(sparse);
+    CHECK(code_of(opened) == each.code);
+    CHECK(opened.error().subject() == each.subject);
+  }
 }

@@ -4,6 +4,7 @@
 #define STET_TESTS_SUPPORT_ALLOCATIONS_HPP
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace stet_test {
@@ -13,6 +14,9 @@ extern std::atomic<std::uint64_t> allocation_count;
 extern std::atomic<std::uint64_t> allocated_bytes;
 /// The most that one call asked for since the newest `allocations` was made.
 extern std::atomic<std::uint64_t> largest_allocation_bytes;
+
+/// Decides about every call of an operator new, of that size: whether it fails. Null: none does.
+extern std::atomic<bool (*)(std::size_t size_bytes) noexcept> fails_to_allocate;
 
 /// Counts from its construction on.
 class allocations {

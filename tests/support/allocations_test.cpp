@@ -23,6 +23,7 @@
 std::atomic<std::uint64_t> stet_test::allocation_count{0};
 std::atomic<std::uint64_t> stet_test::allocated_bytes{0};
 std::atomic<std::uint64_t> stet_test::largest_allocation_bytes{0};
+std::atomic<bool (*)(std::size_t) noexcept> stet_test::fails_to_allocate{nullptr};
 
 // GCC sees the replaced operators inlined one by one and takes malloc and delete for a mismatch.
 #if defined(__GNUC__) && !defined(__clang__)
@@ -33,20 +34,23 @@ std::atomic<std::uint64_t> stet_test::largest_allocation_bytes{0};
 
 namespace {
 
-void note(std::size_t size) noexcept {
+/// @return whether there shall be no memory
+bool note(std::size_t size) noexcept {
   ++stet_test::allocation_count;
   stet_test::allocated_bytes += size;
   std::uint64_t largest = stet_test::largest_allocation_bytes;
   while (size > largest && !stet_test::largest_allocation_bytes.compare_exchange_weak(largest, size)) {
   }
+  const auto fails = stet_test::fails_to_allocate.load();
+  return fails != nullptr && fails(size);
 }
 
 void* allocate(std::size_t size) noexcept {
-  note(size);
+  if (note(size)) return nullptr;
   return std::malloc(size == 0 ? 1 : size);
 }
 void* allocate(std::size_t size, std::align_val_t alignment) noexcept {
-  note(size);
+  if (note(size)) return nullptr;
   const std::size_t to = static_cast<std::size_t>(alignment);
   if (size > PTRDIFF_MAX - to) return nullptr;
 #if defined(_WIN32)

@@ -35,6 +35,7 @@ enum class file_call : std::uint8_t {
   remove_unlocked,
   copy_access,
   read_link,
+  check_lock,
 };
 
 /// What happens to a call.
@@ -149,6 +150,10 @@ class faulty_files {
     table_.read_link = [](void* self, std::string_view path, std::span<char> into) noexcept {
       return at(self).pass(file_call::read_link, &stet::file_operations::read_link,
                            {file_call::read_link, std::string(path)}, path, into);
+    };
+    table_.check_lock = [](void* self, stet::native_handle handle, std::string_view path) noexcept {
+      return at(self).pass(file_call::check_lock, &stet::file_operations::check_lock,
+                           {file_call::check_lock, std::string(path)}, handle, path);
     };
   }
   faulty_files(const faulty_files&) = delete;

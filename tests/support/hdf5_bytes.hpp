@@ -67,7 +67,8 @@ class hdf5_bytes : public hdf5_fields {
   hdf5_bytes() { zeros(48); }
 
   /// An object header of version 2; its address.
-  std::uint64_t object(std::initializer_list<made_message> messages) {
+  std::uint64_t object(std::initializer_list<made_message> messages) { return object(std::vector<made_message>(messages)); }
+  std::uint64_t object(const std::vector<made_message>& messages) {
     const std::uint64_t at = size();
     std::string bodies;
     for (const made_message& each : messages)
@@ -96,7 +97,7 @@ class hdf5_bytes : public hdf5_fields {
 /// An open file in a block of exactly its size. Tests that need one read no further than it opens.
 struct opened_hdf5 {
   explicit opened_hdf5(std::string_view text)
-      : bytes(text), file(stet::detail::hdf5_file::open(bytes.bytes())) {}
+      : bytes(text), file(stet::detail::open_hdf5_file(bytes.bytes(), nullptr)) {}
   exact_text bytes;
   stet::result<stet::detail::hdf5_file> file;
 };
@@ -160,7 +161,7 @@ inline stet::result<stet::store> open_hdf5_bytes(std::span<const std::byte> byte
                                                  bool is_strict = false,
                                                  std::vector<stet::omitted_item>* omitted = nullptr) {
   using namespace stet::detail;
-  stet::result<hdf5_file> file = hdf5_file::open(bytes);
+  stet::result<hdf5_file> file = open_hdf5_file(bytes, inflate);
   if (!file)
     return file.error();
   stet::store_builder builder;

@@ -17,14 +17,16 @@ library = ctypes.CDLL(glob.glob(os.path.join(os.path.dirname(h5py.__file__), '..
 
 def set_property(name, plist, *values):
     types = {'H5Pset_small_data_block_size': [ctypes.c_uint64], 'H5Pset_istore_k': [ctypes.c_uint], 'H5Pset_sym_k': [ctypes.c_uint] * 2,
-             'H5Pset_link_phase_change': [ctypes.c_uint] * 2, 'H5Pset_local_heap_size_hint': [ctypes.c_size_t]}[name]
+             'H5Pset_link_phase_change': [ctypes.c_uint] * 2, 'H5Pset_local_heap_size_hint': [ctypes.c_size_t],
+             'H5Pset_fletcher32': [], 'H5Pset_deflate': [ctypes.c_uint], 'H5Pset_shared_mesg_nindexes': [ctypes.c_uint],
+             'H5Pset_shared_mesg_index': [ctypes.c_uint] * 3}[name]
     function = getattr(library, name)
     function.argtypes = [ctypes.c_int64] + types
     function.restype = ctypes.c_int
     assert function(plist.id, *values) >= 0, name
 
 
-def create(path, low, high=None, chunk_nodes=None, user_block=0):
+def create(path, low, high=None, chunk_nodes=None, user_block=0, shared=()):
     access = h5p.create(h5p.FILE_ACCESS)
     access.set_libver_bounds(low, high or low)
     access.set_meta_block_size(0)
@@ -40,6 +42,10 @@ def create(path, low, high=None, chunk_nodes=None, user_block=0):
         set_property('H5Pset_istore_k', creation, chunk_nodes)
     if user_block:
         creation.set_userblock(user_block)
+    if shared:
+        set_property('H5Pset_shared_mesg_nindexes', creation, len(shared))
+    for number, types in enumerate(shared):
+        set_property('H5Pset_shared_mesg_index', creation, number, types, 1)
     return h5py.File(h5f.create(path.encode(), h5f.ACC_TRUNC, creation, access))
 
 
@@ -189,12 +195,60 @@ def elsewhere(path):
         f.create_dataset('external', shape=(2,), dtype='<i2', external=[('other.bin', 0, 4)])
 
 
+def dense_group(f, name, *filters):
+    """A group whose links and attributes are in heaps; the links' go through filters."""
+    properties = h5p.create(h5p.GROUP_CREATE)
+    set_property('H5Pset_link_phase_change', properties, 0, 0)
+    properties.set_attr_phase_change(0, 0)
+    for each in filters:
+        set_property(*each[:1], properties, *each[1:])
+    return h5py.Group(h5py.h5g.create(f.id, name, gcpl=properties))
+
+
+def huge(path):
+    """Objects too large for the blocks of a heap: an attribute and a link of more than 4 KiB, found by B-trees."""
+    with create(path, h5f.LIBVER_V18) as f:
+        g = dense_group(f, b'g')
+        g.attrs['names'] = np.array([b'n' * 4100, b'', b'last'], 'S4104')
+        g.attrs['short'] = np.int8(1)
+        contiguous(g, 'l' * 4100, count('<u1', 2))
+        contiguous(g, 'z', count('<u1', 1))
+
+
+def filtered_groups(path):
+    """Groups whose links went through filters: in one block, in rows of blocks, and too large for a block."""
+    with create(path, h5f.LIBVER_V18) as f:
+        one = dense_group(f, b'one', ['H5Pset_fletcher32'])
+        for name in 'ba':
+            contiguous(one, name, count('<u1', 2))
+        one['l' * 4100] = one['a']
+        one.attrs['short'] = np.int8(1)
+        rows = dense_group(f, b'rows', ['H5Pset_fletcher32'])
+        for i in range(24):
+            rows['n%02d' % i + 'x' * 40] = one['a']
+        deflated = dense_group(f, b'deflated', ['H5Pset_deflate', 6])
+        deflated['c'] = one['a']
+
+
+def shared(path):
+    """Messages that objects share, in two heaps: datatypes, dataspaces, fill values and filters; attributes."""
+    with create(path, h5f.LIBVER_V18, shared=[1 << 1 | 1 << 3 | 1 << 5 | 1 << 11, 1 << 12]) as f:
+        for name in 'ab':
+            chunked(f, name, count('<i2', 3), (2,), filters=['shuffle', 'fletcher32'])
+            f[name].attrs['number'] = np.int32(7)
+        f.create_dataset('filled', shape=(3,), dtype='<i2', fillvalue=5)
+        g = dense_group(f, b'g')
+        g.attrs['number'] = np.int32(7)
+        g.attrs['text'] = np.array([b'x', b'yz'], 'S2')
+
+
 def text_of(data):
-    """Hexadecimal digits; runs of zeros as z40z, of 0xFF as u8u."""
+    """Hexadecimal digits; runs of zeros as z40z, of 0xFF as u8u, of 'l' as l4100l, of 'n' as n4100n."""
     def pack(match):
-        return ('u' if match.group()[0] == 255 else 'z') + str(len(match.group()))  + ('u' if match.group()[0] == 255 else 'z')
+        mark = {0: 'z', 255: 'u', 108: 'l', 110: 'n'}[match.group()[0]]
+        return mark + str(len(match.group())) + mark
     made, at = [], 0
-    for run in re.finditer(rb'\x00{3,}|\xff{3,}', data):
+    for run in re.finditer(rb'\x00{3,}|\xff{3,}|l{9,}|n{9,}', data):
         made.append(data[at:run.start()].hex())
         made.append(pack(run))
         at = run.end()
@@ -215,7 +269,7 @@ def main():
 
 namespace stet_test {
 
-/// A file as text: hexadecimal digits, runs of zeros as z40z, of 0xFF as u8u.
+/// A file as text: hexadecimal digits, runs of zeros as z40z, of 0xFF as u8u, of 'l' and 'n' likewise.
 struct hdf5_sample {
   const char* name;
   std::string_view text;
@@ -224,11 +278,11 @@ struct hdf5_sample {
     const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
     std::string made;
     for (std::size_t at = 0; at < text.size();) {
-      if (text[at] == 'z' || text[at] == 'u') {
+      if (text[at] > 'f') {
         std::size_t count = 0, end = at + 1;
         for (; text[end] != text[at]; ++end)
           count = count * 10 + static_cast<std::size_t>(digit(text[end]));
-        made.append(count, text[at] == 'z' ? '\\0' : '\\xff');
+        made.append(count, text[at] == 'z' ? '\\0' : text[at] == 'u' ? '\\xff' : text[at]);
         at = end + 1;
       } else {
         made.push_back(static_cast<char>(digit(text[at]) * 16 + digit(text[at + 1])));
@@ -243,7 +297,8 @@ namespace hdf5_files {
 ''')
     names = []
     with tempfile.TemporaryDirectory() as folder:
-        for make in (symbols, chunks1, links, dense, rows, arrays, growing, strings, deflated, elsewhere):
+        for make in (symbols, chunks1, links, dense, rows, arrays, growing, strings, deflated, elsewhere, huge, filtered_groups,
+                     shared):
             path = os.path.join(folder, 'made.h5')
             make(path)
             data = open(path, 'rb').read()

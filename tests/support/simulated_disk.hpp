@@ -37,7 +37,8 @@ enum class disk_fault : std::uint8_t {
 /// The system's operations on one folder, remembered. Bytes are on the disk once their file was synced, names once the
 /// folder was. Of what was not synced POSIX promises nothing: each change of a name may be there or not, whatever came
 /// before or after it (a rename is two: the new name, and the end of the old one), and of bytes none, some or all. Nothing
-/// is really synced. Not copyable: the table refers to this object.
+/// is really synced. A folder that is made has its own name on the disk once the folder that it lies in was synced. Not copyable:
+/// the table refers to this object.
 class simulated_disk {
 public:
   simulated_disk() {
@@ -79,9 +80,11 @@ public:
         return done;
       });
     };
-    table_.sync_folder = [](void* self, std::string_view) noexcept {
+    table_.sync_folder = [](void* self, std::string_view path) noexcept {
       return at(self).run<void>([&]() -> stet::result<void> {
         simulated_disk& disk = at(self);
+        if (path == parent_of(disk.made_folder_)) disk.made_folder_.clear();
+        if (!disk.folder_.empty() && path != disk.folder_) return {};
         disk.durable_names_ = disk.names_;
         disk.pending_.clear();
         ++disk.folder_sync_count_;
@@ -101,12 +104,17 @@ public:
     table_.lock_file = [](void* self, std::string_view path) noexcept {
       return at(self).run<stet::native_handle>([&] {
         auto done = system().lock_file(nullptr, path);
+        at(self).folder_ = parent_of(path); // where the files are
         if (done) at(self).add(name_of(path), *done);
         return done;
       });
     };
     table_.create_folder = [](void* self, std::string_view path) noexcept {
-      return at(self).run<void>([&] { return system().create_folder(nullptr, path); });
+      return at(self).run<void>([&] {
+        auto done = system().create_folder(nullptr, path);
+        if (done) at(self).made_folder_ = path;
+        return done;
+      });
     };
     table_.keep_locked = [](void* self, stet::native_handle handle) noexcept {
       return at(self).run<stet::native_handle>([&] {
@@ -142,6 +150,16 @@ public:
   void set_fault(disk_fault what, std::size_t at_call) {
     fault_ = what;
     fault_at_ = at_call;
+  }
+
+  /// Whether the folder was made, and a loss of power may take it back with all that it holds.
+  [[nodiscard]] bool may_lose_folder() const { return !made_folder_.empty(); }
+  /// Takes in what a folder holds, as if it were on the disk.
+  void load(const disk_image& image) {
+    for (const auto& [name, bytes] : image) {
+      files_.push_back({bytes, bytes});
+      names_[name] = durable_names_[name] = files_.size() - 1;
+    }
   }
 
   /// What the folder holds for everyone as long as the power stays.
@@ -191,6 +209,8 @@ private:
 
   static simulated_disk& at(void* self) noexcept { return *static_cast<simulated_disk*>(self); }
   static const stet::file_operations& system() noexcept { return stet::system_file_operations(); }
+  /// The folder of a path, its separator included.
+  static std::string_view parent_of(std::string_view path) { return path.substr(0, path.rfind('/') + 1); }
   static std::string name_of(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
 
   /// Makes a call, or the failure that is due.
@@ -298,6 +318,8 @@ private:
   std::vector<file_state> files_;
   std::map<stet::native_handle, std::size_t> handles_;
   std::map<std::string, std::size_t> names_, durable_names_;
+  /// Where the files are, as soon as a lock tells; and the folder that was made and is not on the disk yet.
+  std::string folder_, made_folder_;
   std::vector<name_change> pending_;
 };
 

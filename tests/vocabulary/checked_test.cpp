@@ -65,6 +65,15 @@ TEST_SUITE("checked") {
     CHECK_FALSE(range_fits(most, most, 8));
   }
 
+  TEST_CASE("a size that does not fit is the largest there is, and never a small one") {
+    using stet::detail::container_size;
+    constexpr std::size_t largest = ~std::size_t{0};
+    CHECK(container_size(0) == 0);
+    CHECK(container_size(70'000) == 70'000);
+    CHECK(container_size(most) == largest);
+    CHECK(container_size((std::uint64_t{1} << 32) + 1) == (sizeof(std::size_t) == 8 ? static_cast<std::size_t>((std::uint64_t{1} << 32) + 1) : largest));
+  }
+
   TEST_CASE("knows the powers of two") {
     CHECK_FALSE(stet::detail::is_power_of_two(0));
     CHECK(stet::detail::is_power_of_two(1));

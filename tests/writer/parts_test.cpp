@@ -74,7 +74,8 @@ TEST_SUITE("writer/parts") {
   TEST_CASE("parts that are not those of this very store are not its own") {
     for (const auto& [form, name, extension] : {std::tuple{stet::store_form::sharded, "model.stet", ".stet"},
                                                 {stet::store_form::loose, "model.json", ".bin"}}) {
-      CAPTURE(name);
+      const std::string_view which = name;
+      CAPTURE(which);
       const stet_test::temp_folder folder;
       const std::vector<float> values(100, 1.0f);
       const std::vector<float> others(100, 2.0f);

@@ -23,12 +23,13 @@ inline json_value attributes_of(const variable& of) {
 
 } // namespace detail
 
-/// Adds a variable under `name`. `bytes`, which are borrowed, are its elements as they are in memory. A variable whose view
-/// views nothing is left out if it is optional.
-/// @retval errc::size_mismatch  the variable's view views nothing; or another error of `writer::add`
-inline result<void> add_variable(writer& to, const variable& from, std::string_view name, std::span<const std::byte> bytes) {
-  if (!from.is_there()) return {};
-  if (from.bytes().size() != from.size_bytes()) return error(errc::size_mismatch, name);
+/// Adds a variable under `name`. Its elements are borrowed. A variable whose view views nothing is left out if it is optional.
+/// @retval errc::size_mismatch  the variable's view views nothing, or has other extents than it was added with
+/// or another error of `writer::add`
+inline result<void> add_variable(writer& to, const variable& from, std::string_view name) {
+  const std::span<const std::byte> bytes = from.bytes();
+  if (bytes.data() == nullptr && from.is_optional()) return {};
+  if (bytes.size() != from.size_bytes()) return error(errc::size_mismatch, name);
   const element_layout layout = element_layout::of(from.layout().dtype);
   const bool is_as_stored = layout.bits == from.layout().bits && (detail::host_is_little_endian || describe(layout.dtype).word_size_bytes == 1);
   if (is_as_stored) return to.add_bytes(name, layout, from.shape(), bytes, detail::attributes_of(from));
@@ -40,10 +41,6 @@ inline result<void> add_variable(writer& to, const variable& from, std::string_v
     }
   });
   return added;
-}
-/// The same with its present elements.
-inline result<void> add_variable(writer& to, const variable& from, std::string_view name) {
-  return add_variable(to, from, name, from.bytes());
 }
 
 /// Adds every variable under its own name. Their elements are borrowed until the writer has saved.

@@ -3,12 +3,16 @@
 #ifndef STET_CHECKPOINT_BACKGROUND_HPP
 #define STET_CHECKPOINT_BACKGROUND_HPP
 
+#include "caught.hpp"
 #include "manager.hpp"
 
+#include "../source/helper_thread.hpp"
+
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <optional>
-#include <thread>
+#include <utility>
 
 namespace stet::inline v0_1 {
 
@@ -18,18 +22,22 @@ enum class when_busy : std::uint8_t {
   wait,
   /// Leave this one out.
   skip,
-  /// Let this one follow, in place of another that waits. Takes memory for a second snapshot.
+  /// Let this one follow, in place of another that waits, which is given up once this one is copied. Takes memory for up to
+  /// three snapshots: what is being written, what waits, and what is being copied meanwhile.
   replace,
 };
 
 /// Saves checkpoints of a manager on a thread of its own. The manager is the saver's as long as it lives, except after
 /// `wait`, until the next `save`; a `checkpoint_folder` of the same path may be read at any time. To be called by one thread.
+/// What was accepted is written, unless a newer one was accepted in its place; the last error of writing is delivered once.
 class background_saver {
 public:
-  /// Starts the thread. `manager` must outlive the saver and stay where it is.
+  /// Starts the thread. Where the system has none to give, `save` writes before it returns. `manager` must outlive the saver
+  /// and stay where it is. The functions of its options are called on the thread; what one of them throws becomes
+  /// errc::invalid_argument of that save.
   /// @param memory  where the snapshots are to be; it must outlive the saver; nullptr: on the heap
   explicit background_saver(checkpoint_manager& manager, when_busy policy = when_busy::wait, memory_resource* memory = nullptr)
-      : manager_(manager), policy_(policy), jobs_{{{}, snapshot(memory), {}}, {{}, snapshot(memory), {}}}, thread_([this] { run(); }) {}
+      : manager_(manager), policy_(policy), jobs_{job(memory), job(memory), job(memory)}, has_thread_(thread_.start(work_)) {}
   background_saver(const background_saver&) = delete;
   background_saver& operator=(const background_saver&) = delete;
   /// Waits until everything is written. Whoever wants to know how that went calls `wait` before.
@@ -46,15 +54,18 @@ public:
   /// @retval errc::out_of_memory
   result<void> reserve(const variable_list& variables) {
     wait_until_idle();
-    auto reserved = jobs_[0].variables.reserve(variables);
-    if (reserved && policy_ == when_busy::replace) reserved = jobs_[1].variables.reserve(variables);
+    result<void> reserved;
+    for (job& each : jobs_) {
+      if (reserved) reserved = each.variables.reserve(variables);
+      if (policy_ != when_busy::replace) break; // the others are never used
+    }
     return reserved;
   }
 
-  /// Copies the variables, which may change as soon as this returns, and has them saved on the thread. The list itself must
-  /// stay as it is until they are.
+  /// Copies the variables, which may change as soon as this returns, and has them saved on the thread.
   /// @return whether they will be saved; false only with `when_busy::skip`
-  /// Errors: that of a save before this one, which was not delivered yet; this one is not made then;
+  /// Errors: that of a save before this one, which was not delivered yet; this one is not made then; or those of
+  /// `snapshot::take`, and what waits is still written then; those of JSON that no manifest can have, as of `writer::save`;
   /// @retval errc::out_of_memory  there is none for the copies
   /// Cost: one memcpy of the variables, and with `when_busy::wait` what is left of the save before.
   result<bool> save(const session_state& session, const variable_list& variables, const json_value& graph = nullptr) {
@@ -64,17 +75,21 @@ public:
       if (policy_ == when_busy::wait) changed_.wait(guard, [this] { return is_idle(); });
       if (failure_) return *std::exchange(failure_, std::nullopt);
       if (policy_ == when_busy::skip && !is_idle()) return false;
-      waiting_ = none;
-      number = writing_ == 0 ? 1 : 0;
+      while (number == writing_ || number == waiting_) ++number;
     }
-    // No one else looks at a job that neither waits nor is being written.
+    // No one else looks at a job that neither waits nor is being written, and no one else makes one wait.
     job& next = jobs_[number];
-    if (auto taken = next.variables.take(variables); !taken) return taken.error();
-    next.session = session;
-    next.graph = graph;
+    const result<void> copied = detail::caught([&]() -> result<void> {
+      if (auto sound = detail::check_saved(session, graph); !sound) return sound;
+      next.session = session;
+      next.graph = graph;
+      return next.variables.take(variables);
+    });
+    if (!copied) return copied.error();
     {
-      const std::lock_guard guard(mutex_);
+      std::unique_lock guard(mutex_);
       waiting_ = number;
+      if (!has_thread_) write_next(guard);
     }
     changed_.notify_all();
     return true;
@@ -102,6 +117,7 @@ public:
 
 private:
   struct job {
+    explicit job(memory_resource* memory) : variables(memory) {}
     session_state session;
     snapshot variables;
     json_value graph;
@@ -114,26 +130,31 @@ private:
     changed_.wait(guard, [this] { return is_idle(); });
   }
 
-  void run() {
+  void run() noexcept {
     std::unique_lock guard(mutex_);
     for (;;) {
       changed_.wait(guard, [this] { return waiting_ != none || is_ending_; });
       if (waiting_ == none) return;
-      writing_ = std::exchange(waiting_, none);
-      const job& next = jobs_[writing_];
-      guard.unlock();
-      result<saved_checkpoint> saved = manager_.save(next.session, next.variables, next.graph);
-      guard.lock();
-      if (saved) last_saved_ = std::move(*saved);
-      else failure_ = saved.error();
-      writing_ = none;
-      changed_.notify_all();
+      write_next(guard);
     }
+  }
+
+  /// Saves the job that waits. The mutex is free meanwhile.
+  void write_next(std::unique_lock<std::mutex>& guard) noexcept {
+    writing_ = std::exchange(waiting_, none);
+    const job& next = jobs_[writing_];
+    guard.unlock();
+    result<saved_checkpoint> saved = detail::caught([&] { return manager_.save(next.session, next.variables, next.graph); });
+    guard.lock();
+    if (saved) last_saved_ = std::move(*saved);
+    else failure_ = saved.error();
+    writing_ = none;
+    changed_.notify_all();
   }
 
   checkpoint_manager& manager_;
   const when_busy policy_;
-  job jobs_[2];
+  job jobs_[3];
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   // The numbers of the jobs that are being written and that wait for it.
@@ -141,7 +162,12 @@ private:
   bool is_ending_ = false;
   std::optional<error> failure_;
   std::optional<saved_checkpoint> last_saved_;
-  std::thread thread_;
+  struct work {
+    background_saver& of;
+    void operator()() const noexcept { of.run(); }
+  } work_{*this};
+  detail::helper_thread thread_; // the last to begin and the first to end
+  const bool has_thread_;
 };
 
 } // namespace stet::inline v0_1

@@ -11,7 +11,9 @@
 #include "../manifest/open.hpp"
 #include "../manifest/parse.hpp"
 #include "../store/copy_elements.hpp"
+#include "../source/file.hpp"
 #include "../store/open.hpp"
+#include "../writer/list_folder.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -63,6 +65,11 @@ struct delta_base {
 
 namespace detail {
 
+/// Whether an error says that files are not as they must be, and not that the system failed.
+inline bool is_of_contents(const error& why) noexcept {
+  return static_cast<int>(why.code()) >= 300 || why.code() == errc::not_a_regular_file || why.code() == errc::bad_path;
+}
+
 /// More files than this in a chain of deltas are refused; `compact` shortens a chain.
 inline constexpr std::size_t max_delta_depth = 64;
 
@@ -86,8 +93,9 @@ inline std::optional<sha256_digest> digest_of_hex(std::string_view text) {
   return digest;
 }
 
-/// Whether the tensor's elements are the variable's, `elements`: the same dtype, shape and bytes, compared byte for byte.
-inline bool is_unchanged(const tensor& before, const variable& now, std::span<const std::byte> elements, std::vector<std::byte>& scratch) {
+/// Whether the tensor's elements are the variable's: the same dtype, shape and bytes, compared byte for byte.
+inline bool is_unchanged(const tensor& before, const variable& now, std::vector<std::byte>& scratch) {
+  const std::span<const std::byte> elements = now.bytes();
   if (before.dtype() != now.layout().dtype || !before.shape().equals(now.shape())) return false;
   if (elements.size() != now.size_bytes()) return false;
   if (elements.empty()) return true;
@@ -144,19 +152,21 @@ inline result<std::optional<delta_base>> base_in(const manifest& of) {
   return base;
 }
 
+/// The base of the store with this text of a manifest.
+inline result<std::optional<delta_base>> base_in(std::string_view text) {
+  // Most are whole, which is cheap to see: a key is spelt as it is, or with an escape.
+  if (text.find("\"base\"") == std::string_view::npos && text.find("\\u") == std::string_view::npos) return std::optional<delta_base>();
+  const result<manifest> parsed = parse_manifest(text);
+  if (!parsed) return parsed.error();
+  return base_in(*parsed);
+}
+
 } // namespace detail
 
 /// What the manifest of a store says of its base; nothing if it is whole.
 /// @retval errc::wrong_type, missing_field, bad_checksum_field, bad_path  the field "base" is not as it must be
 /// or an error of `parse_manifest`. Cost: parses the manifest.
-[[nodiscard]] inline result<std::optional<delta_base>> base_of(const store& of) {
-  // Most are whole, which is cheap to see: a key is spelt as it is, or with an escape.
-  const std::string_view text = of.manifest_text();
-  if (text.find("\"base\"") == std::string_view::npos && text.find("\\u") == std::string_view::npos) return std::optional<delta_base>();
-  const result<manifest> parsed = parse_manifest(text);
-  if (!parsed) return parsed.error();
-  return detail::base_in(*parsed);
-}
+[[nodiscard]] inline result<std::optional<delta_base>> base_of(const store& of) { return detail::base_in(of.manifest_text()); }
 
 /// An open checkpoint: one store over its file and, for a delta, over every file it builds on. Move-only.
 class checkpoint_store {
@@ -277,14 +287,16 @@ struct delta_report {
   std::uint64_t changed_bytes = 0, unchanged_bytes = 0;
 };
 
-namespace detail {
-
-/// `add_changed` for variables of which number i has the elements `bytes_of(i)`.
-inline result<delta_report> add_changed(writer& to, const variable_list& from, const auto& bytes_of, const checkpoint_store& base) {
-  if (!is_part_name(base.file_name(0))) return error(errc::bad_path, base.file_name(0));
-  const result<checkpoint_fields> fields = fields_of(base);
+/// Adds to `to` the variables that `base` does not have just so, compared byte for byte, and names the base in the manifest:
+/// what `to` then saves in the folder of the base is a delta. Nothing else is to be added to `to`, and `set_extra` is taken.
+/// @param base  an open checkpoint, delta or not, in whose tensors nobody has written; the variables may be bound to it
+/// Errors: those of `add_variable` and `parse_manifest`; errc::bad_path if the base's name is none that a delta may state.
+/// Cost: reads every variable and its tensor in the base once, and parses the manifests of the base.
+[[nodiscard]] inline result<delta_report> add_changed(writer& to, const variable_list& from, const checkpoint_store& base) {
+  if (!detail::is_part_name(base.file_name(0))) return error(errc::bad_path, base.file_name(0));
+  const result<detail::checkpoint_fields> fields = detail::fields_of(base);
   if (!fields) return fields.error();
-  json_value field = {{"file", base.file_name(0)}, {"sha256", hex_of(content_digest(base.file(0)))}};
+  json_value field = {{"file", base.file_name(0)}, {"sha256", detail::hex_of(content_digest(base.file(0)))}};
   json_value removed, order, attributes;
   delta_report report;
   std::vector<std::byte> scratch;
@@ -294,23 +306,21 @@ inline result<delta_report> add_changed(writer& to, const variable_list& from, c
     if (now != nullptr && now->is_there()) opened_order.push_back(each.name());
     else removed.push_back(std::string(each.name()));
   }
-  for (std::size_t number = 0; number < from.size(); ++number) {
-    const variable& each = from[number];
+  for (const variable& each : from) {
     if (!each.is_there()) continue;
-    const std::span<const std::byte> elements = bytes_of(number);
     const auto before = base->find(each.name());
     if (!before) opened_order.push_back(each.name());
     order.push_back(each.name());
-    if (before && is_unchanged(*before, each, elements, scratch)) {
+    if (before && detail::is_unchanged(*before, each, scratch)) {
       ++report.unchanged_count;
       report.unchanged_bytes += each.size_bytes();
-      json_value now = attributes_of(each);
+      json_value now = detail::attributes_of(each);
       if (const auto then = fields->attributes.find(each.name()); then == fields->attributes.end() || then->second != now) {
         attributes[each.name()] = std::move(now);
       }
       continue;
     }
-    if (auto added = add_variable(to, each, each.name(), elements); !added) return added.error();
+    if (auto added = add_variable(to, each, each.name()); !added) return added.error();
     ++report.changed_count;
     report.changed_bytes += each.size_bytes();
   }
@@ -321,28 +331,77 @@ inline result<delta_report> add_changed(writer& to, const variable_list& from, c
   to.set_extra({{"base", std::move(field)}});
   return report;
 }
-
-} // namespace detail
-
-/// Adds to `to` the variables that `base` does not have just so, compared byte for byte, and names the base in the manifest:
-/// what `to` then saves in the folder of the base is a delta. Nothing else is to be added to `to`, and `set_extra` is taken.
-/// @param base  an open checkpoint, delta or not, in whose tensors nobody has written; the variables may be bound to it
-/// Errors: those of `add_variable` and `parse_manifest`; errc::bad_path if the base's name is none that a delta may state.
-/// Cost: reads every variable and its tensor in the base once, and parses the manifests of the base.
-[[nodiscard]] inline result<delta_report> add_changed(writer& to, const variable_list& from, const checkpoint_store& base) {
-  return detail::add_changed(to, from, [&from](std::size_t number) { return from[number].bytes(); }, base);
-}
 /// The same for variables as they were when a snapshot was taken, which must stay until the last save.
 /// @retval errc::invalid_argument  nothing was taken
 [[nodiscard]] inline result<delta_report> add_changed(writer& to, const snapshot& from, const checkpoint_store& base) {
   if (from.variables() == nullptr) return errc::invalid_argument;
-  return detail::add_changed(to, *from.variables(), [&from](std::size_t number) { return from.bytes(number); }, base);
+  return add_changed(to, *from.variables(), base);
 }
 
-/// Saves a checkpoint, delta or not, as a whole one: its tensors in manifest order with their attributes, its graph, state
-/// and metadata; byte for byte what saving all variables at once would have made. `to_path_utf8` may be the checkpoint itself.
-/// Errors: those of `open_checkpoint`, `parse_manifest` and `writer::save`.
-[[nodiscard]] inline result<save_report> compact(std::string_view from_path_utf8, std::string_view to_path_utf8, const save_options& options = {}) {
+namespace detail {
+
+/// What kind of store a file is.
+enum class store_kind : std::uint8_t { none, native, loose };
+
+/// What a file tells of the base that it needs.
+struct stated_base {
+  store_kind kind = store_kind::none;
+  /// The file name of its base; empty: it has none, or is too damaged to tell.
+  std::string base;
+};
+
+/// Reads what the file at a path states as its base, if it is a store, however damaged the rest of it is.
+/// Errors: those of `file::open`, and of reading; errc::out_of_memory.
+/// Cost: reads the beginning of the file, and of a store the manifest.
+inline result<stated_base> read_stated_base(std::string_view path_utf8) {
+  stated_base made;
+  const result<file> opened = file::open(path_utf8);
+  if (!opened) return opened.error();
+  std::byte start[file_header::size_bytes];
+  const std::span<std::byte> head = std::span(start).first(static_cast<std::size_t>((std::min<std::uint64_t>)(opened->size_bytes(), sizeof start)));
+  if (auto read = opened->read(0, head); !read) return read.error();
+  file_range text{0, opened->size_bytes()};
+  if (has_native_magic(head)) {
+    made.kind = store_kind::native;
+    const result<file_header> header = decode_header(head, opened->size_bytes());
+    if (!header || header->kind != file_header::file_kind::store) return made;
+    text = {header->manifest_offset_bytes, header->manifest_size_bytes};
+  } else {
+    const std::string_view beginning(reinterpret_cast<const char*>(head.data()), head.size());
+    const std::size_t first = beginning.find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos || beginning[first] != '{') return made;
+    made.kind = store_kind::loose;
+  }
+  if (text.size_bytes > max_manifest_size_bytes) return made;
+  const result<source> bytes = source::read(*opened, text);
+  if (!bytes) return bytes.error();
+  const auto base = base_in(std::string_view(reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes())));
+  if (base && *base) made.base = (*base)->file_name;
+  return made;
+}
+
+/// A file in the folder of the store at a path that is a delta of it; empty if there is none.
+/// Errors: those of listing the folder and of `read_stated_base`, but of files that are no stores or may not be read.
+inline result<std::string> find_delta_of(const file_operations& operations, std::string_view path_utf8) {
+  const std::string folder(folder_in(path_utf8));
+  const std::string_view own_name = file_name_in(path_utf8);
+  const auto names = list_folder(operations, folder);
+  if (!names) return names.error();
+  for (const std::string& name : *names) {
+    if (name == own_name) continue;
+    const auto stated = read_stated_base(folder + name);
+    if (!stated) {
+      const errc code = stated.error().code();
+      if (is_of_contents(stated.error()) || code == errc::file_not_found || code == errc::access_denied) continue;
+      return stated.error();
+    }
+    if (stated->base == own_name) return name;
+  }
+  return std::string();
+}
+
+/// `compact` without the look for deltas of what it replaces.
+inline result<save_report> compact_alone(std::string_view from_path_utf8, std::string_view to_path_utf8, const save_options& options) {
   const result<checkpoint_store> from = open_checkpoint(from_path_utf8);
   if (!from) return from.error();
   result<detail::checkpoint_fields> fields = detail::fields_of(*from);
@@ -364,6 +423,27 @@ inline result<delta_report> add_changed(writer& to, const variable_list& from, c
     if (!added) return added.error();
   }
   return to.save(to_path_utf8, options);
+}
+
+} // namespace detail
+
+/// Saves a checkpoint, delta or not, as a whole one: its tensors in manifest order with their attributes, its graph, state
+/// and metadata; byte for byte what saving all variables at once would have made. `to_path_utf8` may be the checkpoint itself.
+/// @retval errc::missing_base  a delta in the same folder, the subject, is one of the file that would be replaced, and would
+///                             lose its base: compact that delta first. Nothing has changed
+/// Errors: those of `open_checkpoint`, `parse_manifest` and `writer::save`. Cost: that of saving; where it replaces a file, also
+/// a look at each file of the folder.
+[[nodiscard]] inline result<save_report> compact(std::string_view from_path_utf8, std::string_view to_path_utf8, const save_options& options = {}) {
+  const file_operations& operations = options.operations == nullptr ? system_file_operations() : *options.operations;
+  const auto target = detail::follow_links(operations, std::string(to_path_utf8));
+  if (!target) return target.error();
+  const auto replaced = detail::read_stated_base(*target);
+  if (replaced && replaced->kind != detail::store_kind::none) {
+    const auto delta = detail::find_delta_of(operations, *target);
+    if (!delta) return delta.error();
+    if (!delta->empty()) return error(errc::missing_base, std::string(detail::folder_in(*target)) + *delta);
+  }
+  return detail::compact_alone(from_path_utf8, to_path_utf8, options);
 }
 
 } // namespace stet::inline v0_1

@@ -3,7 +3,9 @@
 #ifndef STET_CHECKPOINT_FOLDER_HPP
 #define STET_CHECKPOINT_FOLDER_HPP
 
+#include "caught.hpp"
 #include "delta.hpp"
+#include "known_stores.hpp"
 #include "retention.hpp"
 #include "session.hpp"
 #include "state_file.hpp"
@@ -31,8 +33,11 @@
 //   checkpoint.json  a cache (state_file.hpp)
 //   .stet-lock       whoever saves into the folder holds its lock; it stays
 //   .*.stet-tmp      unfinished files of a writer that is at work or that died; no one else looks at them
+//   *.stet-old-0     on Windows, a file that another was just being given the name of; a writer gives it its name back if that
+//                    did not come to an end
 //
-// The files themselves are the truth: they can be copied, renamed to another step, and removed by hand at any time.
+// The files themselves are the truth: they can be copied, renamed to another step, and removed by hand at any time. A store of
+// any name may lie beside them; what it needs of a checkpoint (as a delta does, its base) stays.
 
 namespace stet::inline v0_1 {
 
@@ -72,18 +77,22 @@ public:
   /// Every checkpoint by its name, in ascending order of steps, with what the state file knows. Opens none of them.
   /// @retval errc::file_not_found, access_denied, io_error  the folder cannot be listed
   [[nodiscard]] result<std::vector<checkpoint_info>> all() const {
-    const result<std::vector<std::uint64_t>> steps = list_steps();
-    if (!steps) return steps.error();
-    return describe_all(*steps, detail::read_state_file(folder_, false).all);
+    return detail::caught([&]() -> result<std::vector<checkpoint_info>> {
+      const result<std::vector<std::uint64_t>> steps = list_steps();
+      if (!steps) return steps.error();
+      return describe_all(*steps, detail::read_state_file(folder_, false).all);
+    });
   }
 
   /// The newest checkpoint that is complete, and durable: one that no loss of power can take back any more. Damaged ones,
-  /// and deltas whose base is not what they were made from, are passed over; the newest is the one with the highest step. Times and metrics are left to `all`.
+  /// and deltas whose base is not what they were made from, are passed over; the newest is the one with the highest step. Times
+  /// and metrics are left to `all`.
   /// @param skipped  if given, set to why newer ones could not be opened, each path the subject
   /// @retval errc::file_not_found  there is no checkpoint (or no folder)
   /// or, where there are but none can be opened, the error of the newest; errc::out_of_memory at once.
-  /// Cost: lists the folder and opens the newest with the files that it builds on, whose tables are checked and whose
-  /// tensors are not read. One that the state file does not know yet waits for the folder to be on the disk.
+  /// Cost: lists the folder, once more if some were passed over, and opens the newest with the files that it builds on, whose
+  /// tables are checked and whose tensors are not read. A file that the state file does not know yet waits for the folder to be
+  /// on the disk.
   [[nodiscard]] result<checkpoint_info> latest(std::vector<error>* skipped = nullptr) const {
     result<opened_checkpoint> found = open_latest({}, skipped);
     if (!found) return found.error();
@@ -93,8 +102,7 @@ public:
   /// Opens what `latest` names. Errors and cost: those of `latest`.
   [[nodiscard]] result<opened_checkpoint> open_latest(const open_options& how = {}, std::vector<error>* skipped = nullptr) const {
     std::vector<error> failures;
-    std::unordered_set<std::uint64_t> failed;
-    result<opened_checkpoint> found = find_latest(how, failures, failed);
+    result<opened_checkpoint> found = detail::caught([&] { return find_latest(how, failures); });
     if (skipped != nullptr) *skipped = std::move(failures);
     return found;
   }
@@ -102,10 +110,12 @@ public:
   /// Opens the checkpoint of a step, and the files it builds on if it is a delta.
   /// Errors: those of `open_checkpoint`; errc::file_not_found if there is none.
   [[nodiscard]] result<opened_checkpoint> open(std::uint64_t step, const open_options& how = {}) const {
-    std::string path = path_of(step);
-    result<checkpoint_store> opened = open_checkpoint(path, how);
-    if (!opened) return opened.error();
-    return opened_checkpoint{{step, std::move(path), {}, {}}, std::move(*opened)};
+    return detail::caught([&]() -> result<opened_checkpoint> {
+      std::string path = path_of(step);
+      result<checkpoint_store> opened = open_checkpoint(path, how);
+      if (!opened) return opened.error();
+      return opened_checkpoint{{step, std::move(path), {}, {}}, std::move(*opened)};
+    });
   }
 
   /// Brings variables to the values of the newest complete checkpoint, and gives back the rest of what was saved. Nothing
@@ -134,18 +144,7 @@ protected:
   }
 
   /// Every name in the folder.
-  [[nodiscard]] result<std::vector<std::string>> list_names() const {
-    for (int again = 0;; ++again) {
-      std::vector<std::string> names;
-      const auto visit = [](void* into, std::string_view name) noexcept {
-        static_cast<std::vector<std::string>*>(into)->emplace_back(name);
-        return true;
-      };
-      const auto listed = operations_->list_folder(operations_->context, folder_, visit, &names);
-      if (listed) return names;
-      if (!was_interrupted(listed.error()) || again == detail::most_interruptions) return listed.error().about(folder_);
-    }
-  }
+  [[nodiscard]] result<std::vector<std::string>> list_names() const { return detail::list_folder(*operations_, folder_); }
 
   /// The step of the checkpoint called `name`; nothing if no checkpoint is called so.
   [[nodiscard]] std::optional<std::uint64_t> step_of(std::string_view name) const {
@@ -169,8 +168,12 @@ protected:
   [[nodiscard]] result<std::vector<std::uint64_t>> list_steps() const {
     const result<std::vector<std::string>> names = list_names();
     if (!names) return names.error();
+    return steps_among(*names);
+  }
+  /// The steps of the checkpoints among some names, ascending.
+  [[nodiscard]] std::vector<std::uint64_t> steps_among(const std::vector<std::string>& names) const {
     std::vector<std::uint64_t> steps;
-    for (const std::string& name : *names) {
+    for (const std::string& name : names) {
       if (const auto step = step_of(name)) steps.push_back(*step);
     }
     std::sort(steps.begin(), steps.end());
@@ -192,42 +195,55 @@ protected:
 private:
   static constexpr std::string_view extension = ".stet";
 
-  [[nodiscard]] result<opened_checkpoint> find_latest(const open_options& how, std::vector<error>& failures,
-                                                      std::unordered_set<std::uint64_t>& failed) const {
+  [[nodiscard]] result<opened_checkpoint> find_latest(const open_options& how, std::vector<error>& failures) const {
+    std::unordered_set<std::uint64_t> failed;
+    std::optional<opened_checkpoint> found;
     for (;;) {
       const result<std::vector<std::uint64_t>> steps = list_steps();
       if (!steps) return steps.error();
-      auto newest = steps->rbegin();
-      while (newest != steps->rend() && failed.contains(*newest)) ++newest;
-      if (newest == steps->rend()) return failures.empty() ? error(errc::file_not_found, folder_) : failures.front();
-      result<opened_checkpoint> opened = open(*newest, how);
-      if (opened) {
-        if (auto durable = make_durable(*newest); !durable) return durable.error();
-        return opened;
+      const std::size_t known_count = failed.size();
+      for (auto step = steps->rbegin(); step != steps->rend() && !(found && *step <= found->info.step); ++step) {
+        if (failed.contains(*step)) continue;
+        result<opened_checkpoint> opened = open(*step, how);
+        if (opened) {
+          found.emplace(std::move(*opened));
+          break;
+        }
+        if (opened.error().code() == errc::out_of_memory) return opened.error();
+        failures.push_back(opened.error());
+        failed.insert(*step);
       }
-      if (opened.error().code() == errc::out_of_memory) return opened.error();
-      // Damaged, or removed meanwhile because there is a newer one: hence the folder is listed again.
-      failures.push_back(opened.error());
-      failed.insert(*newest);
+      // Those that failed are damaged, or were removed meanwhile because there is a newer one: hence the folder is listed again.
+      if (failed.size() == known_count) break;
     }
+    if (!found) return failures.empty() ? error(errc::file_not_found, folder_) : failures.front();
+    if (auto durable = make_durable(*found); !durable) return durable.error();
+    return std::move(*found);
   }
 
-  /// A writer tells the state file of a checkpoint once its name is on the disk. Until then that takes a look.
-  [[nodiscard]] result<void> make_durable(std::uint64_t step) const {
-    if (detail::read_state_file(folder_, true).latest == name_of(step)) return {};
+  /// A writer tells the state file of the newest checkpoint once its name is on the disk. Until then, and for any other file of
+  /// this name, that takes a wait.
+  [[nodiscard]] result<void> make_durable(const opened_checkpoint& of) const {
+    const detail::state_file state = detail::read_state_file(folder_, true);
+    if (!state.latest_file.empty() && state.latest == name_of(of.info.step)) {
+      const auto identity = detail::identity_of(of.info.path);
+      if (identity && *identity && detail::file_text(**identity) == state.latest_file) return {};
+    }
     return call(&file_operations::sync_folder, folder_);
   }
 
   static result<restored_checkpoint> restore_from(result<opened_checkpoint>&& from, const variable_list& to,
                                                   const restore_rules& rules, restore_report* report) {
-    if (!from) return from.error();
-    result<manifest> parsed = parse_manifest(from->opened.file(0).manifest_text());
-    if (!parsed) return parsed.error();
-    result<session_state> session = to_session(parsed->state);
-    if (!session) return session.error();
-    if (auto restored = stet::restore(*from->opened, to, rules, report); !restored) return restored.error();
-    from->info.metric = session->metric;
-    return restored_checkpoint{std::move(from->info), std::move(*session), std::move(parsed->graph), std::move(from->opened)};
+    return detail::caught([&]() -> result<restored_checkpoint> {
+      if (!from) return from.error();
+      result<manifest> parsed = parse_manifest(from->opened.file(0).manifest_text());
+      if (!parsed) return parsed.error();
+      result<session_state> session = to_session(parsed->state);
+      if (!session) return session.error();
+      if (auto restored = stet::restore(*from->opened, to, rules, report); !restored) return restored.error();
+      from->info.metric = session->metric;
+      return restored_checkpoint{std::move(from->info), std::move(*session), std::move(parsed->graph), std::move(from->opened)};
+    });
   }
 
   std::string folder_, prefix_;

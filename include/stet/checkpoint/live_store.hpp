@@ -49,14 +49,17 @@ public:
     if (!seen) return seen.error();
     // The file stays open for as long as it counts as seen, so its identity cannot be given to another.
     if (seen_ && seen->same_file_as(*seen_)) return false;
-    seen_ = std::make_unique<file>(std::move(*seen));
+    // What throws is tried again, too: the file counts as seen only once it is known what became of it.
+    auto looked_at = std::make_unique<file>(std::move(*seen));
     result<store> opened = open_store_(path_);
     if (!opened) {
       const errc code = opened.error().code();
-      if (code == errc::out_of_memory || (code >= errc::file_not_found && code < errc::truncated)) seen_.reset();
+      const bool is_of_system = code == errc::out_of_memory || (code >= errc::file_not_found && code < errc::truncated);
+      seen_ = is_of_system ? nullptr : std::move(looked_at);
       return opened.error();
     }
     auto next = std::make_shared<const store>(std::move(*opened));
+    seen_ = std::move(looked_at);
     const std::lock_guard guard(*lock_);
     current_.swap(next);
     return true; // `next`, the store before, ends here unless a reader keeps it

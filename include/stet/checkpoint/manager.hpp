@@ -6,6 +6,7 @@
 #include "delta.hpp"
 #include "folder.hpp"
 #include "folder_lock.hpp"
+#include "known_stores.hpp"
 #include "snapshot.hpp"
 
 #include "../writer/parts.hpp"
@@ -44,7 +45,8 @@ struct saved_checkpoint {
 };
 
 /// The one writer of a folder of checkpoints, and a reader of it. Holds the folder's lock from `open_for_saving` on until it
-/// is destroyed. Move-only. Not for use by several threads at once.
+/// is destroyed; a child that the process forks has no part in it and cannot save. Move-only. Not for use by several threads
+/// at once.
 ///
 ///     auto manager = stet::checkpoint_manager::open_for_saving("checkpoints");
 ///     if (auto restored = manager->restore_latest(variables)) step = restored->session.global_step;
@@ -52,30 +54,40 @@ struct saved_checkpoint {
 ///     auto saved = manager->save({step}, variables);
 class checkpoint_manager : public checkpoint_folder {
 public:
-  /// Takes the lock of a folder, which is made if there is none, and removes what a writer that died left unfinished.
+  /// Takes the lock of a folder, which is made if there is none, and tidies up after a writer that died: removes what it left
+  /// unfinished, and gives a checkpoint its name back that it was about to replace. What cannot be removed stays.
   /// @retval errc::locked            another manager, of this process or another, saves into the folder
   /// @retval errc::bad_path          the prefix is not a plain file name
   /// @retval errc::invalid_argument  `options.save.form` is loose
+  /// @retval errc::out_of_memory
   /// or what the operating system reports of the folder
   [[nodiscard]] static result<checkpoint_manager> open_for_saving(std::string_view folder_utf8, checkpoint_options options = {}) {
-    if (!detail::is_part_name(options.prefix)) return error(errc::bad_path, options.prefix);
-    if (options.save.form == store_form::loose) return error(errc::invalid_argument, "options.save.form");
-    const checkpoint_folder where(folder_utf8, options.prefix, options.save.operations != nullptr ? *options.save.operations : system_file_operations());
-    result<detail::folder_lock> lock = detail::lockable_folder(where).make_and_lock();
-    if (!lock) return lock.error();
-    checkpoint_manager made(where, std::move(*lock), std::move(options));
-    if (auto swept = made.sweep(); !swept) return swept.error();
-    made.details_ = detail::read_state_file(made.folder(), false).all;
-    return made;
+    return detail::caught([&]() -> result<checkpoint_manager> {
+      if (!detail::is_part_name(options.prefix)) return error(errc::bad_path, options.prefix);
+      if (options.save.form == store_form::loose) return error(errc::invalid_argument, "options.save.form");
+      const checkpoint_folder where(folder_utf8, options.prefix, options.save.operations != nullptr ? *options.save.operations : system_file_operations());
+      result<detail::folder_lock> lock = detail::lockable_folder(where).make_and_lock();
+      if (!lock) return lock.error();
+      checkpoint_manager made(where, std::move(*lock), std::move(options));
+      if (auto swept = made.sweep(); !swept) return swept.error();
+      made.details_ = detail::read_state_file(made.folder(), false).all;
+      return made;
+    });
   }
 
   /// Saves the program as the checkpoint of `session.global_step`, in place of one that has this step. When this returns
   /// without an error the checkpoint is complete and, if saves are durable, on the disk; only then others are removed: those
-  /// that the rules do not keep and that no kept one needs. The same variables, session, graph and base give the same bytes.
-  /// Deltas of a checkpoint that is about to be replaced are made whole first. A base that cannot be opened any more is
-  /// passed over: the save is whole then, and so is one of which nothing is as it was in the base.
+  /// that the rules do not keep and that no kept one needs, nor any other store in the folder. The same variables, session,
+  /// graph and base give the same bytes. Deltas of a checkpoint that is about to be replaced, whatever their names are, are made
+  /// whole first. A base that cannot be opened any more is passed over: the save is whole then, and so is one of which nothing is
+  /// as it was in the base.
   /// @param graph  a JSON object, or null
-  /// Errors: those of `writer::add`, `writer::save` and `compact`; the checkpoints that were there still are.
+  /// @retval errc::not_durable    the checkpoint is in the folder, complete, and a loss of power may take it back; nothing was
+  ///                              removed on its account. The next save is whole
+  /// @retval errc::out_of_memory
+  /// @retval errc::locked, file_not_found  the folder's lock is this manager's no more (the subject is its path): the folder was
+  ///                                       removed, or this is a forked child, whose parent still holds it
+  /// or an error of `writer::add`, `writer::save` and `compact`; the checkpoints that were there still are.
   /// Cost: that of `writer::save`, a small file, and lists the folder; opens the others once if some are to be removed. A
   /// delta also that of `open_checkpoint` and `add_changed`.
   result<saved_checkpoint> save(const session_state& session, const variable_list& variables, const json_value& graph = nullptr) {
@@ -88,65 +100,76 @@ public:
 
   /// Removes the checkpoints of steps after `step`: for a program that went back to an earlier one, since the newest is the
   /// one with the highest step. When this returns without an error they are gone from the disk, too.
+  /// One that another store of the folder needs stays.
   /// Errors: what the operating system reports; the rest may be removed all the same.
   result<void> remove_after(std::uint64_t step) {
-    const result<std::vector<std::uint64_t>> steps = list_steps();
-    if (!steps) return steps.error();
-    std::vector<std::uint64_t> kept, removed;
-    for (const std::uint64_t each : *steps) (each > step ? removed : kept).push_back(each);
-    result<std::set<std::string>> needed = needed_by(kept);
-    if (!needed) return needed.error();
-    if (auto done = remove_all(removed, *needed); !done) return done;
-    if (auto synced = call(&file_operations::sync_folder, folder()); !synced) return synced;
-    return write_state();
+    return detail::caught([&]() -> result<void> {
+      if (auto locked = lock_.check(); !locked) return locked;
+      const result<std::vector<std::string>> names = list_names();
+      if (!names) return names.error();
+      std::vector<std::uint64_t> removed = steps_among(*names);
+      removed.erase(removed.begin(), std::upper_bound(removed.begin(), removed.end(), step));
+      if (auto done = remove_unneeded(*names, std::move(removed)); !done) return done;
+      if (auto synced = call(&file_operations::sync_folder, folder()); !synced) return synced;
+      return write_state(std::nullopt);
+    });
   }
 
 private:
-  /// What of a checkpoint cannot change while its file is there.
-  struct facts {
-    bool is_sound = false;
-    /// The files it needs besides its own: its parts and, of a delta, the base.
-    std::vector<std::string> parts;
-    /// The base, of a delta.
-    std::string base;
-    std::optional<double> metric;
-  };
-
   checkpoint_manager(const checkpoint_folder& where, detail::folder_lock&& lock, checkpoint_options&& options)
-      : checkpoint_folder(where), lock_(std::move(lock)), options_(std::move(options)) {}
+      : checkpoint_folder(where), lock_(std::move(lock)), options_(std::move(options)), known_(folder()) {}
 
   // ---- saving ----
 
   template <class Variables>
   result<saved_checkpoint> save_any(const session_state& session, const Variables& variables, const json_value& graph) {
-    const std::uint64_t step = session.global_step;
-    if (auto released = release(step); !released) return released.error();
-    const std::optional<opened_checkpoint> base = base_for(step); // mapped until everything is written
-    writer out;
-    out.graph = graph;
-    out.state = to_json(session);
-    bool is_delta = false;
-    if (base) {
-      const result<delta_report> found = add_changed(out, variables, base->opened);
-      if (!found) return found.error();
-      is_delta = found->unchanged_count != 0;
-      if (!is_delta) out.set_extra(nullptr);
-    } else if (auto added = add_variables(out, variables); !added) {
-      return added.error();
-    }
-    saved_checkpoint made{path_of(step), {}, is_delta ? base->opened.file_name(0) : std::string(), {}};
-    const result<save_report> report = out.save(made.path, options_.save);
-    if (!report) return report.error();
-    made.report = *report;
-    last_whole_ = is_delta ? last_whole_ : step;
-    deltas_since_whole_ = is_delta ? deltas_since_whole_ + 1 : 0;
+    return detail::caught([&]() -> result<saved_checkpoint> {
+      if (auto locked = lock_.check(); !locked) return locked.error();
+      if (auto sound = detail::check_saved(session, graph); !sound) return sound.error();
+      const std::uint64_t step = session.global_step;
+      const auto now = options_.clock ? options_.clock() : std::chrono::system_clock::now();
+      if (auto released = release(name_of(step)); !released) return released.error();
+      const std::optional<opened_checkpoint> base = base_for(step); // mapped until everything is written
+      writer out;
+      out.graph = graph;
+      out.state = to_json(session);
+      bool is_delta = false;
+      if (base) {
+        const result<delta_report> found = add_changed(out, variables, base->opened);
+        if (!found) return found.error();
+        is_delta = found->unchanged_count != 0;
+        if (!is_delta) out.set_extra(nullptr);
+      } else if (auto added = add_variables(out, variables); !added) {
+        return added.error();
+      }
+      saved_checkpoint made{path_of(step), {}, is_delta ? base->opened.file_name(0) : std::string(), {}};
+      const result<save_report> report = out.save(made.path, options_.save);
+      const bool is_published = report || report.error().code() == errc::not_durable;
+      if (!is_published) return report.error();
+      if (!report) { // it is there, and yet nothing is to build on it
+        last_whole_.reset();
+        note(session, now);
+        return report.error();
+      }
+      made.report = *report;
+      if (!is_delta) last_whole_ = step;
+      deltas_since_whole_ = is_delta ? deltas_since_whole_ + 1 : 0;
+      // What fails from here on does not undo the save.
+      made.upkeep = detail::caught([&]() -> result<void> {
+        note(session, now);
+        const auto retained = retain(step);
+        const auto written = write_state(step);
+        return retained ? written : retained;
+      });
+      return made;
+    });
+  }
+
+  /// Notes what the state file will tell of the checkpoint that was saved just now.
+  void note(const session_state& session, std::chrono::system_clock::time_point now) {
+    const auto file = detail::identity_of(path_of(session.global_step));
     const std::optional<double> metric = session.metric && std::isfinite(*session.metric) ? session.metric : std::nullopt;
-    details_[step] = {options_.clock ? options_.clock() : std::chrono::system_clock::now(), metric};
-    facts_.erase(step);
-    const auto retained = retain(step);
-    const auto written = write_state();
-    made.upkeep = retained ? written : retained;
-    return made;
+    details_[session.global_step] = {now, metric, file && *file ? detail::file_text(**file) : std::string()};
   }
 
   /// The whole checkpoint that one of `step` is to be a delta of, if it is to be one.
@@ -158,29 +181,44 @@ private:
     return std::move(*opened);
   }
 
-  /// Makes every delta of the checkpoint of `step` whole, so that this can be replaced.
-  result<void> release(std::uint64_t step) {
-    const result<std::vector<std::uint64_t>> steps = list_steps();
-    if (!steps) return steps.error();
-    if (!std::binary_search(steps->begin(), steps->end(), step)) return {};
-    for (const std::uint64_t each : *steps) {
-      const result<const facts*> known = look_at(each);
+  /// Makes every delta of the store called `name` whole, so that it can be replaced.
+  result<void> release(const std::string& name) {
+    const result<std::vector<std::string>> names = list_names();
+    if (!names) return names.error();
+    if (std::find(names->begin(), names->end(), name) == names->end()) return {};
+    for (const std::string& each : *names) {
+      if (!may_need_others(each)) continue;
+      const result<const detail::known_store*> known = known_.look_at(each);
+      if (!known && known.error().code() == errc::file_not_found) continue;
       if (!known) return known.error();
-      if ((*known)->base != name_of(step) || !(*known)->is_sound) continue; // a circle is never sound
+      if ((*known)->base != name || !(*known)->is_sound) continue; // a circle is never sound
+      save_options options = options_.save;
+      if (!step_of(each)) { // a program's own keeps its form
+        const bool is_loose = (*known)->kind == detail::store_kind::loose;
+        options.form = is_loose ? store_form::loose : (*known)->needs.size() > 1 ? store_form::sharded : store_form::single_file;
+      }
       if (auto released = release(each); !released) return released;
-      if (auto whole = compact(path_of(each), path_of(each), options_.save); !whole && !is_about_bytes(whole.error())) return whole.error();
-      facts_.erase(each);
+      const auto whole = detail::compact_alone(folder() + each, folder() + each, options);
+      // That this file is not durable does not mean that the save, which was not made, is there.
+      if (!whole && whole.error().code() == errc::not_durable) return error(errc::io_error, folder() + each).with_system_code(whole.error().system_code());
+      if (!whole) return whole.error();
     }
     return {};
   }
 
-  result<void> write_state() {
+  /// @param synced  a checkpoint whose name is on the disk
+  result<void> write_state(std::optional<std::uint64_t> synced) {
     const result<std::vector<std::uint64_t>> steps = list_steps();
     if (!steps) return steps.error();
     detail::state_file state;
     for (const std::uint64_t step : *steps) state.all[step] = details_[step];
-    if (!steps->empty()) state.latest = name_of(steps->back());
     details_ = state.all;
+    if (!steps->empty()) {
+      state.latest = name_of(steps->back());
+      const auto file = detail::identity_of(folder() + state.latest);
+      const bool is_known = options_.save.is_durable && file && *file;
+      if (is_known && (synced == steps->back() || call(&file_operations::sync_folder, folder()))) state.latest_file = detail::file_text(**file);
+    }
     return detail::write_state_file(operations(), folder(), state, options_.save.is_durable);
   }
 
@@ -188,26 +226,30 @@ private:
 
   /// Removes what the rules do not keep.
   result<void> retain(std::uint64_t just_saved) {
-    const result<std::vector<std::uint64_t>> steps = list_steps();
-    if (!steps) return steps.error();
-    if (is_everything_kept(*steps)) return {};
+    result<std::vector<std::string>> names = list_names();
+    if (!names) return names.error();
+    std::sort(names->begin(), names->end());
+    known_.keep_only(*names);
+    const std::vector<std::uint64_t> steps = steps_among(*names);
+    if (is_everything_kept(steps)) return {};
     // Damaged ones are not counted, so that they keep no sound one out, and not removed: someone may repair them.
     std::vector<std::uint64_t> sound;
-    for (const std::uint64_t step : *steps) {
-      const result<const facts*> known = look_at(step);
+    for (const std::uint64_t step : steps) {
+      const result<const detail::known_store*> known = known_.look_at(name_of(step));
+      if (!known && known.error().code() == errc::file_not_found) continue;
       if (!known) return known.error();
-      if ((*known)->is_sound) sound.push_back(step);
-      if (!details_[step].metric) details_[step].metric = (*known)->metric;
+      if (!(*known)->is_sound) continue;
+      sound.push_back(step);
+      if (options_.keep.keep_best != 0) {
+        if (auto found = find_metric(step, **known); !found) return found;
+      }
     }
     const std::vector<bool> is_kept = select_kept(describe_all(sound, details_), options_.keep);
-    std::vector<std::uint64_t> kept, removed;
-    for (std::size_t i = 0; i < sound.size(); ++i) (is_kept[i] || sound[i] == just_saved ? kept : removed).push_back(sound[i]);
-    for (const std::uint64_t step : *steps) {
-      if (!std::binary_search(sound.begin(), sound.end(), step)) kept.push_back(step);
+    std::vector<std::uint64_t> removed;
+    for (std::size_t i = 0; i < sound.size(); ++i) {
+      if (!is_kept[i] && sound[i] != just_saved) removed.push_back(sound[i]);
     }
-    const result<std::set<std::string>> needed = needed_by(kept);
-    if (!needed) return needed.error();
-    return remove_all(removed, *needed);
+    return remove_unneeded(*names, std::move(removed));
   }
 
   /// Whether the rules keep every step without a look at any.
@@ -215,73 +257,72 @@ private:
     return options_.keep.max_to_keep == 0 || steps.size() <= options_.keep.max_to_keep;
   }
 
-  /// The files that checkpoints need besides their own, those of the checkpoints they build on included.
-  result<std::set<std::string>> needed_by(std::vector<std::uint64_t> steps) {
-    std::set<std::string> names;
-    while (!steps.empty()) {
-      const std::uint64_t step = steps.back();
-      steps.pop_back();
-      const result<const facts*> known = look_at(step);
-      if (!known && known.error().code() == errc::file_not_found) continue;
-      if (!known) return known.error();
-      for (const std::string& name : (*known)->parts) {
-        const auto base = step_of(name);
-        if (names.insert(name).second && base) steps.push_back(*base);
-      }
-    }
-    return names;
+  /// Notes the metric of a sound checkpoint, unless that of this very file is known.
+  result<void> find_metric(std::uint64_t step, const detail::known_store& known) {
+    const auto identity = known.identity();
+    detail::checkpoint_details& details = details_[step];
+    std::string file = identity ? detail::file_text(*identity) : std::string();
+    if (!file.empty() && details.file == file) return {};
+    const result<store> own = open_manifest(path_of(step));
+    if (!own) return detail::is_of_contents(own.error()) ? result<void>() : own.error();
+    const result<manifest> parsed = parse_manifest(own->manifest_text());
+    const result<session_state> session = parsed ? to_session(parsed->state) : result<session_state>(parsed.error());
+    details.metric = session ? session->metric : std::nullopt;
+    details.file = std::move(file);
+    return {};
   }
 
-  /// Whether an error says that files are not as they must be, and not that the system failed.
-  static bool is_about_bytes(const error& why) noexcept {
-    return static_cast<int>(why.code()) >= 300 || why.code() == errc::not_a_regular_file || why.code() == errc::bad_path;
+  /// Whether a file with this name may be a store that needs others: neither a part, nor what every folder of checkpoints has.
+  [[nodiscard]] bool may_need_others(std::string_view name) const {
+    return name != detail::lock_name && name != detail::state_file_name && !name.ends_with(atomic_file::temporary_suffix) && !is_own_part(name);
   }
 
-  /// What a checkpoint consists of. An error means that this could not be found out, and so nothing may be removed.
-  result<const facts*> look_at(std::uint64_t step) {
-    if (const auto known = facts_.find(step); known != facts_.end()) return &known->second;
-    facts found;
-    const result<store> own = stet::open(path_of(step));
-    const result<std::optional<delta_base>> base = own ? base_of(*own) : own.error();
-    if (own) {
-      const tensor_index& index = own->index();
-      for (std::uint32_t part = 0; part < index.part_count(); ++part) found.parts.emplace_back(index.part(part).path);
-    } else {
-      found.parts = detail::listed_parts(path_of(step));
+  /// Removes checkpoints that none of the other files named needs.
+  result<void> remove_unneeded(const std::vector<std::string>& names, std::vector<std::uint64_t> steps) {
+    if (steps.empty()) return {};
+    const auto is_removed = [&](std::string_view name) {
+      const auto step = step_of(name);
+      return step && std::binary_search(steps.begin(), steps.end(), *step);
+    };
+    std::vector<std::string> others, leftovers;
+    for (const std::string& name : names) {
+      if (is_removed(replaced_name(name))) leftovers.push_back(name);
+      else if (may_need_others(name) && !is_removed(name)) others.push_back(name);
     }
-    if (base && *base) found.parts.push_back(found.base = (*base)->file_name);
-    // Whether a delta is sound the files it builds on decide, too.
-    result<void> sound = base ? result<void>() : base.error();
-    if (!found.base.empty()) {
-      if (const auto opened = open(step); !opened) sound = opened.error();
+    result<std::set<std::string>> needed = known_.needed_by(std::move(others));
+    if (!needed) return needed.error();
+    result<void> done;
+    // First what a sweep would give its name back, or a checkpoint that is gone would come back.
+    for (const std::string& name : leftovers) {
+      if (!remove_file(name, done)) needed->insert(std::string(replaced_name(name)));
     }
-    found.is_sound = static_cast<bool>(sound);
-    if (!sound) {
-      if (!is_about_bytes(sound.error())) return sound.error();
-    } else if (options_.keep.keep_best != 0 && !details_[step].metric) {
-      const result<manifest> parsed = parse_manifest(own->manifest_text());
-      const result<session_state> session = parsed ? to_session(parsed->state) : result<session_state>(parsed.error());
-      if (session) found.metric = session->metric;
+    if (!leftovers.empty()) {
+      if (auto synced = call(&file_operations::sync_folder, folder()); !synced) return synced;
     }
-    return &(facts_[step] = std::move(found));
+    const auto removed = remove_all(std::move(steps), std::move(*needed));
+    return done ? removed : done;
+  }
+
+  /// Removes a file. @return whether it is gone; else `done` becomes the error, unless it is one already
+  bool remove_file(const std::string& name, result<void>& done) const {
+    const auto removed = call(&file_operations::remove, folder() + name);
+    const bool is_gone = removed || removed.error().code() == errc::file_not_found;
+    if (!is_gone && done) done = removed;
+    return is_gone;
   }
 
   /// Removes checkpoints, the oldest first, but for files that others need. In rounds, with the folder on the disk between
   /// them, since a checkpoint must not come back without its parts or its base: these go once it is gone.
   result<void> remove_all(std::vector<std::uint64_t> steps, std::set<std::string> needed) {
     result<void> done;
-    const auto remove_file = [&](const std::string& name) {
-      const auto removed = call(&file_operations::remove, folder() + name);
-      const bool is_gone = removed || removed.error().code() == errc::file_not_found;
-      if (!is_gone && done) done = removed;
-      return is_gone;
-    };
     std::vector<std::string> parts; // of checkpoints that are gone
     for (;;) {
       for (const std::string& part : std::exchange(parts, {})) {
-        if (!needed.contains(part)) remove_file(part);
+        if (!needed.contains(part)) remove_file(part, done);
       }
-      const result<std::set<std::string>> bases = needed_by(steps);
+      std::vector<std::string> names;
+      for (const std::uint64_t step : steps) names.push_back(name_of(step));
+      const result<std::set<std::string>> bases = known_.needed_by(std::move(names));
       if (!bases) return bases.error();
       std::vector<std::uint64_t> left;
       for (const std::uint64_t step : steps) {
@@ -291,14 +332,13 @@ private:
           left.push_back(step);
           continue;
         }
-        const result<const facts*> known = look_at(step);
-        const std::vector<std::string> needs = known ? (*known)->parts : std::vector<std::string>();
-        if (!remove_file(name)) {
+        const result<const detail::known_store*> known = known_.look_at(name);
+        const std::vector<std::string> needs = known ? (*known)->needs : std::vector<std::string>();
+        if (!remove_file(name, done)) {
           needed.insert(needs.begin(), needs.end());
           continue;
         }
         std::copy_if(needs.begin(), needs.end(), std::back_inserter(parts), [&](const std::string& each) { return detail::is_like_part_name(each, name); });
-        facts_.erase(step);
         details_.erase(step);
       }
       const bool is_stuck = left.size() == steps.size(); // damaged ones that build on each other
@@ -311,53 +351,91 @@ private:
   // ---- what a dead writer left ----
 
   /// Removes unfinished files, and parts whose checkpoint was never finished. Only what a manager makes: other stores may be
-  /// saved into the same folder.
+  /// saved into the same folder. What cannot be removed, or only perhaps be removed, stays until the next sweep.
   result<void> sweep() {
-    const result<std::vector<std::string>> names = list_names();
+    result<std::vector<std::string>> names = list_names();
     if (!names) return names.error();
-    std::vector<std::uint64_t> steps;
-    std::vector<std::string> litter, parts;
+    const result<bool> are_others = give_names_back(*names);
+    if (!are_others) return {};
+    if (*are_others) names = list_names();
+    if (!names) return names.error();
+    std::sort(names->begin(), names->end());
+    std::vector<std::string> litter, parts, others;
     for (const std::string& name : *names) {
-      if (const auto step = step_of(name)) steps.push_back(*step);
-      else if (is_unfinished(name)) litter.push_back(name);
+      const std::string_view replaced = replaced_name(name);
+      if (is_unfinished(name)) litter.push_back(name);
+      else if (!replaced.empty() && !is_only_copy(name, *names)) litter.push_back(name);
       else if (is_own_part(name)) parts.push_back(name);
+      else if (may_need_others(name)) others.push_back(name);
     }
     if (!parts.empty()) {
-      const result<std::set<std::string>> needed = needed_by(steps);
-      if (!needed) return needed.error();
+      const result<std::set<std::string>> needed = known_.needed_by(std::move(others));
+      if (!needed && needed.error().code() == errc::out_of_memory) return needed.error();
       for (const std::string& part : parts) {
-        if (!needed->contains(part) && !belongs_to_damaged(part)) litter.push_back(part);
+        if (needed && !needed->contains(part) && !belongs_to_damaged(part)) litter.push_back(part);
       }
     }
-    for (const std::string& name : litter) {
-      const auto removed = call(&file_operations::remove, folder() + name);
-      if (!removed && removed.error().code() != errc::file_not_found) return removed;
-    }
+    result<void> ignored;
+    for (const std::string& name : litter) remove_file(name, ignored);
     return {};
+  }
+
+  /// Gives what was being replaced its name back where nothing has it. Of several the one that was written last: that has no
+  /// particular digit, since the first one that is free is taken.
+  /// @return whether anything may have another name now
+  /// Errors: the names are not on the disk, and so nothing may be removed.
+  result<bool> give_names_back(const std::vector<std::string>& names) {
+    std::map<std::string, std::pair<std::pair<bool, std::uint64_t>, std::string>> best;
+    for (const std::string& name : names) {
+      if (!is_only_copy(name, names)) continue;
+      const result<const detail::known_store*> known = known_.look_at(name);
+      const auto identity = known ? (*known)->identity() : std::nullopt;
+      if (!identity) continue;
+      auto& chosen = best[std::string(replaced_name(name))];
+      const std::pair<bool, std::uint64_t> rank((*known)->is_sound, identity->changed_ns);
+      if (chosen.second.empty() || chosen.first < rank) chosen = {rank, name};
+    }
+    for (const auto& [to, from] : best) (void)call(&file_operations::rename_over, folder() + from.second, folder() + to);
+    if (best.empty()) return false;
+    if (auto synced = call(&file_operations::sync_folder, folder()); !synced) return synced.error();
+    return true;
+  }
+
+  /// Whether a file is a store that was being replaced, and nothing has the name that it had.
+  [[nodiscard]] bool is_only_copy(const std::string& name, const std::vector<std::string>& names) const {
+    const std::string_view replaced = replaced_name(name);
+    if (replaced.empty() || std::find(names.begin(), names.end(), replaced) != names.end()) return false;
+    const auto stated = detail::read_stated_base(folder() + name);
+    return !stated || stated->kind == detail::store_kind::native;
   }
 
   [[nodiscard]] bool is_own_part(std::string_view name) const {
     const auto step = leading_step_of(name);
     return step && detail::is_like_part_name(name, name_of(*step));
   }
-  [[nodiscard]] bool belongs_to_damaged(std::string_view part) const {
-    const auto found = facts_.find(*leading_step_of(part));
-    return found != facts_.end() && !found->second.is_sound;
+  /// Whether a part may be that of a checkpoint which is there and too damaged to list its parts.
+  [[nodiscard]] bool belongs_to_damaged(std::string_view part) {
+    const result<const detail::known_store*> known = known_.look_at(name_of(*leading_step_of(part)));
+    return known ? !(*known)->is_sound : known.error().code() != errc::file_not_found;
   }
-  /// Whether `name` is that of an unfinished file, ".NAME.0.stet-tmp", or of a replaced one that was mapped,
-  /// "NAME.stet-old-0" (see `file_operations::rename_over`), where NAME is one that a manager gives.
-  [[nodiscard]] bool is_unfinished(std::string_view name) const {
-    constexpr std::string_view old_suffix = ".stet-old-";
-    if (name.starts_with('.') && name.ends_with(atomic_file::temporary_suffix)) {
-      name.remove_prefix(1);
-      name.remove_suffix(atomic_file::temporary_suffix.size());
-      name = name.substr(0, name.rfind('.'));
-    } else if (const std::size_t old = name.rfind(old_suffix); old != std::string_view::npos && name.size() == old + old_suffix.size() + 1) {
-      name = name.substr(0, old);
-    } else {
-      return false;
-    }
+  /// Whether `name` is one that a manager gives.
+  [[nodiscard]] bool is_own_name(std::string_view name) const {
     return name == detail::state_file_name || step_of(name) || is_own_part(name);
+  }
+  /// Whether `name` is that of an unfinished file, ".NAME.0.stet-tmp", where NAME is one that a manager gives.
+  [[nodiscard]] bool is_unfinished(std::string_view name) const {
+    if (!name.starts_with('.') || !name.ends_with(atomic_file::temporary_suffix)) return false;
+    name.remove_prefix(1);
+    name.remove_suffix(atomic_file::temporary_suffix.size());
+    return is_own_name(name.substr(0, name.rfind('.')));
+  }
+  /// The NAME in "NAME.stet-old-0", that of a replaced file which was mapped (see `file_operations::rename_over`), where a manager
+  /// gives NAME. Empty: it is no such name.
+  [[nodiscard]] std::string_view replaced_name(std::string_view name) const {
+    constexpr std::string_view suffix = ".stet-old-";
+    const std::size_t at = name.rfind(suffix);
+    if (at == std::string_view::npos || name.size() != at + suffix.size() + 1 || !is_own_name(name.substr(0, at))) return {};
+    return name.substr(0, at);
   }
 
   detail::folder_lock lock_;
@@ -366,7 +444,7 @@ private:
   std::optional<std::uint64_t> last_whole_;
   std::uint64_t deltas_since_whole_ = 0;
   std::map<std::uint64_t, detail::checkpoint_details> details_;
-  std::map<std::uint64_t, facts> facts_;
+  detail::known_stores known_;
 };
 
 } // namespace stet::inline v0_1

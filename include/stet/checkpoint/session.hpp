@@ -3,6 +3,7 @@
 #ifndef STET_CHECKPOINT_SESSION_HPP
 #define STET_CHECKPOINT_SESSION_HPP
 
+#include "../manifest/check.hpp"
 #include "../manifest/manifest.hpp"
 
 #include <cmath>
@@ -34,6 +35,17 @@ struct session_field {
 };
 inline constexpr session_field session_fields[] = {
     {"random", &session_state::random}, {"optimizer", &session_state::optimizer}, {"user", &session_state::user}};
+
+/// Whether a manifest can have this session and graph. To be asked before they are copied: JSON is copied by recursion, which
+/// ends the program where it nests without end.
+/// @retval errc::wrong_type, duplicate_key, bad_json, bad_number, too_deep  "graph" or the field of the session is the subject
+inline result<void> check_saved(const session_state& session, const json_value& graph) {
+  if (const errc problem = check_free_form(graph, 2); problem != errc{}) return error(problem, "graph");
+  for (const auto& [name, member] : session_fields) {
+    if (const errc problem = check_free_form(session.*member, 3); problem != errc{}) return error(problem, name);
+  }
+  return {};
+}
 
 /// The member of a JSON object called `name`, or nullptr.
 inline const json_value* member_of(const json_value& object, const char* name) {

@@ -4,73 +4,82 @@
 #define STET_CHECKPOINT_SNAPSHOT_HPP
 
 #include "add_variables.hpp"
+#include "caught.hpp"
+
+#include "../vocabulary/checked.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <span>
-#include <vector>
+#include <utility>
 
 namespace stet::inline v0_1 {
 
-/// A copy of the elements of a program's variables, in memory that is used again for the next one. Not for use by several
-/// threads at once.
+/// A copy of the variables of a program: what they are, which of the optional ones are there, and their elements, in memory
+/// that is used again for the next one. Afterwards nothing looks at the program's list, memory or views any more. Not for use
+/// by several threads at once.
 class snapshot {
 public:
-  /// @param memory  where the copies are to be; it must outlive the snapshot; nullptr: on the heap
-  explicit snapshot(memory_resource* memory = nullptr) noexcept : memory_(memory) {}
+  /// @param memory  where the elements are to be; it must outlive the snapshot; nullptr: on the heap
+  explicit snapshot(memory_resource* memory = nullptr) : memory_(memory) {}
 
-  /// Makes room for these variables, and touches it, so that the first `take` finds its pages there.
+  /// Makes room for these variables, those that are not there yet included, and touches it, so that the first `take` finds its
+  /// pages there. What was taken is held no more if that needs more memory than there is so far.
   /// @retval errc::out_of_memory
   result<void> reserve(const variable_list& of) {
-    const std::size_t size_bytes = place(of);
+    std::uint64_t size_bytes = 0;
+    for (const variable& each : of) {
+      if (!detail::checked_add(size_bytes, place_bytes(each), size_bytes)) return errc::out_of_memory;
+    }
     if (size_bytes <= elements_.size_bytes()) return {};
-    elements_ = source();
+    is_taken_ = false;
+    elements_ = source(); // first, since there may be no memory for both
     result<source> made = source::allocate(size_bytes, memory_);
-    if (!made) {
-      of_ = nullptr;
-      return made.error();
-    }
+    if (!made) return errc::out_of_memory;
     elements_ = std::move(*made);
-    std::memset(elements_.writable_data(), 0, size_bytes);
+    std::memset(elements_.writable_data(), 0, static_cast<std::size_t>(size_bytes));
     return {};
   }
 
-  /// Copies the elements of every variable. The list is borrowed: it must stay as it is while the snapshot is used; the
-  /// variables may change.
-  /// @retval errc::out_of_memory  nothing is held any more
-  /// Cost: one memcpy of the variables; memory is allocated only if they became larger.
+  /// Copies every variable. List, memory and views may change as soon as this returns.
+  /// @retval errc::out_of_memory  or
+  /// @retval errc::size_mismatch  a view that is not optional views nothing, or one has other extents than it was added with:
+  ///                              nothing is held any more
+  /// Cost: one memcpy of the variables; memory is allocated only if they, or their names, became larger.
   result<void> take(const variable_list& of) {
+    is_taken_ = false;
     if (auto reserved = reserve(of); !reserved) return reserved;
-    of_ = &of;
-    for (std::size_t number = 0; number < of.size(); ++number) {
-      const std::span<const std::byte> from = of[number].bytes();
-      if (!from.empty()) std::memcpy(elements_.writable_data() + offsets_[number], from.data(), from.size());
-    }
-    return {};
+    return detail::caught([&]() -> result<void> {
+      held_.assign(of);
+      std::byte* to = elements_.writable_data();
+      for (variable& each : held_.variables_) {
+        const std::span<const std::byte> from = each.bytes();
+        const bool is_there = from.data() != nullptr || !each.is_optional();
+        if (is_there && from.size() != each.size_bytes()) return error(errc::size_mismatch, each.name());
+        if (!from.empty()) std::memcpy(to, from.data(), from.size());
+        each.move_to(is_there ? to : nullptr);
+        to += static_cast<std::size_t>(place_bytes(each));
+      }
+      is_taken_ = true;
+      return {};
+    });
   }
 
-  /// The variables that were copied, or nullptr before the first `take`.
-  [[nodiscard]] const variable_list* variables() const noexcept { return of_; }
-  /// The copied elements of variable `number` < variables()->size().
-  [[nodiscard]] std::span<const std::byte> bytes(std::size_t number) const noexcept {
-    return {elements_.data() + offsets_[number], (*of_)[number].size_bytes()};
-  }
+  /// The variables as they were, in memory of the snapshot, or nullptr while nothing is held. Lives as long as the snapshot.
+  [[nodiscard]] const variable_list* variables() const noexcept { return is_taken_ ? &held_ : nullptr; }
+  /// The copied elements of variable `number` < variables()->size(); empty if it was not there.
+  [[nodiscard]] std::span<const std::byte> bytes(std::size_t number) const noexcept { return held_[number].bytes(); }
 
 private:
-  /// Gives each variable a place, apart by cache lines. @return the size of all
-  std::size_t place(const variable_list& of) {
-    constexpr std::size_t line_bytes = 64;
-    offsets_.clear();
-    std::size_t end = 0;
-    for (const variable& each : of) {
-      offsets_.push_back(end);
-      end += (each.size_bytes() + line_bytes - 1) / line_bytes * line_bytes;
-    }
-    return end;
+  /// The room that a variable gets, so that those of two are apart by cache lines. Never 0: what has no elements is somewhere, too.
+  static std::uint64_t place_bytes(const variable& of) noexcept {
+    constexpr std::uint64_t line_bytes = 64;
+    return (of.size_bytes() / line_bytes + 1) * line_bytes;
   }
 
-  const variable_list* of_ = nullptr;
-  std::vector<std::size_t> offsets_;
+  bool is_taken_ = false;
+  variable_list held_;
   memory_resource* memory_;
   source elements_;
 };
@@ -79,11 +88,7 @@ private:
 /// @retval errc::invalid_argument  nothing was taken; or the errors of `writer::add`
 inline result<void> add_variables(writer& to, const snapshot& of) {
   if (of.variables() == nullptr) return errc::invalid_argument;
-  for (std::size_t number = 0; number < of.variables()->size(); ++number) {
-    const variable& each = (*of.variables())[number];
-    if (auto added = add_variable(to, each, each.name(), of.bytes(number)); !added) return added;
-  }
-  return {};
+  return add_variables(to, *of.variables());
 }
 
 } // namespace stet::inline v0_1

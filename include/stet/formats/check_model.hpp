@@ -4,8 +4,10 @@
 #define STET_FORMATS_CHECK_MODEL_HPP
 
 #include "model.hpp"
+#include "write_elements.hpp"
 
 #include "../bytes/crc32.hpp"
+#include "../vocabulary/inflate.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -16,14 +18,46 @@
 
 namespace stet::inline v0_1 {
 
+namespace detail {
+
+/// The CRC-32 of what a deflated range becomes.
+inline result<std::uint32_t> crc32_of_inflated(const model& of, const source& from, const range_check& check) {
+  const std::uint64_t size_bytes = *check.inflated_size_bytes;
+  if (of.options.inflate == nullptr) return error(errc::compressed, check.name);
+  if (size_bytes / max_inflation > check.size_bytes) return error(errc::bad_compression, check.name, check.offset_bytes);
+  result<source> stored = source::allocate(from.data() == nullptr ? check.size_bytes : 0, of.options.memory);
+  if (!stored) return stored.error();
+  const std::byte* bytes = from.data() + (from.data() == nullptr ? 0 : static_cast<std::size_t>(check.offset_bytes));
+  if (from.data() == nullptr) {
+    bytes = stored->data();
+    if (auto read = from.read_at(check.offset_bytes, {stored->writable_data(), static_cast<std::size_t>(check.size_bytes)}); !read) {
+      return read.error().about(check.name);
+    }
+  }
+  result<source> made = source::allocate(size_bytes, of.options.memory);
+  if (!made) return made.error();
+  const std::span<std::byte> into(made->writable_data(), static_cast<std::size_t>(size_bytes));
+  if (!of.options.inflate(bytes, static_cast<std::size_t>(check.size_bytes), into.data(), into.size(), false)) {
+    return error(errc::bad_compression, check.name, check.offset_bytes);
+  }
+  return crc32(into);
+}
+
+} // namespace detail
+
 /// Compares one checksum of a range of a model's files.
 /// @retval errc::checksum_mismatch  the bytes are damaged; the subject is the name of the range
-/// or an error of the reader. Cost: reads the range once; at most 256 KiB of memory.
+/// @retval errc::bad_compression    they are deflated, and damaged
+/// or an error of the reader. Cost: reads the range once; at most 256 KiB of memory, or of a deflated range what it becomes.
 [[nodiscard]] inline result<void> check_range(const model& of, const range_check& check) {
   constexpr std::uint64_t most = 256 * 1024;
   const source& from = of.store.index().part_count() == 0 ? of.store.data() : of.store.part(check.part);
   std::uint32_t crc = 0;
-  if (from.data() != nullptr) {
+  if (check.inflated_size_bytes) {
+    const result<std::uint32_t> inflated = detail::crc32_of_inflated(of, from, check);
+    if (!inflated) return inflated.error();
+    crc = *inflated;
+  } else if (from.data() != nullptr) {
     crc = crc32({from.data() + static_cast<std::size_t>(check.offset_bytes), static_cast<std::size_t>(check.size_bytes)});
   } else {
     std::vector<std::byte> memory(static_cast<std::size_t>((std::min)(most, check.size_bytes)));
@@ -54,12 +88,13 @@ namespace stet::inline v0_1 {
   const std::uint32_t part = of.store.index().part_count() == 0 ? 0 : which.entry().part();
   const std::uint64_t at = which.entry().offset_bytes();
   for (const range_check& each : of.checks) {
-    // What is decoded may come from any range.
+    // What is decoded may come from any range; one that is deflated and holds tensors was compared when it was decoded.
+    if (each.inflated_size_bytes) continue;
     const bool may_hold = !is_in_file || (each.part == part && at >= each.offset_bytes && at - each.offset_bytes < each.size_bytes);
     if (!may_hold) continue;
     if (auto checked = check_range(of, each); !checked) return checked;
   }
-  return which.entry().has_crc32c() ? which.verify() : result<void>();
+  return detail::compare_checksum(which);
 }
 
 } // namespace stet::inline v0_1

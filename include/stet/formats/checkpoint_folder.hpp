@@ -7,6 +7,7 @@
 
 #include "../checkpoint/folder.hpp"
 #include "../source/path.hpp"
+#include "../writer/list_folder.hpp"
 
 #include <set>
 #include <string>
@@ -36,15 +37,10 @@ inline std::string_view checkpoint_prefix_of(std::string_view name) noexcept {
 [[nodiscard]] inline std::string find_checkpoint_prefix(std::string_view folder_utf8) {
   std::string folder(folder_utf8);
   folder += detail::separator_after(folder);
+  const auto names = detail::list_folder(system_file_operations(), folder, [](std::string_view name) { return !detail::checkpoint_prefix_of(name).empty(); });
+  if (!names || names->empty()) return {};
   std::set<std::string, std::less<>> prefixes;
-  const auto visit = [](void* into, std::string_view name) noexcept {
-    if (const std::string_view prefix = detail::checkpoint_prefix_of(name); !prefix.empty()) {
-      static_cast<std::set<std::string, std::less<>>*>(into)->emplace(prefix);
-    }
-    return true;
-  };
-  const file_operations& operations = system_file_operations();
-  if (!operations.list_folder(operations.context, folder, visit, &prefixes) || prefixes.empty()) return {};
+  for (const std::string& name : *names) prefixes.emplace(detail::checkpoint_prefix_of(name));
   const std::string latest = detail::read_state_file(folder, true).latest;
   for (const std::string_view wanted : {detail::checkpoint_prefix_of(latest), std::string_view("ckpt")}) {
     if (prefixes.contains(wanted)) return std::string(wanted);

@@ -65,8 +65,8 @@ inline bool is_hdf5(const format_probe& probe) noexcept {
 /// Integers, bit fields, floats, h5py's truth values and complex numbers, and strings of any size are dtypes;
 /// enumerations are their integers. Everything else (compounds, references, strings of fixed size, opaque
 /// bytes, sequences, arrays, numbers of other forms) is a block named by its class and size: "compound24".
-/// Soft links to objects of the file are second names. Other links, names that are not UTF-8, groups in a form that is not read,
-/// and datasets without a shape are in `model::omitted`, with the reason. Named datatypes are passed over.
+/// Soft links to objects of the file are second names. Other links, names that are not UTF-8, groups whose links
+/// went through filters that cannot be undone, and datasets without a shape are in `model::omitted`, with the reason. Named datatypes are passed over.
 ///
 /// Damage is found where it can be: structures of the newer kinds have checksums, which are compared; data
 /// have none but fletcher32. Work and memory of opening are in proportion to the file, whatever it says.

@@ -8,6 +8,7 @@
 #include "../source/memory.hpp"
 #include "../store/store.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -37,6 +38,8 @@ struct range_check {
   std::uint32_t crc32 = 0;
   /// The name of the range in the file: that of the member.
   std::string name;
+  /// Of a range that is deflated (RFC 1951), whose checksum is that of what it becomes: the size of that.
+  std::optional<std::uint64_t> inflated_size_bytes = std::nullopt;
 };
 
 namespace detail {
@@ -181,9 +184,10 @@ public:
   /// How many tensors, second names counted, were added.
   [[nodiscard]] std::size_t tensor_count() const noexcept { return places_.size(); }
 
-  /// Makes the store, in which tensors may stand in any order, overlap, and be big-endian. The builder is spent.
+  /// Makes the store, in which tensors may stand in any order, overlap, and be big-endian. Where two of a part overlap, that part
+  /// may only be read: who writes to one tensor must not change another. The builder is spent.
   /// Errors: those of `build_index` and `check_index`, the tensor's name the subject; errc::out_of_memory.
-  /// Cost: a few passes over the tensors; allocates the index.
+  /// Cost: a few passes over the tensors, and sorts those of parts that may be written to; allocates the index.
   [[nodiscard]] result<store> finish() {
     if (failure_) return *failure_;
     std::vector<index_part> parts(parts_.size());
@@ -221,6 +225,7 @@ public:
     result<part_sources> sources = part_sources::allocate(layout.part_count, memory_);
     if (!sources) return sources.error();
     for (std::uint32_t number = 0; number < sources->count(); ++number) (*sources)[number] = std::move(parts_[number].bytes);
+    protect_shared_bytes(*checked, *sources);
     made.parts = std::move(*sources);
     return store(std::move(made));
   }
@@ -239,6 +244,24 @@ private:
     parts_.push_back({names_.size(), name.size(), std::move(bytes)});
     names_.insert(names_.end(), name.begin(), name.end());
     return static_cast<std::uint32_t>(parts_.size() - 1);
+  }
+
+  /// Makes read only what two tensors have in common. Second names are no tensors of their own.
+  static void protect_shared_bytes(const tensor_index& index, part_sources& sources) {
+    std::vector<index_entry> entries;
+    for (const index_entry entry : index) {
+      if (entry.size_bytes() != 0 && sources[entry.part()].is_writable() && !index.original_of(entry)) entries.push_back(entry);
+    }
+    std::sort(entries.begin(), entries.end(), [](index_entry a, index_entry b) {
+      return a.part() != b.part() ? a.part() < b.part() : a.offset_bytes() < b.offset_bytes();
+    });
+    std::uint64_t end = 0; // of those of the part so far
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const index_entry entry = entries[i];
+      if (i == 0 || entries[i - 1].part() != entry.part()) end = 0;
+      if (entry.offset_bytes() < end) sources[entry.part()].make_read_only();
+      end = (std::max)(end, entry.offset_bytes() + entry.size_bytes()); // within the part, and so no overflow
+    }
   }
 
   void fail(const error& failure) { failure_ = failure; }
@@ -262,14 +285,15 @@ private:
 
   /// The number of a block type; a new one is kept, since the row may not last.
   std::uint32_t number_of(const block_type& type) {
-    for (std::uint32_t number = 0; number < blocks_.count(); ++number) {
-      if (blocks_[number] == type) return number;
+    result<std::uint32_t> number = blocks_.find(type);
+    if (number && *number == blocks_.count()) {
+      own_block& kept = own_blocks_.emplace_back(own_block{std::string(type.name), type});
+      kept.type.name = kept.name;
+      number = blocks_.number_of(kept.type);
     }
-    own_block& kept = own_blocks_.emplace_back(own_block{std::string(type.name), type});
-    kept.type.name = kept.name;
-    const std::uint32_t number = blocks_.number_of(kept.type);
-    if (number == detail::max_block_types) fail(error(errc::too_large, type.name));
-    return number;
+    if (number) return *number;
+    fail(error(number.error().code(), type.name));
+    return 0;
   }
 
   memory_resource* memory_;

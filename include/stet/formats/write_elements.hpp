@@ -4,6 +4,7 @@
 #ifndef STET_FORMATS_WRITE_ELEMENTS_HPP
 #define STET_FORMATS_WRITE_ELEMENTS_HPP
 
+#include "../bytes/crc32c.hpp"
 #include "../store/tensor.hpp"
 #include "../writer/tensors.hpp"
 
@@ -28,34 +29,48 @@ template <class T> result<void> write_little(std::span<T> numbers, piece_sink& s
   return sink.write(bytes);
 }
 
-/// Compares a tensor that is to be converted with its checksum, if it has one: the copy must not make damage look sound.
+/// Compares a tensor with its checksum, if it has one: a copy must not make damage look sound.
 /// Errors: those of `tensor::verify`. Cost: reads every byte.
-inline result<void> check_before_conversion(const tensor& of) {
+inline result<void> compare_checksum(const tensor& of) {
   return of.entry().has_crc32c() ? of.verify() : result<void>();
 }
 
 /// Calls `fill(numbers, first)` for one window of a tensor after another, and writes the numbers. The tensor is
-/// compared with its checksum before.
+/// compared with its checksum: before, or window by window where its bytes are in memory.
+/// Errors: those of `fill`, of the sink and of `tensor::verify`.
 template <class T, class Fill> result<void> write_windows(const tensor& of, piece_sink& sink, Fill fill) {
-  if (auto checked = check_before_conversion(of); !checked)
-    return checked;
-  constexpr std::uint64_t step = 4096;
+  const std::span<const std::byte> bytes = of.bytes();
+  const bool is_resident = bytes.size() == of.size_bytes();
+  if (!is_resident) {
+    if (auto compared = compare_checksum(of); !compared)
+      return compared;
+  }
+  std::uint32_t crc = 0;
+  std::size_t compared_size = 0;
+  constexpr std::uint64_t step = 4096; // which fills whole bytes, however many bits an element has
   const auto memory = std::make_unique<T[]>(step);
   for (std::uint64_t first = 0; first < of.element_count(); first += step) {
     const std::span<T> numbers(memory.get(),
                                static_cast<std::size_t>((std::min)(step, of.element_count() - first)));
+    if (is_resident) {
+      const std::uint64_t end = ((first + numbers.size()) * of.entry().bits() + 7) / 8;
+      crc = crc32c(bytes.subspan(compared_size, static_cast<std::size_t>(end) - compared_size), crc);
+      compared_size = static_cast<std::size_t>(end);
+    }
     if (result<void> filled = fill(numbers, first); !filled)
       return filled;
     if (auto written = write_little(numbers, sink); !written)
       return written;
   }
+  if (is_resident && of.entry().has_crc32c() && crc != of.entry().crc32c())
+    return error(errc::checksum_mismatch, of.name(), of.entry().offset_bytes());
   return {};
 }
 
 /// The strings of a tensor, wherever they are, after a comparison with its checksum. `memory` keeps them where they were not in memory before.
 inline result<string_span> strings_of(const tensor& of, std::vector<std::byte>& memory) {
-  if (auto checked = check_before_conversion(of); !checked)
-    return checked.error();
+  if (auto compared = compare_checksum(of); !compared)
+    return compared.error();
   result<string_span> strings = of.as_strings();
   if (strings || strings.error().code() != errc::not_resident)
     return strings;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <span>
 #include <string_view>
 
@@ -38,22 +39,90 @@ struct index_row {
 
 namespace detail {
 
-/// The different block types among the rows, in order of first use.
+/// The different block types among the rows, in order of first use. The first few are kept in place; a table of more, which a
+/// search by hash goes through, is on the heap.
 class block_types {
 public:
-  /// The number of `type`, which is added if it is new; `max_block_types` if there is no more room.
-  constexpr std::uint32_t number_of(const block_type& type) noexcept {
-    std::uint32_t number = 0;
-    while (number < count_ && !(*types_[number] == type)) ++number;
-    if (number == count_ && count_ < max_block_types) types_[count_++] = &type;
-    return number;
+  /// What is kept in place. GGUF has about forty.
+  static constexpr std::uint32_t usual_count = 64;
+
+  block_types() noexcept = default;
+  block_types(const block_types&) = delete;
+  block_types& operator=(const block_types&) = delete;
+  ~block_types() noexcept { ::operator delete(more_); }
+
+  /// The number of `type`, which is added if it is new; it must then outlive this.
+  /// @retval errc::too_large       there are `max_block_types` others
+  /// @retval errc::bad_hash_table  the types were made to collide
+  /// @retval errc::out_of_memory   there is no memory for a larger table
+  result<std::uint32_t> number_of(const block_type& type) noexcept {
+    if (result<std::uint32_t> found = find(type); !found || *found != count_) return found;
+    if (count_ == max_block_types) return errc::too_large;
+    if (count_ == capacity_) {
+      if (const errc failure = grow(); failure != errc{}) return failure;
+    }
+    types()[count_] = &type;
+    if (more_ != nullptr && !enter(count_)) return errc::bad_hash_table;
+    return count_++;
   }
-  [[nodiscard]] constexpr std::uint32_t count() const noexcept { return count_; }
-  [[nodiscard]] constexpr const block_type& operator[](std::uint32_t number) const noexcept { return *types_[number]; }
+  /// The number of `type`, or `count()` if it is new.
+  /// @retval errc::bad_hash_table  the types were made to collide
+  [[nodiscard]] result<std::uint32_t> find(const block_type& type) const noexcept {
+    if (more_ == nullptr) {
+      std::uint32_t number = 0;
+      while (number < count_ && !((*this)[number] == type)) ++number;
+      return number;
+    }
+    const std::uint32_t* const slot = slot_of(type);
+    if (slot == nullptr) return errc::bad_hash_table;
+    return *slot == 0 ? count_ : *slot - 1;
+  }
+  [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
+  [[nodiscard]] const block_type& operator[](std::uint32_t number) const noexcept { return *types()[number]; }
 
 private:
-  const block_type* types_[max_block_types] = {};
-  std::uint32_t count_ = 0;
+  [[nodiscard]] const block_type* const* types() const noexcept { return more_ == nullptr ? few_ : more_; }
+  [[nodiscard]] const block_type** types() noexcept { return more_ == nullptr ? few_ : more_; }
+  /// Behind the types, twice as many: numbers from 1 on, or 0.
+  [[nodiscard]] std::uint32_t* slots() const noexcept { return reinterpret_cast<std::uint32_t*>(more_ + capacity_); }
+
+  /// Makes the table four times as large.
+  errc grow() noexcept {
+    const std::uint32_t capacity = capacity_ * 4;
+    constexpr std::size_t each = sizeof(const block_type*) + 2 * sizeof(std::uint32_t);
+    void* const made = ::operator new(capacity * each, std::nothrow);
+    if (made == nullptr) return errc::out_of_memory;
+    const block_type** const larger = static_cast<const block_type**>(made);
+    std::memcpy(larger, types(), count_ * sizeof *larger);
+    ::operator delete(more_);
+    more_ = larger;
+    capacity_ = capacity;
+    std::memset(slots(), 0, std::size_t{capacity} * 2 * sizeof(std::uint32_t));
+    for (std::uint32_t number = 0; number < count_; ++number) {
+      if (!enter(number)) return errc::bad_hash_table;
+    }
+    return {};
+  }
+  bool enter(std::uint32_t number) noexcept {
+    std::uint32_t* const slot = slot_of((*this)[number]);
+    if (slot == nullptr) return false;
+    *slot = number + 1;
+    return true;
+  }
+  /// The slot that leads to `type`, or where it would be entered; nullptr if that is too far from where its search begins.
+  [[nodiscard]] std::uint32_t* slot_of(const block_type& type) const noexcept {
+    const std::uint64_t mask = std::uint64_t{capacity_} * 2 - 1;
+    const std::uint64_t first = hash_name(type.name, std::uint64_t{type.element_count} << 32 | type.size_bytes);
+    for (std::uint64_t probe = 0; probe <= max_probe_count; ++probe) {
+      std::uint32_t* const slot = slots() + ((first + probe) & mask);
+      if (*slot == 0 || (*this)[*slot - 1] == type) return slot;
+    }
+    return nullptr;
+  }
+
+  const block_type* few_[usual_count] = {};
+  const block_type** more_ = nullptr;
+  std::uint32_t count_ = 0, capacity_ = usual_count;
 };
 
 /// Writes the name in an entry, its last word filled up with zeros.
@@ -162,9 +231,8 @@ inline result<index_layout> lay_out_index(std::span<const index_row> rows, std::
     if (row.name.size() > max_name_size_bytes) return error(errc::bad_name, row.name);
     if (row.shape.size() > max_rank) return error(errc::bad_shape, row.name);
     layout.entries_size += index_layout::size_of_entry(row.shape.size(), row.name.size());
-    if (row.layout.dtype == dtype::block && blocks.number_of(row.layout.block) == max_block_types) {
-      return error(errc::too_large, row.name);
-    }
+    if (row.layout.dtype != dtype::block) continue;
+    if (const auto number = blocks.number_of(row.layout.block); !number) return error(number.error().code(), row.name);
   }
   for (const index_part& part : parts) layout.names_size += part.path.size();
   layout.block_count = blocks.count();
@@ -235,8 +303,9 @@ inline result<void> complete_index(std::byte* index, const index_layout& layout,
 
 /// The bytes that `build_index` needs for these rows.
 /// @retval errc::bad_shape  a tensor has more than `max_rank` dimensions
-/// @retval errc::too_large  too many rows, names or block types for one index
-/// Cost: reads every row, allocates nothing.
+/// @retval errc::too_large  too many rows or names for one index, or more than 65536 block types
+/// @retval errc::bad_hash_table, out_of_memory  more than 64 block types: they were made to collide, or there is no memory
+/// Cost: reads every row; allocates nothing but for a table of more than 64 block types, 16 bytes for each.
 inline result<std::uint64_t> index_size_bytes(std::span<const index_row> rows, std::span<const index_part> parts) noexcept {
   detail::block_types blocks;
   const result<detail::index_layout> layout = detail::lay_out_index(rows, parts, blocks);
@@ -249,7 +318,7 @@ inline result<std::uint64_t> index_size_bytes(std::span<const index_row> rows, s
 /// @retval errc::duplicate_name  two rows have the same name (the subject)
 /// @retval errc::bad_hash_table  no seed keeps every name near its place: the names were made to collide
 /// @retval errc::size_mismatch   `into` has another size
-/// Cost: a few passes over the rows, allocates nothing. Deterministic.
+/// Cost: a few passes over the rows; allocates what `index_size_bytes` does. Deterministic.
 /// Source: format.hpp, "Index".
 inline result<void> build_index(std::span<const index_row> rows, std::span<const index_part> parts,
                                 std::span<std::byte> into) noexcept {
@@ -264,7 +333,8 @@ inline result<void> build_index(std::span<const index_row> rows, std::span<const
   std::byte* entry = base + layout.entries;
   for (std::uint32_t number = 0; number < layout.tensor_count; ++number) {
     const index_row& row = rows[number];
-    const std::uint32_t block = row.layout.dtype == dtype::block ? blocks.number_of(row.layout.block) : 0;
+    // Each type was counted already.
+    const std::uint32_t block = row.layout.dtype == dtype::block ? *blocks.find(row.layout.block) : 0;
     if (const errc failure = detail::write_entry(row, number, block, entry); failure != errc{}) return error(failure, row.name);
     entry += index_layout::size_of_entry(row.shape.size(), row.name.size());
   }

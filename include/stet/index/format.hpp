@@ -57,7 +57,7 @@
 // Index
 //   at  bytes
 //    0   4   tensor count N           4   4   part count P (0: the data is in this file)
-//    8   4   block type count B      12   4   slot count S
+//    8   4   block type count B ≤ 65536   12   4   slot count S
 //   16   8   size of the entries     24   8   size of the names
 //   32   8   seed of the name hash   40  24   0
 //   64  32P  parts: 4 name offset, 4 name size, 8 size of the file, 8 content id, 4 flags (1: the part has a header), 4 zero
@@ -117,6 +117,8 @@ inline constexpr std::uint32_t max_alignment_bytes = 65536;
 inline constexpr std::size_t max_name_size_bytes = 65535;
 /// The largest manifest that is written, and read unless limits of the caller's own say otherwise.
 inline constexpr std::uint64_t max_manifest_size_bytes = std::uint64_t{64} << 20;
+/// The largest index that is written and read. What the index has of a tensor is at most four times its text in the manifest.
+inline constexpr std::uint64_t max_index_size_bytes = 4 * max_manifest_size_bytes;
 
 /// Whether a store may have this alignment.
 constexpr bool is_valid_alignment(std::uint64_t alignment_bytes) noexcept {

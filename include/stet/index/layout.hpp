@@ -55,8 +55,8 @@ struct index_layout {
   }
 };
 
-/// More different block types than this in one index are refused; GGUF has about forty.
-inline constexpr std::uint32_t max_block_types = 64;
+/// More different block types than this in one index are refused: an entry names its own with 16 bits.
+inline constexpr std::uint32_t max_block_types = 65536;
 
 /// Slots of entries beside each other lie anywhere in a table that may exceed the caches. So many of them are asked for before
 /// the first is needed, so that the memory is waited for once and not for each.

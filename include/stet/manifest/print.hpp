@@ -43,7 +43,7 @@ inline std::string print_manifest(const manifest& m) {
   }
   const std::vector<index_row> rows = detail::rows_of(m);
   const detail::manifest_lines lines{m.version, m.minimum_reader, m.alignment_bytes, m.parts, rows, 0, texts};
-  std::string text(static_cast<std::size_t>(detail::manifest_size_bytes(lines)), '\0');
+  std::string text(detail::container_size(detail::manifest_size_bytes(lines)), '\0');
   detail::emit_manifest(lines, text.data());
   return text;
 }

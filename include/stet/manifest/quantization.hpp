@@ -60,7 +60,7 @@ inline result<std::vector<double>> quantization_numbers(const json_value& values
     // Not more numbers than there are bytes to make them of: the count may be anything for 0 bits.
     if (numbers->element_count() > numbers->size_bytes() * 8)
       return error(errc::bad_quantization, *name);
-    made.resize(static_cast<std::size_t>(numbers->element_count()));
+    made.resize(detail::container_size(numbers->element_count()));
     if (auto copied = numbers->copy_to(std::span(made), convert); !copied)
       return copied.error();
     return made;

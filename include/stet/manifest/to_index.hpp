@@ -107,7 +107,7 @@ template <class MakeRoom> result<void> make_index_in(const manifest& m, index_li
 /// @retval errc::missing_part    a tensor lies in a part that is not listed
 /// @retval errc::missing_field   a part has no size
 /// @retval errc::bad_hash_table  the names were made to collide
-/// @retval errc::too_large       too many tensors, names or block types for one index
+/// @retval errc::too_large       too many tensors or names for one index, or more than 65536 block types
 /// Cost: allocates the index and about as much again; some hundred nanoseconds a tensor.
 /// Source: index/format.hpp, "Index".
 inline result<std::vector<std::byte>> make_index(const manifest& m, index_limits limits = {}) {

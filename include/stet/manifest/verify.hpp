@@ -6,12 +6,14 @@
 #include "parse.hpp"
 #include "to_index.hpp"
 
+#include "../source/helper_thread.hpp"
 #include "../store/store.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -22,7 +24,7 @@ struct verify_options {
   bool manifest = true;
   bool padding = true;
   bool checksums = true;
-  /// 0: as many as the machine has processors.
+  /// 0: as many as the machine has processors. Fewer where the system has no more to give.
   unsigned thread_count = 0;
 };
 
@@ -64,9 +66,8 @@ public:
       if (!has_checksum && each.bytes().size() == each.size_bytes()) {
         if (each.dtype() != dtype::string) continue;
         if (const auto strings = each.as_strings(); !strings) {
-          failures_.push_back({first_piece, strings.error()});
           pieces_.push_back({tensors_.size(), 0, 0, 0});
-          tensors_.push_back({each, first_piece});
+          tensors_.push_back({each, first_piece, strings.error(), first_piece});
         }
         continue;
       }
@@ -75,24 +76,24 @@ public:
       if (!has_checksum) {
         // From the first byte to the last, by one thread: the reader may have to decode what comes before a byte.
         pieces_.push_back({tensors_.size(), 0, each.size_bytes(), 0});
-        tensors_.push_back({each, first_piece});
+        tensors_.push_back({each, first_piece, {}, 0});
         continue;
       }
       do {
         pieces_.push_back({tensors_.size(), offset, (std::min)(piece_size, each.size_bytes() - offset), 0});
         offset += piece_size;
       } while (offset < each.size_bytes());
-      tensors_.push_back({each, first_piece});
+      tensors_.push_back({each, first_piece, {}, 0});
     }
     if (thread_count == 0) thread_count = (std::max)(1u, std::thread::hardware_concurrency());
     const std::size_t wanted = (std::min<std::size_t>)(thread_count, pieces_.size());
-    std::vector<std::thread> helpers;
-    helpers.reserve(wanted);
-    for (std::size_t i = 1; i < wanted && start_helper(helpers); ++i) {
+    auto work = [this]() noexcept { take_pieces(); };
+    std::vector<helper_thread> helpers((std::max)(wanted, std::size_t{1}) - 1);
+    for (helper_thread& helper : helpers) {
+      if (!helper.start(work)) break; // those that there are do the work
     }
-    take_pieces();
-    for (std::thread& helper : helpers) helper.join();
-    std::sort(failures_.begin(), failures_.end(), [](const failure& a, const failure& b) { return a.piece < b.piece; });
+    work();
+    for (helper_thread& helper : helpers) helper.join();
     collect(report);
   }
 
@@ -106,32 +107,18 @@ private:
   struct checked_tensor {
     tensor of;
     std::size_t first_piece;
-  };
-  struct failure {
-    std::size_t piece;
-    error what;
+    /// Of the first piece that could not be read, and its number. Here, since a thread could not allocate it.
+    std::optional<error> failure;
+    std::size_t failed_piece;
   };
 
-  /// Starts one thread more. False: the system has none left, and those that there are do the work.
-  bool start_helper(std::vector<std::thread>& helpers) {
-#if defined(__cpp_exceptions)
-    try {
-      helpers.emplace_back([this] { take_pieces(); });
-    } catch (...) {
-      return false;
-    }
-#else
-    helpers.emplace_back([this] { take_pieces(); });
-#endif
-    return true;
-  }
-
-  void take_pieces() {
+  void take_pieces() noexcept {
     for (;;) {
       const std::size_t number = next_.fetch_add(1, std::memory_order_relaxed);
       if (number >= pieces_.size()) return;
       piece& each = pieces_[number];
-      const tensor& of = tensors_[each.tensor].of;
+      checked_tensor& checked = tensors_[each.tensor];
+      const tensor& of = checked.of;
       if (of.bytes().size() == of.size_bytes()) {
         each.crc = crc32c(of.bytes().subspan(static_cast<std::size_t>(each.offset_bytes), static_cast<std::size_t>(each.size_bytes)));
         continue;
@@ -141,7 +128,10 @@ private:
         const std::span<std::byte> some(chunk, static_cast<std::size_t>((std::min<std::uint64_t>)(sizeof chunk, each.size_bytes - done)));
         if (auto read = of.read(each.offset_bytes + done, some); !read) {
           const std::lock_guard guard(lock_);
-          failures_.push_back({number, read.error().about(of.name())});
+          if (!checked.failure || number < checked.failed_piece) {
+            checked.failure = read.error().about(of.name());
+            checked.failed_piece = number;
+          }
           break;
         }
         each.crc = crc32c(some, each.crc);
@@ -151,13 +141,11 @@ private:
   }
 
   void collect(verify_report& report) const {
-    auto failed = failures_.begin();
     for (std::size_t number = 0; number < tensors_.size(); ++number) {
       const std::size_t first = tensors_[number].first_piece;
       const std::size_t end = number + 1 < tensors_.size() ? tensors_[number + 1].first_piece : pieces_.size();
-      if (failed != failures_.end() && failed->piece < end) {
-        report.problems.push_back(failed->what);
-        while (failed != failures_.end() && failed->piece < end) ++failed;
+      if (const std::optional<error>& failure = tensors_[number].failure) {
+        report.problems.push_back(*failure);
         continue;
       }
       std::uint32_t crc = pieces_[first].crc;
@@ -174,7 +162,6 @@ private:
   std::vector<piece> pieces_;
   std::atomic<std::size_t> next_{0};
   std::mutex lock_;
-  std::vector<failure> failures_;
 };
 
 /// Looks for bytes that are not zero where nothing lies.
@@ -289,7 +276,7 @@ inline void check_manifest_against_index(const store& of, verify_report& report)
 /// Reads all of an open store and reports everything that is wrong with it. Opening it has checked its structure; this
 /// compares the manifest with the index byte for byte, looks for anything but zeros in the padding, compares every
 /// tensor with its checksum, and reads each tensor without one that is not in memory.
-/// Cost: reads every byte; allocates for the manifest and a few words a tensor; starts threads.
+/// Cost: reads every byte; allocates for the manifest and about 200 bytes a tensor; starts threads.
 [[nodiscard]] inline verify_report verify(const store& of, const verify_options& options = {}) {
   verify_report report;
   if (options.manifest) detail::check_manifest_against_index(of, report);

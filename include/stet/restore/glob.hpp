@@ -3,7 +3,10 @@
 #ifndef STET_RESTORE_GLOB_HPP
 #define STET_RESTORE_GLOB_HPP
 
+#include "../vocabulary/checked.hpp"
+
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,7 +42,7 @@ public:
     const std::size_t width = rest.size() + 1;
     // By token and place: whether the tokens from there on match the bytes from there on. Filled from the end, so that no
     // way is tried twice.
-    std::vector<bool> fits((tokens_.size() + 1) * width, false);
+    std::vector<bool> fits(detail::container_size((tokens_.size() + std::uint64_t{1}) * width), false);
     fits[tokens_.size() * width + rest.size()] = true;
     for (std::size_t token = tokens_.size(); token-- > 0;) {
       const std::size_t here = token * width, after = here + width;

@@ -221,7 +221,7 @@ private:
     for (std::size_t axis = 0; axis < planned.to->shape().size(); ++axis) {
       count *= (std::min)(planned.to->shape()[axis], planned.from.shape()[axis]);
     }
-    return count * planned.to->layout().bits / 8;
+    return count * (planned.to->layout().bits / 8); // whole bytes, in memory
   }
 
   /// Whether a variable lies in memory of the store (it was bound before): writing it could change what another is read from.

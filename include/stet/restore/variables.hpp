@@ -5,8 +5,13 @@
 
 #include "../store/store.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -25,9 +30,10 @@ public:
   [[nodiscard]] const std::vector<std::uint64_t>& shape() const noexcept { return shape_; }
   [[nodiscard]] bool is_trainable() const noexcept { return is_trainable_; }
 
-  /// The elements where they are now; read-only memory for a variable bound to a read-only store. Empty while the program's
-  /// view views nothing.
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data(), data() == nullptr ? 0 : size_bytes_}; }
+  /// The elements where they are now; read-only memory for a variable bound to a read-only store. They are `size_bytes()`, but
+  /// none while the program's view views nothing, and another number while it has other extents than it was added with.
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return memory(); }
+  /// How many bytes the shape makes.
   [[nodiscard]] std::size_t size_bytes() const noexcept { return size_bytes_; }
   /// Whether the program views the variable through an object that can be pointed elsewhere.
   [[nodiscard]] bool can_be_pointed() const noexcept { return point_ != nullptr; }
@@ -41,8 +47,21 @@ public:
 private:
   friend class variable_list;
   friend class restore_run;
-  [[nodiscard]] std::byte* data() const noexcept { return point_ == nullptr ? memory_ : static_cast<std::byte*>(get_(view_)); }
-  void point_at(const std::byte* data) const noexcept { point_(view_, const_cast<std::byte*>(data)); }
+  friend class snapshot;
+  [[nodiscard]] std::span<std::byte> memory() const noexcept {
+    if (get_ != nullptr) return get_(view_);
+    return {memory_, memory_ == nullptr ? 0 : size_bytes_};
+  }
+  [[nodiscard]] std::byte* data() const noexcept { return memory().data(); }
+  /// The view gets the extents it was added with, whatever it has now.
+  void point_at(const std::byte* data) const noexcept { point_(view_, const_cast<std::byte*>(data), shape_.data()); }
+  /// Becomes plain memory of the same size, or a variable without elements (nullptr).
+  void move_to(std::byte* memory) noexcept {
+    memory_ = memory;
+    view_ = nullptr;
+    get_ = nullptr;
+    point_ = nullptr;
+  }
 
   std::string name_, slot_of_;
   element_layout layout_;
@@ -50,10 +69,10 @@ private:
   std::size_t size_bytes_ = 0, alignment_ = 1;
   bool is_trainable_ = true, is_const_ = false, is_optional_ = false;
   std::byte* memory_ = nullptr;
-  // A view of the program, and how to read and move its pointer; null for plain memory.
+  // A view of the program, and how to read and move it; null for plain memory.
   void* view_ = nullptr;
-  void* (*get_)(void*) noexcept = nullptr;
-  void (*point_)(void*, void*) noexcept = nullptr;
+  std::span<std::byte> (*get_)(void*) noexcept = nullptr;
+  void (*point_)(void*, void*, const std::uint64_t*) noexcept = nullptr;
 };
 
 /// The variables of a program, in the order in which they were added. Memory and views are the program's, which keeps them
@@ -81,12 +100,14 @@ public:
     for (std::size_t axis = 0; axis < view_type::rank; ++axis) shape.push_back(through.extent(axis));
     variable made = describe_as<T>(name, std::move(shape), is_trainable);
     made.view_ = &through;
-    made.get_ = [](void* at) noexcept -> void* { return const_cast<std::remove_const_t<T>*>(static_cast<view_type*>(at)->data()); };
-    made.point_ = [](void* at, void* data) noexcept {
-      view_type& moved = *static_cast<view_type*>(at);
+    made.get_ = [](void* at) noexcept -> std::span<std::byte> {
+      const std::span<T> seen = static_cast<view_type*>(at)->flat();
+      return {reinterpret_cast<std::byte*>(const_cast<std::remove_const_t<T>*>(seen.data())), seen.size_bytes()};
+    };
+    made.point_ = [](void* at, void* data, const std::uint64_t* to) noexcept {
       std::size_t extents[view_type::rank + 1] = {};
-      for (std::size_t axis = 0; axis < view_type::rank; ++axis) extents[axis] = moved.extent(axis);
-      moved = view_type(static_cast<T*>(data), extents);
+      for (std::size_t axis = 0; axis < view_type::rank; ++axis) extents[axis] = static_cast<std::size_t>(to[axis]);
+      *static_cast<view_type*>(at) = view_type(static_cast<T*>(data), extents);
     };
     return insert(std::move(made), through.element_count());
   }
@@ -171,10 +192,22 @@ private:
     }
     if (!checked_size_bytes(counter, made.layout_, size_bytes)) return error(errc::bad_shape, made.name_);
     if (counter.element_count() != element_count) return error(errc::size_mismatch, made.name_);
+    if (size_bytes > PTRDIFF_MAX) return error(errc::bad_shape, made.name_); // no memory of this machine
     made.size_bytes_ = static_cast<std::size_t>(size_bytes);
     numbers_.emplace(made.name_, variables_.size());
     variables_.push_back(std::move(made));
     return {};
+  }
+
+  friend class snapshot;
+  /// Becomes a list of the same variables. Allocates only where names or shapes became longer.
+  void assign(const variable_list& other) {
+    const auto is_same_name = [](const variable& a, const variable& b) { return a.name_ == b.name_; };
+    if (!std::equal(begin(), end(), other.begin(), other.end(), is_same_name)) {
+      variables_.clear(); // no names without their numbers, should memory run out between the two
+      numbers_ = other.numbers_;
+    }
+    variables_ = other.variables_;
   }
 
   std::vector<variable> variables_;

@@ -20,6 +20,17 @@ enum class open_for : std::uint8_t { read, read_write };
 /// Whether a path whose last component is a symbolic link may be opened.
 enum class links : std::uint8_t { follow, no_follow };
 
+/// Which file it is and when it last changed: where two are equal, they are of the same file, and its bytes were the same. Two
+/// changes within one tick of the file system's clock (of milliseconds to 2 seconds) are not told apart.
+struct file_identity {
+  std::uint64_t volume = 0, index = 0;
+  std::uint64_t size_bytes = 0;
+  /// In nanoseconds since 1970-01-01 UTC, by the clock of the file system.
+  std::uint64_t changed_ns = 0;
+
+  friend bool operator==(const file_identity&, const file_identity&) noexcept = default;
+};
+
 /// An open regular file. Move-only; closes its handle unless the handle is borrowed.
 /// Its size is the size at the time of opening. Threads: const members may be called from several at once.
 class file final : public reader {
@@ -90,6 +101,9 @@ public:
   [[nodiscard]] bool same_file_as(const file& other) const noexcept {
     return facts_.volume == other.facts_.volume && facts_.index == other.facts_.index;
   }
+
+  /// What the file was when it was opened.
+  [[nodiscard]] file_identity identity() const noexcept { return {facts_.volume, facts_.index, facts_.size_bytes, facts_.changed_ns}; }
 
   /// Fills `into` with the bytes from `offset_bytes` on, however many calls that takes.
   /// @retval errc::truncated  the file ends before `into` is full; `offset_bytes()` of the error says where

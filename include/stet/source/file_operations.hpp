@@ -108,6 +108,11 @@ struct file_operations {
   /// @retval errc::not_found  it is no link, or links are not followed here
   /// @retval errc::bad_path   the path does not fit
   result<std::size_t> (*read_link)(void* context, std::string_view path_utf8, std::span<char> into) noexcept = nullptr;
+
+  /// Looks whether a file that `lock_file` opened is still the one at its path.
+  /// @retval errc::locked          another file is there, whose lock anybody may hold
+  /// @retval errc::file_not_found  none is
+  result<void> (*check_lock)(void* context, native_handle handle, std::string_view path_utf8) noexcept = nullptr;
 };
 
 /// Whether a call that failed so was cut short by a signal and may simply be made again.
@@ -183,6 +188,11 @@ inline constexpr file_operations system_operations = {
       os::native_path path;
       if (const auto valid = path.assign(path_utf8); !valid) return valid.error().about(path_utf8);
       return os::read_link(path, into);
+    },
+    .check_lock = [](void*, native_handle handle, std::string_view path_utf8) noexcept -> result<void> {
+      os::native_path path;
+      if (const auto valid = path.assign(path_utf8); !valid) return valid.error().about(path_utf8);
+      return os::check_lock(handle, path);
     },
 };
 

@@ -52,6 +52,9 @@ struct file_facts {
   std::uint64_t volume = 0;
   std::uint64_t index = 0;
   std::uint64_t link_count = 0;
+  /// When the file last changed, in nanoseconds since 1970-01-01 UTC: on POSIX its bytes or what the system knows about it, on
+  /// Windows its bytes.
+  std::uint64_t changed_ns = 0;
   bool regular = false;
 };
 

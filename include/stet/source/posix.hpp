@@ -114,6 +114,16 @@ inline result<void> close(native_handle handle) noexcept {
   return {};
 }
 
+/// When the file last changed. No program can set this time back, as it can that of the last write.
+inline std::uint64_t changed_ns(const file_status& status) noexcept {
+#if defined(__APPLE__)
+  const auto& time = status.st_ctimespec;
+#else
+  const auto& time = status.st_ctim;
+#endif
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_nsec);
+}
+
 inline result<file_facts> inspect(native_handle handle) noexcept {
   file_status status;
   if (fstat_call(handle, &status) != 0) return last_failure();
@@ -122,6 +132,7 @@ inline result<file_facts> inspect(native_handle handle) noexcept {
   facts.volume = static_cast<std::uint64_t>(status.st_dev);
   facts.index = static_cast<std::uint64_t>(status.st_ino);
   facts.link_count = static_cast<std::uint64_t>(status.st_nlink);
+  facts.changed_ns = changed_ns(status);
   facts.regular = S_ISREG(status.st_mode);
   return facts;
 }

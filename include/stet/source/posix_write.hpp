@@ -225,6 +225,13 @@ inline result<native_handle> lock_file(const native_path& path) noexcept {
   return handle;
 }
 
+inline result<void> check_lock(native_handle handle, const native_path& path) noexcept {
+  file_status named;
+  if (lstat_call(path.c_str(), &named) != 0) return last_failure();
+  if (!is_same_file(handle, named)) return errc::locked;
+  return {};
+}
+
 inline result<void> create_folder(const native_path& path) noexcept {
   if (::mkdir(path.c_str(), 0777) != 0) return last_failure();
   return {};

@@ -227,6 +227,8 @@ public:
   }
   /// Whether the resident bytes may be written to.
   [[nodiscard]] bool is_writable() const noexcept { return writable_; }
+  /// Lets the bytes only be read from now on.
+  void make_read_only() noexcept { writable_ = false; }
   /// How many bytes there are, resident or not.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
   /// What delivers the bytes when they are on demand; nullptr when they are resident. Lives as long as the

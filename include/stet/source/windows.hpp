@@ -261,6 +261,9 @@ inline result<file_facts> inspect(native_handle handle) noexcept {
   facts.volume = raw->volume_serial_number;
   facts.index = std::uint64_t{raw->index_high} << 32 | raw->index_low;
   facts.link_count = raw->link_count;
+  // The last of three times; it counts units of 100 ns since 1601.
+  constexpr std::uint64_t units_until_1970 = 116'444'736'000'000'000u;
+  facts.changed_ns = ((std::uint64_t{raw->times[5]} << 32 | raw->times[4]) - units_until_1970) * 100;
   facts.regular = (raw->attributes & win32::attribute_directory) == 0;
   return facts;
 }

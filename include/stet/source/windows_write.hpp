@@ -229,6 +229,9 @@ inline result<native_handle> lock_file(const native_path& path) noexcept {
   return error(errc::locked).with_system_code(failure.system_code());
 }
 
+/// Nothing can take the name of a file that is open without sharing, nor of a folder that it is in.
+inline result<void> check_lock(native_handle, const native_path&) noexcept { return {}; }
+
 inline result<void> create_folder(const native_path& path) noexcept {
   if (win32::CreateDirectoryW(path.c_str(), nullptr) == 0) return last_failure();
   return {};

@@ -27,7 +27,8 @@ enum class backing : std::uint8_t {
 struct open_options {
   /// With `files`, map and stream take bytes as they are given, in memory or not, and read loads those that are not.
   stet::backing backing = stet::backing::map;
-  /// Of a mapping: whether tensors may be written to, and who sees it.
+  /// Of a mapping: whether tensors may be written to, and who sees it. No two tensors of a native file share bytes, but for an
+  /// alias and its original, which are one. Where two of a file of another format do, all tensors of that file are read only.
   stet::access access = stet::access::read_only;
   /// The part of the file that is the store: an asset within a package, at any offset.
   file_range range{};
@@ -114,6 +115,7 @@ inline result<file_header> read_store_header(const source& data) noexcept {
   if (header->kind != file_header::file_kind::store) return error(errc::bad_header, "a part of a store", 88);
   if (header->index_size_bytes == 0) return errc::no_index;
   if (header->manifest_size_bytes > max_manifest_size_bytes) return error(errc::too_large, "manifest", header->manifest_offset_bytes);
+  if (header->index_size_bytes > max_index_size_bytes) return error(errc::too_large, "index", header->index_offset_bytes);
   return header;
 }
 
@@ -188,7 +190,7 @@ inline result<store> open_store(source&& data, const part_opener& parts, memory_
 /// @retval errc::index_checksum     the index is damaged
 /// @retval errc::bad_index … too_large       the index is not sound (see `check_index`)
 /// @retval errc::missing_part, part_size, part_mismatch, bad_path, duplicate_part  a part, its name the subject
-/// @retval errc::too_large          the manifest exceeds `max_manifest_size_bytes`
+/// @retval errc::too_large          the manifest exceeds `max_manifest_size_bytes`, or the index `max_index_size_bytes`
 /// Cost: reads the header, the manifest and the index once; no allocation unless `data` is on demand (its table is then
 /// read into memory) or there are parts.
 /// @param memory  where these allocations are made; nullptr: on the heap

@@ -41,7 +41,8 @@ public:
   /// Whether the tensor's bytes, as this machine uses them, are in memory.
   [[nodiscard]] bool is_in_place() const noexcept { return data_ != nullptr && !needs_swap(); }
 
-  /// Whether the store was opened for writing, and the bytes are in memory.
+  /// Whether the store was opened for writing, and the bytes are in memory. What is written to an alias, its original has, too;
+  /// no other tensor.
   [[nodiscard]] bool is_writable() const noexcept { return is_writable_; }
 
   /// The bytes as they are stored; empty if they are not in memory.

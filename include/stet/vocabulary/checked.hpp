@@ -3,6 +3,7 @@
 #ifndef STET_VOCABULARY_CHECKED_HPP
 #define STET_VOCABULARY_CHECKED_HPP
 
+#include <cstddef>
 #include <cstdint>
 
 namespace stet::inline v0_1::detail {
@@ -34,6 +35,12 @@ constexpr bool checked_align_up(std::uint64_t value, std::uint64_t alignment, st
 /// Whether [offset, offset + size) lies within [0, limit), whatever the three values are.
 constexpr bool range_fits(std::uint64_t offset, std::uint64_t size, std::uint64_t limit) noexcept {
   return offset <= limit && size <= limit - offset;
+}
+
+/// `size` for a container: one that does not fit becomes the largest there is, which no container takes.
+constexpr std::size_t container_size(std::uint64_t size) noexcept {
+  constexpr std::size_t largest = ~std::size_t{0};
+  return size < largest ? static_cast<std::size_t>(size) : largest;
 }
 
 /// Whether `value` is a power of two.

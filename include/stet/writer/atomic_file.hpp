@@ -3,6 +3,7 @@
 #ifndef STET_WRITER_ATOMIC_FILE_HPP
 #define STET_WRITER_ATOMIC_FILE_HPP
 
+#include "list_folder.hpp"
 #include "output.hpp"
 
 #include "../source/file_operations.hpp"
@@ -91,13 +92,13 @@ public:
 
   atomic_file(atomic_file&& other) noexcept
       : operations_(other.operations_), folder_(std::move(other.folder_)), name_(std::move(other.name_)),
-        temporary_path_(std::move(other.temporary_path_)), handle_(other.handle_), lock_(std::exchange(other.lock_, std::nullopt)),
+        temporary_path_(std::move(other.temporary_path_)), published_path_(std::move(other.published_path_)), handle_(other.handle_), lock_(std::exchange(other.lock_, std::nullopt)),
         state_(std::exchange(other.state_, state::gone)) {}
   atomic_file& operator=(atomic_file&&) = delete;
   ~atomic_file() {
     (void)discard();
     unlock();
-    if (state_ == state::provisional) (void)call(&file_operations::remove, folder_ + name_);
+    if (state_ == state::provisional) (void)call(&file_operations::remove, published_path_);
   }
 
   result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) override {
@@ -131,7 +132,8 @@ public:
 
   /// Gives the finished file its name, in place of what has it.
   result<void> publish() {
-    const auto renamed = call(&file_operations::rename_over, temporary_path_, folder_ + name_);
+    published_path_ = folder_ + name_; // here, since whoever removes it again has no memory perhaps
+    const auto renamed = call(&file_operations::rename_over, temporary_path_, published_path_);
     if (!renamed) return about_name(renamed.error());
     unlock();
     state_ = state::gone;
@@ -199,19 +201,14 @@ private:
 
   /// Removes the unfinished files for this name that nobody writes. To sweep is no part of the save: errors are ignored.
   void remove_abandoned() const {
-    struct search {
-      std::string stem;
-      std::vector<std::string> found;
-    } seen{temporary_stem(), {}};
-    const auto visit = [](void* visitor, std::string_view name) noexcept {
-      search& in = *static_cast<search*>(visitor);
-      if (name.size() <= in.stem.size() + temporary_suffix.size() || !name.starts_with(in.stem) || !name.ends_with(temporary_suffix)) return true;
-      const std::string_view number = name.substr(in.stem.size(), name.size() - in.stem.size() - temporary_suffix.size());
-      if (number.find_first_not_of("0123456789") == std::string_view::npos) in.found.emplace_back(name);
-      return true;
-    };
-    (void)call(&file_operations::list_folder, folder_, visit, &seen);
-    for (const std::string& name : seen.found) (void)call(&file_operations::remove_unlocked, folder_ + name);
+    const std::string stem = temporary_stem();
+    const auto found = detail::list_folder(*operations_, folder_, [&stem](std::string_view name) {
+      if (name.size() <= stem.size() + temporary_suffix.size() || !name.starts_with(stem) || !name.ends_with(temporary_suffix)) return false;
+      const std::string_view number = name.substr(stem.size(), name.size() - stem.size() - temporary_suffix.size());
+      return number.find_first_not_of("0123456789") == std::string_view::npos;
+    });
+    if (!found) return;
+    for (const std::string& name : *found) (void)call(&file_operations::remove_unlocked, folder_ + name);
   }
 
   void unlock() noexcept {
@@ -221,7 +218,7 @@ private:
   [[nodiscard]] error about_name(const error& failure) const { return failure.about(folder_ + name_); }
 
   const file_operations* operations_;
-  std::string folder_, name_, temporary_path_;
+  std::string folder_, name_, temporary_path_, published_path_;
   native_handle handle_{};
   /// Of a file that is finished and not published.
   std::optional<native_handle> lock_;

@@ -272,6 +272,7 @@ private:
     }
     const result<std::uint64_t> index_size = index_size_bytes(rows_, parts);
     if (!index_size) return index_size.error();
+    if (options_.form != store_form::loose && *index_size > max_index_size_bytes) return error(errc::too_large, "index", max_index_size_bytes);
     header_ = {};
     header_.alignment_bytes = options_.alignment_bytes;
     header_.index_size_bytes = options_.form == store_form::loose ? 0 : *index_size;

@@ -73,7 +73,7 @@ public:
     const bool fits = layout.dtype == dtype::string ? size_bytes >= expected_bytes : size_bytes == expected_bytes;
     if (!fits) return error(errc::size_mismatch, name);
     if (is_block && !is_valid_name(layout.block.name)) return error(errc::bad_name, layout.block.name);
-    if (names_.size() + name.size() > max_pool_size || shapes_.size() + shape.size() > max_pool_size) return errc::too_large;
+    if (!range_fits(names_.size(), name.size(), max_pool_size) || !range_fits(shapes_.size(), shape.size(), max_pool_size)) return errc::too_large;
 
     const item added{static_cast<std::uint32_t>(names_.size()),
                      static_cast<std::uint32_t>(name.size()),
@@ -154,11 +154,11 @@ private:
   /// The number of the layout's block type among those seen, plus one; 0 without blocks.
   std::size_t own_block(const element_layout& layout) {
     if (layout.dtype != dtype::block) return 0;
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      if (block_of(i) == layout.block) return i + 1;
-    }
-    blocks_.push_back({std::string(layout.block.name), layout.block.element_count, layout.block.size_bytes});
-    return blocks_.size();
+    std::string key(8, '\0');
+    store_little(reinterpret_cast<std::byte*>(key.data()), std::uint64_t{layout.block.element_count} << 32 | layout.block.size_bytes);
+    const auto [seen, is_new] = block_numbers_.try_emplace(key.append(layout.block.name), blocks_.size() + 1);
+    if (is_new) blocks_.push_back({std::string(layout.block.name), layout.block.element_count, layout.block.size_bytes});
+    return seen->second;
   }
   [[nodiscard]] block_type block_of(std::size_t i) const noexcept {
     return {blocks_[i].name, blocks_[i].element_count, blocks_[i].size_bytes};
@@ -171,6 +171,7 @@ private:
   std::string names_;
   std::vector<std::uint64_t> shapes_;
   std::vector<block> blocks_;
+  std::unordered_map<std::string, std::size_t> block_numbers_; // by the sizes, 8 bytes, and the name
   std::vector<attributes_of> attributes_;
   // The first `named_count_` names; filled only when one is asked for.
   std::unordered_map<std::string, std::size_t> numbers_;

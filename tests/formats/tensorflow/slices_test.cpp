@@ -257,9 +257,9 @@ TEST_SUITE("tensorflow/slices") {
     }
   }
 
-  TEST_CASE("the grid of slices takes memory in proportion to them") {
-    // Diagonal steps: as many ranges as slices in both dimensions.
-    constexpr std::int64_t count = 2000;
+  TEST_CASE("sound slices of any shape are accepted, in memory in proportion to them") {
+    // Diagonal steps: as many ranges as slices in both dimensions, which make a grid of millions of cells.
+    constexpr std::int64_t count = 20000;
     std::vector<tensor_slice> slices;
     for (std::int64_t i = 0; i < count; ++i) {
       REQUIRE(append_slice(std::vector<slice_extent>{{i, 1}, {0, i + 1}}, extents{count, count}, slices));
@@ -267,13 +267,76 @@ TEST_SUITE("tensorflow/slices") {
         REQUIRE(append_slice(std::vector<slice_extent>{{i, 1}, {i + 1, count - i - 1}}, extents{count, count}, slices));
     }
     const stet_test::allocations before;
+    CHECK(sort_and_cover(extents{count, count}, slices));
+    CHECK(before.largest_bytes() <= slices.size() * 64);
+    CHECK(before.bytes() <= slices.size() * 1024);
+    slices.back().start[1] -= 1; // as many elements, one twice and one never
     CHECK_FALSE(sort_and_cover(extents{count, count}, slices));
-    CHECK(before.largest_bytes() <= slices.size() * 2048);
-    slices.clear();
-    for (std::int64_t i = 0; i < 40; ++i) { // a small one is no harm
-      REQUIRE(append_slice(std::vector<slice_extent>{{i, 1}, {0, i + 1}}, extents{40, 41}, slices));
-      REQUIRE(append_slice(std::vector<slice_extent>{{i, 1}, {i + 1, 40 - i}}, extents{40, 41}, slices));
+  }
+
+  TEST_CASE("slices that no straight cut parts are accepted") {
+    // Pinwheels in rows and columns: four slices around one, each of which any cut through the wheel goes through.
+    constexpr std::int64_t wheels = 40, size = 3;
+    slice_list listed;
+    for (std::int64_t row = 0; row < wheels * size; row += size) {
+      for (std::int64_t column = 0; column < wheels * size; column += size) {
+        listed.push_back({{row, 1}, {column, 2}});
+        listed.push_back({{row, 2}, {column + 2, 1}});
+        listed.push_back({{row + 2, 1}, {column + 1, 2}});
+        listed.push_back({{row + 1, 2}, {column, 1}});
+        listed.push_back({{row + 1, 1}, {column + 1, 1}});
+      }
     }
-    CHECK(sort_and_cover(extents{40, 41}, slices));
+    const extents shape = {wheels * size, wheels * size};
+    CHECK(covers(shape, listed));
+    listed.back()[0].start -= 1;
+    CHECK_FALSE(covers(shape, listed));
+    // A spiral: each cut takes one slice off.
+    constexpr std::int64_t turns = 250;
+    listed.clear();
+    std::int64_t low = 0, high = 2 * turns;
+    for (; low < high; ++low, --high) {
+      listed.push_back({{low, 1}, {low, high - low}});
+      listed.push_back({{low + 1, high - low - 1}, {high - 1, 1}});
+      if (high - low == 2) {
+        listed.push_back({{low + 1, 1}, {low, 1}});
+        break;
+      }
+      listed.push_back({{high - 1, 1}, {low, high - low - 1}});
+      listed.push_back({{low + 1, high - low - 2}, {low, 1}});
+    }
+    CHECK(covers({2 * turns, 2 * turns}, listed));
+    // Boxes of three dimensions, each cut at another place.
+    listed.clear();
+    for (std::int64_t i = 0; i < 60; ++i) {
+      for (std::int64_t j = 0; j < 30; ++j) {
+        const std::int64_t at = 1 + (i * 7 + j * 3) % 50;
+        listed.push_back({{i, 1}, {j, 1}, {0, at}});
+        listed.push_back({{i, 1}, {j, 1}, {at, 60 - at}});
+      }
+    }
+    std::mt19937 random(3);
+    std::shuffle(listed.begin(), listed.end(), random);
+    CHECK(covers({60, 30, 60}, listed));
+    const auto first = std::find_if(listed.begin(), listed.end(), [](const auto& box) { return box[2].start == 0; });
+    (*first)[2].start = 1;
+    CHECK_FALSE(covers({60, 30, 60}, listed));
+  }
+
+  TEST_CASE("slices made to cross each other are refused before they take memory") {
+    // Bars in all directions, of as many elements as the tensor has: every cut goes through many of them.
+    constexpr std::int64_t size = 64;
+    std::mt19937 random(5);
+    std::vector<tensor_slice> slices;
+    for (std::int64_t i = 0; i < size * size; ++i) {
+      std::vector<slice_extent> bar(3);
+      for (slice_extent& each : bar)
+        each = {static_cast<std::int64_t>(random() % size), 1};
+      bar[random() % 3] = {0, size};
+      REQUIRE(append_slice(bar, extents{size, size, size}, slices));
+    }
+    const stet_test::allocations before;
+    CHECK_FALSE(sort_and_cover(extents{size, size, size}, slices));
+    CHECK(before.bytes() < 64u << 20);
   }
 }

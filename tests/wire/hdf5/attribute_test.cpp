@@ -88,6 +88,30 @@ TEST_SUITE("wire/hdf5/attribute") {
     CHECK(list_attributes(hdf5_files::links, "a") == "fixed=ab|c| number=4");
     CHECK(list_attributes(hdf5_files::dense, "noted") == "one=1 two=x|yz|"); // in the order of the tree
     CHECK(list_attributes(hdf5_files::strings, "fixed") == "list=x|yz|");
+    CHECK(list_attributes(hdf5_files::huge, "g") == "names=" + std::string(4100, 'n') + "||last| short=1");
+    CHECK(list_attributes(hdf5_files::shared, "a") == "number=4");
+    CHECK(list_attributes(hdf5_files::shared, "g") == "number=4 text=x|yz|");
+  }
+
+  TEST_CASE("3,000 attributes in a heap") {
+    hdf5_bytes made;
+    const std::uint64_t heap = made.size(), block = heap + 146;
+    constexpr std::uint64_t block_size = 1 << 17;
+    made.raw("FRHP").u8(0).u16(8).u16(0).u8(0).u32(255).zeros(96).u16(4).u64(block_size).u64(block_size).u16(32).u16(1).u64(block).u16(0).seal(heap);
+    made.raw("FHDB").u8(0).u64(heap).u32(0);
+    std::string records, expected;
+    for (int i = 0; i < 3000; ++i) {
+      const std::string name = "a" + std::to_string(i), body = attribute(3, name, type_integer(1), space({}), "x");
+      records += hdf5_fields().u8(0).u32(made.size() - block).u8(body.size()).zeros(2).u8(0).u32(0).u32(0).text();
+      made.raw(body);
+      expected += (i == 0 ? "" : " ") + name + "=1";
+    }
+    made.zeros(static_cast<std::size_t>(block + block_size - made.size()));
+    const std::uint64_t leaf = made.size();
+    made.raw("BTLF").u8(0).u8(8).raw(records).seal(leaf);
+    const std::uint64_t tree = made.size();
+    made.raw("BTHD").u8(0).u8(8).u32(1 << 16).u16(17).u16(0).u8(100).u8(40).u64(leaf).u16(3000).u64(3000).seal(tree);
+    CHECK(list_attributes(made, {{is_attribute_info, hdf5_fields().u8(0).u8(0).u64(heap).u64(tree)}}) == expected);
   }
 
   TEST_CASE("attributes of every version") {

@@ -51,6 +51,15 @@ std::string list_links(std::initializer_list<made_message> messages) {
   return list_links(made, messages);
 }
 
+/// The address of the member `name` of the root.
+std::uint64_t find_group(std::string_view file, std::string_view name) {
+  opened_hdf5 opened(file);
+  if (!opened.file)
+    return 1;
+  const auto found = stet::detail::find_object(*opened.file, {name});
+  return found ? found->address() : 1;
+}
+
 /// A group as a symbol table with the names "a" and "bc", of which a test changes one thing.
 struct made_symbols : hdf5_bytes {
   std::uint64_t names = 0, heap = 0, node = 0, tree = 0;
@@ -95,6 +104,13 @@ TEST_SUITE("wire/hdf5/group") {
           "a b");
     CHECK(list_links({{is_link_info, link_info()}}).empty());
     CHECK(list_links({{is_space, ""}}) == "no group");
+    const std::string huge = hdf5_files::huge.bytes(), filtered = hdf5_files::filtered_groups.bytes();
+    CHECK(list_links(huge, find_group(huge, "g")) == std::string(4100, 'l') + " z");
+    CHECK(list_links(filtered, find_group(filtered, "one")) == "a b " + std::string(4100, 'l'));
+    const std::string in_rows = list_links(filtered, find_group(filtered, "rows"));
+    CHECK(in_rows.substr(in_rows.size() - 43) == "n23" + std::string(40, 'x'));
+    CHECK(std::count(in_rows.begin(), in_rows.end(), ' ') == 23);
+    CHECK(list_links(filtered, find_group(filtered, "deflated")) == "compressed");
     for (const auto* each : {&hdf5_files::dense, &hdf5_files::rows}) {
       const std::string file = each->bytes();
       opened_hdf5 opened(file);

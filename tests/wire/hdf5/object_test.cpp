@@ -142,10 +142,54 @@ TEST_SUITE("wire/hdf5/object") {
     CHECK(resolve(hdf5_fields().u8(3).u8(2).u64(type)) == "TYPE");
     CHECK(resolve(hdf5_fields().u8(2).u8(0).u64(type)) == "TYPE");
     CHECK(resolve(hdf5_fields().u8(1).u8(0).zeros(6).u64(type)) == "TYPE");
-    CHECK(resolve(hdf5_fields().u8(3).u8(1).u64(type)) == "unsupported"); // in a heap of shared messages
+    CHECK(resolve(hdf5_fields().u8(3).u8(1).u64(type)) == "bad_hdf5"); // in a heap of shared messages, of which there is none
     CHECK(resolve(hdf5_fields().u8(4).u8(2).u64(type)) == "bad_hdf5");
     CHECK(resolve(hdf5_fields().u8(3).u8(2).u32(1)) == "bad_hdf5");
     CHECK(resolve(hdf5_fields().u8(3).u8(2).u64(chain)) == "bad_hdf5"); // which is shared itself
     CHECK(resolve(hdf5_fields().u8(3).u8(2).u64(hdf5_bytes::nowhere)) == "bad_hdf5");
+  }
+
+  TEST_CASE("messages that objects share are in the heap of their type") {
+    struct changes {
+      std::string mark = "SMTB";
+      std::uint8_t version = 0, table_version = 0, count = 2;
+      std::uint64_t table = 0, heap = 0;
+    };
+    // A table of two indexes: of attributes, whose heap is damaged, and of datatypes.
+    const auto resolve = [](const changes& is, hdf5_is type, std::string_view id) {
+      hdf5_bytes made;
+      const std::uint64_t heap = made.size();
+      made.raw("FRHP").u8(0).u16(8).u16(0).u8(0).u32(100).zeros(96).u16(2).u64(64).u64(64).u16(16).u16(1).u64(heap + 146).u16(0).seal(heap);
+      made.raw("FHDB").u8(0).u64(heap).u16(0).raw("TYPE").zeros(45);
+      const std::uint64_t table = made.size();
+      made.raw(is.mark);
+      for (const std::uint16_t types : {std::uint16_t{1u << 12}, std::uint16_t{1u << 1 | 1u << 3}}) {
+        made.u8(is.version).u8(0).u16(types).u32(50).u16(40).u16(10).u16(1).u64(0);
+        made.u64(types == 1u << 12 ? 1 : is.heap != 0 ? is.heap : heap);
+      }
+      made.seal(table);
+      const std::uint64_t extension =
+          made.object({{15, hdf5_fields().u8(is.table_version).u64(is.table != 0 ? is.table : table).u8(is.count)}});
+      std::string file = made.file(heap);
+      hdf5_fields block;
+      block.raw(std::string_view(file).substr(0, 20)).u64(extension).raw(std::string_view(file).substr(28, 16)).seal(0);
+      opened_hdf5 opened(block.text() + file.substr(48));
+      REQUIRE(opened.file);
+      const std::string text = hdf5_fields().u8(3).u8(1).raw(id);
+      const auto found = stet::detail::resolve_shared(*opened.file, std::as_bytes(std::span(text.data(), text.size())), type);
+      return found ? std::string(reinterpret_cast<const char*>(found->data()), found->size()) : outcome(found);
+    };
+    const std::string id = hdf5_fields().u8(0).u16(15).u8(4).zeros(4);
+    CHECK(resolve({}, hdf5_is::datatype, id) == "TYPE");
+    CHECK(resolve({}, hdf5_is::dataspace, id) == "TYPE");
+    CHECK(resolve({}, hdf5_is::attribute, id) == "bad_hdf5");
+    CHECK(resolve({}, hdf5_is::filters, id) == "bad_hdf5"); // in no index
+    CHECK(resolve({}, hdf5_is::datatype, id.substr(0, 3)) == "bad_hdf5");
+    CHECK(resolve({.mark = "SMTC"}, hdf5_is::datatype, id) == "bad_hdf5");
+    CHECK(resolve({.version = 1}, hdf5_is::datatype, id) == "bad_hdf5");
+    CHECK(resolve({.table_version = 1}, hdf5_is::datatype, id) == "bad_hdf5");
+    CHECK(resolve({.count = 3}, hdf5_is::datatype, id) == "bad_hdf5");
+    CHECK(resolve({.table = 49}, hdf5_is::datatype, id) == "bad_hdf5");
+    CHECK(resolve({.heap = 49}, hdf5_is::datatype, id) == "bad_hdf5");
   }
 }

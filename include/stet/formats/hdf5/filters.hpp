@@ -292,6 +292,31 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
   return held;
 }
 
+/// Undoes the filters of a block of a heap (wire/hdf5/heap.hpp). Errors: those of `error_of_obstacle` and `undo_filters`;
+/// errc::bad_hdf5 for a pipeline that is damaged. Cost: that of `undo_filters`, and a copy.
+inline result<void> undo_heap_filters(std::span<const std::byte> pipeline, std::uint32_t mask, std::span<const std::byte> stored,
+                                      std::span<std::byte> into, inflate_function inflate) {
+  std::vector<hdf5_filter> filters;
+  if (!read_filters(pipeline, filters))
+    return errc::bad_hdf5;
+  if (const hdf5_filter* const obstacle = find_obstacle(filters, inflate))
+    return obstacle->id == hdf5_filter::deflate ? error(errc::compressed) : error_of_obstacle(*obstacle, "a group");
+  const result<source> made = undo_filters(filters, mask, source::borrow(stored), into.size(), inflate);
+  if (!made)
+    return made.error();
+  if (!into.empty())
+    std::memcpy(into.data(), made->data(), into.size());
+  return {};
+}
+
+/// Opens the structures of an HDF5 file, heaps with filters included. Errors: those of `hdf5_file::open`.
+inline result<hdf5_file> open_hdf5_file(std::span<const std::byte> bytes, inflate_function inflate) noexcept {
+  result<hdf5_file> made = hdf5_file::open(bytes);
+  if (made)
+    made->read_filters_with(undo_heap_filters, inflate);
+  return made;
+}
+
 } // namespace stet::inline v0_1::detail
 
 #endif

@@ -28,8 +28,7 @@ namespace stet::inline v0_1::detail {
 
 /// What is done with links that lead elsewhere by a path, and with data outside the file.
 enum class hdf5_strictness : std::uint8_t {
-  /// Soft links to objects of the file are further names; other ones are omitted. Data outside the file is listed, and reading
-  /// it is errc::external_data.
+  /// Links by a path are omitted, with what they lead to. Data outside the file is listed, and reading it is errc::external_data.
   lenient,
   /// They are errc::unsupported: Keras writes none, and has refused them since they were used to read other
   /// files.
@@ -57,7 +56,7 @@ struct hdf5_tensor {
 
 /// Adds the datasets of one file to a store that is being built, in the order in which the groups list them.
 /// Each is a tensor once, by the first path that leads to it; further ones, by hard links to it or to a group
-/// around it or by soft links, are second names, which come after all tensors. A link to a group around itself gives none.
+/// around it, are second names, which come after all tensors. A link to a group around itself gives none.
 /// What the file lists and the store cannot give is omitted from it, with the reason.
 class hdf5_importer {
  public:
@@ -78,8 +77,6 @@ class hdf5_importer {
     if (!is_hdf5_group(*root))
       return hdf5_file::bad(file_.root(), "/");
     if (auto added = add_groups(*root); !added)
-      return added;
-    if (auto added = add_soft_links(); !added)
       return added;
     for (second_name& each : second_names_) {
       hdf5_tensor made = tensors_[each.tensor];
@@ -104,12 +101,6 @@ class hdf5_importer {
     std::vector<hdf5_link> links;
     std::size_t next, path_size;
   };
-  struct soft_link {
-    std::string path;
-    /// From the root.
-    std::string target;
-  };
-
   /// Adds all that the root leads to, without recursion: depth is bounded only by the budget, which pays for each path.
   result<void> add_groups(const hdf5_object& root) {
     std::string path;
@@ -137,88 +128,24 @@ class hdf5_importer {
     if (!file_.charge(path.size()))
       return hdf5_file::bad(group.address(), path);
     auto links = read_links(file_, group);
-    if (!links && links.error().code() == errc::unsupported)
+    if (!links && is_out_of_reach(links.error()) && strictness_ == hdf5_strictness::lenient)
       return omit(path.empty() ? std::string("/") : path, links.error());
     if (!links)
       return about(links.error(), path);
-    group_paths_.insert(path);
     around_.insert(group.address());
     groups_.push_back({group.address(), std::move(*links), 0, path.size()});
     return {};
+  }
+
+  /// Whether a heap went through filters that cannot be undone here, and is sound for all that is known.
+  static bool is_out_of_reach(const error& failure) noexcept {
+    return failure.code() == errc::unsupported || failure.code() == errc::compressed;
   }
 
   result<void> omit(const std::string& path, const error& reason) {
     if (!file_.charge(path.size() + sizeof(omitted_item)))
       return hdf5_file::bad(0, path);
     into_.omit(path, reason);
-    omitted_.emplace(path, reason);
-    return {};
-  }
-
-  /// The path from the root of what is called `path` in the group at `from`: "." and slashes too many are left out.
-  static std::string absolute(std::string_view from, std::string_view path) {
-    std::string made(path.substr(0, 1) == "/" ? std::string_view() : from);
-    for (std::size_t begin = 0; begin < path.size();) {
-      const std::size_t end = (std::min)(path.find('/', begin), path.size());
-      const std::string_view name = path.substr(begin, end - begin);
-      if (!name.empty() && name != ".")
-        made.append("/").append(name);
-      begin = end + 1;
-    }
-    return made;
-  }
-
-  /// Makes soft links second names of all that is at their paths. A link may lead through others, so those which lead nowhere
-  /// are tried again while any was found.
-  result<void> add_soft_links() {
-    // Links to datasets come first: they are members of the groups that other links lead to.
-    for (bool is_progress = true, with_groups = false; (is_progress || !with_groups) && !soft_links_.empty();) {
-      with_groups = !is_progress;
-      is_progress = false;
-      if (!file_.charge((tensors_.size() + second_names_.size()) * sizeof(second_name)))
-        return hdf5_file::bad(0, soft_links_.front().path);
-      std::map<std::string, std::size_t, std::less<>> names;
-      for (std::size_t number = 0; number < tensors_.size(); ++number)
-        names.emplace(tensors_[number].path, number);
-      for (const second_name& each : second_names_)
-        names.emplace(each.path, each.tensor);
-      std::vector<soft_link> left;
-      for (soft_link& link : soft_links_) {
-        if (!file_.charge(link.path.size()))
-          return hdf5_file::bad(0, link.path);
-        if (link.path.compare(0, link.target.size() + 1, link.target + "/") == 0 && group_paths_.count(link.target) != 0) {
-          is_progress = true;
-          continue; // to a group around itself
-        }
-        bool is_found = with_groups && group_paths_.count(link.target) != 0;
-        if (const auto same = names.find(link.target); same != names.end()) {
-          is_found = true;
-          second_names_.push_back({link.path, same->second});
-        }
-        const std::string inside = link.target + "/";
-        for (auto each = with_groups ? names.lower_bound(inside) : names.end(); each != names.end() && each->first.compare(0, inside.size(), inside) == 0;
-             ++each) {
-          is_found = true;
-          std::string path = link.path + each->first.substr(link.target.size());
-          if (!file_.charge(path.size() + sizeof(second_name)))
-            return hdf5_file::bad(0, path);
-          if (is_valid_name(path))
-            second_names_.push_back({std::move(path), each->second});
-        }
-        if (!is_found) {
-          left.push_back(std::move(link));
-          continue;
-        }
-        group_paths_.insert(link.path);
-        is_progress = true;
-      }
-      soft_links_ = std::move(left);
-    }
-    for (const soft_link& link : soft_links_) {
-      const auto known = omitted_.find(link.target);
-      if (auto done = omit(link.path, known != omitted_.end() ? known->second : error(errc::not_found, link.target)); !done)
-        return done;
-    }
     return {};
   }
 
@@ -232,13 +159,8 @@ class hdf5_importer {
     if (link.kind != hdf5_link_kind::hard) {
       if (strictness_ == hdf5_strictness::strict)
         return error(errc::unsupported, path);
-      if (link.kind != hdf5_link_kind::soft)
-        return omit(path, error(errc::external_data, link.target));
-      if (!file_.charge(path.size() + link.target.size() + sizeof(soft_link)))
-        return hdf5_file::bad(0, path);
-      const std::string_view group = std::string_view(path).substr(0, path.size() - link.name.size() - 1);
-      soft_links_.push_back({path, absolute(group, link.target)});
-      return {};
+      return omit(path, link.kind == hdf5_link_kind::soft ? error(errc::unsupported, "soft link to " + std::string(link.target))
+                                                          : error(errc::external_data, link.target));
     }
     if (const auto known = datasets_.find(link.address); known != datasets_.end()) {
       if (!file_.charge(path.size()))
@@ -366,6 +288,8 @@ class hdf5_importer {
   /// ml_dtypes' bfloat16 is two opaque bytes; Keras 3 says in an attribute what they are.
   result<bool> is_bfloat16(const hdf5_object& object) {
     const auto attributes = read_attributes(file_, object);
+    if (!attributes && is_out_of_reach(attributes.error()))
+      return false;
     if (!attributes)
       return attributes.error();
     for (const hdf5_attribute& each : *attributes) {
@@ -486,9 +410,6 @@ class hdf5_importer {
   inflate_function inflate_;
   std::vector<open_group> groups_; // from the root on
   std::set<std::uint64_t> around_; // their addresses
-  std::set<std::string, std::less<>> group_paths_;
-  std::vector<soft_link> soft_links_;
-  std::map<std::string, error, std::less<>> omitted_;
   std::map<std::uint64_t, std::size_t> datasets_;
   std::vector<second_name> second_names_;
   std::vector<hdf5_tensor> tensors_;

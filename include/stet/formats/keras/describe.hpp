@@ -189,7 +189,7 @@ inline result<model_description> describe_hdf5(std::string_view, const model& of
   const source& bytes = of.store.part(0);
   if (bytes.data() == nullptr)
     return made;
-  result<hdf5_file> file = hdf5_file::open(bytes_in(bytes));
+  result<hdf5_file> file = open_hdf5_file(bytes_in(bytes), of.options.inflate);
   if (!file)
     return file.error();
   const result<bool> is_keras = is_keras_hdf5(*file);

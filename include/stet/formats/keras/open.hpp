@@ -69,7 +69,7 @@ class hdf5_model_builder {
   /// @return their paths, in order
   result<std::span<const hdf5_tensor>> add(std::span<const std::byte> bytes, std::uint32_t part,
                                            std::uint64_t offset, bool is_keras) {
-    result<hdf5_file> file = hdf5_file::open(bytes);
+    result<hdf5_file> file = open_hdf5_file(bytes, options_.inflate);
     if (!file)
       return file.error();
     if (!is_keras) {
@@ -137,8 +137,11 @@ inline result<model> open_keras_archive(std::string_view path_utf8, source&& fil
   store_builder builder(options.memory);
   std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(file));
   for (const zip_member& each : *members) {
-    if (each.method == zip_member::is_stored)
-      builder.add_check({part, each.offset_bytes, each.size_bytes, each.crc32, std::string(each.name)});
+    range_check check{part, each.offset_bytes, each.stored_size_bytes, each.crc32, std::string(each.name)};
+    if (each.method == zip_member::is_deflated && options.inflate != nullptr && &each != weights) // which were compared
+      check.inflated_size_bytes = each.size_bytes;
+    if (each.method == zip_member::is_stored || check.inflated_size_bytes)
+      builder.add_check(std::move(check));
   }
   const std::span<const std::byte> structure = bytes_in(*bytes);
   std::uint64_t offset = weights->offset_bytes;

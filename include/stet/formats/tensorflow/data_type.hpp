@@ -41,11 +41,14 @@ constexpr std::int32_t tensorflow_of_dtype(dtype d) noexcept {
   return 0;
 }
 
+/// The DataType of objects of TensorFlow's own, such as the state of an iterator.
+inline constexpr std::int32_t tensorflow_variant = 21;
+
 /// The reason to omit a tensor of a DataType that is `no_dtype`. The subject is the type: "dtype variant", "dtype 34".
 inline error omitted_data_type(std::int32_t number) noexcept {
-  constexpr std::int32_t resource = 20, variant = 21;
+  constexpr std::int32_t resource = 20;
   if (number == resource) return error(errc::unsupported, "dtype resource");
-  if (number == variant) return error(errc::unsupported, "dtype variant");
+  if (number == tensorflow_variant) return error(errc::unsupported, "dtype variant");
   char text[32];
   std::snprintf(text, sizeof text, "dtype %ld", static_cast<long>(number));
   return error(errc::unknown_dtype, text);

@@ -170,7 +170,7 @@ inline std::optional<std::string> read_tensorflow_state(std::string_view folder,
   on_demand.backing = backing::stream;
   on_demand.range = {};
   const result<source> opened = open_source(path.append(separator_after(path)).append("checkpoint"), on_demand);
-  if (!opened || opened->size_bytes() > max_state_file_size_bytes) return std::nullopt;
+  if (!opened || opened->size_bytes() > max_tensorflow_state_size_bytes) return std::nullopt;
   std::string text(static_cast<std::size_t>(opened->size_bytes()), '\0');
   if (!opened->read_at(0, std::as_writable_bytes(std::span(text)))) return std::nullopt;
   if (text.find("model_checkpoint_path") == std::string::npos) return std::nullopt;

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -83,14 +84,14 @@ inline bool append_slice(std::span<const slice_extent> extents, std::span<const 
   return true;
 }
 
-/// Finds the slice that holds an element of a tensor. The places where slices begin or end cut each dimension into ranges; these
-/// make up a grid of cells, each of which lies within one slice.
-class slice_grid {
+/// Finds the slice that holds an element of a tensor, by a tree of cuts: each cuts a part of the tensor in two across one
+/// dimension, until a part lies within one slice.
+class slice_tree {
 public:
-  /// Makes the grid of `slices`, which lie within `shape` and have elements, as `append_slice` makes them.
-  /// @return  whether each element of the shape is in exactly one of them. Gives up, and returns false, on a grid of more than
-  ///          4096 cells and 256 cells a slice; slices along one dimension, or in rows and columns, have one cell each.
-  /// Cost: n log n for n slices; four bytes a cell.
+  /// Makes the tree of `slices`, which lie within `shape` and have elements, as `append_slice` makes them.
+  /// @return  whether each element of the shape is in exactly one of them. Gives up, and returns false, where the parts of all cuts
+  ///          together have more slices than two million and a small multiple of n log n: more than 2000 slices in a spiral, say.
+  /// Cost: n log n for n slices in rows and columns, and in all that can be cut in the middle; two nodes a slice.
   bool make(std::span<const std::uint64_t> shape, std::span<const tensor_slice> slices) {
     std::uint64_t element_count = 1, covered = 0;
     for (const std::uint64_t extent : shape) element_count *= extent;
@@ -101,70 +102,113 @@ public:
     }
     if (covered != element_count) return false;
 
-    const std::uint64_t most = 4096 + std::uint64_t{256} * slices.size();
-    std::uint64_t cell_count = 1;
-    starts_.assign(shape.size(), {});
-    for (std::size_t axis = 0; axis < shape.size(); ++axis) {
-      std::vector<std::uint64_t>& starts = starts_[axis];
-      for (const tensor_slice& slice : slices) {
-        const std::uint64_t end = slice.start[axis] + slice.extents[axis];
-        starts.push_back(slice.start[axis]);
-        if (end != shape[axis]) starts.push_back(end);
+    const std::uint64_t most = (std::uint64_t{1} << 21) + std::uint64_t{4} * slices.size() * std::bit_width(slices.size());
+    std::uint64_t work = 0;
+    nodes_.clear();
+    std::vector<part> parts(1);
+    parts[0].low.assign(shape.size(), 0);
+    parts[0].high.assign(shape.begin(), shape.end());
+    for (std::uint32_t number = 0; number < slices.size(); ++number) parts[0].slices.push_back(number);
+    while (!parts.empty()) {
+      part low = std::move(parts.back());
+      parts.pop_back();
+      if (low.parent != part::none) nodes_[low.parent].high = static_cast<std::uint32_t>(nodes_.size());
+      work += low.slices.size();
+      if (work > most) return false;
+      const cut best = find_cut(low, slices);
+      if (best.balance == 0) {
+        // Slices that all begin with the part have its first element in common.
+        if (low.slices.size() != 1 || !fills(slices[low.slices[0]], low)) return false;
+        nodes_.push_back({0, low.slices[0], 0});
+        continue;
       }
-      std::sort(starts.begin(), starts.end());
-      starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
-      if (starts.size() > most / cell_count) return false;
-      cell_count *= starts.size();
-    }
-    // As many elements as the tensor has: so all are covered if no cell is taken twice.
-    slices_.assign(static_cast<std::size_t>(cell_count), 0);
-    for (std::size_t number = 0; number < slices.size(); ++number) {
-      if (!take_cells(slices[number], static_cast<std::uint32_t>(number + 1))) return false;
+      part high = low;
+      high.low[best.axis] = low.high[best.axis] = best.at;
+      const auto is_above = [&](std::uint32_t number) { return slices[number].start[best.axis] >= best.at; };
+      const auto is_below = [&](std::uint32_t number) { return end_of(slices[number], best.axis) <= best.at; };
+      low.slices.erase(std::remove_if(low.slices.begin(), low.slices.end(), is_above), low.slices.end());
+      high.slices.erase(std::remove_if(high.slices.begin(), high.slices.end(), is_below), high.slices.end());
+      low.parent = part::none;
+      high.parent = nodes_.size();
+      nodes_.push_back({best.at, static_cast<std::uint32_t>(best.axis), 0});
+      parts.push_back(std::move(high));
+      parts.push_back(std::move(low)); // comes next, behind its node
     }
     return true;
   }
 
-  /// The number of the slice that holds the element with these coordinates. Cost: a binary search a dimension.
+  /// The number of the slice that holds the element with these coordinates. Cost: a comparison a level of the tree.
   [[nodiscard]] std::size_t slice_at(std::span<const std::uint64_t> place) const noexcept {
-    std::size_t cell = 0;
-    for (std::size_t axis = 0; axis < place.size(); ++axis) cell = cell * starts_[axis].size() + range_at(axis, place[axis]);
-    return slices_[cell] - std::size_t{1};
+    std::size_t at = 0;
+    while (nodes_[at].high != 0) at = place[nodes_[at].axis] < nodes_[at].at ? at + 1 : nodes_[at].high;
+    return nodes_[at].axis;
   }
 
 private:
-  /// The number of the range of a dimension in which `place` lies.
-  [[nodiscard]] std::size_t range_at(std::size_t axis, std::uint64_t place) const noexcept {
-    const std::vector<std::uint64_t>& starts = starts_[axis];
-    return static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), place) - starts.begin()) - 1;
+  /// The first node of the part below `at` comes next, that of the part from there on is `high`. Where that is 0, `axis` is the
+  /// number of the slice.
+  struct node {
+    std::uint64_t at;
+    std::uint32_t axis, high;
+  };
+  /// A part of the tensor that is still to be cut: a box, and the slices that reach into it.
+  struct part {
+    static constexpr std::size_t none = ~std::size_t{0};
+    std::vector<std::uint64_t> low, high;
+    std::vector<std::uint32_t> slices;
+    /// The node above, if this is the part from its cut on.
+    std::size_t parent = none;
+  };
+  struct cut {
+    std::size_t axis = 0;
+    std::uint64_t at = 0;
+    /// The slices that are cut through.
+    std::size_t crossing = 0;
+    /// The slices on the side that has fewer, and one more; 0: there is no cut.
+    std::size_t balance = 0;
+  };
+
+  static std::uint64_t end_of(const tensor_slice& slice, std::size_t axis) noexcept { return slice.start[axis] + slice.extents[axis]; }
+  static bool fills(const tensor_slice& slice, const part& of) noexcept {
+    for (std::size_t axis = 0; axis < of.low.size(); ++axis) {
+      if (slice.start[axis] > of.low[axis] || end_of(slice, axis) < of.high[axis]) return false;
+    }
+    return true;
   }
 
-  /// Gives the cells within `slice` to it. @return  whether none was taken
-  bool take_cells(const tensor_slice& slice, std::uint32_t number) {
-    const std::size_t rank = starts_.size();
-    std::size_t first[max_rank], last[max_rank], at[max_rank];
-    for (std::size_t axis = 0; axis < rank; ++axis) {
-      at[axis] = first[axis] = range_at(axis, slice.start[axis]);
-      last[axis] = range_at(axis, slice.start[axis] + slice.extents[axis] - 1);
+  /// The best place to cut a part of several slices: where one begins, through as few as can be, near the middle.
+  static cut find_cut(part& of, std::span<const tensor_slice> slices) {
+    cut best;
+    const std::size_t count = of.slices.size();
+    std::vector<std::uint64_t> ends;
+    for (std::size_t axis = 0; count > 1 && axis < of.low.size(); ++axis) {
+      const auto begins_before = [&](std::uint32_t a, std::uint32_t b) { return slices[a].start[axis] < slices[b].start[axis]; };
+      if (!std::is_sorted(of.slices.begin(), of.slices.end(), begins_before)) std::sort(of.slices.begin(), of.slices.end(), begins_before);
+      if (slices[of.slices.back()].start[axis] <= of.low[axis]) continue;
+      ends.clear();
+      for (const std::uint32_t number : of.slices) ends.push_back(end_of(slices[number], axis));
+      if (!std::is_sorted(ends.begin(), ends.end())) std::sort(ends.begin(), ends.end());
+      std::size_t ended = 0;
+      for (std::size_t begun = 0; begun < count; ++begun) {
+        const std::uint64_t at = slices[of.slices[begun]].start[axis];
+        if (at <= of.low[axis] || (begun != 0 && at == slices[of.slices[begun - 1]].start[axis])) continue;
+        while (ends[ended] <= at) ++ended; // the last one ends behind where any begins
+        const std::size_t crossing = begun - ended, balance = (std::min)(begun, count - ended) + 1;
+        if (best.balance == 0 || crossing < best.crossing || (crossing == best.crossing && balance > best.balance)) {
+          best = {axis, at, crossing, balance};
+        }
+      }
+      if (best.balance != 0 && best.crossing == 0 && best.balance > count / 4) break; // good enough
     }
-    for (;;) {
-      std::size_t cell = 0;
-      for (std::size_t axis = 0; axis < rank; ++axis) cell = cell * starts_[axis].size() + at[axis];
-      if (slices_[cell] != 0) return false;
-      slices_[cell] = number;
-      std::size_t axis = rank;
-      while (axis != 0 && at[axis - 1] == last[axis - 1]) at[axis - 1] = first[axis - 1], --axis;
-      if (axis == 0) return true;
-      ++at[axis - 1];
-    }
+    return best;
   }
 
-  std::vector<std::vector<std::uint64_t>> starts_; // of the ranges of each dimension
-  std::vector<std::uint32_t> slices_;              // the number of the slice of each cell, plus one
+  std::vector<node> nodes_;
 };
 
 /// Sorts `slices` by their first elements. They are as `append_slice` makes them.
 /// @return  whether each element of a tensor of this shape, which has elements, is in exactly one of them; false, too, where
-///          `slice_grid::make` gives up. Cost: that of `slice_grid::make`.
+///          `slice_tree::make` gives up. Cost: that of `slice_tree::make`.
 inline bool sort_and_cover(std::span<const std::uint64_t> shape, std::vector<tensor_slice>& slices) {
   for (tensor_slice& slice : slices) {
     slice.first_element = 0;
@@ -174,7 +218,7 @@ inline bool sort_and_cover(std::span<const std::uint64_t> shape, std::vector<ten
   }
   std::sort(slices.begin(), slices.end(),
             [](const tensor_slice& a, const tensor_slice& b) { return a.first_element < b.first_element; });
-  return slice_grid().make(shape, slices);
+  return slice_tree().make(shape, slices);
 }
 
 /// A tensor read from its slices, each run of elements from where it lies; nothing is copied before it is asked for.
@@ -189,13 +233,13 @@ public:
         are_compared_(std::make_unique<std::atomic<bool>[]>(slices_.size())) {
     size_bytes_ = element_size_bytes;
     for (const std::uint64_t extent : shape) size_bytes_ *= extent;
-    (void)grid_.make(shape_, slices_);
+    (void)tree_.make(shape_, slices_);
   }
 
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_bytes_; }
 
   /// @retval errc::checksum_mismatch  a slice is damaged; the offset is that of the slice in its file
-  /// Cost: a search of the grid and a copy for each run of elements, and once for each slice, a pass over its bytes.
+  /// Cost: a search of the tree and a copy for each run of elements, and once for each slice, a pass over its bytes.
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
     if (!range_fits(offset_bytes, into.size(), size_bytes_)) return error(errc::bad_range, {}, offset_bytes);
     while (!into.empty()) {
@@ -213,7 +257,7 @@ private:
     const std::size_t rank = shape_.size();
     std::uint64_t place[max_rank], rest = offset_bytes / element_size_;
     for (std::size_t axis = rank; axis-- > 0; rest /= shape_[axis]) place[axis] = rest % shape_[axis];
-    const std::size_t number = grid_.slice_at({place, rank});
+    const std::size_t number = tree_.slice_at({place, rank});
     const tensor_slice& slice = slices_[number];
     if (auto compared = compare(number); !compared) return compared.error();
     std::uint64_t element = 0; // among those of the slice
@@ -259,7 +303,7 @@ private:
   std::vector<std::uint64_t> shape_;
   std::uint64_t element_size_;
   std::vector<tensor_slice> slices_;
-  slice_grid grid_;
+  slice_tree tree_;
   std::unique_ptr<std::atomic<bool>[]> are_compared_; // one a slice
   std::uint64_t size_bytes_ = 0;
 };

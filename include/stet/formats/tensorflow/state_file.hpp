@@ -45,7 +45,7 @@ struct tensorflow_state {
 namespace detail {
 
 /// Nothing that is longer is read as a state file.
-inline constexpr std::uint64_t max_state_file_size_bytes = std::uint64_t{64} << 20;
+inline constexpr std::uint64_t max_tensorflow_state_size_bytes = std::uint64_t{64} << 20;
 
 /// Reads the text form, token by token.
 class tensorflow_state_parser {

@@ -204,7 +204,7 @@ private:
     }
     if (!options_.state) return {};
     const std::string text = print_tensorflow_state(*options_.state);
-    if (text.size() > max_state_file_size_bytes) return error(errc::too_large, "checkpoint");
+    if (text.size() > max_tensorflow_state_size_bytes) return error(errc::too_large, "checkpoint");
     if (const auto parsed = parse_tensorflow_state(text); !parsed) return parsed.error();
     return {};
   }

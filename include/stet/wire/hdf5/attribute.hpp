@@ -78,11 +78,8 @@ class hdf5_attribute_reader {
     if (!records)
       return records.error();
     for (const std::span<const std::byte> record : *records) {
-      if ((record[8] & std::byte{shared}) != std::byte{0})
-        continue; // in a heap of shared messages, which Keras has none of
-      const auto object = heap->find(record.first(8));
-      if (!object && object.error().code() == errc::unsupported)
-        continue; // huge
+      const bool is_shared = (record[8] & std::byte{shared}) != std::byte{0};
+      const auto object = is_shared ? find_shared(file_, record.first(8), hdf5_is::attribute) : heap->find(record.first(8));
       if (!object)
         return object.error();
       if (auto read = read_one(*object, heap_address); !read)
@@ -140,9 +137,9 @@ class hdf5_attribute_reader {
   std::vector<hdf5_attribute> attributes_;
 };
 
-/// The attributes of an object. Huge ones, and those in heaps of shared messages, are passed over.
+/// The attributes of an object.
 /// @retval errc::bad_hdf5     one is damaged, or what leads to it
-/// @retval errc::unsupported  its datatype is in a heap of shared messages
+/// Errors: those of `hdf5_file::undo_filters` where they are in a heap with filters.
 inline result<std::vector<hdf5_attribute>> read_attributes(hdf5_file& file, const hdf5_object& object) {
   return hdf5_attribute_reader(file).run(object);
 }

@@ -8,11 +8,13 @@
 #include "../cursor.hpp"
 
 #include "../../vocabulary/checked.hpp"
+#include "../../vocabulary/inflate.hpp"
 #include "../../vocabulary/result.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -26,6 +28,39 @@ struct hdf5_heap_object {
   std::uint32_t number;
   std::span<const std::byte> bytes;
 };
+
+/// An object that a fractal heap (heap.hpp) keeps outside of its blocks.
+struct hdf5_huge_object {
+  std::uint64_t address = 0, size_bytes = 0;
+  /// Where the heap has filters: those it did not go through, and its size without them.
+  std::uint32_t filter_mask = 0;
+  std::uint64_t unfiltered_size_bytes = 0;
+};
+
+/// What was read of a fractal heap so far, so that it is read once.
+struct hdf5_heap_contents {
+  /// Blocks that were found sound, by address.
+  std::set<std::uint64_t> sound_blocks;
+  /// What filtered blocks and objects are without their filters, by address.
+  std::map<std::uint64_t, std::vector<std::byte>> unfiltered;
+  /// Objects outside of the blocks, by id, once they are read.
+  std::map<std::uint64_t, hdf5_huge_object> huge;
+  bool has_huge = false;
+};
+
+/// An index of shared messages: the types of message in it, a bit each, and the fractal heap that has them.
+struct hdf5_shared_index {
+  std::uint16_t types = 0;
+  std::uint64_t heap = 0;
+};
+
+/// Undoes filters, which are of no file's syntax but of its formats.
+/// @param pipeline  the filter pipeline message that lists them
+/// @param mask      which of them `stored` did not go through
+/// @param into      as many bytes as there were before
+using hdf5_undo_filters = result<void> (*)(std::span<const std::byte> pipeline, std::uint32_t mask,
+                                           std::span<const std::byte> stored, std::span<std::byte> into,
+                                           inflate_function inflate);
 
 /// The structures of an HDF5 file in memory, which must outlive it. Addresses count from the superblock.
 ///
@@ -55,8 +90,23 @@ class hdf5_file {
     return error(bytes.size() < hdf5_signature.size() ? errc::truncated : errc::bad_magic, {}, 0);
   }
 
+  /// Gives the filters that heaps with filters are read with; without, they are errc::unsupported.
+  void read_filters_with(hdf5_undo_filters undo, inflate_function inflate) noexcept {
+    undo_ = undo;
+    inflate_ = inflate;
+  }
+  /// Undoes the filters of a structure. Errors: those of the function that was given.
+  result<void> undo_filters(std::span<const std::byte> pipeline, std::uint32_t mask,
+                            std::span<const std::byte> stored, std::span<std::byte> into) const {
+    if (undo_ == nullptr)
+      return errc::unsupported;
+    return undo_(pipeline, mask, stored, into, inflate_);
+  }
+
   /// The address of the root group's object header.
   [[nodiscard]] std::uint64_t root() const noexcept { return root_; }
+  /// That of the superblock extension, which tells of shared messages; `nowhere` if there is none.
+  [[nodiscard]] std::uint64_t extension() const noexcept { return extension_; }
   /// Where in the bytes address 0 is.
   [[nodiscard]] std::uint64_t base_bytes() const noexcept { return base_; }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return bytes_.size(); }
@@ -114,6 +164,12 @@ class hdf5_file {
     return collections_;
   }
 
+  /// The fractal heaps that were read, by address.
+  [[nodiscard]] hdf5_heap_contents& heap(std::uint64_t address) { return heaps_[address]; }
+  /// The indexes of shared messages (object.hpp), and whether they were read.
+  [[nodiscard]] std::vector<hdf5_shared_index>& shared_indexes() noexcept { return shared_indexes_; }
+  [[nodiscard]] bool& has_shared_indexes() noexcept { return has_shared_indexes_; }
+
   static error bad(std::uint64_t address, std::string_view subject = {}) noexcept {
     return error(errc::bad_hdf5, subject, address);
   }
@@ -137,7 +193,9 @@ class hdf5_file {
       return errc::unsupported;
     block.skip(version == 0 ? 9 : version == 1 ? 13 : 1);
     const std::uint64_t base = block.take_u64();
-    block.skip(8);
+    const std::uint64_t extension = block.take_u64();
+    if (version >= 2)
+      extension_ = extension;
     const std::uint64_t end = block.take_u64();
     if (version < 2)
       block.skip(8 + 8);
@@ -162,8 +220,13 @@ class hdf5_file {
   }
 
   std::span<const std::byte> bytes_;
-  std::uint64_t base_, budget_, root_ = 0;
+  std::uint64_t base_, budget_, root_ = 0, extension_ = nowhere;
   std::map<std::uint64_t, std::vector<hdf5_heap_object>> collections_;
+  std::map<std::uint64_t, hdf5_heap_contents> heaps_;
+  std::vector<hdf5_shared_index> shared_indexes_;
+  hdf5_undo_filters undo_ = nullptr;
+  inflate_function inflate_ = nullptr;
+  bool has_shared_indexes_ = false;
 };
 
 } // namespace stet::inline v0_1::detail

@@ -224,7 +224,7 @@ class hdf5_group_reader {
 
 /// The members of a group: in order of creation where the file keeps that, else by name.
 /// @retval errc::bad_hdf5     what the object header leads to is damaged
-/// @retval errc::unsupported  a link is stored as a huge object of a heap
+/// Errors: those of `hdf5_file::undo_filters` where they are in a heap with filters.
 inline result<std::vector<hdf5_link>> read_links(hdf5_file& file, const hdf5_object& group) {
   return hdf5_group_reader(file).run(group);
 }

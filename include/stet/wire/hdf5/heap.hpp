@@ -10,7 +10,6 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -19,30 +18,40 @@ namespace stet::inline v0_1::detail {
 
 /// A fractal heap: blocks in rows of `width`, of which the first two rows are of the starting size and each
 /// later one of twice the size of the row before. Rows up to the greatest size of a direct block are of
-/// those; blocks further down are indirect, rows again. Objects that are huge, or filtered, are
-/// errc::unsupported. Source: HDF5 File Format Specification 3.0, III.G.
+/// those; blocks further down are indirect, rows again. Objects that are too large for a block lie outside of
+/// them; their ids are keys of a B-tree, or say where they are. A heap may have filters, which direct blocks
+/// and large objects go through, each as a whole. Source: HDF5 File Format Specification 3.0, III.G.
 class fractal_heap {
  public:
   static result<fractal_heap> open(hdf5_file& file, std::uint64_t address) {
     fractal_heap made(file, address);
-    byte_cursor header = file.checked_at(address, 146);
+    byte_cursor start = file.from(address);
+    start.skip(7);
+    const std::uint16_t filter_size = start.take_u16();
+    // The size and mask of a filtered root, and the filters, stand in front of the checksum.
+    byte_cursor header = file.checked_at(address, 146 + (filter_size == 0 ? std::uint64_t{0} : 12 + std::uint64_t{filter_size}));
     const bool is_heap = header.take_mark("FRHP") && header.take_u8() == 0;
+    made.id_size_ = header.take_u16();
     header.skip(2);
-    const std::uint16_t filter_size = header.take_u16();
     made.is_checked_ = (header.take_u8() & 2) != 0;
     const std::uint32_t max_object = header.take_u32();
-    header.skip(12 * 8);
+    header.skip(8);
+    made.huge_tree_ = header.take_u64();
+    header.skip(10 * 8);
     made.width_ = header.take_u16();
     made.start_size_ = header.take_u64();
     made.max_direct_size_ = header.take_u64();
     const std::uint16_t bits = header.take_u16();
     header.skip(2);
-    made.root_ = header.take_u64();
+    made.root_.address = header.take_u64();
     made.rows_ = header.take_u16();
-    if (header.is_good() && filter_size != 0)
-      return errc::unsupported;
+    if (filter_size != 0) {
+      made.root_.stored_size = header.take_u64();
+      made.root_.filter_mask = header.take_u32();
+      made.filters_ = header.take_bytes(filter_size);
+    }
     constexpr std::uint64_t greatest_block = std::uint64_t{1} << 32;
-    if (!header.is_good() || !is_heap || !is_power_of_two(made.width_) ||
+    if (!header.is_good() || !is_heap || made.id_size_ == 0 || !is_power_of_two(made.width_) ||
         !is_power_of_two(made.start_size_) || !is_power_of_two(made.max_direct_size_) ||
         made.start_size_ > made.max_direct_size_ || made.max_direct_size_ > greatest_block || bits == 0 ||
         bits > 64 || made.rows_ > max_rows) {
@@ -53,9 +62,9 @@ class fractal_heap {
     return made;
   }
 
-  /// The object with this id.
-  /// @retval errc::unsupported  it is huge: stored outside the heap
-  /// @retval errc::bad_hdf5     there is no such
+  /// The object with this id, which lives as long as the file.
+  /// @retval errc::bad_hdf5  there is no such
+  /// Errors: those of `hdf5_file::undo_filters` where the heap has filters.
   result<std::span<const std::byte>> find(std::span<const std::byte> id) {
     byte_cursor fields(id);
     const std::uint8_t first = fields.take_u8();
@@ -64,24 +73,34 @@ class fractal_heap {
       const std::span<const std::byte> object = fields.take_bytes(std::uint64_t{first & 15u} + 1);
       return fields.is_good() ? result(object) : hdf5_file::bad(address_);
     }
-    const std::uint64_t offset = fields.take_sized(offset_size_), size = fields.take_sized(length_size_);
-    if (kind == 1)
-      return errc::unsupported;
-    if (!fields.is_good() || (first & 0xC0) != 0 || kind != 0)
+    if (!fields.is_good() || (first & 0xC0) != 0 || kind > 1)
       return hdf5_file::bad(address_);
-    std::uint64_t block = root_, begin = 0, block_size = start_size_;
+    if (kind == 1)
+      return find_huge(fields);
+    const std::uint64_t offset = fields.take_sized(offset_size_), size = fields.take_sized(length_size_);
+    if (!fields.is_good())
+      return hdf5_file::bad(address_);
+    block_place block = root_;
+    block.size = start_size_;
     for (std::size_t rows = rows_, depth = 0; rows != 0; ++depth) {
-      if (depth == max_depth || !enter(block, begin, block_size, rows, offset))
+      if (depth == max_depth || !enter(block, rows, offset))
         return hdf5_file::bad(address_);
     }
-    return in_direct(block, begin, block_size, offset, size);
+    return in_direct(block, offset, size);
   }
 
  private:
   static constexpr std::size_t max_depth = 32;
   /// Of an indirect block: sizes double with each, and no heap is larger than 2^64.
   static constexpr std::size_t max_rows = 64;
-  fractal_heap(hdf5_file& file, std::uint64_t address) noexcept : file_(&file), address_(address) {}
+  struct block_place {
+    /// `begin` is an offset of the heap.
+    std::uint64_t address = 0, begin = 0, size = 0;
+    /// Of a direct block of a heap with filters.
+    std::uint64_t stored_size = 0;
+    std::uint32_t filter_mask = 0;
+  };
+  fractal_heap(hdf5_file& file, std::uint64_t address) : file_(&file), contents_(&file.heap(address)), address_(address) {}
 
   [[nodiscard]] std::uint64_t size_in_row(std::size_t row) const noexcept {
     return row < 2 ? start_size_ : log_of(start_size_) + row <= 62 ? start_size_ << (row - 1) : 0;
@@ -92,11 +111,10 @@ class fractal_heap {
 
   /// Goes from an indirect block to the one in it that holds `offset`; `rows` becomes 0 if that is a direct
   /// one.
-  bool enter(std::uint64_t& block, std::uint64_t& begin, std::uint64_t& block_size, std::size_t& rows,
-             std::uint64_t offset) {
+  bool enter(block_place& block, std::size_t& rows, std::uint64_t offset) {
     const std::size_t max_direct_rows = log_of(max_direct_size_) - log_of(start_size_) + 2;
     std::size_t row = 0;
-    std::uint64_t row_begin = begin;
+    std::uint64_t row_begin = block.begin;
     for (; row < rows; ++row) {
       const std::uint64_t size = size_in_row(row);
       std::uint64_t row_size = 0;
@@ -107,19 +125,31 @@ class fractal_heap {
       if (!checked_add(row_begin, row_size, row_begin))
         return false;
     }
-    if (row == rows || offset < begin)
+    if (row == rows || offset < block.begin)
       return false;
     const std::uint64_t size = size_in_row(row), column = (offset - row_begin) / size;
-    const std::uint64_t whole = 4 + 1 + 8 + offset_size_ + std::uint64_t{rows} * width_ * 8 + 4;
-    byte_cursor indirect = is_known(block) ? file_->from(block) : file_->checked_at(block, whole);
+    // An entry is an address; of direct blocks with filters also the size in the file and the mask.
+    const std::uint64_t direct_entry = filters_.empty() ? 8 : 8 + 8 + 4;
+    const std::uint64_t direct_rows = (std::min)(rows, max_direct_rows);
+    const auto entries_before = [&](std::uint64_t at_row, std::uint64_t at_column) {
+      const std::uint64_t direct = (std::min)(at_row, direct_rows) * width_;
+      return at_row < direct_rows ? (direct + at_column) * direct_entry
+                                  : direct * direct_entry + ((at_row - direct_rows) * width_ + at_column) * 8;
+    };
+    const std::uint64_t whole = 4 + 1 + 8 + offset_size_ + entries_before(rows, 0) + 4;
+    byte_cursor indirect = is_known(block.address) ? file_->from(block.address) : file_->checked_at(block.address, whole);
     const bool is_own =
         indirect.take_mark("FHIB") && indirect.take_u8() == 0 && indirect.take_u64() == address_;
-    indirect.skip(offset_size_ + (row * width_ + column) * 8);
-    known_.insert(block);
-    block = indirect.take_u64();
-    begin = row_begin + column * size;
-    block_size = size;
+    indirect.skip(offset_size_ + entries_before(row, column));
+    contents_->sound_blocks.insert(block.address);
+    block.address = indirect.take_u64();
+    block.begin = row_begin + column * size;
+    block.size = size;
     if (row < max_direct_rows) {
+      if (!filters_.empty()) {
+        block.stored_size = indirect.take_u64();
+        block.filter_mask = indirect.take_u32();
+      }
       rows = 0;
     } else {
       const std::size_t log_size = log_of(size), log_least = log_of(start_size_ * width_);
@@ -130,40 +160,120 @@ class fractal_heap {
     return is_own && indirect.is_good();
   }
 
-  result<std::span<const std::byte>> in_direct(std::uint64_t block, std::uint64_t begin,
-                                               std::uint64_t block_size, std::uint64_t offset,
-                                               std::uint64_t size) {
-    const std::uint64_t frame = 4 + 1 + 8 + offset_size_ + (is_checked_ ? 4u : 0u);
-    if (!file_->contains(block, block_size) || offset < begin || offset - begin < frame ||
-        !range_fits(offset - begin, size, block_size)) {
+  result<std::span<const std::byte>> in_direct(const block_place& block, std::uint64_t offset, std::uint64_t size) {
+    const std::uint64_t frame = 4 + 1 + 8 + offset_size_ + (is_checked_ ? 4u : 0u), begin = block.begin;
+    if (offset < begin || offset - begin < frame || !range_fits(offset - begin, size, block.size))
       return hdf5_file::bad(address_);
+    if (!filters_.empty()) {
+      const auto bytes = unfiltered(block.address, block.stored_size, block.filter_mask, block.size);
+      if (!bytes)
+        return bytes.error();
+      if (!is_known(block.address) && !is_sound(*bytes, static_cast<std::size_t>(frame)))
+        return hdf5_file::bad(block.address);
+      contents_->sound_blocks.insert(block.address);
+      return bytes->subspan(static_cast<std::size_t>(offset - begin), static_cast<std::size_t>(size));
     }
-    if (!is_known(block)) {
-      byte_cursor all = file_->at(block, block_size);
-      const std::span<const std::byte> bytes = all.rest();
-      if (!all.take_mark("FHDB") || all.take_u8() != 0 || all.take_u64() != address_ || block_size < frame)
-        return hdf5_file::bad(block);
-      if (is_checked_ && !is_sound(bytes, static_cast<std::size_t>(frame)))
-        return hdf5_file::bad(block);
-      known_.insert(block);
+    if (!file_->contains(block.address, block.size))
+      return hdf5_file::bad(address_);
+    if (!is_known(block.address)) {
+      if (!is_sound(file_->at(block.address, block.size).rest(), static_cast<std::size_t>(frame)))
+        return hdf5_file::bad(block.address);
+      contents_->sound_blocks.insert(block.address);
     }
-    return file_->at(block + (offset - begin), size).take_bytes(size);
+    return file_->at(block.address + (offset - begin), size).take_bytes(size);
   }
   /// Whether a block was read before, and found sound.
-  [[nodiscard]] bool is_known(std::uint64_t block) const { return known_.find(block) != known_.end(); }
-  /// Whether a block is what its checksum says, which counts as zeros itself.
-  static bool is_sound(std::span<const std::byte> block, std::size_t frame) {
+  [[nodiscard]] bool is_known(std::uint64_t block) const { return contents_->sound_blocks.count(block) != 0; }
+  /// Whether a direct block is one of this heap, and what its checksum says, which counts as zeros itself.
+  [[nodiscard]] bool is_sound(std::span<const std::byte> block, std::size_t frame) const {
+    byte_cursor fields(block);
+    if (block.size() < frame || !fields.take_mark("FHDB") || fields.take_u8() != 0 || fields.take_u64() != address_)
+      return false;
+    if (!is_checked_)
+      return true;
     std::vector<std::byte> copy(block.begin(), block.end());
     std::fill_n(copy.begin() + static_cast<std::ptrdiff_t>(frame) - 4, 4, std::byte{0});
     return lookup3(copy) == load_little<std::uint32_t>(block.data() + frame - 4);
   }
 
+  /// A huge object, by what follows the first byte of its id: its place where that fits, else its key.
+  result<std::span<const std::byte>> find_huge(byte_cursor id) {
+    const bool is_filtered = !filters_.empty();
+    const std::size_t place_size = is_filtered ? 8 + 8 + 4 + 8 : 8 + 8;
+    hdf5_huge_object object;
+    if (id_size_ - std::size_t{1} >= place_size) {
+      object = take_huge(id, is_filtered);
+    } else {
+      const std::uint64_t key = id.take_sized((std::min)(id_size_ - std::size_t{1}, std::size_t{8}));
+      if (auto read = read_huge(is_filtered, place_size); !read)
+        return read.error();
+      const auto found = contents_->huge.find(key);
+      if (found == contents_->huge.end())
+        return hdf5_file::bad(address_);
+      object = found->second;
+    }
+    if (!id.is_good())
+      return hdf5_file::bad(address_);
+    if (is_filtered)
+      return unfiltered(object.address, object.size_bytes, object.filter_mask, object.unfiltered_size_bytes);
+    byte_cursor bytes = file_->at(object.address, object.size_bytes);
+    return bytes.is_good() ? result(bytes.rest()) : hdf5_file::bad(object.address);
+  }
+  static hdf5_huge_object take_huge(byte_cursor& from, bool is_filtered) noexcept {
+    hdf5_huge_object made;
+    made.address = from.take_u64();
+    made.size_bytes = from.take_u64();
+    if (is_filtered) {
+      made.filter_mask = from.take_u32();
+      made.unfiltered_size_bytes = from.take_u64();
+    }
+    return made;
+  }
+  /// Reads the B-tree of huge objects: their places, each with its key.
+  result<void> read_huge(bool is_filtered, std::size_t place_size) {
+    if (contents_->has_huge)
+      return {};
+    constexpr std::uint8_t indirect = 1, indirect_filtered = 2;
+    const auto records = btree2_reader(*file_).run(huge_tree_, is_filtered ? indirect_filtered : indirect, place_size + 8);
+    if (!records)
+      return records.error();
+    for (const std::span<const std::byte> record : *records) {
+      byte_cursor fields(record);
+      const hdf5_huge_object object = take_huge(fields, is_filtered);
+      if (!file_->charge(sizeof object))
+        return hdf5_file::bad(address_);
+      contents_->huge.emplace(fields.take_u64(), object);
+    }
+    contents_->has_huge = true;
+    return {};
+  }
+
+  /// The `size` bytes that those at `address` were before they went through the filters of the heap.
+  result<std::span<const std::byte>> unfiltered(std::uint64_t address, std::uint64_t stored_size, std::uint32_t mask,
+                                                std::uint64_t size) {
+    const auto known = contents_->unfiltered.find(address);
+    if (known != contents_->unfiltered.end()) {
+      if (known->second.size() != size)
+        return hdf5_file::bad(address);
+      return std::span<const std::byte>(known->second);
+    }
+    byte_cursor stored = file_->at(address, stored_size);
+    if (!stored.is_good() || !file_->charge(size))
+      return hdf5_file::bad(address);
+    std::vector<std::byte> made(static_cast<std::size_t>(size));
+    if (auto undone = file_->undo_filters(filters_, mask, stored.rest(), made); !undone)
+      return undone.error();
+    return std::span<const std::byte>(contents_->unfiltered.emplace(address, std::move(made)).first->second);
+  }
+
   hdf5_file* file_;
-  std::uint64_t address_, start_size_ = 0, max_direct_size_ = 0, root_ = 0;
+  hdf5_heap_contents* contents_;
+  std::uint64_t address_, start_size_ = 0, max_direct_size_ = 0, huge_tree_ = 0;
+  block_place root_;
+  std::span<const std::byte> filters_;
   std::size_t offset_size_ = 0, length_size_ = 0, rows_ = 0;
-  std::uint16_t width_ = 0;
+  std::uint16_t width_ = 0, id_size_ = 0;
   bool is_checked_ = false;
-  std::set<std::uint64_t> known_;
 };
 
 /// The global heaps of a file: collections of numbered objects. Each is read once for the file.

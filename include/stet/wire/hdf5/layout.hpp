@@ -186,8 +186,7 @@ inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filte
 }
 
 /// The value that an element has which was never written; empty: zeros.
-/// @retval errc::bad_hdf5     the message is damaged, or where it is
-/// @retval errc::unsupported  it is in a heap of shared messages
+/// @retval errc::bad_hdf5  the message is damaged, or where it is
 inline result<std::span<const std::byte>> read_fill_value(hdf5_file& file, const hdf5_object& object) {
   const hdf5_message* const found = object.find(hdf5_is::fill_value);
   const hdf5_message* const old = object.find(hdf5_is::old_fill_value);

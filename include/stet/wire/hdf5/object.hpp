@@ -3,7 +3,7 @@
 #ifndef STET_WIRE_HDF5_OBJECT_HPP
 #define STET_WIRE_HDF5_OBJECT_HPP
 
-#include "file.hpp"
+#include "heap.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -33,6 +33,7 @@ enum class hdf5_is : std::uint16_t {
   layout = 8,
   filters = 11,
   attribute = 12,
+  shared_table = 15,
   continuation = 16,
   symbol_table = 17,
   attribute_info = 21,
@@ -172,18 +173,69 @@ class hdf5_object {
   std::vector<block> blocks_;
 };
 
-/// The message that a shared one leads to, in another object, a named datatype, say.
-/// @retval errc::unsupported  it is in a heap of shared messages
-/// @retval errc::bad_hdf5     it is not there
+/// Reads where a file keeps messages that objects share: the superblock extension leads to a table of
+///   "SMTB" | indexes: u8 0 | u8 list or tree | u16 types of message | u32 least size | u16 … | u16 … | u16 count |
+///   address | address of the fractal heap | checksum
+/// Source: HDF5 File Format Specification 3.0, III.H and IV.A.2.p.
+inline result<void> read_shared_indexes(hdf5_file& file) {
+  if (file.has_shared_indexes())
+    return {};
+  const result<hdf5_object> extension = hdf5_object::read(file, file.extension());
+  if (!extension)
+    return extension.error();
+  const hdf5_message* const found = extension->find(hdf5_is::shared_table);
+  const error bad = hdf5_file::bad(file.extension());
+  if (found == nullptr)
+    return bad;
+  byte_cursor fields(found->body);
+  const bool is_known = fields.take_u8() == 0;
+  const std::uint64_t address = fields.take_u64();
+  const std::uint8_t count = fields.take_u8();
+  constexpr std::uint64_t index_size = 1 + 1 + 2 + 4 + 2 + 2 + 2 + 8 + 8;
+  byte_cursor table = file.checked_at(address, 4 + count * index_size + 4);
+  if (!fields.is_good() || !is_known || !table.take_mark("SMTB"))
+    return bad;
+  for (std::uint8_t i = 0; i < count; ++i) {
+    hdf5_shared_index made;
+    const bool is_known_index = table.take_u8() == 0;
+    table.skip(1);
+    made.types = table.take_u16();
+    table.skip(4 + 2 + 2 + 2 + 8);
+    made.heap = table.take_u64();
+    if (!is_known_index)
+      return bad;
+    file.shared_indexes().push_back(made);
+  }
+  file.has_shared_indexes() = true;
+  return {};
+}
+
+/// The message of a type that has this id in the heap of those that objects share.
+/// @retval errc::bad_hdf5  it is not there
+inline result<std::span<const std::byte>> find_shared(hdf5_file& file, std::span<const std::byte> id, hdf5_is type) {
+  if (auto read = read_shared_indexes(file); !read)
+    return read.error();
+  for (const hdf5_shared_index& each : file.shared_indexes()) {
+    if ((each.types >> static_cast<unsigned>(type) & 1) == 0)
+      continue;
+    result<fractal_heap> heap = fractal_heap::open(file, each.heap);
+    return heap ? heap->find(id) : heap.error();
+  }
+  return hdf5_file::bad(file.extension());
+}
+
+/// The message that a shared one leads to: in another object, a named datatype, say, or in a heap.
+/// @retval errc::bad_hdf5  it is not there
 inline result<std::span<const std::byte>> resolve_shared(hdf5_file& file, std::span<const std::byte> body,
                                                          hdf5_is type) {
   byte_cursor fields(body);
   const std::uint8_t version = fields.take_u8(), kind = fields.take_u8();
   if (version == 1)
     fields.skip(6);
+  constexpr std::uint8_t in_heap = 1;
+  if (fields.is_good() && version == 3 && kind == in_heap)
+    return find_shared(file, fields.rest(), type);
   const std::uint64_t address = fields.take_u64();
-  if (version == 3 && kind == 1)
-    return errc::unsupported;
   if (!fields.is_good() || version == 0 || version > 3)
     return hdf5_file::bad(hdf5_file::nowhere);
   const result<hdf5_object> object = hdf5_object::read(file, address);
