@@ -626,7 +626,7 @@ TEST_SUITE("stet command") {
     REQUIRE(variables.add("b", {2}, std::span(b)));
     {
       stet::writer base;
-      base.state = {{"metric", 0.25}};
+      base.state = {{"global_step", 1}, {"metric", 0.25}};
       REQUIRE(stet::add_variables(base, variables));
       REQUIRE(base.save(folder.path("ckpt-1.stet")));
     }
