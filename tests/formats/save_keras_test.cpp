@@ -644,6 +644,16 @@ TEST_CASE("weights of TensorFlow's form tell no order, and are refused as legacy
   CHECK(stet_test::outcome(save("w.weights.h5")) == "ok");
 }
 
+TEST_CASE("variables of TensorFlow's objects whose layers no name tells are refused") {
+  saved_for_keras at;
+  add(at.out, "layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE", {2, 2}, 1);
+  for (const char* const name : {"m.h5", "m.weights.h5"}) {
+    const auto saved = at.save(name);
+    CHECK(stet_test::outcome(saved) == "not_expressible");
+    CHECK(subject_of(saved).ends_with(": can be saved as tensorflow-objects"));
+  }
+}
+
 TEST_CASE("shards whose layers are called as other groups become one file, each weight once") {
   stet_test::made_weights first, second;
   first.add_object("layers/dense", "dense_1", {{2, 3}, {3}});

@@ -68,7 +68,7 @@ SAME = {
         lambda: layers.Dropout(0.2), lambda: layers.GaussianNoise(0.2), lambda: layers.GaussianDropout(0.2), lambda: layers.AlphaDropout(0.2),
         lambda: layers.RepeatVector(3), lambda: layers.Reshape((2, 2)), lambda: inner(), lambda: shared, lambda: two_deep,
         *[lambda m=m: on_both(m()) for m in (layers.Add, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum, layers.Concatenate)],
-        lambda: on_both(layers.Dot(1)), lambda: changed(lambda layer: layer.enable_lora(2)),
+        lambda: on_both(layers.Dot(1)),
     ],
     SEQUENCE: [
         lambda: layers.Conv1D(4, 2), lambda: layers.Dense(3), lambda: layers.LayerNormalization(), lambda: layers.LayerNormalization(scale=False),
@@ -169,7 +169,8 @@ def check(stet, folder, tfjs, shape, make, is_expected):
         try:
             [found] = tfjs.predict(into, [example])
             wanted = numpy.asarray(model(example, training=False))
-            tally.check(found.shape == wanted.shape and abs(found - wanted).max() < 2e-3, f"{what}, {ending}: predictions differ")
+            is_half = any("float16" in each.dtype_policy.name for each in model.layers)  # TensorFlow.js computes with float32
+            tally.check(found.shape == wanted.shape and abs(found - wanted).max() < (2e-2 if is_half else 2e-3), f"{what}, {ending}: predictions differ")
         except ValueError as failure:
             tally.check(False, f"{what}, {ending}: {failure}")
 

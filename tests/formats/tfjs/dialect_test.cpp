@@ -178,8 +178,8 @@ TEST_SUITE("tfjs/dialect") {
     };
     CHECK(behind_mask("Flatten", "{}") == "{}");
     CHECK(behind_mask("GlobalAveragePooling1D", "{}", "x") == "{}");
-    for (const auto& [op, config] : {std::pair{"GlobalAveragePooling1D", "{}"}, {"Reshape", "{}"},
-                                     {"Bidirectional", R"({"layer":{"config":{"return_sequences":true}}})"}}) {
+    for (const auto& [op, config] : {std::pair{"GlobalAveragePooling1D", "{}"}, std::pair{"Reshape", "{}"},
+                                     std::pair{"Bidirectional", R"({"layer":{"config":{"return_sequences":true}}})"}}) {
       CHECK(behind_mask(op, config, "last") ==
             "layer next (" + std::string(op) + ") behind a mask" + std::string(refused_end));
     }

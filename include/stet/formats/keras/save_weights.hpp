@@ -322,7 +322,10 @@ class keras_weights_plan {
   /// Adds the tensors that are no weights of layers.
   /// @param optimizer  what the names of its variables begin with in this form
   /// @param foreign    what those of weights begin with in the other form
+  /// @retval errc::not_expressible  a tensor, the subject, is of the other form, or a variable of a TensorFlow object
+  ///                                whose layer no name tells
   result<void> add_rest(std::string_view optimizer, std::string_view foreign) {
+    const bool has_layers = graph_ != nullptr || !layers_.empty();
     for (const tensor each : model_.store) {
       const std::string_view name = each.name();
       const bool is_second_name = !is_native_model(model_) && model_.store.original_of(each);
@@ -332,6 +335,8 @@ class keras_weights_plan {
         optimizer_.push_back(each);
       } else if (name.starts_with(foreign)) {
         return inexpressible(std::string(name), hint_);
+      } else if (!has_layers && name.find("/.ATTRIBUTES/") != std::string_view::npos) {
+        return inexpressible(std::string(name), "can be saved as tensorflow-objects");
       } else if (auto added = add(each, name.substr(name.front() == '/' ? 1 : 0)); !added) {
         return added;
       }
