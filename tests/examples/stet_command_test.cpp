@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of the command: each run as a user runs it, with what it prints and the status it ends with.
+#include "support/hdf5_files.hpp"
 #include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
 
@@ -692,6 +693,19 @@ TEST_SUITE("stet command") {
       CHECK(run(folder, {command, "ckpt-2.stet"}).err == "stet: ckpt-2.stet: ckpt-1.stet: the file is a delta and its base is missing\n");
       CHECK(run(folder, {command, "ckpt-2.stet"}).status == 1);
     }
+  }
+
+  TEST_CASE("a soft link of HDF5 is a further name of its tensor, and can be read by it") {
+    const temp_folder folder;
+    folder.write("m.h5", stet_test::hdf5_files::symbols.bytes());
+    const stet::json_value json = parse(run(folder, {"ls", "--json", "m.h5"}).out);
+    for (const stet::json_value& each : json["tensors"]) {
+      CHECK(each["name"] != "/soft");
+      CHECK(each.contains("names") == (each["name"] == "/again"));
+      if (each.contains("names"))
+        CHECK(each["names"] == stet::json_value({"/soft"}));
+    }
+    CHECK(run(folder, {"cat", "m.h5", "/soft"}).out == run(folder, {"cat", "m.h5", "/again"}).out);
   }
 
   TEST_CASE("what cannot be given as a tensor is listed with its reason, and not converted") {

@@ -241,6 +241,15 @@ TEST_SUITE("formats/hdf5") {
     });
   }
 
+  TEST_CASE("soft links are names in the store, which the model tells apart from paths of the file") {
+    const stet_test::temp_folder folder;
+    const auto opened = stet::detail::open_hdf5(folder.write("m.h5", hdf5_files::symbols.bytes()), {});
+    REQUIRE(opened);
+    CHECK(opened->links == std::vector<std::string>{"/soft"});
+    CHECK(opened->store.original_of(*opened->store.find("/soft"))->name() == "/again");
+    CHECK(opened->omitted.empty());
+  }
+
   TEST_CASE("variables of a Keras layer have its names, too") {
     const std::string bytes = sample("made/keras-v3/seed_example/my_model.weights.h5");
     if (bytes.empty()) {
