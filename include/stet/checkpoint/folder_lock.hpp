@@ -24,43 +24,34 @@ namespace stet::inline v0_1::detail {
 /// The file in a folder that is locked.
 inline constexpr std::string_view lock_name = ".stet-lock";
 
-/// A file whose lock this process holds, on the list of all of them.
+/// An open file whose lock this process holds, on the list of all of them.
 struct held_lock {
   const file_operations* operations;
+  native_handle handle;
   std::string path;
-  native_handle handle{};
-  bool is_held = false;
+  bool is_held = true;
   held_lock *before = nullptr, *after = nullptr;
 };
 
 /// Every lock of a folder that this process holds. The child of a fork has the same open files, and with them would hold the
 /// locks for as long as it runs, also when its parent has long ended: it closes them before `fork` returns. What a program
-/// becomes by exec has none of them either. No fork comes between a lock and its place on the list.
+/// becomes by exec has none of them either.
 class held_locks {
 public:
-  /// Takes the lock of the file at the path.
-  /// @retval errc::locked         someone else has it
-  /// @retval errc::out_of_memory  there is no room to remember that children are to close it; or what the system reports
-  static result<void> take(held_lock& lock) noexcept {
+  /// @retval errc::out_of_memory  there is no room to remember that children are to close them
+  static result<void> add(held_lock& lock) noexcept {
     if (!watches_forks()) return errc::out_of_memory;
     const std::lock_guard guard(mutex_);
-    const auto handle = call_again(*lock.operations, &file_operations::lock_file, std::string_view(lock.path));
-    if (!handle) return handle.error();
-    lock.handle = *handle;
-    lock.is_held = true;
     lock.after = first_;
     if (first_ != nullptr) first_->before = &lock;
     first_ = &lock;
     return {};
   }
-  /// Gives it up, if this process has it.
-  static void release(held_lock& lock) noexcept {
+  static void remove(held_lock& lock) noexcept {
     const std::lock_guard guard(mutex_);
-    if (!lock.is_held) return;
     if (lock.before != nullptr) lock.before->after = lock.after;
     if (lock.after != nullptr) lock.after->before = lock.before;
     if (first_ == &lock) first_ = lock.after;
-    (void)lock.operations->close(lock.operations->context, lock.handle);
   }
 
 private:
@@ -74,9 +65,9 @@ private:
   }
   /// In the child, which has the mutex.
   static void close_all() {
-    for (; first_ != nullptr; first_ = first_->after) {
-      first_->is_held = false;
-      (void)first_->operations->close(first_->operations->context, first_->handle);
+    for (held_lock* each = first_; each != nullptr; each = each->after) {
+      each->is_held = false;
+      (void)each->operations->close(each->operations->context, each->handle);
     }
     mutex_.unlock();
   }
@@ -88,19 +79,24 @@ private:
 /// The lock of a folder, held until this ends; not by a child of the process that took it.
 class folder_lock {
 public:
-  /// Takes the lock of the file at a path, which is made if there is none.
-  /// Errors: those of `held_locks::take`.
-  static result<folder_lock> take(const file_operations& operations, std::string&& path) noexcept {
+  /// Holds the lock of an open file.
+  /// @retval errc::out_of_memory  the file is closed
+  static result<folder_lock> hold(const file_operations& operations, native_handle handle, std::string&& path) noexcept {
     folder_lock made;
-    made.held_.reset(new (std::nothrow) held_lock{&operations, std::move(path)});
-    if (made.held_ == nullptr) return errc::out_of_memory;
-    if (auto taken = held_locks::take(*made.held_); !taken) return taken.error();
+    made.held_.reset(new (std::nothrow) held_lock{&operations, handle, std::move(path)});
+    if (made.held_ == nullptr) {
+      (void)operations.close(operations.context, handle);
+      return errc::out_of_memory;
+    }
+    if (auto added = held_locks::add(*made.held_); !added) return added.error();
     return made;
   }
   folder_lock(folder_lock&&) noexcept = default;
   folder_lock& operator=(folder_lock&&) = delete;
   ~folder_lock() {
-    if (held_ != nullptr) held_locks::release(*held_);
+    if (held_ == nullptr) return;
+    held_locks::remove(*held_);
+    if (held_->is_held) (void)held_->operations->close(held_->operations->context, held_->handle);
   }
 
   /// Looks whether this is still the lock that keeps others out.
@@ -129,7 +125,10 @@ public:
   /// @retval errc::locked  another writer, of this process or another, has it; or what the operating system reports
   result<folder_lock> make_and_lock() const {
     if (auto made = make_folder(); !made) return made.error();
-    return folder_lock::take(operations(), folder() + std::string(lock_name));
+    std::string path = folder() + std::string(lock_name);
+    const result<native_handle> handle = call(&file_operations::lock_file, path);
+    if (!handle) return handle.error();
+    return folder_lock::hold(operations(), *handle, std::move(path));
   }
 
 private:
