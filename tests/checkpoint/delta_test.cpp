@@ -701,7 +701,12 @@ TEST_SUITE("delta") {
       for (int i = 1; i < 65; ++i)
         digest = save_naming(std::to_string(i), std::to_string(i - 1), digest);
       const auto longest = stet::open_checkpoint(folder.path("63"));
-      CHECK((longest && longest->file_count() == 64));
+      REQUIRE(longest);
+      CHECK(longest->file_count() == 64);
+      stet::writer next;
+      const auto added = stet::add_changed(next, stet::variable_list(), *longest);
+      CHECK(outcome(added) == "too_deep");
+      CHECK(added.error().subject() == "63");
       CHECK(outcome(stet::open_checkpoint(folder.path("64"))) == "too_deep");
     }
   }

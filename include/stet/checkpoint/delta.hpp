@@ -290,10 +290,13 @@ struct delta_report {
 /// Adds to `to` the variables that `base` does not have just so, compared byte for byte, and names the base in the manifest:
 /// what `to` then saves in the folder of the base is a delta. Nothing else is to be added to `to`, and `set_extra` is taken.
 /// @param base  an open checkpoint, delta or not, in whose tensors nobody has written; the variables may be bound to it
-/// Errors: those of `add_variable` and `parse_manifest`; errc::bad_path if the base's name is none that a delta may state.
+/// @retval errc::bad_path  the base's name is none that a delta may state
+/// @retval errc::too_deep  the base is 64 files already, which is as many as `open_checkpoint` takes (the subject is its name)
+/// or an error of `add_variable` and `parse_manifest`.
 /// Cost: reads every variable and its tensor in the base once, and parses the manifests of the base.
 [[nodiscard]] inline result<delta_report> add_changed(writer& to, const variable_list& from, const checkpoint_store& base) {
   if (!detail::is_part_name(base.file_name(0))) return error(errc::bad_path, base.file_name(0));
+  if (base.file_count() == detail::max_delta_depth) return error(errc::too_deep, base.file_name(0));
   const result<detail::checkpoint_fields> fields = detail::fields_of(base);
   if (!fields) return fields.error();
   json_value field = {{"file", base.file_name(0)}, {"sha256", detail::hex_of(content_digest(base.file(0)))}};
