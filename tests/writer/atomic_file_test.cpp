@@ -16,6 +16,11 @@
 #include <utility>
 #include <vector>
 
+#if !defined(_WIN32) && !defined(__wasi__) && !defined(__EMSCRIPTEN__)
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
 namespace {
 
 using stet::atomic_file;
@@ -213,6 +218,25 @@ TEST_SUITE("writer/atomic_file") {
       REQUIRE(file->publish());
       CHECK(std::filesystem::status(path).permissions() == mode);
     }
+  }
+
+  TEST_CASE("a file that replaces another keeps its owner where that is permitted") {
+    const temp_folder folder;
+    const std::string path = folder.write("a", std::string_view("before"));
+    if (::chown(path.c_str(), 12345, 23456) != 0) {
+      MESSAGE("skipped: this user may not give files away");
+      return;
+    }
+    auto file = create(folder, "a", 3);
+    REQUIRE(file);
+    CHECK(file->write_at(0, text_bytes("new")));
+    REQUIRE(file->finish(false));
+    REQUIRE(file->publish());
+    struct stat status {};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    CHECK(status.st_uid == 12345);
+    CHECK(status.st_gid == 23456);
+    CHECK(folder.read("a").size() == 3);
   }
 
   TEST_CASE("where a link is, the file that it leads to is replaced") {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
 #include <stet/manifest/open.hpp>
@@ -8,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -100,6 +102,30 @@ TEST_SUITE("writer/parts") {
       CHECK(folder.read(parts[0]).size() == 4);
     }
   }
+
+#if !defined(_WIN32) && !defined(__wasi__) && !defined(__EMSCRIPTEN__)
+  TEST_CASE("parts lie beside the file that a link leads to, and so that has to be in the folder of the link") {
+    for (const stet::store_form form : {stet::store_form::sharded, stet::store_form::loose}) {
+      const stet_test::temp_folder folder;
+      std::filesystem::create_directory(stet_test::to_path(folder.path("real")));
+      folder.write("real/far.json", std::string_view("old"));
+      std::filesystem::create_symlink("real/far.json", stet_test::to_path(folder.path("far.json")));
+      std::filesystem::create_symlink("near.json", stet_test::to_path(folder.path("link.json")));
+      const std::vector<float> values(100, 1.0f);
+      stet::writer out;
+      REQUIRE(out.add("a", {100}, std::span<const float>(values)));
+      stet::save_options options;
+      options.form = form;
+      const auto refused = out.save(folder.path("far.json"), options);
+      CHECK(stet_test::outcome(refused) == "unsupported");
+      CHECK(folder.read("real/far.json").size() == 3);
+      CHECK(stet_test::outcome(out.save(folder.path("link.json"), options)) == "ok");
+      CHECK(std::filesystem::is_symlink(stet_test::to_path(folder.path("link.json"))));
+      CHECK(stet::open_manifest(folder.path("near.json")));
+      CHECK(stet::open_manifest(folder.path("link.json")));
+    }
+  }
+#endif
 
   TEST_CASE("a file that lists parts of the right look takes none along") {
     const stet_test::temp_folder folder;
