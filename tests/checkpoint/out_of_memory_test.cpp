@@ -33,8 +33,8 @@ public:
   failing_allocation(std::uint64_t number, bool spares_json) noexcept {
     left_ = number + 1;
     spares_json_ = spares_json;
-    stet_test::fails_to_allocate = [](std::size_t size) noexcept {
-      const bool is_spared = spares_json_ && size % sizeof(stet::json_value) == 0 && size <= 64 * sizeof(stet::json_value);
+    stet_test::fails_to_allocate = [](std::size_t size_bytes) noexcept {
+      const bool is_spared = spares_json_ && size_bytes % sizeof(stet::json_value) == 0 && size_bytes <= 64 * sizeof(stet::json_value);
       return !is_spared && left_ != 0 && --left_ == 0;
     };
   }
