@@ -28,12 +28,17 @@ namespace stet_test {
 template <class Work> int with_few_threads(Work&& work) {
   const ::pid_t process = ::fork();
   if (process == 0) {
-    unsigned long pages = 0;
-    std::FILE* const sizes = std::fopen("/proc/self/statm", "r");
-    if (sizes == nullptr || std::fscanf(sizes, "%lu", &pages) != 1) ::_exit(100);
-    std::fclose(sizes);
+    // In KiB, since some tests are told of other pages than the kernel has.
+    unsigned long size_kib = 0;
+    std::FILE* const facts = std::fopen("/proc/self/status", "r");
+    if (facts == nullptr) ::_exit(100);
+    for (char line[256]; size_kib == 0 && std::fgets(line, sizeof line, facts) != nullptr;) {
+      if (std::sscanf(line, "VmSize: %lu kB", &size_kib) != 1) size_kib = 0;
+    }
+    std::fclose(facts);
+    if (size_kib == 0) ::_exit(100);
     ::rlimit limit{};
-    limit.rlim_cur = limit.rlim_max = pages * static_cast<::rlim_t>(::sysconf(_SC_PAGESIZE)) + (::rlim_t{6} << 20);
+    limit.rlim_cur = limit.rlim_max = (::rlim_t{size_kib} << 10) + (::rlim_t{6} << 20);
     if (::setrlimit(RLIMIT_AS, &limit) != 0) ::_exit(101);
     ::_exit(work());
   }

@@ -49,12 +49,21 @@ inline result<void> take_lock([[maybe_unused]] native_handle handle) noexcept {
 #endif
 }
 
+/// Whether `status` is that of the open file.
+inline bool is_same_file(native_handle handle, const file_status& status) noexcept {
+  file_status own;
+  return fstat_call(handle, &own) == 0 && own.st_dev == status.st_dev && own.st_ino == status.st_ino;
+}
+
 inline result<native_handle> create_exclusive(const native_path& path) noexcept {
   const int handle = open_call(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (handle < 0) return last_failure();
   const auto locked = take_lock(handle);
-  if (locked || locked.error().code() != errc::locked) return handle; // some file systems have no locks
-  (void)close(handle); // a sweep was faster, and removes it
+  file_status named;
+  // Until it was locked a sweep may have taken it for abandoned: it has the lock now, or has removed the file already.
+  const bool is_swept = locked ? lstat_call(path.c_str(), &named) != 0 || !is_same_file(handle, named) : locked.error().code() == errc::locked;
+  if (!is_swept) return handle; // where locking fails otherwise, the file system has no locks
+  (void)close(handle);
   return error(errc::file_exists).with_system_code(EEXIST);
 }
 
@@ -66,12 +75,6 @@ inline result<native_handle> keep_locked([[maybe_unused]] native_handle handle) 
   if (kept < 0) return last_failure();
   return kept;
 #endif
-}
-
-/// Whether `status` is that of the open file.
-inline bool is_same_file(native_handle handle, const file_status& status) noexcept {
-  file_status own;
-  return fstat_call(handle, &own) == 0 && own.st_dev == status.st_dev && own.st_ino == status.st_ino;
 }
 
 inline result<void> remove_unlocked(const native_path& path) noexcept {

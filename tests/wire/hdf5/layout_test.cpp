@@ -208,6 +208,6 @@ TEST_SUITE("wire/hdf5/layout") {
     CHECK(fill_of({is_fill, hdf5_fields().u8(2).u8(2).u8(2)}) == "bad_hdf5");
     CHECK(fill_of({4, hdf5_fields().u32(3).raw("ab")}) == "bad_hdf5");
     CHECK(fill_of({is_fill, hdf5_fields().u8(3).u8(1).u64(0), 2}) ==
-          "unsupported"); // in a heap of shared messages
+          "bad_hdf5"); // in a heap of shared messages, which the file does not have
   }
 }
