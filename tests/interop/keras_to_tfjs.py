@@ -142,6 +142,8 @@ def model_of(shape, make):
     for weight in model.weights:
         if "float" in str(weight.dtype) and "seed" not in weight.path:
             weight.assign(numpy.abs(numbers.normal(size=weight.shape)) * 0.5)
+            if getattr(weight, "constraint", None):  # as after training; TensorFlow.js applies it to what it loads
+                weight.assign(weight.constraint(weight))
     example = numbers.integers(0, 20, (2, *shape)).astype(dtype) if shape == WORDS else numbers.normal(size=(2, *shape)).astype(dtype)
     if len(shape) < 3:
         example[0, 3:] = example[1, :2] = 0  # which masks leave out

@@ -233,7 +233,7 @@ TEST_SUITE("tensorflow/slices") {
     for (const std::size_t axis : {0u, 1u}) {
       const extents shape = axis == 0 ? extents{count, 2} : extents{2, count};
       std::vector<tensor_slice> slices;
-      const std::vector<std::byte> file = stet_test::pattern(2 * count);
+      const std::vector<std::byte> file = stet_test::pattern(static_cast<std::size_t>(2 * count));
       for (std::int64_t i = 0; i < count; ++i) {
         std::vector<slice_extent> box(2);
         box[axis] = {i, 1};
