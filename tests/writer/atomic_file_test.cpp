@@ -147,8 +147,10 @@ TEST_SUITE("writer/atomic_file") {
       files.push_back(std::move(*file));
     }
     CHECK(folder.names().size() == others.size() + 5);
-    REQUIRE(files[0].finish(false)); // which keeps its lock
+    REQUIRE(files[0].finish(false));
+#if !defined(_WIN32) // where a file that is to be renamed cannot stay locked
     CHECK(create(folder, "a", 0));
+#endif
     CHECK(files[0].publish());
     files.clear();
     names expected = others;
@@ -345,7 +347,11 @@ TEST_SUITE("writer/atomic_file") {
     CHECK(outcome(create(folder, "", 5)) == "bad_path");
     CHECK(outcome(create(folder, std::string_view("a\0b", 3), 5)) == "bad_path");
     const std::string too_long = outcome(create(folder, std::string(300, 'x'), 5));
-    CHECK((too_long == "bad_path" || too_long == "file_not_found")); // the latter is Wine's
+#if defined(_WIN32)
+    CHECK(too_long == "ok"); // an unfinished file has a short name; to publish it is what fails
+#else
+    CHECK(too_long == "bad_path");
+#endif
     CHECK(folder.names().empty());
   }
 

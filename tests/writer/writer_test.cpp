@@ -882,6 +882,7 @@ TEST_SUITE("writer/values and limits") {
     CHECK(stet_test::outcome(with_attributes.save_to_memory()) == "too_deep");
   }
 
+#if !defined(_WIN32) // whose paths are of other words
   TEST_CASE("a path as long as the system lets it be needs no heap") {
     std::string path(4000, 'x');
     for (std::size_t i = 100; i < path.size(); i += 100) path[i] = '/';
@@ -889,4 +890,5 @@ TEST_SUITE("writer/values and limits") {
     CHECK(!stet::open(path));
     CHECK(since.count() == 0);
   }
+#endif
 }
