@@ -125,6 +125,7 @@ TEST_SUITE("out_of_memory") {
     });
   }
 
+#if !defined(_WIN32) // Wine finds an "invalid frame" on the way of an exception of MinGW, and ends the program
   TEST_CASE("latest, all and open") {
     for (const int which : {0, 1, 2}) {
       fail_each_allocation(true, [which](const temp_folder& folder, auto arm, auto disarm) {
@@ -138,6 +139,7 @@ TEST_SUITE("out_of_memory") {
       });
     }
   }
+#endif
 
   TEST_CASE("restore_latest") {
     fail_each_allocation(true, [](const temp_folder& folder, auto arm, auto disarm) {
