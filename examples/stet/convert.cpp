@@ -246,7 +246,7 @@ status compact(const arguments& given, console& out) {
     options.alignment_bytes = opened->store.alignment_bytes();
     count = tensor_count(*opened);
     if (opened->format == &stet::checkpoint_folder_format)
-      from.append("/").append(files_of(*opened).front().name);
+      from.append(stet::detail::separator_after(from)).append(files_of(*opened).front().name);
   }
   const stet::result<stet::save_report> saved = stet::compact(from, to, options);
   if (!saved && saved.error().code() == stet::errc::missing_base)

@@ -3,13 +3,14 @@
 #include "model.hpp"
 
 #if STET_HAS_ZLIB
-#include <algorithm>
 #include <zlib.h>
 
 #include <stet/ext/zlib.hpp>
 #endif
 
 #include <stet/formats/any.hpp>
+
+#include <algorithm>
 
 namespace command {
 

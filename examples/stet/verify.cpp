@@ -113,7 +113,7 @@ std::size_t verify_checkpoints(std::string_view folder, const std::vector<checkp
   std::size_t problem_count = 0;
   for (const checkpoint_row& each : checkpoints) {
     out.write_escaped(each.file_name).write(":\n");
-    const stet::result<stet::model> opened = open_model(std::string(folder) + "/" + each.file_name);
+    const stet::result<stet::model> opened = open_model(std::string(folder).append(stet::detail::separator_after(folder)).append(each.file_name));
     if (opened) {
       problem_count += verify_model(*opened, false, out);
       continue;
