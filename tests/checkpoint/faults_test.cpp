@@ -130,6 +130,17 @@ std::string problem_after_restart(const temp_folder& folder, const way_to_save& 
   return steps_in(*manager) == with_bases(*manager, kept) && has_no_orphans(folder) ? "" : "too much or too little is kept";
 }
 
+/// The operations of a reader whose waits for a folder are counted, and do not happen.
+stet::file_operations counting_folder_syncs(std::size_t& count) {
+  stet::file_operations made = stet::system_file_operations();
+  made.context = &count;
+  made.sync_folder = [](void* counted, std::string_view) noexcept -> stet::result<void> {
+    ++*static_cast<std::size_t*>(counted);
+    return {};
+  };
+  return made;
+}
+
 /// A folder that is filled again and again.
 class scratch_folder {
 public:
@@ -226,12 +237,7 @@ TEST_SUITE("faults") {
         if (is_new) note(problem_of(seen, acknowledged));
         std::uint64_t named = 0;
         std::size_t sync_count = 0;
-        stet::file_operations counting = stet::system_file_operations();
-        counting.context = &sync_count;
-        counting.sync_folder = [](void* count, std::string_view) noexcept -> stet::result<void> {
-          ++*static_cast<std::size_t*>(count);
-          return {};
-        };
+        const stet::file_operations counting = counting_folder_syncs(sync_count);
         if (const auto latest = checkpoint_folder(folder.path(), "ckpt", counting).latest()) named = latest->step;
         // A reader that synced the folder itself has the names on the disk, and the bytes were before they had a name.
         if (sync_count != 0) named = 0;
@@ -285,12 +291,7 @@ TEST_SUITE("faults") {
         if (std::exchange(is_inside, true)) return;
         ++call_count;
         std::size_t sync_count = 0;
-        stet::file_operations counting = stet::system_file_operations();
-        counting.context = &sync_count;
-        counting.sync_folder = [](void* count, std::string_view) noexcept -> stet::result<void> {
-          ++*static_cast<std::size_t*>(count);
-          return {};
-        };
+        const stet::file_operations counting = counting_folder_syncs(sync_count);
         std::uint64_t named = version_in(folder, counting);
         note(named, acknowledged, "while the power stays");
         if (sync_count != 0) named = 0; // the reader itself has put it on the disk

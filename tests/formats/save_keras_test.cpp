@@ -42,6 +42,16 @@ struct saved_for_keras {
     return stet::save_keras(folder.path(name), path, *opened, options);
   }
   stet::result<stet::model> open(const std::string& name) const { return stet::open_any(folder.path(name)); }
+  /// What a legacy file lists as the weights of each layer; null if it cannot be read.
+  stet::json_value weight_names(const std::string& name) const {
+    const auto opened = open(name);
+    CHECK(stet_test::outcome(opened) == "ok");
+    if (!opened)
+      return nullptr;
+    const auto described = stet::describe_any(folder.path(name), *opened);
+    CHECK(stet_test::outcome(described) == "ok");
+    return described ? described->metadata["keras"]["weight_names"] : stet::json_value();
+  }
 };
 
 /// The names of the tensors, second names apart, with a space behind each.
@@ -616,16 +626,9 @@ TEST_CASE("a model in a model in a model: legacy files have all weights in the o
   add(at.out, "k", {2, 2}, 2);
   at.out.graph = stet::graph_to_json(graph);
   REQUIRE(at.save("m.h5"));
-  const auto opened = at.open("m.h5");
-  REQUIRE(opened);
-  if (!opened)
-    return;
-  const auto described = stet::describe_any(at.folder.path("m.h5"), *opened);
-  REQUIRE(described);
-  if (described)
-    CHECK(described->metadata["keras"]["weight_names"]["outer"].dump() ==
-          R"(["outer/inner/n/gamma","outer/inner/n/beta","outer/inner/d/kernel","outer/inner/d/bias",)"
-          R"("outer/inner/n/moving_mean","outer/inner/n/moving_variance"])");
+  CHECK(at.weight_names("m.h5")["outer"].dump() ==
+        R"(["outer/inner/n/gamma","outer/inner/n/beta","outer/inner/d/kernel","outer/inner/d/bias",)"
+        R"("outer/inner/n/moving_mean","outer/inner/n/moving_variance"])");
 }
 
 TEST_CASE("weights of TensorFlow's form tell no order, and are refused as legacy weights") {
@@ -715,14 +718,7 @@ TEST_CASE("int8: the bias, which alone is trained, stands first in legacy files"
   graph.outputs = {{"y", "d", std::nullopt, std::nullopt}};
   at.out.graph = stet::graph_to_json(graph);
   REQUIRE(at.save("m.h5"));
-  const auto opened = at.open("m.h5");
-  REQUIRE(opened);
-  if (!opened)
-    return;
-  const auto described = stet::describe_any(at.folder.path("m.h5"), *opened);
-  REQUIRE(described);
-  if (described)
-    CHECK(described->metadata["keras"]["weight_names"]["d"].dump() == R"(["d/bias","d/kernel","d/kernel_scale"])");
+  CHECK(at.weight_names("m.h5")["d"].dump() == R"(["d/bias","d/kernel","d/kernel_scale"])");
   REQUIRE(at.save("m.keras"));
   const auto objects = at.open("m.keras");
   REQUIRE(objects);

@@ -38,6 +38,13 @@ std::vector<std::string> names_in(made_weights& weights) {
   return opened ? second_names(*opened) : std::vector<std::string>();
 }
 
+std::vector<std::string> names_in(const made_archive& archive) {
+  const temp_folder folder;
+  const auto opened = stet::keras_format.open(folder.write("m.keras", archive.bytes()), {});
+  CHECK(outcome(opened) == "ok");
+  return opened ? second_names(*opened) : std::vector<std::string>();
+}
+
 /// What one object's variables are called behind its own name.
 std::string roles(const std::string& group, shapes variables, stet::dtype first = stet::dtype::float32, const std::string& name = "own") {
   made_weights weights;
@@ -173,12 +180,7 @@ TEST_SUITE("keras/names") {
       {"module": "keras.layers", "class_name": "RNN", "config": {"name": "own_rnn", "cell": {"module": "main", "class_name": "GRUCell", "config": {}}}},
       {"module": "keras.layers", "class_name": "TimeDistributed", "config": {"name": "td", "layer": {"class_name": "Dense", "config": {}}}},
       {"module": "keras.layers", "class_name": "Bidirectional", "config": {"name": "both", "layer": {"class_name": "LSTM", "config": {}}}}]}})"};
-    const temp_folder folder;
-    const auto opened = stet::keras_format.open(folder.write("m.keras", archive.bytes()), {});
-    REQUIRE(opened);
-    if (!opened)
-      return;
-    CHECK(second_names(*opened) == std::vector<std::string>{
+    CHECK(names_in(archive) == std::vector<std::string>{
                                        "both/back/c/kernel = /layers/bidirectional/backward_layer/cell/vars/0",
                                        "both/back/c/recurrent_kernel = /layers/bidirectional/backward_layer/cell/vars/1",
                                        "own/0 = /layers/dense/vars/0",
@@ -201,12 +203,7 @@ TEST_SUITE("keras/names") {
     made_archive archive = keras_archive(weights.bytes());
     archive.members[1] = {"config.json", R"({"class_name": "Sequential", "config": {"name": "m", "layers": [
       {"module": "keras.layers", "class_name": "Bidirectional", "config": {"name": "both", "layer": {"class_name": "LSTM", "config": {"name": "lstm"}}}}]}})"};
-    const temp_folder folder;
-    const auto opened = stet::keras_format.open(folder.write("m.keras", archive.bytes()), {});
-    REQUIRE(opened);
-    if (!opened)
-      return;
-    CHECK(second_names(*opened) == std::vector<std::string>{
+    CHECK(names_in(archive) == std::vector<std::string>{
                                        "both/backward_layer/cell/kernel = /layers/bidirectional/backward_layer/cell/vars/0",
                                        "both/backward_layer/cell/recurrent_kernel = /layers/bidirectional/backward_layer/cell/vars/1",
                                        "both/forward_layer/cell/kernel = /layers/bidirectional/forward_layer/cell/vars/0",
@@ -328,12 +325,7 @@ TEST_SUITE("keras/names") {
     const std::string config = R"({"class_name": "Sequential", "config": {"name": "m", "layers": [)" + layer("Dense", "dense_1") + "," +
                                layer("Functional", "encoder", inner.c_str()) + "," + layer("Dense", "dense") + "," + layer("LSTM", "reader") + "]}}";
     archive.members[1] = {"config.json", config};
-    const temp_folder folder;
-    const auto opened = stet::keras_format.open(folder.write("m.keras", archive.bytes()), {});
-    REQUIRE(opened);
-    if (!opened)
-      return;
-    CHECK(second_names(*opened) == std::vector<std::string>{
+    CHECK(names_in(archive) == std::vector<std::string>{
                                        "dense/kernel = /layers/dense_1/vars/0", // as the layers are called, not the groups
                                        "dense_1/kernel = /layers/dense/vars/0",
                                        "encoder/deep/kernel = /layers/functional/layers/dense/vars/0",
@@ -342,6 +334,7 @@ TEST_SUITE("keras/names") {
                                    });
     // Without it, by the groups.
     archive.members[1] = {"config.json", "{"};
+    const temp_folder folder;
     const auto bare = stet::keras_format.open(folder.write("b.keras", archive.bytes()), {});
     REQUIRE(bare);
     if (bare)
