@@ -15,7 +15,8 @@ class program {
 public:
   explicit program(std::size_t variable_count) : values_(variable_count * count, 1.0F) {
     for (std::size_t i = 0; i < variable_count; ++i) {
-      bench::require(bool(variables.add(bench::name_of_tensor(i), {count}, std::span(values_).subspan(i * count, count))), "add");
+      bench::require(
+          bool(variables.add(bench::name_of_tensor(i), {count}, std::span(values_).subspan(i * count, count))), "add");
     }
   }
   [[nodiscard]] std::span<const std::byte> bytes() const { return std::as_bytes(std::span(values_)); }
@@ -46,7 +47,8 @@ void background_pause(benchmark::State& state) {
   std::uint64_t step = 0;
   bench::contest contest(false);
   contest.add("pause", [&] {
-    const double seconds = bench::seconds_of([&] { bench::require(bool(saver.save({++step}, trained.variables)), "save"); });
+    const double seconds =
+        bench::seconds_of([&] { bench::require(bool(saver.save({++step}, trained.variables)), "save"); });
     bench::require(bool(saver.wait()), "wait"); // the writing is not to disturb the next turn
     return seconds;
   });
@@ -82,8 +84,13 @@ void restore_by_copy(benchmark::State& state) {
   bench::require(bool(opened), "open");
   std::vector<std::byte> copy(trained.bytes().size());
   bench::contest contest(true);
-  contest.add("open_and_restore", [&] { return bench::seconds_of([&] { bench::require(bool(manager.restore_latest(trained.variables)), "restore"); }); });
-  contest.add("restore", [&] { return bench::seconds_of([&] { bench::require(bool(stet::restore(*opened->opened, trained.variables)), "restore"); }); });
+  contest.add("open_and_restore", [&] {
+    return bench::seconds_of([&] { bench::require(bool(manager.restore_latest(trained.variables)), "restore"); });
+  });
+  contest.add("restore", [&] {
+    return bench::seconds_of(
+        [&] { bench::require(bool(stet::restore(*opened->opened, trained.variables)), "restore"); });
+  });
   contest.add("memcpy", [&] {
     return bench::seconds_of([&] {
       std::memcpy(copy.data(), trained.bytes().data(), copy.size());
@@ -124,7 +131,9 @@ void restore_by_binding(benchmark::State& state) {
   }
   for (std::size_t size = 0; size < 2; ++size) {
     contest.add(size == 0 ? "of_64_KiB" : "of_256_MiB", [&, size] {
-      return bench::seconds_of([&] { bench::require(bool(managers[size].restore_latest(bounds[size].variables, rules, nullptr, how)), "bind"); });
+      return bench::seconds_of([&] {
+        bench::require(bool(managers[size].restore_latest(bounds[size].variables, rules, nullptr, how)), "bind");
+      });
     });
   }
   contest.expect_ratio_at_most("of_256_MiB", "of_64_KiB", 1.5);
@@ -143,7 +152,8 @@ void latest_of_thousand(benchmark::State& state) {
   options.keep.max_to_keep = 0;
   auto manager = stet::checkpoint_manager::open_for_saving(folder.path(), options);
   bench::require(bool(manager), "open a folder");
-  for (std::uint64_t step = 1; step <= 1000; ++step) bench::require(bool(manager->save({step * 100}, variables)), "save");
+  for (std::uint64_t step = 1; step <= 1000; ++step)
+    bench::require(bool(manager->save({step * 100}, variables)), "save");
   const std::string state_file = folder / "checkpoint.json", aside = folder / "aside";
   const auto find = [&] {
     return bench::seconds_of([&] {

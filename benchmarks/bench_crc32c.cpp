@@ -30,8 +30,7 @@ const std::vector<std::byte>& model() {
 }
 
 void count_bytes(benchmark::State& state, std::size_t size_bytes) {
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) *
-                          static_cast<std::int64_t>(size_bytes));
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * static_cast<std::int64_t>(size_bytes));
 }
 
 /// The floor: the least that reading every byte costs.
@@ -62,16 +61,14 @@ void copy(benchmark::State& state) {
 void kernel(benchmark::State& state, stet::detail::crc32c_update_function* update) {
   const std::vector<std::byte>& bytes = model();
   const auto size_bytes = static_cast<std::size_t>(state.range(0));
-  for (auto _ : state)
-    benchmark::DoNotOptimize(update(~0u, bytes.data(), size_bytes));
+  for (auto _ : state) benchmark::DoNotOptimize(update(~0u, bytes.data(), size_bytes));
   count_bytes(state, size_bytes);
 }
 
 /// The public function, its choice of a kernel included.
 void chosen(benchmark::State& state) {
   const auto bytes = std::span(model()).first(static_cast<std::size_t>(state.range(0)));
-  for (auto _ : state)
-    benchmark::DoNotOptimize(stet::crc32c(bytes));
+  for (auto _ : state) benchmark::DoNotOptimize(stet::crc32c(bytes));
   count_bytes(state, bytes.size());
 }
 
@@ -85,8 +82,7 @@ void combine(benchmark::State& state) {
 }
 
 void sizes(benchmark::internal::Benchmark* registered) {
-  for (const std::int64_t size_bytes : {16, 64, 256, 1024, 4096, 65536})
-    registered->Arg(size_bytes);
+  for (const std::int64_t size_bytes : {16, 64, 256, 1024, 4096, 65536}) registered->Arg(size_bytes);
   registered->Arg(static_cast<std::int64_t>(model_size_bytes));
 }
 
@@ -97,14 +93,12 @@ int main(int argument_count, char** arguments) {
   benchmark::RegisterBenchmark("crc32c/floor_memcpy", copy);
   for (const auto& each : stet::detail::crc32c_kernels())
     if (each.supported)
-      sizes(benchmark::RegisterBenchmark(("crc32c/kernel_" + std::string(each.name)).c_str(), kernel,
-                                         each.update));
+      sizes(benchmark::RegisterBenchmark(("crc32c/kernel_" + std::string(each.name)).c_str(), kernel, each.update));
   sizes(benchmark::RegisterBenchmark("crc32c/chosen", chosen));
   benchmark::RegisterBenchmark("crc32c/combine", combine);
 
   benchmark::Initialize(&argument_count, arguments);
-  if (benchmark::ReportUnrecognizedArguments(argument_count, arguments))
-    return 1;
+  if (benchmark::ReportUnrecognizedArguments(argument_count, arguments)) return 1;
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return 0;

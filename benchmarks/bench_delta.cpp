@@ -16,8 +16,7 @@ constexpr std::size_t variable_count = 100, count = std::size_t{1} << 19; // 200
 stet::variable_list variables_in(std::span<float> values) {
   stet::variable_list variables;
   for (std::size_t i = 0; i < variable_count; ++i) {
-    bench::require(bool(variables.add(bench::name_of_tensor(i), {count}, values.subspan(i * count, count))),
-                   "add");
+    bench::require(bool(variables.add(bench::name_of_tensor(i), {count}, values.subspan(i * count, count))), "add");
   }
   return variables;
 }
@@ -41,14 +40,11 @@ void save_delta(const stet::variable_list& from, const std::string& base_path, c
 /// Whether the checkpoint holds what the variables do.
 bool holds(const std::string& path, const stet::variable_list& variables) {
   const auto opened = stet::open_checkpoint(path);
-  if (!opened || (*opened)->tensor_count() != variables.size())
-    return false;
+  if (!opened || (*opened)->tensor_count() != variables.size()) return false;
   for (const stet::variable& each : variables) {
     const auto found = (*opened)->find(each.name());
-    if (!found || found->size_bytes() != each.size_bytes())
-      return false;
-    if (std::memcmp(found->bytes().data(), each.bytes().data(), each.size_bytes()) != 0)
-      return false;
+    if (!found || found->size_bytes() != each.size_bytes()) return false;
+    if (std::memcmp(found->bytes().data(), each.bytes().data(), each.size_bytes()) != 0) return false;
   }
   return true;
 }
@@ -62,8 +58,7 @@ void delta(benchmark::State& state, bool is_durable) {
   options.is_durable = is_durable;
   const std::string base = folder / "base.stet", path = folder / "delta.stet", whole = folder / "whole.stet";
   save_whole(variables, base, options);
-  for (float& value : std::span(values).subspan(57 * count, count))
-    value = -value;
+  for (float& value : std::span(values).subspan(57 * count, count)) value = -value;
   save_delta(variables, base, path, options);
   bench::require(holds(path, variables), "the delta");
   const auto delta_bytes = static_cast<double>(std::filesystem::file_size(path)),

@@ -62,7 +62,8 @@ void find(benchmark::State& state) {
   contest.add("floor", [&] {
     return bench::seconds_of([&] {
       std::uint64_t sum = 0;
-      for (std::size_t i = 0; i < answers.size(); ++i) sum += static_cast<unsigned char>(queries[i].front()) + answers[i].offset_bytes();
+      for (std::size_t i = 0; i < answers.size(); ++i)
+        sum += static_cast<unsigned char>(queries[i].front()) + answers[i].offset_bytes();
       benchmark::DoNotOptimize(sum);
     });
   });

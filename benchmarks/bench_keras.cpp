@@ -5,7 +5,7 @@
 #include "support/model.hpp"
 
 #include <stet/formats/any.hpp>
-#include <stet/formats/save_keras.hpp>
+#include <stet/formats/keras/save.hpp>
 #include <stet/restore.hpp>
 
 #include <cstring>
@@ -28,9 +28,11 @@ public:
       const std::string layer = "dense_" + std::to_string(number);
       names_.push_back(layer + "/kernel");
       bench::require(bool(out.add(names_.back(), {1, extent}, model.values(number))), "add");
-      layers.push_back({{"class_name", "Dense"}, {"config", {{"name", layer}, {"units", extent}, {"use_bias", false}}}});
+      layers.push_back(
+          {{"class_name", "Dense"}, {"config", {{"name", layer}, {"units", extent}, {"use_bias", false}}}});
     }
-    auto graph = stet::graph_from_keras({{"class_name", "Sequential"}, {"config", {{"name", "model"}, {"layers", std::move(layers)}}}});
+    auto graph = stet::graph_from_keras(
+        {{"class_name", "Sequential"}, {"config", {{"name", "model"}, {"layers", std::move(layers)}}}});
     bench::require(bool(graph), "graph");
     native_ = folder_ / "model.stet";
     stet::save_options unsynced;
@@ -140,7 +142,9 @@ void restore_keras(benchmark::State& state) {
     bench::require(std::memcmp(memory.data(), model.values().data(), model.size_bytes()) == 0, "restored values");
     return seconds;
   });
-  contest.add("read", [&] { return bench::seconds_of([&] { bench::read_plainly(path, std::as_writable_bytes(std::span(plain))); }); });
+  contest.add("read", [&] {
+    return bench::seconds_of([&] { bench::read_plainly(path, std::as_writable_bytes(std::span(plain))); });
+  });
   contest.expect_ratio_at_most("stet", "read", 1.3);
   contest.run(state, 1);
 }

@@ -27,7 +27,8 @@ void open_store(benchmark::State& state) {
   }
   const std::string_view manifest = opened->manifest_text();
   // Where the table (header, manifest, index) ends.
-  const std::size_t table_size = static_cast<std::size_t>(index.bytes().data() + index.bytes().size() - opened->data().data());
+  const std::size_t table_size =
+      static_cast<std::size_t>(index.bytes().data() + index.bytes().size() - opened->data().data());
   const auto read_manifest = [&] {
     const auto parsed = stet::parse_manifest(manifest);
     stet::index_limits limits;

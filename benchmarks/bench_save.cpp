@@ -37,9 +37,11 @@ void save_large(benchmark::State& state, bool is_durable) {
   contest.add("stet", [&] { return removing(path, bench::seconds_of([&] { model.save(path, is_durable); })); });
   contest.add("write", [&] {
     return removing(plain, bench::seconds_of([&] {
-      if (is_durable) bench::write_durably(plain, folder.path(), bytes);
-      else bench::write_plainly(plain, bytes);
-    }));
+                      if (is_durable)
+                        bench::write_durably(plain, folder.path(), bytes);
+                      else
+                        bench::write_plainly(plain, bytes);
+                    }));
   });
   std::vector<std::byte> copy(bytes.size());
   contest.add("memcpy", [&] {
@@ -50,7 +52,8 @@ void save_large(benchmark::State& state, bool is_durable) {
   });
 #if STET_PEER_SAFETENSORS
   // The crate never waits for the disk.
-  if (!is_durable) contest.add("crate", [&] { return removing(plain, bench::seconds_of([&] { model.save_with_peer(plain); })); });
+  if (!is_durable)
+    contest.add("crate", [&] { return removing(plain, bench::seconds_of([&] { model.save_with_peer(plain); })); });
 #endif
   contest.expect_ratio_at_least("write", "stet", is_durable ? 0.95 : 0.9);
   contest.run(state, 1);

@@ -4,8 +4,8 @@
 #include "support/bare_file.hpp"
 #include "support/model.hpp"
 
-#include <stet/formats/tensorflow.hpp>
-#include <stet/formats/tensorflow/write_checkpoint.hpp>
+#include <stet/formats/tensorflow/format.hpp>
+#include <stet/formats/tensorflow/save.hpp>
 #include <stet/restore.hpp>
 
 #include <cstring>
@@ -63,7 +63,8 @@ void open_saved(benchmark::State& state, naming how) {
     return bench::seconds_of([&] {
       mapping.emplace(index.c_str());
       unsigned sum = 0;
-      for (std::size_t at = 0; at < mapping->size_bytes(); at += 4096) sum += static_cast<unsigned>(mapping->data()[at]);
+      for (std::size_t at = 0; at < mapping->size_bytes(); at += 4096)
+        sum += static_cast<unsigned>(mapping->data()[at]);
       benchmark::DoNotOptimize(sum);
     });
   });
@@ -134,7 +135,9 @@ void restore_checkpoint(benchmark::State& state) {
     bench::require(std::memcmp(memory.data(), model.values().data(), model.size_bytes()) == 0, "restored values");
     return seconds;
   });
-  contest.add("read", [&] { return bench::seconds_of([&] { bench::read_plainly(data, std::as_writable_bytes(std::span(plain))); }); });
+  contest.add("read", [&] {
+    return bench::seconds_of([&] { bench::read_plainly(data, std::as_writable_bytes(std::span(plain))); });
+  });
   contest.expect_ratio_at_most("stet", "read", 1.2);
   contest.run(state, 1);
 }

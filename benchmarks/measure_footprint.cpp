@@ -46,7 +46,8 @@ bool make_cold(const std::string& path) {
   ::close(handle);
   const bench::bare_mapping mapping(path.c_str());
   std::vector<unsigned char> resident(mapping.size_bytes() / 4096 + 1);
-  bench::require(::mincore(const_cast<std::byte*>(mapping.data()), mapping.size_bytes(), resident.data()) == 0, "mincore");
+  bench::require(::mincore(const_cast<std::byte*>(mapping.data()), mapping.size_bytes(), resident.data()) == 0,
+                 "mincore");
   return std::ranges::none_of(resident, [](unsigned char page) { return (page & 1) != 0; });
 }
 
@@ -58,7 +59,8 @@ void print_goal(const char* what, std::uint64_t kib, std::uint64_t limit_kib) {
 }
 
 /// Runs `use` on a cold file. It returns the tensor's first byte, and leaves everything open until it is destroyed.
-template <class Use> void measure_cold(const char* who, const std::string& path, bool is_stet, bool reads_ahead, Use use) {
+template <class Use>
+void measure_cold(const char* who, const std::string& path, bool is_stet, bool reads_ahead, Use use) {
   const bool is_cold = make_cold(path);
   (void)footprint::now(); // what measuring itself allocates
   const footprint before = footprint::now();
@@ -105,7 +107,7 @@ int main(int argument_count, char** arguments) {
   const bench::folder folder;
   const std::string path = folder / "model.stet", warm_up = folder / "warm_up.stet";
 
-  save(warm_up, 4); // code and buffers of the run-time library
+  save(warm_up, 4);                            // code and buffers of the run-time library
   std::ofstream("/proc/self/clear_refs") << 5; // sets the peak to what is resident now
   const std::uint64_t before_kib = proc_value("/proc/self/status", "VmHWM:");
   save(path, count);
@@ -135,10 +137,11 @@ int main(int argument_count, char** arguments) {
     std::optional<stet::store> store;
     stet::open_options options;
     options.reads_ahead = reads_ahead;
-    measure_cold(reads_ahead ? "stet: open, find, read 4 KiB" : "stet, open_options::reads_ahead = false", path, true, reads_ahead, [&] {
-      store.emplace(std::move(*stet::open(path.c_str(), options)));
-      return is_expected(store->find(name)->bytes());
-    });
+    measure_cold(reads_ahead ? "stet: open, find, read 4 KiB" : "stet, open_options::reads_ahead = false", path, true,
+                 reads_ahead, [&] {
+                   store.emplace(std::move(*stet::open(path.c_str(), options)));
+                   return is_expected(store->find(name)->bytes());
+                 });
   }
 
 #if STET_PEER_SAFETENSORS
@@ -150,13 +153,17 @@ int main(int argument_count, char** arguments) {
     std::vector<std::string> names;
     for (std::size_t number = 0; number <= count; ++number) names.push_back(bench::name_of_tensor(number));
     std::vector<std::size_t> extents;
-    for (std::size_t number = 0; number <= count; ++number) extents.push_back(number == wanted ? little.size() : large.size());
+    for (std::size_t number = 0; number <= count; ++number)
+      extents.push_back(number == wanted ? little.size() : large.size());
     std::vector<peer_safetensors_tensor> tensors;
     for (std::size_t number = 0; number <= count; ++number) {
       const auto& bytes = number == wanted ? little : large;
-      tensors.push_back({names[number].data(), names[number].size(), &extents[number], 1, bytes.data(), bytes.size(), peer_safetensors_u8});
+      tensors.push_back({names[number].data(), names[number].size(), &extents[number], 1, bytes.data(), bytes.size(),
+                         peer_safetensors_u8});
     }
-    bench::require(peer_safetensors_serialize_to_file(peer_path.data(), peer_path.size(), tensors.data(), tensors.size()) == 0, "serialize");
+    bench::require(
+        peer_safetensors_serialize_to_file(peer_path.data(), peer_path.size(), tensors.data(), tensors.size()) == 0,
+        "serialize");
   }
   peer_safetensors* peer = nullptr;
   measure_cold("crate: open, find, read 4 KiB", peer_path, false, true, [&] {

@@ -13,8 +13,10 @@ int main() {
   // Registered once; the same list saves and restores.
   std::vector<float> kernel(1024 * 1024, 1.0f), moment(kernel.size());
   stet::variable_list variables;
-  if (auto added = variables.add("kernel", {1024, 1024}, std::span<float>(kernel)); !added) return failed(added.error());
-  if (auto added = variables.add_slot("kernel", "Adam/m", std::span<float>(moment)); !added) return failed(added.error());
+  if (auto added = variables.add("kernel", {1024, 1024}, std::span<float>(kernel)); !added)
+    return failed(added.error());
+  if (auto added = variables.add_slot("kernel", "Adam/m", std::span<float>(moment)); !added)
+    return failed(added.error());
 
   auto manager = stet::checkpoint_manager::open_for_saving("background_save_checkpoints");
   if (!manager) return failed(manager.error());
@@ -36,7 +38,8 @@ int main() {
     auto saving = saver.save(session, variables); // an error of the save before comes here
     if (!saving) return failed(saving.error());
     const std::chrono::duration<double, std::milli> pause = std::chrono::steady_clock::now() - begin;
-    std::cout << "step " << session.global_step << (*saving ? ": saving, paused for " : ": left out, paused for ") << pause.count() << " ms\n";
+    std::cout << "step " << session.global_step << (*saving ? ": saving, paused for " : ": left out, paused for ")
+              << pause.count() << " ms\n";
   }
   if (auto written = saver.wait(); !written) return failed(written.error());
 

@@ -35,30 +35,23 @@ static stet::result<stet::save_report> make_file(const char* path) {
   const std::vector<float> numbers(12, 0.25f);
   const std::span<const float> all(numbers);
   stet::writer out;
-  if (auto added = out.add("hidden/kernel", {4, 3}, all); !added)
-    return added.error();
-  if (auto added = out.add("hidden/bias", {3}, all.first(3)); !added)
-    return added.error();
-  if (auto added = out.add("answer/kernel", {3, 2}, all.first(6)); !added)
-    return added.error();
-  if (auto added = out.add("answer/bias", {2}, all.first(2)); !added)
-    return added.error();
+  if (auto added = out.add("hidden/kernel", {4, 3}, all); !added) return added.error();
+  if (auto added = out.add("hidden/bias", {3}, all.first(3)); !added) return added.error();
+  if (auto added = out.add("answer/kernel", {3, 2}, all.first(6)); !added) return added.error();
+  if (auto added = out.add("answer/bias", {2}, all.first(2)); !added) return added.error();
   return out.save(path);
 }
 
 int main() {
   const scratch_file file("bind_model.stet");
-  if (auto made = make_file(file.path()); !made)
-    return failed(made.error());
+  if (auto made = make_file(file.path()); !made) return failed(made.error());
   auto store = stet::open(file.path());
-  if (!store)
-    return failed(store.error());
+  if (!store) return failed(store.error());
 
   network<3> model;
-  if (auto bound = stet::bind_model(model, *store); !bound)
-    return failed(bound.error());
-  std::cout << "hidden/kernel(3, 2) is " << model.hidden.kernel(3, 2) << ", scale has "
-            << model.hidden.scale.size() << " elements\n";
+  if (auto bound = stet::bind_model(model, *store); !bound) return failed(bound.error());
+  std::cout << "hidden/kernel(3, 2) is " << model.hidden.kernel(3, 2) << ", scale has " << model.hidden.scale.size()
+            << " elements\n";
 
   // A model that the file does not fit stays as it was, and every field that is wrong is reported.
   network<5> other;

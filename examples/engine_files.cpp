@@ -15,7 +15,7 @@
 
 /// An archive of assets, all of it in memory, loaded or mapped by the engine. Files begin at multiples of 64 bytes.
 class pak final : public stet::file_system {
- public:
+public:
   void add(const std::string& path, std::span<const std::byte> bytes) {
     bytes_.resize((bytes_.size() + 63) / 64 * 64);
     files_[path] = {bytes_.size(), bytes.size()};
@@ -25,12 +25,11 @@ class pak final : public stet::file_system {
   /// All that stet asks for. Bytes that are not in memory would be given as a reader: `source::keep(my_reader(…))`.
   stet::result<stet::source> open_file(std::string_view path) const noexcept override {
     const auto found = files_.find(path);
-    if (found == files_.end())
-      return stet::error(stet::errc::file_not_found, path);
+    if (found == files_.end()) return stet::error(stet::errc::file_not_found, path);
     return stet::source::borrow(std::span(bytes_).subspan(found->second.begin, found->second.size));
   }
 
- private:
+private:
   struct place {
     std::size_t begin, size;
   };
@@ -40,7 +39,7 @@ class pak final : public stet::file_system {
 
 /// An engine's allocator: an arena that is given up as a whole. stet allocates little here, since all is in place.
 class arena final : public stet::memory_resource {
- public:
+public:
   void* allocate(std::size_t size_bytes, std::size_t alignment_bytes) noexcept override {
     void* const block = std::align(alignment_bytes, size_bytes, free_, left_);
     if (block != nullptr) {
@@ -52,7 +51,7 @@ class arena final : public stet::memory_resource {
   void deallocate(void*, std::size_t, std::size_t) noexcept override {}
   std::size_t used_bytes() const noexcept { return room_.size() - left_; }
 
- private:
+private:
   std::array<std::byte, 16384> room_;
   void* free_ = room_.data();
   std::size_t left_ = room_.size();
@@ -60,14 +59,12 @@ class arena final : public stet::memory_resource {
 
 /// A file of the engine that is being written: a save game, say.
 class saved_asset final : public stet::byte_output {
- public:
+public:
   std::vector<std::byte> bytes;
   stet::result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> piece) override {
     const auto begin = static_cast<std::size_t>(offset_bytes);
-    if (begin + piece.size() > bytes.size())
-      bytes.resize(begin + piece.size());
-    if (!piece.empty())
-      std::memcpy(bytes.data() + begin, piece.data(), piece.size());
+    if (begin + piece.size() > bytes.size()) bytes.resize(begin + piece.size());
+    if (!piece.empty()) std::memcpy(bytes.data() + begin, piece.data(), piece.size());
     return {};
   }
 };
@@ -77,16 +74,13 @@ static stet::result<void> build(pak& archive) {
   const std::vector<float> weights(5000, 0.5f);
   stet::writer out;
   for (const char* const name : {"guard/hidden", "guard/answer"}) {
-    if (auto added = out.add(name, {50, 100}, std::span(weights)); !added)
-      return added.error();
+    if (auto added = out.add(name, {50, 100}, std::span(weights)); !added) return added.error();
   }
   const scratch_file table("brain.stet");
   auto saved = out.save(table.path(), {.form = stet::store_form::sharded, .max_part_size_bytes = 25000});
-  if (!saved)
-    return saved.error();
+  if (!saved) return saved.error();
   auto store = stet::open(table.path());
-  if (!store)
-    return store.error();
+  if (!store) return store.error();
   const auto add = [&archive](std::string_view name, const stet::source& from) {
     archive.add("assets/ai/" + std::string(name), {from.data(), static_cast<std::size_t>(from.size_bytes())});
   };
@@ -101,36 +95,30 @@ static stet::result<void> build(pak& archive) {
 
 int main() {
   pak archive;
-  if (auto built = build(archive); !built)
-    return failed(built.error());
+  if (auto built = build(archive); !built) return failed(built.error());
 
   arena memory;
   const stet::open_options options{.files = &archive, .memory = &memory};
   auto brain = stet::open("assets/ai/brain.stet", options); // and its parts, by their names in the same folder
-  if (!brain)
-    return failed(brain.error());
+  if (!brain) return failed(brain.error());
   auto hidden = brain->view<float, 50, 100>("guard/hidden");
-  if (!hidden)
-    return failed(hidden.error());
+  if (!hidden) return failed(hidden.error());
   std::cout << brain->index().part_count() << " parts in place, the first value is " << (*hidden)(0, 0) << "; "
             << memory.used_bytes() << " bytes of the engine's memory\n";
 
   // Any other format opens the same way; which it is, its content says.
   auto model = stet::open_any("assets/ai/brain.stet", options);
-  if (!model)
-    return failed(model.error());
+  if (!model) return failed(model.error());
 
   stet::writer out;
   for (const stet::tensor each : model->store) {
-    if (auto added = out.add(each.name(), each); !added)
-      return failed(added.error());
+    if (auto added = out.add(each.name(), each); !added) return failed(added.error());
   }
   saved_asset saved;
-  if (auto written = out.save_to(saved); !written)
-    return failed(written.error());
+  if (auto written = out.save_to(saved); !written) return failed(written.error());
   auto again = stet::open(std::span<const std::byte>(saved.bytes));
-  if (!again)
-    return failed(again.error());
-  std::cout << "saved to the engine's file: " << saved.bytes.size() << " bytes, " << again->tensor_count() << " tensors\n";
+  if (!again) return failed(again.error());
+  std::cout << "saved to the engine's file: " << saved.bytes.size() << " bytes, " << again->tensor_count()
+            << " tensors\n";
   return again->verify_checksums() ? 0 : 1;
 }

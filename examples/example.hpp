@@ -10,14 +10,14 @@
 
 /// The path of a file that is removed in the end.
 class scratch_file {
- public:
+public:
   explicit scratch_file(const char* path) noexcept : path_(path) {}
   scratch_file(const scratch_file&) = delete;
   scratch_file& operator=(const scratch_file&) = delete;
   ~scratch_file() noexcept { std::remove(path_); }
   const char* path() const noexcept { return path_; }
 
- private:
+private:
   const char* path_;
 };
 

@@ -11,22 +11,18 @@
 static stet::result<stet::save_report> make_file(const char* path) {
   const std::vector<float> kernel = {1, 2, 3, 4, 5, 6}, bias = {0.5f, -0.5f};
   stet::writer out;
-  if (auto added = out.add("dense/kernel", {3, 2}, std::span(kernel)); !added)
-    return added.error();
-  if (auto added = out.add("dense/bias", {2}, std::span(bias)); !added)
-    return added.error();
+  if (auto added = out.add("dense/kernel", {3, 2}, std::span(kernel)); !added) return added.error();
+  if (auto added = out.add("dense/bias", {2}, std::span(bias)); !added) return added.error();
   return out.save(path);
 }
 
 int main() {
   const scratch_file file("read_weights.stet");
-  if (auto made = make_file(file.path()); !made)
-    return failed(made.error());
+  if (auto made = make_file(file.path()); !made) return failed(made.error());
 
   // The file is mapped: nothing of the weights has been read yet, and nothing will be copied.
   auto store = stet::open(file.path());
-  if (!store)
-    return failed(store.error());
+  if (!store) return failed(store.error());
 
   for (const stet::tensor tensor : *store) {
     char buffer[64];
@@ -37,21 +33,17 @@ int main() {
 
   // All elements in a row, or with extents that are checked once, here.
   auto bias = store->get<float>("dense/bias");
-  if (!bias)
-    return failed(bias.error());
+  if (!bias) return failed(bias.error());
   auto kernel = store->view<float, stet::dynamic, 2>("dense/kernel");
-  if (!kernel)
-    return failed(kernel.error());
+  if (!kernel) return failed(kernel.error());
 
   const float input[] = {1, 0, -1};
   for (std::size_t column = 0; column < 2; ++column) {
     float sum = (*bias)[column];
-    for (std::size_t row = 0; row < kernel->extent(0); ++row)
-      sum += input[row] * (*kernel)(row, column);
+    for (std::size_t row = 0; row < kernel->extent(0); ++row) sum += input[row] * (*kernel)(row, column);
     std::cout << "output " << column << " is " << sum << '\n';
   }
 
   // Errors are values that say what they are about.
-  if (auto missing = store->get<float>("dense/gamma"); !missing)
-    failed(missing.error());
+  if (auto missing = store->get<float>("dense/gamma"); !missing) failed(missing.error());
 }

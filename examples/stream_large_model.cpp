@@ -26,31 +26,26 @@ int main() {
   const stet::piece_source rows = [&row](stet::piece_sink& sink) -> stet::result<void> {
     for (std::size_t number = 0; number < row_count; ++number) {
       make_row(number, row);
-      if (auto written = sink.write(std::as_bytes(std::span(row))); !written)
-        return written;
+      if (auto written = sink.write(std::as_bytes(std::span(row))); !written) return written;
     }
     return {};
   };
   stet::writer out;
   const auto layout = stet::element_layout::of(stet::dtype::float32);
-  if (auto added =
-          out.add_source("table", layout, {row_count, column_count}, row_count * row_size_bytes, rows);
+  if (auto added = out.add_source("table", layout, {row_count, column_count}, row_count * row_size_bytes, rows);
       !added) {
     return failed(added.error());
   }
   const auto saved = out.save(file.path());
-  if (!saved)
-    return failed(saved.error());
+  if (!saved) return failed(saved.error());
 
   // Opened for streaming, the file stays where it is: only the table of tensors is read.
   stet::open_options options;
   options.backing = stet::backing::stream;
   auto store = stet::open(file.path(), options);
-  if (!store)
-    return failed(store.error());
+  if (!store) return failed(store.error());
   auto table = store->find("table");
-  if (!table)
-    return failed(table.error());
+  if (!table) return failed(table.error());
 
   const std::size_t number = 2500;
   std::vector<float> read(column_count);
@@ -60,7 +55,6 @@ int main() {
   std::cout << "row " << number << " of " << table->shape()[0] << " begins with " << read[0] << '\n';
 
   // Reads all of it, a few KiB at a time.
-  if (auto verified = table->verify(); !verified)
-    return failed(verified.error());
+  if (auto verified = table->verify(); !verified) return failed(verified.error());
   return read == row ? 0 : 1;
 }

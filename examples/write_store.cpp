@@ -12,21 +12,16 @@
 static stet::result<stet::save_report> save(const char* path) {
   const std::vector<float> table = {0.1f, 0.2f, 0.3f, 0.4f, 0.5f, 0.6f};
   const std::vector<stet::bfloat16> kernel = {stet::bfloat16(1.5f), stet::bfloat16(-2.0f)};
-  const std::vector<stet::uint4> codes = {stet::uint4(1), stet::uint4(2),
-                                          stet::uint4(15)}; // two to a byte in the file
+  const std::vector<stet::uint4> codes = {stet::uint4(1), stet::uint4(2), stet::uint4(15)}; // two to a byte in the file
   const std::vector<std::string_view> words = {"let", "it", "stand"};
 
   stet::writer out;
-  if (auto added = out.add("embedding/table", {3, 2}, std::span(table)); !added)
-    return added.error();
+  if (auto added = out.add("embedding/table", {3, 2}, std::span(table)); !added) return added.error();
   if (auto added = out.add("dense/kernel", {2, 1}, std::span(kernel), {{"trainable", true}}); !added)
     return added.error();
-  if (auto added = out.add("dense/codes", {3}, std::span(codes)); !added)
-    return added.error();
-  if (auto added = out.add_strings("vocabulary", {3}, words); !added)
-    return added.error();
-  if (auto added = out.add_alias("output/table", "embedding/table"); !added)
-    return added.error(); // stored once
+  if (auto added = out.add("dense/codes", {3}, std::span(codes)); !added) return added.error();
+  if (auto added = out.add_strings("vocabulary", {3}, words); !added) return added.error();
+  if (auto added = out.add_alias("output/table", "embedding/table"); !added) return added.error(); // stored once
 
   out.state = {{"global_step", 1200}, {"optimizer", {{"name", "SGD"}, {"learning_rate", 0.01}}}};
   out.metadata = {{"author", "the example"}, {"language", "en"}};
@@ -41,20 +36,16 @@ static stet::result<stet::save_report> save(const char* path) {
 int main() {
   const scratch_file file("write_store.stet");
   const auto saved = save(file.path());
-  if (!saved)
-    return failed(saved.error());
+  if (!saved) return failed(saved.error());
   std::cout << saved->file_size_bytes << " bytes, " << saved->tensor_size_bytes << " of them tensors\n";
 
   auto store = stet::open(file.path());
-  if (!store)
-    return failed(store.error());
+  if (!store) return failed(store.error());
   std::cout << store->manifest_text() << '\n';
   auto words = store->find("vocabulary");
-  if (!words)
-    return failed(words.error());
+  if (!words) return failed(words.error());
   auto strings = words->as_strings();
-  if (!strings)
-    return failed(strings.error());
+  if (!strings) return failed(strings.error());
   for (std::size_t i = 0; i < strings->size(); ++i)
     std::cout << (*strings)[i] << (i + 1 < strings->size() ? ' ' : '\n');
 }

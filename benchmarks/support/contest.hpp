@@ -54,8 +54,12 @@ public:
   /// Adds to the report: seconds per item of `name`, at most `limit`.
   void expect_at_most(std::string_view name, double limit) { goals_.push_back({name, {}, limit, true}); }
   /// Adds to the report: the ratio of two contenders' seconds, at most or at least `limit`.
-  void expect_ratio_at_most(std::string_view of, std::string_view to, double limit) { goals_.push_back({of, to, limit, true}); }
-  void expect_ratio_at_least(std::string_view of, std::string_view to, double limit) { goals_.push_back({of, to, limit, false}); }
+  void expect_ratio_at_most(std::string_view of, std::string_view to, double limit) {
+    goals_.push_back({of, to, limit, true});
+  }
+  void expect_ratio_at_least(std::string_view of, std::string_view to, double limit) {
+    goals_.push_back({of, to, limit, false});
+  }
 
   /// Runs rounds as long as `state` wants; seconds per item become counters, the goals the label.
   void run(benchmark::State& state, double item_count) {
@@ -94,7 +98,8 @@ private:
   };
 
   [[nodiscard]] const contender* find(std::string_view name) const {
-    const auto found = std::find_if(contenders_.begin(), contenders_.end(), [&](const contender& c) { return c.name == name; });
+    const auto found =
+        std::find_if(contenders_.begin(), contenders_.end(), [&](const contender& c) { return c.name == name; });
     return found == contenders_.end() ? nullptr : &*found;
   }
   [[nodiscard]] std::string text_of(const goal& of) const {

@@ -23,7 +23,7 @@ namespace bench {
 
 /// The name of tensor `number`: twelve to a layer, as a transformer has them.
 inline std::string name_of_tensor(std::size_t number) {
-  static constexpr const char* leaves[] = {"attention/query/kernel",  "attention/query/bias", "attention/key/kernel",
+  static constexpr const char* leaves[] = {"attention/query/kernel",  "attention/query/bias",   "attention/key/kernel",
                                            "attention/key/bias",      "attention/value/kernel", "attention/value/bias",
                                            "attention/output/kernel", "attention/output/bias",  "mlp/up/kernel",
                                            "mlp/down/kernel",         "norm_1/scale",           "norm_2/scale"};
@@ -36,7 +36,8 @@ class folder {
 public:
   folder() {
     const char* const chosen = std::getenv("STET_BENCHMARK_DIR");
-    const std::filesystem::path below = chosen == nullptr ? std::filesystem::temp_directory_path() : std::filesystem::path(chosen);
+    const std::filesystem::path below =
+        chosen == nullptr ? std::filesystem::temp_directory_path() : std::filesystem::path(chosen);
     path_ = below / ("stet_benchmark_" + std::to_string(std::random_device()()));
     std::filesystem::create_directory(path_);
   }
@@ -57,7 +58,8 @@ private:
 class model {
 public:
   model(std::size_t tensor_count, std::size_t tensor_size_bytes)
-      : values_(tensor_count * tensor_size_bytes / sizeof(float)), shape_{tensor_size_bytes / sizeof(float)}, peer_shape_{shape_[0]} {
+      : values_(tensor_count * tensor_size_bytes / sizeof(float)), shape_{tensor_size_bytes / sizeof(float)},
+        peer_shape_{shape_[0]} {
     std::iota(values_.begin(), values_.end(), 1.0F);
     for (std::size_t number = 0; number < tensor_count; ++number) names_.push_back(name_of_tensor(number));
   }
@@ -73,7 +75,8 @@ public:
   /// Adds every tensor to a writer and saves it.
   void save(const std::string& path, bool is_durable) const {
     stet::writer out;
-    for (std::size_t number = 0; number < names_.size(); ++number) require(bool(out.add(names_[number], shape_, values(number))), "add");
+    for (std::size_t number = 0; number < names_.size(); ++number)
+      require(bool(out.add(names_[number], shape_, values(number))), "add");
     stet::save_options options;
     options.is_durable = is_durable;
     require(bool(out.save(path, options)), "save");
@@ -88,7 +91,8 @@ public:
       tensors.push_back({names_[number].data(), names_[number].size(), peer_shape_, 1,
                          reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(), peer_safetensors_f32});
     }
-    require(peer_safetensors_serialize_to_file(path.data(), path.size(), tensors.data(), tensors.size()) == 0, "serialize_to_file");
+    require(peer_safetensors_serialize_to_file(path.data(), path.size(), tensors.data(), tensors.size()) == 0,
+            "serialize_to_file");
   }
 #endif
 

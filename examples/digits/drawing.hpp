@@ -46,13 +46,11 @@ inline bool can_redraw(std::FILE* stream) noexcept {
 
 /// Blocks for a terminal that has UTF-8, ASCII for all else.
 inline drawing_style style_of(std::FILE* stream) noexcept {
-  if (!can_redraw(stream))
-    return drawing_style::ascii;
+  if (!can_redraw(stream)) return drawing_style::ascii;
   // The first of these that is set decides (POSIX.1-2017, Base Definitions, 8.2).
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     const std::string_view locale = environment(name);
-    if (locale.empty())
-      continue;
+    if (locale.empty()) continue;
     const bool is_utf8 =
         locale.find("UTF-8") != std::string_view::npos || locale.find("utf8") != std::string_view::npos;
     return is_utf8 ? drawing_style::blocks : drawing_style::ascii;
@@ -74,8 +72,7 @@ struct ink_box {
 
   explicit ink_box(const image& pixels) noexcept {
     for (std::size_t at = 0; at < pixel_count; ++at) {
-      if (pixels[at] == 0.0f)
-        continue;
+      if (pixels[at] == 0.0f) continue;
       top = (std::min)(top, at / image_side);
       left = (std::min)(left, at % image_side);
       bottom = (std::max)(bottom, at / image_side + 1);
@@ -114,8 +111,7 @@ inline std::string draw(std::span<const picture> pictures, drawing_style style, 
   for (const picture& shown : pictures) {
     const ink_box ink(shown.pixels);
     const std::size_t width = (std::max)(ink.width(), shown.caption.size());
-    if (used + width > columns)
-      break;
+    if (used + width > columns) break;
     used += width + gap;
     rows = (std::max)(rows, (ink.height() + 1) / 2);
     places.push_back({shown, ink, width});

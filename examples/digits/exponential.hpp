@@ -12,13 +12,11 @@ namespace digits {
 /// k ln 2 + r with |r| ≤ ln 2 / 2, then e^x = 2^k e^r by the Taylor series, whose rest is below 2^-32.
 inline float exponential(float x) noexcept {
   constexpr double ln_2 = 0.69314718055994531;
-  if (!(x > -87.0f))
-    return 0.0f;
+  if (!(x > -87.0f)) return 0.0f;
   const int k = static_cast<int>(static_cast<double>(x) / ln_2 - 0.5);
   const double r = static_cast<double>(x) - k * ln_2;
   double sum = 1.0;
-  for (int n = 9; n > 0; --n)
-    sum = 1.0 + r / n * sum;
+  for (int n = 9; n > 0; --n) sum = 1.0 + r / n * sum;
   return static_cast<float>(std::ldexp(sum, k));
 }
 

@@ -52,8 +52,7 @@ struct built_network {
   std::span<const float> run(std::span<const float> input) noexcept {
     for (std::size_t at = 0; at < layers.size(); ++at) {
       const built_layer& layer = layers[at];
-      const std::span<const float> source =
-          layer.source == built_layer::network_input ? input : values[layer.source];
+      const std::span<const float> source = layer.source == built_layer::network_input ? input : values[layer.source];
       apply(layer.numbers, source, std::span(values[at]));
       layer.activates->apply(values[at]);
     }
@@ -76,10 +75,7 @@ struct built_network {
   std::string description() const {
     std::string text = std::to_string(input_count);
     for (const built_layer& layer : layers)
-      text.append(" > Dense ")
-          .append(std::to_string(layer.output_count()))
-          .append(" ")
-          .append(layer.activates->name);
+      text.append(" > Dense ").append(std::to_string(layer.output_count())).append(" ").append(layer.activates->name);
     return text;
   }
 };
@@ -87,28 +83,25 @@ struct built_network {
 namespace detail {
 
 /// The layer of a Dense node that takes `input_count` numbers.
-inline stet::result<built_layer> build_dense(const stet::graph_node& node, const stet::store& store,
-                                             std::size_t source, std::size_t input_count) {
+inline stet::result<built_layer> build_dense(const stet::graph_node& node, const stet::store& store, std::size_t source,
+                                             std::size_t input_count) {
   built_layer layer{{}, nullptr, source};
   const stet::json_value* const activation_name = node.attribute("activation");
   for (const activation& each : activations_known) {
-    if (activation_name != nullptr && *activation_name == each.name)
-      layer.activates = &each;
+    if (activation_name != nullptr && *activation_name == each.name) layer.activates = &each;
   }
   const std::string *const kernel_name = node.variable("kernel"), *const bias_name = node.variable("bias");
   if (layer.activates == nullptr || kernel_name == nullptr || bias_name == nullptr)
     return stet::error(stet::errc::unsupported, node.name);
   const auto kernel = store.view<float, stet::dynamic, stet::dynamic>(*kernel_name);
-  if (!kernel)
-    return kernel.error();
+  if (!kernel) return kernel.error();
   const auto bias = store.view<float, stet::dynamic>(*bias_name);
-  if (!bias)
-    return bias.error();
+  if (!bias) return bias.error();
   layer.numbers = {*kernel, *bias};
   const stet::json_value* const units = node.attribute("units");
   // Neither is 0, so that every number of the layer lies in the file.
-  if (layer.input_count() != input_count || layer.output_count() == 0 ||
-      bias->extent(0) != layer.output_count() || units == nullptr || *units != layer.output_count())
+  if (layer.input_count() != input_count || layer.output_count() == 0 || bias->extent(0) != layer.output_count() ||
+      units == nullptr || *units != layer.output_count())
     return stet::error(stet::errc::shape_mismatch, node.name);
   return layer;
 }
@@ -140,44 +133,36 @@ inline stet::result<built_network> build_network(const stet::graph& graph, const
   rules.has_variable = [&](std::string_view name) { return store.contains(name); };
   rules.output_count = [](const stet::graph_node&) { return 1u; };
   const auto linked = stet::link_graph(graph, rules);
-  if (!linked)
-    return linked.error();
-  if (graph.inputs.size() != 1 || graph.outputs.size() != 1)
-    return stet::error(stet::errc::unsupported, "graph");
+  if (!linked) return linked.error();
+  if (graph.inputs.size() != 1 || graph.outputs.size() != 1) return stet::error(stet::errc::unsupported, "graph");
   const auto input_count = detail::count_inputs(graph.inputs[0]);
-  if (!input_count)
-    return input_count.error();
+  if (!input_count) return input_count.error();
 
   built_network net;
   net.input_count = *input_count;
   const std::uint32_t input_node = linked->number_of(graph.inputs[0].endpoint.node);
   std::vector<std::size_t> layer_of(graph.nodes.size(), built_layer::network_input);
-  constexpr std::size_t most_values = std::size_t{1}
-                                      << 24; // layers may share their numbers, not their values
+  constexpr std::size_t most_values = std::size_t{1} << 24; // layers may share their numbers, not their values
   std::size_t value_count = 0;
   for (const std::uint32_t number : linked->order()) {
     const stet::graph_node& node = graph.nodes[number];
     const auto inputs = linked->inputs(number);
-    if (number == input_node && node.op == "Placeholder")
-      continue;
+    if (number == input_node && node.op == "Placeholder") continue;
     if (node.op != "Dense" || inputs.size() != 1 || node.inputs[0].is_control)
       return stet::error(stet::errc::unsupported, node.name);
     const std::size_t source = layer_of[inputs[0].node];
     const bool is_first = source == built_layer::network_input;
-    auto layer = detail::build_dense(node, store, source,
-                                     is_first ? net.input_count : net.layers[source].output_count());
-    if (!layer)
-      return layer.error();
+    auto layer =
+        detail::build_dense(node, store, source, is_first ? net.input_count : net.layers[source].output_count());
+    if (!layer) return layer.error();
     layer_of[number] = net.layers.size();
-    if (layer->output_count() > most_values - value_count)
-      return stet::error(stet::errc::too_large, node.name);
+    if (layer->output_count() > most_values - value_count) return stet::error(stet::errc::too_large, node.name);
     value_count += layer->output_count();
     net.layers.push_back(*layer);
     net.values.emplace_back(layer->output_count());
   }
   net.answer = layer_of[linked->number_of(graph.outputs[0].endpoint.node)];
-  if (net.answer == built_layer::network_input)
-    return stet::error(stet::errc::unsupported, graph.outputs[0].name);
+  if (net.answer == built_layer::network_input) return stet::error(stet::errc::unsupported, graph.outputs[0].name);
   return net;
 }
 

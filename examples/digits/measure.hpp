@@ -12,12 +12,12 @@ namespace digits {
 
 /// Seconds since it was made.
 class stopwatch {
- public:
+public:
   double seconds() const noexcept {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
 
- private:
+private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
@@ -28,14 +28,12 @@ class stopwatch {
 inline std::optional<std::uint64_t> private_memory_bytes() noexcept {
 #if defined(__linux__)
   std::FILE* file = std::fopen("/proc/self/smaps_rollup", "r");
-  if (file == nullptr)
-    return std::nullopt;
+  if (file == nullptr) return std::nullopt;
   char line[256];
   std::optional<std::uint64_t> found;
   while (std::fgets(line, sizeof line, file) != nullptr) {
     unsigned long kib = 0;
-    if (std::sscanf(line, "Anonymous: %lu", &kib) == 1)
-      found = std::uint64_t{kib} * 1024;
+    if (std::sscanf(line, "Anonymous: %lu", &kib) == 1) found = std::uint64_t{kib} * 1024;
   }
   std::fclose(file);
   return found;

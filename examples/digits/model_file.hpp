@@ -39,12 +39,10 @@ struct images_file {
 /// @retval stet::errc::bad_value       a label is not a digit; or an error of stet::open
 inline stet::result<images_file> open_images(const char* path) {
   auto opened = stet::open(path);
-  if (!opened)
-    return opened.error();
+  if (!opened) return opened.error();
   images_file images;
   images.store = std::move(*opened);
-  if (const auto bound = stet::bind_model(images, images.store); !bound)
-    return bound.error();
+  if (const auto bound = stet::bind_model(images, images.store); !bound) return bound.error();
   for (const image_set* set : {&images.train, &images.test}) {
     if (set->size() == 0 || set->pixels.element_count() != std::uint64_t{set->size()} * pixel_count)
       return stet::error(stet::errc::shape_mismatch, path);
@@ -74,11 +72,9 @@ inline stet::graph describe_graph() {
 inline stet::result<stet::save_report> save_model(const char* path, const training_plan& plan,
                                                   const training_state& state, const score& held_out) {
   const auto variables = list_variables(state);
-  if (!variables)
-    return variables.error();
+  if (!variables) return variables.error();
   stet::writer out;
-  if (const auto added = stet::add_variables(out, *variables); !added)
-    return added.error();
+  if (const auto added = stet::add_variables(out, *variables); !added) return added.error();
   out.graph = stet::graph_to_json(describe_graph());
   out.state = stet::to_json(describe_session(plan, state));
   out.metadata["title"] = "Reads handwritten digits: 784 pixels, 10 hidden units, 10 answers";
@@ -105,8 +101,7 @@ struct model_file {
     std::uint64_t copied = 0;
     for (const auto values : net.weights()) {
       const auto first = reinterpret_cast<std::uintptr_t>(values.data());
-      if (first < begin || first > end || values.size_bytes() > end - first)
-        copied += values.size_bytes();
+      if (first < begin || first > end || values.size_bytes() > end - first) copied += values.size_bytes();
     }
     return copied;
   }
@@ -122,17 +117,14 @@ struct described_network {
 /// and none is read.
 /// @retval stet::errc::shape_mismatch  the network does not answer 28 × 28 pixels with `answer_count`
 /// probabilities; or an error of stet::parse_manifest, stet::graph_from_json or build_network
-inline stet::result<described_network> build_described(std::string_view manifest_text,
-                                                       const stet::store& store, std::size_t answer_count) {
+inline stet::result<described_network> build_described(std::string_view manifest_text, const stet::store& store,
+                                                       std::size_t answer_count) {
   auto manifest = stet::parse_manifest(manifest_text);
-  if (!manifest)
-    return manifest.error();
+  if (!manifest) return manifest.error();
   const auto graph = stet::graph_from_json(std::move(manifest->graph));
-  if (!graph)
-    return graph.error();
+  if (!graph) return graph.error();
   auto net = build_network(*graph, store);
-  if (!net)
-    return net.error();
+  if (!net) return net.error();
   if (net->input_count != pixel_count || net->output_count() != answer_count)
     return stet::error(stet::errc::shape_mismatch, "graph");
   described_network made{std::move(*net), std::nullopt};
@@ -145,8 +137,7 @@ inline stet::result<described_network> build_described(std::string_view manifest
 /// Builds the network of an open store that reads digits. Errors: those of build_described.
 inline stet::result<model_file> build_model(stet::store&& store) {
   auto made = build_described(store.manifest_text(), store, class_count);
-  if (!made)
-    return made.error();
+  if (!made) return made.error();
   return model_file{std::move(store), std::move(made->net), made->right_before_saving};
 }
 
@@ -154,8 +145,7 @@ inline stet::result<model_file> build_model(stet::store&& store) {
 /// Errors: those of stet::open and build_model.
 inline stet::result<model_file> open_model(const char* path) {
   auto opened = stet::open(path);
-  if (!opened)
-    return opened.error();
+  if (!opened) return opened.error();
   return build_model(std::move(*opened));
 }
 

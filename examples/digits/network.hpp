@@ -67,7 +67,7 @@ struct parameters {
     return net;
   }
 
- private:
+private:
   template <std::size_t Inputs, std::size_t Outputs>
   static void point(dense_layer<Inputs, Outputs>& layer, const std::array<float, Inputs * Outputs>& kernel,
                     const std::array<float, Outputs>& bias) noexcept {
@@ -104,11 +104,9 @@ inline auto tensors(const parameters& owner) noexcept { return list_tensors<cons
 template <class Parameters = parameters> Parameters glorot_uniform(splitmix64& random) noexcept {
   Parameters start;
   for (const auto& tensor : tensors(start)) {
-    if (tensor.rank != 2)
-      continue;
+    if (tensor.rank != 2) continue;
     const float limit = std::sqrt(6.0f / static_cast<float>(tensor.extents[0] + tensor.extents[1]));
-    for (float& value : tensor.values)
-      value = limit * random.symmetric();
+    for (float& value : tensor.values) value = limit * random.symmetric();
   }
   return start;
 }
@@ -135,27 +133,22 @@ void apply(const dense_layer<Inputs, Outputs, Float>& layer, std::span<const flo
   std::copy(layer.bias.begin(), layer.bias.end(), outputs.begin());
   for (std::size_t i = 0; i < layer.kernel.extent(0); ++i) {
     // Four pixels of five are paper.
-    if (inputs[i] == 0.0f)
-      continue;
+    if (inputs[i] == 0.0f) continue;
     const auto row = layer.kernel[i];
-    for (std::size_t o = 0; o < layer.kernel.extent(1); ++o)
-      outputs[o] += inputs[i] * row[o];
+    for (std::size_t o = 0; o < layer.kernel.extent(1); ++o) outputs[o] += inputs[i] * row[o];
   }
 }
 
 inline void relu(std::span<float> values) noexcept {
-  for (float& value : values)
-    value = value > 0.0f ? value : 0.0f;
+  for (float& value : values) value = value > 0.0f ? value : 0.0f;
 }
 
 /// Turns scores into probabilities. The largest score is taken off first, so that nothing can overflow.
 inline void softmax(std::span<float> values) noexcept {
   const float largest = *std::max_element(values.begin(), values.end());
   float sum = 0.0f;
-  for (float& value : values)
-    sum += value = exponential(value - largest);
-  for (float& value : values)
-    value /= sum;
+  for (float& value : values) sum += value = exponential(value - largest);
+  for (float& value : values) value /= sum;
 }
 
 /// Shows the network one image.
@@ -181,14 +174,11 @@ inline void add_layer_gradient(std::span<const float> inputs, std::span<const fl
                                std::span<float> kernel_gradient, std::span<float> bias_gradient) noexcept {
   const std::size_t outputs = outputs_gradient.size();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs[i] == 0.0f)
-      continue;
+    if (inputs[i] == 0.0f) continue;
     const auto row = kernel_gradient.subspan(i * outputs, outputs);
-    for (std::size_t o = 0; o < outputs; ++o)
-      row[o] += inputs[i] * outputs_gradient[o];
+    for (std::size_t o = 0; o < outputs; ++o) row[o] += inputs[i] * outputs_gradient[o];
   }
-  for (std::size_t o = 0; o < outputs; ++o)
-    bias_gradient[o] += outputs_gradient[o];
+  for (std::size_t o = 0; o < outputs; ++o) bias_gradient[o] += outputs_gradient[o];
 }
 
 /// Back-propagation: adds to `gradient` what the loss on one image, already `seen`, says about each
@@ -202,10 +192,8 @@ inline void add_gradient(const network& net, const image& pixels, std::uint8_t l
 
   std::array<float, hidden_count> hidden{};
   for (std::size_t h = 0; h < hidden_count; ++h) {
-    if (seen.hidden[h] == 0.0f)
-      continue; // relu was flat here
-    for (std::size_t c = 0; c < class_count; ++c)
-      hidden[h] += net.answer.kernel(h, c) * scores[c];
+    if (seen.hidden[h] == 0.0f) continue; // relu was flat here
+    for (std::size_t c = 0; c < class_count; ++c) hidden[h] += net.answer.kernel(h, c) * scores[c];
   }
   add_layer_gradient(pixels, hidden, gradient.hidden_kernel, gradient.hidden_bias);
 }

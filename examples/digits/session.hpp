@@ -24,12 +24,11 @@ template <class State> stet::result<stet::variable_list> list_variables(State& s
     if (auto added = variables.add(tensor.name, {shape.begin(), shape.end()}, tensor.values); !added)
       return added.error();
   }
-  const std::pair<const char*, decltype(tensors(state.weights))> slots[] = {
-      {"adam/m", tensors(state.first_moment)}, {"adam/v", tensors(state.second_moment)}};
+  const std::pair<const char*, decltype(tensors(state.weights))> slots[] = {{"adam/m", tensors(state.first_moment)},
+                                                                            {"adam/v", tensors(state.second_moment)}};
   for (const auto& [slot, owner] : slots) {
     for (const auto& tensor : owner) {
-      if (auto added = variables.add_slot(tensor.name, slot, tensor.values); !added)
-        return added.error();
+      if (auto added = variables.add_slot(tensor.name, slot, tensor.values); !added) return added.error();
     }
   }
   return variables;
@@ -68,8 +67,7 @@ template <class Number> Number number_in(const stet::json_value& object, const c
 
 /// Brings a run back to where it stood, its variables being restored already.
 /// @retval stet::errc::bad_value  what was saved is not of a run with this plan
-inline stet::result<void> resume(const stet::session_state& saved, const training_plan& plan,
-                                 training_state& state) {
+inline stet::result<void> resume(const stet::session_state& saved, const training_plan& plan, training_state& state) {
   state.step = saved.global_step;
   state.beta_1_power = number_in<float>(saved.optimizer, "beta_1_power");
   state.beta_2_power = number_in<float>(saved.optimizer, "beta_2_power");

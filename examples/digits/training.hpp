@@ -127,14 +127,12 @@ template <class Set> std::uint64_t steps_per_epoch(const training_plan& plan, co
 /// One step: learns from the examples of `set` that `batch` lists, and adds them to `result` as they were
 /// seen before.
 template <class Set, class Parameters>
-void train_batch(const training_plan& plan, float learning_rate, const Set& set,
-                 std::span<const std::uint32_t> batch, state_of<Parameters>& state, score& result) noexcept {
+void train_batch(const training_plan& plan, float learning_rate, const Set& set, std::span<const std::uint32_t> batch,
+                 state_of<Parameters>& state, score& result) noexcept {
   Parameters gradient;
-  for (const std::uint32_t at : batch)
-    learn(set, at, state.weights, gradient, result);
+  for (const std::uint32_t at : batch) learn(set, at, state.weights, gradient, result);
   for (const auto& tensor : tensors(gradient))
-    for (float& slope : tensor.values)
-      slope /= static_cast<float>(batch.size());
+    for (float& slope : tensor.values) slope /= static_cast<float>(batch.size());
   adam_step(plan, learning_rate, gradient, state);
 }
 
@@ -142,8 +140,7 @@ void train_batch(const training_plan& plan, float learning_rate, const Set& set,
 /// order of its own, and one that was interrupted goes on in the same order. Returns the score on the
 /// examples as they came. `set` is anything that has a size and a function `learn`.
 template <class Set, class Parameters>
-score train(const training_plan& plan, const Set& set, std::uint64_t until_step,
-            state_of<Parameters>& state) {
+score train(const training_plan& plan, const Set& set, std::uint64_t until_step, state_of<Parameters>& state) {
   const std::uint64_t steps = steps_per_epoch(plan, set);
   std::vector<std::uint32_t> order(set.size());
   score result;
@@ -154,8 +151,7 @@ score train(const training_plan& plan, const Set& set, std::uint64_t until_step,
 
     const std::uint64_t epoch = state.step / steps;
     float learning_rate = plan.learning_rate;
-    for (std::uint64_t past = 0; past < epoch; ++past)
-      learning_rate *= plan.learning_rate_decay;
+    for (std::uint64_t past = 0; past < epoch; ++past) learning_rate *= plan.learning_rate_decay;
 
     const std::uint64_t epoch_end = (epoch + 1) * steps;
     while (state.step < (std::min)(until_step, epoch_end)) {
@@ -163,8 +159,7 @@ score train(const training_plan& plan, const Set& set, std::uint64_t until_step,
       const auto count = (std::min)(plan.batch_size, order.size() - first);
       train_batch(plan, learning_rate, set, std::span(order).subspan(first, count), state, result);
     }
-    if (state.step == epoch_end)
-      state.random = random;
+    if (state.step == epoch_end) state.random = random;
   }
   return result;
 }

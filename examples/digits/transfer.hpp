@@ -43,18 +43,15 @@ struct bound_trunk {
 /// Errors: those of stet::open_checkpoint and stet::restore.
 inline stet::result<bound_trunk> bind_trunk(const char* model_path) {
   auto opened = stet::open_checkpoint(model_path, {.access = stet::access::copy_on_write});
-  if (!opened)
-    return opened.error();
+  if (!opened) return opened.error();
   bound_trunk bound{std::move(*opened), {}, 0};
   stet::variable_list variables;
-  if (const auto added = variables.add_model(bound.numbers); !added)
-    return added.error();
+  if (const auto added = variables.add_model(bound.numbers); !added) return added.error();
   stet::restore_rules rules;
   rules.mode = stet::restore_mode::bind;
   rules.unexpected = stet::absence_policy::skip; // the head for ten digits, the optimizer's slots
   stet::restore_report report;
-  if (const auto restored = stet::restore(*bound.model, variables, rules, &report); !restored)
-    return restored.error();
+  if (const auto restored = stet::restore(*bound.model, variables, rules, &report); !restored) return restored.error();
   bound.copied_bytes = report.copied_bytes;
   return bound;
 }
@@ -122,8 +119,8 @@ inline std::array<float, parity_count> forward(const head_parameters& head,
 
 /// Shows the head what the trunk made of image `at`: counts its answer, and adds to `gradient` what the loss
 /// says.
-inline void learn(const seen_images& set, std::size_t at, const head_parameters& head,
-                  head_parameters& gradient, score& result) noexcept {
+inline void learn(const seen_images& set, std::size_t at, const head_parameters& head, head_parameters& gradient,
+                  score& result) noexcept {
   auto scores = forward(head, set.units[at]);
   result.count(scores, set.labels[at]);
   scores[set.labels[at]] -= 1.0f;
@@ -132,8 +129,7 @@ inline void learn(const seen_images& set, std::size_t at, const head_parameters&
 
 inline score evaluate(const head_parameters& head, const seen_images& set) noexcept {
   score result;
-  for (std::size_t at = 0; at < set.size(); ++at)
-    result.count(forward(head, set.units[at]), set.labels[at]);
+  for (std::size_t at = 0; at < set.size(); ++at) result.count(forward(head, set.units[at]), set.labels[at]);
   return result;
 }
 
@@ -173,20 +169,16 @@ inline stet::result<saved_delta> save_transfer(const char* path, const char* mod
   }
   // Compared with the file as it is, not with the mapping that could have been written to.
   const auto base = stet::open_checkpoint(model_path);
-  if (!base)
-    return base.error();
+  if (!base) return base.error();
   stet::writer out;
   const auto difference = stet::add_changed(out, variables, *base);
-  if (!difference)
-    return difference.error();
+  if (!difference) return difference.error();
   out.graph = stet::graph_to_json(describe_transfer());
   out.state = stet::to_json(stet::session_state{state.step});
-  out.metadata["title"] =
-      "Tells odd digits from even ones: the trunk of another network, and a head of its own";
+  out.metadata["title"] = "Tells odd digits from even ones: the trunk of another network, and a head of its own";
   out.metadata["held_out"] = {{"right", held_out.right}, {"total", held_out.total}};
   const auto saved = out.save(path);
-  if (!saved)
-    return saved.error();
+  if (!saved) return saved.error();
   return saved_delta{*difference, *saved};
 }
 
@@ -206,16 +198,12 @@ struct served_pair {
 /// or an error of stet::open_checkpoint or build_described
 inline stet::result<served_pair> serve_both(const char* path) {
   auto opened = stet::open_checkpoint(path);
-  if (!opened)
-    return opened.error();
-  if (opened->file_count() != 2)
-    return stet::error(stet::errc::wrong_type, path);
+  if (!opened) return opened.error();
+  if (opened->file_count() != 2) return stet::error(stet::errc::wrong_type, path);
   auto digits = build_described(opened->file(1).manifest_text(), opened->file(1), class_count);
-  if (!digits)
-    return digits.error();
+  if (!digits) return digits.error();
   auto parity = build_described(opened->file(0).manifest_text(), **opened, parity_count);
-  if (!parity)
-    return parity.error();
+  if (!parity) return parity.error();
   return served_pair{std::move(*opened), std::move(*digits), std::move(*parity)};
 }
 

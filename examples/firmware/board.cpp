@@ -66,7 +66,9 @@ struct vectors {
   void (*faults[14])();
 };
 [[gnu::section(".vectors"), gnu::used]] const vectors at_address_0 = {
-    &stack_end, reset, {fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault}};
+    &stack_end,
+    reset,
+    {fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault}};
 
 } // namespace
 
@@ -75,8 +77,7 @@ extern "C" void reset() {
   std::fill(&bss_begin, &bss_end, 0u);
   // Below this frame, with some room for its own calls.
   auto* const here = static_cast<std::uint32_t*>(__builtin_frame_address(0));
-  for (std::uint32_t* at = &stack_begin; at < here - 64; ++at)
-    *const_cast<volatile std::uint32_t*>(at) = untouched;
+  for (std::uint32_t* at = &stack_begin; at < here - 64; ++at) *const_cast<volatile std::uint32_t*>(at) = untouched;
   protect_memory();
   board::exit(board::run());
 }
@@ -102,9 +103,7 @@ void exit(int status) noexcept {
 
 std::span<const std::byte> store_in_flash() noexcept { return {&store_begin, &store_end}; }
 
-std::span<std::byte> ram() noexcept {
-  return {reinterpret_cast<std::byte*>(ram_begin), ram_size_bytes};
-}
+std::span<std::byte> ram() noexcept { return {reinterpret_cast<std::byte*>(ram_begin), ram_size_bytes}; }
 
 memory_use measure_memory() noexcept {
   const auto size = [](const std::byte& symbol) { return reinterpret_cast<std::size_t>(&symbol); };
@@ -112,8 +111,7 @@ memory_use measure_memory() noexcept {
     return static_cast<std::size_t>(end - begin) * sizeof(std::uint32_t);
   };
   const std::uint32_t* touched = &stack_begin;
-  while (touched < &stack_end && *touched == untouched)
-    ++touched;
+  while (touched < &stack_end && *touched == untouched) ++touched;
   return {size(code_size), size(store_size), bytes(&data_begin, &data_end) + bytes(&bss_begin, &bss_end),
           bytes(touched, &stack_end)};
 }

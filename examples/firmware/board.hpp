@@ -38,7 +38,7 @@ memory_use measure_memory() noexcept;
 
 /// A line of text that is composed without a heap, and printed when it ends.
 class line {
- public:
+public:
   line() noexcept = default;
   line(const line&) = delete;
   line& operator=(const line&) = delete;
@@ -47,7 +47,7 @@ class line {
   line& operator<<(std::string_view text) noexcept { return out_.append(text), *this; }
   line& operator<<(std::size_t number) noexcept { return out_.append(std::uint64_t{number}), *this; }
 
- private:
+private:
   char buffer_[256];
   stet::text_writer out_{buffer_, sizeof buffer_};
 };

@@ -26,13 +26,10 @@ bool same_bits(std::span<const float> left, std::span<const float> right) {
 
 int board::run() {
   const auto model = stet::open(board::store_in_flash());
-  if (!model)
-    return failed(model.error());
-  if (const auto verified = model->verify_checksums(); !verified)
-    return failed(verified.error());
+  if (!model) return failed(model.error());
+  if (const auto verified = model->verify_checksums(); !verified) return failed(verified.error());
   firmware::flash_contents flash;
-  if (const auto bound = stet::bind_model(flash, *model); !bound)
-    return failed(bound.error());
+  if (const auto bound = stet::bind_model(flash, *model); !bound) return failed(bound.error());
   if (flash.probabilities.extent(0) != flash.images.size() ||
       flash.images.pixels.element_count() != flash.images.size() * digits::pixel_count)
     return failed(stet::error(stet::errc::shape_mismatch, "held_out"));

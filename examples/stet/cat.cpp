@@ -20,8 +20,7 @@ namespace {
 /// Each string: its size, then its bytes.
 stet::result<void> write_strings(const stet::tensor& of, console& out) {
   const stet::result<stet::string_span> strings = of.as_strings();
-  if (!strings)
-    return strings.error();
+  if (!strings) return strings.error();
   for (std::size_t i = 0; i < strings->size() && out.is_open(); ++i) {
     const std::string_view each = (*strings)[i];
     char size[8];
@@ -43,18 +42,15 @@ template <class T> std::span<const std::byte> encode(std::span<T> elements) {
       // What is overwritten has been read: packed bytes are never ahead of the elements.
       bits |= static_cast<std::size_t>(elements[i].bits()) << filled;
       filled += description.bits;
-      if (filled < 8 && i + 1 < elements.size())
-        continue;
+      if (filled < 8 && i + 1 < elements.size()) continue;
       bytes[at++] = static_cast<std::byte>(bits & 0xFFu);
       bits >>= 8;
       filled = filled < 8 ? 0 : filled - 8;
-      if (i + 1 == elements.size() && filled != 0)
-        bytes[at] = static_cast<std::byte>(bits);
+      if (i + 1 == elements.size() && filled != 0) bytes[at] = static_cast<std::byte>(bits);
     }
     return bytes.first(size);
   } else {
-    if constexpr (std::endian::native == std::endian::big)
-      reverse_words(bytes, description.word_size_bytes);
+    if constexpr (std::endian::native == std::endian::big) reverse_words(bytes, description.word_size_bytes);
     return bytes;
   }
 }
@@ -68,8 +64,7 @@ stet::result<void> write_converted(const stet::tensor& of, stet::dtype wanted, c
     for (std::uint64_t first = 0; first < of.element_count() && out.is_open(); first += step) {
       const std::span<T> some(elements.get(), static_cast<std::size_t>((std::min)(step, of.element_count() - first)));
       outcome = stet::copy_elements(of, wanted, std::as_writable_bytes(some), first);
-      if (!outcome)
-        return;
+      if (!outcome) return;
       out.write(encode(some));
     }
   });
@@ -85,10 +80,10 @@ stet::result<void> write_dequantized(const stet::tensor& of, const stet::quantiz
     const auto numbers = std::make_unique<number[]>(step);
     outcome = {};
     for (std::uint64_t first = 0; first < of.element_count() && out.is_open(); first += step) {
-      const std::span<number> some(numbers.get(), static_cast<std::size_t>((std::min)(step, of.element_count() - first)));
+      const std::span<number> some(numbers.get(),
+                                   static_cast<std::size_t>((std::min)(step, of.element_count() - first)));
       outcome = stet::dequantize(of, how, some, first);
-      if (!outcome)
-        return;
+      if (!outcome) return;
       out.write(encode(some));
     }
   });
@@ -96,15 +91,14 @@ stet::result<void> write_dequantized(const stet::tensor& of, const stet::quantiz
 }
 
 stet::result<void> write_stored(const stet::tensor& of, console& out) {
-  return for_each_piece(
-      of, [&](std::uint64_t, std::span<const std::byte> piece) { return out.write(piece).is_open(); });
+  return for_each_piece(of,
+                        [&](std::uint64_t, std::span<const std::byte> piece) { return out.write(piece).is_open(); });
 }
 
 /// The quantization that is said of a tensor; nullptr if none is.
 const stet::json_value* quantization_of(const stet::model_description& described, std::string_view tensor) {
   for (const stet::tensor_note& note : described.tensors) {
-    if (note.name == tensor && note.attributes.contains("quantization"))
-      return &note.attributes["quantization"];
+    if (note.name == tensor && note.attributes.contains("quantization")) return &note.attributes["quantization"];
   }
   return nullptr;
 }
@@ -116,28 +110,22 @@ status cat(const arguments& given, console& out) {
   const stet::dtype_description* wanted = nullptr;
   if (given.has("--as")) {
     wanted = stet::find_dtype(given.value_of("--as"));
-    if (wanted == nullptr)
-      return out.misuse("there is no dtype " + std::string(given.value_of("--as")));
+    if (wanted == nullptr) return out.misuse("there is no dtype " + std::string(given.value_of("--as")));
   }
   const stet::result<stet::model> opened = open_model(path);
-  if (!opened)
-    return out.fail(path, opened.error());
+  if (!opened) return out.fail(path, opened.error());
   const stet::result<stet::tensor> found = opened->store.find(given.operands[1]);
-  if (!found)
-    return out.fail(path, found.error());
+  if (!found) return out.fail(path, found.error());
   // Damage is an error before anything is written.
   if (const stet::result<void> checked = stet::check_tensor(*opened, *found); !checked)
     return out.fail(path, checked.error());
   if (given.has("--dequantize")) {
-    if (wanted != nullptr)
-      return out.misuse("--as and --dequantize are two ways to convert");
+    if (wanted != nullptr) return out.misuse("--as and --dequantize are two ways to convert");
     const stet::result<stet::model_description> described = describe_model(path, *opened);
-    if (!described)
-      return out.fail(path, described.error());
+    if (!described) return out.fail(path, described.error());
     if (const stet::json_value* const said = quantization_of(*described, found->name())) {
       const stet::result<stet::quantization> how = stet::read_quantization(*said, *found, opened->store);
-      if (!how)
-        return out.fail(path, how.error());
+      if (!how) return out.fail(path, how.error());
       const stet::result<void> written = write_dequantized(*found, *how, out);
       return written ? status::done : out.fail(path, written.error().about(found->name()));
     }
@@ -148,8 +136,7 @@ status cat(const arguments& given, console& out) {
   const stet::result<void> written = is_converted ? write_converted(*found, wanted->dtype, out)
                                      : found->dtype() == stet::dtype::string ? write_strings(*found, out)
                                                                              : write_stored(*found, out);
-  if (!written)
-    return out.fail(path, written.error().about(found->name()));
+  if (!written) return out.fail(path, written.error().about(found->name()));
   return status::done;
 }
 

@@ -15,8 +15,7 @@ namespace command {
 
 /// Reverses the bytes of each word.
 inline void reverse_words(std::span<std::byte> bytes, std::size_t word_size_bytes) {
-  if (word_size_bytes < 2)
-    return;
+  if (word_size_bytes < 2) return;
   for (std::size_t at = 0; at + word_size_bytes <= bytes.size(); at += word_size_bytes) {
     std::reverse(bytes.data() + at, bytes.data() + at + word_size_bytes);
   }
@@ -24,10 +23,8 @@ inline void reverse_words(std::span<std::byte> bytes, std::size_t word_size_byte
 
 /// Reads bytes of a tensor as they stand in a little-endian file, whole words of them. Errors: those of `tensor::read`.
 inline stet::result<void> read_little(const stet::tensor& of, std::uint64_t offset_bytes, std::span<std::byte> into) {
-  if (auto read = of.read(offset_bytes, into); !read)
-    return read;
-  if (of.entry().is_big_endian())
-    reverse_words(into, stet::describe(of.dtype()).word_size_bytes);
+  if (auto read = of.read(offset_bytes, into); !read) return read;
+  if (of.entry().is_big_endian()) reverse_words(into, stet::describe(of.dtype()).word_size_bytes);
   return {};
 }
 
@@ -41,10 +38,10 @@ template <class Take> stet::result<void> for_each_piece(const stet::tensor& of, 
     const auto size = static_cast<std::size_t>((std::min)(piece_size, of.size_bytes() - done));
     if (!is_direct) {
       copy.resize(size);
-      if (auto read = read_little(of, done, copy); !read)
-        return read;
+      if (auto read = read_little(of, done, copy); !read) return read;
     }
-    if (!take(done, is_direct ? of.bytes().subspan(static_cast<std::size_t>(done), size) : std::span<const std::byte>(copy)))
+    if (!take(done,
+              is_direct ? of.bytes().subspan(static_cast<std::size_t>(done), size) : std::span<const std::byte>(copy)))
       return {};
     done += size;
   }

@@ -28,17 +28,15 @@ struct arguments {
   [[nodiscard]] std::vector<std::string_view> values_of(std::string_view option) const {
     std::vector<std::string_view> values;
     for (const auto& each : options) {
-      if (each.first == option)
-        values.push_back(each.second);
+      if (each.first == option) values.push_back(each.second);
     }
     return values;
   }
 
- private:
+private:
   [[nodiscard]] const std::pair<std::string_view, std::string_view>* find(std::string_view option) const {
     for (const auto& each : options) {
-      if (each.first == option)
-        return &each;
+      if (each.first == option) return &each;
     }
     return nullptr;
   }

@@ -53,8 +53,7 @@ console::console() : has_colours_(is_colour_wanted()) {
 }
 
 console& console::write(std::string_view text) {
-  if (buffer_.size() + text.size() > buffer_size)
-    flush();
+  if (buffer_.size() + text.size() > buffer_size) flush();
   if (text.size() > buffer_size) {
     put(text.data(), text.size());
   } else {
@@ -69,8 +68,7 @@ console& console::write(std::span<const std::byte> bytes) {
 
 console& console::write(colour in, std::string_view text) {
   constexpr std::string_view codes[] = {"", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[36m"};
-  if (!has_colours_ || in == colour::plain)
-    return write(text);
+  if (!has_colours_ || in == colour::plain) return write(text);
   return write(codes[static_cast<std::size_t>(in)]).write(text).write("\x1b[0m");
 }
 
@@ -96,8 +94,7 @@ status console::misuse(std::string_view what) {
 
 status console::finish(status outcome) {
   flush();
-  if (write_error_ == 0 || write_error_ == EPIPE)
-    return outcome;
+  if (write_error_ == 0 || write_error_ == EPIPE) return outcome;
   say(std::string("standard output: ").append(std::generic_category().message(write_error_)));
   return status::bad;
 }
@@ -108,11 +105,9 @@ void console::flush() {
 }
 
 void console::put(const void* bytes, std::size_t size_bytes) {
-  if (write_error_ != 0 || size_bytes == 0)
-    return;
+  if (write_error_ != 0 || size_bytes == 0) return;
   errno = 0;
-  if (std::fwrite(bytes, 1, size_bytes, stdout) != size_bytes)
-    write_error_ = errno != 0 ? errno : EIO;
+  if (std::fwrite(bytes, 1, size_bytes, stdout) != size_bytes) write_error_ = errno != 0 ? errno : EIO;
 }
 
 void console::say(std::string_view line) {
@@ -136,8 +131,7 @@ std::string human_size(std::uint64_t size_bytes) {
   }
   double value = static_cast<double>(size_bytes) / 1024;
   std::size_t unit = 0;
-  for (; value >= 1023.95; value /= 1024)
-    ++unit; // what would be printed as 1024.0
+  for (; value >= 1023.95; value /= 1024) ++unit; // what would be printed as 1024.0
   std::snprintf(text, sizeof text, "%.1f %s", value, units[unit]);
   return text;
 }
@@ -146,8 +140,7 @@ std::string grouped(std::uint64_t count) {
   const std::string digits = std::to_string(count);
   std::string text;
   for (std::size_t i = 0; i < digits.size(); ++i) {
-    if (i != 0 && (digits.size() - i) % 3 == 0)
-      text += ',';
+    if (i != 0 && (digits.size() - i) % 3 == 0) text += ',';
     text += digits[i];
   }
   return text;

@@ -27,7 +27,7 @@ enum class colour : std::uint8_t { plain, faint, red, green, cyan };
 /// Standard output and standard error. When nobody reads standard output any more, what is written is
 /// dropped.
 class console {
- public:
+public:
   console();
   console(const console&) = delete;
   console& operator=(const console&) = delete;
@@ -55,7 +55,7 @@ class console {
   /// failure, a full disk is.
   status finish(status outcome);
 
- private:
+private:
   void flush();
   void put(const void* bytes, std::size_t size_bytes);
   void say(std::string_view line);

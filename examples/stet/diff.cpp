@@ -61,14 +61,11 @@ bool is_nan(std::uint64_t) { return false; }
 stet::dtype common_dtype(stet::dtype a, stet::dtype b) {
   const stet::dtype_kind kinds[] = {stet::describe(a).kind, stet::describe(b).kind};
   const auto is_all = [&](stet::dtype_kind kind) {
-    return std::all_of(std::begin(kinds), std::end(kinds), [&](stet::dtype_kind each) {
-      return each == kind || each == stet::dtype_kind::boolean;
-    });
+    return std::all_of(std::begin(kinds), std::end(kinds),
+                       [&](stet::dtype_kind each) { return each == kind || each == stet::dtype_kind::boolean; });
   };
-  if (is_all(stet::dtype_kind::unsigned_integer))
-    return stet::dtype::uint64;
-  if (is_all(stet::dtype_kind::signed_integer))
-    return stet::dtype::int64;
+  if (is_all(stet::dtype_kind::unsigned_integer)) return stet::dtype::uint64;
+  if (is_all(stet::dtype_kind::signed_integer)) return stet::dtype::int64;
   const bool is_complex = kinds[0] == stet::dtype_kind::complex || kinds[1] == stet::dtype_kind::complex;
   return is_complex ? stet::dtype::complex128 : stet::dtype::float64;
 }
@@ -81,11 +78,9 @@ template <class T> void compare_values(T a, T b, element_differences& found) {
   }
   const distance apart = between(a, b);
   found.max_absolute = (std::max)(found.max_absolute, apart.absolute);
-  if (apart.absolute == 0)
-    return;
+  if (apart.absolute == 0) return;
   const bool is_finite = std::isfinite(apart.absolute);
-  found.max_relative =
-      (std::max)(found.max_relative, is_finite ? apart.absolute / apart.magnitude : apart.absolute);
+  found.max_relative = (std::max)(found.max_relative, is_finite ? apart.absolute / apart.magnitude : apart.absolute);
 }
 
 bool is_same_layout(const stet::tensor& a, const stet::tensor& b) {
@@ -94,36 +89,31 @@ bool is_same_layout(const stet::tensor& a, const stet::tensor& b) {
 
 /// Whether the bytes of two tensors are equal as they are stored; the quick answer for most.
 stet::result<bool> is_same_bytes(const stet::tensor& a, const stet::tensor& b) {
-  if (a.size_bytes() != b.size_bytes() || a.entry().is_big_endian() || b.entry().is_big_endian())
-    return false;
+  if (a.size_bytes() != b.size_bytes() || a.entry().is_big_endian() || b.entry().is_big_endian()) return false;
   bool is_same = true;
   std::vector<std::byte> copy;
   stet::result<void> read;
-  const stet::result<void> done =
-      for_each_piece(a, [&](std::uint64_t offset, std::span<const std::byte> piece) {
-        const std::byte* other = b.bytes().data();
-        if (other != nullptr) {
-          other += static_cast<std::size_t>(offset);
-        } else {
-          copy.resize(piece.size());
-          read = b.read(offset, copy);
-          other = copy.data();
-        }
-        is_same = read && std::memcmp(piece.data(), other, piece.size()) == 0;
-        return is_same;
-      });
-  if (!done)
-    return done.error();
-  if (!read)
-    return read.error();
+  const stet::result<void> done = for_each_piece(a, [&](std::uint64_t offset, std::span<const std::byte> piece) {
+    const std::byte* other = b.bytes().data();
+    if (other != nullptr) {
+      other += static_cast<std::size_t>(offset);
+    } else {
+      copy.resize(piece.size());
+      read = b.read(offset, copy);
+      other = copy.data();
+    }
+    is_same = read && std::memcmp(piece.data(), other, piece.size()) == 0;
+    return is_same;
+  });
+  if (!done) return done.error();
+  if (!read) return read.error();
   return is_same;
 }
 
 /// Compares elements that have a width, converted to T. Elements of the same layout are the same if their
 /// bits are, so that NaN equals the same NaN, and 0 differs from -0; of others, the values decide.
 template <class T>
-stet::result<void> compare_elements(const stet::tensor& a, const stet::tensor& b,
-                                    element_differences& found) {
+stet::result<void> compare_elements(const stet::tensor& a, const stet::tensor& b, element_differences& found) {
   constexpr std::uint64_t step = 4096; // whole bytes, whatever the width
   const bool is_same_kind = is_same_layout(a, b);
   const std::size_t element_size = is_same_kind ? a.layout().bits / 8u : 0;
@@ -135,27 +125,21 @@ stet::result<void> compare_elements(const stet::tensor& a, const stet::tensor& b
       const std::size_t size = (count * a.layout().bits + 7) / 8;
       left_bytes.resize(size);
       right_bytes.resize(size);
-      if (auto read = read_little(a, first / 8 * a.layout().bits, left_bytes); !read)
-        return read;
-      if (auto read = read_little(b, first / 8 * b.layout().bits, right_bytes); !read)
-        return read;
-      if (left_bytes == right_bytes)
-        continue;
+      if (auto read = read_little(a, first / 8 * a.layout().bits, left_bytes); !read) return read;
+      if (auto read = read_little(b, first / 8 * b.layout().bits, right_bytes); !read) return read;
+      if (left_bytes == right_bytes) continue;
     }
     const std::span<T> left(left_values.data(), count), right(right_values.data(), count);
     constexpr stet::dtype common = stet::dtype_of<T>::value;
-    if (auto copied = stet::copy_elements(a, common, std::as_writable_bytes(left), first); !copied)
-      return copied;
-    if (auto copied = stet::copy_elements(b, common, std::as_writable_bytes(right), first); !copied)
-      return copied;
+    if (auto copied = stet::copy_elements(a, common, std::as_writable_bytes(left), first); !copied) return copied;
+    if (auto copied = stet::copy_elements(b, common, std::as_writable_bytes(right), first); !copied) return copied;
     for (std::size_t i = 0; i < count; ++i) {
       const T x = left[i], y = right[i];
       const std::size_t at = i * element_size;
       const bool is_same = element_size != 0
                                ? std::memcmp(left_bytes.data() + at, right_bytes.data() + at, element_size) == 0
                                : x == y || (is_nan(x) && is_nan(y));
-      if (!is_same)
-        compare_values(x, y, found);
+      if (!is_same) compare_values(x, y, found);
     }
   }
   return {};
@@ -164,12 +148,9 @@ stet::result<void> compare_elements(const stet::tensor& a, const stet::tensor& b
 /// Counts the strings that differ.
 stet::result<void> compare_strings(const stet::tensor& a, const stet::tensor& b, element_differences& found) {
   const auto left = a.as_strings(), right = b.as_strings();
-  if (!left)
-    return left.error();
-  if (!right)
-    return right.error();
-  for (std::size_t i = 0; i < left->size(); ++i)
-    found.count += (*left)[i] != (*right)[i];
+  if (!left) return left.error();
+  if (!right) return right.error();
+  for (std::size_t i = 0; i < left->size(); ++i) found.count += (*left)[i] != (*right)[i];
   return {};
 }
 
@@ -178,10 +159,8 @@ stet::result<void> compare_blocks(const stet::tensor& a, const stet::tensor& b, 
   const std::size_t size = a.layout().block.size_bytes;
   std::vector<std::byte> left(size), right(size);
   for (std::uint64_t done = 0; done < a.size_bytes(); done += size) {
-    if (auto read = a.read(done, left); !read)
-      return read;
-    if (auto read = b.read(done, right); !read)
-      return read;
+    if (auto read = a.read(done, left); !read) return read;
+    if (auto read = b.read(done, right); !read) return read;
     found.count += left != right;
   }
   return {};
@@ -205,30 +184,26 @@ std::string text_of(const element_differences& found, const stet::tensor& of) {
 
 std::string layout_text(const stet::tensor& of) {
   std::string text = escaped(dtype_name_of(of));
-  if (of.layout().bits != stet::describe(of.dtype()).bits)
-    text += " in " + std::to_string(of.layout().bits) + " bits";
+  if (of.layout().bits != stet::describe(of.dtype()).bits) text += " in " + std::to_string(of.layout().bits) + " bits";
   return text;
 }
 
 /// Adds a row for each thing in which two tensors of the same name differ.
 stet::result<void> compare(const stet::tensor& a, const stet::tensor& b, std::vector<row>& rows) {
   const bool is_same_kind = is_same_layout(a, b);
-  if (!is_same_kind)
-    rows.push_back({"dtype", layout_text(a) + " -> " + layout_text(b), a.name()});
+  if (!is_same_kind) rows.push_back({"dtype", layout_text(a) + " -> " + layout_text(b), a.name()});
   if (!(a.shape() == b.shape())) {
     rows.push_back({"shape", shape_text_of(a) + " -> " + shape_text_of(b), a.name()});
     return {};
   }
   if (is_same_kind) {
     const stet::result<bool> is_same = is_same_bytes(a, b);
-    if (!is_same || *is_same)
-      return is_same ? stet::result<void>() : is_same.error();
+    if (!is_same || *is_same) return is_same ? stet::result<void>() : is_same.error();
   }
   element_differences found;
   stet::result<void> compared;
   if (a.layout().bits == 0 || b.layout().bits == 0) {
-    if (!is_same_kind)
-      return {};
+    if (!is_same_kind) return {};
     compared = a.dtype() == stet::dtype::string ? compare_strings(a, b, found) : compare_blocks(a, b, found);
   } else {
     switch (common_dtype(a.dtype(), b.dtype())) {
@@ -246,8 +221,7 @@ stet::result<void> compare(const stet::tensor& a, const stet::tensor& b, std::ve
       break;
     }
   }
-  if (compared && found.count != 0)
-    rows.push_back({"values", text_of(found, a), a.name()});
+  if (compared && found.count != 0) rows.push_back({"values", text_of(found, a), a.name()});
   return compared;
 }
 
@@ -255,8 +229,7 @@ void print(const std::vector<row>& rows, console& out) {
   constexpr std::size_t widest = 72;
   std::size_t width = 0;
   for (const row& each : rows) {
-    if (each.detail.size() <= widest)
-      width = (std::max)(width, each.detail.size());
+    if (each.detail.size() <= widest) width = (std::max)(width, each.detail.size());
   }
   for (const row& each : rows) {
     const bool is_one_sided = each.what.starts_with("only");
@@ -270,10 +243,8 @@ void print(const std::vector<row>& rows, console& out) {
 status diff(const arguments& given, console& out) {
   const std::string_view left_path = given.operands[0], right_path = given.operands[1];
   const stet::result<stet::model> left = open_model(left_path), right = open_model(right_path);
-  if (!left)
-    return out.fail(left_path, left.error());
-  if (!right)
-    return out.fail(right_path, right.error());
+  if (!left) return out.fail(left_path, left.error());
+  if (!right) return out.fail(right_path, right.error());
 
   std::vector<row> rows;
   std::uint64_t equal_count = 0, different_count = 0;
@@ -288,8 +259,7 @@ status diff(const arguments& given, console& out) {
     ++(rows.size() == rows_before ? equal_count : different_count);
   }
   for (const stet::tensor each : right->store) {
-    if (left->store.contains(each.name()))
-      continue;
+    if (left->store.contains(each.name())) continue;
     rows.push_back({"only in B", layout_text(each) + " " + shape_text_of(each), each.name()});
     ++different_count;
   }
@@ -298,8 +268,7 @@ status diff(const arguments& given, console& out) {
     out.write("no difference in ").write(counted(equal_count, "tensor")).write("\n");
     return status::done;
   }
-  const std::string counts =
-      grouped(different_count) + " of " + counted(equal_count + different_count, "tensor");
+  const std::string counts = grouped(different_count) + " of " + counted(equal_count + different_count, "tensor");
   return out.fail(left_path, "differs from " + escaped(right_path) + " in " + counts);
 }
 

@@ -22,18 +22,15 @@ std::string json_text(const stet::json_value& value) {
 std::string text_of(const stet::graph_endpoint& endpoint) {
   std::string text(endpoint.is_control ? "^" : "");
   text += endpoint.node;
-  if (!endpoint.output_name.empty())
-    text.append(":").append(endpoint.output_name);
-  if (endpoint.output != 0 || !endpoint.output_name.empty())
-    text.append(":").append(std::to_string(endpoint.output));
+  if (!endpoint.output_name.empty()) text.append(":").append(endpoint.output_name);
+  if (endpoint.output != 0 || !endpoint.output_name.empty()) text.append(":").append(std::to_string(endpoint.output));
   return escaped(text);
 }
 
 /// "float32 [?, 784]"; what is not known is left out.
 std::string type_of(const stet::graph_port& port) {
   std::string text(port.dtype ? stet::name_of(*port.dtype) : "");
-  if (!port.shape)
-    return text;
+  if (!port.shape) return text;
   text += text.empty() ? "[" : " [";
   for (std::size_t axis = 0; axis < port.shape->size(); ++axis) {
     const std::int64_t extent = (*port.shape)[axis];
@@ -45,11 +42,9 @@ std::string type_of(const stet::graph_port& port) {
 /// The tags of a graph, joined: what it is for. Empty if it has none.
 std::string tags_of(const stet::graph& graph) {
   std::string text;
-  if (!graph.metadata.is_object() || !graph.metadata.contains("tags"))
-    return text;
+  if (!graph.metadata.is_object() || !graph.metadata.contains("tags")) return text;
   for (const stet::json_value& tag : graph.metadata["tags"]) {
-    if (tag.is_string())
-      text += (text.empty() ? "" : ", ") + tag.get<std::string>();
+    if (tag.is_string()) text += (text.empty() ? "" : ", ") + tag.get<std::string>();
   }
   return escaped(text);
 }
@@ -57,15 +52,14 @@ std::string tags_of(const stet::graph& graph) {
 // ---- for people ----
 
 class graph_printer {
- public:
+public:
   explicit graph_printer(console& out) : out_(out) {}
 
   void print(const stet::graph& graph) {
     const std::string tags = tags_of(graph);
     out_.write(colour::cyan, "graph" + (tags.empty() ? "" : " " + tags));
-    out_.write(": " + counted(graph.nodes.size(), "node") + ", " +
-               counted(graph.signatures.size(), "signature") + ", " +
-               counted(graph.functions.size(), "function") + "\n");
+    out_.write(": " + counted(graph.nodes.size(), "node") + ", " + counted(graph.signatures.size(), "signature") +
+               ", " + counted(graph.functions.size(), "function") + "\n");
     ports("  input   ", graph.inputs);
     ports("  output  ", graph.outputs);
     for (const stet::graph_signature& signature : graph.signatures) {
@@ -82,7 +76,7 @@ class graph_printer {
     }
   }
 
- private:
+private:
   // Wider names push the rest of their line aside, and no other line.
   static constexpr std::size_t widest = 40;
 
@@ -112,8 +106,7 @@ class graph_printer {
       out_.write(node.inputs.empty() ? "" : ")");
       for (const stet::graph_variable& variable : node.variables)
         out_.write(" ").write(escaped(variable.role)).write("=").write(escaped(variable.tensor));
-      if (!node.attributes.empty())
-        out_.write("  ").write(colour::faint, shortened(json_text(node.attributes)));
+      if (!node.attributes.empty()) out_.write("  ").write(colour::faint, shortened(json_text(node.attributes)));
       out_.write("\n");
     }
   }
@@ -121,8 +114,7 @@ class graph_printer {
   /// Attributes can be long: what there is room for on a line.
   static std::string shortened(std::string text) {
     constexpr std::size_t room = 100;
-    if (text.size() > room)
-      text.replace(room - 3, std::string::npos, "...");
+    if (text.size() > room) text.replace(room - 3, std::string::npos, "...");
     return text;
   }
 
@@ -136,8 +128,7 @@ std::string label_of(const std::vector<std::string_view>& lines) {
   std::string text = "\"";
   for (std::size_t line = 0; line < lines.size(); ++line) {
     text += line == 0 ? "" : "\\n";
-    for (const char c : escaped(lines[line]))
-      text.append(c == '"' || c == '\\' ? "\\" : "").append(1, c);
+    for (const char c : escaped(lines[line])) text.append(c == '"' || c == '\\' ? "\\" : "").append(1, c);
   }
   return text + "\"";
 }
@@ -154,10 +145,9 @@ void draw_body(const stet::graph_body& body, const std::string& prefix, console&
   std::sort(numbers.begin(), numbers.end());
   for (std::size_t number = 0; number < body.nodes.size(); ++number) {
     for (const stet::graph_endpoint& input : body.nodes[number].inputs) {
-      const auto from = std::lower_bound(numbers.begin(), numbers.end(),
-                                         std::pair(std::string_view(input.node), std::size_t{0}));
-      if (from == numbers.end() || from->first != input.node)
-        continue;
+      const auto from =
+          std::lower_bound(numbers.begin(), numbers.end(), std::pair(std::string_view(input.node), std::size_t{0}));
+      if (from == numbers.end() || from->first != input.node) continue;
       out.write("  " + prefix + std::to_string(from->second) + " -> " + prefix + std::to_string(number) +
                 (input.is_control ? " [style=dashed]" : "") + ";\n");
     }
@@ -171,8 +161,8 @@ void draw(const std::vector<stet::graph>& graphs, console& out) {
     draw_body(graphs[number], prefix + "n", out);
     for (std::size_t function = 0; function < graphs[number].functions.size(); ++function) {
       const std::string within = prefix + "f" + std::to_string(function);
-      out.write("  subgraph cluster_" + within +
-                " {\n  label=" + label_of({graphs[number].functions[function].name}) + ";\n");
+      out.write("  subgraph cluster_" + within + " {\n  label=" + label_of({graphs[number].functions[function].name}) +
+                ";\n");
       draw_body(graphs[number].functions[function], within + "n", out);
       out.write("  }\n");
     }
@@ -185,13 +175,10 @@ void draw(const std::vector<stet::graph>& graphs, console& out) {
 status print_graph(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
   const stet::result<stet::model> opened = open_model(path);
-  if (!opened)
-    return out.fail(path, opened.error());
+  if (!opened) return out.fail(path, opened.error());
   const stet::result<stet::model_description> described = describe_model(path, *opened);
-  if (!described)
-    return out.fail(path, described.error());
-  if (described->graphs.empty())
-    return out.fail(path, "there is no graph in it");
+  if (!described) return out.fail(path, described.error());
+  if (described->graphs.empty()) return out.fail(path, "there is no graph in it");
   if (given.has("--json")) {
     std::string_view separator = "{\"graphs\": [\n";
     for (const stet::graph& graph : described->graphs) {
@@ -202,8 +189,7 @@ status print_graph(const arguments& given, console& out) {
   } else if (given.has("--dot")) {
     draw(described->graphs, out);
   } else {
-    for (const stet::graph& graph : described->graphs)
-      graph_printer(out).print(graph);
+    for (const stet::graph& graph : described->graphs) graph_printer(out).print(graph);
   }
   return status::done;
 }

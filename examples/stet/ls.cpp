@@ -22,8 +22,7 @@ std::string quoted(std::string_view text) {
 
 std::string hexadecimal(std::uint32_t value) {
   std::string digits(8, '0');
-  for (std::size_t i = digits.size(); i-- > 0; value >>= 4)
-    digits[i] = "0123456789abcdef"[value & 15u];
+  for (std::size_t i = digits.size(); i-- > 0; value >>= 4) digits[i] = "0123456789abcdef"[value & 15u];
   return digits;
 }
 
@@ -31,8 +30,7 @@ std::string hexadecimal(std::uint32_t value) {
 std::string file_of(const stet::model& from, std::string_view path, const stet::tensor& of) {
   if (from.store.index().part_count() == 0)
     return quoted(from.files == nullptr ? file_name_of(path) : files_of(from).front().name);
-  if (!from.is_in_file(of))
-    return "null";
+  if (!from.is_in_file(of)) return "null";
   // A part of a file of a delta is called FILE/PART.
   const std::string_view part = from.store.index().part(of.entry().part()).path;
   return quoted(from.files == nullptr ? part : part.substr(part.rfind('/') + 1));
@@ -42,8 +40,7 @@ std::string file_of(const stet::model& from, std::string_view path, const stet::
 std::map<std::uint32_t, std::vector<std::string_view>> second_names(const stet::model& from) {
   std::map<std::uint32_t, std::vector<std::string_view>> names;
   for (const stet::tensor each : from.store) {
-    if (is_second_name(from, each))
-      names[from.store.index().original_of(each.entry()).number()].push_back(each.name());
+    if (is_second_name(from, each)) names[from.store.index().original_of(each.entry()).number()].push_back(each.name());
   }
   return names;
 }
@@ -54,16 +51,13 @@ void list_as_json(const stet::model& from, std::string_view path, const std::vec
       .write(quoted(from.format->name))
       .write(", \"size_bytes\": ")
       .write(std::to_string(file_size_bytes(from)));
-  out.write(", \"alignment\": ")
-      .write(std::to_string(from.store.alignment_bytes()));
-  if (const std::string_view base = base_file_of(from); !base.empty())
-    out.write(", \"base\": ").write(quoted(base));
+  out.write(", \"alignment\": ").write(std::to_string(from.store.alignment_bytes()));
+  if (const std::string_view base = base_file_of(from); !base.empty()) out.write(", \"base\": ").write(quoted(base));
   out.write(", \"tensors\": [");
   std::string_view separator = "\n";
   const auto names = second_names(from);
   for (const stet::tensor each : from.store) {
-    if (is_second_name(from, each))
-      continue;
+    if (is_second_name(from, each)) continue;
     const bool in_place = is_in_place(from, each);
     out.write(separator)
         .write("{\"name\": ")
@@ -77,14 +71,12 @@ void list_as_json(const stet::model& from, std::string_view path, const std::vec
     out.write(", \"file\": ").write(file_of(from, path, each));
     out.write(", \"offset_bytes\": ").write(in_place ? std::to_string(each.entry().offset_bytes()) : "null");
     out.write(", \"in_place\": ").write(in_place ? "true" : "false");
-    if (each.entry().has_crc32c())
-      out.write(", \"crc32c\": \"").write(hexadecimal(each.entry().crc32c())).write("\"");
+    if (each.entry().has_crc32c()) out.write(", \"crc32c\": \"").write(hexadecimal(each.entry().crc32c())).write("\"");
     if (const auto original = from.store.original_of(each))
       out.write(", \"alias_of\": ").write(quoted(original->name()));
     if (const auto found = names.find(each.entry().number()); found != names.end()) {
       std::string_view before = ", \"names\": [";
-      for (const std::string_view name : found->second)
-        out.write(std::exchange(before, ", ")).write(quoted(name));
+      for (const std::string_view name : found->second) out.write(std::exchange(before, ", ")).write(quoted(name));
       out.write("]");
     }
     out.write("}");
@@ -103,13 +95,13 @@ void list_as_json(const stet::model& from, std::string_view path, const std::vec
     separator = ", \"checkpoints\": [\n";
     for (const checkpoint_row& each : checkpoints) {
       out.write(std::exchange(separator, ",\n")).write("{\"step\": ").write(std::to_string(each.step));
-      out.write(", \"file\": ").write(quoted(std::string_view(each.file_name))).write(", \"size_bytes\": ").write(std::to_string(each.size_bytes));
-      if (each.metric)
-        out.write(", \"metric\": ").write(nlohmann::json(*each.metric).dump());
-      if (!each.base.empty())
-        out.write(", \"base\": ").write(quoted(std::string_view(each.base)));
-      if (each.failure)
-        out.write(", \"error\": ").write(quoted(stet::describe(each.failure->code()).name));
+      out.write(", \"file\": ")
+          .write(quoted(std::string_view(each.file_name)))
+          .write(", \"size_bytes\": ")
+          .write(std::to_string(each.size_bytes));
+      if (each.metric) out.write(", \"metric\": ").write(nlohmann::json(*each.metric).dump());
+      if (!each.base.empty()) out.write(", \"base\": ").write(quoted(std::string_view(each.base)));
+      if (each.failure) out.write(", \"error\": ").write(quoted(stet::describe(each.failure->code()).name));
       out.write("}");
     }
     out.write("\n]");
@@ -119,18 +111,14 @@ void list_as_json(const stet::model& from, std::string_view path, const std::vec
 
 void list_checkpoints(const std::vector<checkpoint_row>& checkpoints, console& out) {
   std::size_t width = 0;
-  for (const checkpoint_row& each : checkpoints)
-    width = (std::max)(width, escaped(each.file_name).size());
+  for (const checkpoint_row& each : checkpoints) width = (std::max)(width, escaped(each.file_name).size());
   for (const checkpoint_row& each : checkpoints) {
     out.write(right_aligned(human_size(each.size_bytes), 10)).write("  ");
     out.write(left_aligned(escaped(each.file_name), width)).write("  step ").write(std::to_string(each.step));
-    if (each.metric)
-      out.write(", metric ").write(nlohmann::json(*each.metric).dump());
-    if (!each.base.empty())
-      out.write(", delta of ").write_escaped(each.base);
+    if (each.metric) out.write(", metric ").write(nlohmann::json(*each.metric).dump());
+    if (!each.base.empty()) out.write(", delta of ").write_escaped(each.base);
     char text[512];
-    if (each.failure)
-      out.write(", ").write(colour::red, each.failure->about({}).print(text, sizeof text));
+    if (each.failure) out.write(", ").write(colour::red, each.failure->about({}).print(text, sizeof text));
     out.write("\n");
   }
 }
@@ -142,40 +130,33 @@ void list_for_people(const stet::model& from, console& out) {
   std::size_t dtype_width = 0, shape_width = 0;
   std::uint64_t element_count = 0, size_bytes = 0;
   for (const stet::tensor each : from.store) {
-    if (is_second_name(from, each))
-      continue;
+    if (is_second_name(from, each)) continue;
     dtype_width = (std::max)(dtype_width, escaped(dtype_name_of(each)).size());
     if (const std::size_t width = shape_text_of(each).size(); width <= widest_shape)
       shape_width = (std::max)(shape_width, width);
-    if (from.store.original_of(each))
-      continue;
+    if (from.store.original_of(each)) continue;
     element_count += each.element_count();
     size_bytes += each.size_bytes();
   }
   for (const stet::tensor each : from.store) {
-    if (is_second_name(from, each))
-      continue;
+    if (is_second_name(from, each)) continue;
     out.write(right_aligned(human_size(each.size_bytes()), 10)).write("  ");
     out.write(colour::cyan, left_aligned(escaped(dtype_name_of(each)), dtype_width)).write("  ");
     out.write(left_aligned(shape_text_of(each), shape_width)).write("  ").write_escaped(each.name());
-    if (const auto original = from.store.original_of(each))
-      out.write(colour::faint, " = " + escaped(original->name()));
+    if (const auto original = from.store.original_of(each)) out.write(colour::faint, " = " + escaped(original->name()));
     out.write("\n");
   }
-  const std::string counts =
-      counted(tensor_count(from), "tensor") + ", " + counted(element_count, "element");
+  const std::string counts = counted(tensor_count(from), "tensor") + ", " + counted(element_count, "element");
   const std::string files = counted(from.file_count, "file") + " of " + human_size(file_size_bytes(from));
   const std::string alignment = "alignment " + std::to_string(from.store.alignment_bytes());
   std::string total = right_aligned(human_size(size_bytes), 10) + "  " + counts + "; " + files + ", " + alignment;
-  if (from.files != nullptr)
-    total += "; " + escaped(files_of(from).front().name);
-  if (const std::string_view base = base_file_of(from); !base.empty())
-    total += ", delta of " + escaped(base);
+  if (from.files != nullptr) total += "; " + escaped(files_of(from).front().name);
+  if (const std::string_view base = base_file_of(from); !base.empty()) total += ", delta of " + escaped(base);
   out.write(colour::faint, total).write("\n");
-  if (from.omitted.empty())
-    return;
+  if (from.omitted.empty()) return;
   print_omitted(from.omitted, out);
-  out.write(colour::faint, right_aligned("", 10) + "  " + counted(from.omitted.size(), "item") + " of the file not listed as tensors")
+  out.write(colour::faint,
+            right_aligned("", 10) + "  " + counted(from.omitted.size(), "item") + " of the file not listed as tensors")
       .write("\n");
 }
 
@@ -184,8 +165,7 @@ void list_for_people(const stet::model& from, console& out) {
 status list(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
   const stet::result<listed_model> opened = open_listed(path);
-  if (!opened)
-    return out.fail(path, opened.error());
+  if (!opened) return out.fail(path, opened.error());
   if (given.has("--json")) {
     list_as_json(opened->model, path, opened->checkpoints, out);
   } else {

@@ -58,7 +58,8 @@ constexpr entry commands[] = {
      "The format of IN is told by its content, that of OUT by its ending or by --to.\n"
      "--to FORMAT   stet (.stet), tfjs (model.json), keras (.keras), keras-weights (.weights.h5), keras-legacy (.h5),\n"
      "              tfjs-weights, which is tfjs without the layers, or for a prefix of file names tensorflow, by the\n"
-     "              tensors' names as tf.train.Saver has them, and tensorflow-objects, by paths as tf.train.Checkpoint has\n"
+     "              tensors' names as tf.train.Saver has them, and tensorflow-objects, by paths as tf.train.Checkpoint "
+     "has\n"
      "--skip PATTERN   leaves out the tensors whose names match: ? is a character and * characters other than '/',\n"
      "              ** any characters. Variants, the state of iterators, are left out unless OUT is of format stet\n",
      convert_options, convert},
@@ -67,7 +68,8 @@ constexpr entry commands[] = {
     {"unpack", "FILE DIR", 2, "make a manifest and raw data of a file",
      "Writes DIR/NAME.json, and the data beside it, for NAME.stet; pack undoes it.\n", no_options, unpack},
     {"compact", "DELTA OUT", 2, "make a whole file of a delta and its base",
-     "Of a folder of checkpoints, of the newest. Tensors are compared with their checksums first.\n", no_options, compact},
+     "Of a folder of checkpoints, of the newest. Tensors are compared with their checksums first.\n", no_options,
+     compact},
     {"diff", "A B", 2, "compare the tensors of two files",
      "Names, shapes, dtypes and elements, which are the same if their bits are. The relative\n"
      "difference is that of the larger. Graph, state and metadata are not compared.\n",
@@ -97,8 +99,7 @@ status help_about(const entry& each, console& out) {
 
 const option* find_option(const entry& of, std::string_view name) {
   for (const option& each : of.options) {
-    if (each.name == name)
-      return &each;
+    if (each.name == name) return &each;
   }
   return nullptr;
 }
@@ -117,8 +118,7 @@ status run(const entry& each, std::span<char*> given, console& out) {
       are_options_over = true;
       continue;
     }
-    if (argument == "--help" || argument == "-h")
-      return help_about(each, out);
+    if (argument == "--help" || argument == "-h") return help_about(each, out);
     const std::size_t equals = argument.find('=');
     const option* const known = find_option(each, argument.substr(0, equals));
     if (known == nullptr || (equals != std::string_view::npos && !known->takes_value)) {
@@ -128,28 +128,22 @@ status run(const entry& each, std::span<char*> given, console& out) {
     if (equals != std::string_view::npos) {
       value = argument.substr(equals + 1);
     } else if (known->takes_value) {
-      if (++i == given.size())
-        return out.misuse(std::string(argument).append(" needs a value"));
+      if (++i == given.size()) return out.misuse(std::string(argument).append(" needs a value"));
       value = given[i];
     }
     parsed.options.emplace_back(known->name, value);
   }
-  if (parsed.operands.size() != each.operand_count)
-    return out.misuse("usage: stet " + usage_of(each));
+  if (parsed.operands.size() != each.operand_count) return out.misuse("usage: stet " + usage_of(each));
   return each.run(parsed, out);
 }
 
 status run(std::span<char*> given, console& out) {
-  if (given.empty())
-    return out.misuse("which command?");
+  if (given.empty()) return out.misuse("which command?");
   const std::string_view name = given[0];
-  if (name == "--help" || name == "-h" || name == "help")
-    return help(out);
-  if (name == "--version")
-    return out.write("stet " STET_VERSION_STRING "\n"), status::done;
+  if (name == "--help" || name == "-h" || name == "help") return help(out);
+  if (name == "--version") return out.write("stet " STET_VERSION_STRING "\n"), status::done;
   for (const entry& each : commands) {
-    if (each.name == name)
-      return run(each, given.subspan(1), out);
+    if (each.name == name) return run(each, given.subspan(1), out);
   }
   return out.misuse(std::string("there is no command ").append(name));
 }

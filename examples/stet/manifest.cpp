@@ -15,16 +15,15 @@ namespace {
 /// a member. Works on the characters, so that numbers keep the digits they have; control characters that JSON
 /// allows in strings but that could command a terminal are escaped.
 class json_setter {
- public:
+public:
   json_setter(std::string_view text, console& out) : text_(text), out_(out) {}
 
   void run() {
-    while (at_ < text_.size())
-      token();
+    while (at_ < text_.size()) token();
     out_.write("\n");
   }
 
- private:
+private:
   static constexpr std::size_t line_width = 160;
 
   static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
@@ -54,8 +53,7 @@ class json_setter {
 
   /// An object or array: on one line if it fits, unless it is the whole.
   void begin() {
-    if (const std::string line = depth_ == 0 ? std::string() : one_line(); !line.empty())
-      return put(line);
+    if (const std::string line = depth_ == 0 ? std::string() : one_line(); !line.empty()) return put(line);
     ++depth_;
     put(text_.substr(at_++, 1));
     new_line();
@@ -66,8 +64,7 @@ class json_setter {
   std::string one_line() {
     const std::size_t begin = at_;
     std::string line;
-    for (std::size_t open = 0;
-         (line.size() < 2 || line.size() + column_ < line_width) && at_ < text_.size();) {
+    for (std::size_t open = 0; (line.size() < 2 || line.size() + column_ < line_width) && at_ < text_.size();) {
       const char c = text_[at_];
       if (is_space(c)) {
         ++at_;
@@ -79,12 +76,9 @@ class json_setter {
       }
       line += c;
       ++at_;
-      if (c == ',' || c == ':')
-        line += ' ';
-      if (c == '{' || c == '[')
-        ++open;
-      if ((c == '}' || c == ']') && --open == 0)
-        return line;
+      if (c == ',' || c == ':') line += ' ';
+      if (c == '{' || c == '[') ++open;
+      if ((c == '}' || c == ']') && --open == 0) return line;
     }
     at_ = begin;
     return {};
@@ -93,8 +87,7 @@ class json_setter {
   /// The string that begins here, which is then read over.
   std::string string() {
     std::size_t end = at_ + 1;
-    while (text_[end] != '"')
-      end += text_[end] == '\\' ? 2u : 1u;
+    while (text_[end] != '"') end += text_[end] == '\\' ? 2u : 1u;
     std::string_view inside = text_.substr(at_, end + 1 - at_);
     at_ = end + 1;
     std::string set;
@@ -114,8 +107,7 @@ class json_setter {
   /// The number, true, false or null that begins here, which is then read over.
   std::string_view word() {
     const std::size_t begin = at_;
-    while (at_ < text_.size() && !is_space(text_[at_]) && text_[at_] != ',' && text_[at_] != '}' &&
-           text_[at_] != ']')
+    while (at_ < text_.size() && !is_space(text_[at_]) && text_[at_] != ',' && text_[at_] != '}' && text_[at_] != ']')
       ++at_;
     return text_.substr(begin, at_ - begin);
   }
@@ -139,10 +131,8 @@ class json_setter {
 status print_manifest(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
   const stet::result<stet::model> opened = open_model(path);
-  if (!opened)
-    return out.fail(path, opened.error());
-  if (!is_native(*opened))
-    return out.fail(path, "only stet's own files have a manifest");
+  if (!opened) return out.fail(path, opened.error());
+  if (!is_native(*opened)) return out.fail(path, "only stet's own files have a manifest");
   // Opening through an index does not read the manifest.
   if (const auto parsed = stet::parse_manifest(manifest_text_of(*opened)); !parsed)
     return out.fail(path, parsed.error());

@@ -33,8 +33,7 @@ std::string_view manifest_text_of(const stet::model& of) { return stet::own_stor
 std::string_view base_file_of(const stet::model& of) { return stet::base_name_of(of); }
 
 std::vector<model_file> files_of(const stet::model& of) {
-  if (of.files == nullptr)
-    return {{{}, &of.store}};
+  if (of.files == nullptr) return {{{}, &of.store}};
   std::vector<model_file> all;
   for (std::size_t number = 0; number < of.files->file_count(); ++number)
     all.push_back({of.files->file_name(number), &of.files->file(number)});
@@ -64,11 +63,9 @@ checkpoint_row row_of(stet::checkpoint_info&& info) {
     row.failure = base.error();
   else if (*base)
     row.base = (*base)->file_name;
-  if (row.metric)
-    return row;
+  if (row.metric) return row;
   if (const auto parsed = stet::parse_manifest(opened->manifest_text())) {
-    if (const auto session = stet::to_session(parsed->state))
-      row.metric = session->metric;
+    if (const auto session = stet::to_session(parsed->state)) row.metric = session->metric;
   }
   return row;
 }
@@ -76,14 +73,11 @@ checkpoint_row row_of(stet::checkpoint_info&& info) {
 /// The checkpoints in the folder at `path`, in ascending order of steps; none unless that is what the model was opened from.
 stet::result<std::vector<checkpoint_row>> checkpoints_in(std::string_view path, const stet::model& of) {
   std::vector<checkpoint_row> rows;
-  if (of.format != &stet::checkpoint_folder_format)
-    return rows;
+  if (of.format != &stet::checkpoint_folder_format) return rows;
   stet::result<std::vector<stet::checkpoint_info>> all =
       stet::checkpoint_folder(path, stet::find_checkpoint_prefix(path)).all();
-  if (!all)
-    return all.error();
-  for (stet::checkpoint_info& each : *all)
-    rows.push_back(row_of(std::move(each)));
+  if (!all) return all.error();
+  for (stet::checkpoint_info& each : *all) rows.push_back(row_of(std::move(each)));
   return rows;
 }
 
@@ -91,18 +85,15 @@ stet::result<std::vector<checkpoint_row>> checkpoints_in(std::string_view path, 
 
 stet::result<listed_model> open_listed(std::string_view path) {
   stet::result<stet::model> opened = open_model(path);
-  if (!opened)
-    return opened.error();
+  if (!opened) return opened.error();
   stet::result<std::vector<checkpoint_row>> checkpoints = checkpoints_in(path, *opened);
-  if (!checkpoints)
-    return checkpoints.error();
+  if (!checkpoints) return checkpoints.error();
   return listed_model{std::move(*opened), std::move(*checkpoints)};
 }
 
 std::uint64_t file_size_bytes(const stet::model& of) {
   std::uint64_t size_bytes = 0;
-  for (const model_file& each : files_of(of))
-    size_bytes += file_size_bytes(*each.store, of.file_count);
+  for (const model_file& each : files_of(of)) size_bytes += file_size_bytes(*each.store, of.file_count);
   return size_bytes;
 }
 
@@ -119,8 +110,7 @@ bool is_second_name(const stet::model& in, const stet::tensor& of) {
 
 std::uint64_t tensor_count(const stet::model& of) {
   std::uint64_t count = 0;
-  for (const stet::tensor each : of.store)
-    count += !is_second_name(of, each);
+  for (const stet::tensor each : of.store) count += !is_second_name(of, each);
   return count;
 }
 
@@ -132,9 +122,7 @@ void print_omitted(const std::vector<stet::omitted_item>& items, console& out) {
   }
 }
 
-std::string_view file_name_of(std::string_view path) {
-  return stet::detail::file_name_in(path);
-}
+std::string_view file_name_of(std::string_view path) { return stet::detail::file_name_in(path); }
 
 std::string_view dtype_name_of(const stet::tensor& of) {
   return of.dtype() == stet::dtype::block ? of.layout().block.name : stet::name_of(of.dtype());

@@ -19,7 +19,8 @@ namespace {
 std::string_view subject_of(const stet::error& problem, const stet::store& in) {
   if (problem.code() == stet::errc::checksum_mismatch) {
     for (const stet::tensor each : in) {
-      if (each.entry().offset_bytes() == problem.offset_bytes() && problem.about(each.name()).subject() == problem.subject())
+      if (each.entry().offset_bytes() == problem.offset_bytes() &&
+          problem.about(each.name()).subject() == problem.subject())
         return each.name();
     }
   }
@@ -44,8 +45,8 @@ std::string rate_text(std::uint64_t size_bytes, double seconds) {
   char text[64];
   const double gigabytes = static_cast<double>(size_bytes) / 1e9;
   const bool is_short = seconds < 1;
-  std::snprintf(text, sizeof text, " in %.3g %s (%.3g GB/s)", is_short ? seconds * 1e3 : seconds,
-                is_short ? "ms" : "s", seconds > 0 ? gigabytes / seconds : 0.0);
+  std::snprintf(text, sizeof text, " in %.3g %s (%.3g GB/s)", is_short ? seconds * 1e3 : seconds, is_short ? "ms" : "s",
+                seconds > 0 ? gigabytes / seconds : 0.0);
   return human_size(size_bytes) + text;
 }
 
@@ -57,11 +58,14 @@ std::size_t verify_store(const stet::store& store, console& out) {
   only_checksums.manifest = only_checksums.padding = false;
 
   const stet::verify_report manifest = stet::verify(store, only_manifest);
-  print_check("manifest", !manifest.is_sound() ? "" : manifest.has_manifest ? "the index says the same" : "none to check",
+  print_check("manifest",
+              !manifest.is_sound()    ? ""
+              : manifest.has_manifest ? "the index says the same"
+                                      : "none to check",
               manifest, store, out);
   const stet::verify_report padding = stet::verify(store, only_padding);
-  print_check("padding", padding.has_padding ? padding.is_sound() ? "all zero" : "" : "none to check",
-              padding, store, out);
+  print_check("padding", padding.has_padding ? padding.is_sound() ? "all zero" : "" : "none to check", padding, store,
+              out);
 
   const auto begin = std::chrono::steady_clock::now();
   const stet::verify_report checksums = stet::verify(store, only_checksums);
@@ -76,8 +80,7 @@ std::size_t verify_store(const stet::store& store, console& out) {
 
 /// Compares the checksums of ranges of the files. @return  the number of problems
 std::size_t verify_ranges(const stet::model& of, console& out) {
-  if (of.checks.empty())
-    return 0;
+  if (of.checks.empty()) return 0;
   stet::verify_report report;
   for (const stet::range_check& each : of.checks) {
     if (const stet::result<void> checked = stet::check_range(of, each); !checked)
@@ -99,11 +102,9 @@ std::size_t verify_model(const stet::model& of, bool with_bases, console& out) {
   std::size_t problem_count = verify_ranges(of, out);
   const std::vector<model_file> files = files_of(of);
   for (const model_file& each : files) {
-    if (files.size() > 1 && with_bases)
-      out.write_escaped(each.name).write(":\n");
+    if (files.size() > 1 && with_bases) out.write_escaped(each.name).write(":\n");
     problem_count += verify_store(*each.store, out);
-    if (!with_bases)
-      break;
+    if (!with_bases) break;
   }
   return problem_count;
 }
@@ -113,7 +114,8 @@ std::size_t verify_checkpoints(std::string_view folder, const std::vector<checkp
   std::size_t problem_count = 0;
   for (const checkpoint_row& each : checkpoints) {
     out.write_escaped(each.file_name).write(":\n");
-    const stet::result<stet::model> opened = open_model(std::string(folder).append(stet::detail::separator_after(folder)).append(each.file_name));
+    const stet::result<stet::model> opened =
+        open_model(std::string(folder).append(stet::detail::separator_after(folder)).append(each.file_name));
     if (opened) {
       problem_count += verify_model(*opened, false, out);
       continue;
@@ -132,12 +134,10 @@ std::size_t verify_checkpoints(std::string_view folder, const std::vector<checkp
 status verify(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
   const stet::result<listed_model> opened = open_listed(path);
-  if (!opened)
-    return out.fail(path, opened.error());
-  const std::size_t problem_count =
-      opened->checkpoints.empty() ? verify_model(opened->model, true, out) : verify_checkpoints(path, opened->checkpoints, out);
-  if (problem_count == 0)
-    return status::done;
+  if (!opened) return out.fail(path, opened.error());
+  const std::size_t problem_count = opened->checkpoints.empty() ? verify_model(opened->model, true, out)
+                                                                : verify_checkpoints(path, opened->checkpoints, out);
+  if (problem_count == 0) return status::done;
   return out.fail(path, counted(problem_count, "problem"));
 }
 

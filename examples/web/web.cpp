@@ -21,7 +21,8 @@
 
 // The page's side. Files have numbers; a path without one is a folder (-2) or nothing (-1). A read fails where the browser
 // refuses it, because the file was changed or removed, say. Offsets cross as doubles, which are exact up to 2^53.
-EM_JS(int, page_find_file, (const char* path, std::size_t size_bytes), { return Module["find"](UTF8ToString(path, size_bytes)); })
+EM_JS(int, page_find_file, (const char* path, std::size_t size_bytes),
+      { return Module["find"](UTF8ToString(path, size_bytes)); })
 EM_JS(double, page_file_size, (int file), { return Module["size"](file); })
 EM_JS(bool, page_read, (int file, double offset_bytes, std::byte* into, std::size_t size_bytes),
       { return Module["read"](file, offset_bytes, into, size_bytes); })
@@ -31,10 +32,10 @@ namespace {
 /// A dropped file, by its number.
 class dropped_file final : public stet::reader {
 public:
-  explicit dropped_file(int number) noexcept : number_(number), size_bytes_(static_cast<std::uint64_t>(page_file_size(number))) {}
+  explicit dropped_file(int number) noexcept
+      : number_(number), size_bytes_(static_cast<std::uint64_t>(page_file_size(number))) {}
   [[nodiscard]] stet::result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
-    if (offset_bytes > size_bytes_ || into.size() > size_bytes_ - offset_bytes)
-      return stet::errc::truncated;
+    if (offset_bytes > size_bytes_ || into.size() > size_bytes_ - offset_bytes) return stet::errc::truncated;
     if (!page_read(number_, static_cast<double>(offset_bytes), into.data(), into.size()))
       return stet::error(stet::errc::io_error, {}, offset_bytes);
     return {};
@@ -71,7 +72,8 @@ const char* reply(const stet::json_value& made) {
 /// stet's own sentence.
 const char* reply(const stet::error& failure) {
   char text[512];
-  return reply(stet::json_value{{"error", failure.print(text, sizeof text)}, {"code", stet::describe(failure.code()).name}});
+  return reply(
+      stet::json_value{{"error", failure.print(text, sizeof text)}, {"code", stet::describe(failure.code()).name}});
 }
 
 /// Whether a tensor is a second name that the reader of a foreign format gives another tensor, not one of the file's own.
@@ -87,11 +89,9 @@ stet::json_value list_tensors() {
   }
   stet::json_value rows = stet::json_value::array();
   for (const stet::tensor& each : tensors) {
-    if (is_second_name(each))
-      continue;
+    if (is_second_name(each)) continue;
     stet::json_value shape = stet::json_value::array();
-    for (std::size_t axis = 0; axis < each.shape().rank(); ++axis)
-      shape.push_back(each.shape()[axis]);
+    for (std::size_t axis = 0; axis < each.shape().rank(); ++axis) shape.push_back(each.shape()[axis]);
     const bool is_block = each.dtype() == stet::dtype::block;
     stet::json_value row = {
         {"number", each.entry().number()},
@@ -102,12 +102,10 @@ stet::json_value list_tensors() {
         {"size_bytes", each.size_bytes()},
         {"is_decoded", !opened.is_in_file(each)},
     };
-    if (opened.is_in_file(each))
-      row["offset_bytes"] = each.entry().offset_bytes();
+    if (opened.is_in_file(each)) row["offset_bytes"] = each.entry().offset_bytes();
     if (opened.store.index().part_count() != 0 && opened.is_in_file(each))
       row["file"] = opened.store.index().part(each.entry().part()).path;
-    if (const auto original = opened.store.original_of(each))
-      row["alias_of"] = original->name();
+    if (const auto original = opened.store.original_of(each)) row["alias_of"] = original->name();
     if (const auto found = second_names.find(each.entry().number()); found != second_names.end())
       row["names"] = std::move(found->second);
     rows.push_back(std::move(row));
@@ -129,11 +127,9 @@ EMSCRIPTEN_KEEPALIVE const char* open_model(const char* path) {
   options.inflate = web::inflate;
   options.files = &files;
   stet::result<stet::model> made = stet::open_any(path, options);
-  if (!made)
-    return reply(made.error());
+  if (!made) return reply(made.error());
   opened = std::move(*made);
-  for (const stet::tensor each : opened.store)
-    tensors.push_back(each);
+  for (const stet::tensor each : opened.store) tensors.push_back(each);
   return reply(stet::json_value{
       {"format", opened.format->name},
       {"file_count", opened.file_count},
@@ -150,14 +146,14 @@ EMSCRIPTEN_KEEPALIVE const double* read_values(std::uint32_t number, double firs
   const stet::tensor& from = tensors[number];
   const bool is_complex = stet::describe(from.dtype()).kind == stet::dtype_kind::complex;
   values.resize(std::size_t{count} * (is_complex ? 2 : 1));
-  const stet::result<void> copied = stet::copy_elements(from, is_complex ? stet::dtype::complex128 : stet::dtype::float64,
-                                                        std::as_writable_bytes(std::span(values)), static_cast<std::uint64_t>(first));
+  const stet::result<void> copied =
+      stet::copy_elements(from, is_complex ? stet::dtype::complex128 : stet::dtype::float64,
+                          std::as_writable_bytes(std::span(values)), static_cast<std::uint64_t>(first));
   if (!copied) {
     reply(copied.error());
     return nullptr;
   }
-  for (std::size_t i = 0; is_complex && i < count; ++i)
-    values[i] = std::hypot(values[2 * i], values[2 * i + 1]);
+  for (std::size_t i = 0; is_complex && i < count; ++i) values[i] = std::hypot(values[2 * i], values[2 * i + 1]);
   return values.data();
 }
 
@@ -171,16 +167,13 @@ EMSCRIPTEN_KEEPALIVE const char* read_strings(std::uint32_t number, std::uint32_
   std::span<const std::byte> bytes = from.bytes();
   if (bytes.size() != from.size_bytes()) {
     copy.resize(static_cast<std::size_t>(from.size_bytes()));
-    if (auto read = from.read(0, copy); !read)
-      return reply(read.error());
+    if (auto read = from.read(0, copy); !read) return reply(read.error());
     bytes = copy;
   }
   const stet::result<stet::string_span> strings = stet::string_span::check(bytes, from.element_count());
-  if (!strings)
-    return reply(strings.error().about(from.name()));
+  if (!strings) return reply(strings.error().about(from.name()));
   stet::json_value made = stet::json_value::array();
-  for (std::size_t i = 0; i < strings->size() && i < at_most; ++i)
-    made.push_back((*strings)[i].substr(0, 1000));
+  for (std::size_t i = 0; i < strings->size() && i < at_most; ++i) made.push_back((*strings)[i].substr(0, 1000));
   return reply(stet::json_value{{"strings", std::move(made)}});
 }
 }

@@ -15,7 +15,7 @@
 #include "vocabulary/shape.hpp"
 #include "vocabulary/view.hpp"
 
-#include "bytes/convert.hpp"
+#include "bytes/detail/convert.hpp"
 #include "bytes/crc32c.hpp"
 
 #include "source/file_system.hpp"
@@ -23,7 +23,7 @@
 #include "source/reader.hpp"
 #include "source/source.hpp"
 
-#include "index/check.hpp"
+#include "index/detail/check.hpp"
 #include "index/format.hpp"
 #include "index/index.hpp"
 

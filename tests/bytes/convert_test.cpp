@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tests of convert.hpp: every pair of dtypes over boundary values against exact integer arithmetic; packing,
 // byte order, addresses; what is refused.
-#include <stet/bytes/convert.hpp>
+#include <stet/bytes/detail/convert.hpp>
 
 #include <doctest/doctest.h>
 
@@ -16,8 +16,7 @@
 struct foreign_half {
   std::uint16_t bits;
 };
-template <>
-struct stet::dtype_of<foreign_half> : std::integral_constant<stet::dtype, stet::dtype::float16> {};
+template <> struct stet::dtype_of<foreign_half> : std::integral_constant<stet::dtype, stet::dtype::float16> {};
 
 namespace {
 
@@ -94,15 +93,12 @@ const format formats[] = {
 
 const format& format_of(dtype type) {
   for (const format& row : formats) {
-    if (row.type == type)
-      return row;
+    if (row.type == type) return row;
   }
   return formats[0];
 }
 
-std::uint64_t low_bits(int count) {
-  return count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
-}
+std::uint64_t low_bits(int count) { return count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1; }
 
 /// The number that a code of `from` stands for.
 number decode(const format& from, std::uint64_t bits) {
@@ -126,12 +122,10 @@ number decode(const format& from, std::uint64_t bits) {
     break;
   case float_coding::finite_nan:
   case float_coding::power_of_two:
-    if (magnitude == low_bits(magnitude_bits))
-      result.kind = number::nan;
+    if (magnitude == low_bits(magnitude_bits)) result.kind = number::nan;
     break;
   case float_coding::finite_nan_unsigned_zero:
-    if (result.is_negative && magnitude == 0)
-      result.kind = number::nan;
+    if (result.is_negative && magnitude == 0) result.kind = number::nan;
     break;
   case float_coding::finite:
     break;
@@ -148,18 +142,14 @@ number decode(const format& from, std::uint64_t bits) {
 
 /// `significand` × 2^`shift` as an integer, fractions dropped; the largest uint64 if that is not enough.
 std::uint64_t whole(const number& value) {
-  if (value.significand == 0 || value.exponent <= -64)
-    return 0;
-  if (value.exponent <= 0)
-    return value.significand >> -value.exponent;
-  if (value.exponent >= 64 || value.significand > ~std::uint64_t{0} >> value.exponent)
-    return ~std::uint64_t{0};
+  if (value.significand == 0 || value.exponent <= -64) return 0;
+  if (value.exponent <= 0) return value.significand >> -value.exponent;
+  if (value.exponent >= 64 || value.significand > ~std::uint64_t{0} >> value.exponent) return ~std::uint64_t{0};
   return value.significand << value.exponent;
 }
 
 std::uint64_t encode_integer(const format& to, const number& value) {
-  if (value.kind == number::nan)
-    return 0;
+  if (value.kind == number::nan) return 0;
   const std::uint64_t size = value.kind == number::infinite ? ~std::uint64_t{0} : whole(value);
   if (!value.is_negative) {
     const std::uint64_t largest = low_bits(to.is_signed ? to.bits - 1 : to.bits);
@@ -193,30 +183,22 @@ std::uint64_t encode_float(const format& to, const number& value) {
     break;
   case float_coding::power_of_two:
     largest = all - 1;
-    if (value.is_negative || (value.kind == number::finite && value.significand == 0))
-      return nan;
+    if (value.is_negative || (value.kind == number::finite && value.significand == 0)) return nan;
     break;
   }
-  if (value.kind == number::nan)
-    return nan;
-  if (value.kind == number::infinite)
-    return overflow;
+  if (value.kind == number::nan) return nan;
+  if (value.kind == number::infinite) return overflow;
   const std::uint64_t zero = to.coding == unsigned_zero ? 0 : sign;
-  if (value.significand == 0)
-    return zero;
+  if (value.significand == 0) return zero;
 
   // Compares `value` with m × 2^e exactly: by the place of the highest bit, then bit by bit.
   const auto compare = [&value](std::uint64_t m, int e) {
     std::uint64_t n = value.significand;
     int f = value.exponent;
-    if (m == 0)
-      return 1;
-    while ((m >> 63) == 0)
-      m <<= 1, --e;
-    while ((n >> 63) == 0)
-      n <<= 1, --f;
-    if (e != f)
-      return f > e ? 1 : -1;
+    if (m == 0) return 1;
+    while ((m >> 63) == 0) m <<= 1, --e;
+    while ((n >> 63) == 0) n <<= 1, --f;
+    if (e != f) return f > e ? 1 : -1;
     return n == m ? 0 : n > m ? 1 : -1;
   };
   const auto exponent_of = [&to](std::uint64_t magnitude) {
@@ -226,12 +208,10 @@ std::uint64_t encode_float(const format& to, const number& value) {
   };
   const auto significand_of = [&to](std::uint64_t magnitude) {
     const bool is_subnormal = (magnitude >> to.mantissa_bits) == 0 && to.coding != float_coding::power_of_two;
-    return (magnitude & low_bits(to.mantissa_bits)) |
-           (is_subnormal ? 0 : std::uint64_t{1} << to.mantissa_bits);
+    return (magnitude & low_bits(to.mantissa_bits)) | (is_subnormal ? 0 : std::uint64_t{1} << to.mantissa_bits);
   };
   std::uint64_t below = 0, above = largest + 1; // as if the exponent range went on
-  if (to.coding == float_coding::power_of_two && compare(significand_of(0), exponent_of(0)) < 0)
-    return 0;
+  if (to.coding == float_coding::power_of_two && compare(significand_of(0), exponent_of(0)) < 0) return 0;
   while (above - below > 1) {
     const std::uint64_t middle = below + (above - below) / 2;
     (compare(significand_of(middle), exponent_of(middle)) >= 0 ? below : above) = middle;
@@ -241,36 +221,29 @@ std::uint64_t encode_float(const format& to, const number& value) {
   const int order = compare(2 * significand_of(below) + 1, exponent_of(below) - 1);
   const bool ties_up = to.coding == float_coding::power_of_two || (below & 1) != 0;
   const std::uint64_t nearest = order > 0 || (order == 0 && ties_up) ? below + 1 : below;
-  if (nearest > largest)
-    return overflow;
+  if (nearest > largest) return overflow;
   return nearest == 0 ? zero : nearest | sign;
 }
 
 std::uint64_t encode(const format& to, const number& value) {
-  if (to.kind == format::boolean)
-    return value.kind != number::finite || value.significand != 0 ? 1 : 0;
+  if (to.kind == format::boolean) return value.kind != number::finite || value.significand != 0 ? 1 : 0;
   return to.kind == format::integer ? encode_integer(to, value) : encode_float(to, value);
 }
 
 code convert_code(const format& from, const format& to, code stored) {
-  if (from.type == to.type)
-    return stored;
+  if (from.type == to.type) return stored;
   const number real = decode(from, stored.real);
-  if (from.kind != format::complex)
-    return {encode(to, real), 0};
+  if (from.kind != format::complex) return {encode(to, real), 0};
   const number imag = decode(from, stored.imag);
-  if (to.kind == format::boolean)
-    return {encode(to, real) | encode(to, imag), 0};
+  if (to.kind == format::boolean) return {encode(to, real) | encode(to, imag), 0};
   return {encode(to, real), encode(to, imag)};
 }
 
 /// Whether `actual` is the code expected, or another NaN of the same sign where one is expected of a
 /// conversion.
 bool agrees(const format& to, std::uint64_t actual, std::uint64_t expected, bool exactly) {
-  if (actual == expected)
-    return true;
-  if (exactly || (to.kind != format::floating && to.kind != format::complex))
-    return false;
+  if (actual == expected) return true;
+  if (exactly || (to.kind != format::floating && to.kind != format::complex)) return false;
   const number a = decode(to, actual), b = decode(to, expected);
   return a.kind == number::nan && b.kind == number::nan && a.is_negative == b.is_negative;
 }
@@ -293,11 +266,9 @@ std::vector<std::uint64_t> part_codes(const format& from) {
   std::vector<std::uint64_t> codes;
   random_bits random;
   const auto add = [&](std::uint64_t bits) { codes.push_back(bits & low_bits(from.bits)); };
-  if (from.kind == format::boolean)
-    return {0, 1};
+  if (from.kind == format::boolean) return {0, 1};
   if (from.bits <= 8) {
-    for (std::uint64_t bits = 0; bits < std::uint64_t{1} << from.bits; ++bits)
-      add(bits);
+    for (std::uint64_t bits = 0; bits < std::uint64_t{1} << from.bits; ++bits) add(bits);
   } else if (from.kind == format::integer) {
     for (int shift = 0; shift < from.bits; ++shift) {
       const std::uint64_t power = std::uint64_t{1} << shift;
@@ -307,8 +278,7 @@ std::vector<std::uint64_t> part_codes(const format& from) {
       }
       for (const int kept :
            {1, 2, 3, 4, 7, 8, 10, 11, 23, 24, 52, 53}) { // then exactly half a unit, and a little beside it
-        if (kept >= shift)
-          continue;
+        if (kept >= shift) continue;
         const std::uint64_t half = std::uint64_t{1} << (shift - kept - 1);
         const std::uint64_t head = (power | random() % power) & ~(2 * half - 1);
         for (const std::uint64_t size : {head + half - 1, head + half, head + half + 1}) {
@@ -323,12 +293,10 @@ std::vector<std::uint64_t> part_codes(const format& from) {
     for (int exponent = 0; exponent < 1 << exponent_bits; ++exponent) {
       const int unbiased = exponent - from.bias;
       const bool is_end = exponent < 2 || exponent + 2 >= 1 << exponent_bits;
-      if (!is_end && (unbiased < -170 || unbiased > 135))
-        continue; // no other format has anything there
+      if (!is_end && (unbiased < -170 || unbiased > 135)) continue; // no other format has anything there
       std::vector<std::uint64_t> fractions = {0, 1, fraction_mask, fraction_mask - 1, random()};
       for (const int kept : {0, 1, 2, 3, 7, 10, 23}) {
-        if (kept >= from.mantissa_bits)
-          continue;
+        if (kept >= from.mantissa_bits) continue;
         const std::uint64_t half = std::uint64_t{1} << (from.mantissa_bits - kept - 1);
         const std::uint64_t head = random() & ~(2 * half - 1);
         for (const std::uint64_t fraction : {head + half - 1, head + half, head + half + 1})
@@ -351,8 +319,7 @@ std::vector<code> codes_of(const format& from) {
   for (std::size_t i = 0; i < parts.size(); ++i) {
     codes.push_back({parts[i], from.kind == format::complex ? parts[parts.size() - 1 - i] : 0});
   }
-  if (from.kind == format::complex)
-    codes.insert(codes.end(), {{0, 0}, {parts[40], 0}, {0, parts[40]}});
+  if (from.kind == format::complex) codes.insert(codes.end(), {{0, 0}, {parts[40], 0}, {0, parts[40]}});
   return codes;
 }
 
@@ -376,15 +343,13 @@ std::vector<std::byte> store(const format& from, const std::vector<code>& codes,
     bytes.resize(lead + (codes.size() * width + 7) / 8);
     for (std::size_t i = 0; i < codes.size() * width; ++i) {
       const bool bit = (codes[i / width].real >> (i % width) & 1) != 0;
-      if (bit)
-        bytes[lead + i / 8] |= std::byte{1} << (i % 8);
+      if (bit) bytes[lead + i / 8] |= std::byte{1} << (i % 8);
     }
   } else {
     const std::size_t size = static_cast<std::size_t>(from.bits + 7) / 8;
     for (const code& element : codes) {
       append_word(bytes, element.real, size, host_is_big != swapped);
-      if (from.kind == format::complex)
-        append_word(bytes, element.imag, size, host_is_big != swapped);
+      if (from.kind == format::complex) append_word(bytes, element.imag, size, host_is_big != swapped);
     }
   }
   bytes.shrink_to_fit();
@@ -420,11 +385,10 @@ std::string first_difference(const format& from, const format& to, const std::ve
     const code expected = convert_code(from, to, codes[i]), found = code_of(to, actual[i]);
     const bool exactly = from.type == to.type;
     if (!agrees(to, found.real, expected.real, exactly) || !agrees(to, found.imag, expected.imag, exactly)) {
-      return std::string(stet::name_of(from.type)) + " to " + std::string(stet::name_of(to.type)) +
-             ", element " + std::to_string(i) + ", code " + std::to_string(codes[i].real) + " + " +
-             std::to_string(codes[i].imag) + "i: is " + std::to_string(found.real) + " + " +
-             std::to_string(found.imag) + "i, should be " + std::to_string(expected.real) + " + " +
-             std::to_string(expected.imag) + "i";
+      return std::string(stet::name_of(from.type)) + " to " + std::string(stet::name_of(to.type)) + ", element " +
+             std::to_string(i) + ", code " + std::to_string(codes[i].real) + " + " + std::to_string(codes[i].imag) +
+             "i: is " + std::to_string(found.real) + " + " + std::to_string(found.imag) + "i, should be " +
+             std::to_string(expected.real) + " + " + std::to_string(expected.imag) + "i";
     }
   }
   return {};
@@ -449,11 +413,9 @@ void check(const format& from, const format& to, const std::vector<code>& codes,
   const int part_bits = packed || from.bits >= 8 ? from.bits : 8;
   const auto bits = static_cast<std::uint8_t>(from.kind == format::complex ? 2 * part_bits : part_bits);
   elements<To> into(codes.size());
-  const errc failure =
-      convert_elements(stored_elements{bytes.data() + lead, from.type, bits, swapped}, into.span());
+  const errc failure = convert_elements(stored_elements{bytes.data() + lead, from.type, bits, swapped}, into.span());
   REQUIRE(failure == (has_rule(from, to) ? errc{} : errc::not_convertible));
-  if (failure != errc{})
-    return;
+  if (failure != errc{}) return;
   const std::span<const To> actual = into.span();
   CHECK(first_difference(from, to, codes, actual) == "");
 }
@@ -489,9 +451,8 @@ TEST_SUITE("convert") {
   TEST_CASE("every dtype to every type gives what exact arithmetic gives") {
     for (const format& from : formats) {
       const std::vector<code> codes = codes_of(from);
-      for_each_element([&]<class To>(std::type_identity<To>, const format& to) {
-        check<To>(from, to, codes, false, false, 0);
-      });
+      for_each_element(
+          [&]<class To>(std::type_identity<To>, const format& to) { check<To>(from, to, codes, false, false, 0); });
     }
   }
 
@@ -501,8 +462,7 @@ TEST_SUITE("convert") {
       random_bits random;
       for (const std::size_t count : {0u, 1u, 2u, 3u, 7u, 8u, 63u, 64u, 65u, 127u, 128u, 200u}) {
         std::vector<code> codes;
-        for (std::size_t i = 0; i < count; ++i)
-          codes.push_back(all[static_cast<std::size_t>(random() % all.size())]);
+        for (std::size_t i = 0; i < count; ++i) codes.push_back(all[static_cast<std::size_t>(random() % all.size())]);
         for (std::size_t lead = 0; lead < 3; ++lead) {
           const bool can_pack = from.bits < 8;
           const bool can_swap = from.bits > 8;
@@ -527,8 +487,7 @@ TEST_SUITE("convert") {
   }
 
   TEST_CASE("floats become integers without their fraction, within the type; NaN becomes 0") {
-    const float infinity = std::numeric_limits<float>::infinity(),
-                nan = std::numeric_limits<float>::quiet_NaN();
+    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
     CHECK(convert_one<std::int32_t>(-1.9f) == -1);
     CHECK(convert_one<std::int32_t>(2147483648.0f) == 2147483647);
     CHECK(convert_one<std::int32_t>(-infinity) == (std::numeric_limits<std::int32_t>::min)());
@@ -545,8 +504,7 @@ TEST_SUITE("convert") {
   TEST_CASE("floats are rounded once, to nearest, ties to even") {
     // By way of float, the first would lose the 2^-40 that breaks the tie; by way of double, the second its
     // lowest bit.
-    CHECK(convert_one<stet::float16>(1.0 + 0x1p-11 + 0x1p-40).bits() ==
-          stet::float16(1.0f + 0x1p-10f).bits());
+    CHECK(convert_one<stet::float16>(1.0 + 0x1p-11 + 0x1p-40).bits() == stet::float16(1.0f + 0x1p-10f).bits());
     CHECK(convert_one<stet::bfloat16>((std::int64_t{1} << 62) + (std::int64_t{1} << 54) + 1).bits() ==
           stet::bfloat16(0x1p62f + 0x1p55f).bits());
     CHECK(convert_one<float>((std::int64_t{1} << 62) + (std::int64_t{1} << 38) + 1) == 0x1p62f + 0x1p39f);
@@ -554,8 +512,7 @@ TEST_SUITE("convert") {
     CHECK(convert_one<double>(~std::uint64_t{0}) == 18446744073709551616.0);
     CHECK(convert_one<float>(1e300) == std::numeric_limits<float>::infinity());
     CHECK(convert_one<stet::float16>(65520.0f).bits() == stet::float16::infinity().bits());
-    CHECK(convert_one<stet::float4_e2m1fn>(std::int32_t{-1000}).bits() ==
-          stet::float4_e2m1fn::lowest_finite().bits());
+    CHECK(convert_one<stet::float4_e2m1fn>(std::int32_t{-1000}).bits() == stet::float4_e2m1fn::lowest_finite().bits());
   }
 
   TEST_CASE("anything but zero is true, NaN too") {
@@ -577,8 +534,7 @@ TEST_SUITE("convert") {
   TEST_CASE("what has no rule is refused and writes nothing") {
     const std::byte bytes[32] = {};
     float into[1] = {7};
-    for (const dtype type :
-         {dtype::string, dtype::block, dtype::complex64, dtype::complex128, dtype{0}, dtype{200}}) {
+    for (const dtype type : {dtype::string, dtype::block, dtype::complex64, dtype::complex128, dtype{0}, dtype{200}}) {
       const std::uint8_t bits = stet::is_known(type) ? stet::describe(type).bits : std::uint8_t{0};
       CHECK(convert_elements(stored_elements{bytes, type, bits, false}, std::span<float>(into)) ==
             errc::not_convertible);
@@ -606,8 +562,7 @@ TEST_SUITE("convert") {
   TEST_CASE("copying keeps the bits of NaNs, swapped or not") {
     const std::uint32_t signalling = 0xFFA12345;
     std::vector<std::byte> bytes;
-    for (int i = 0; i < 70; ++i)
-      append_word(bytes, signalling, 4, !host_is_big);
+    for (int i = 0; i < 70; ++i) append_word(bytes, signalling, 4, !host_is_big);
     std::vector<float> into(70);
     CHECK(copy_elements(stored_elements{bytes.data(), dtype::float32, 32, true}, std::span(into)) == errc{});
     for (const float& element : into) {
@@ -622,8 +577,7 @@ TEST_SUITE("convert") {
     std::byte bytes[sizeof values];
     std::memcpy(bytes, values, sizeof values);
     foreign_half into[3] = {};
-    CHECK(convert_elements(stored_elements{bytes, dtype::float32, 32, false},
-                           std::span<foreign_half>(into)) == errc{});
+    CHECK(convert_elements(stored_elements{bytes, dtype::float32, 32, false}, std::span<foreign_half>(into)) == errc{});
     CHECK(into[0].bits == 0x3C00);
     CHECK(into[1].bits == 0xC000);
     CHECK(into[2].bits == 0x7C00);
@@ -636,8 +590,7 @@ TEST_SUITE("convert") {
       for (const format& from : formats) {
         const auto bits = stet::describe(from.type).bits;
         const errc expected = has_rule(from, to) ? errc{} : errc::not_convertible;
-        CHECK(convert_elements(stored_elements{nullptr, from.type, bits, false}, std::span<To>()) ==
-              expected);
+        CHECK(convert_elements(stored_elements{nullptr, from.type, bits, false}, std::span<To>()) == expected);
       }
     });
   }

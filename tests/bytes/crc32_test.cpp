@@ -17,11 +17,9 @@ std::uint32_t crc32_reference(std::uint32_t state, std::byte next) {
   state ^= std::to_integer<std::uint32_t>(next);
   for (int bit = 0; bit < 8; ++bit) {
     std::uint64_t plain = 0;
-    for (unsigned power = 0; power < 32; ++power)
-      plain |= std::uint64_t{(state >> (31 - power)) & 1u} << power;
+    for (unsigned power = 0; power < 32; ++power) plain |= std::uint64_t{(state >> (31 - power)) & 1u} << power;
     plain <<= 1;
-    if ((plain >> 32) != 0)
-      plain ^= 0x104c11db7u;
+    if ((plain >> 32) != 0) plain ^= 0x104c11db7u;
     state = 0;
     for (unsigned power = 0; power < 32; ++power)
       state |= static_cast<std::uint32_t>((plain >> power) & 1u) << (31 - power);
@@ -39,7 +37,9 @@ std::vector<std::byte> crc32_noise(std::size_t size_bytes) {
   return bytes;
 }
 
-std::uint32_t crc32_of(std::string_view text) { return stet::crc32(std::as_bytes(std::span(text.data(), text.size()))); }
+std::uint32_t crc32_of(std::string_view text) {
+  return stet::crc32(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 } // namespace
 
@@ -62,10 +62,9 @@ TEST_SUITE("crc32") {
       std::size_t wrong = 0;
       for (std::size_t length = 0; length <= longest; ++length) {
         wrong += stet::detail::crc32_update(0xdeadbeefu, first, length) != expected;
-        wrong += stet::detail::crc32c_update_by_tables<stet::detail::crc32_polynomial>(0xdeadbeefu, first,
-                                                                                       length) != expected;
-        if (length < longest)
-          expected = crc32_reference(expected, first[length]);
+        wrong += stet::detail::crc32c_update_by_tables<stet::detail::crc32_polynomial>(0xdeadbeefu, first, length) !=
+                 expected;
+        if (length < longest) expected = crc32_reference(expected, first[length]);
       }
       CHECK(wrong == 0);
     }
@@ -74,11 +73,10 @@ TEST_SUITE("crc32") {
   TEST_CASE("agrees with the reference on long messages, and in any two pieces") {
     const auto message = crc32_noise(100'003);
     std::uint32_t state = ~0u;
-    for (const std::byte byte : message)
-      state = crc32_reference(state, byte);
+    for (const std::byte byte : message) state = crc32_reference(state, byte);
     CHECK(stet::crc32(message) == ~state);
-    CHECK(~stet::detail::crc32c_update_by_tables<stet::detail::crc32_polynomial>(~0u, message.data(),
-                                                                                 message.size()) == ~state);
+    CHECK(~stet::detail::crc32c_update_by_tables<stet::detail::crc32_polynomial>(~0u, message.data(), message.size()) ==
+          ~state);
     const std::span<const std::byte> all(message);
     for (const std::size_t cut : {1u, 255u, 256u, 24'576u, 65'537u, 99'999u})
       CHECK(stet::crc32(all.subspan(cut), stet::crc32(all.first(cut))) == ~state);

@@ -230,7 +230,8 @@ TEST_SUITE("background") {
         const auto begun = saver.save(trained.session(), trained.variables);
         CHECK((begun && *begun));
       }
-      const std::vector<std::uint64_t> expected = policy == when_busy::skip ? std::vector<std::uint64_t>{1, 5} : std::vector<std::uint64_t>{1, 4, 5};
+      const std::vector<std::uint64_t> expected =
+          policy == when_busy::skip ? std::vector<std::uint64_t>{1, 5} : std::vector<std::uint64_t>{1, 4, 5};
       CHECK(steps_in(*manager) == expected);
       for (const std::uint64_t step : expected) {
         const auto opened = manager->open(step);
@@ -351,10 +352,14 @@ TEST_SUITE("background") {
     int kind = 0;
     options.clock = [&kind]() -> std::chrono::system_clock::time_point {
       switch (kind) {
-      case 1: throw std::bad_alloc();
-      case 2: throw std::runtime_error("no clock");
-      case 3: throw 3;
-      default: return std::chrono::system_clock::time_point();
+      case 1:
+        throw std::bad_alloc();
+      case 2:
+        throw std::runtime_error("no clock");
+      case 3:
+        throw 3;
+      default:
+        return std::chrono::system_clock::time_point();
       }
     };
     REQUIRE_MANAGER(manager, folder.path(), options);
@@ -378,27 +383,27 @@ TEST_SUITE("background") {
   TEST_CASE("where no thread can be started, a save writes before it returns") {
     const temp_folder folder;
     CHECK(stet_test::with_few_threads([&] {
-      // Threads that there are first, until no other can be started.
-      std::mutex mutex;
-      auto work = [&]() noexcept { const std::lock_guard guard(mutex); };
-      std::unique_lock guard(mutex);
-      stet::detail::helper_thread others[64];
-      bool is_full = false;
-      for (auto& each : others) is_full = is_full || !each.start(work);
-      auto manager = checkpoint_manager::open_for_saving(folder.path());
-      if (!is_full || !manager) return 1;
-      program trained;
-      background_saver saver(*manager, when_busy::replace);
-      for (std::uint64_t step = 1; step <= 3; ++step) {
-        trained.train();
-        if (!saver.save(trained.session(), trained.variables) || saver.is_busy()) return 2;
-        const auto latest = manager->open_latest();
-        if (!latest || latest->info.step != step || !is_at_step(*latest->opened, step)) return 3;
-      }
-      if (!saver.wait()) return 4;
-      guard.unlock();
-      return 0;
-    }) == 0);
+            // Threads that there are first, until no other can be started.
+            std::mutex mutex;
+            auto work = [&]() noexcept { const std::lock_guard guard(mutex); };
+            std::unique_lock guard(mutex);
+            stet::detail::helper_thread others[64];
+            bool is_full = false;
+            for (auto& each : others) is_full = is_full || !each.start(work);
+            auto manager = checkpoint_manager::open_for_saving(folder.path());
+            if (!is_full || !manager) return 1;
+            program trained;
+            background_saver saver(*manager, when_busy::replace);
+            for (std::uint64_t step = 1; step <= 3; ++step) {
+              trained.train();
+              if (!saver.save(trained.session(), trained.variables) || saver.is_busy()) return 2;
+              const auto latest = manager->open_latest();
+              if (!latest || latest->info.step != step || !is_at_step(*latest->opened, step)) return 3;
+            }
+            if (!saver.wait()) return 4;
+            guard.unlock();
+            return 0;
+          }) == 0);
   }
 #endif
 

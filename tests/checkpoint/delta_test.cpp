@@ -60,12 +60,10 @@ void describe(stet::writer& to, std::uint64_t step) {
 }
 
 /// Saves all variables.
-stet::result<stet::save_report> save_whole(const variable_list& from, const std::string& path,
-                                           std::uint64_t step = 1) {
+stet::result<stet::save_report> save_whole(const variable_list& from, const std::string& path, std::uint64_t step = 1) {
   stet::writer out;
   describe(out, step);
-  if (auto added = stet::add_variables(out, from); !added)
-    return added.error();
+  if (auto added = stet::add_variables(out, from); !added) return added.error();
   return out.save(path);
 }
 
@@ -73,22 +71,18 @@ stet::result<stet::save_report> save_whole(const variable_list& from, const std:
 stet::result<stet::delta_report> save_delta(const variable_list& from, const std::string& base_path,
                                             const std::string& path, std::uint64_t step = 1) {
   const auto base = stet::open_checkpoint(base_path);
-  if (!base)
-    return base.error();
+  if (!base) return base.error();
   stet::writer out;
   describe(out, step);
   auto report = stet::add_changed(out, from, *base);
-  if (!report)
-    return report;
-  if (auto saved = out.save(path); !saved)
-    return saved.error();
+  if (!report) return report;
+  if (auto saved = out.save(path); !saved) return saved.error();
   return report;
 }
 
 std::string names_of(const stet::store& of) {
   std::string names;
-  for (const stet::tensor each : of)
-    names.append(names.empty() ? "" : " ").append(each.name());
+  for (const stet::tensor each : of) names.append(names.empty() ? "" : " ").append(each.name());
   return names;
 }
 
@@ -99,8 +93,7 @@ std::string names_in(const std::string& path) {
 }
 
 /// Whether compacting the checkpoint `name` gives the bytes of saving `from` whole.
-bool compacts_to(const temp_folder& folder, std::string_view name, const variable_list& from,
-                 std::uint64_t step) {
+bool compacts_to(const temp_folder& folder, std::string_view name, const variable_list& from, std::uint64_t step) {
   const auto compacted = stet::compact(folder.path(name), folder.path("compact.stet"));
   CHECK(outcome(compacted) == "ok");
   CHECK(outcome(save_whole(from, folder.path("whole.stet"), step)) == "ok");
@@ -111,18 +104,14 @@ bool compacts_to(const temp_folder& folder, std::string_view name, const variabl
 bool restores_to(const std::string& path, const variable_list& expected) {
   const auto opened = stet::open_checkpoint(path);
   CHECK(outcome(opened) == "ok");
-  if (!opened)
-    return false;
-  if (names_of(**opened).empty() != (expected.size() == 0))
-    return false;
+  if (!opened) return false;
+  if (names_of(**opened).empty() != (expected.size() == 0)) return false;
   std::vector<std::byte> scratch;
   for (const stet::variable& each : expected) {
     const auto found = (*opened)->find(each.name());
-    if (!found || !stet::detail::is_unchanged(*found, each, scratch))
-      return false;
+    if (!found || !stet::detail::is_unchanged(*found, each, scratch)) return false;
   }
-  return (*opened)->tensor_count() == expected.size() &&
-         stet::verify(**opened, {.thread_count = 1}).is_sound();
+  return (*opened)->tensor_count() == expected.size() && stet::verify(**opened, {.thread_count = 1}).is_sound();
 }
 
 /// Five bytes that can be flipped anywhere without another CRC-32C: the polynomial itself, its highest power
@@ -148,8 +137,7 @@ TEST_SUITE("delta") {
     of.step[0] = 2;
     const auto report = save_delta(variables, base, delta, 2);
     REQUIRE(outcome(report) == "ok");
-    if (!report)
-      return;
+    if (!report) return;
     CHECK(report->changed_count == 2);
     CHECK(report->unchanged_count == 2);
     CHECK(report->changed_bytes == 48);
@@ -160,8 +148,7 @@ TEST_SUITE("delta") {
 
     const auto opened = stet::open_checkpoint(delta);
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     const stet::store& all = **opened;
     CHECK(opened->file_count() == 2);
     CHECK(opened->file_name(0) == "ckpt-2.stet");
@@ -199,8 +186,7 @@ TEST_SUITE("delta") {
     REQUIRE(outcome(save_whole(variables, path)) == "ok");
     auto opened = stet::open_checkpoint(path);
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     CHECK(opened->file_count() == 1);
     CHECK(&**opened == &opened->file(0));
     const stet::store* const before = &**opened;
@@ -240,8 +226,7 @@ TEST_SUITE("delta") {
     const std::span<std::byte> kernel = std::as_writable_bytes(std::span(of.kernel));
     const std::uint32_t crc = stet::crc32c(kernel);
     const std::vector<std::byte> flips = invisible_to_crc32c();
-    for (std::size_t i = 0; i < flips.size(); ++i)
-      kernel[1000 + i] ^= flips[i];
+    for (std::size_t i = 0; i < flips.size(); ++i) kernel[1000 + i] ^= flips[i];
     REQUIRE(stet::crc32c(kernel) == crc);
     of.bias[0] = -0.0F;
     REQUIRE(outcome(save_delta(variables, folder.path("a.stet"), folder.path("b.stet"))) == "ok");
@@ -337,8 +322,7 @@ TEST_SUITE("delta") {
     CHECK(compacted->tensor_size_bytes == 20000);
     const auto opened = stet::open(folder.path("b.stet"));
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     CHECK(opened->alignment_bytes() == 256);
     CHECK(opened->original_of(*opened->find("output"))->name() == "table");
   }
@@ -353,8 +337,7 @@ TEST_SUITE("delta") {
     options.access = stet::access::copy_on_write;
     const auto base = stet::open_checkpoint(folder.path("a.stet"), options);
     REQUIRE(outcome(base) == "ok");
-    if (!base)
-      return;
+    if (!base) return;
     variable_list variables;
     CHECK(variables.add_view("dense/kernel", shown));
     CHECK(variables.add_view("dense/bias", bias));
@@ -374,8 +357,7 @@ TEST_SUITE("delta") {
 
     const auto read_only = stet::open_checkpoint(folder.path("a.stet"));
     REQUIRE(outcome(read_only) == "ok");
-    if (!read_only)
-      return;
+    if (!read_only) return;
     stet::view<const float, 10> bias_shown;
     variable_list shown_only;
     CHECK(shown_only.add_view("dense/kernel", shown));
@@ -434,8 +416,7 @@ TEST_SUITE("delta") {
       options.backing = backing;
       const auto base = stet::open_checkpoint(folder.path("a.stet"), options);
       REQUIRE(outcome(base) == "ok");
-      if (!base)
-        return;
+      if (!base) return;
       stet::writer delta;
       const auto report = stet::add_changed(delta, variables, *base);
       REQUIRE(outcome(report) == "ok");
@@ -443,8 +424,7 @@ TEST_SUITE("delta") {
       REQUIRE(outcome(delta.save(folder.path("b.stet"))) == "ok");
       const auto opened = stet::open_checkpoint(folder.path("b.stet"), options);
       REQUIRE(outcome(opened) == "ok");
-      if (!opened)
-        return;
+      if (!opened) return;
       float bias[10] = {};
       CHECK(outcome((*opened)->find("dense/bias")->copy_to(std::span<float>(bias))) == "ok");
       CHECK(bias[0] == 77);
@@ -465,8 +445,7 @@ TEST_SUITE("delta") {
     const auto check = [&](std::string_view expected) {
       const auto opened = stet::open_checkpoint(delta);
       CHECK(outcome(opened) == expected);
-      if (!opened)
-        CHECK(opened.error().subject() == "base.stet");
+      if (!opened) CHECK(opened.error().subject() == "base.stet");
       CHECK(outcome(stet::compact(delta, folder.path("c.stet"))) == expected);
     };
     SUBCASE("missing") {
@@ -511,12 +490,10 @@ TEST_SUITE("delta") {
     REQUIRE(outcome(save_whole(variables, folder.path("base.stet"))) == "ok");
     const auto base = stet::open(folder.path("base.stet"));
     REQUIRE(outcome(base) == "ok");
-    if (!base)
-      return;
+    if (!base) return;
     const std::string right = stet::detail::hex_of(stet::content_digest(*base));
     std::string upper = right;
-    for (char& c : upper)
-      c = static_cast<char>(c >= 'a' && c <= 'f' ? c - 'a' + 'A' : c);
+    for (char& c : upper) c = static_cast<char>(c >= 'a' && c <= 'f' ? c - 'a' + 'A' : c);
     using json = stet::json_value;
     struct row {
       json field;
@@ -559,8 +536,7 @@ TEST_SUITE("delta") {
         {json({{"file", "base.stet"}, {"sha256", right}, {"order", json::object()}}), "wrong_type"},
         {json({{"file", "base.stet"}, {"sha256", right}, {"order", json::array({nullptr})}}), "wrong_type"},
         {json({{"file", "base.stet"}, {"sha256", right}, {"attributes", json::array()}}), "wrong_type"},
-        {json({{"file", "base.stet"}, {"sha256", right}, {"attributes", json({{"codes", 1}})}}),
-         "wrong_type"},
+        {json({{"file", "base.stet"}, {"sha256", right}, {"attributes", json({{"codes", 1}})}}), "wrong_type"},
     };
     for (const row& each : rows) {
       CAPTURE(each.field.dump());
@@ -642,8 +618,7 @@ TEST_SUITE("delta") {
     REQUIRE(outcome(save_whole(of.variables(), folder.path("base.stet"))) == "ok");
     const auto base = stet::open(folder.path("base.stet"));
     REQUIRE(outcome(base) == "ok");
-    if (!base)
-      return;
+    if (!base) return;
     stet::writer out;
     out.set_extra({{"base",
                     {{"file", "base.stet"},
@@ -671,8 +646,7 @@ TEST_SUITE("delta") {
 
   TEST_CASE("circles and endless chains end in an error") {
     const temp_folder folder;
-    const auto save_naming = [&folder](const std::string& name, const std::string& base,
-                                       const std::string& digest) {
+    const auto save_naming = [&folder](const std::string& name, const std::string& base, const std::string& digest) {
       stet::writer out;
       out.set_extra({{"base", {{"file", base}, {"sha256", digest}}}});
       CHECK(outcome(out.save(folder.path(name))) == "ok");
@@ -698,8 +672,7 @@ TEST_SUITE("delta") {
       stet::writer whole;
       REQUIRE(outcome(whole.save(folder.path("0"))) == "ok");
       std::string digest = stet::detail::hex_of(stet::content_digest(*stet::open(folder.path("0"))));
-      for (int i = 1; i < 65; ++i)
-        digest = save_naming(std::to_string(i), std::to_string(i - 1), digest);
+      for (int i = 1; i < 65; ++i) digest = save_naming(std::to_string(i), std::to_string(i - 1), digest);
       const auto longest = stet::open_checkpoint(folder.path("63"));
       REQUIRE(longest);
       CHECK(longest->file_count() == 64);

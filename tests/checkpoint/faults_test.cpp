@@ -93,7 +93,10 @@ std::string problem_of(const temp_folder& folder, std::uint64_t acknowledged, st
   std::vector<stet::error> skipped;
   const auto latest = where.open_latest({}, &skipped);
   if (!skipped.empty()) return "a checkpoint is damaged";
-  if (!latest) return acknowledged == 0 && named_by_reader == 0 && latest.error().code() == stet::errc::file_not_found ? "" : "no checkpoint: " + outcome(latest);
+  if (!latest)
+    return acknowledged == 0 && named_by_reader == 0 && latest.error().code() == stet::errc::file_not_found
+               ? ""
+               : "no checkpoint: " + outcome(latest);
   const std::uint64_t newest = latest->info.step;
   if (newest < acknowledged) return "the newest acknowledged checkpoint is lost";
   if (newest < named_by_reader) return "a checkpoint that a reader was told of is lost";
@@ -101,7 +104,8 @@ std::string problem_of(const temp_folder& folder, std::uint64_t acknowledged, st
   const std::vector<std::uint64_t> steps = steps_in(where);
   for (const std::uint64_t step : steps) {
     const auto opened = where.open(step);
-    if (!opened || !stet_test::is_at_step(*opened->opened, step, size, frozen_size)) return "checkpoint " + std::to_string(step) + " is not what was saved";
+    if (!opened || !stet_test::is_at_step(*opened->opened, step, size, frozen_size))
+      return "checkpoint " + std::to_string(step) + " is not what was saved";
   }
   // Of those acknowledged, the rules keep so many; one less if there is a newer one.
   for (std::uint64_t step = newest < kept_count ? 1 : newest - kept_count + 1; step <= acknowledged; ++step) {
@@ -126,8 +130,10 @@ std::string problem_after_restart(const temp_folder& folder, const way_to_save& 
   resumed.train();
   const auto saved = manager->save(resumed.session(), resumed.variables);
   if (!saved || !saved->upkeep) return "cannot be saved into";
-  const std::vector<std::uint64_t> kept = resumed.step == 1 ? std::vector<std::uint64_t>{1} : std::vector<std::uint64_t>{resumed.step - 1, resumed.step};
-  return steps_in(*manager) == with_bases(*manager, kept) && has_no_orphans(folder) ? "" : "too much or too little is kept";
+  const std::vector<std::uint64_t> kept =
+      resumed.step == 1 ? std::vector<std::uint64_t>{1} : std::vector<std::uint64_t>{resumed.step - 1, resumed.step};
+  return steps_in(*manager) == with_bases(*manager, kept) && has_no_orphans(folder) ? ""
+                                                                                    : "too much or too little is kept";
 }
 
 /// The operations of a reader whose waits for a folder are counted, and do not happen.
@@ -145,7 +151,8 @@ stet::file_operations counting_folder_syncs(std::size_t& count) {
 class scratch_folder {
 public:
   const temp_folder& fill(const disk_image& image) {
-    for (const std::string& name : folder_.names()) (void)stet::system_file_operations().remove(nullptr, folder_.path(name));
+    for (const std::string& name : folder_.names())
+      (void)stet::system_file_operations().remove(nullptr, folder_.path(name));
     for (const auto& [name, bytes] : image) folder_.write(name, bytes);
     return folder_;
   }
@@ -163,7 +170,8 @@ public:
     for (const auto& [name, bytes] : image) {
       std::string contents(reinterpret_cast<const char*>(bytes.data()), bytes.size());
       if (name == "checkpoint.json") remove_files(contents);
-      text += "," + name + "=" + std::to_string(contents.size()) + ":" + std::to_string(std::hash<std::string>()(contents));
+      text +=
+          "," + name + "=" + std::to_string(contents.size()) + ":" + std::to_string(std::hash<std::string>()(contents));
     }
     ++count_;
     return seen_.insert(std::move(text)).second;
@@ -187,7 +195,8 @@ private:
 };
 
 /// Trains and saves at each step; `acknowledged` is the last step of which a save succeeded.
-void train(const temp_folder& folder, const checkpoint_options& options, std::uint64_t& acknowledged, std::size_t& failure_count, bool tries_again) {
+void train(const temp_folder& folder, const checkpoint_options& options, std::uint64_t& acknowledged,
+           std::size_t& failure_count, bool tries_again) {
   program trained(size, frozen_size);
   auto manager = checkpoint_manager::open_for_saving(folder.path(), options);
   if (!manager) {
@@ -224,7 +233,8 @@ TEST_SUITE("faults") {
       std::uint64_t acknowledged = 0;
       const auto note = [&](const std::string& problem) {
         if (problem.empty() || ++problem_count > 20) return;
-        FAIL_CHECK("before call " << disk.call_count() << ", step " << acknowledged << " being acknowledged: " << problem);
+        FAIL_CHECK("before call " << disk.call_count() << ", step " << acknowledged
+                                  << " being acknowledged: " << problem);
       };
       bool is_inside = false;
       disk.before_call = [&] {
@@ -258,8 +268,8 @@ TEST_SUITE("faults") {
       CHECK(acknowledged == last_step);
       disk.before_call();
     }
-    MESSAGE("killed at " << call_count << " calls; " << cut.count() << " folders after a loss of power, " << cut.different_count()
-                         << " of them different; " << reader_count << " readers in between");
+    MESSAGE("killed at " << call_count << " calls; " << cut.count() << " folders after a loss of power, "
+                         << cut.different_count() << " of them different; " << reader_count << " readers in between");
     CHECK(problem_count == 0);
     CHECK(cut.different_count() > 1000);
     CHECK(reader_count > 50);
@@ -284,7 +294,8 @@ TEST_SUITE("faults") {
       };
       const auto note = [&](std::uint64_t version, std::uint64_t least, const char* when) {
         if (version >= least || ++problem_count > 20) return;
-        FAIL_CHECK("before call " << disk.call_count() << " version " << version << " is left of " << least << " " << when);
+        FAIL_CHECK("before call " << disk.call_count() << " version " << version << " is left of " << least << " "
+                                  << when);
       };
       bool is_inside = false;
       disk.before_call = [&] {
@@ -298,7 +309,8 @@ TEST_SUITE("faults") {
         reader_count += named != 0 ? 1u : 0u;
         disk.after_power_loss([&](const disk_image& image) {
           if (!cut.is_new(image, acknowledged, named)) return;
-          note(version_in(scratch.fill(image), stet::system_file_operations()), (std::max)(acknowledged, named), "after a loss of power");
+          note(version_in(scratch.fill(image), stet::system_file_operations()), (std::max)(acknowledged, named),
+               "after a loss of power");
         });
         is_inside = false;
       };
@@ -315,13 +327,15 @@ TEST_SUITE("faults") {
       }
       disk.before_call();
     }
-    MESSAGE(call_count << " calls, " << cut.different_count() << " folders after a loss of power, " << reader_count << " readers that did not wait");
+    MESSAGE(call_count << " calls, " << cut.different_count() << " folders after a loss of power, " << reader_count
+                       << " readers that did not wait");
     CHECK(problem_count == 0);
     CHECK(call_count > 100);
     CHECK(reader_count > 20);
   }
 
-  TEST_CASE("the folder of the first run, which died when it had just been made, outlasts a loss of power from the first save on") {
+  TEST_CASE("the folder of the first run, which died when it had just been made, outlasts a loss of power from the "
+            "first save on") {
     for (const bool dies : {false, true}) {
       const temp_folder parent;
       simulated_disk disk;
@@ -342,7 +356,8 @@ TEST_SUITE("faults") {
     }
   }
 
-  TEST_CASE("at every call: deltas of the program's own and what was being replaced, with failures and losses of power") {
+  TEST_CASE(
+      "at every call: deltas of the program's own and what was being replaced, with failures and losses of power") {
     std::size_t run_count = 0, failed_count = 0, image_count = 0;
     scratch_folder scratch;
     seen_cases cut;
@@ -374,10 +389,12 @@ TEST_SUITE("faults") {
     // Nothing if the delta opens, and so do these steps.
     const auto problem_in = [](const temp_folder& in, std::initializer_list<std::uint64_t> steps) -> std::string {
       const auto tuned = stet::open_checkpoint(in.path("tuned.stet"));
-      if (!tuned || !stet_test::is_at_step(**tuned, 3, size, frozen_size)) return "the delta is lost: " + outcome(tuned);
+      if (!tuned || !stet_test::is_at_step(**tuned, 3, size, frozen_size))
+        return "the delta is lost: " + outcome(tuned);
       for (const std::uint64_t step : steps) {
         const auto opened = checkpoint_folder(in.path()).open(step);
-        if (!opened || !stet_test::is_at_step(*opened->opened, step, size, frozen_size)) return std::to_string(step) + " is lost";
+        if (!opened || !stet_test::is_at_step(*opened->opened, step, size, frozen_size))
+          return std::to_string(step) + " is lost";
       }
       return {};
     };
@@ -435,14 +452,15 @@ TEST_SUITE("faults") {
         call_count = disk.call_count();
       }
     }
-    MESSAGE(run_count << " runs, " << failed_count << " calls failed, " << image_count << " folders after a loss of power");
+    MESSAGE(run_count << " runs, " << failed_count << " calls failed, " << image_count
+                      << " folders after a loss of power");
     CHECK(run_count > 100);
     CHECK(failed_count > 50);
   }
 
   TEST_CASE("at every call: a full disk, a broken one, one that fails late, a signal, a short write") {
-    constexpr disk_fault faults[] = {disk_fault::no_space, disk_fault::io_error, disk_fault::late_error, disk_fault::interruption,
-                                     disk_fault::short_write};
+    constexpr disk_fault faults[] = {disk_fault::no_space, disk_fault::io_error, disk_fault::late_error,
+                                     disk_fault::interruption, disk_fault::short_write};
     std::size_t run_count = 0, failed_count = 0;
     scratch_folder scratch;
     seen_cases cut;
@@ -484,8 +502,9 @@ TEST_SUITE("faults") {
         }
       }
     }
-    MESSAGE(run_count << " runs with a fault, of which " << failed_count << " saves failed and were made again; " << cut.count()
-                      << " folders after a loss of power, " << cut.different_count() << " of them different");
+    MESSAGE(run_count << " runs with a fault, of which " << failed_count << " saves failed and were made again; "
+                      << cut.count() << " folders after a loss of power, " << cut.different_count()
+                      << " of them different");
     CHECK(run_count > 500);
     CHECK(failed_count > 100);
   }

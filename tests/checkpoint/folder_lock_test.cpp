@@ -46,7 +46,9 @@ TEST_SUITE("folder_lock") {
     CHECK(outcome(first->remove_after(0)) == "locked");
     CHECK(stet_test::steps_in(*second) == std::vector<std::uint64_t>{1});
     CHECK(outcome(second->save(trained.session(), trained.variables)) == "ok");
-    { [[maybe_unused]] const checkpoint_manager ended = std::move(*first); } // takes nothing from the second
+    {
+      [[maybe_unused]] const checkpoint_manager ended = std::move(*first);
+    } // takes nothing from the second
     CHECK(outcome(second->save(trained.session(), trained.variables)) == "ok");
     CHECK(outcome(checkpoint_manager::open_for_saving(path)) == "locked");
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of known_stores.hpp: which files a store needs, remembered only while they are the same.
-#include <stet/checkpoint/known_stores.hpp>
+#include <stet/checkpoint/detail/known_stores.hpp>
 
 #include "program.hpp"
 
@@ -106,7 +106,8 @@ TEST_SUITE("known_stores") {
       const std::vector<std::byte> bytes = folder.read(name);
       CHECK(outcome(stet::system_file_operations().remove(nullptr, folder.path(name))) == "ok");
       const auto unsound = stores.look_at("delta");
-      CHECK((unsound && !(*unsound)->is_sound && !(*unsound)->is_final && (*unsound)->needs == std::vector<std::string>{"base"}));
+      CHECK((unsound && !(*unsound)->is_sound && !(*unsound)->is_final &&
+             (*unsound)->needs == std::vector<std::string>{"base"}));
       folder.write(name, bytes);
       const auto sound = stores.look_at("delta");
       CHECK((sound && (*sound)->is_sound));
@@ -135,7 +136,8 @@ TEST_SUITE("known_stores") {
       CHECK(outcome(needed) == "ok");
       std::string all;
       if (needed) {
-        for (const std::string& each : *needed) all += each.substr(0, each.find("-0000")) + (each.find('-') == std::string::npos ? " " : ":part ");
+        for (const std::string& each : *needed)
+          all += each.substr(0, each.find("-0000")) + (each.find('-') == std::string::npos ? " " : ":part ");
       }
       return all;
     };
@@ -177,7 +179,8 @@ TEST_SUITE("known_stores") {
     folder.write("delta.stet", sound);
     CHECK(outcome(stet::system_file_operations().remove(nullptr, folder.path("base.stet"))) == "ok");
     CHECK(needs_of("delta.stet") == needs); // its parts, too
-    for (const char* const text : {"", "{", "{\"base\": 5}", "  \n{\"base\": {\"file\": \"base.stet\"}}", "[\"base\"]", "x"}) {
+    for (const char* const text :
+         {"", "{", "{\"base\": 5}", "  \n{\"base\": {\"file\": \"base.stet\"}}", "[\"base\"]", "x"}) {
       folder.write("other", std::string_view(text));
       CHECK(needs_of("other").empty());
     }

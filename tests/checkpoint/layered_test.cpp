@@ -34,8 +34,7 @@ stet::store open_bytes(std::span<const std::byte> bytes) {
 
 std::string layered_names(const stet::store& of) {
   std::string names;
-  for (const stet::tensor each : of)
-    names.append(names.empty() ? "" : " ").append(each.name());
+  for (const stet::tensor each : of) names.append(names.empty() ? "" : " ").append(each.name());
   return names;
 }
 
@@ -47,8 +46,8 @@ float first_of(const stet::store& of, std::string_view name) {
 
 /// A base, a head that replaces a tensor and adds one, and a patch that replaces it again.
 struct three_layers {
-  native_file base_file{{tensor_of<float>("trunk", {2}, {1, 2}), tensor_of<float>("head", {1}, {3}),
-                         tensor_of<float>("last", {1}, {4})}};
+  native_file base_file{
+      {tensor_of<float>("trunk", {2}, {1, 2}), tensor_of<float>("head", {1}, {3}), tensor_of<float>("last", {1}, {4})}};
   native_file head_file{{tensor_of<float>("new", {1}, {5}), tensor_of<float>("head", {3}, {6, 7, 8})}};
   native_file patch_file{{tensor_of<std::int32_t>("head", {1}, {9})}};
   stet::store base = open_bytes(base_file.bytes), head = open_bytes(head_file.bytes),
@@ -72,8 +71,7 @@ TEST_SUITE("layered") {
     const store_layer layers[] = {{"patch", &of.patch}, {"head", &of.head}, {"base", &of.base}};
     const auto all = stet::layer_stores(layers);
     REQUIRE(outcome(all) == "ok");
-    if (!all)
-      return;
+    if (!all) return;
     CHECK(layered_names(*all) == "trunk head last new"); // as in the base, then what is new
     CHECK(all->find("head")->dtype() == stet::dtype::int32);
     CHECK(first_of(*all, "trunk") == 1);
@@ -93,8 +91,7 @@ TEST_SUITE("layered") {
     const store_layer layers[] = {{"head", &of.head}, {"base", &of.base}};
     const auto all = stet::layer_stores(layers);
     REQUIRE(outcome(all) == "ok");
-    if (!all)
-      return;
+    if (!all) return;
     model bound;
     CHECK(outcome(stet::bind_model(bound, *all)) == "ok");
     CHECK((bound.trunk(1) == 2 && bound.head(2) == 8));
@@ -116,12 +113,10 @@ TEST_SUITE("layered") {
     CHECK(outcome(all->prefetch()) == "ok");
 
     stet::writer out;
-    for (const stet::tensor each : *all)
-      CHECK(out.add(each.name(), each));
+    for (const stet::tensor each : *all) CHECK(out.add(each.name(), each));
     const auto saved = out.save_to_memory();
     REQUIRE(outcome(saved) == "ok");
-    if (!saved)
-      return;
+    if (!saved) return;
     const stet::store whole = open_bytes(*saved);
     CHECK(layered_names(whole) == layered_names(*all));
     CHECK(first_of(whole, "head") == 6);
@@ -129,13 +124,11 @@ TEST_SUITE("layered") {
 
   TEST_CASE("damage in any layer is found") {
     three_layers of;
-    of.base_file.bytes[static_cast<std::size_t>(of.base.find("last")->entry().offset_bytes())] ^=
-        std::byte{1};
+    of.base_file.bytes[static_cast<std::size_t>(of.base.find("last")->entry().offset_bytes())] ^= std::byte{1};
     const store_layer layers[] = {{"head", &of.head}, {"base", &of.base}};
     const auto all = stet::layer_stores(layers);
     REQUIRE(outcome(all) == "ok");
-    if (!all)
-      return;
+    if (!all) return;
     const auto verified = all->verify_checksums();
     CHECK(outcome(verified) == "checksum_mismatch");
     CHECK(verified.error().subject() == "last");
@@ -147,8 +140,7 @@ TEST_SUITE("layered") {
     const store_layer layers[] = {{"head", &of.head}, {"base", &of.base, hidden}};
     const auto all = stet::layer_stores(layers);
     REQUIRE(outcome(all) == "ok");
-    if (!all)
-      return;
+    if (!all) return;
     CHECK(layered_names(*all) == "trunk new head"); // the head has no place in the base any more
     CHECK(first_of(*all, "head") == 6);
   }
@@ -159,8 +151,7 @@ TEST_SUITE("layered") {
     const std::vector<std::string> order = {"new", "none", "last", "new"};
     const auto all = stet::layer_stores(layers, order);
     REQUIRE(outcome(all) == "ok");
-    if (!all)
-      return;
+    if (!all) return;
     CHECK(layered_names(*all) == "new last trunk head");
   }
 
@@ -173,8 +164,7 @@ TEST_SUITE("layered") {
     const auto only = stet::layer_stores(std::span(layers).subspan(1));
     const auto both = stet::layer_stores(layers);
     REQUIRE((none && only && both));
-    if (!none || !only || !both)
-      return;
+    if (!none || !only || !both) return;
     CHECK(none->tensor_count() == 0);
     CHECK_FALSE(none->contains("trunk"));
     CHECK(layered_names(*only) == "trunk head last");
@@ -184,8 +174,7 @@ TEST_SUITE("layered") {
   }
 
   TEST_CASE("tensors that share their bytes go on to, whichever of them is left") {
-    std::vector<native_tensor> tied = {tensor_of<float>("table", {2}, {1, 2}),
-                                       tensor_of<float>("other", {2}, {1, 2})};
+    std::vector<native_tensor> tied = {tensor_of<float>("table", {2}, {1, 2}), tensor_of<float>("other", {2}, {1, 2})};
     tied.push_back(alias_of("output", tied, 0));
     tied.push_back(alias_of("third", tied, 0));
     const native_file file(tied), replaced_file({tensor_of<float>("table", {2}, {3, 4})});
@@ -194,8 +183,7 @@ TEST_SUITE("layered") {
       const store_layer layers[] = {{"base", &base}};
       const auto all = stet::layer_stores(layers);
       REQUIRE(outcome(all) == "ok");
-      if (!all)
-        return;
+      if (!all) return;
       CHECK(all->original_of(*all->find("output"))->name() == "table");
       CHECK_FALSE(all->original_of(*all->find("table")));
     }
@@ -203,8 +191,7 @@ TEST_SUITE("layered") {
       const store_layer layers[] = {{"top", &replaced}, {"base", &base}};
       const auto all = stet::layer_stores(layers);
       REQUIRE(outcome(all) == "ok");
-      if (!all)
-        return;
+      if (!all) return;
       CHECK(first_of(*all, "table") == 3);
       CHECK(first_of(*all, "output") == 1);
       CHECK_FALSE(all->original_of(*all->find("output")));
@@ -215,8 +202,7 @@ TEST_SUITE("layered") {
       const store_layer layers[] = {{"base", &base}};
       const auto all = stet::layer_stores(layers, order);
       REQUIRE(outcome(all) == "ok");
-      if (!all)
-        return;
+      if (!all) return;
       CHECK(all->original_of(*all->find("table"))->name() == "third");
       CHECK(all->original_of(*all->find("output"))->name() == "third");
     }
@@ -227,13 +213,11 @@ TEST_SUITE("layered") {
     const memory_reader reader(of.base_file.bytes);
     const auto streamed = stet::open(reader);
     REQUIRE(outcome(streamed) == "ok");
-    if (!streamed)
-      return;
+    if (!streamed) return;
     const store_layer layers[] = {{"head", &of.head}, {"base", &*streamed}};
     const auto all = stet::layer_stores(layers);
     REQUIRE(outcome(all) == "ok");
-    if (!all)
-      return;
+    if (!all) return;
     CHECK(outcome(all->get<float>("trunk")) == "not_resident");
     float trunk[2] = {};
     CHECK(outcome(all->find("trunk")->copy_to(std::span<float>(trunk))) == "ok");
@@ -246,18 +230,15 @@ TEST_SUITE("layered") {
     three_layers of;
     auto writable = stet::open_writable(of.head_file.bytes);
     REQUIRE(outcome(writable) == "ok");
-    if (!writable)
-      return;
+    if (!writable) return;
     const store_layer layers[] = {{"head", &*writable}, {"base", &of.base}};
     const auto all = stet::layer_stores(layers);
     REQUIRE(outcome(all) == "ok");
-    if (!all)
-      return;
+    if (!all) return;
     CHECK(outcome(all->find("trunk")->as_writable<float>()) == "read_only");
     const auto head = all->find("head")->as_writable<float>();
     REQUIRE(outcome(head) == "ok");
-    if (!head)
-      return;
+    if (!head) return;
     (*head)[0] = 77;
     CHECK(first_of(*writable, "head") == 77);
   }
@@ -267,13 +248,11 @@ TEST_SUITE("layered") {
     const store_layer lower[] = {{"head", &of.head}, {"base", &of.base}};
     auto below = stet::layer_stores(lower);
     REQUIRE(outcome(below) == "ok");
-    if (!below)
-      return;
+    if (!below) return;
     const store_layer layers[] = {{"patch", &of.patch}, {"below", &*below}};
     auto all = stet::layer_stores(layers);
     REQUIRE(outcome(all) == "ok");
-    if (!all)
-      return;
+    if (!all) return;
     const stet::store moved(std::move(*all));
     CHECK(layered_names(moved) == "trunk head last new");
     CHECK(stet::layer_of(moved, *moved.find("new")) == "below/head");
@@ -285,8 +264,7 @@ TEST_SUITE("layered") {
   TEST_CASE("layers of several files") {
     const std::vector<float> values = {1, 2, 3, 4};
     stet::writer out;
-    for (const char* name : {"a", "b", "c"})
-      CHECK(out.add(name, {4}, std::span(values)));
+    for (const char* name : {"a", "b", "c"}) CHECK(out.add(name, {4}, std::span(values)));
     const stet_test::temp_folder folder;
     stet::save_options options;
     options.form = stet::store_form::sharded;
@@ -299,13 +277,11 @@ TEST_SUITE("layered") {
     const stet::store patch = open_bytes(patch_file.bytes);
     const auto base = stet::open(folder.path("model.stet"));
     REQUIRE(outcome(base) == "ok");
-    if (!base)
-      return;
+    if (!base) return;
     const store_layer layers[] = {{"patch", &patch}, {"model", &*base}, {"other", &of.base}};
     const auto all = stet::layer_stores(layers);
     REQUIRE(outcome(all) == "ok");
-    if (!all)
-      return;
+    if (!all) return;
     CHECK(layered_names(*all) == "trunk head last a b c");
     CHECK(first_of(*all, "b") == 9);
     CHECK(first_of(*all, "c") == 1);

@@ -42,12 +42,10 @@ bool publish(const std::string& path, std::uint32_t version) {
 /// The version of a store, or 0 if its values are of several: a torn read.
 std::uint32_t version_of(const stet::store& of) {
   const auto first = of.get<std::uint32_t>("first"), second = of.get<std::uint32_t>("second");
-  if (!first || !second)
-    return 0;
+  if (!first || !second) return 0;
   const std::uint32_t version = first->front();
   for (std::size_t i = 0; i < value_count; ++i) {
-    if ((*first)[i] != version || (*second)[i] != version)
-      return 0;
+    if ((*first)[i] != version || (*second)[i] != version) return 0;
   }
   return version;
 }
@@ -62,8 +60,7 @@ TEST_SUITE("live_store") {
     REQUIRE(publish(path, 1));
     auto live = live_store::open(path);
     REQUIRE(outcome(live) == "ok");
-    if (!live)
-      return;
+    if (!live) return;
     const auto kept = live->current();
     CHECK(version_of(*kept) == 1);
     auto polled = live->poll();
@@ -86,8 +83,7 @@ TEST_SUITE("live_store") {
     REQUIRE(publish(path, 1));
     auto live = live_store::open(path);
     REQUIRE(outcome(live) == "ok");
-    if (!live)
-      return;
+    if (!live) return;
     std::vector<std::byte> bytes = folder.read("model.stet");
     bytes[200] ^= std::byte{1}; // in the manifest
     folder.write("damaged", bytes);
@@ -109,11 +105,9 @@ TEST_SUITE("live_store") {
     REQUIRE(publish(path, 1));
     auto live = live_store::open(path);
     REQUIRE(outcome(live) == "ok");
-    if (!live)
-      return;
+    if (!live) return;
     REQUIRE(std::rename(path.c_str(), folder.path("elsewhere").c_str()) == 0);
-    for (int i = 0; i < 3; ++i)
-      CHECK(outcome(live->poll()) == "file_not_found");
+    for (int i = 0; i < 3; ++i) CHECK(outcome(live->poll()) == "file_not_found");
     CHECK(version_of(*live->current()) == 1);
     REQUIRE(publish(path, 2));
     const auto polled = live->poll();
@@ -127,13 +121,11 @@ TEST_SUITE("live_store") {
     REQUIRE(publish(path, 1));
     stet::errc failure{};
     auto live = live_store::open(path, [&failure](std::string_view at) -> stet::result<stet::store> {
-      if (failure != stet::errc{})
-        return failure;
+      if (failure != stet::errc{}) return failure;
       return stet::open(at);
     });
     REQUIRE(outcome(live) == "ok");
-    if (!live)
-      return;
+    if (!live) return;
     REQUIRE(publish(path, 2));
     for (const stet::errc system : {stet::errc::out_of_memory, stet::errc::io_error}) {
       failure = system;
@@ -176,8 +168,7 @@ TEST_SUITE("live_store") {
     REQUIRE(publish(path, 1));
     auto live = live_store::open(path);
     REQUIRE(outcome(live) == "ok");
-    if (!live)
-      return;
+    if (!live) return;
     std::atomic<bool> is_done{false};
     std::atomic<std::uint32_t> torn{0}, older{0}, failed{0}, swapped{0};
     std::vector<std::thread> threads;
@@ -204,12 +195,10 @@ TEST_SUITE("live_store") {
     for (std::uint32_t version = 2; version <= version_count && is_published; ++version) {
       is_published = publish(path, version);
       // At least every second one is to be seen, however the threads are scheduled.
-      for (int i = 0; i < 100000 && swapped < version / 2; ++i)
-        std::this_thread::yield();
+      for (int i = 0; i < 100000 && swapped < version / 2; ++i) std::this_thread::yield();
     }
     is_done = true;
-    for (std::thread& each : threads)
-      each.join();
+    for (std::thread& each : threads) each.join();
     CHECK(is_published);
     CHECK(torn == 0);
     CHECK(older == 0);

@@ -85,10 +85,12 @@ struct watched_files {
     };
     operations.remove = [](void* self, std::string_view path) noexcept -> stet::result<void> {
       const watched_files& files = *static_cast<watched_files*>(self);
-      if (!files.not_removable.empty() && path.ends_with(files.not_removable)) return stet::error(stet::errc::access_denied, path);
+      if (!files.not_removable.empty() && path.ends_with(files.not_removable))
+        return stet::error(stet::errc::access_denied, path);
       return stet::system_file_operations().remove(nullptr, path);
     };
-    operations.list_folder = [](void* self, std::string_view path, bool (*visit)(void*, std::string_view) noexcept, void* visitor) noexcept {
+    operations.list_folder = [](void* self, std::string_view path, bool (*visit)(void*, std::string_view) noexcept,
+                                void* visitor) noexcept {
       ++static_cast<watched_files*>(self)->list_count;
       return stet::system_file_operations().list_folder(nullptr, path, visit, visitor);
     };
@@ -132,7 +134,8 @@ TEST_SUITE("manager") {
     for (const std::uint64_t step : {3u, 12u}) {
       program resumed;
       stet::restore_report report;
-      const auto restored = step == 12 ? reader.restore_latest(resumed.variables, {}, &report) : reader.restore(step, resumed.variables, {}, &report);
+      const auto restored = step == 12 ? reader.restore_latest(resumed.variables, {}, &report)
+                                       : reader.restore(step, resumed.variables, {}, &report);
       REQUIRE(outcome(restored) == "ok");
       if (!restored) return;
       CHECK(report.count(stet::restore_outcome::copied) == 3);
@@ -153,8 +156,9 @@ TEST_SUITE("manager") {
 
   TEST_CASE("a name is a step's only if it is written as the manager writes it") {
     const temp_folder folder;
-    for (const char* name : {"ckpt-5.stet.stet-tmp", "ckpt-05.stet", "ckpt-.stet", "ckpt--1.stet", "ckpt-1x.stet", "ckpt-18446744073709551616.stet",
-                             "model-5.stet", "ckpt-5.STET", "ckpt-5", ".ckpt-5.stet.0.stet-tmp", "ckpt-00000-of-00001-00000000.stet"}) {
+    for (const char* name : {"ckpt-5.stet.stet-tmp", "ckpt-05.stet", "ckpt-.stet", "ckpt--1.stet", "ckpt-1x.stet",
+                             "ckpt-18446744073709551616.stet", "model-5.stet", "ckpt-5.STET", "ckpt-5",
+                             ".ckpt-5.stet.0.stet-tmp", "ckpt-00000-of-00001-00000000.stet"}) {
       folder.write(name, "x");
     }
     const checkpoint_folder reader(folder.path());
@@ -246,8 +250,9 @@ TEST_SUITE("manager") {
       const auto latest = reader.latest();
       return latest ? latest->step : 0;
     };
-    for (const std::string_view text : {"", "{", "[]", R"({"latest": "ckpt-7.stet", "all": [{"step": 7}]})", R"({"latest": "ckpt-1.stet", "all": []})",
-                                        R"({"latest": "../../etc/passwd"})"}) {
+    for (const std::string_view text :
+         {"", "{", "[]", R"({"latest": "ckpt-7.stet", "all": [{"step": 7}]})",
+          R"({"latest": "ckpt-1.stet", "all": []})", R"({"latest": "../../etc/passwd"})"}) {
       folder.write("checkpoint.json", text);
       CHECK(latest_step() == 2);
       CHECK(steps_in(reader) == steps{1, 2});
@@ -294,7 +299,9 @@ TEST_SUITE("manager") {
     save_at(*manager, trained, {13});
     CHECK(steps_in(reader) == steps{1, 3, 5, 7, 9, 11, 12, 13});
     options.keep.keep_every = std::chrono::minutes(0);
-    { const checkpoint_manager ended = std::move(*manager); } // gives the lock back
+    {
+      const checkpoint_manager ended = std::move(*manager);
+    } // gives the lock back
     REQUIRE_MANAGER(second, folder.path(), options);
     save_at(*second, trained, {14});
     CHECK(steps_in(reader) == steps{3, 7, 13, 14});
@@ -417,8 +424,9 @@ TEST_SUITE("manager") {
 
   TEST_CASE("opening sweeps what a dead writer left, and nothing else") {
     const temp_folder folder;
-    for (const char* name : {".ckpt-3.stet.0.stet-tmp", ".ckpt-3.stet.17.stet-tmp", ".checkpoint.json.0.stet-tmp", "ckpt-2.stet.stet-old-4",
-                             ".ckpt-3-00000-of-00002-00000000.stet.0.stet-tmp", "ckpt-3-00000-of-00002-0123abcd.stet"}) {
+    for (const char* name : {".ckpt-3.stet.0.stet-tmp", ".ckpt-3.stet.17.stet-tmp", ".checkpoint.json.0.stet-tmp",
+                             "ckpt-2.stet.stet-old-4", ".ckpt-3-00000-of-00002-00000000.stet.0.stet-tmp",
+                             "ckpt-3-00000-of-00002-0123abcd.stet"}) {
       folder.write(name, "x");
     }
     const names others = {".model.stet.0.stet-tmp", "ckpt-3-notes.txt", "model.stet", "notes.stet-old-4"};
@@ -725,8 +733,9 @@ TEST_SUITE("manager") {
       const char* name;
       stet::store_form form;
     };
-    for (const auto& [name, form] : {deltas{"tuned.stet", stet::store_form::single_file}, deltas{"tuned", stet::store_form::sharded},
-                                     deltas{"tuned.json", stet::store_form::loose}, deltas{"ckpt-x.stet", stet::store_form::single_file}}) {
+    for (const auto& [name, form] :
+         {deltas{"tuned.stet", stet::store_form::single_file}, deltas{"tuned", stet::store_form::sharded},
+          deltas{"tuned.json", stet::store_form::loose}, deltas{"ckpt-x.stet", stet::store_form::single_file}}) {
       const std::string_view which = name;
       CAPTURE(which);
       const temp_folder folder;
@@ -806,8 +815,9 @@ TEST_SUITE("manager") {
       stet::store_form form;
       std::size_t file_count;
     };
-    for (const auto& [name, form, file_count] : {deltas{"tuned.stet", stet::store_form::single_file, 1}, deltas{"tuned.v.stet", stet::store_form::sharded, 2},
-                                                 deltas{"tuned.json", stet::store_form::loose, 2}}) {
+    for (const auto& [name, form, file_count] :
+         {deltas{"tuned.stet", stet::store_form::single_file, 1}, deltas{"tuned.v.stet", stet::store_form::sharded, 2},
+          deltas{"tuned.json", stet::store_form::loose, 2}}) {
       const std::string_view which = name;
       CAPTURE(which);
       const temp_folder folder;
@@ -855,7 +865,8 @@ TEST_SUITE("manager") {
     CHECK(folder.read("checkpoint.json") == state);
     for (const std::uint64_t step : {2u, 3u}) {
       const auto opened = manager->open(step);
-      CHECK((opened && opened->opened.file_count() == 4 - step && stet_test::is_at_step(*opened->opened, step, 100, 50)));
+      CHECK(
+          (opened && opened->opened.file_count() == 4 - step && stet_test::is_at_step(*opened->opened, step, 100, 50)));
     }
     // A reader is told of it once the folder is on the disk.
     const std::size_t sync_count = files.sync_count;
@@ -945,8 +956,10 @@ TEST_SUITE("manager") {
     constexpr std::size_t damaged_count = 3000;
     for (std::size_t i = 0; i < damaged_count; ++i) {
       const std::string name = "ckpt-" + std::to_string(i + 10) + ".stet";
-      if (i % 3 == 0) folder.write(name, "damaged");
-      else folder.write(name, delta);
+      if (i % 3 == 0)
+        folder.write(name, "damaged");
+      else
+        folder.write(name, delta);
     }
     watched_files files;
     const checkpoint_folder reader(folder.path(), "ckpt", files.operations);
@@ -978,11 +991,13 @@ TEST_SUITE("manager") {
     } ends{folder};
     stet::file_operations operations = stet::system_file_operations();
     operations.context = &ends;
-    operations.list_folder = [](void* self, std::string_view path, bool (*visit)(void*, std::string_view) noexcept, void* visitor) noexcept {
+    operations.list_folder = [](void* self, std::string_view path, bool (*visit)(void*, std::string_view) noexcept,
+                                void* visitor) noexcept {
       race& of = *static_cast<race*>(self);
       auto listed = stet::system_file_operations().list_folder(nullptr, path, visit, visitor);
       if (!std::exchange(of.is_over, true)) {
-        std::filesystem::rename(stet_test::to_path(of.folder.path("ckpt-3.stet")), stet_test::to_path(of.folder.path("ckpt-4.stet")));
+        std::filesystem::rename(stet_test::to_path(of.folder.path("ckpt-3.stet")),
+                                stet_test::to_path(of.folder.path("ckpt-4.stet")));
       }
       return listed;
     };
@@ -1028,7 +1043,8 @@ TEST_SUITE("manager") {
         if (call.entry != stet_test::file_call::list_folder) order.push_back(call.entry);
       }
       using enum stet_test::file_call;
-      CHECK(order == std::vector{create_folder, sync_folder, lock_file, rename_over, sync_folder, remove, remove, remove});
+      CHECK(order ==
+            std::vector{create_folder, sync_folder, lock_file, rename_over, sync_folder, remove, remove, remove});
     }
   }
 
@@ -1065,7 +1081,8 @@ TEST_SUITE("manager") {
     const names before = folder.names();
     const std::string part = before[2];
     REQUIRE(part.starts_with("ckpt-1-00000-of-00001-"));
-    std::filesystem::rename(stet_test::to_path(folder.path(part)), stet_test::to_path(folder.path(part + ".stet-old-0")));
+    std::filesystem::rename(stet_test::to_path(folder.path(part)),
+                            stet_test::to_path(folder.path(part + ".stet-old-0")));
     folder.write("ckpt-9-00000-of-00001-00000000.stet.stet-old-0", folder.read(part + ".stet-old-0"));
     REQUIRE_MANAGER(manager, folder.path(), options);
     CHECK(folder.names() == before);
@@ -1080,11 +1097,13 @@ TEST_SUITE("manager") {
       REQUIRE_MANAGER(manager, folder.path(), quick());
       save_at(*manager, trained, {1, 2});
     }
-    std::filesystem::rename(stet_test::to_path(folder.path("ckpt-2.stet")), stet_test::to_path(folder.path("ckpt-2.stet.stet-old-0")));
+    std::filesystem::rename(stet_test::to_path(folder.path("ckpt-2.stet")),
+                            stet_test::to_path(folder.path("ckpt-2.stet.stet-old-0")));
     folder.write(".ckpt-3.stet.0.stet-tmp", "x");
     watched_files files;
     files.not_removable = ".stet-tmp";
-    files.operations.rename_over = [](void*, std::string_view from, std::string_view to) noexcept -> stet::result<void> {
+    files.operations.rename_over = [](void*, std::string_view from,
+                                      std::string_view to) noexcept -> stet::result<void> {
       if (from.find(".stet-old-") != std::string_view::npos) return stet::error(stet::errc::access_denied, to);
       return stet::system_file_operations().rename_over(nullptr, from, to);
     };
@@ -1092,7 +1111,8 @@ TEST_SUITE("manager") {
     options.save.operations = &files.operations;
     {
       REQUIRE_MANAGER(manager, folder.path(), options);
-      CHECK(folder.names() == names{".ckpt-3.stet.0.stet-tmp", ".stet-lock", "checkpoint.json", "ckpt-1.stet", "ckpt-2.stet.stet-old-0"});
+      CHECK(folder.names() ==
+            names{".ckpt-3.stet.0.stet-tmp", ".stet-lock", "checkpoint.json", "ckpt-1.stet", "ckpt-2.stet.stet-old-0"});
       save_at(*manager, trained, {4});
       CHECK(steps_in(*manager) == steps{1, 4});
     }
@@ -1162,14 +1182,19 @@ TEST_SUITE("manager") {
     stet::file_operations operations = stet::system_file_operations();
     checkpoint_options options = quick();
     options.save.operations = &operations;
-    operations.sync_folder = [](void*, std::string_view) noexcept -> stet::result<void> { return stet::errc::io_error; };
+    operations.sync_folder = [](void*, std::string_view) noexcept -> stet::result<void> {
+      return stet::errc::io_error;
+    };
     CHECK(outcome(checkpoint_manager::open_for_saving(parent.path("checkpoints"), options)) == "io_error");
-    operations.sync_folder = [](void*, std::string_view) noexcept -> stet::result<void> { return stet::errc::access_denied; };
+    operations.sync_folder = [](void*, std::string_view) noexcept -> stet::result<void> {
+      return stet::errc::access_denied;
+    };
     CHECK(outcome(checkpoint_manager::open_for_saving(parent.path("checkpoints"), options)) == "ok");
     CHECK(outcome(checkpoint_manager::open_for_saving(parent.path("new"), options)) == "access_denied");
   }
 
-  TEST_CASE("a session as large as a manifest can be is saved and restored; a larger one is refused, and none is removed for it") {
+  TEST_CASE("a session as large as a manifest can be is saved and restored; a larger one is refused, and none is "
+            "removed for it") {
     const temp_folder folder(temp_folder::in_memory());
     checkpoint_options options = quick();
     options.keep.max_to_keep = 1;

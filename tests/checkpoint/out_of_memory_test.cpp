@@ -2,7 +2,7 @@
 // A folder of checkpoints when memory runs out, at every single allocation: an error, a folder that is sound, and never the end
 // of the program.
 #include <stet/checkpoint/manager.hpp>
-#include <stet/formats/checkpoint_folder.hpp>
+#include <stet/formats/native/checkpoint_folder.hpp>
 
 #include "program.hpp"
 
@@ -34,7 +34,8 @@ public:
     left_ = number + 1;
     spares_json_ = spares_json;
     stet_test::fails_to_allocate = [](std::size_t size_bytes) noexcept {
-      const bool is_spared = spares_json_ && size_bytes % sizeof(stet::json_value) == 0 && size_bytes <= 64 * sizeof(stet::json_value);
+      const bool is_spared =
+          spares_json_ && size_bytes % sizeof(stet::json_value) == 0 && size_bytes <= 64 * sizeof(stet::json_value);
       return !is_spared && left_ != 0 && --left_ == 0;
     };
   }
@@ -133,7 +134,9 @@ TEST_SUITE("out_of_memory") {
         folder.write("ckpt-9.stet", "damaged");
         std::vector<stet::error> skipped;
         arm();
-        const std::string came_to = which == 0 ? outcome(reader.latest(&skipped)) : which == 1 ? outcome(reader.all()) : outcome(reader.open(2));
+        const std::string came_to = which == 0   ? outcome(reader.latest(&skipped))
+                                    : which == 1 ? outcome(reader.all())
+                                                 : outcome(reader.open(2));
         disarm();
         return came_to;
       });
@@ -183,7 +186,8 @@ TEST_SUITE("out_of_memory") {
     fail_each_allocation(false, [](const temp_folder& folder, auto arm, auto disarm) {
       const std::string path = folder.path();
       arm();
-      const auto prefix = stet::detail::caught([&]() -> stet::result<std::string> { return stet::find_checkpoint_prefix(path); });
+      const auto prefix =
+          stet::detail::caught([&]() -> stet::result<std::string> { return stet::find_checkpoint_prefix(path); });
       disarm();
       if (!prefix) return outcome(prefix);
       CHECK((*prefix == "ckpt" || (prefix->empty() && failing_allocation::has_failed())));

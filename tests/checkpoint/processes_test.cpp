@@ -53,7 +53,9 @@ public:
   }
 
   /// The next number that the process wrote; false when it has ended.
-  bool read(std::uint64_t& number) const { return ::read(input_, &number, sizeof number) == static_cast<::ssize_t>(sizeof number); }
+  bool read(std::uint64_t& number) const {
+    return ::read(input_, &number, sizeof number) == static_cast<::ssize_t>(sizeof number);
+  }
   void kill() {
     if (process_ > 0) ::kill(process_, SIGKILL);
     (void)wait();
@@ -130,7 +132,8 @@ TEST_SUITE("processes") {
     for (const std::string& name : folder.names()) CHECK_FALSE(name.ends_with(".stet-tmp"));
     const auto latest = checkpoint_folder(path).open_latest();
     CHECK((latest && stet_test::is_at_step(*latest->opened, saved, saved_size, saved_frozen_size)));
-    MESSAGE(kill_count << " kills, " << saved << " steps saved, " << delta_count << " times the last a delta, " << litter_count << " unfinished files left and swept");
+    MESSAGE(kill_count << " kills, " << saved << " steps saved, " << delta_count << " times the last a delta, "
+                       << litter_count << " unfinished files left and swept");
     CHECK(kill_count >= 24);
     CHECK(delta_count > 0);
     CHECK(saved > 0);
@@ -161,7 +164,8 @@ TEST_SUITE("processes") {
       if (::fork() == 0) {
         trained.train();
         const auto saved = manager->save(trained.session(), trained.variables);
-        const bool is_right = !saved && saved.error().code() == stet::errc::locked && saved.error().subject().ends_with(".stet-lock");
+        const bool is_right =
+            !saved && saved.error().code() == stet::errc::locked && saved.error().subject().ends_with(".stet-lock");
         const auto removed = manager->remove_after(0);
         write_number(output, is_right && !removed && removed.error().code() == stet::errc::locked ? 1 : 0);
         write_number(output, static_cast<std::uint64_t>(::getpid()));
@@ -217,7 +221,8 @@ TEST_SUITE("processes") {
     CHECK(second.wait());
     CHECK(third.wait());
     const auto latest = checkpoint_folder(path).open_latest();
-    CHECK((latest && latest->info.step == 3 * turns && stet_test::is_at_step(*latest->opened, 3 * turns, saved_size, saved_frozen_size)));
+    CHECK((latest && latest->info.step == 3 * turns &&
+           stet_test::is_at_step(*latest->opened, 3 * turns, saved_size, saved_frozen_size)));
   }
 }
 

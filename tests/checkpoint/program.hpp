@@ -15,7 +15,8 @@ namespace stet_test {
 class program {
 public:
   /// @param frozen_size  elements that training does not change; 0: none
-  explicit program(std::size_t size = 100, std::size_t frozen_size = 0) : kernel(size, 0.5F), moment(size, 0.0), frozen(frozen_size, 7) {
+  explicit program(std::size_t size = 100, std::size_t frozen_size = 0)
+      : kernel(size, 0.5F), moment(size, 0.0), frozen(frozen_size, 7) {
     if (frozen_size != 0) (void)variables.add("frozen", {frozen_size}, std::span<std::uint16_t>(frozen), false);
     (void)variables.add("dense/kernel", {size}, std::span<float>(kernel));
     (void)variables.add_slot("dense/kernel", "Adam/m", std::span<double>(moment));
@@ -68,9 +69,13 @@ inline bool is_at_step(const stet::store& of, std::uint64_t step, std::size_t si
   const auto kernel = of.get<float>("dense/kernel");
   const auto moment = of.get<double>("dense/kernel/Adam/m");
   const auto frozen = of.get<std::uint16_t>("frozen");
-  if (frozen ? !std::equal(frozen->begin(), frozen->end(), expected.frozen.begin(), expected.frozen.end()) : frozen_size != 0) return false;
-  return kernel && moment && std::equal(kernel->begin(), kernel->end(), expected.kernel.begin(), expected.kernel.end()) &&
-         std::equal(moment->begin(), moment->end(), expected.moment.begin(), expected.moment.end()) && of.verify_checksums();
+  if (frozen ? !std::equal(frozen->begin(), frozen->end(), expected.frozen.begin(), expected.frozen.end())
+             : frozen_size != 0)
+    return false;
+  return kernel && moment &&
+         std::equal(kernel->begin(), kernel->end(), expected.kernel.begin(), expected.kernel.end()) &&
+         std::equal(moment->begin(), moment->end(), expected.moment.begin(), expected.moment.end()) &&
+         of.verify_checksums();
 }
 
 /// The steps of all checkpoints in a folder.

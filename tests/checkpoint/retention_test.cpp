@@ -82,8 +82,10 @@ TEST_SUITE("retention") {
     for (int round = 0; round < 1000; ++round) {
       auto all = checkpoints(1 + random() % 12);
       for (stet::checkpoint_info& each : all) {
-        if (random() % 4 == 0) each.saved_at.reset();
-        else if (random() % 4 == 0) each.saved_at = std::chrono::system_clock::time_point(minutes(random() % 12));
+        if (random() % 4 == 0)
+          each.saved_at.reset();
+        else if (random() % 4 == 0)
+          each.saved_at = std::chrono::system_clock::time_point(minutes(random() % 12));
         if (random() % 2 == 0) each.metric = static_cast<double>(random() % 5);
       }
       stet::retention_rules rules;

@@ -42,7 +42,9 @@ TEST_SUITE("session") {
       }
       return made;
     };
-    const auto problem_of = [](const stet::result<void>& checked) { return outcome(checked) + (checked ? "" : " " + std::string(checked.error().subject())); };
+    const auto problem_of = [](const stet::result<void>& checked) {
+      return outcome(checked) + (checked ? "" : " " + std::string(checked.error().subject()));
+    };
     session_state session{1};
     CHECK(problem_of(stet::detail::check_saved(session, nullptr)) == "ok");
     CHECK(problem_of(stet::detail::check_saved(session, nested(200'000))) == "too_deep graph");

@@ -200,7 +200,8 @@ TEST_SUITE("snapshot") {
     variable_list variables;
     REQUIRE(variables.add_model(model));
     std::array<float, 2> elements{};
-    REQUIRE(variables.add("a name that is longer than what a string holds without memory of its own", {2}, std::span<float>(elements)));
+    REQUIRE(variables.add("a name that is longer than what a string holds without memory of its own", {2},
+                          std::span<float>(elements)));
     snapshot taken;
     REQUIRE(taken.take(variables));
     model.bias = view<std::int32_t, 4>(model.second.data());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of state_file.hpp: the cache beside the checkpoints, which anyone may have written.
-#include <stet/checkpoint/state_file.hpp>
+#include <stet/checkpoint/detail/state_file.hpp>
 
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
@@ -33,7 +33,8 @@ TEST_SUITE("state_file") {
     written.all[8] = {};
     written.all[~std::uint64_t{0}] = {std::nullopt, -2.0};
     for (int times = 0; times < 2; ++times) {
-      CHECK(outcome(stet::detail::write_state_file(stet::system_file_operations(), folder.path() + "/", written, false)) == "ok");
+      CHECK(outcome(stet::detail::write_state_file(stet::system_file_operations(), folder.path() + "/", written,
+                                                   false)) == "ok");
       CHECK(folder.names() == std::vector<std::string>{"checkpoint.json"});
     }
     const state_file read = read_state_file(folder.path() + "/", false);
@@ -71,7 +72,8 @@ TEST_SUITE("state_file") {
     written.latest = "ckpt-1.stet";
     written.latest_file = stet::detail::file_text(first);
     written.all[1].file = "1-2-3";
-    CHECK(outcome(stet::detail::write_state_file(stet::system_file_operations(), folder.path() + "/", written, false)) == "ok");
+    CHECK(outcome(stet::detail::write_state_file(stet::system_file_operations(), folder.path() + "/", written,
+                                                 false)) == "ok");
     for (const bool only_latest : {true, false}) {
       const state_file read = read_state_file(folder.path() + "/", only_latest);
       CHECK(read.latest == written.latest);
@@ -119,9 +121,10 @@ TEST_SUITE("state_file") {
   TEST_CASE("text of any kind says nothing, or what stands before the damage") {
     CHECK(read_state_file("/no/such/folder/", false).latest.empty());
     const std::string nested = R"({"all": )" + std::string(100'000, '[');
-    for (const std::string_view text : {std::string_view(), std::string_view("x"), std::string_view("[1, 2"), std::string_view("null"),
-                                        std::string_view(R"({"latest": 5, "all": {"step": 1}})"), std::string_view(nested),
-                                        std::string_view(R"({"all": [{"step": -1}, {"step": 1.5}, {"metric": 1}, 3, [{"step": 4}]]})")}) {
+    for (const std::string_view text :
+         {std::string_view(), std::string_view("x"), std::string_view("[1, 2"), std::string_view("null"),
+          std::string_view(R"({"latest": 5, "all": {"step": 1}})"), std::string_view(nested),
+          std::string_view(R"({"all": [{"step": -1}, {"step": 1.5}, {"metric": 1}, 3, [{"step": 4}]]})")}) {
       const state_file read = parse(text);
       CHECK(read.latest.empty());
       CHECK(read.all.empty());
@@ -129,7 +132,8 @@ TEST_SUITE("state_file") {
     const state_file half = parse(R"({"latest": "a", "all": [{"step": 1}, {"step": 2, )");
     CHECK(half.latest == "a");
     CHECK(half.all.size() == 1);
-    const state_file odd = parse(R"({"other": {"latest": "b"}, "all": [{"step": 1, "saved_ms": 18446744073709551615, "metric": "x", "more": [{}]}]})");
+    const state_file odd = parse(
+        R"({"other": {"latest": "b"}, "all": [{"step": 1, "saved_ms": 18446744073709551615, "metric": "x", "more": [{}]}]})");
     CHECK(odd.latest.empty());
     CHECK(odd.all.size() <= 1);
     for (const auto& [step, details] : odd.all) CHECK(!details.saved_at);

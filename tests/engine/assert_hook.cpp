@@ -77,7 +77,8 @@ int main() {
   }
   check(use(file), "the file itself does not open");
   std::size_t tried = 0, opened = 0;
-  for (std::size_t size = 0; size < file.size(); ++size, ++tried) opened += use(std::span<const std::byte>(file).first(size));
+  for (std::size_t size = 0; size < file.size(); ++size, ++tried)
+    opened += use(std::span<const std::byte>(file).first(size));
   for (std::size_t at = 0; at < file.size(); ++at) {
     for (int bit = 0; bit < 8; bit += 3, tried += 2) {
       std::vector<std::byte> changed = file;

@@ -27,33 +27,28 @@ using clock_type = std::chrono::steady_clock;
 
 /// The program, running.
 class process {
- public:
+public:
   explicit process(const std::vector<std::string>& words) {
     std::vector<char*> arguments = {const_cast<char*>(DIGITS_COMMAND)};
-    for (const std::string& word : words)
-      arguments.push_back(const_cast<char*>(word.c_str()));
+    for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
     process_ = ::fork();
-    if (process_ != 0)
-      return;
+    if (process_ != 0) return;
     const int nowhere = ::open("/dev/null", O_RDWR);
-    for (int stream = 0; stream < 3; ++stream)
-      ::dup2(nowhere, stream);
+    for (int stream = 0; stream < 3; ++stream) ::dup2(nowhere, stream);
     ::execv(DIGITS_COMMAND, arguments.data());
     ::_exit(127);
   }
   process(const process&) = delete;
   process& operator=(const process&) = delete;
   ~process() {
-    if (process_ > 0)
-      kill();
+    if (process_ > 0) kill();
   }
 
   /// Waits until the program has ended, or until `until`.
   bool has_ended(clock_type::time_point until) {
     while (process_ > 0 && ::waitpid(process_, &status_, WNOHANG) == 0) {
-      if (clock_type::now() >= until)
-        return false;
+      if (clock_type::now() >= until) return false;
       std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
     process_ = -1;
@@ -69,7 +64,7 @@ class process {
   /// The status with which it ended.
   [[nodiscard]] int status() const { return WIFEXITED(status_) ? WEXITSTATUS(status_) : -1; }
 
- private:
+private:
   ::pid_t process_ = -1;
   int status_ = -1;
 };
@@ -80,8 +75,7 @@ std::vector<std::string> training_in(const temp_folder& folder) {
 }
 
 bool has_same_tensors(const stet::store& a, const stet::store& b) {
-  if (a.tensor_count() != b.tensor_count() || a.tensor_count() == 0)
-    return false;
+  if (a.tensor_count() != b.tensor_count() || a.tensor_count() == 0) return false;
   for (const stet::tensor each : a) {
     const auto other = b.find(each.name());
     if (!other || other->dtype() != each.dtype() || other->size_bytes() != each.size_bytes() ||
@@ -103,8 +97,7 @@ TEST_SUITE("digits command") {
     const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(clock_type::now() - begin);
     const auto expected = stet::checkpoint_folder(straight.path("checkpoints")).open_latest();
     REQUIRE(expected);
-    if (!expected)
-      return;
+    if (!expected) return;
 
     std::mt19937 random(3);
     int kill_count = 0, resume_count = 0;
@@ -129,8 +122,7 @@ TEST_SUITE("digits command") {
       std::vector<stet::error> skipped;
       const auto found = checkpoints.open_latest({}, &skipped);
       REQUIRE(found);
-      if (!found)
-        return;
+      if (!found) return;
       CHECK(skipped.empty());
       CHECK(found->info.step == expected->info.step);
       CHECK(has_same_tensors(*found->opened, *expected->opened));
@@ -159,8 +151,7 @@ TEST_SUITE("digits command") {
                                               {"train", model, "--epochs", "99999999999999999999"},
                                               {"train", model, "--checkpoints"},
                                               {"train", model, "--checkpoint", "x"}};
-    for (const auto& words : wrong)
-      CHECK(status_of(words) == 2);
+    for (const auto& words : wrong) CHECK(status_of(words) == 2);
     CHECK(status_of({"transfer", model, folder.path("new.stet")}) == 1);
     CHECK(status_of({"train", "--checkpoints", folder.path("checkpoints"), "--epochs", "1"}) == 0);
     CHECK(stet::checkpoint_folder(folder.path("checkpoints")).latest());

@@ -55,8 +55,7 @@ bool same_bits(const digits::parameters& a, const digits::parameters& b) {
   const auto left = digits::tensors(a), right = digits::tensors(b);
   for (std::size_t tensor = 0; tensor < digits::tensor_count; ++tensor)
     for (std::size_t i = 0; i < left[tensor].values.size(); ++i)
-      if (std::bit_cast<std::uint32_t>(left[tensor].values[i]) !=
-          std::bit_cast<std::uint32_t>(right[tensor].values[i]))
+      if (std::bit_cast<std::uint32_t>(left[tensor].values[i]) != std::bit_cast<std::uint32_t>(right[tensor].values[i]))
         return false;
   return true;
 }
@@ -91,8 +90,7 @@ TEST_SUITE("digits") {
       const float value = random.symmetric();
       CHECK((value >= -1.0f && value < 1.0f));
     }
-    for (const std::size_t count : counts)
-      CHECK((count > 850 && count < 1150));
+    for (const std::size_t count : counts) CHECK((count > 850 && count < 1150));
   }
 
   TEST_CASE("the low four bits of a byte are the earlier pixel") {
@@ -100,8 +98,7 @@ TEST_SUITE("digits") {
     packed[digits::pixel_count / 2 + 1] = std::byte{0xF6};
     const std::vector<std::uint8_t> labels = {3, 4};
     digits::image pixels;
-    digits::unpack({stet::packed_span<stet::uint4>(packed.data(), 2 * digits::pixel_count, 4), labels}, 1,
-                   pixels);
+    digits::unpack({stet::packed_span<stet::uint4>(packed.data(), 2 * digits::pixel_count, 4), labels}, 1, pixels);
     CHECK(pixels[1] == 0.0f);
     const volatile float six = 6.0f / 15.0f; // rounded to float on x87, too
     CHECK(pixels[2] == six);
@@ -115,8 +112,7 @@ TEST_SUITE("digits") {
     digits::parameters weights = digits::glorot_uniform(random);
     for (const auto& tensor : digits::tensors(weights))
       if (tensor.rank == 1)
-        for (float& value : tensor.values)
-          value = 0.3f * random.symmetric();
+        for (float& value : tensor.values) value = 0.3f * random.symmetric();
 
     digits::image pixels;
     digits::unpack(images.view(), 1, pixels);
@@ -197,8 +193,7 @@ TEST_SUITE("digits") {
     for (float x = -86.9f; x < 0.0f; x += 0.00917f) {
       CAPTURE(x);
       const auto exact = static_cast<float>(std::exp(static_cast<double>(x)));
-      const auto distance =
-          std::bit_cast<std::int32_t>(digits::exponential(x)) - std::bit_cast<std::int32_t>(exact);
+      const auto distance = std::bit_cast<std::int32_t>(digits::exponential(x)) - std::bit_cast<std::int32_t>(exact);
       CHECK(std::abs(distance) <= 1);
     }
   }
@@ -232,8 +227,7 @@ TEST_SUITE("digits") {
 
     auto model = digits::open_model(path.c_str());
     REQUIRE(model);
-    if (!model)
-      return;
+    if (!model) return;
     CHECK(model->copied_bytes() == 0);
     CHECK(model->right_before_saving == score_before.right);
     CHECK(model->net.description() == "784 > Dense 10 relu > Dense 10 softmax");
@@ -243,8 +237,7 @@ TEST_SUITE("digits") {
     for (std::size_t tensor = 0; tensor < digits::tensor_count; ++tensor) {
       REQUIRE(in_file[tensor].size() == in_memory[tensor].size());
       CHECK(in_file[tensor].data() != in_memory[tensor].data());
-      CHECK(std::memcmp(in_file[tensor].data(), in_memory[tensor].data(), in_memory[tensor].size_bytes()) ==
-            0);
+      CHECK(std::memcmp(in_file[tensor].data(), in_memory[tensor].data(), in_memory[tensor].size_bytes()) == 0);
     }
     digits::image pixels;
     for (std::size_t at = 0; at < images.view().size(); ++at) {
@@ -264,8 +257,7 @@ TEST_SUITE("digits") {
     REQUIRE(digits::save_model(path.c_str(), short_plan(), state, {0, 1, 0.0}));
     auto model = digits::open_model(path.c_str());
     REQUIRE(model);
-    if (!model)
-      return;
+    if (!model) return;
     auto& bias = model->net.layers.back().numbers.bias;
     const std::vector<float> copy(bias.begin(), bias.end());
     const std::size_t extents[] = {copy.size()};
@@ -283,12 +275,10 @@ TEST_SUITE("digits") {
     REQUIRE(digits::save_model(path.c_str(), plan, state, {0, 1, 0.0}));
     const auto model = digits::open_model(path.c_str());
     REQUIRE(model);
-    if (!model)
-      return;
+    if (!model) return;
     const auto manifest = stet::parse_manifest(model->store.manifest_text());
     REQUIRE(manifest);
-    if (!manifest)
-      return;
+    if (!manifest) return;
 
     const auto at = [](const char* pointer) { return stet::json_value::json_pointer(pointer); };
     CHECK(manifest->state[at("/global_step")] == 9);
@@ -298,26 +288,22 @@ TEST_SUITE("digits") {
     CHECK(manifest->state[at("/optimizer/batch_size")] == plan.batch_size);
     const auto graph = stet::graph_from_json(manifest->graph);
     REQUIRE(graph);
-    if (!graph)
-      return;
+    if (!graph) return;
     CHECK(*graph == digits::describe_graph());
     stet::graph_rules rules;
     rules.has_variable = [&](std::string_view name) { return model->store.contains(name); };
     CHECK(stet::check_graph(*graph, rules));
     std::vector<std::string> variables;
     for (const auto& tensor : manifest->tensors)
-      if (tensor.attributes.value("trainable", false))
-        variables.push_back(tensor.name);
-    CHECK(variables ==
-          std::vector<std::string>{"dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"});
+      if (tensor.attributes.value("trainable", false)) variables.push_back(tensor.name);
+    CHECK(variables == std::vector<std::string>{"dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"});
 
     // The slots are those of the state.
     const auto slots = digits::tensors(state.second_moment);
     for (const auto& slot : slots) {
       const auto stored = model->store.get<float>(std::string(slot.name).append("/adam/v"));
       REQUIRE(stored);
-      if (!stored)
-        return;
+      if (!stored) return;
       CHECK(std::memcmp(stored->data(), slot.values.data(), slot.values.size_bytes()) == 0);
     }
   }
@@ -333,18 +319,15 @@ TEST_SUITE("digits") {
       digits::train(plan, images.view(), stop, before);
       const auto saved = digits::list_variables(before), restored = digits::list_variables(after);
       REQUIRE((saved && restored));
-      if (!saved || !restored)
-        return;
+      if (!saved || !restored) return;
       CHECK(saved->size() == 3 * digits::tensor_count);
       auto manager = stet::checkpoint_manager::open_for_saving(folder.path());
       REQUIRE(manager);
-      if (!manager)
-        return;
+      if (!manager) return;
       CHECK(manager->save(digits::describe_session(plan, before), *saved));
       const auto found = manager->restore_latest(*restored);
       REQUIRE(found);
-      if (!found)
-        return;
+      if (!found) return;
       CHECK(digits::resume(found->session, plan, after));
       CHECK(same_bits(before, after));
       digits::train(plan, images.view(), 21, after);
@@ -355,9 +338,8 @@ TEST_SUITE("digits") {
       other.learning_rate *= 2;
       digits::training_state state = digits::start(other);
       CHECK(digits::resume(found->session, other, state).error().code() == stet::errc::bad_value);
-      for (const stet::json_value& strange :
-           {stet::json_value(), stet::json_value(7), stet::json_value::object(),
-            stet::json_value({{"beta_1_power", "x"}, {"state", {1}}})}) {
+      for (const stet::json_value& strange : {stet::json_value(), stet::json_value(7), stet::json_value::object(),
+                                              stet::json_value({{"beta_1_power", "x"}, {"state", {1}}})}) {
         stet::session_state session = found->session;
         session.optimizer = strange;
         CHECK(digits::resume(session, plan, state).error().code() == stet::errc::bad_value);
@@ -380,8 +362,7 @@ TEST_SUITE("digits") {
 
     auto bound = digits::bind_trunk(model.c_str());
     REQUIRE(bound);
-    if (!bound)
-      return;
+    if (!bound) return;
     CHECK(bound->copied_bytes == 0);
     const void* const mapped = bound->model->find("dense/kernel")->bytes().data();
     CHECK(static_cast<const void*>(bound->numbers.hidden.kernel.data()) == mapped);
@@ -397,8 +378,7 @@ TEST_SUITE("digits") {
 
     const auto saved = digits::save_transfer(delta.c_str(), model.c_str(), *bound, head, held_out);
     REQUIRE(saved);
-    if (!saved)
-      return;
+    if (!saved) return;
     CHECK(saved->difference.changed_bytes == 88);
     CHECK(saved->difference.unchanged_bytes == 4 * (digits::pixel_count * 10 + 10));
     CHECK(folder.read("odd_even.stet").size() < 3000);
@@ -408,8 +388,7 @@ TEST_SUITE("digits") {
 
     auto both = digits::serve_both(delta.c_str());
     REQUIRE(both);
-    if (!both)
-      return;
+    if (!both) return;
     CHECK(both->share_trunk());
     CHECK(both->digits.net.description() == "784 > Dense 10 relu > Dense 10 softmax");
     CHECK(both->parity.net.description() == "784 > Dense 10 relu > Dense 2 softmax");
@@ -433,8 +412,7 @@ TEST_SUITE("digits") {
     digits::splitmix64 random{11};
     auto head = digits::glorot_uniform<digits::head_parameters>(random);
     digits::seen_images seen;
-    for (auto& unit : seen.units.emplace_back())
-      unit = 1.0f + random.symmetric();
+    for (auto& unit : seen.units.emplace_back()) unit = 1.0f + random.symmetric();
     seen.labels.push_back(1);
     digits::head_parameters gradient;
     digits::score ignored;
@@ -469,12 +447,10 @@ TEST_SUITE("digits") {
     CHECK(out.add("last/b", {2}, std::span(last_bias)));
     const auto bytes = out.save_to_memory();
     REQUIRE(bytes);
-    if (!bytes)
-      return;
+    if (!bytes) return;
     const auto store = stet::open(std::span<const std::byte>(*bytes));
     REQUIRE(store);
-    if (!store)
-      return;
+    if (!store) return;
 
     stet::graph graph;
     graph.add("last", "Dense", {"narrow"}, {{"units", 2}, {"activation", "linear"}},
@@ -489,8 +465,7 @@ TEST_SUITE("digits") {
 
     auto net = digits::build_network(graph, *store);
     REQUIRE(net);
-    if (!net)
-      return;
+    if (!net) return;
     CHECK(net->description() == "2 > Dense 3 relu > Dense 1 linear > Dense 2 linear");
     // relu([2 + 0.5, -2 + 1, 4 + 3 - 1]) = [2.5, 0, 6]; 2.5 - 6 + 0.5 = -3; [-12 + 1, 12 + 2].
     const float input[] = {2, 1};
@@ -503,10 +478,8 @@ TEST_SUITE("digits") {
       stet::graph changed = graph;
       change(changed);
       const auto built = digits::build_network(changed, *store);
-      if (built)
-        return std::string("ok");
-      return std::string(stet::describe(built.error().code()).name) + " " +
-             std::string(built.error().subject());
+      if (built) return std::string("ok");
+      return std::string(stet::describe(built.error().code()).name) + " " + std::string(built.error().subject());
     };
     CHECK(refusal([](auto&) {}) == "ok");
     CHECK(refusal([](auto& g) { g.nodes[0].inputs = {"wide"}; }) == "shape_mismatch last");
@@ -538,8 +511,7 @@ TEST_SUITE("digits") {
       stet::writer out;
       CHECK(out.add("k", {2, 2}, std::span(kernel)));
       CHECK(out.add("b", {2}, std::span(bias)));
-      if (graph != nullptr)
-        out.graph = stet::json_value::parse(graph);
+      if (graph != nullptr) out.graph = stet::json_value::parse(graph);
       CHECK(out.save(path));
       const auto model = digits::open_model(path.c_str());
       return model ? stet::errc{} : model.error().code();
@@ -585,8 +557,7 @@ TEST_SUITE("digits") {
 
   TEST_CASE("digits are drawn side by side, captions below, nothing past the last column") {
     std::vector<digits::picture> pictures(3);
-    for (auto& each : pictures)
-      each.pixels.fill(0.0f);
+    for (auto& each : pictures) each.pixels.fill(0.0f);
     const auto ink = [&](std::size_t picture, std::size_t y, std::size_t x) -> float& {
       return pictures[picture].pixels[y * digits::image_side + x];
     };

@@ -28,15 +28,13 @@ namespace {
 using stet_test::temp_folder;
 
 std::string text_of(const std::vector<std::byte>& bytes) {
-  return bytes.empty() ? std::string()
-                       : std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return bytes.empty() ? std::string() : std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
 std::string shell_word(std::string_view argument) {
   std::string text = "'";
   for (const char c : argument) {
-    if (c == '\'')
-      text += "'\\'";
+    if (c == '\'') text += "'\\'";
     text += c;
   }
   return text + "'";
@@ -53,12 +51,10 @@ struct outcome {
 outcome run(const temp_folder& in, const std::vector<std::string>& arguments) {
   const temp_folder streams;
   std::string line = "cd " + shell_word(in.path()) + " && " + shell_word(STET_COMMAND);
-  for (const std::string& each : arguments)
-    line += " " + shell_word(each);
+  for (const std::string& each : arguments) line += " " + shell_word(each);
   line += " >" + shell_word(streams.path("out")) + " 2>" + shell_word(streams.path("err")) + " </dev/null";
   const int status = std::system(line.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(streams.read("out")),
-          text_of(streams.read("err"))};
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(streams.read("out")), text_of(streams.read("err"))};
 }
 
 constexpr std::string_view hostile_name = "red\x1b[31m\nline\x7f\xC2\x9B"
@@ -73,14 +69,11 @@ struct sample {
   std::vector<std::byte> blocks = std::vector<std::byte>(2 * 144);
 
   sample() {
-    for (std::size_t i = 0; i < kernel.size(); ++i)
-      kernel[i] = 0.5f * static_cast<float>(i);
-    for (int i = -4; i < 5; ++i)
-      codes.push_back(stet::int4(i));
+    for (std::size_t i = 0; i < kernel.size(); ++i) kernel[i] = 0.5f * static_cast<float>(i);
+    for (int i = -4; i < 5; ++i) codes.push_back(stet::int4(i));
   }
   void add_to(stet::writer& out) const {
-    CHECK(out.add("dense/kernel", {4, 3}, std::span<const float>(kernel),
-                  {{"trainable", true}, {"x-note", {1, 2}}}));
+    CHECK(out.add("dense/kernel", {4, 3}, std::span<const float>(kernel), {{"trainable", true}, {"x-note", {1, 2}}}));
     CHECK(out.add_alias("tied", "dense/kernel", {{"x-note", "tied"}}));
     CHECK(out.add("codes", {9}, std::span<const stet::int4>(codes), {{"quantization", {{"scales", 0.5}}}}));
     CHECK(out.add_strings("words", {3}, words));
@@ -113,10 +106,8 @@ void save_many(const std::string& path) {
 bool is_harmless(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const unsigned char c = static_cast<unsigned char>(text[i]);
-    if ((c < 0x20u && c != '\n') || c == 0x7Fu)
-      return false;
-    if (c == 0xC2u && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0u)
-      return false;
+    if ((c < 0x20u && c != '\n') || c == 0x7Fu) return false;
+    if (c == 0xC2u && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0u) return false;
   }
   return true;
 }
@@ -132,8 +123,7 @@ void overwrite(const std::string& path, std::uint64_t offset, char value) {
 std::uint64_t offset_of(const std::string& path, std::string_view name) {
   const auto opened = stet::open(path);
   REQUIRE(opened);
-  if (!opened)
-    return 0;
+  if (!opened) return 0;
   const auto found = opened->find(name);
   REQUIRE(found);
   return found ? found->entry().offset_bytes() : 0;
@@ -228,10 +218,8 @@ TEST_SUITE("stet command") {
       CHECK(run(folder, {"pack", path, "made.stet"}).err.starts_with(message));
       CHECK(run(folder, {"unpack", path, "made"}).err.starts_with(message));
     }
-    CHECK(run(folder, {"cat", "m.stet", "nothing"}).err ==
-          "stet: m.stet: nothing: no tensor has this name\n");
-    for (const std::string& name : folder.names())
-      CHECK(name.find("made") == std::string::npos);
+    CHECK(run(folder, {"cat", "m.stet", "nothing"}).err == "stet: m.stet: nothing: no tensor has this name\n");
+    for (const std::string& name : folder.names()) CHECK(name.find("made") == std::string::npos);
   }
 
   TEST_CASE("ls lists for people: columns, human sizes, totals, no control characters") {
@@ -271,8 +259,7 @@ TEST_SUITE("stet command") {
       CHECK(is_harmless(listed.out));
       stet::json_value json = parse(listed.out);
       REQUIRE(json.is_object());
-      if (!json.is_object())
-        continue;
+      if (!json.is_object()) continue;
       CHECK(json["format"] == "stet");
       CHECK(json["alignment"] == 64);
       CHECK(json["size_bytes"].get<std::uint64_t>() >= 392);
@@ -283,14 +270,11 @@ TEST_SUITE("stet command") {
         CHECK(each["in_place"] == true);
         CHECK(each["crc32c"].get<std::string>().size() == 8);
         const std::vector<std::byte> bytes = folder.read(file);
-        const auto offset = each["offset_bytes"].get<std::size_t>(),
-                   size = each["size_bytes"].get<std::size_t>();
+        const auto offset = each["offset_bytes"].get<std::size_t>(), size = each["size_bytes"].get<std::size_t>();
         REQUIRE(offset + size <= bytes.size());
-        if (offset + size > bytes.size())
-          continue;
+        if (offset + size > bytes.size()) continue;
         const std::string there = text_of(bytes).substr(offset, size);
-        if (each["dtype"] == "string")
-          continue; // cat frames the strings instead
+        if (each["dtype"] == "string") continue; // cat frames the strings instead
         const outcome written = run(folder, {"cat", path, "--", name});
         CHECK(written.status == 0);
         CHECK(written.out == there);
@@ -314,8 +298,7 @@ TEST_SUITE("stet command") {
     const std::vector<std::int8_t> codes = {-4, -3, -2, -1, 0, 1, 2, 3, 4};
     CHECK(run(folder, {"cat", "m.stet", "codes", "--as", "int8"}).out == bytes_of(codes));
     // Packed as the format has them: 4 and 2 bits from the least significant on, saturated.
-    CHECK(run(folder, {"cat", "m.stet", "codes", "--as", "int4"}).out ==
-          run(folder, {"cat", "m.stet", "codes"}).out);
+    CHECK(run(folder, {"cat", "m.stet", "codes", "--as", "int4"}).out == run(folder, {"cat", "m.stet", "codes"}).out);
     CHECK(run(folder, {"cat", "m.stet", "codes", "--as", "uint2"}).out == std::string("\0\xE4\x03", 3));
     // 0, 1, 2, 3, 4 of 6 bits are the codes 0, 8, 16, 20, 24; -4 … -1 are 56, 52, 48, 40.
     CHECK(run(folder, {"cat", "m.stet", "codes", "--as", "float6_e2m3fn"}).out ==
@@ -323,16 +306,14 @@ TEST_SUITE("stet command") {
     for (const char* name : {"words", "blocks"}) {
       const outcome refused = run(folder, {"cat", "m.stet", name, "--as", "float32"});
       CHECK(refused.status == 1);
-      CHECK(refused.err ==
-            std::string("stet: m.stet: ") + name + ": no conversion exists between these dtypes\n");
+      CHECK(refused.err == std::string("stet: m.stet: ") + name + ": no conversion exists between these dtypes\n");
     }
   }
 
   TEST_CASE("cat writes large tensors whole, as they are and converted") {
     const temp_folder folder;
     std::vector<float> large(700001);
-    for (std::size_t i = 0; i < large.size(); ++i)
-      large[i] = static_cast<float>(i);
+    for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<float>(i);
     stet::writer out;
     CHECK(out.add("large", {large.size()}, std::span<const float>(large)));
     CHECK(out.save(folder.path("m.stet")));
@@ -399,20 +380,18 @@ TEST_SUITE("stet command") {
     CHECK(is_harmless(printed.out));
     const auto opened = stet::open(folder.path("m.stet"));
     REQUIRE(opened);
-    if (!opened)
-      return;
+    if (!opened) return;
     CHECK(parse(printed.out) == parse(std::string(opened->manifest_text())));
     CHECK(printed.out.find("\n  \"state\": {\"global_step\": 7},\n") != std::string::npos);
 
     folder.write(
         "loose.json",
         R"( {"stet":{"version":1,"minimum_reader":1} , "tensors":{},"metadata":{"a":[1.50e+0,-0,{}],"b":[]}} )");
-    CHECK(run(folder, {"manifest", "loose.json"}).out ==
-          "{\n"
-          "  \"stet\": {\"version\": 1, \"minimum_reader\": 1},\n"
-          "  \"tensors\": {},\n"
-          "  \"metadata\": {\"a\": [1.50e+0, -0, {}], \"b\": []}\n"
-          "}\n");
+    CHECK(run(folder, {"manifest", "loose.json"}).out == "{\n"
+                                                         "  \"stet\": {\"version\": 1, \"minimum_reader\": 1},\n"
+                                                         "  \"tensors\": {},\n"
+                                                         "  \"metadata\": {\"a\": [1.50e+0, -0, {}], \"b\": []}\n"
+                                                         "}\n");
   }
 
   TEST_CASE("a file unpacked and packed again is the same, byte for byte") {
@@ -443,8 +422,7 @@ TEST_SUITE("stet command") {
       CHECK(refused.err.starts_with("stet: m.stet: words: the bytes of the tensor are damaged"));
     }
     CHECK(folder.names() == std::vector<std::string>{"m.stet"});
-    CHECK(run(folder, {"pack", "m.stet", "./m.stet"}).err ==
-          "stet: ./m.stet: input and output are the same file\n");
+    CHECK(run(folder, {"pack", "m.stet", "./m.stet"}).err == "stet: ./m.stet: input and output are the same file\n");
     sample().save(path);
     CHECK(run(folder, {"pack", "m.stet", "no/such/folder.stet"})
               .err.starts_with("stet: no/such/folder.stet: no such file"));
@@ -454,8 +432,7 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     sample model;
     model.save(folder.path("a.stet"));
-    CHECK(run(folder, {"diff", "a.stet", "a.stet"}).out ==
-          "no difference in 8 tensors\n"); // a NaN equals itself
+    CHECK(run(folder, {"diff", "a.stet", "a.stet"}).out == "no difference in 8 tensors\n"); // a NaN equals itself
     model.kernel[0] = -0.0f;
     model.kernel[2] = 1.25f;
     model.kernel[3] = std::numeric_limits<float>::quiet_NaN();
@@ -468,17 +445,15 @@ TEST_SUITE("stet command") {
     CHECK(out.save(folder.path("b.stet")));
     const outcome found = run(folder, {"diff", "a.stet", "b.stet"});
     CHECK(found.status == 1);
-    CHECK(found.out ==
-          "values     3 of 12 elements, max abs 0.25, max rel 0.2, 1 with NaN  dense/kernel\n"
-          "values     3 of 12 elements, max abs 0.25, max rel 0.2, 1 with NaN  tied\n"
-          "values     1 of 9 elements, max abs 12, max rel 1.5                 codes\n"
-          "values     1 of 3 elements                                          words\n"
-          "values     1 of 2 blocks                                            blocks\n"
-          "values     1 of 1 element, max abs 0, max rel 0                     \xE5\x90\x8D\xE5\x89\x8D\n"
-          "only in B  float32 [2, 2]                                           new\n");
+    CHECK(found.out == "values     3 of 12 elements, max abs 0.25, max rel 0.2, 1 with NaN  dense/kernel\n"
+                       "values     3 of 12 elements, max abs 0.25, max rel 0.2, 1 with NaN  tied\n"
+                       "values     1 of 9 elements, max abs 12, max rel 1.5                 codes\n"
+                       "values     1 of 3 elements                                          words\n"
+                       "values     1 of 2 blocks                                            blocks\n"
+                       "values     1 of 1 element, max abs 0, max rel 0                     \xE5\x90\x8D\xE5\x89\x8D\n"
+                       "only in B  float32 [2, 2]                                           new\n");
     CHECK(found.err == "stet: a.stet: differs from b.stet in 7 of 9 tensors\n");
-    CHECK(run(folder, {"diff", "b.stet", "a.stet"}).out.find("only in A  float32 [2, 2]") !=
-          std::string::npos);
+    CHECK(run(folder, {"diff", "b.stet", "a.stet"}).out.find("only in A  float32 [2, 2]") != std::string::npos);
   }
 
   TEST_CASE("diff compares values across dtypes, and integers exactly") {
@@ -486,8 +461,7 @@ TEST_SUITE("stet command") {
     const std::vector<float> wide = {1, 2, std::numeric_limits<float>::quiet_NaN(), 0.1f};
     const std::vector<stet::bfloat16> narrow(wide.begin(), wide.end());
     const std::vector<std::int64_t> first = {(std::numeric_limits<std::int64_t>::min)(), 9007199254740993, 5};
-    const std::vector<std::int64_t> second = {(std::numeric_limits<std::int64_t>::min)(), 9007199254740992,
-                                              5};
+    const std::vector<std::int64_t> second = {(std::numeric_limits<std::int64_t>::min)(), 9007199254740992, 5};
     stet::writer a, b;
     CHECK(a.add("mixed", {4}, std::span<const float>(wide)));
     CHECK(b.add("mixed", {4}, std::span<const stet::bfloat16>(narrow)));
@@ -512,14 +486,13 @@ TEST_SUITE("stet command") {
     CHECK(listed.out.find("\n  39.1 KiB  10,000 tensors, 10,000 elements; 1 file of ") != std::string::npos);
     const stet::json_value json = parse(run(folder, {"ls", "--json", "many.stet"}).out);
     REQUIRE(json.is_object());
-    if (!json.is_object())
-      return;
+    if (!json.is_object()) return;
     CHECK(json["tensors"].size() == 10000);
 
     for (const char* command : {"ls many.stet", "ls --json many.stet", "manifest many.stet"}) {
       // The pipe is closed before the command begins: every write fails.
-      const std::string line = "cd " + shell_word(folder.path()) + " && { sleep 0.2; " +
-                               shell_word(STET_COMMAND) + " " + command + " 2>err; echo $? >status; } | true";
+      const std::string line = "cd " + shell_word(folder.path()) + " && { sleep 0.2; " + shell_word(STET_COMMAND) +
+                               " " + command + " 2>err; echo $? >status; } | true";
       CHECK(std::system(line.c_str()) == 0);
       CHECK(text_of(folder.read("status")) == "0\n");
       CHECK(text_of(folder.read("err")).empty());
@@ -538,7 +511,8 @@ TEST_SUITE("stet command") {
   }
 #endif
 
-  TEST_CASE("convert goes to TensorFlow's forms and Keras' and back without a change, and graph shows what a model computes") {
+  TEST_CASE("convert goes to TensorFlow's forms and Keras' and back without a change, and graph shows what a model "
+            "computes") {
     const temp_folder folder;
     const std::vector<float> kernel = {1, 2, 3, 4, 5, 6}, bias = {0.5f, -1, 3};
     stet::writer out;
@@ -594,10 +568,10 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     folder.write("m.keras", stet_test::keras_archive().bytes());
     folder.write("m.weights.h5", stet_test::probe_weights());
-    folder.write("index.weights.json", R"({"metadata": {"total_size": 36.0}, "weight_map": {"/layers/dense/vars": ["m.weights.h5"]}})");
+    folder.write("index.weights.json",
+                 R"({"metadata": {"total_size": 36.0}, "weight_map": {"/layers/dense/vars": ["m.weights.h5"]}})");
     std::string expected(24, '\0');
-    for (std::size_t i = 0; i < expected.size(); ++i)
-      expected[i] = static_cast<char>(i);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = static_cast<char>(i);
     for (const char* const name : {"m.keras", "m.weights.h5", "index.weights.json"}) {
       CAPTURE(name);
       const outcome listed = run(folder, {"ls", "--json", name});
@@ -674,14 +648,18 @@ TEST_SUITE("stet command") {
     CHECK(run(folder, {"compact", ".", "newest.stet"}).status == 0);
     CHECK(folder.read("newest.stet") == folder.read("compact.stet"));
     // The base of a delta is not replaced.
-    CHECK(run(folder, {"compact", "ckpt-2.stet", "ckpt-1.stet"}).err == "stet: ckpt-2.stet: a delta of the file that would be replaced; compact it first\n");
+    CHECK(run(folder, {"compact", "ckpt-2.stet", "ckpt-1.stet"}).err ==
+          "stet: ckpt-2.stet: a delta of the file that would be replaced; compact it first\n");
 
     // Damage in the base.
     const std::vector<std::byte> base = folder.read("ckpt-1.stet");
     overwrite(folder.path("ckpt-1.stet"), offset_of(folder.path("ckpt-1.stet"), "a"), 'x');
-    for (const std::vector<std::string>& line : std::vector<std::vector<std::string>>{
-             {"verify", "ckpt-2.stet"}, {"verify", "."}, {"cat", "ckpt-2.stet", "a"}, {"convert", "ckpt-2.stet", "bad.stet"},
-             {"compact", "ckpt-2.stet", "bad.stet"}}) {
+    for (const std::vector<std::string>& line :
+         std::vector<std::vector<std::string>>{{"verify", "ckpt-2.stet"},
+                                               {"verify", "."},
+                                               {"cat", "ckpt-2.stet", "a"},
+                                               {"convert", "ckpt-2.stet", "bad.stet"},
+                                               {"compact", "ckpt-2.stet", "bad.stet"}}) {
       const outcome refused = run(folder, line);
       CAPTURE(line[0]);
       CHECK(refused.status == 1);
@@ -690,7 +668,8 @@ TEST_SUITE("stet command") {
     CHECK(folder.read("bad.stet").empty());
     REQUIRE(std::remove(folder.path("ckpt-1.stet").c_str()) == 0);
     for (const char* const command : {"ls", "verify", "manifest"}) {
-      CHECK(run(folder, {command, "ckpt-2.stet"}).err == "stet: ckpt-2.stet: ckpt-1.stet: the file is a delta and its base is missing\n");
+      CHECK(run(folder, {command, "ckpt-2.stet"}).err ==
+            "stet: ckpt-2.stet: ckpt-1.stet: the file is a delta and its base is missing\n");
       CHECK(run(folder, {command, "ckpt-2.stet"}).status == 1);
     }
   }
@@ -702,8 +681,7 @@ TEST_SUITE("stet command") {
     for (const stet::json_value& each : json["tensors"]) {
       CHECK(each["name"] != "/soft");
       CHECK(each.contains("names") == (each["name"] == "/again"));
-      if (each.contains("names"))
-        CHECK(each["names"] == stet::json_value({"/soft"}));
+      if (each.contains("names")) CHECK(each["names"] == stet::json_value({"/soft"}));
     }
     CHECK(run(folder, {"cat", "m.h5", "/soft"}).out == run(folder, {"cat", "m.h5", "/again"}).out);
   }
@@ -780,7 +758,8 @@ TEST_SUITE("stet command") {
     const std::vector<float> many(100'000);
     REQUIRE(out.add("many", {100'000}, std::span<const float>(many)));
     REQUIRE(out.save(folder.path("m.stet")));
-    const std::string line = "cd " + shell_word(folder.path()) + " && ulimit -f 16 && " + shell_word(STET_COMMAND) + " convert m.stet c.stet 2>err";
+    const std::string line = "cd " + shell_word(folder.path()) + " && ulimit -f 16 && " + shell_word(STET_COMMAND) +
+                             " convert m.stet c.stet 2>err";
     const int status = std::system(line.c_str());
     REQUIRE(WIFEXITED(status));
     CHECK(WEXITSTATUS(status) == 1);
@@ -805,9 +784,7 @@ TEST_SUITE("stet command") {
 #else
 
 TEST_SUITE("stet command") {
-  TEST_CASE("the command is run") {
-    MESSAGE("skipped: there is no command to run, or no POSIX shell to run it in");
-  }
+  TEST_CASE("the command is run") { MESSAGE("skipped: there is no command to run, or no POSIX shell to run it in"); }
 }
 
 #endif

@@ -21,16 +21,14 @@ namespace {
 
 std::vector<std::byte> inflate_bytes(std::initializer_list<int> values) {
   std::vector<std::byte> bytes;
-  for (const int value : values)
-    bytes.push_back(static_cast<std::byte>(value));
+  for (const int value : values) bytes.push_back(static_cast<std::byte>(value));
   return bytes;
 }
 
 /// What `deflated` makes, as text of `size` bytes; "refused" if it makes something else.
 std::string inflate_text(const std::vector<std::byte>& deflated, std::size_t size, bool has_frame = false) {
   std::vector<std::byte> into(size + 1, std::byte{'#'});
-  if (!web::inflate(deflated.data(), deflated.size(), into.data(), size, has_frame))
-    return "refused";
+  if (!web::inflate(deflated.data(), deflated.size(), into.data(), size, has_frame)) return "refused";
   CHECK(into[size] == std::byte{'#'}); // nothing is written beyond
   return {reinterpret_cast<const char*>(into.data()), size};
 }
@@ -48,8 +46,8 @@ TEST_SUITE("web inflate") {
     CHECK(inflate_text(inflate_bytes({1, 3, 0, 0xFC, 0xFF, 'a', 'b', 'c'}), 4) == "refused");
     CHECK(inflate_text(inflate_bytes({1, 3, 0, 0xFC, 0xFF, 'a', 'b'}), 3) == "refused");
     CHECK(inflate_text(inflate_bytes({1, 3, 0, 0xFD, 0xFF, 'a', 'b', 'c'}), 3) == "refused");
-    CHECK(inflate_text(inflate_bytes({7, 0}), 0) == "refused");    // a kind of block that is none
-    CHECK(inflate_text(inflate_bytes({3, 2}), 3) == "refused");    // a repetition of what is before the first byte
+    CHECK(inflate_text(inflate_bytes({7, 0}), 0) == "refused"); // a kind of block that is none
+    CHECK(inflate_text(inflate_bytes({3, 2}), 3) == "refused"); // a repetition of what is before the first byte
     CHECK(inflate_text(inflate_bytes({}), 0) == "refused");
     CHECK(inflate_text(inflate_bytes({0x78, 0x9C, 3, 0, 0, 0, 0, 2}), 0, true) == "refused"); // its checksum
     CHECK(inflate_text(inflate_bytes({0x78, 0x9D, 3, 0, 0, 0, 0, 1}), 0, true) == "refused"); // its header
@@ -79,12 +77,11 @@ TEST_SUITE("web inflate") {
       for (int damage = 0; damage < 5; ++damage) {
         std::vector<std::byte> damaged = deflated;
         damaged[below(damaged.size())] ^= static_cast<std::byte>(1u << below(8));
-        if (below(3) == 0)
-          damaged.resize(below(damaged.size()));
-        const bool is_taken = stet::inflate_with_zlib(damaged.data(), damaged.size(), theirs.data(), plain.size(), true);
+        if (below(3) == 0) damaged.resize(below(damaged.size()));
+        const bool is_taken =
+            stet::inflate_with_zlib(damaged.data(), damaged.size(), theirs.data(), plain.size(), true);
         CHECK(web::inflate(damaged.data(), damaged.size(), ours.data(), plain.size(), true) == is_taken);
-        if (is_taken)
-          CHECK(std::equal(theirs.begin(), theirs.end() - 1, ours.begin()));
+        if (is_taken) CHECK(std::equal(theirs.begin(), theirs.end() - 1, ours.begin()));
       }
     }
   }

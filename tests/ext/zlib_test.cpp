@@ -80,11 +80,9 @@ TEST_SUITE("ext/zlib") {
     const stet_test::exact_text file(stet_test::hdf5_files::deflated.bytes());
     const auto with = stet_test::open_hdf5_bytes(file.bytes(), stet::inflate_with_zlib);
     REQUIRE(with);
-    if (!with)
-      return;
+    if (!with) return;
     std::string zeros = "0";
-    for (int i = 1; i < 100; ++i)
-      zeros += " 0";
+    for (int i = 1; i < 100; ++i) zeros += " 0";
     CHECK(stet_test::elements_of<std::int32_t>(with, "/deflate") == zeros);
     CHECK(stet_test::elements_of<std::int32_t>(with, "/scaleoffset") == "1 2 3 4");
     const auto without = stet_test::open_hdf5_bytes(file.bytes());

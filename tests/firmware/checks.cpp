@@ -28,9 +28,7 @@ void check(bool is_right, std::string_view what, std::string_view about = {}, st
   if (!is_right && failed <= 20) board::line() << "FAILED: " << what << " (" << about << ", " << number << ")";
 }
 
-template <class T> errc code_of(const stet::result<T>& made) {
-  return made ? errc{} : made.error().code();
-}
+template <class T> errc code_of(const stet::result<T>& made) { return made ? errc{} : made.error().code(); }
 
 /// The same bits, or both not a number: which bits a NaN has after a conversion is up to the machine.
 bool is_same(double left, double right) {
@@ -49,7 +47,8 @@ template <class T> void check_views(const stet::store& store, const stet::tensor
   if constexpr (requires { found.as_packed<T>(); }) {
     const auto packed = found.as_packed<T>();
     bool same = packed && packed->element_count() == stet_test::every_count;
-    for (std::size_t at = 0; same && at < stet_test::every_count; ++at) same = (*packed)[at].bits() == copied[at].bits();
+    for (std::size_t at = 0; same && at < stet_test::every_count; ++at)
+      same = (*packed)[at].bits() == copied[at].bits();
     check(same, "packed elements are those that are copied", name);
   }
   if (stet::describe(found.dtype()).bits < 8) {
@@ -103,7 +102,8 @@ void check_every_dtype() {
     const bool has_elements =
         stet::visit_dtype(row.dtype, [&]<class T>(std::type_identity<T>) { check_views<T>(*store, *found); });
     check(has_elements == (row.dtype != dtype::string && row.dtype != dtype::block), "has a type", row.name);
-    if (row.dtype != dtype::float32) check(code_of(found->as<float>()) == errc::dtype_mismatch, "is not float32", row.name);
+    if (row.dtype != dtype::float32)
+      check(code_of(found->as<float>()) == errc::dtype_mismatch, "is not float32", row.name);
   }
   const auto strings = store->find("string")->as_strings();
   check(strings && strings->size() == std::size(stet_test::every_string), "views strings");
@@ -175,13 +175,16 @@ void check_hostile_index() {
   constexpr std::size_t size = sizeof golden_store;
   std::size_t refused = 0;
   for (std::size_t at = golden_index_offset; at < golden_index_offset + golden_index_size; ++at) {
-    for (const std::byte value : {std::byte{0x00}, std::byte{0x01}, std::byte{0x7F}, std::byte{0x80}, std::byte{0xFF}}) {
+    for (const std::byte value :
+         {std::byte{0x00}, std::byte{0x01}, std::byte{0x7F}, std::byte{0x80}, std::byte{0xFF}}) {
       // 64 bytes below the end, so that tensors are aligned; the zeros after the store belong to nothing.
       constexpr std::size_t room = (size + 63) / 64 * 64;
       const auto copy = board::ram().last(room).first(size);
       std::memcpy(copy.data(), golden_store, size);
       copy[at] = value;
-      const auto seal = [&](std::size_t place, std::uint32_t crc) { std::memcpy(copy.data() + place, &crc, sizeof crc); };
+      const auto seal = [&](std::size_t place, std::uint32_t crc) {
+        std::memcpy(copy.data() + place, &crc, sizeof crc);
+      };
       seal(index_crc32c_at, stet::crc32c(copy.subspan(golden_index_offset, golden_index_size)));
       seal(header_crc32c_at, stet::crc32c(copy.first(header_crc32c_at)));
       const auto store = stet::open(copy);
@@ -195,7 +198,8 @@ void check_hostile_index() {
       for (const stet::tensor each : *store) {
         (void)each.verify(); // reads every byte
         const std::byte *const begin = each.bytes().data(), *const end = copy.data() + size;
-        const bool fits = begin >= copy.data() && begin <= end && each.size_bytes() <= static_cast<std::size_t>(end - begin);
+        const bool fits =
+            begin >= copy.data() && begin <= end && each.size_bytes() <= static_cast<std::size_t>(end - begin);
         is_inside = is_inside && (fits || each.size_bytes() == 0);
       }
       check(is_inside, "what opens lies within the file", "byte", at);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <stet/formats/add_model.hpp>
-#include <stet/formats/save_keras.hpp>
-#include <stet/formats/save_tfjs.hpp>
-#include <stet/formats/store_builder.hpp>
+#include <stet/formats/keras/save.hpp>
+#include <stet/formats/tfjs/save.hpp>
+#include <stet/formats/common/store_builder.hpp>
 
 #include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
@@ -39,8 +39,7 @@ stet::result<stet::model> open_other(std::string_view, const stet::open_options&
   row.alias_of = 0;
   builder.add(row);
   stet::result<stet::store> made = builder.finish();
-  if (!made)
-    return made.error();
+  if (!made) return made.error();
   return stet::model{std::move(*made), nullptr, 1};
 }
 

@@ -37,7 +37,8 @@ void save_base(few_variables& from, const std::string& path) {
   REQUIRE(out.save(path));
 }
 
-void save_delta_of(few_variables& from, const std::string& base_path, const std::string& path, stet::store_form form = stet::store_form::single_file) {
+void save_delta_of(few_variables& from, const std::string& base_path, const std::string& path,
+                   stet::store_form form = stet::store_form::single_file) {
   const auto base = stet::open_checkpoint(base_path);
   REQUIRE(base);
   stet::writer out;
@@ -159,7 +160,8 @@ TEST_SUITE("formats/any") {
     using stet::detail::checkpoint_prefix_of;
     CHECK(checkpoint_prefix_of("ckpt-12.stet") == "ckpt");
     CHECK(checkpoint_prefix_of("a-b-0.stet") == "a-b");
-    for (const char* const name : {"ckpt-012.stet", "ckpt-.stet", "-1.stet", "12.stet", "ckpt-1.stet2", "ckpt1.stet", "ckpt-1", ".stet", ""}) {
+    for (const char* const name :
+         {"ckpt-012.stet", "ckpt-.stet", "-1.stet", "12.stet", "ckpt-1.stet2", "ckpt1.stet", "ckpt-1", ".stet", ""}) {
       CAPTURE(name);
       CHECK(checkpoint_prefix_of(name) == "");
     }

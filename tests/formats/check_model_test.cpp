@@ -48,7 +48,8 @@ TEST_SUITE("formats/check_model") {
     stet_test::made_archive archive;
     for (const auto& each : stet_test::keras_archive().members) {
       const std::string text = each.data;
-      archive.members.emplace_back(each.local.name, 8, stet_test::deflated(text), static_cast<std::uint32_t>(text.size()));
+      archive.members.emplace_back(each.local.name, 8, stet_test::deflated(text),
+                                   static_cast<std::uint32_t>(text.size()));
       archive.members.back().local.crc32 = archive.members.back().central.crc32 = stet_test::zip_crc32(text);
     }
     archive.members.emplace_back("assets/words.txt", 8, stet_test::deflated("words"), 5);
@@ -67,10 +68,11 @@ TEST_SUITE("formats/check_model") {
       stet::writer copy;
       const auto checked = stet::check_ranges(*opened), added = stet::add_model(copy, folder.path("m.keras"), *opened);
       CHECK(bool(added) == bool(checked));
-      return checked ? std::string("ok") : std::string(stet::describe(checked.error().code()).name) + " " + std::string(checked.error().subject());
+      return checked ? std::string("ok")
+                     : std::string(stet::describe(checked.error().code()).name) + " " +
+                           std::string(checked.error().subject());
     };
-    for (const stet::backing how : {stet::backing::map, stet::backing::stream})
-      CHECK(check(how) == "ok");
+    for (const stet::backing how : {stet::backing::map, stet::backing::stream}) CHECK(check(how) == "ok");
     words.data[6] ^= 1;
     for (const stet::backing how : {stet::backing::map, stet::backing::stream})
       CHECK(check(how) == "checksum_mismatch assets/words.txt");
@@ -84,7 +86,8 @@ TEST_SUITE("formats/check_model") {
     public:
       explicit slow(const std::string& of) : of_(of) {}
       [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return of_.size(); }
-      [[nodiscard]] stet::result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
+      [[nodiscard]] stet::result<void> read(std::uint64_t offset_bytes,
+                                            std::span<std::byte> into) const noexcept override {
         std::memcpy(into.data(), of_.data() + offset_bytes, into.size());
         return {};
       }

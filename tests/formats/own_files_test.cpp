@@ -9,9 +9,9 @@
 #include "support/tensorflow_checkpoints.hpp"
 
 #include <stet/formats/any.hpp>
-#include <stet/formats/save_keras.hpp>
-#include <stet/formats/save_tfjs.hpp>
-#include <stet/formats/tensorflow/write_checkpoint.hpp>
+#include <stet/formats/keras/save.hpp>
+#include <stet/formats/tfjs/save.hpp>
+#include <stet/formats/tensorflow/save.hpp>
 #include <stet/writer.hpp>
 
 #include <doctest/doctest.h>
@@ -31,12 +31,10 @@ using stet::backing;
 
 /// What reading a tensor came to, and its bytes.
 std::pair<std::string, std::vector<std::byte>> read_whole_tensor(const stet::tensor& from) {
-  if (from.size_bytes() > (std::uint64_t{64} << 20))
-    return {"not read: too large for a test", {}};
+  if (from.size_bytes() > (std::uint64_t{64} << 20)) return {"not read: too large for a test", {}};
   std::vector<std::byte> bytes(static_cast<std::size_t>(from.size_bytes()));
   std::string came_to = outcome(from.read(0, bytes));
-  if (came_to != "ok")
-    bytes.clear();
+  if (came_to != "ok") bytes.clear();
   return {std::move(came_to), std::move(bytes)};
 }
 
@@ -73,13 +71,11 @@ bool check_like_disk(const std::string& folder, const std::string& name) {
         const stet::open_options options{.backing = wanted, .files = &files, .memory = &memory};
         const auto own = stet::open_any("pak/" + name, options);
         CHECK(outcome(own) == outcome(disk));
-        if (!own || !disk)
-          continue;
+        if (!own || !disk) continue;
         CHECK(model_difference(*disk, *own) == "");
         const auto own_said = stet::describe_any("pak/" + name, *own);
         CHECK(outcome(own_said) == outcome(said));
-        if (said && own_said)
-          CHECK(*said == *own_said);
+        if (said && own_said) CHECK(*said == *own_said);
       }
       CHECK(memory.live() == 0);
       CHECK(memory.is_sound());
@@ -137,15 +133,16 @@ TEST_SUITE("formats in own files") {
     const auto opened = stet::open_any(folder.path("numbers.stet"));
     REQUIRE(opened);
     if (!opened) return;
-    saved(stet::save_tfjs(folder.path("web/model.json"), folder.path("numbers.stet"), *opened, {.shard_size_bytes = 5000}));
+    saved(stet::save_tfjs(folder.path("web/model.json"), folder.path("numbers.stet"), *opened,
+                          {.shard_size_bytes = 5000}));
     saved(stet::save_tensorflow_checkpoint(numbers, folder.path("ckpt-1"), {.max_shard_size_bytes = 5000}));
     saved(stet::save_keras(folder.path("m.weights.h5"), folder.path("numbers.stet"), *opened));
     made_checkpoint odd(2);
     odd.add_strings("text", {2}, {"one", "two"});
     odd.add("all", 1, {4}, std::vector<float>{1, 2, 3, 4}, 1);
     (void)odd.write(folder, "odd");
-    for (const char* const name : {"one.stet", "parts.stet", "loose.json", "web", "web/model.json", "ckpt-1", "ckpt-1.index", "odd",
-                                   "m.weights.h5"}) {
+    for (const char* const name : {"one.stet", "parts.stet", "loose.json", "web", "web/model.json", "ckpt-1",
+                                   "ckpt-1.index", "odd", "m.weights.h5"}) {
       CHECK_MESSAGE(check_like_disk(folder.path(), name), name);
     }
     folder.write("k.keras", keras_archive().bytes());
@@ -170,27 +167,23 @@ TEST_SUITE("formats in own files") {
       std::vector<std::string> folders;
       for (fs::recursive_directory_iterator at(to_path(std::string(samples) + "/" + format), failure), end; at != end;
            at.increment(failure)) {
-        if (at->is_directory())
-          folders.push_back(to_utf8(at->path()));
+        if (at->is_directory()) folders.push_back(to_utf8(at->path()));
       }
       std::sort(folders.begin(), folders.end());
       for (const std::string& folder : folders) {
         std::vector<std::string> names;
         std::uint64_t size = 0;
         for (const auto& each : fs::directory_iterator(to_path(folder))) {
-          if (!each.is_regular_file())
-            continue;
+          if (!each.is_regular_file()) continue;
           size += each.file_size();
           const std::string name = to_utf8(each.path().filename());
           if (name.find(".data-") == std::string::npos && name.find("shard") == std::string::npos)
             names.push_back(name);
         }
-        if (names.empty() || size > (8u << 20))
-          continue;
+        if (names.empty() || size > (8u << 20)) continue;
         std::sort(names.begin(), names.end());
         names.resize((std::min)(names.size(), std::size_t{12}));
-        for (const std::string& name : names)
-          opened += check_like_disk(folder, name);
+        for (const std::string& name : names) opened += check_like_disk(folder, name);
       }
     }
     MESSAGE(opened << " samples were opened in four ways each");
@@ -225,7 +218,8 @@ TEST_SUITE("formats in own files") {
     for (std::size_t i = 0; i < values.size(); ++i)
       CHECK(out.add("tensor/" + std::to_string(i), {1}, std::span<const float>(values).subspan(i, 1)));
     counted_memory for_saving;
-    CHECK(out.save(folder.path("m.json"), {.form = stet::store_form::loose, .alignment_bytes = 4, .memory = &for_saving}));
+    CHECK(out.save(folder.path("m.json"),
+                   {.form = stet::store_form::loose, .alignment_bytes = 4, .memory = &for_saving}));
     CHECK(for_saving.live() == 0);
     CHECK(for_saving.is_sound());
     CHECK(for_saving.largest_bytes() > 1000000); // the index, which finds equal names

@@ -27,7 +27,8 @@ TEST_SUITE("formats/select") {
     auto opened = stet::open_any(path);
     REQUIRE(opened);
     std::vector<std::string> left_out;
-    const auto rest = stet::without_tensors(std::move(*opened), [](const stet::tensor& each) { return each.name() == "a"; }, &left_out);
+    const auto rest = stet::without_tensors(
+        std::move(*opened), [](const stet::tensor& each) { return each.name() == "a"; }, &left_out);
     REQUIRE(rest);
     CHECK(left_out == std::vector<std::string>{"a"});
     CHECK(rest->store.tensor_count() == 2);
@@ -63,8 +64,8 @@ TEST_SUITE("formats/select") {
       auto opened = stet::open_any(path);
       REQUIRE(opened);
       std::vector<std::string> left_out;
-      const auto rest =
-          stet::without_tensors(std::move(*opened), [&](const stet::tensor& each) { return each.name() == name; }, &left_out);
+      const auto rest = stet::without_tensors(
+          std::move(*opened), [&](const stet::tensor& each) { return each.name() == name; }, &left_out);
       REQUIRE(rest);
       CHECK(left_out == std::vector<std::string>{"/layers/dense/vars/0"});
       CHECK_FALSE(rest->store.contains("probe/kernel"));

@@ -4,8 +4,8 @@
 //
 // The first byte of the input says what the rest is: 0, a message of any of the three kinds; 1, a GraphDef;
 // 2, a GraphDef in JSON; 3, a Keras configuration.
-#include <stet/formats/keras_config.hpp>
-#include <stet/formats/saved_model.hpp>
+#include <stet/formats/keras/config.hpp>
+#include <stet/formats/tensorflow/saved_model.hpp>
 #include <stet/manifest.hpp>
 
 #include <cstddef>
@@ -18,14 +18,12 @@
 namespace {
 
 void require(bool condition) {
-  if (!condition)
-    std::abort();
+  if (!condition) std::abort();
 }
 
 /// Checks the graph, and takes it through a manifest.
 void use(const stet::graph& graph) {
-  if (!stet::check_graph(graph, stet::tensorflow_graph_rules()))
-    return;
+  if (!stet::check_graph(graph, stet::tensorflow_graph_rules())) return;
   const auto again = stet::graph_from_json(stet::graph_to_json(graph));
   require(again && *again == graph);
 }
@@ -34,8 +32,7 @@ void use(const stet::graph& graph) {
 void use_graph_def(const stet::graph& graph) {
   use(graph);
   const auto written = stet::graph_to_graph_def(graph);
-  if (!written || !stet::check_graph(graph, stet::tensorflow_graph_rules()))
-    return;
+  if (!written || !stet::check_graph(graph, stet::tensorflow_graph_rules())) return;
   const auto again = stet::graph_from_graph_def(stet::json_value(*written));
   require(static_cast<bool>(again));
   const auto twice = stet::graph_to_graph_def(*again);
@@ -47,60 +44,51 @@ void use_constants(std::span<const std::byte> file) {
   stet::store_builder builder;
   builder.add_file("graph", stet::source::borrow(file));
   stet::detail::constant_adder constants(file, 0, builder);
-  (void)stet::detail::for_each_graph(
-      file, [&](std::span<const std::byte> graph, std::uint32_t, std::string_view tags) {
-        return constants.add_graph(graph, tags);
-      });
+  (void)stet::detail::for_each_graph(file, [&](std::span<const std::byte> graph, std::uint32_t, std::string_view tags) {
+    return constants.add_graph(graph, tags);
+  });
   const auto store = builder.finish();
-  if (!store)
-    return;
+  if (!store) return;
   for (const stet::tensor each : *store) {
     std::byte bytes[16];
     const std::size_t some =
         each.size_bytes() < sizeof bytes ? static_cast<std::size_t>(each.size_bytes()) : sizeof bytes;
     require(static_cast<bool>(each.read(0, std::span(bytes, some))));
     require(static_cast<bool>(each.read(each.size_bytes() - some, std::span(bytes, some))));
-    if (each.dtype() == stet::dtype::string)
-      require(static_cast<bool>(each.as_strings()));
+    if (each.dtype() == stet::dtype::string) require(static_cast<bool>(each.as_strings()));
   }
 }
 
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0)
-    return 0;
+  if (size == 0) return 0;
   // In a block of exactly its size.
   const auto block = std::make_unique<std::byte[]>(size - 1);
   const std::span<std::byte> bytes(block.get(), size - 1);
-  if (size > 1)
-    std::memcpy(bytes.data(), data + 1, size - 1);
+  if (size > 1) std::memcpy(bytes.data(), data + 1, size - 1);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   switch (data[0]) {
   case 0: {
     use_constants(bytes);
     const auto kind = stet::detail::kind_of_graph_file(bytes);
     if (kind == stet::detail::graph_file_kind::meta_graph) {
-      if (const auto graph = stet::detail::read_graph_message(bytes, kind))
-        use(*graph);
+      if (const auto graph = stet::detail::read_graph_message(bytes, kind)) use(*graph);
     }
     break;
   }
   case 1:
-    if (const auto graph = stet::graph_from_graph_def(std::span<const std::byte>(bytes)))
-      use_graph_def(*graph);
+    if (const auto graph = stet::graph_from_graph_def(std::span<const std::byte>(bytes))) use_graph_def(*graph);
     break;
   case 2:
     if (auto json = stet::parse_json(text)) {
-      if (const auto graph = stet::graph_from_graph_def(std::move(*json)))
-        use_graph_def(*graph);
+      if (const auto graph = stet::graph_from_graph_def(std::move(*json))) use_graph_def(*graph);
     }
     break;
   case 3:
     if (auto json = stet::parse_json(text)) {
       const auto graph = stet::graph_from_keras(std::move(*json));
-      if (!graph)
-        break;
+      if (!graph) break;
       use(*graph);
       for (const auto dialect : {stet::keras_dialect::keras, stet::keras_dialect::tfjs}) {
         const auto written = stet::graph_to_keras(*graph, dialect);

@@ -20,9 +20,8 @@ std::string graph_def() {
       node.message(5, [](protobuf_writer& entry) {
         entry.bytes(1, "value").message(2, [](protobuf_writer& attribute) {
           attribute.message(8, [](protobuf_writer& tensor) {
-            tensor.varint(1, 1).message(2, [](protobuf_writer& shape) {
-              shape.message(2, [](protobuf_writer& dim) { dim.varint(1, 2); });
-            });
+            tensor.varint(1, 1).message(
+                2, [](protobuf_writer& shape) { shape.message(2, [](protobuf_writer& dim) { dim.varint(1, 2); }); });
             tensor.float32(5, 1.5f);
           });
         });
@@ -74,16 +73,16 @@ int main(int count, char** arguments) {
   seeds.add("meta_graph", 0, meta_graph());
   seeds.add("graph_def", 1, graph_def());
   seeds.add(
-          "graph_json", 2,
-          R"({"node":[{"name":"c","op":"Const","attr":{"value":{"tensor":{"dtype":"DT_FLOAT","tensorShape":{"dim":[{"size":"2"}]}}}}},)"
-          R"({"name":"y","op":"Split","input":["c:1","^c"],"device":"d"}],"library":{"function":[{"signature":{"name":"f",)"
-          R"("inputArg":[{"name":"x","type":"DT_INT32"}],"outputArg":[{"name":"y","type":"DT_INT32"}]},"ret":{"y":"x"}}]}})");
+      "graph_json", 2,
+      R"({"node":[{"name":"c","op":"Const","attr":{"value":{"tensor":{"dtype":"DT_FLOAT","tensorShape":{"dim":[{"size":"2"}]}}}}},)"
+      R"({"name":"y","op":"Split","input":["c:1","^c"],"device":"d"}],"library":{"function":[{"signature":{"name":"f",)"
+      R"("inputArg":[{"name":"x","type":"DT_INT32"}],"outputArg":[{"name":"y","type":"DT_INT32"}]},"ret":{"y":"x"}}]}})");
   seeds.add(
-          "keras", 3,
-          R"({"class_name":"Model","config":{"name":"m","layers":[{"class_name":"InputLayer","config":{"batch_shape":[null,1]},)"
-          R"("name":"x","inbound_nodes":[]},{"class_name":"Sequential","config":{"name":"i","layers":[{"class_name":"D","config":)"
-          R"({"name":"d"}}]},"name":"i","inbound_nodes":[[["x",0,0,{"a":1}]],[["i",1,0]]]},{"class_name":"A","config":{"name":"a"},)"
-          R"("name":"a","inbound_nodes":[{"args":[{"class_name":"__keras_tensor__","config":{"shape":[1],"keras_history":)"
-          R"(["x",0,0]}}],"kwargs":{"k":["i",2,0]}}]}],"input_layers":["x",0,0],"output_layers":{"o":["a",0,0]}}})");
+      "keras", 3,
+      R"({"class_name":"Model","config":{"name":"m","layers":[{"class_name":"InputLayer","config":{"batch_shape":[null,1]},)"
+      R"("name":"x","inbound_nodes":[]},{"class_name":"Sequential","config":{"name":"i","layers":[{"class_name":"D","config":)"
+      R"({"name":"d"}}]},"name":"i","inbound_nodes":[[["x",0,0,{"a":1}]],[["i",1,0]]]},{"class_name":"A","config":{"name":"a"},)"
+      R"("name":"a","inbound_nodes":[{"args":[{"class_name":"__keras_tensor__","config":{"shape":[1],"keras_history":)"
+      R"(["x",0,0]}}],"kwargs":{"k":["i",2,0]}}]}],"input_layers":["x",0,0],"output_layers":{"o":["a",0,0]}}})");
   return seeds.status();
 }

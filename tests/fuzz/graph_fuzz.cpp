@@ -17,8 +17,7 @@
 namespace {
 
 void require(bool condition) {
-  if (!condition)
-    std::abort();
+  if (!condition) std::abort();
 }
 
 /// Every node once, and after those that it takes an input from.
@@ -28,8 +27,7 @@ void use_linked(const stet::graph_body& body) {
   std::vector<bool> is_done(body.nodes.size());
   for (const std::uint32_t number : linked->order()) {
     require(number < is_done.size() && !is_done[number]);
-    for (const stet::graph_source& source : linked->inputs(number))
-      require(is_done[source.node]);
+    for (const stet::graph_source& source : linked->inputs(number)) require(is_done[source.node]);
     is_done[number] = true;
     require(linked->number_of(body.nodes[number].name) == number);
   }
@@ -37,11 +35,9 @@ void use_linked(const stet::graph_body& body) {
 
 void use_graph(const stet::json_value& json) {
   const auto graph = stet::graph_from_json(json);
-  if (!graph || !stet::check_graph(*graph))
-    return;
+  if (!graph || !stet::check_graph(*graph)) return;
   use_linked(*graph);
-  for (const stet::graph_function& each : graph->functions)
-    use_linked(each);
+  for (const stet::graph_function& each : graph->functions) use_linked(each);
   const stet::json_value written = stet::graph_to_json(*graph);
   const auto again = stet::graph_from_json(written);
   require(again && stet::check_graph(*again) && stet::graph_to_json(*again) == written);
@@ -49,8 +45,7 @@ void use_graph(const stet::json_value& json) {
 
 void use_session(const stet::json_value& json) {
   const auto session = stet::to_session(json);
-  if (!session)
-    return;
+  if (!session) return;
   const stet::json_value written = stet::to_json(*session);
   const auto again = stet::to_session(written);
   require(again && again->global_step == session->global_step && stet::to_json(*again) == written);
@@ -64,8 +59,7 @@ void use_as_file(stet::manifest&& parsed) {
   out.metadata = std::move(parsed.metadata);
   out.set_extra(std::move(parsed.extra));
   const auto file = out.save_to_memory();
-  if (!file)
-    return;
+  if (!file) return;
   const auto opened = stet::open(std::span<const std::byte>(*file));
   require(bool(opened));
   const auto again = stet::parse_manifest(opened->manifest_text());
@@ -89,8 +83,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   use_as_state_file(text);
   auto parsed = stet::parse_manifest(text);
-  if (!parsed)
-    return 0;
+  if (!parsed) return 0;
   use_graph(parsed->graph);
   use_session(parsed->state);
   if (const auto base = stet::detail::base_in(*parsed); base && *base)

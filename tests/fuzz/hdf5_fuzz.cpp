@@ -9,7 +9,7 @@
 #include "support/hdf5_bytes.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/hdf5.hpp>
+#include <stet/formats/hdf5/format.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -21,8 +21,7 @@
 namespace {
 
 void require(bool condition) {
-  if (!condition)
-    std::abort();
+  if (!condition) std::abort();
 }
 
 /// Reads every tensor at once and in two pieces.
@@ -32,21 +31,17 @@ void use(const stet::store& opened) {
   for (const stet::tensor each : opened) {
     require(opened.contains(each.name()));
     ++count;
-    if (each.size_bytes() > budget)
-      continue;
+    if (each.size_bytes() > budget) continue;
     budget -= each.size_bytes();
     const std::size_t size = static_cast<std::size_t>(each.size_bytes()), half = size / 3;
     std::vector<std::byte> whole(size), pieces(size);
     const auto read = each.read(0, whole);
     auto first = each.read(0, std::span(pieces).first(half));
-    if (first)
-      first = each.read(half, std::span(pieces).subspan(half));
-    if (read && first)
-      require(whole == pieces);
+    if (first) first = each.read(half, std::span(pieces).subspan(half));
+    if (read && first) require(whole == pieces);
     require(!each.read(size + 1, {}));
     if (each.dtype() == stet::dtype::string && each.as_strings()) {
-      for (std::size_t i = 0; i < each.as_strings()->size(); ++i)
-        (void)(*each.as_strings())[i].size();
+      for (std::size_t i = 0; i < each.as_strings()->size(); ++i) (void)(*each.as_strings())[i].size();
     }
   }
   require(count == opened.tensor_count());
@@ -56,14 +51,13 @@ void use(const stet::store& opened) {
 std::string assemble(std::string_view text) {
   std::string made;
   while (text.size() >= 2) {
-    const std::size_t size = static_cast<unsigned char>(text[0]) |
-                             static_cast<std::size_t>(static_cast<unsigned char>(text[1])) << 8;
+    const std::size_t size =
+        static_cast<unsigned char>(text[0]) | static_cast<std::size_t>(static_cast<unsigned char>(text[1])) << 8;
     text.remove_prefix(2);
     const std::string_view piece = text.substr(0, size & 0x7FFF);
     text.remove_prefix(piece.size());
     made += piece;
-    if ((size & 0x8000) != 0)
-      made += stet_test::hdf5_fields().u32(stet_test::checksum_of(piece)).text();
+    if ((size & 0x8000) != 0) made += stet_test::hdf5_fields().u32(stet_test::checksum_of(piece)).text();
   }
   return made;
 }
@@ -72,31 +66,25 @@ std::string assemble(std::string_view text) {
 void read_attributes(std::span<const std::byte> bytes) {
   using namespace stet::detail;
   auto file = hdf5_file::open(bytes);
-  if (!file)
-    return;
+  if (!file) return;
   const auto use = [&](std::uint64_t address) {
     const auto object = hdf5_object::read(*file, address);
-    if (!object)
-      return;
+    if (!object) return;
     const auto attributes = read_attributes(*file, *object);
-    for (std::size_t i = 0; attributes && i < attributes->size(); ++i)
-      (void)read_strings(*file, (*attributes)[i]);
+    for (std::size_t i = 0; attributes && i < attributes->size(); ++i) (void)read_strings(*file, (*attributes)[i]);
   };
   use(file->root());
   const auto root = hdf5_object::read(*file, file->root());
-  if (!root)
-    return;
+  if (!root) return;
   const auto links = read_links(*file, *root);
-  for (std::size_t i = 0; links && i < links->size(); ++i)
-    use((*links)[i].address);
+  for (std::size_t i = 0; links && i < links->size(); ++i) use((*links)[i].address);
 }
 
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const stet_test::temp_folder folder(stet_test::temp_folder::in_memory());
-  if (size == 0)
-    return 0;
+  if (size == 0) return 0;
   const std::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);
   const stet_test::exact_text text((data[0] & 1) != 0 ? assemble(rest) : std::string(rest));
   if ((data[0] & 4) != 0) {
@@ -109,8 +97,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const auto opened = stet_test::open_hdf5_bytes(text.bytes(), nullptr, (data[0] & 2) != 0);
-  if (opened)
-    use(*opened);
+  if (opened) use(*opened);
   read_attributes(text.bytes());
   return 0;
 }

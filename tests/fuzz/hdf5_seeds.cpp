@@ -20,10 +20,8 @@ std::string piece(std::string_view bytes, bool is_sealed) {
 /// those before.
 std::size_t find_checksum(std::string_view file, std::size_t begin) {
   for (std::size_t size = 6; size <= 4096 && begin + size + 4 <= file.size(); ++size) {
-    const std::string checksum =
-        stet_test::hdf5_fields().u32(stet_test::checksum_of(file.substr(begin, size)));
-    if (file.substr(begin + size, 4) == checksum)
-      return begin + size;
+    const std::string checksum = stet_test::hdf5_fields().u32(stet_test::checksum_of(file.substr(begin, size)));
+    if (file.substr(begin + size, 4) == checksum) return begin + size;
   }
   return std::string_view::npos;
 }
@@ -35,11 +33,9 @@ std::string in_pieces(std::string_view file) {
   std::size_t done = 0;
   for (std::size_t at = 0; at < file.size(); ++at) {
     for (const std::string_view mark : marks) {
-      if (file.substr(at, mark.size()) != mark)
-        continue;
+      if (file.substr(at, mark.size()) != mark) continue;
       const std::size_t checksum = find_checksum(file, at);
-      if (checksum == std::string_view::npos)
-        break;
+      if (checksum == std::string_view::npos) break;
       made += piece(file.substr(done, at - done), false) + piece(file.substr(at, checksum - at), true);
       done = checksum + 4;
       at = done - 1;

@@ -19,8 +19,7 @@
 namespace {
 
 void require(bool condition) {
-  if (!condition)
-    std::abort();
+  if (!condition) std::abort();
 }
 
 void use(const std::string& path, const stet::format& as) {
@@ -28,25 +27,21 @@ void use(const std::string& path, const stet::format& as) {
   options.backing = stet::backing::read;
   options.inflate = stet_test::inflate_stored;
   auto opened = as.open(path, options);
-  if (!opened)
-    return;
+  if (!opened) return;
   opened->format = &as;
   std::uint64_t budget = 1 << 18;
   for (const stet::tensor each : opened->store) {
     require(opened->store.contains(each.name()));
-    if (each.size_bytes() > budget)
-      continue;
+    if (each.size_bytes() > budget) continue;
     budget -= each.size_bytes();
     std::vector<std::byte> bytes(static_cast<std::size_t>(each.size_bytes()));
     (void)each.read(0, bytes);
   }
   const auto described = stet::describe_any(path, *opened);
-  if (!described)
-    return;
+  if (!described) return;
   for (const stet::graph& graph : described->graphs) {
     for (const stet::graph_node& node : graph.nodes) {
-      for (const auto& variable : node.variables)
-        require(opened->store.contains(variable.tensor));
+      for (const auto& variable : node.variables) require(opened->store.contains(variable.tensor));
     }
   }
 }
@@ -68,14 +63,17 @@ std::size_t take_size(std::string_view& from, std::size_t bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace stet_test;
   static const temp_folder folder(temp_folder::in_memory());
-  if (size == 0)
-    return 0;
+  if (size == 0) return 0;
   std::string_view input(reinterpret_cast<const char*>(data) + 1, size - 1);
   switch (data[0] & 3) {
-  case 0: use(folder.write("m.keras", input), stet::keras_format); break;
+  case 0:
+    use(folder.write("m.keras", input), stet::keras_format);
+    break;
   case 1: {
     const std::string config(take(input, take_size(input, 2)));
-    use(folder.write("m.keras", made_archive{{{"config.json", config}, {"model.weights.h5", std::string(input)}}}.bytes()), stet::keras_format);
+    use(folder.write("m.keras",
+                     made_archive{{{"config.json", config}, {"model.weights.h5", std::string(input)}}}.bytes()),
+        stet::keras_format);
     break;
   }
   case 2: {

@@ -16,11 +16,14 @@ int main(int count, char** arguments) {
   made_archive deflated = keras_archive();
   deflated.members[1] = deflated_member("config.json", sequential_config("probe"));
   deflated.members[2] = deflated_member("model.weights.h5", probe_weights());
-  const std::string index = R"({"metadata": {"total_size": 36.0}, "weight_map": {"/layers/dense/vars": ["a.weights.h5"]}})";
+  const std::string index =
+      R"({"metadata": {"total_size": 36.0}, "weight_map": {"/layers/dense/vars": ["a.weights.h5"]}})";
   seeds.add("archive", 0, keras_archive().bytes());
   seeds.add("deflated", 0, deflated.bytes());
   seeds.add("members", 1, sized(sequential_config("probe")) + probe_weights());
   seeds.add("shards", 2, sized(index) + probe_weights());
-  seeds.add("groups", 3, variable("layers/dense/vars", "0") + variable("layers/lstm/cell/vars", "1") + variable("model_weights/dense", "dense/kernel:0"));
+  seeds.add("groups", 3,
+            variable("layers/dense/vars", "0") + variable("layers/lstm/cell/vars", "1") +
+                variable("model_weights/dense", "dense/kernel:0"));
   return seeds.status();
 }

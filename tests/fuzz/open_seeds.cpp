@@ -15,7 +15,7 @@ using stet_test::tensor_of;
 /// Stores as seeds: each once as it is, and with checksums, sizes and hash table that the target makes fit, its manifest left
 /// alone or read.
 class store_seeds {
- public:
+public:
   explicit store_seeds(stet_test::seed_folder& into) : into_(into) {}
   void add(const std::string& name, std::string_view file) {
     into_.add(name, '\0', file);
@@ -26,7 +26,7 @@ class store_seeds {
     add(name, std::string_view(reinterpret_cast<const char*>(file.data()), file.size()));
   }
 
- private:
+private:
   stet_test::seed_folder& into_;
 };
 
@@ -42,13 +42,12 @@ int main(int count, char** arguments) {
 
   std::vector<native_tensor> each;
   for (const stet::dtype_description& row : stet::dtype_table) {
-    if (row.bits == 0)
-      continue;
+    if (row.bits == 0) continue;
     stet_test::byte_vector bytes(row.bits * std::size_t{8} / 8);
     for (std::size_t i = 0; i < bytes.size(); ++i)
       bytes[i] = static_cast<std::byte>(row.dtype == stet::dtype::boolean ? i % 2 : i * 37);
-    each.push_back(tensor_of(std::string("t/") + std::string(row.name), stet::element_layout::of(row.dtype),
-                             {2, 4}, bytes));
+    each.push_back(
+        tensor_of(std::string("t/") + std::string(row.name), stet::element_layout::of(row.dtype), {2, 4}, bytes));
   }
   native_file::options tight;
   tight.alignment_bytes = 1;
@@ -61,20 +60,18 @@ int main(int count, char** arguments) {
   seeds.add("strings", native_file({stet_test::strings_of("labels", {"zero", "", "two"})}).bytes);
   seeds.add(
       "blocks",
-      native_file(
-          {tensor_of("q", {stet::dtype::block, 0, {"q8_0", 32, 34}}, {64}, stet_test::byte_vector(68)),
-           tensor_of("r", {stet::dtype::block, 0, {"q4_k", 256, 144}}, {256}, stet_test::byte_vector(144))})
+      native_file({tensor_of("q", {stet::dtype::block, 0, {"q8_0", 32, 34}}, {64}, stet_test::byte_vector(68)),
+                   tensor_of("r", {stet::dtype::block, 0, {"q4_k", 256, 144}}, {256}, stet_test::byte_vector(144))})
           .bytes);
   seeds.add("unpacked", native_file({tensor_of("i", {stet::dtype::int4, 8, {}}, {3},
                                                stet_test::bytes_of<unsigned char>({1, 2, 0xFF}))})
                             .bytes);
-  seeds.add("deep", native_file({tensor_of("d", stet::element_layout::of(stet::dtype::uint8),
-                                           std::vector<std::uint64_t>(254, 1),
-                                           stet_test::bytes_of<unsigned char>({7}))})
-                        .bytes);
+  seeds.add("deep",
+            native_file({tensor_of("d", stet::element_layout::of(stet::dtype::uint8),
+                                   std::vector<std::uint64_t>(254, 1), stet_test::bytes_of<unsigned char>({7}))})
+                .bytes);
   std::vector<native_tensor> tied{tensor_of<float>("w", {2, 2}, {1, 2, 3, 4})};
-  for (int i = 0; i < 12; ++i)
-    tied.push_back(stet_test::alias_of("tied" + std::to_string(i), tied, 0));
+  for (int i = 0; i < 12; ++i) tied.push_back(stet_test::alias_of("tied" + std::to_string(i), tied, 0));
   seeds.add("tied", native_file(tied).bytes);
   std::vector<native_tensor> empty;
   for (int i = 0; i < 20; ++i)
@@ -93,8 +90,7 @@ int main(int count, char** arguments) {
                                   0x8000000000000000,
                                   0xFFFFFFFFFFFFFFF8,
                                   ~0ull};
-  for (const std::size_t field :
-       {std::size_t{0}, std::size_t{8}, std::size_t{16}, std::size_t{32}, std::size_t{48}}) {
+  for (const std::size_t field : {std::size_t{0}, std::size_t{8}, std::size_t{16}, std::size_t{32}, std::size_t{48}}) {
     for (const std::uint64_t value : values) {
       native_file file = good;
       file.set(file.entry_at(0) + field, value).seal();

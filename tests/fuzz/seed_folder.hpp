@@ -12,10 +12,9 @@ namespace stet_test {
 
 /// The folder that such a program is given as its one argument. It is made.
 class seed_folder {
- public:
+public:
   seed_folder(int count, char** arguments) {
-    if (count != 2)
-      return;
+    if (count != 2) return;
     path_ = arguments[1];
     std::filesystem::create_directories(path_);
     is_good_ = true;
@@ -33,7 +32,7 @@ class seed_folder {
   /// What the program ends with: 0 if there was a folder, and every file was written.
   [[nodiscard]] int status() const { return is_good_ ? 0 : 1; }
 
- private:
+private:
   std::filesystem::path path_;
   bool is_good_ = false;
 };

@@ -8,7 +8,7 @@
 // a string tensor; 7, a snappy block.
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/tensorflow.hpp>
+#include <stet/formats/tensorflow/format.hpp>
 #include <stet/wire/sorted_table_writer.hpp>
 
 #include <cstddef>
@@ -23,8 +23,7 @@
 namespace {
 
 void require(bool condition) {
-  if (!condition)
-    std::abort();
+  if (!condition) std::abort();
 }
 
 /// Reads every tensor at once and in two pieces, and names what there is.
@@ -34,22 +33,18 @@ void use(const stet::model& opened) {
   for (const stet::tensor each : opened.store) {
     require(opened.store.contains(each.name()));
     ++count;
-    if (each.size_bytes() > budget)
-      continue;
+    if (each.size_bytes() > budget) continue;
     budget -= each.size_bytes();
     const std::size_t size = static_cast<std::size_t>(each.size_bytes()), half = size / 2;
     std::vector<std::byte> whole(size), pieces(size);
     const auto read = each.read(0, whole);
     auto first = each.read(0, std::span(pieces).first(half));
-    if (first)
-      first = each.read(half, std::span(pieces).subspan(half));
-    if (read && first)
-      require(whole == pieces);
+    if (first) first = each.read(half, std::span(pieces).subspan(half));
+    if (read && first) require(whole == pieces);
     require(!each.read(size + 1, {}));
     (void)each.verify();
     if (each.dtype() == stet::dtype::string && each.as_strings()) {
-      for (std::size_t i = 0; i < each.as_strings()->size(); ++i)
-        (void)(*each.as_strings())[i].size();
+      for (std::size_t i = 0; i < each.as_strings()->size(); ++i) (void)(*each.as_strings())[i].size();
     }
   }
   require(count == opened.store.tensor_count());
@@ -61,7 +56,8 @@ std::string seal(std::string_view text) {
   std::map<std::string, std::string> entries;
   while (text.size() >= 3) {
     const std::size_t key_size = static_cast<unsigned char>(text[0]),
-                      value_size = static_cast<unsigned char>(text[1]) | static_cast<std::size_t>(static_cast<unsigned char>(text[2])) << 8;
+                      value_size = static_cast<unsigned char>(text[1]) |
+                                   static_cast<std::size_t>(static_cast<unsigned char>(text[2])) << 8;
     text.remove_prefix(3);
     const std::string_view key = text.substr(0, key_size);
     text.remove_prefix(key.size());
@@ -70,8 +66,7 @@ std::string seal(std::string_view text) {
     entries.emplace(key, value);
   }
   stet::detail::sorted_table_writer out(64);
-  for (const auto& [key, value] : entries)
-    out.add(key, value);
+  for (const auto& [key, value] : entries) out.add(key, value);
   return out.finish();
 }
 
@@ -79,12 +74,10 @@ std::string seal(std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const stet_test::temp_folder folder;
-  if (size == 0)
-    return 0;
+  if (size == 0) return 0;
   // In a block of exactly its size.
   const auto block = std::make_unique<char[]>(size - 1);
-  if (size > 1)
-    std::memcpy(block.get(), data + 1, size - 1);
+  if (size > 1) std::memcpy(block.get(), data + 1, size - 1);
   const std::string_view text(block.get(), size - 1);
   const std::span<const std::byte> bytes = std::as_bytes(std::span(text.data(), text.size()));
   switch (data[0] & 7) {
@@ -98,32 +91,34 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     folder.write("m.data-00000-of-00001", shard);
     folder.write("m.index", (data[0] & 7) == 0 ? std::string(text) : seal(entries));
     const auto opened = stet::open_tensorflow_checkpoint(folder.path("m"));
-    if (opened)
-      use(*opened);
+    if (opened) use(*opened);
     break;
   }
   case 1:
   case 3: {
-    const auto opened = stet::open_tensorflow_checkpoint_v1({folder.write("v1", (data[0] & 7) == 1 ? std::string(text) : seal(text))});
-    if (opened)
-      use(*opened);
+    const auto opened =
+        stet::open_tensorflow_checkpoint_v1({folder.write("v1", (data[0] & 7) == 1 ? std::string(text) : seal(text))});
+    if (opened) use(*opened);
     break;
   }
-  case 4: (void)stet::parse_tensorflow_state(text); break;
-  case 5: (void)stet::detail::notes_of_object_graph(bytes); break;
+  case 4:
+    (void)stet::parse_tensorflow_state(text);
+    break;
+  case 5:
+    (void)stet::detail::notes_of_object_graph(bytes);
+    break;
   case 6: {
-    if (bytes.size() < 5)
-      break;
+    if (bytes.size() < 5) break;
     const std::uint32_t crc = stet::detail::load_little<std::uint32_t>(bytes.data());
     const std::uint64_t count = static_cast<std::uint64_t>(bytes[4]);
     const auto decoded = stet::detail::decode_strings(bytes.subspan(5), count, crc, (data[0] & 8) != 0);
-    require(!decoded || stet::string_span::check({decoded->data(), static_cast<std::size_t>(decoded->size_bytes())}, count));
+    require(!decoded ||
+            stet::string_span::check({decoded->data(), static_cast<std::size_t>(decoded->size_bytes())}, count));
     break;
   }
   default: {
     const auto opened = stet::detail::open_snappy(bytes);
-    if (!opened)
-      break;
+    if (!opened) break;
     const auto into = std::make_unique<std::byte[]>(opened->size_bytes);
     (void)stet::detail::decompress_snappy(*opened, into.get());
   }

@@ -6,7 +6,7 @@
 // w and v, cut after as many bytes as the third byte says.
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/save_tfjs.hpp>
+#include <stet/formats/tfjs/save.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -19,8 +19,7 @@
 namespace {
 
 void require(bool condition) {
-  if (!condition)
-    std::abort();
+  if (!condition) std::abort();
 }
 
 /// Every tensor as it is stored, at once and in two pieces.
@@ -32,8 +31,7 @@ void read_all(const stet::store& store) {
     require(static_cast<bool>(each.read(0, std::span(pieces).first(half))));
     require(static_cast<bool>(each.read(half, std::span(pieces).subspan(half))));
     require(whole == pieces);
-    if (each.dtype() == stet::dtype::string)
-      require(static_cast<bool>(each.as_strings()));
+    if (each.dtype() == stet::dtype::string) require(static_cast<bool>(each.as_strings()));
   }
 }
 
@@ -41,8 +39,7 @@ void read_all(const stet::store& store) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const stet_test::temp_folder folder(stet_test::temp_folder::in_memory());
-  if (size < 3)
-    return 0;
+  if (size < 3) return 0;
   const std::string_view input(reinterpret_cast<const char*>(data) + 3, size - 3);
   const std::size_t text_size = data[0] | std::size_t{data[1]} << 8;
   const std::string_view text = input.substr(0, text_size), weights = input.substr(text.size());
@@ -52,8 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string path = folder.write("model.json", text);
 
   stet::result<stet::model> opened = stet::tfjs_format.open(path, {});
-  if (!opened)
-    return 0;
+  if (!opened) return 0;
   opened->format = &stet::tfjs_format;
   read_all(opened->store);
   const auto described = stet::describe_any(path, *opened);
@@ -71,8 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // Nodes may give two weights the name of one.
   require(reopened || reopened.error().code() == stet::errc::duplicate_name ||
           reopened.error().code() == stet::errc::bad_name);
-  if (reopened)
-    read_all(reopened->store);
+  if (reopened) read_all(reopened->store);
   for (const std::string& name : folder.names())
     (void)stet::system_file_operations().remove(stet::system_file_operations().context, folder.path(name));
   return 0;

@@ -4,7 +4,7 @@
 #include "support/exact_text.hpp"
 #include "support/keras_files.hpp"
 
-#include <stet/formats/keras.hpp>
+#include <stet/formats/keras/format.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -16,8 +16,7 @@
 namespace {
 
 void require(bool condition) {
-  if (!condition)
-    std::abort();
+  if (!condition) std::abort();
 }
 
 } // namespace

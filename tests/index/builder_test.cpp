@@ -5,8 +5,8 @@
 #include "support/colliding_names.hpp"
 #include "support/native_bytes.hpp"
 
-#include <stet/index/builder.hpp>
-#include <stet/index/check.hpp>
+#include <stet/index/detail/builder.hpp>
+#include <stet/index/detail/check.hpp>
 
 #include <doctest/doctest.h>
 
@@ -32,8 +32,7 @@ index_row byte_row(std::string_view name) {
 
 errc build(const std::vector<index_row>& rows, stet_test::byte_vector& into) {
   const auto size = stet::index_size_bytes(rows, {});
-  if (!size)
-    return size.error().code();
+  if (!size) return size.error().code();
   into.assign(static_cast<std::size_t>(*size), std::byte{0xCC});
   const auto built = stet::build_index(rows, {}, into);
   return built ? errc{} : built.error().code();
@@ -45,12 +44,10 @@ bool finds_all(const stet_test::byte_vector& index, const std::vector<std::strin
   limits.data_end_bytes = 1;
   limits.foreign = true; // all rows lie at the same byte
   const auto checked = stet::check_index(index, limits);
-  if (!checked)
-    return false;
+  if (!checked) return false;
   for (const std::string& name : names) {
     const auto entry = checked->find(name);
-    if (!entry || entry.name() != name)
-      return false;
+    if (!entry || entry.name() != name) return false;
   }
   return !checked->find("not there");
 }
@@ -83,8 +80,7 @@ TEST_SUITE("builder") {
 
     // Checksums can come later, when the bytes have been written.
     auto without = rows;
-    for (index_row& row : without)
-      row.crc32c = 0;
+    for (index_row& row : without) row.crc32c = 0;
     REQUIRE(build(without, index) == errc{});
     CHECK_FALSE(std::equal(index.begin(), index.end(), expected.begin(), expected.end()));
     stet::set_checksums(index, rows);
@@ -100,11 +96,9 @@ TEST_SUITE("builder") {
 
   TEST_CASE("finds every name of many, of any length") {
     std::vector<std::string> names;
-    for (std::size_t i = 0; i < 5000; ++i)
-      names.push_back(std::string(i % 40, '/') + std::to_string(i));
+    for (std::size_t i = 0; i < 5000; ++i) names.push_back(std::string(i % 40, '/') + std::to_string(i));
     std::vector<index_row> rows;
-    for (const std::string& name : names)
-      rows.push_back(byte_row(name));
+    for (const std::string& name : names) rows.push_back(byte_row(name));
     stet_test::byte_vector index, again;
     CHECK(build(rows, index) == errc{});
     CHECK(finds_all(index, names));
@@ -138,11 +132,11 @@ TEST_SUITE("builder") {
   TEST_CASE("as many block types as 16 bits can name, each found again; the first 64 take no memory") {
     std::vector<std::string> names;
     std::vector<index_row> rows;
-    for (std::uint32_t i = 0; i < 65537; ++i)
-      names.push_back(std::to_string(i));
+    for (std::uint32_t i = 0; i < 65537; ++i) names.push_back(std::to_string(i));
     for (std::uint32_t i = 0; i < 65537; ++i) {
       rows.push_back(byte_row(names[i]));
-      rows.back().layout = {dtype::block, 0, {i % 2 == 0 ? std::string_view("b") : std::string_view(names[i]), 1, i / 2 + 1}};
+      rows.back().layout = {
+          dtype::block, 0, {i % 2 == 0 ? std::string_view("b") : std::string_view(names[i]), 1, i / 2 + 1}};
       rows.back().size_bytes = i / 2 + 1;
     }
     stet_test::byte_vector index;
@@ -188,8 +182,7 @@ TEST_SUITE("builder") {
     const auto names = stet_test::colliding_names(700, 0xFFFF, 5);
     std::vector<std::string> own;
     std::vector<index_row> rows;
-    for (std::size_t i = 0; i < names.size(); ++i)
-      own.push_back(std::to_string(i));
+    for (std::size_t i = 0; i < names.size(); ++i) own.push_back(std::to_string(i));
     for (std::size_t i = 0; i < names.size(); ++i) {
       rows.push_back(byte_row(own[i]));
       rows.back().layout = {dtype::block, 0, {names[i], 0, 0}};
@@ -216,17 +209,14 @@ TEST_SUITE("builder") {
     // for each.
     std::vector<std::string> names;
     for (const std::string& name : stet_test::colliding_names(300, 32767, 5)) {
-      if ((name[0] & 0x40) == 0)
-        continue; // stays ASCII, not NUL
-      for (int j = 0; j < 64; ++j)
-        names.push_back(static_cast<char>(name[0] ^ j) + name.substr(1));
+      if ((name[0] & 0x40) == 0) continue; // stays ASCII, not NUL
+      for (int j = 0; j < 64; ++j) names.push_back(static_cast<char>(name[0] ^ j) + name.substr(1));
     }
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
     REQUIRE(names.size() > 8192);
     std::vector<index_row> rows;
-    for (const std::string& name : names)
-      rows.push_back(byte_row(name));
+    for (const std::string& name : names) rows.push_back(byte_row(name));
     stet_test::byte_vector index;
     CHECK(build(rows, index) == errc::bad_hash_table);
   }

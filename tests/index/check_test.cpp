@@ -3,7 +3,7 @@
 // attacks with their exact codes are in store/hostile_test.cpp.
 #include "support/native_bytes.hpp"
 
-#include <stet/index/check.hpp>
+#include <stet/index/detail/check.hpp>
 
 #include <doctest/doctest.h>
 
@@ -28,11 +28,9 @@ stet::index_limits limits_of(const stet_test::native_file& file) {
 /// @return how many tensors it has; -1 if it is refused
 int check_and_use(std::span<const std::byte> bytes, const stet::index_limits& limits) {
   const auto exact = std::make_unique<std::byte[]>(bytes.size());
-  if (!bytes.empty())
-    std::memcpy(exact.get(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(exact.get(), bytes.data(), bytes.size());
   const auto index = stet::check_index({exact.get(), bytes.size()}, limits);
-  if (!index)
-    return -1;
+  if (!index) return -1;
   int used = 0;
   for (const stet::index_entry entry : *index) {
     CHECK(index->find(entry.name()) == entry);
@@ -51,8 +49,7 @@ int check_and_use(std::span<const std::byte> bytes, const stet::index_limits& li
 }
 
 std::span<const std::byte> index_of(const stet_test::native_file& file) {
-  return std::span(file.bytes)
-      .subspan(file.index_at(), static_cast<std::size_t>(file.header.index_size_bytes));
+  return std::span(file.bytes).subspan(file.index_at(), static_cast<std::size_t>(file.header.index_size_bytes));
 }
 
 stet_test::native_file varied_store() {
@@ -73,8 +70,7 @@ TEST_SUITE("check") {
     const auto index = index_of(file);
     const auto limits = limits_of(file);
     CHECK(check_and_use(index, limits) == 4);
-    for (std::size_t size = 0; size < index.size(); ++size)
-      CHECK(check_and_use(index.first(size), limits) == -1);
+    for (std::size_t size = 0; size < index.size(); ++size) CHECK(check_and_use(index.first(size), limits) == -1);
     stet_test::byte_vector longer(index.begin(), index.end());
     for (int i = 0; i < 16; ++i) {
       longer.push_back(std::byte{0});

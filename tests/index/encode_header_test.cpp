@@ -2,7 +2,7 @@
 // Tests of encode_header.hpp: where sections go. format_test.cpp compares the bytes.
 #include "index/sound_header.hpp"
 
-#include <stet/index/encode_header.hpp>
+#include <stet/index/detail/encode_header.hpp>
 
 #include <doctest/doctest.h>
 
@@ -38,10 +38,9 @@ TEST_SUITE("encode_header") {
       CHECK((!placed && placed.error().code() == errc::bad_alignment));
     }
     header.alignment_bytes = 64;
-    for (std::uint64_t file_header::*size :
+    for (std::uint64_t file_header::* size :
          {&file_header::manifest_size_bytes, &file_header::index_size_bytes, &file_header::data_size_bytes}) {
-      for (const std::uint64_t value :
-           {~0ull, ~0ull - 127, ~0ull - 191, ~0ull - 400, 1ull << 63, (1ull << 63) - 1}) {
+      for (const std::uint64_t value : {~0ull, ~0ull - 127, ~0ull - 191, ~0ull - 400, 1ull << 63, (1ull << 63) - 1}) {
         header = sound_header();
         header.*size = value;
         const auto placed = stet::place_sections(header);

@@ -4,7 +4,7 @@
 #include "index/sound_header.hpp"
 #include "support/native_bytes.hpp"
 
-#include <stet/index/encode_header.hpp>
+#include <stet/index/detail/encode_header.hpp>
 #include <stet/index/format.hpp>
 
 #include <doctest/doctest.h>
@@ -34,8 +34,7 @@ TEST_SUITE("format") {
     const auto bytes = std::as_bytes(std::span(stet_test::golden_store));
     const auto header = stet::decode_header(bytes, bytes.size());
     REQUIRE(header);
-    if (!header)
-      return;
+    if (!header) return;
     CHECK(header->version == 1);
     CHECK(header->minimum_reader == 1);
     CHECK(header->file_size_bytes == bytes.size());
@@ -161,8 +160,7 @@ TEST_SUITE("format") {
     };
     for (const lie& each : lies) {
       auto bytes = encoded(sound);
-      for (std::size_t i = 0; i < each.width; ++i)
-        bytes[each.at + i] = static_cast<std::byte>(each.value >> (8 * i));
+      for (std::size_t i = 0; i < each.width; ++i) bytes[each.at + i] = static_cast<std::byte>(each.value >> (8 * i));
       stet_test::seal(bytes);
       CAPTURE(each.at);
       CAPTURE(each.value);

@@ -3,7 +3,7 @@
 #include "index/golden_store.hpp"
 #include "support/native_bytes.hpp"
 
-#include <stet/index/check.hpp>
+#include <stet/index/detail/check.hpp>
 
 #include <doctest/doctest.h>
 
@@ -29,8 +29,7 @@ TEST_SUITE("index") {
   TEST_CASE("finds each tensor by name and says what it is") {
     const auto index = golden_index();
     REQUIRE(index);
-    if (!index)
-      return;
+    if (!index) return;
     CHECK(index->tensor_count() == 4);
     CHECK(index->part_count() == 0);
     const auto kernel = index->find("layer_0/kernel");
@@ -47,15 +46,13 @@ TEST_SUITE("index") {
     CHECK(kernel.part() == 0);
     CHECK(kernel.number() == 0);
     CHECK(index->layout(index->find("w4")).bits == 4);
-    for (const char* name : {"", "layer_0", "layer_0/kernel/", "Tied", "w", "w44"})
-      CHECK_FALSE(index->find(name));
+    for (const char* name : {"", "layer_0", "layer_0/kernel/", "Tied", "w", "w44"}) CHECK_FALSE(index->find(name));
   }
 
   TEST_CASE("iterates in manifest order") {
     const auto index = golden_index();
     REQUIRE(index);
-    if (!index)
-      return;
+    if (!index) return;
     std::vector<std::string> names;
     for (const stet::index_entry entry : *index) {
       CHECK(entry.number() == names.size());
@@ -68,8 +65,7 @@ TEST_SUITE("index") {
   TEST_CASE("leads from an alias to its original") {
     const auto index = golden_index();
     REQUIRE(index);
-    if (!index)
-      return;
+    if (!index) return;
     CHECK(index->original_of(index->find("tied")) == index->find("layer_0/kernel"));
     CHECK_FALSE(index->original_of(index->find("w4")));
   }
@@ -90,8 +86,7 @@ TEST_SUITE("index") {
     std::vector<stet_test::native_tensor> tensors;
     tensors.push_back(
         stet_test::tensor_of("q", {dtype::block, 0, {"q4_k", 256, 144}}, {256}, stet_test::byte_vector(144)));
-    tensors.push_back(
-        stet_test::tensor_of("p", {dtype::block, 0, {"iq2", 32, 9}}, {64}, stet_test::byte_vector(18)));
+    tensors.push_back(stet_test::tensor_of("p", {dtype::block, 0, {"iq2", 32, 9}}, {64}, stet_test::byte_vector(18)));
     tensors[0].offset_bytes = 128;
     tensors[1].part = 1;
     tensors[1].offset_bytes = 0;
@@ -99,12 +94,9 @@ TEST_SUITE("index") {
     stet::index_limits limits;
     limits.alignment_bytes = 64;
     const auto index = stet::check_index(
-        std::span(file.bytes)
-            .subspan(file.index_at(), static_cast<std::size_t>(file.header.index_size_bytes)),
-        limits);
+        std::span(file.bytes).subspan(file.index_at(), static_cast<std::size_t>(file.header.index_size_bytes)), limits);
     REQUIRE(index);
-    if (!index)
-      return;
+    if (!index) return;
     CHECK(index->layout(index->find("q")).block == stet::block_type{"q4_k", 256, 144});
     CHECK(index->layout(index->find("p")).block == stet::block_type{"iq2", 32, 9});
     CHECK(index->part_count() == 2);

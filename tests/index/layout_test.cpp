@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of layout.hpp: where the sections of an index begin, and what does not fit one. Look-up is tested with index.hpp.
-#include <stet/index/layout.hpp>
+#include <stet/index/detail/layout.hpp>
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of name_hash.hpp: the hash that files depend on, and which names are legal.
-#include <stet/index/name_hash.hpp>
+#include <stet/index/detail/name_hash.hpp>
 
 #include <doctest/doctest.h>
 
@@ -15,8 +15,7 @@ namespace {
 /// Whether a name in a block of exactly its size is legal.
 bool is_valid(std::string_view name) {
   const auto exact = std::make_unique<char[]>(name.size());
-  if (!name.empty())
-    std::memcpy(exact.get(), name.data(), name.size());
+  if (!name.empty()) std::memcpy(exact.get(), name.data(), name.size());
   return stet::detail::is_valid_name({exact.get(), name.size()});
 }
 } // namespace
@@ -43,16 +42,14 @@ TEST_SUITE("name_hash") {
     };
     for (const auto& row : golden) {
       const auto exact = std::make_unique<char[]>(row.name.size());
-      if (!row.name.empty())
-        std::memcpy(exact.get(), row.name.data(), row.name.size());
+      if (!row.name.empty()) std::memcpy(exact.get(), row.name.data(), row.name.size());
       CHECK(hash_name({exact.get(), row.name.size()}, row.seed) == row.hash);
     }
   }
 
   TEST_CASE("the table has the least power of two of slots that is at least twice the tensors") {
     using stet::detail::slot_count_for;
-    static_assert(slot_count_for(0) == 2 && slot_count_for(1) == 2 && slot_count_for(2) == 4 &&
-                  slot_count_for(3) == 8);
+    static_assert(slot_count_for(0) == 2 && slot_count_for(1) == 2 && slot_count_for(2) == 4 && slot_count_for(3) == 8);
     static_assert(slot_count_for(0x40000000u) == 0x80000000u && slot_count_for(0xFFFFFFFFu) == 0x80000000u);
   }
 
@@ -107,10 +104,8 @@ TEST_SUITE("name_hash") {
     for (std::size_t before = 0; before < 10; ++before) {
       for (std::size_t after = 0; after < 10; ++after) {
         const std::string left(before, 'x'), right(after, 'y');
-        for (const std::string_view text : good)
-          CHECK(is_valid(left + std::string(text) + right));
-        for (const std::string_view text : bad)
-          CHECK_FALSE(is_valid(left + std::string(text) + right));
+        for (const std::string_view text : good) CHECK(is_valid(left + std::string(text) + right));
+        for (const std::string_view text : bad) CHECK_FALSE(is_valid(left + std::string(text) + right));
       }
     }
   }
@@ -126,11 +121,13 @@ TEST_SUITE("name_hash") {
 }
 
 TEST_CASE("names of Windows devices are none of parts") {
-  for (const char* const name : {"NUL", "nul", "Con", "aux.bin", "PRN .txt", "COM1", "com9.tar.gz", "LPT0", "COM\xC2\xB9", "CONIN$", "conout$.x"}) {
+  for (const char* const name : {"NUL", "nul", "Con", "aux.bin", "PRN .txt", "COM1", "com9.tar.gz", "LPT0",
+                                 "COM\xC2\xB9", "CONIN$", "conout$.x"}) {
     CAPTURE(name);
     CHECK_FALSE(stet::detail::is_part_name(name));
   }
-  for (const char* const name : {"NULL", "CONSOLE", "COM", "COM10", "COMA", "LPT", "my.NUL", "NUL-1", "auxiliary.bin", "com\xC2\xB4"}) {
+  for (const char* const name :
+       {"NULL", "CONSOLE", "COM", "COM10", "COMA", "LPT", "my.NUL", "NUL-1", "auxiliary.bin", "com\xC2\xB4"}) {
     CAPTURE(name);
     CHECK(stet::detail::is_part_name(name));
   }

@@ -3,7 +3,7 @@
 #ifndef STET_TESTS_INDEX_SOUND_HEADER_HPP
 #define STET_TESTS_INDEX_SOUND_HEADER_HPP
 
-#include <stet/index/encode_header.hpp>
+#include <stet/index/detail/encode_header.hpp>
 
 namespace stet_test {
 

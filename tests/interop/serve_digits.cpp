@@ -24,10 +24,10 @@ bool is_in_place(const digits::built_network& net, const stet::store& store) {
     for (std::uint32_t part = 0; part < store.index().part_count(); ++part) {
       const stet::source& file = store.part(part);
       const auto* const first = reinterpret_cast<const std::byte*>(values.data());
-      is_found |= first >= file.data() && values.size_bytes() <= file.size_bytes() - static_cast<std::uint64_t>(first - file.data());
+      is_found |= first >= file.data() &&
+                  values.size_bytes() <= file.size_bytes() - static_cast<std::uint64_t>(first - file.data());
     }
-    if (!is_found)
-      return false;
+    if (!is_found) return false;
   }
   return true;
 }
@@ -35,20 +35,15 @@ bool is_in_place(const digits::built_network& net, const stet::store& store) {
 } // namespace
 
 int main(int count, char** arguments) {
-  if (count != 4)
-    return 2;
+  if (count != 4) return 2;
   const auto described = stet::open(arguments[1]);
-  if (!described)
-    return fail(described.error());
+  if (!described) return fail(described.error());
   const auto weights = stet::open_any(arguments[2]);
-  if (!weights)
-    return fail(weights.error());
+  if (!weights) return fail(weights.error());
   const auto images = digits::open_images(arguments[3]);
-  if (!images)
-    return fail(images.error());
+  if (!images) return fail(images.error());
   auto made = digits::build_described(described->manifest_text(), weights->store, digits::class_count);
-  if (!made)
-    return fail(made.error());
+  if (!made) return fail(made.error());
 
   std::size_t right = 0;
   digits::image pixels;
@@ -56,7 +51,8 @@ int main(int count, char** arguments) {
     digits::unpack(images->test, at, pixels);
     right += digits::answer(made->net.run(pixels)) == images->test.labels[at];
   }
-  std::printf("%zu right, %s, format %.*s\n", right, is_in_place(made->net, weights->store) ? "0 bytes copied" : "NOT IN PLACE",
+  std::printf("%zu right, %s, format %.*s\n", right,
+              is_in_place(made->net, weights->store) ? "0 bytes copied" : "NOT IN PLACE",
               static_cast<int>(weights->format->name.size()), weights->format->name.data());
   return 0;
 }

@@ -19,31 +19,27 @@ int fail(const stet::error& failure) {
 } // namespace
 
 int main(int count, char** arguments) {
-  if (count != 3)
-    return 2;
+  if (count != 3) return 2;
   std::vector<float> kernel(6);
   stet::variable_list variables;
-  if (auto added = variables.add("dense/kernel", {2, 3}, std::span<float>(kernel)); !added)
-    return fail(added.error());
+  if (auto added = variables.add("dense/kernel", {2, 3}, std::span<float>(kernel)); !added) return fail(added.error());
   if (arguments[2] == std::string_view("restore")) {
     const auto restored = stet::restore_tensorflow_checkpoint(arguments[1], variables);
-    if (!restored)
-      return fail(restored.error());
-    std::printf("%llu %g\n", static_cast<unsigned long long>(restored->session.global_step), static_cast<double>(kernel[0]));
+    if (!restored) return fail(restored.error());
+    std::printf("%llu %g\n", static_cast<unsigned long long>(restored->session.global_step),
+                static_cast<double>(kernel[0]));
     return 0;
   }
   stet::tensorflow_saver_options options;
   options.keep.max_to_keep = 2;
   options.save.naming = stet::tensorflow_naming::by_object;
   auto saver = stet::tensorflow_saver::open_for_saving(arguments[1], options);
-  if (!saver)
-    return fail(saver.error());
+  if (!saver) return fail(saver.error());
   for (const std::uint64_t step : {100u, 200u, 300u}) {
     kernel.assign(kernel.size(), static_cast<float>(step));
     stet::session_state session;
     session.global_step = step;
-    if (const auto saved = saver->save(session, variables); !saved)
-      return fail(saved.error());
+    if (const auto saved = saver->save(session, variables); !saved) return fail(saved.error());
   }
   return 0;
 }

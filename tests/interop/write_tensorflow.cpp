@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Saves checkpoints for stet_to_tensorflow.py, which knows what is in them: write_tensorflow FOLDER
-#include <stet/formats/tensorflow.hpp>
-#include <stet/formats/tensorflow/write_checkpoint.hpp>
+#include <stet/formats/tensorflow/format.hpp>
+#include <stet/formats/tensorflow/save.hpp>
 
 #include <array>
 #include <cstdio>
@@ -14,8 +14,7 @@ namespace {
 bool failed = false;
 
 template <class Value> void require(const stet::result<Value>& done) {
-  if (done)
-    return;
+  if (done) return;
   char text[256];
   const std::string_view line = done.error().print(text, sizeof text);
   std::fprintf(stderr, "write_tensorflow: %.*s\n", static_cast<int>(line.size()), line.data());
@@ -32,7 +31,7 @@ template <class T> std::vector<T> counted(std::size_t count, int modulus) {
 
 /// A tensor [3, 5] of 0 … 14 (modulo what fits) of each dtype, called by the dtype's name.
 class every_dtype {
- public:
+public:
   void add_to(stet::writer& out) {
     add<float>(out), add<double>(out), add<std::int8_t>(out), add<std::int16_t>(out), add<std::int32_t>(out);
     add<std::int64_t>(out), add<std::uint8_t>(out), add<std::uint16_t>(out), add<std::uint32_t>(out);
@@ -46,7 +45,7 @@ class every_dtype {
     require(out.add_alias("tied", "float32"));
   }
 
- private:
+private:
   template <class T> void add(stet::writer& out) {
     static std::vector<T> values = counted<T>(15, 15);
     require(out.add(stet::name_of(stet::dtype_of<T>::value), {3, 5}, std::span<const T>(values)));
@@ -54,8 +53,7 @@ class every_dtype {
   template <class T> void add_narrow(stet::writer& out, int modulus) {
     static std::vector<T> values;
     values.clear();
-    for (int i = 0; i < 15; ++i)
-      values.emplace_back(i % modulus);
+    for (int i = 0; i < 15; ++i) values.emplace_back(i % modulus);
     require(out.add(stet::name_of(stet::dtype_of<T>::value), {3, 5}, std::span<const T>(values)));
   }
 
@@ -66,8 +64,7 @@ class every_dtype {
 } // namespace
 
 int main(int count, char** arguments) {
-  if (count != 2)
-    return 2;
+  if (count != 2) return 2;
   const std::string folder = std::string(arguments[1]) + "/";
   stet::tensorflow_save_options options;
   {

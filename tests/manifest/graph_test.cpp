@@ -26,8 +26,7 @@ using stet::json_value;
 
 /// What a call came to: "ok", or "CODE: SUBJECT".
 template <class Value> std::string outcome_of(const stet::result<Value>& made) {
-  if (made)
-    return "ok";
+  if (made) return "ok";
   const stet::error& problem = made.error();
   return std::string(stet::describe(problem.code()).name) + ": " + std::string(problem.subject());
 }
@@ -56,8 +55,8 @@ stet::graph full_graph() {
   named.output_name = "indices";
   graph_endpoint with_more("dense");
   with_more.extra = further;
-  graph.add("^odd:0 \"name\" \xE6\x97\xA5", "Op with spaces",
-            {named, graph_endpoint::control("pixels"), with_more}, json_value::object());
+  graph.add("^odd:0 \"name\" \xE6\x97\xA5", "Op with spaces", {named, graph_endpoint::control("pixels"), with_more},
+            json_value::object());
   graph.nodes.back().extra = further;
   graph.outputs.push_back({"odd", with_more, stet::dtype::int4, std::vector<std::int64_t>{}});
   graph.outputs.back().endpoint.output_name = "y";
@@ -108,14 +107,11 @@ stet::graph while_loop() {
 /// Whether every node stands behind those it takes an input from, and is there once.
 bool is_in_order(const stet::linked_graph& linked) {
   std::vector<std::uint32_t> place(linked.nodes().size(), stet::linked_graph::none);
-  for (std::size_t at = 0; at < linked.order().size(); ++at)
-    place[linked.order()[at]] = static_cast<std::uint32_t>(at);
+  for (std::size_t at = 0; at < linked.order().size(); ++at) place[linked.order()[at]] = static_cast<std::uint32_t>(at);
   for (std::uint32_t node = 0; node < linked.nodes().size(); ++node) {
-    if (place[node] == stet::linked_graph::none)
-      return false;
+    if (place[node] == stet::linked_graph::none) return false;
     for (const stet::graph_source& source : linked.inputs(node)) {
-      if (place[source.node] >= place[node])
-        return false;
+      if (place[source.node] >= place[node]) return false;
     }
   }
   return linked.order().size() == linked.nodes().size();
@@ -123,8 +119,7 @@ bool is_in_order(const stet::linked_graph& linked) {
 
 std::vector<std::string> names_in_order(const stet::linked_graph& linked) {
   std::vector<std::string> names;
-  for (const std::uint32_t number : linked.order())
-    names.push_back(linked.nodes()[number].name);
+  for (const std::uint32_t number : linked.order()) names.push_back(linked.nodes()[number].name);
   return names;
 }
 
@@ -160,8 +155,7 @@ TEST_SUITE("graph") {
       const json_value json = stet::graph_to_json(graph);
       const auto again = stet::graph_from_json(json);
       REQUIRE(again);
-      if (!again)
-        return;
+      if (!again) return;
       CHECK(*again == graph);
       CHECK(stet::graph_to_json(*again).dump() == json.dump());
     }
@@ -175,13 +169,11 @@ TEST_SUITE("graph") {
     const std::string text = stet::print_manifest(manifest);
     auto again = stet::parse_manifest(text);
     REQUIRE(again);
-    if (!again)
-      return;
+    if (!again) return;
     CHECK(stet::print_manifest(*again) == text);
     const auto read = stet::graph_from_json(std::move(again->graph));
     REQUIRE(read);
-    if (!read)
-      return;
+    if (!read) return;
     CHECK(*read == graph);
     CHECK(stet::check_graph(*read));
   }
@@ -193,8 +185,7 @@ TEST_SUITE("graph") {
                      {"name":"a","op":"A","inputs":[],"variables":{}}]})",
         nullptr, false));
     REQUIRE(made);
-    if (!made)
-      return;
+    if (!made) return;
     CHECK(made->nodes[0].inputs == std::vector<graph_endpoint>{"a"});
     CHECK(made->outputs[0].shape == std::vector<std::int64_t>{});
     CHECK(stet::graph_to_json(*made).dump() ==
@@ -222,16 +213,11 @@ TEST_SUITE("graph") {
         {R"({"nodes":[{"name":"a","op":"A","inputs":[1]}]})", "wrong_type: inputs of a"},
         {R"({"nodes":[{"name":"a","op":"A","inputs":[["b",1]]}]})", "wrong_type: inputs of a"},
         {R"({"nodes":[{"name":"a","op":"A","inputs":[{}]}]})", "missing_field: node of a"},
-        {R"({"nodes":[{"name":"a","op":"A","inputs":[{"node":"b","output":-1}]}]})",
-         "bad_number: output of a"},
-        {R"({"nodes":[{"name":"a","op":"A","inputs":[{"node":"b","output":1.0}]}]})",
-         "bad_number: output of a"},
-        {R"({"nodes":[{"name":"a","op":"A","inputs":[{"node":"b","output":4294967296}]}]})",
-         "bad_number: output of a"},
-        {R"({"nodes":[{"name":"a","op":"A","inputs":[{"node":"b","output":"1"}]}]})",
-         "wrong_type: output of a"},
-        {R"({"nodes":[{"name":"a","op":"A","inputs":[{"node":"b","control":1}]}]})",
-         "wrong_type: control of a"},
+        {R"({"nodes":[{"name":"a","op":"A","inputs":[{"node":"b","output":-1}]}]})", "bad_number: output of a"},
+        {R"({"nodes":[{"name":"a","op":"A","inputs":[{"node":"b","output":1.0}]}]})", "bad_number: output of a"},
+        {R"({"nodes":[{"name":"a","op":"A","inputs":[{"node":"b","output":4294967296}]}]})", "bad_number: output of a"},
+        {R"({"nodes":[{"name":"a","op":"A","inputs":[{"node":"b","output":"1"}]}]})", "wrong_type: output of a"},
+        {R"({"nodes":[{"name":"a","op":"A","inputs":[{"node":"b","control":1}]}]})", "wrong_type: control of a"},
         {R"({"nodes":[{"name":"a","op":"A","inputs":[{"node":"b","output_name":1}]}]})",
          "wrong_type: output_name of a"},
         {R"({"nodes":[{"name":"a","op":"A","variables":["k"]}]})", "wrong_type: variables of a"},
@@ -243,8 +229,7 @@ TEST_SUITE("graph") {
         {R"({"nodes":[],"outputs":{"y":{"node":"a","dtype":12}}})", "wrong_type: dtype of y"},
         {R"({"nodes":[],"outputs":{"y":{"node":"a","shape":{}}}})", "wrong_type: shape of y"},
         {R"({"nodes":[],"outputs":{"y":{"node":"a","shape":[-1]}}})", "bad_number: shape of y"},
-        {R"({"nodes":[],"outputs":{"y":{"node":"a","shape":[9223372036854775808]}}})",
-         "bad_shape: shape of y"},
+        {R"({"nodes":[],"outputs":{"y":{"node":"a","shape":[9223372036854775808]}}})", "bad_shape: shape of y"},
         {R"({"nodes":[],"outputs":{"y":{"node":"a","shape":["1"]}}})", "wrong_type: shape of y"},
         {R"({"nodes":[],"signatures":[]})", "wrong_type: signatures"},
         {R"({"nodes":[],"signatures":{"s":[]}})", "wrong_type: signatures of s"},
@@ -266,8 +251,7 @@ TEST_SUITE("graph") {
     json_value json = stet::graph_to_json(small_graph());
     json_value& shape = json["inputs"]["pixels"]["shape"];
     shape = json_value::array();
-    for (std::size_t axis = 0; axis < stet::max_rank; ++axis)
-      shape.push_back(nullptr);
+    for (std::size_t axis = 0; axis < stet::max_rank; ++axis) shape.push_back(nullptr);
     CHECK(stet::graph_from_json(json));
     shape.push_back(1);
     CHECK(outcome_of(stet::graph_from_json(json)) == "bad_shape: shape of pixels");
@@ -299,8 +283,7 @@ TEST_SUITE("graph") {
       twice(json[json_value::json_pointer(object)]);
       const auto made = stet::graph_from_json(json);
       REQUIRE_FALSE(made);
-      if (!made)
-        CHECK(made.error().code() == errc::duplicate_key);
+      if (!made) CHECK(made.error().code() == errc::duplicate_key);
     }
   }
 
@@ -321,8 +304,7 @@ TEST_SUITE("graph") {
     graph.add("both", "Concat", {{"best", 1}, "dense", graph_endpoint::control("dense")});
     const auto linked = stet::link_graph(graph);
     REQUIRE(linked);
-    if (!linked)
-      return;
+    if (!linked) return;
     CHECK(linked->number_of("dense") == 1);
     CHECK(linked->find("both") == &graph.nodes[3]);
     CHECK(linked->number_of("none") == stet::linked_graph::none);
@@ -341,8 +323,7 @@ TEST_SUITE("graph") {
   TEST_CASE("an empty graph links to nothing") {
     const auto linked = stet::link_graph(stet::graph());
     REQUIRE(linked);
-    if (!linked)
-      return;
+    if (!linked) return;
     CHECK(linked->order().empty());
     CHECK(linked->number_of("x") == stet::linked_graph::none);
   }
@@ -351,8 +332,7 @@ TEST_SUITE("graph") {
     stet::graph graph = small_graph();
     auto linked = stet::link_graph(graph);
     REQUIRE(linked);
-    if (!linked)
-      return;
+    if (!linked) return;
     const stet::graph elsewhere = std::move(graph);
     const stet::linked_graph moved = std::move(*linked);
     CHECK(moved.find("best") == &elsewhere.nodes[2]);
@@ -366,14 +346,12 @@ TEST_SUITE("graph") {
     graph.add("c", "Op", {"a", "b"});
     const auto kept = stet::link_graph(graph);
     REQUIRE(kept);
-    if (!kept)
-      return;
+    if (!kept) return;
     CHECK(names_in_order(*kept) == std::vector<std::string>{"b", "a", "c"});
     std::swap(graph.nodes[0], graph.nodes[2]);
     const auto turned = stet::link_graph(graph);
     REQUIRE(turned);
-    if (!turned)
-      return;
+    if (!turned) return;
     CHECK(names_in_order(*turned) == std::vector<std::string>{"a", "b", "c"});
   }
 
@@ -389,45 +367,36 @@ TEST_SUITE("graph") {
     CHECK(checked([](auto& g) { g.nodes[1].inputs = {"pixel"}; }) == "bad_graph: input pixel of dense");
     CHECK(checked([](auto& g) { g.nodes[1].inputs = {"^pixels"}; }) == "bad_graph: input ^pixels of dense");
     CHECK(checked([](auto& g) { g.nodes[1].inputs = {{"pixels", 65535}}; }) == "ok");
-    CHECK(checked([](auto& g) {
-            g.nodes[1].inputs = {{"pixels", 65536}};
-          }) == "bad_graph: input pixels of dense");
+    CHECK(checked([](auto& g) { g.nodes[1].inputs = {{"pixels", 65536}}; }) == "bad_graph: input pixels of dense");
     CHECK(checked([](auto& g) {
             g.nodes[1].inputs = {graph_endpoint::control("pixels")};
             g.nodes[1].inputs[0].output = 1;
           }) == "bad_graph: input pixels of dense");
-    CHECK(checked([](auto& g) { g.nodes[1].variables[1].role = "kernel"; }) ==
-          "bad_graph: variable kernel of dense");
+    CHECK(checked([](auto& g) { g.nodes[1].variables[1].role = "kernel"; }) == "bad_graph: variable kernel of dense");
     CHECK(checked([](auto& g) { g.nodes[1].variables[1].role = ""; }) == "bad_name: variable 1");
     CHECK(checked([](auto& g) { g.nodes[1].variables[1].tensor = ""; }) == "bad_name: variables of dense");
     CHECK(checked([](auto& g) { g.inputs[0].endpoint.node = "x"; }) == "bad_graph: input pixels");
     CHECK(checked([](auto& g) { g.inputs[0].shape = {{-2}}; }) == "bad_shape: pixels");
     CHECK(checked([](auto& g) { g.inputs[0].shape.emplace(255u); }) == "bad_shape: pixels");
-    CHECK(checked([](auto& g) { g.inputs[0].dtype = static_cast<stet::dtype>(200); }) ==
-          "unknown_dtype: pixels");
+    CHECK(checked([](auto& g) { g.inputs[0].dtype = static_cast<stet::dtype>(200); }) == "unknown_dtype: pixels");
     CHECK(checked([](auto& g) { g.outputs[1].name = "probabilities"; }) == "bad_graph: output probabilities");
     CHECK(checked([](auto& g) { g.outputs[1].endpoint.is_control = true; }) == "bad_graph: output digits");
     CHECK(checked([](auto& g) { g.outputs[1].name = ""; }) == "bad_name: output 1");
     CHECK(checked([](auto& g) { g.metadata = "text"; }) == "wrong_type: metadata");
-    CHECK(checked([](auto& g) {
-            g.signatures = {{"s", {port("x", "nothing")}, {}, nullptr}};
-          }) == "bad_graph: input x of s");
-    CHECK(checked([](auto& g) {
-            g.signatures = {{"s", {}, {port("y", "nothing")}, nullptr}};
-          }) == "bad_graph: output y of s");
+    CHECK(checked([](auto& g) { g.signatures = {{"s", {port("x", "nothing")}, {}, nullptr}}; }) ==
+          "bad_graph: input x of s");
+    CHECK(checked([](auto& g) { g.signatures = {{"s", {}, {port("y", "nothing")}, nullptr}}; }) ==
+          "bad_graph: output y of s");
     CHECK(checked([](auto& g) { g.signatures.resize(2); }) == "bad_name: signature 0");
-    CHECK(checked([](auto& g) {
-            g.signatures = {{"s", {}, {}, nullptr}, {"s", {}, {}, nullptr}};
-          }) == "bad_graph: signature s");
+    CHECK(checked([](auto& g) { g.signatures = {{"s", {}, {}, nullptr}, {"s", {}, {}, nullptr}}; }) ==
+          "bad_graph: signature s");
     const auto with_function = [](stet::graph& g) -> stet::graph_function& {
       g.functions = full_graph().functions;
       return g.functions[0];
     };
     CHECK(checked([&](auto& g) { with_function(g).name = ""; }) == "bad_name: function 0");
-    CHECK(checked([&](auto& g) { g.functions.push_back(with_function(g)); }) ==
-          "bad_graph: function cond_true");
-    CHECK(checked([&](auto& g) { with_function(g).attributes = 1; }) ==
-          "wrong_type: attributes of cond_true");
+    CHECK(checked([&](auto& g) { g.functions.push_back(with_function(g)); }) == "bad_graph: function cond_true");
+    CHECK(checked([&](auto& g) { with_function(g).attributes = 1; }) == "wrong_type: attributes of cond_true");
     CHECK(checked([&](auto& g) { with_function(g).add("y", "Op", {"dense"}); }) ==
           "bad_graph: input dense of y in cond_true"); // functions see their own nodes only
     CHECK(checked([&](auto& g) { with_function(g).nodes[0].inputs = {"x"}; }) ==
@@ -448,14 +417,12 @@ TEST_SUITE("graph") {
               rules) == "not_found: constant");
     rules.has_variable = nullptr;
     rules.output_count = [](const stet::graph_node& node) -> std::optional<std::uint32_t> {
-      if (node.op == "TopK")
-        return 2;
+      if (node.op == "TopK") return 2;
       return node.op == "Dense" ? std::optional<std::uint32_t>(1) : std::nullopt;
     };
     CHECK(checked([](auto&) {}, rules) == "ok");
     CHECK(checked([](auto& g) { g.outputs[1].endpoint.output = 2; }, rules) == "bad_graph: output digits");
-    CHECK(checked([](auto& g) { g.nodes[2].inputs[0].output = 1; }, rules) ==
-          "bad_graph: input dense of best");
+    CHECK(checked([](auto& g) { g.nodes[2].inputs[0].output = 1; }, rules) == "bad_graph: input dense of best");
     CHECK(checked([](auto& g) { g.nodes[1].inputs[0].output = 9; }, rules) == "ok"); // of an op not known
   }
 
@@ -475,11 +442,10 @@ TEST_SUITE("graph") {
     CHECK(outcome_of(stet::check_graph(self, rules)) == "bad_graph: cycle through a");
     const auto linked = stet::link_graph(loop, rules);
     REQUIRE(linked);
-    if (!linked)
-      return;
+    if (!linked) return;
     const auto names = names_in_order(*linked);
-    CHECK(names == std::vector<std::string>{"zero", "enter", "merge", "less", "cond", "switch", "exit",
-                                            "body", "one", "add", "next"});
+    CHECK(names == std::vector<std::string>{"zero", "enter", "merge", "less", "cond", "switch", "exit", "body", "one",
+                                            "add", "next"});
     // The way back is still there to be followed.
     CHECK(linked->inputs(2)[1].node == linked->number_of("next"));
     CHECK(linked->consumers(linked->number_of("next")).size() == 1);
@@ -504,18 +470,15 @@ TEST_SUITE("graph") {
       }
       for (std::size_t via = 0; via < count; ++via) {
         for (std::size_t a = 0; a < count; ++a) {
-          for (std::size_t b = 0; b < count; ++b)
-            reaches[a][b] = reaches[a][b] || (reaches[a][via] && reaches[via][b]);
+          for (std::size_t b = 0; b < count; ++b) reaches[a][b] = reaches[a][b] || (reaches[a][via] && reaches[via][b]);
         }
       }
       bool has_cycle = false;
-      for (std::size_t i = 0; i < count; ++i)
-        has_cycle = has_cycle || reaches[i][i];
+      for (std::size_t i = 0; i < count; ++i) has_cycle = has_cycle || reaches[i][i];
       const auto linked = stet::link_graph(graph);
       cyclic += has_cycle;
       REQUIRE(static_cast<bool>(linked) != has_cycle);
-      if (!linked)
-        continue;
+      if (!linked) continue;
       CHECK(is_in_order(*linked));
       std::size_t uses = 0, inputs = 0;
       for (std::uint32_t node = 0; node < count; ++node) {
@@ -536,14 +499,12 @@ TEST_SUITE("graph") {
     stet::graph graph;
     for (std::size_t i = 0; i < many; ++i) {
       stet::graph_node& node = graph.add("node " + std::to_string(i), "Op");
-      if (i != 0)
-        node.inputs.emplace_back("node " + std::to_string(i - 1));
+      if (i != 0) node.inputs.emplace_back("node " + std::to_string(i - 1));
     }
     for (int turn = 0; turn < 2; ++turn) {
       const auto linked = stet::link_graph(graph);
       REQUIRE(linked);
-      if (!linked)
-        return;
+      if (!linked) return;
       CHECK(is_in_order(*linked));
       std::reverse(graph.nodes.begin(), graph.nodes.end());
     }
@@ -551,46 +512,36 @@ TEST_SUITE("graph") {
     CHECK(outcome_of(stet::check_graph(graph)).substr(0, 24) == "bad_graph: cycle through");
     const auto again = stet::graph_from_json(stet::graph_to_json(graph));
     REQUIRE(again);
-    if (again)
-      CHECK(*again == graph);
+    if (again) CHECK(*again == graph);
   }
 
   TEST_CASE("a hundred thousand inputs of one node, consumers of one node, and edges between few") {
     stet::graph graph;
     graph.add("hub", "Op");
-    for (std::size_t i = 0; i < many; ++i)
-      graph.add("spoke " + std::to_string(i), "Op", {"hub"});
+    for (std::size_t i = 0; i < many; ++i) graph.add("spoke " + std::to_string(i), "Op", {"hub"});
     stet::graph_node& sink = graph.add("sink", "Op");
-    for (std::size_t i = 0; i < many; ++i)
-      sink.inputs.emplace_back("spoke " + std::to_string(i));
-    for (std::size_t i = 0; i < many; ++i)
-      sink.inputs.emplace_back("hub", 7);
-    for (std::size_t i = 0; i < many; ++i)
-      graph.outputs.push_back(port(std::to_string(i), "sink"));
+    for (std::size_t i = 0; i < many; ++i) sink.inputs.emplace_back("spoke " + std::to_string(i));
+    for (std::size_t i = 0; i < many; ++i) sink.inputs.emplace_back("hub", 7);
+    for (std::size_t i = 0; i < many; ++i) graph.outputs.push_back(port(std::to_string(i), "sink"));
     const auto linked = stet::link_graph(graph);
     REQUIRE(linked);
-    if (!linked)
-      return;
+    if (!linked) return;
     CHECK(is_in_order(*linked));
     CHECK(linked->consumers(0).size() == 2 * many);
     const auto again = stet::graph_from_json(stet::graph_to_json(graph));
     REQUIRE(again);
-    if (again)
-      CHECK(again->outputs == graph.outputs);
+    if (again) CHECK(again->outputs == graph.outputs);
   }
 
   TEST_CASE("names made to collide cost little more than others, and are found") {
     // All in one bucket: the upper bits of the hash are equal.
     const auto names = stet_test::colliding_names(2000, 0xFFFFF00000000000u, 0xABCDE00000000000u);
     stet::graph graph;
-    for (const std::string& name : names)
-      graph.add(name, "Op");
+    for (const std::string& name : names) graph.add(name, "Op");
     const auto linked = stet::link_graph(graph);
     REQUIRE(linked);
-    if (!linked)
-      return;
-    for (std::uint32_t i = 0; i < names.size(); ++i)
-      CHECK(linked->number_of(names[i]) == i);
+    if (!linked) return;
+    for (std::uint32_t i = 0; i < names.size(); ++i) CHECK(linked->number_of(names[i]) == i);
     graph.nodes.back().name = names[0];
     CHECK(outcome_of(stet::check_graph(graph)) == "bad_graph: node " + names[0]);
   }

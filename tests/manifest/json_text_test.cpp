@@ -21,8 +21,7 @@ std::string nested(std::size_t depth, char open, char close) {
 TEST_CASE("values keep the order of keys, and integers apart from floats") {
   const auto read = stet::parse_json(R"( {"b":[1,-2,1.0,null,true],"a":{"":"\u00e9"}} )");
   REQUIRE(read);
-  if (!read)
-    return;
+  if (!read) return;
   CHECK(read->dump() == R"({"b":[1,-2,1.0,null,true],"a":{"":"é"}})");
   CHECK((*read)["b"][0].is_number_unsigned());
   CHECK((*read)["b"][2].is_number_float());
@@ -33,8 +32,7 @@ TEST_CASE("the root may be of any type") {
     CAPTURE(text);
     const auto read = stet::parse_json(text);
     REQUIRE(read);
-    if (read)
-      CHECK(read->dump() == text);
+    if (read) CHECK(read->dump() == text);
   }
 }
 

@@ -3,7 +3,7 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/index/encode_header.hpp>
+#include <stet/index/detail/encode_header.hpp>
 #include <stet/manifest/open.hpp>
 #include <stet/manifest/print.hpp>
 
@@ -32,8 +32,7 @@ std::string with(std::string_view from, std::string_view to) {
 }
 
 /// A native file without index.
-std::vector<std::byte> native_file(std::string_view manifest, std::string_view data,
-                                   std::uint32_t alignment_bytes) {
+std::vector<std::byte> native_file(std::string_view manifest, std::string_view data, std::uint32_t alignment_bytes) {
   stet::file_header header;
   header.alignment_bytes = alignment_bytes;
   header.manifest_size_bytes = manifest.size();
@@ -43,8 +42,7 @@ std::vector<std::byte> native_file(std::string_view manifest, std::string_view d
   std::vector<std::byte> bytes(static_cast<std::size_t>(header.file_size_bytes));
   stet::encode_header(header, std::span(bytes).first<stet::file_header::size_bytes>());
   std::memcpy(bytes.data() + header.manifest_offset_bytes, manifest.data(), manifest.size());
-  if (!data.empty())
-    std::memcpy(bytes.data() + header.data_offset_bytes, data.data(), data.size());
+  if (!data.empty()) std::memcpy(bytes.data() + header.data_offset_bytes, data.data(), data.size());
   return bytes;
 }
 
@@ -52,8 +50,7 @@ constexpr stet::backing every_backing[] = {stet::backing::map, stet::backing::re
 
 std::string contents_of(const stet::store& store, std::string_view name) {
   const auto found = store.find(name);
-  if (!found)
-    return "not found";
+  if (!found) return "not found";
   std::string bytes(static_cast<std::size_t>(found->size_bytes()), '\0');
   const auto read = found->read(0, std::as_writable_bytes(std::span(bytes)));
   return read ? bytes : "not read";
@@ -72,8 +69,7 @@ TEST_SUITE("manifest/open") {
       options.backing = backing;
       const auto store = stet::open_manifest(path, options);
       CHECK(outcome(store) == "ok");
-      if (!store)
-        continue;
+      if (!store) continue;
       CHECK(store->tensor_count() == 3);
       CHECK(store->alignment_bytes() == 8);
       CHECK(store->manifest_text() == loose_manifest);
@@ -81,8 +77,7 @@ TEST_SUITE("manifest/open") {
       CHECK(contents_of(*store, "early") == "abc");
       CHECK(contents_of(*store, "other") == "wxyz");
       CHECK(contents_of(*store, "late") == std::string("\x01\0\x02\0", 4));
-      if (backing == stet::backing::stream)
-        continue;
+      if (backing == stet::backing::stream) continue;
       CHECK(stet_test::elements_of<std::int16_t>(store->find("late")) == std::vector<std::int16_t>{1, 2});
     }
   }
@@ -94,8 +89,7 @@ TEST_SUITE("manifest/open") {
     folder.write("a.bin", a_bin);
     const auto missing = stet::open_manifest(path);
     REQUIRE_FALSE(missing);
-    if (!missing)
-      CHECK(missing.error().subject() == "b.bin");
+    if (!missing) CHECK(missing.error().subject() == "b.bin");
     CHECK(outcome(missing) == "missing_part");
     folder.write("b.bin", "vwxyz");
     CHECK(outcome(stet::open_manifest(path)) == "part_size");
@@ -106,8 +100,7 @@ TEST_SUITE("manifest/open") {
     folder.write("a.bin", a_bin.substr(0, 11));
     CHECK(outcome(stet::open_manifest(path)) == "bad_offset");
     folder.write("a.bin", a_bin);
-    folder.write("model.json",
-                 with(R"("size_bytes":4})", R"("size_bytes":4,"content_id":"0123456789abcdef"})"));
+    folder.write("model.json", with(R"("size_bytes":4})", R"("size_bytes":4,"content_id":"0123456789abcdef"})"));
     CHECK(outcome(stet::open_manifest(path)) == "bad_offset");
     folder.write("model.json", with("a.bin", "../a.bin"));
     CHECK(outcome(stet::open_manifest(path)) == "bad_path");
@@ -143,23 +136,20 @@ TEST_SUITE("manifest/open") {
 #endif
 
   TEST_CASE("a native file without index opens through its manifest") {
-    const std::string manifest =
-        R"({"stet":{"version":1,"minimum_reader":1},"alignment_bytes":64,"tensors":{)"
-        R"("t":{"dtype":"uint8","shape":[4],"offset_bytes":320,"size_bytes":4,"crc32c":")" +
-        std::string("00000000") + R"("}}})";
+    const std::string manifest = R"({"stet":{"version":1,"minimum_reader":1},"alignment_bytes":64,"tensors":{)"
+                                 R"("t":{"dtype":"uint8","shape":[4],"offset_bytes":320,"size_bytes":4,"crc32c":")" +
+                                 std::string("00000000") + R"("}}})";
     const auto bytes = native_file(manifest, "wxyz", 64);
     const auto data_offset = bytes.size() - 4;
     CHECK(data_offset == 320);
     CHECK(outcome(stet::open(std::span<const std::byte>(bytes))) == "no_index");
     const auto store = stet::open_manifest(std::span<const std::byte>(bytes));
     CHECK(outcome(store) == "ok");
-    if (!store)
-      return;
+    if (!store) return;
     CHECK(contents_of(*store, "t") == "wxyz");
     const auto tensor = store->find("t");
     REQUIRE(tensor);
-    if (tensor)
-      CHECK(tensor->bytes().data() == bytes.data() + 320);
+    if (tensor) CHECK(tensor->bytes().data() == bytes.data() + 320);
     CHECK(store->manifest_text() == manifest);
 
     const stet_test::temp_folder folder;
@@ -169,10 +159,8 @@ TEST_SUITE("manifest/open") {
       options.backing = backing;
       const auto opened = stet::open_manifest(path, options);
       CHECK(outcome(opened) == "ok");
-      if (opened)
-        CHECK(contents_of(*opened, "t") == "wxyz");
-      if (opened)
-        CHECK(opened->manifest_text() == manifest);
+      if (opened) CHECK(contents_of(*opened, "t") == "wxyz");
+      if (opened) CHECK(opened->manifest_text() == manifest);
     }
     CHECK(outcome(stet::open_manifest(std::span<const std::byte>(native_file(manifest, "wxyz", 32)))) ==
           "manifest_mismatch");
@@ -193,8 +181,7 @@ TEST_SUITE("manifest/open") {
     const std::string_view empty = R"({"stet":{"version":1,"minimum_reader":1},"tensors":{}})";
     const auto store = stet::open_manifest(std::as_bytes(std::span(empty)));
     CHECK(outcome(store) == "ok");
-    if (store)
-      CHECK(store->tensor_count() == 0);
+    if (store) CHECK(store->tensor_count() == 0);
     CHECK(outcome(stet::open_manifest(std::span<const std::byte>())) == "bad_json");
   }
 
@@ -208,7 +195,6 @@ TEST_SUITE("manifest/open") {
     stet::manifest_limits limits;
     limits.size_bytes = 10;
     const auto bytes = std::as_bytes(std::span(loose_manifest));
-    CHECK(outcome(stet::open_manifest(stet::source::borrow(bytes), stet::detail::no_parts(), limits)) ==
-          "too_large");
+    CHECK(outcome(stet::open_manifest(stet::source::borrow(bytes), stet::detail::no_parts(), limits)) == "too_large");
   }
 }

@@ -27,8 +27,7 @@ std::string with_tensor(std::string_view fields) {
   return with_tensors(std::string("\"t\":{").append(fields).append("}"));
 }
 
-constexpr std::string_view good_fields =
-    R"("dtype":"float32","shape":[2,3],"offset_bytes":64,"size_bytes":24)";
+constexpr std::string_view good_fields = R"("dtype":"float32","shape":[2,3],"offset_bytes":64,"size_bytes":24)";
 std::string with_good_tensor(std::string_view more_fields) {
   return with_tensor(std::string(good_fields).append(",").append(more_fields));
 }
@@ -43,8 +42,7 @@ std::string with_quantization(std::string_view dtype, std::string_view quantizat
 errc code_of(std::string_view text) {
   // An allocation of exactly the text's size, so that a sanitizer sees reading beyond it.
   const auto exact = std::make_unique<char[]>(text.size() + (text.empty() ? 1u : 0u));
-  for (std::size_t i = 0; i < text.size(); ++i)
-    exact[i] = text[i];
+  for (std::size_t i = 0; i < text.size(); ++i) exact[i] = text[i];
   const auto parsed = stet::parse_manifest({exact.get(), text.size()});
   return parsed ? errc{} : parsed.error().code();
 }
@@ -52,8 +50,7 @@ errc code_of(std::string_view text) {
 /// The code that parsing and then making an index of 1 MiB of data ends in; 0 for success.
 errc index_code_of(std::string_view text, bool any_order = false) {
   const auto parsed = stet::parse_manifest(text);
-  if (!parsed)
-    return parsed.error().code();
+  if (!parsed) return parsed.error().code();
   stet::index_limits limits;
   limits.data_begin_bytes = 64;
   limits.data_end_bytes = 1 << 20;
@@ -83,8 +80,7 @@ void check_all_indexed(std::initializer_list<text_case> cases) {
 std::string repeated(std::string_view piece, std::size_t count) {
   std::string text;
   text.reserve(piece.size() * count);
-  while (count-- > 0)
-    text += piece;
+  while (count-- > 0) text += piece;
   return text;
 }
 
@@ -106,8 +102,7 @@ TEST_SUITE("manifest/parse") {
       },
       "later": [1, -1, 1.0], "graph": {"nodes": []}, "state": {"step": 7}, "metadata": {"z": 1, "a": 2}, "last": null } )");
     REQUIRE(parsed);
-    if (!parsed)
-      return;
+    if (!parsed) return;
     const stet::manifest& m = *parsed;
     CHECK(m.version == 3);
     CHECK(m.minimum_reader == 1);
@@ -172,24 +167,23 @@ TEST_SUITE("manifest/parse") {
     // The manifest itself is one level.
     const std::string arrays = repeated("[", 63) + repeated("]", 63),
                       objects = repeated("{\"a\":", 62) + "{}" + repeated("}", 62);
-    check_all({{with_tensors("", ",\"x\":" + arrays), errc{}},
-               {with_tensors("", ",\"x\":[" + arrays + "]"), errc::too_deep},
-               {with_tensors("", ",\"metadata\":" + objects), errc{}},
-               {with_tensors("", ",\"metadata\":{\"a\":" + objects + "}"), errc::too_deep},
-               {repeated("[", 200000), errc::wrong_type},
-               {repeated("{\"a\":", 200000), errc::too_deep},
-               {with_tensors("", ",\"x\":" + repeated("[", 200000) + repeated("]", 200000)), errc::too_deep},
-               {with_tensors("", ",\"x\":" + repeated("{\"a\":", 200000) + "1" + repeated("}", 200000)),
-                errc::too_deep},
-               {with_good_tensor("\"x\":" + repeated("[", 200000)), errc::too_deep},
-               {with_tensors("\"t\":" + repeated("[", 200000)), errc::too_deep}});
+    check_all(
+        {{with_tensors("", ",\"x\":" + arrays), errc{}},
+         {with_tensors("", ",\"x\":[" + arrays + "]"), errc::too_deep},
+         {with_tensors("", ",\"metadata\":" + objects), errc{}},
+         {with_tensors("", ",\"metadata\":{\"a\":" + objects + "}"), errc::too_deep},
+         {repeated("[", 200000), errc::wrong_type},
+         {repeated("{\"a\":", 200000), errc::too_deep},
+         {with_tensors("", ",\"x\":" + repeated("[", 200000) + repeated("]", 200000)), errc::too_deep},
+         {with_tensors("", ",\"x\":" + repeated("{\"a\":", 200000) + "1" + repeated("}", 200000)), errc::too_deep},
+         {with_good_tensor("\"x\":" + repeated("[", 200000)), errc::too_deep},
+         {with_tensors("\"t\":" + repeated("[", 200000)), errc::too_deep}});
   }
 
   TEST_CASE("J4: a key occurs once in its object") {
     const std::string tensor = std::string("{").append(good_fields).append("}");
     std::string many = "\"t0\":" + tensor;
-    for (int i = 1; i < 100; ++i)
-      many += ",\"t" + std::to_string(i) + "\":" + tensor;
+    for (int i = 1; i < 100; ++i) many += ",\"t" + std::to_string(i) + "\":" + tensor;
     check_all({{with_tensors("\"t\":" + tensor + ",\"u\":" + tensor), errc{}},
                {with_tensors("\"t\":" + tensor + ",\"t\":" + tensor), errc::duplicate_key},
                {with_tensors("\"t\":" + tensor + ",\"\\u0074\":" + tensor), errc::duplicate_key},
@@ -231,8 +225,8 @@ TEST_SUITE("manifest/parse") {
           "-9223372036854775808", "-9223372036854775809", "0.0", "1E2"}) {
       CAPTURE(number);
       const std::string n(number);
-      CHECK(code_of(with_tensor(R"("dtype":"int8","shape":[)" + n +
-                                R"(],"offset_bytes":64,"size_bytes":1)")) == errc::bad_number);
+      CHECK(code_of(with_tensor(R"("dtype":"int8","shape":[)" + n + R"(],"offset_bytes":64,"size_bytes":1)")) ==
+            errc::bad_number);
       CHECK(code_of(with_tensor(R"("dtype":"int8","shape":[],"offset_bytes":)" + n + R"(,"size_bytes":1)")) ==
             errc::bad_number);
       CHECK(code_of(with_tensor(R"("dtype":"int8","shape":[],"offset_bytes":64,"size_bytes":)" + n)) ==
@@ -245,26 +239,22 @@ TEST_SUITE("manifest/parse") {
          {"01", "+1", "NaN", "Infinity", "-", "1.", ".5", "0x10", "1e", "--1", "1_000"}) {
       CAPTURE(number);
       CHECK(code_of(with_tensors("", ",\"x\":" + std::string(number))) == errc::bad_json);
-      CHECK(code_of(with_tensor(R"("dtype":"int8","shape":[)" + std::string(number) + "]")) ==
-            errc::bad_json);
+      CHECK(code_of(with_tensor(R"("dtype":"int8","shape":[)" + std::string(number) + "]")) == errc::bad_json);
     }
     check_all(
-        {{with_tensor(
-              R"("dtype":"int8","shape":[9007199254740993],"offset_bytes":0,"size_bytes":9007199254740993)"),
+        {{with_tensor(R"("dtype":"int8","shape":[9007199254740993],"offset_bytes":0,"size_bytes":9007199254740993)"),
           errc{}},
-         {with_tensor(R"("dtype":"int8","shape":[18446744073709551615],"offset_bytes":0,"size_bytes":0)"),
-          errc{}},
+         {with_tensor(R"("dtype":"int8","shape":[18446744073709551615],"offset_bytes":0,"size_bytes":0)"), errc{}},
          {with_tensors("", R"(,"x":1e400)"), errc::bad_number},
          {with_tensors("", R"(,"x":-1e400)"), errc::bad_number},
          {with_tensors("", R"(,"metadata":{"x":[18446744073709551616]})"), errc::bad_number},
          {with_tensors("", R"(,"x":[18446744073709551615,-9223372036854775808,5e-324,1e308])"), errc{}},
          {with_good_tensor("\"bits\":256"), errc::bad_number},
          {with_good_tensor("\"data\":4294967296"), errc::bad_number}});
-    const auto parsed = stet::parse_manifest(with_tensor(
-        R"("dtype":"int8","shape":[9007199254740993],"offset_bytes":0,"size_bytes":18446744073709551615)"));
+    const auto parsed = stet::parse_manifest(
+        with_tensor(R"("dtype":"int8","shape":[9007199254740993],"offset_bytes":0,"size_bytes":18446744073709551615)"));
     REQUIRE(parsed);
-    if (!parsed)
-      return;
+    if (!parsed) return;
     CHECK(parsed->tensors[0].shape[0] == 9007199254740993u);
     CHECK(parsed->tensors[0].size_bytes == 18446744073709551615u);
   }
@@ -274,17 +264,14 @@ TEST_SUITE("manifest/parse") {
     CHECK(code_of(with_tensors("", ",\"x\":\"" + repeated(megabyte, 10) + "\"")) == errc{});
     CHECK(code_of(with_tensors("", ",\"" + megabyte + "\":1")) == errc{});
     CHECK(code_of(with_tensors("\"" + megabyte + "\":{" + std::string(good_fields) + "}")) == errc::bad_name);
-    CHECK(code_of(with_tensors("\"" + std::string(65535, 'k') + "\":{" + std::string(good_fields) + "}")) ==
-          errc{});
+    CHECK(code_of(with_tensors("\"" + std::string(65535, 'k') + "\":{" + std::string(good_fields) + "}")) == errc{});
     CHECK(code_of(with_tensors("\"" + std::string(65536, 'k') + "\":{" + std::string(good_fields) + "}")) ==
           errc::bad_name);
     std::string keys;
-    for (int i = 0; i < 300000; ++i)
-      keys += ",\"k" + std::to_string(i) + "\":0";
+    for (int i = 0; i < 300000; ++i) keys += ",\"k" + std::to_string(i) + "\":0";
     CHECK(code_of(with_tensors("", keys)) == errc{});
     CHECK(code_of(with_tensors("", keys + ",\"k12345\":0")) == errc::duplicate_key);
-    CHECK(code_of(with_tensors("", ",\"metadata\":{\"a\":0" + keys + ",\"k299999\":0}")) ==
-          errc::duplicate_key);
+    CHECK(code_of(with_tensors("", ",\"metadata\":{\"a\":0" + keys + ",\"k299999\":0}")) == errc::duplicate_key);
     CHECK(code_of(with_good_tensor("\"a\":0" + keys)) == errc{});
   }
 
@@ -293,8 +280,7 @@ TEST_SUITE("manifest/parse") {
     std::string text = "{\"a\":[" + repeated("1,", 500000) + "1]";
     for (int level = 0; level < 40; ++level) {
       text = "{\"a\":" + text;
-      for (int i = 0; i < 200; ++i)
-        text += ",\"b" + std::to_string(i) + "\":0";
+      for (int i = 0; i < 200; ++i) text += ",\"b" + std::to_string(i) + "\":0";
       text += "}";
     }
     text += "}";
@@ -309,8 +295,7 @@ TEST_SUITE("manifest/parse") {
     limits.size_bytes = text.size() - 1;
     const auto refused = stet::parse_manifest(text, limits);
     REQUIRE_FALSE(refused);
-    if (!refused)
-      CHECK(refused.error().code() == errc::too_large);
+    if (!refused) CHECK(refused.error().code() == errc::too_large);
   }
 
   TEST_CASE("J9: each required field is required, and named") {
@@ -337,8 +322,7 @@ TEST_SUITE("manifest/parse") {
       CAPTURE(each.text);
       const auto parsed = stet::parse_manifest(each.text);
       REQUIRE_FALSE(parsed);
-      if (parsed)
-        continue;
+      if (parsed) continue;
       CHECK(parsed.error().code() == errc::missing_field);
       CHECK(parsed.error().subject() == each.subject);
     }
@@ -358,17 +342,12 @@ TEST_SUITE("manifest/parse") {
       CHECK(has_wrong_type(with_tensors("", ",\"data\":" + v)) == (!is_array || value == "[1]"));
       CHECK(has_wrong_type(with_tensors("", ",\"data\":[" + v + "]")) == (!is_string && !is_object));
       CHECK(has_wrong_type(with_tensors("", ",\"data\":[{\"path\":" + v + "}]")) == !is_string);
-      CHECK(has_wrong_type(with_tensors("", ",\"data\":[{\"path\":\"a\",\"size_bytes\":" + v + "}]")) ==
-            !is_number);
-      CHECK(has_wrong_type(with_tensors("", ",\"data\":[{\"path\":\"a\",\"content_id\":" + v + "}]")) ==
-            !is_string);
+      CHECK(has_wrong_type(with_tensors("", ",\"data\":[{\"path\":\"a\",\"size_bytes\":" + v + "}]")) == !is_number);
+      CHECK(has_wrong_type(with_tensors("", ",\"data\":[{\"path\":\"a\",\"content_id\":" + v + "}]")) == !is_string);
       CHECK(has_wrong_type("{\"stet\":" + v + ",\"tensors\":{}}") == !is_object);
-      CHECK(has_wrong_type("{\"stet\":{\"version\":" + v + ",\"minimum_reader\":1},\"tensors\":{}}") ==
-            !is_number);
-      CHECK(has_wrong_type("{\"stet\":{\"version\":1,\"minimum_reader\":" + v + "},\"tensors\":{}}") ==
-            !is_number);
-      CHECK(has_wrong_type("{\"stet\":{\"version\":1,\"minimum_reader\":1},\"tensors\":" + v + "}") ==
-            !is_object);
+      CHECK(has_wrong_type("{\"stet\":{\"version\":" + v + ",\"minimum_reader\":1},\"tensors\":{}}") == !is_number);
+      CHECK(has_wrong_type("{\"stet\":{\"version\":1,\"minimum_reader\":" + v + "},\"tensors\":{}}") == !is_number);
+      CHECK(has_wrong_type("{\"stet\":{\"version\":1,\"minimum_reader\":1},\"tensors\":" + v + "}") == !is_object);
       CHECK(has_wrong_type(with_tensors("\"t\":" + v)) == !is_object);
       CHECK(has_wrong_type(with_tensor("\"dtype\":" + v)) == !is_string);
       CHECK(has_wrong_type(with_tensor("\"shape\":" + v)) == !is_array);
@@ -397,8 +376,7 @@ TEST_SUITE("manifest/parse") {
       tensors += (tensors.empty() ? "\"" : ",\"") + std::string(name) + "\"" + tensor;
     const auto parsed = stet::parse_manifest(with_tensors(tensors));
     REQUIRE(parsed);
-    if (parsed)
-      CHECK(parsed->tensors.size() == std::size(names));
+    if (parsed) CHECK(parsed->tensors.size() == std::size(names));
   }
 
   TEST_CASE("versions") {
@@ -409,18 +387,17 @@ TEST_SUITE("manifest/parse") {
           .append(minimum)
           .append(R"(},"tensors":{}})");
     };
-    check_all(
-        {{versions("1", "1"), errc{}},
-         {versions("99", "1"), errc{}},
-         {versions("2", "2"), errc::newer_format},
-         {versions("4294967295", "4294967295"), errc::newer_format},
-         {versions("4294967296", "1"), errc::bad_number},
-         {versions("1", "0"), errc::bad_header},
-         {versions("0", "0"), errc::bad_header},
-         {versions("0", "1"), errc::bad_header},
-         // That the store is newer is said before anything that an older reader misunderstands.
-         {R"({"stet":{"version":2,"minimum_reader":2},"tensors":{"t":{"dtype":"float3"}},"alignment_bytes":"a"})",
-          errc::newer_format}});
+    check_all({{versions("1", "1"), errc{}},
+               {versions("99", "1"), errc{}},
+               {versions("2", "2"), errc::newer_format},
+               {versions("4294967295", "4294967295"), errc::newer_format},
+               {versions("4294967296", "1"), errc::bad_number},
+               {versions("1", "0"), errc::bad_header},
+               {versions("0", "0"), errc::bad_header},
+               {versions("0", "1"), errc::bad_header},
+               // That the store is newer is said before anything that an older reader misunderstands.
+               {R"({"stet":{"version":2,"minimum_reader":2},"tensors":{"t":{"dtype":"float3"}},"alignment_bytes":"a"})",
+                errc::newer_format}});
   }
 
   TEST_CASE("O5: alignment") {
@@ -433,8 +410,7 @@ TEST_SUITE("manifest/parse") {
 
   TEST_CASE("T1: dtypes") {
     for (const stet::dtype_description& row : stet::dtype_table) {
-      if (row.dtype == stet::dtype::block)
-        continue;
+      if (row.dtype == stet::dtype::block) continue;
       CHECK(code_of(with_tensor("\"dtype\":\"" + std::string(row.name) +
                                 R"(","shape":[0],"offset_bytes":0,"size_bytes":0)")) == errc{});
     }
@@ -461,8 +437,7 @@ TEST_SUITE("manifest/parse") {
                {fields("block", R"(,"block":{"name":"","elements":32,"size_bytes":18})"), errc::bad_name},
                {fields("block", R"(,"block":{"name":"q","elements":0,"size_bytes":18})"), errc::bad_number},
                {fields("block", R"(,"block":{"name":"q","elements":32,"size_bytes":0})"), errc::bad_number},
-               {fields("block", R"(,"block":{"name":"q","elements":4294967296,"size_bytes":18})"),
-                errc::bad_number}});
+               {fields("block", R"(,"block":{"name":"q","elements":4294967296,"size_bytes":18})"), errc::bad_number}});
   }
 
   TEST_CASE("C2: checksums and content ids have one form") {
@@ -470,58 +445,53 @@ TEST_SUITE("manifest/parse") {
          {"", "0a1b2c3", "0a1b2c3d0", "0A1B2C3D", "0x1b2c3d", "0a1b2c3g", " a1b2c3d", "crc:0000"}) {
       CAPTURE(bad);
       CHECK(code_of(with_good_tensor("\"crc32c\":\"" + std::string(bad) + "\"")) == errc::bad_checksum_field);
-      CHECK(code_of(with_tensors("", ",\"data\":[{\"path\":\"a\",\"content_id\":\"" + std::string(bad) +
-                                         "\"}]")) == errc::bad_checksum_field);
+      CHECK(code_of(with_tensors("", ",\"data\":[{\"path\":\"a\",\"content_id\":\"" + std::string(bad) + "\"}]")) ==
+            errc::bad_checksum_field);
     }
     CHECK(code_of(with_good_tensor("\"crc32c\":\"ffffffff\"")) == errc{});
     CHECK(code_of(with_good_tensor("\"crc32c\":null")) == errc::wrong_type);
   }
 
   TEST_CASE("T5: quantization") {
-    check_all({{with_quantization("int8", R"({})"), errc{}},
-               {with_quantization("int8", R"({"scheme":"anything","scales":0.5,"zero_points":-3,"x":[{}]})"),
-                errc{}},
-               {with_quantization("int8", R"({"scales":[0.5,1,2e-3],"zero_points":[-128,0,127],"axis":1})"),
-                errc{}},
-               {with_quantization("int8", R"({"scales":[0.5],"zero_points":[1],"axis":1})"), errc{}},
-               {with_quantization("int8", R"({"scales":"t/scales","zero_points":"t/zero_points","axis":0})"),
-                errc{}},
-               {with_quantization("int8", R"({"scales":"t/scales","zero_points":[1,2],"axis":0})"), errc{}},
-               {with_quantization("int8", R"({"scales":0})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"scales":0.0})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"scales":-0.5})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"scales":-1})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"scales":null})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"scales":[0.5,"a",1],"axis":1})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"scales":1e400})"), errc::bad_number},
-               {with_quantization("int8", R"({"scales":NaN})"), errc::bad_json},
-               {with_quantization("int8", R"({"scales":[0.5,1]})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"scales":[0.5,1],"axis":1})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"scales":[],"axis":1})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"axis":2})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"axis":-1})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"axis":1.0})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"axis":"1"})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"axis":18446744073709551615})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"zero_points":128})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"zero_points":-129})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"zero_points":0.5})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"zero_points":[0,0],"axis":1})"), errc::bad_quantization},
-               {with_quantization("int8", R"({"scales":[1,1,1],"zero_points":0,"axis":1})"),
-                errc::bad_quantization},
-               {with_quantization("uint8", R"({"zero_points":255})"), errc{}},
-               {with_quantization("uint8", R"({"zero_points":256})"), errc::bad_quantization},
-               {with_quantization("uint8", R"({"zero_points":-1})"), errc::bad_quantization},
-               {with_quantization("int4", R"({"zero_points":[-8,7],"axis":0})"), errc{}},
-               {with_quantization("int4", R"({"zero_points":8})"), errc::bad_quantization},
-               {with_quantization("uint2", R"({"zero_points":4})"), errc::bad_quantization},
-               {with_quantization("int64",
-                                  R"({"zero_points":[-9223372036854775808,9223372036854775807],"axis":0})"),
-                errc{}},
-               {with_quantization("int64", R"({"zero_points":9223372036854775808})"), errc::bad_quantization},
-               {with_quantization("uint64", R"({"zero_points":18446744073709551615})"), errc{}},
-               {with_quantization("float8_e4m3fn", R"({"zero_points":0,"scales":2})"), errc{}},
-               {with_quantization("float8_e4m3fn", R"({"zero_points":0.5})"), errc::bad_quantization}});
+    check_all(
+        {{with_quantization("int8", R"({})"), errc{}},
+         {with_quantization("int8", R"({"scheme":"anything","scales":0.5,"zero_points":-3,"x":[{}]})"), errc{}},
+         {with_quantization("int8", R"({"scales":[0.5,1,2e-3],"zero_points":[-128,0,127],"axis":1})"), errc{}},
+         {with_quantization("int8", R"({"scales":[0.5],"zero_points":[1],"axis":1})"), errc{}},
+         {with_quantization("int8", R"({"scales":"t/scales","zero_points":"t/zero_points","axis":0})"), errc{}},
+         {with_quantization("int8", R"({"scales":"t/scales","zero_points":[1,2],"axis":0})"), errc{}},
+         {with_quantization("int8", R"({"scales":0})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"scales":0.0})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"scales":-0.5})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"scales":-1})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"scales":null})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"scales":[0.5,"a",1],"axis":1})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"scales":1e400})"), errc::bad_number},
+         {with_quantization("int8", R"({"scales":NaN})"), errc::bad_json},
+         {with_quantization("int8", R"({"scales":[0.5,1]})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"scales":[0.5,1],"axis":1})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"scales":[],"axis":1})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"axis":2})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"axis":-1})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"axis":1.0})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"axis":"1"})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"axis":18446744073709551615})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"zero_points":128})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"zero_points":-129})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"zero_points":0.5})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"zero_points":[0,0],"axis":1})"), errc::bad_quantization},
+         {with_quantization("int8", R"({"scales":[1,1,1],"zero_points":0,"axis":1})"), errc::bad_quantization},
+         {with_quantization("uint8", R"({"zero_points":255})"), errc{}},
+         {with_quantization("uint8", R"({"zero_points":256})"), errc::bad_quantization},
+         {with_quantization("uint8", R"({"zero_points":-1})"), errc::bad_quantization},
+         {with_quantization("int4", R"({"zero_points":[-8,7],"axis":0})"), errc{}},
+         {with_quantization("int4", R"({"zero_points":8})"), errc::bad_quantization},
+         {with_quantization("uint2", R"({"zero_points":4})"), errc::bad_quantization},
+         {with_quantization("int64", R"({"zero_points":[-9223372036854775808,9223372036854775807],"axis":0})"), errc{}},
+         {with_quantization("int64", R"({"zero_points":9223372036854775808})"), errc::bad_quantization},
+         {with_quantization("uint64", R"({"zero_points":18446744073709551615})"), errc{}},
+         {with_quantization("float8_e4m3fn", R"({"zero_points":0,"scales":2})"), errc{}},
+         {with_quantization("float8_e4m3fn", R"({"zero_points":0.5})"), errc::bad_quantization}});
   }
 
   TEST_CASE("P1: parts are plain files beside the manifest") {
@@ -532,8 +502,7 @@ TEST_SUITE("manifest/parse") {
           "a.",       "a ",        "...",      ".. "}) {
       CAPTURE(bad);
       CHECK(code_of(with_tensors("", ",\"data\":[\"" + std::string(bad) + "\"]")) == errc::bad_path);
-      CHECK(code_of(with_tensors("", ",\"data\":[\"ok\",{\"path\":\"" + std::string(bad) + "\"}]")) ==
-            errc::bad_path);
+      CHECK(code_of(with_tensors("", ",\"data\":[\"ok\",{\"path\":\"" + std::string(bad) + "\"}]")) == errc::bad_path);
     }
     // Nothing decodes these: they are names like any other.
     for (const std::string_view good :
@@ -545,12 +514,10 @@ TEST_SUITE("manifest/parse") {
     CHECK(code_of(with_tensors("", ",\"data\":[\"" + std::string(256, 'a') + "\"]")) == errc::bad_path);
     CHECK(code_of(with_tensors("", R"(,"data":["a","b",{"path":"a"}])")) == errc::duplicate_part);
     std::string many = "\"p\"";
-    for (int i = 0; i < 100000; ++i)
-      many += ",\"p" + std::to_string(i) + "\"";
+    for (int i = 0; i < 100000; ++i) many += ",\"p" + std::to_string(i) + "\"";
     CHECK(code_of(with_tensors("", ",\"data\":[" + many + "]")) == errc{});
     CHECK(code_of(with_tensors("", ",\"data\":[" + many + ",\"p777\"]")) == errc::duplicate_part);
-    const std::string second =
-        with_tensors("\"t\":{" + std::string(good_fields) + ",\"data\":1}", R"(,"data":["a"])");
+    const std::string second = with_tensors("\"t\":{" + std::string(good_fields) + ",\"data\":1}", R"(,"data":["a"])");
     CHECK(code_of(second) == errc::missing_part);
     CHECK(code_of(with_good_tensor("\"data\":1")) == errc::missing_part);
   }
@@ -569,20 +536,16 @@ TEST_SUITE("manifest/parse") {
          {with_tensors(alias("b", "a") + "," + original), errc::bad_alias},
          {with_tensors(alias("a", "b") + "," + alias("b", "a")), errc::bad_alias},
          {with_tensors(original + "," + alias("b", "a") + "," + alias("c", "b")), errc::bad_alias},
-         {with_tensors(
-              original +
-              R"(,"b":{"dtype":"int32","shape":[2,3],"offset_bytes":64,"size_bytes":24,"alias_of":"a"})"),
+         {with_tensors(original +
+                       R"(,"b":{"dtype":"int32","shape":[2,3],"offset_bytes":64,"size_bytes":24,"alias_of":"a"})"),
           errc::bad_alias},
-         {with_tensors(
-              original +
-              R"(,"b":{"dtype":"float32","shape":[3,2],"offset_bytes":64,"size_bytes":24,"alias_of":"a"})"),
+         {with_tensors(original +
+                       R"(,"b":{"dtype":"float32","shape":[3,2],"offset_bytes":64,"size_bytes":24,"alias_of":"a"})"),
           errc::bad_alias},
-         {with_tensors(
-              original +
-              R"(,"b":{"dtype":"float32","shape":[2,3],"offset_bytes":68,"size_bytes":24,"alias_of":"a"})"),
+         {with_tensors(original +
+                       R"(,"b":{"dtype":"float32","shape":[2,3],"offset_bytes":68,"size_bytes":24,"alias_of":"a"})"),
           errc::bad_alias},
-         {with_tensors(original + ",\"b\":{" + good + R"(,"crc32c":"00000000","alias_of":"a"})"),
-          errc::bad_alias},
+         {with_tensors(original + ",\"b\":{" + good + R"(,"crc32c":"00000000","alias_of":"a"})"), errc::bad_alias},
          {with_tensors(original + ",\"b\":{" + good + "}"), errc::overlap}});
   }
 
@@ -640,9 +603,8 @@ TEST_SUITE("manifest/parse") {
       std::string tensors;
       for (const auto& [offset, size] : places) {
         const std::string number = std::to_string(tensors.size());
-        tensors += (tensors.empty() ? "\"t" : ",\"t") + number + R"(":{"dtype":"uint8","shape":[)" +
-                   std::string(size) + R"(],"offset_bytes":)" + std::string(offset) + R"(,"size_bytes":)" +
-                   std::string(size) + "}";
+        tensors += (tensors.empty() ? "\"t" : ",\"t") + number + R"(":{"dtype":"uint8","shape":[)" + std::string(size) +
+                   R"(],"offset_bytes":)" + std::string(offset) + R"(,"size_bytes":)" + std::string(size) + "}";
       }
       return with_tensors(tensors, ",\"alignment_bytes\":" + std::string(alignment));
     };
@@ -668,37 +630,32 @@ TEST_SUITE("manifest/parse") {
     CHECK(index_code_of(placed({{"70", "0"}}), true) == errc::bad_offset);
     const auto parsed = stet::parse_manifest(placed({{"100", "6"}, {"64", "37"}}));
     REQUIRE(parsed);
-    if (!parsed)
-      return;
+    if (!parsed) return;
     stet::index_limits limits;
     limits.data_end_bytes = 1000;
     limits.foreign = true;
     const auto overlapping = stet::make_index(*parsed, limits);
     REQUIRE_FALSE(overlapping);
-    if (!overlapping)
-      CHECK(overlapping.error().subject() == "t0");
+    if (!overlapping) CHECK(overlapping.error().subject() == "t0");
   }
 
   TEST_CASE("errors say where and about what") {
     const std::string text = with_tensors("\"dense/kernel\":{\"dtype\":\"float32\",\"shape\":[-1]}");
     const auto negative = stet::parse_manifest(text);
     REQUIRE_FALSE(negative);
-    if (negative)
-      return;
+    if (negative) return;
     CHECK(negative.error().subject() == "shape of dense/kernel");
     CHECK(negative.error().offset_bytes() >= text.find("[-1]"));
     CHECK(negative.error().offset_bytes() <= text.size());
     const std::string broken = with_tensors("", ",\"x\":[1,?]");
     const auto syntax = stet::parse_manifest(broken);
     REQUIRE_FALSE(syntax);
-    if (syntax)
-      return;
+    if (syntax) return;
     CHECK(syntax.error().offset_bytes() == broken.find('?'));
     const std::string unfinished = broken.substr(0, broken.find('?'));
     const auto ended = stet::parse_manifest(unfinished);
     REQUIRE_FALSE(ended);
-    if (ended)
-      return;
+    if (ended) return;
     CHECK(ended.error().offset_bytes() == unfinished.size());
   }
 

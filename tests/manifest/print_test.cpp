@@ -34,14 +34,12 @@ stet::manifest full_manifest() {
   stet::manifest m;
   m.version = 3;
   m.alignment_bytes = 64;
-  m.parts = {{"weights.bin", {}, {}},
-             {"\xC3\xA9.stet", 4096, 0x0123456789ABCDEFu},
-             {"sized.bin", 18446744073709551615u, {}}};
+  m.parts = {
+      {"weights.bin", {}, {}}, {"\xC3\xA9.stet", 4096, 0x0123456789ABCDEFu}, {"sized.bin", 18446744073709551615u, {}}};
   m.tensors.push_back(tensor_of("dense/kernel", stet::dtype::float32, {784, 10}, 64, 31360));
   m.tensors.back().crc32c = 0x0A1B2C3Du;
   m.tensors.push_back(tensor_of("scalar \"\\/\b\f\n\r\t\x01\x1F\x7F", stet::dtype::uint8, {}, 31424, 1));
-  m.tensors.push_back(
-      tensor_of("\xE6\x97\xA5\xE6\x9C\xAC \xF0\x9F\x98\x80", stet::dtype::int4, {3, 0, 5}, 0, 0));
+  m.tensors.push_back(tensor_of("\xE6\x97\xA5\xE6\x9C\xAC \xF0\x9F\x98\x80", stet::dtype::int4, {3, 0, 5}, 0, 0));
   m.tensors.back().bits = 8;
   m.tensors.back().crc32c = 0;
   m.tensors.push_back(tensor_of("blocks", stet::dtype::block, {2, 256}, 128, 288));
@@ -113,8 +111,7 @@ TEST_SUITE("manifest/print") {
     const std::string text = stet::print_manifest(m);
     const auto parsed = stet::parse_manifest(text);
     REQUIRE(parsed);
-    if (!parsed)
-      return;
+    if (!parsed) return;
     CHECK(*parsed == m);
     const json_value& metadata = parsed->metadata;
     CHECK(metadata.dump() == m.metadata.dump());
@@ -129,34 +126,29 @@ TEST_SUITE("manifest/print") {
     stet::manifest m;
     for (const stet::dtype_description& row : stet::dtype_table) {
       stet::manifest_tensor tensor = tensor_of(std::string(row.name), row.dtype, {0}, 0, 0);
-      if (row.dtype == stet::dtype::block)
-        tensor.block = {"mx", 32, 17};
+      if (row.dtype == stet::dtype::block) tensor.block = {"mx", 32, 17};
       m.tensors.push_back(tensor);
-      if (row.bits == 0 || row.bits >= 8)
-        continue;
+      if (row.bits == 0 || row.bits >= 8) continue;
       tensor.name += " in a byte";
       tensor.bits = 8;
       m.tensors.push_back(tensor);
     }
     const auto parsed = stet::parse_manifest(stet::print_manifest(m));
     REQUIRE(parsed);
-    if (parsed)
-      CHECK(*parsed == m);
+    if (parsed) CHECK(*parsed == m);
   }
 
   TEST_CASE("an empty manifest survives") {
     const stet::manifest m;
     const auto parsed = stet::parse_manifest(stet::print_manifest(m));
     REQUIRE(parsed);
-    if (parsed)
-      CHECK(*parsed == m);
+    if (parsed) CHECK(*parsed == m);
   }
 
   TEST_CASE("a manifest that could not be read again is refused") {
     const auto first = [](auto change) { return [change](stet::manifest& m) { change(m.tensors[0]); }; };
     json_value deep = 1;
-    for (int i = 0; i < 62; ++i)
-      deep = json_value::array({deep});
+    for (int i = 0; i < 62; ++i) deep = json_value::array({deep});
     const json_value deeper = json_value::array({deep});
     CHECK(code_after([](stet::manifest&) {}) == errc{});
     CHECK(code_after([](stet::manifest& m) { m.minimum_reader = 0; }) == errc::bad_header);
@@ -181,26 +173,19 @@ TEST_SUITE("manifest/print") {
     CHECK(code_after(first([](auto& t) { t.attributes = json_value::array(); })) == errc::wrong_type);
     CHECK(code_after(first([](auto& t) { t.attributes = {{"trainable", 1}}; })) == errc::wrong_type);
     CHECK(code_after(first([](auto& t) { t.attributes = {{"shape", 1}}; })) == errc::duplicate_key);
-    CHECK(code_after(first([](auto& t) {
-            t.attributes = {{"quantization", {{"axis", 2}}}};
-          })) == errc::bad_quantization);
-    CHECK(code_after(first([](auto& t) {
-            t.attributes = {{"quantization", {{"scales", NAN}}}};
-          })) == errc::bad_quantization);
+    CHECK(code_after(first([](auto& t) { t.attributes = {{"quantization", {{"axis", 2}}}}; })) ==
+          errc::bad_quantization);
+    CHECK(code_after(first([](auto& t) { t.attributes = {{"quantization", {{"scales", NAN}}}}; })) ==
+          errc::bad_quantization);
     CHECK(code_after(first([](auto& t) { t.attributes = {{"x", NAN}}; })) == errc::bad_number);
     CHECK(code_after([](stet::manifest& m) { m.graph = 1; }) == errc::wrong_type);
     CHECK(code_after([](stet::manifest& m) { m.metadata = {{"x", INFINITY}}; }) == errc::bad_number);
     CHECK(code_after([](stet::manifest& m) { m.metadata = {{"x", "\xC0\xAF"}}; }) == errc::bad_json);
     CHECK(code_after([](stet::manifest& m) { m.metadata = {{"\xC0\xAF", 1}}; }) == errc::bad_json);
-    CHECK(code_after([](stet::manifest& m) {
-            m.state = {{"x", std::string("a\0\xFF", 3)}};
-          }) == errc::bad_json);
-    CHECK(code_after([](stet::manifest& m) {
-            m.state = {{"x", json_value::binary({1, 2})}};
-          }) == errc::wrong_type);
-    CHECK(code_after([](stet::manifest& m) {
-            m.state = {{"x", json_value(json_value::value_t::discarded)}};
-          }) == errc::wrong_type);
+    CHECK(code_after([](stet::manifest& m) { m.state = {{"x", std::string("a\0\xFF", 3)}}; }) == errc::bad_json);
+    CHECK(code_after([](stet::manifest& m) { m.state = {{"x", json_value::binary({1, 2})}}; }) == errc::wrong_type);
+    CHECK(code_after([](stet::manifest& m) { m.state = {{"x", json_value(json_value::value_t::discarded)}}; }) ==
+          errc::wrong_type);
     CHECK(code_after([](stet::manifest& m) {
             json_value::object_t twice;
             twice.emplace_back("k", 1);
@@ -218,16 +203,14 @@ TEST_SUITE("manifest/print") {
   TEST_CASE("what is accepted at the depth limit can be read again") {
     stet::manifest m = full_manifest();
     json_value deep = 1;
-    for (int i = 0; i < 61; ++i)
-      deep = json_value::array({deep});
+    for (int i = 0; i < 61; ++i) deep = json_value::array({deep});
     m.tensors[0].attributes = {{"x", deep}};
     m.metadata = {{"x", json_value::array({deep})}};
     m.extra = {{"x", json_value::array({json_value::array({deep})})}};
     CHECK(stet::check_manifest(m));
     const auto parsed = stet::parse_manifest(stet::print_manifest(m));
     REQUIRE(parsed);
-    if (parsed)
-      CHECK(*parsed == m);
+    if (parsed) CHECK(*parsed == m);
   }
 }
 
@@ -240,13 +223,11 @@ TEST_SUITE("manifest/to_index") {
     stet::index_limits limits;
     const auto bytes = stet::make_index(m, limits);
     REQUIRE(bytes);
-    if (!bytes)
-      return;
+    if (!bytes) return;
     limits.alignment_bytes = 64;
     const auto index = stet::check_index(*bytes, limits);
     REQUIRE(index);
-    if (!index)
-      return;
+    if (!index) return;
     CHECK(index->tensor_count() == 4);
     CHECK(index->part_count() == 3);
     CHECK(index->part(1).path == "\xC3\xA9.stet");
@@ -256,8 +237,7 @@ TEST_SUITE("manifest/to_index") {
     for (const stet::manifest_tensor& tensor : m.tensors) {
       const stet::index_entry entry = index->find(tensor.name);
       REQUIRE(entry);
-      if (!entry)
-        continue;
+      if (!entry) continue;
       CHECK(entry.dtype() == tensor.dtype);
       CHECK(entry.bits() == tensor.bits);
       CHECK(entry.shape().equals(tensor.shape));

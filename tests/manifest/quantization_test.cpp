@@ -29,11 +29,9 @@ struct codes_store {
     const std::array<float, 3> scales{1, 2, 4};
     (void)out.add("scales", {3}, std::span<const float>(scales));
     auto saved = out.save_to_memory();
-    if (saved)
-      bytes = std::move(*saved);
+    if (saved) bytes = std::move(*saved);
     auto opened = stet::open(std::span<const std::byte>(bytes));
-    if (opened)
-      store = std::move(*opened);
+    if (opened) store = std::move(*opened);
   }
   stet::tensor codes() const {
     const auto found = store.find("codes");
@@ -41,16 +39,14 @@ struct codes_store {
   }
   stet::result<stet::quantization> read(std::string_view json) const {
     const auto parsed = stet::parse_json(json);
-    if (!parsed)
-      return parsed.error();
+    if (!parsed) return parsed.error();
     return stet::read_quantization(*parsed, codes(), store);
   }
   template <class To> std::vector<To> numbers(std::string_view json, std::uint64_t first = 0) const {
     std::vector<To> made(static_cast<std::size_t>(codes().element_count() - first));
     const auto how = read(json);
     REQUIRE(how);
-    if (how)
-      CHECK(stet_test::outcome(stet::dequantize(codes(), *how, std::span(made), first)) == "ok");
+    if (how) CHECK(stet_test::outcome(stet::dequantize(codes(), *how, std::span(made), first)) == "ok");
     return made;
   }
 
@@ -91,13 +87,11 @@ TEST_CASE("integers are rounded to the nearest, ties upwards, and do not wrap") 
 
 TEST_CASE("codes narrower than a byte, and floats") {
   std::vector<stet::int4> nibbles;
-  for (int i = 0; i < 600; ++i)
-    nibbles.push_back(static_cast<stet::int4>(i % 16 - 8));
+  for (int i = 0; i < 600; ++i) nibbles.push_back(static_cast<stet::int4>(i % 16 - 8));
   const codes_store of({600}, nibbles);
   const auto made = of.numbers<float>(R"({"scales":2})", 8);
   REQUIRE(made.size() == 592);
-  for (int i = 8; i < 600; ++i)
-    CHECK(made[static_cast<std::size_t>(i - 8)] == static_cast<float>((i % 16 - 8) * 2));
+  for (int i = 8; i < 600; ++i) CHECK(made[static_cast<std::size_t>(i - 8)] == static_cast<float>((i % 16 - 8) * 2));
   const codes_store halves({2}, std::vector<stet::float16>{stet::float16(1.5f), stet::float16(-0.0f)});
   const auto floats = halves.numbers<float>(R"({"dtype":"float32"})");
   CHECK(floats == std::vector<float>{1.5f, 0});
@@ -139,8 +133,7 @@ TEST_CASE("refuses what does not fit the tensor") {
   if (how) {
     CHECK(stet_test::outcome(stet::dequantize(of.codes(), *how, std::span(into))) == "bad_range");
     CHECK(stet_test::outcome(stet::dequantize(of.codes(), *how, std::span(into).first(1), 8)) == "bad_range");
-    CHECK(stet_test::outcome(stet::dequantize(of.codes(), *how, std::span(into).first(1), 1)) ==
-          "invalid_argument");
+    CHECK(stet_test::outcome(stet::dequantize(of.codes(), *how, std::span(into).first(1), 1)) == "invalid_argument");
   }
 }
 

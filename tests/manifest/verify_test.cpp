@@ -35,12 +35,11 @@ struct model {
   std::vector<stet::int4> packed = std::vector<stet::int4>(7, stet::int4(-1));
   stet::writer writer() const {
     stet::writer out;
-    CHECK(out.add_bytes("a", stet::element_layout::of(stet::dtype::uint8), {1000},
-                        std::span(content).first(1000)));
+    CHECK(out.add_bytes("a", stet::element_layout::of(stet::dtype::uint8), {1000}, std::span(content).first(1000)));
     CHECK(out.add("packed", {7}, std::span<const stet::int4>(packed)));
     CHECK(out.add_alias("tied", "a"));
-    CHECK(out.add_bytes("b", stet::element_layout::of(stet::dtype::uint8), {1001},
-                        std::span(content).first(1001), {{"trainable", false}}));
+    CHECK(out.add_bytes("b", stet::element_layout::of(stet::dtype::uint8), {1001}, std::span(content).first(1001),
+                        {{"trainable", false}}));
     CHECK(out.add("empty", {0}, std::span<const float>()));
     return out;
   }
@@ -64,8 +63,7 @@ std::string listed(const stet::verify_report& report) {
 }
 std::string problems_of(std::span<const std::byte> file, unsigned thread_count = 1) {
   const auto opened = stet::open_manifest(file);
-  if (!opened)
-    return "not opened: " + stet_test::outcome(opened);
+  if (!opened) return "not opened: " + stet_test::outcome(opened);
   return listed(stet::verify(*opened, {.thread_count = thread_count}));
 }
 byte_vector saved(const stet::writer& out, std::uint32_t alignment_bytes = 64) {
@@ -112,8 +110,7 @@ TEST_SUITE("manifest/verify") {
     // Every bit of the header and of every fifth byte, and one bit of each of the others.
     for (std::size_t at = 0; at < file.size(); ++at) {
       for (unsigned bit = 0; bit < 8; ++bit) {
-        if (bit != at % 8 && at > 128 && at % 5 != 0)
-          continue;
+        if (bit != at % 8 && at > 128 && at % 5 != 0) continue;
         file[at] ^= static_cast<std::byte>(1u << bit);
         if (!stet::open(file)) {
           ++by_opening;
@@ -172,14 +169,18 @@ TEST_SUITE("manifest/verify") {
     }
     byte_vector file = saved(out);
     for (const bool is_damaged : {false, true}) {
-      if (is_damaged) file[static_cast<std::size_t>(stet::open(std::span<const std::byte>(file))->find("t70")->entry().offset_bytes())] ^= std::byte{1};
+      if (is_damaged)
+        file[static_cast<std::size_t>(
+            stet::open(std::span<const std::byte>(file))->find("t70")->entry().offset_bytes())] ^= std::byte{1};
       const auto opened = stet::open(std::span<const std::byte>(file));
       REQUIRE(opened);
       if (!opened) return;
       CHECK(stet_test::with_few_threads([&] {
-        const stet::verify_report report = stet::verify(*opened, {.thread_count = 64});
-        return report.tensors_compared == 200 && listed(report) == (is_damaged ? "checksum_mismatch t70\n" : "") ? 0 : 1;
-      }) == 0);
+              const stet::verify_report report = stet::verify(*opened, {.thread_count = 64});
+              return report.tensors_compared == 200 && listed(report) == (is_damaged ? "checksum_mismatch t70\n" : "")
+                         ? 0
+                         : 1;
+            }) == 0);
     }
   }
 #endif
@@ -190,8 +191,7 @@ TEST_SUITE("manifest/verify") {
     const stet::file_header header = header_of(good);
     const std::size_t after_manifest =
         static_cast<std::size_t>(header.manifest_offset_bytes + header.manifest_size_bytes);
-    const std::size_t after_index =
-        static_cast<std::size_t>(header.index_offset_bytes + header.index_size_bytes);
+    const std::size_t after_index = static_cast<std::size_t>(header.index_offset_bytes + header.index_size_bytes);
     const std::size_t data = static_cast<std::size_t>(header.data_offset_bytes);
     REQUIRE(after_manifest < header.index_offset_bytes);
     REQUIRE(after_index < data);
@@ -207,13 +207,11 @@ TEST_SUITE("manifest/verify") {
       REQUIRE(opened);
       const stet::verify_report report = stet::verify(*opened);
       CHECK(listed(report) == "nonzero_padding \n");
-      if (!report.problems.empty())
-        CHECK(report.problems[0].offset_bytes() == at);
+      if (!report.problems.empty()) CHECK(report.problems[0].offset_bytes() == at);
       CHECK(stet::verify(*opened, {.padding = false}).is_sound());
     }
     std::string expected;
-    for (int gap = 0; gap < 4; ++gap)
-      expected += "nonzero_padding \n";
+    for (int gap = 0; gap < 4; ++gap) expected += "nonzero_padding \n";
     CHECK(problems_of(all) == expected);
   }
 
@@ -285,8 +283,7 @@ TEST_SUITE("manifest/verify") {
       explicit bytes_until(std::uint64_t end, std::uint64_t size) : end_(end), size_(size) {}
       [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_; }
       [[nodiscard]] stet::result<void> read(std::uint64_t offset, std::span<std::byte> into) const noexcept override {
-        if (offset + into.size() > end_)
-          return stet::errc::bad_compression;
+        if (offset + into.size() > end_) return stet::errc::bad_compression;
         std::memset(into.data(), 1, into.size());
         return {};
       }
@@ -297,8 +294,7 @@ TEST_SUITE("manifest/verify") {
     std::vector<stet_test::native_tensor> tensors;
     tensors.push_back(stet_test::tensor_of<float>("first", {1}, {1.0f}));
     tensors.push_back(stet_test::tensor_of<std::uint8_t>("last", {3}, {1, 1, 1}));
-    for (stet_test::native_tensor& each : tensors)
-      each.has_crc32c = false;
+    for (stet_test::native_tensor& each : tensors) each.has_crc32c = false;
     const stet_test::native_file file(tensors, {.manifest = ""});
     const auto index = stet::open(file.bytes);
     REQUIRE(index);
@@ -324,11 +320,10 @@ TEST_SUITE("manifest/verify") {
     byte_vector file = saved(m.writer());
     // Move the manifest into the gap before the index as far as that goes, and call what it leaves header.
     stet::file_header header = header_of(file);
-    const std::size_t room = static_cast<std::size_t>(
-        header.index_offset_bytes - header.manifest_offset_bytes - header.manifest_size_bytes);
+    const std::size_t room =
+        static_cast<std::size_t>(header.index_offset_bytes - header.manifest_offset_bytes - header.manifest_size_bytes);
     REQUIRE(room > 8);
-    std::memmove(file.data() + 128 + room, file.data() + 128,
-                 static_cast<std::size_t>(header.manifest_size_bytes));
+    std::memmove(file.data() + 128 + room, file.data() + 128, static_cast<std::size_t>(header.manifest_size_bytes));
     std::memset(file.data() + 128, 0x55, room);
     stet::detail::store_little(file.data() + 32, std::uint64_t{128 + room});
     stet::detail::store_little(file.data() + 24, static_cast<std::uint32_t>(128 + room));
@@ -352,11 +347,9 @@ TEST_SUITE("manifest/verify") {
             stet::open_options options;
             options.backing = backing;
             const auto opened = stet::open_manifest(path, options);
-            if (!opened)
-              return "not opened: " + stet_test::outcome(opened);
+            if (!opened) return "not opened: " + stet_test::outcome(opened);
             const std::string found = listed(stet::verify(*opened, {.thread_count = thread_count}));
-            if (backing == stet::backing::map && thread_count == 1)
-              first = found;
+            if (backing == stet::backing::map && thread_count == 1) first = found;
             CHECK(found == first);
           }
         }
@@ -390,8 +383,7 @@ TEST_SUITE("manifest/verify") {
     for (int fails_at = 0; fails_at < 40; ++fails_at) {
       const stet_test::memory_reader reader(file, fails_at);
       const auto opened = stet::open(reader);
-      if (!opened)
-        continue;
+      if (!opened) continue;
       const stet::verify_report report = stet::verify(*opened, {.thread_count = 1});
       for (const stet::error& problem : report.problems) {
         CHECK(problem.code() == stet::errc::io_error);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A file that imports stet, and ahead of that includes a header of what the module leaves out.
-#include <stet/index/builder.hpp>
+#include <stet/index/detail/builder.hpp>
 
 #include "index/golden_store.hpp"
 

@@ -4,6 +4,4 @@
 
 int value_seen_by_second();
 
-int value_seen_by_second() {
-  return STET_VERSION_MAJOR * 10000 + STET_VERSION_MINOR * 100 + STET_VERSION_PATCH;
-}
+int value_seen_by_second() { return STET_VERSION_MAJOR * 10000 + STET_VERSION_MINOR * 100 + STET_VERSION_PATCH; }

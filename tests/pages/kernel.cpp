@@ -47,7 +47,8 @@ void* __wrap_mmap64(void*, std::size_t size, int protection, int flags, int file
   }
   // Room for whole pages at a whole page, then the file into it.
   const std::size_t whole = round_up(size);
-  void* const room = __real_mmap64(nullptr, whole + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const room =
+      __real_mmap64(nullptr, whole + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (room == MAP_FAILED) return room;
   auto* const begin = static_cast<std::byte*>(room);
   const std::size_t before = (page - reinterpret_cast<std::uintptr_t>(begin) % page) % page;
@@ -63,21 +64,27 @@ void* __wrap_mmap64(void*, std::size_t size, int protection, int flags, int file
 }
 int __wrap_munmap(void* at, std::size_t size) { return is_on_page(at) ? __real_munmap(at, round_up(size)) : refuse(); }
 
-int __wrap_madvise(void* at, std::size_t size, int advice) { return is_on_page(at) ? __real_madvise(at, size, advice) : refuse(); }
-int __wrap_msync(void* at, std::size_t size, int flags) { return is_on_page(at) ? __real_msync(at, size, flags) : refuse(); }
+int __wrap_madvise(void* at, std::size_t size, int advice) {
+  return is_on_page(at) ? __real_madvise(at, size, advice) : refuse();
+}
+int __wrap_msync(void* at, std::size_t size, int flags) {
+  return is_on_page(at) ? __real_msync(at, size, flags) : refuse();
+}
 
 // The heap is not of such pages here: what of the first one is not there, is left out.
 int __wrap_mlock(const void* at, std::size_t size) {
   if (!is_on_page(at)) return refuse();
   int done = __real_mlock(at, size);
-  for (std::size_t left_out = 4096; done != 0 && errno == ENOMEM && left_out < page && left_out < size; left_out += 4096)
+  for (std::size_t left_out = 4096; done != 0 && errno == ENOMEM && left_out < page && left_out < size;
+       left_out += 4096)
     done = __real_mlock(static_cast<const std::byte*>(at) + left_out, size - left_out);
   return done;
 }
 int __wrap_munlock(const void* at, std::size_t size) {
   if (!is_on_page(at)) return refuse();
   int done = __real_munlock(at, size);
-  for (std::size_t left_out = 4096; done != 0 && errno == ENOMEM && left_out < page && left_out < size; left_out += 4096)
+  for (std::size_t left_out = 4096; done != 0 && errno == ENOMEM && left_out < page && left_out < size;
+       left_out += 4096)
     done = __real_munlock(static_cast<const std::byte*>(at) + left_out, size - left_out);
   return done;
 }

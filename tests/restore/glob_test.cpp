@@ -16,29 +16,23 @@ namespace {
 
 /// Whether `pattern` matches `name`, by trying everything.
 bool matches_slowly(std::string_view pattern, std::string_view name) {
-  if (pattern.empty())
-    return name.empty();
+  if (pattern.empty()) return name.empty();
   if (pattern[0] == '*') {
     const bool is_deep = pattern.substr(0, 2) == "**";
     for (std::size_t taken = 0;; ++taken) {
-      if (matches_slowly(pattern.substr(is_deep ? 2 : 1), name.substr(taken)))
-        return true;
-      if (taken == name.size() || (!is_deep && name[taken] == '/'))
-        return false;
+      if (matches_slowly(pattern.substr(is_deep ? 2 : 1), name.substr(taken))) return true;
+      if (taken == name.size() || (!is_deep && name[taken] == '/')) return false;
     }
   }
-  if (name.empty() || (pattern[0] == '?' ? name[0] == '/' : pattern[0] != name[0]))
-    return false;
+  if (name.empty() || (pattern[0] == '?' ? name[0] == '/' : pattern[0] != name[0])) return false;
   return matches_slowly(pattern.substr(1), name.substr(1));
 }
 
 std::string captured(std::string_view pattern, std::string_view name) {
   std::vector<std::string_view> captures;
-  if (!glob(pattern).matches(name, &captures))
-    return "no match";
+  if (!glob(pattern).matches(name, &captures)) return "no match";
   std::string all;
-  for (const std::string_view each : captures)
-    all.append("<").append(each).append(">");
+  for (const std::string_view each : captures) all.append("<").append(each).append(">");
   return all;
 }
 
@@ -112,8 +106,7 @@ TEST_SUITE("glob") {
     std::mt19937 random(7);
     const auto draw = [&random](std::string_view from, std::size_t most) {
       std::string text;
-      for (std::size_t left = random() % (most + 1); left > 0; --left)
-        text += from[random() % from.size()];
+      for (std::size_t left = random() % (most + 1); left > 0; --left) text += from[random() % from.size()];
       return text;
     };
     std::size_t match_count = 0;
@@ -124,8 +117,7 @@ TEST_SUITE("glob") {
       std::vector<std::string_view> captures;
       const bool is_match = glob(pattern).matches(name, &captures);
       REQUIRE(is_match == matches_slowly(pattern, name));
-      if (!is_match)
-        continue;
+      if (!is_match) continue;
       ++match_count;
       std::string rebuilt;
       std::size_t next = 0;

@@ -24,8 +24,7 @@ TEST_SUITE("report") {
     CHECK(stet::name_of(restore_outcome::excluded) == "excluded");
     CHECK(stet::name_of(restore_outcome::shape_mismatch) == "shape_mismatch");
     CHECK(stet::name_of(restore_outcome::failed) == "failed");
-    CHECK(std::size(stet::detail::restore_outcome_names) ==
-          static_cast<std::size_t>(restore_outcome::failed) + 1);
+    CHECK(std::size(stet::detail::restore_outcome_names) == static_cast<std::size_t>(restore_outcome::failed) + 1);
   }
 
   TEST_CASE("says what became of each, and escapes what names hold") {

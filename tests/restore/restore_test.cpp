@@ -46,11 +46,9 @@ std::vector<float> count_from(float first, std::size_t count) {
 stet::store store_of(const stet::writer& from) {
   auto bytes = from.save_to_memory();
   CHECK(outcome(bytes) == "ok");
-  if (!bytes)
-    return {};
+  if (!bytes) return {};
   auto copied = stet::source::copy(*bytes);
-  if (!copied)
-    return {};
+  if (!copied) return {};
   auto opened = stet::open(std::move(*copied));
   CHECK(outcome(opened) == "ok");
   return opened ? std::move(*opened) : stet::store();
@@ -111,8 +109,7 @@ std::string outcomes(const restore_report& report) {
   for (const restore_entry& each : report.entries) {
     all += all.empty() ? "" : " ";
     all += stet::name_of(each.outcome);
-    if (each.is_error)
-      all += "!";
+    if (each.is_error) all += "!";
   }
   return all;
 }
@@ -260,29 +257,24 @@ TEST_SUITE("restore") {
     restore_rules rules;
     restore_report report;
     SUBCASE("names") {
-      rules.renames = {rename_rule::exact("dense/bias", "b"),
-                       rename_rule::exact("dense/kernel", "old/layer_7/kernel")};
+      rules.renames = {rename_rule::exact("dense/bias", "b"), rename_rule::exact("dense/kernel", "old/layer_7/kernel")};
     }
     SUBCASE("a prefix, after a name") {
       rules.renames = {rename_rule::exact("dense/bias", "b"), rename_rule::prefix("dense/", "old/layer_7/")};
     }
     SUBCASE("a pattern") {
-      rules.renames = {rename_rule::matching("*/bia?", "b"),
-                       rename_rule::matching("*/*l", "old/layer_7/$2l")};
+      rules.renames = {rename_rule::matching("*/bia?", "b"), rename_rule::matching("*/*l", "old/layer_7/$2l")};
     }
     SUBCASE("scopes") {
-      rules.renames = {rename_rule::assignment("b", "dense/bias"),
-                       rename_rule::assignment("old/layer_7/", "dense/")};
+      rules.renames = {rename_rule::assignment("b", "dense/bias"), rename_rule::assignment("old/layer_7/", "dense/")};
     }
     SUBCASE("a function") {
-      rules.renames = {rename_rule::callback([](std::string_view name) -> std::optional<std::string> {
-                         if (name == "dense/bias")
-                           return "b";
-                         return std::nullopt;
-                       }),
-                       rename_rule::callback([](std::string_view name) {
-                         return "old/layer_7/" + std::string(name.substr(6));
-                       })};
+      rules.renames = {
+          rename_rule::callback([](std::string_view name) -> std::optional<std::string> {
+            if (name == "dense/bias") return "b";
+            return std::nullopt;
+          }),
+          rename_rule::callback([](std::string_view name) { return "old/layer_7/" + std::string(name.substr(6)); })};
     }
     CHECK(outcome(restore_twice(from, to, rules, report)) == "ok");
     CHECK(to.is_restored());
@@ -322,16 +314,12 @@ TEST_SUITE("restore") {
     for (std::size_t rank = 1; rank <= 4; ++rank) {
       for (int round = 0; round < 40; ++round) {
         std::vector<std::uint64_t> from(rank), to(rank);
-        for (std::uint64_t& extent : from)
-          extent = random() % 5;
-        for (std::uint64_t& extent : to)
-          extent = random() % 5;
-        if (from == to)
-          continue;
+        for (std::uint64_t& extent : from) extent = random() % 5;
+        for (std::uint64_t& extent : to) extent = random() % 5;
+        if (from == to) continue;
         const auto count = [](const std::vector<std::uint64_t>& shape) {
           std::uint64_t product = 1;
-          for (const std::uint64_t extent : shape)
-            product *= extent;
+          for (const std::uint64_t extent : shape) product *= extent;
           return static_cast<std::size_t>(product);
         };
         const std::vector<float> stored = count_from(1, count(from));
@@ -348,8 +336,7 @@ TEST_SUITE("restore") {
             at += index * stride;
             stride *= static_cast<std::size_t>(from[axis]);
           }
-          if (!is_common)
-            continue;
+          if (!is_common) continue;
           expected[i] = stored[at];
           ++common;
         }
@@ -416,8 +403,7 @@ TEST_SUITE("restore") {
       CHECK(to.is_restored());
     }
     SUBCASE("or fails, and nothing has changed") {
-      rules.reshape = [](const stet::tensor&, const stet::variable&,
-                         std::span<std::byte> bytes) -> stet::result<void> {
+      rules.reshape = [](const stet::tensor&, const stet::variable&, std::span<std::byte> bytes) -> stet::result<void> {
         std::memset(bytes.data(), 0x55, bytes.size());
         return errc::unsupported;
       };
@@ -471,8 +457,8 @@ TEST_SUITE("restore") {
     restore_rules rules;
     rules.dtype = stet::dtype_policy::cast;
     restore_report report;
-    CHECK(outcome(restore_twice(store_of(out), variables, rules, report,
-                                [&] { return to_float[0] == -1.0F; })) == "ok");
+    CHECK(outcome(restore_twice(store_of(out), variables, rules, report, [&] { return to_float[0] == -1.0F; })) ==
+          "ok");
     CHECK(outcomes(report) == "converted converted converted");
     CHECK(to_float == std::vector<float>{-3, 0, 700});
     CHECK(packed_to_float == std::vector<float>{-8, 3, 7});
@@ -512,33 +498,29 @@ TEST_SUITE("restore") {
     dense.alignment_bytes = 1; // the doubles lie at an odd address
     const auto bytes = out.save_to_memory(dense);
     REQUIRE(outcome(bytes) == "ok");
-    if (!bytes)
-      return;
+    if (!bytes) return;
     std::size_t way_count = 0;
-    stet_test::every_way().open(
-        *bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& opened) {
-          CAPTURE(way.name);
-          REQUIRE(outcome(opened) == "ok");
-          if (!opened)
-            return;
-          ++way_count;
-          std::vector<stet::uint4> to_codes(5);
-          bool to_flags[3] = {};
-          std::vector<double> to_doubles(3, -1);
-          variable_list variables;
-          CHECK(variables.add("codes", {5}, std::span(to_codes)));
-          CHECK(variables.add("flags", {3}, std::span<bool>(to_flags)));
-          CHECK(variables.add("empty", {0, 7}, std::span<double>()));
-          CHECK(variables.add("doubles", {3}, std::span(to_doubles)));
-          restore_rules rules;
-          rules.verify_checksums = true;
-          restore_report report;
-          CHECK(outcome(restore_twice(*opened, variables, rules, report,
-                                      [&] { return to_doubles[0] == -1.0; })) == "ok");
-          CHECK(std::memcmp(to_codes.data(), codes.data(), 5) == 0);
-          CHECK(std::memcmp(to_flags, flags, 3) == 0);
-          CHECK(std::memcmp(to_doubles.data(), doubles.data(), 24) == 0);
-        });
+    stet_test::every_way().open(*bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& opened) {
+      CAPTURE(way.name);
+      REQUIRE(outcome(opened) == "ok");
+      if (!opened) return;
+      ++way_count;
+      std::vector<stet::uint4> to_codes(5);
+      bool to_flags[3] = {};
+      std::vector<double> to_doubles(3, -1);
+      variable_list variables;
+      CHECK(variables.add("codes", {5}, std::span(to_codes)));
+      CHECK(variables.add("flags", {3}, std::span<bool>(to_flags)));
+      CHECK(variables.add("empty", {0, 7}, std::span<double>()));
+      CHECK(variables.add("doubles", {3}, std::span(to_doubles)));
+      restore_rules rules;
+      rules.verify_checksums = true;
+      restore_report report;
+      CHECK(outcome(restore_twice(*opened, variables, rules, report, [&] { return to_doubles[0] == -1.0; })) == "ok");
+      CHECK(std::memcmp(to_codes.data(), codes.data(), 5) == 0);
+      CHECK(std::memcmp(to_flags, flags, 3) == 0);
+      CHECK(std::memcmp(to_doubles.data(), doubles.data(), 24) == 0);
+    });
     CHECK(way_count == stet_test::every_way::way_count);
   }
 
@@ -557,8 +539,7 @@ TEST_SUITE("restore") {
     limits.foreign = true;
     const auto checked = stet::check_index(index, limits);
     REQUIRE(outcome(checked) == "ok");
-    if (!checked)
-      return;
+    if (!checked) return;
     stet::store::contents made;
     made.index = *checked;
     made.data = stet::source::borrow(stored);
@@ -578,21 +559,18 @@ TEST_SUITE("restore") {
     program to;
     const auto bytes = to.writer().save_to_memory();
     REQUIRE(outcome(bytes) == "ok");
-    if (!bytes)
-      return;
+    if (!bytes) return;
     bool is_done = false;
     int fails_at = 0;
     for (; !is_done; ++fails_at) {
       REQUIRE(fails_at < 100);
       const stet_test::memory_reader reader(*bytes, fails_at);
       const auto opened = stet::open(reader);
-      if (!opened)
-        continue;
+      if (!opened) continue;
       restore_report report;
       const auto done = stet::restore(*opened, to.variables, {}, &report);
       is_done = static_cast<bool>(done);
-      if (is_done)
-        break;
+      if (is_done) break;
       CHECK(outcome(done) == "io_error");
       CHECK(to.is_untouched());
       CHECK(report.count(restore_outcome::failed) == 1);
@@ -632,13 +610,11 @@ TEST_SUITE("restore") {
     program to;
     auto bytes = to.writer().save_to_memory();
     REQUIRE(outcome(bytes) == "ok");
-    if (!bytes)
-      return;
+    if (!bytes) return;
     bytes->back() ^= std::byte{1}; // of the bias
     const auto opened = stet::open(std::span<const std::byte>(*bytes));
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     restore_rules rules;
     rules.verify_checksums = true;
     restore_report report;
@@ -656,8 +632,7 @@ TEST_SUITE("restore") {
     const stet_test::native_file file(tensors);
     const auto opened = stet::open(std::span<const std::byte>(file.bytes));
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     std::vector<float> memory(2, -1);
     variable_list variables;
     CHECK(variables.add("a", {2}, std::span(memory)));
@@ -670,36 +645,31 @@ TEST_SUITE("restore") {
   }
 
   TEST_CASE("bytes that are no bools are found before anything changes") {
-    std::vector<stet_test::native_tensor> tensors = {
-        stet_test::tensor_of<float>("a", {2}, {1, 2}),
-        stet_test::tensor_of<std::uint8_t>("flags", {2}, {1, 2})};
+    std::vector<stet_test::native_tensor> tensors = {stet_test::tensor_of<float>("a", {2}, {1, 2}),
+                                                     stet_test::tensor_of<std::uint8_t>("flags", {2}, {1, 2})};
     tensors[1].layout = stet::element_layout::of(stet::dtype::boolean);
     const stet_test::native_file file(tensors);
-    stet_test::every_way().open(file.bytes,
-                                [&](const stet_test::way_to_open& way, stet::result<stet::store>&& opened) {
-                                  CAPTURE(way.name);
-                                  REQUIRE(outcome(opened) == "ok");
-                                  if (!opened)
-                                    return;
-                                  std::vector<float> memory(2, -1), flags_as_floats(2, -1);
-                                  bool flags[2] = {true, true};
-                                  variable_list variables;
-                                  CHECK(variables.add("a", {2}, std::span(memory)));
-                                  restore_rules rules;
-                                  SUBCASE("as bools") {
-                                    CHECK(variables.add("flags", {2}, std::span<bool>(flags)));
-                                  }
-                                  SUBCASE("converted") {
-                                    CHECK(variables.add("flags", {2}, std::span(flags_as_floats)));
-                                    rules.dtype = stet::dtype_policy::cast;
-                                  }
-                                  restore_report report;
-                                  const auto done = stet::restore(*opened, variables, rules, &report);
-                                  CHECK(outcome(done) == (way.is_resident ? "binding_failed" : "bad_value"));
-                                  CHECK(memory == std::vector<float>(2, -1));
-                                  CHECK(flags_as_floats == std::vector<float>(2, -1));
-                                  CHECK((flags[0] && flags[1]));
-                                });
+    stet_test::every_way().open(file.bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& opened) {
+      CAPTURE(way.name);
+      REQUIRE(outcome(opened) == "ok");
+      if (!opened) return;
+      std::vector<float> memory(2, -1), flags_as_floats(2, -1);
+      bool flags[2] = {true, true};
+      variable_list variables;
+      CHECK(variables.add("a", {2}, std::span(memory)));
+      restore_rules rules;
+      SUBCASE("as bools") { CHECK(variables.add("flags", {2}, std::span<bool>(flags))); }
+      SUBCASE("converted") {
+        CHECK(variables.add("flags", {2}, std::span(flags_as_floats)));
+        rules.dtype = stet::dtype_policy::cast;
+      }
+      restore_report report;
+      const auto done = stet::restore(*opened, variables, rules, &report);
+      CHECK(outcome(done) == (way.is_resident ? "binding_failed" : "bad_value"));
+      CHECK(memory == std::vector<float>(2, -1));
+      CHECK(flags_as_floats == std::vector<float>(2, -1));
+      CHECK((flags[0] && flags[1]));
+    });
   }
 
   TEST_CASE("memory of the store itself is no place to read from while it is written") {
@@ -710,12 +680,10 @@ TEST_SUITE("restore") {
     CHECK(out.add("b", {3}, std::span(b)));
     auto bytes = out.save_to_memory();
     REQUIRE(outcome(bytes) == "ok");
-    if (!bytes)
-      return;
+    if (!bytes) return;
     const auto opened = stet::open_writable(*bytes);
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     const auto tensor_a = opened->find("a")->as_writable<std::uint8_t>(),
                tensor_b = opened->find("b")->as_writable<std::uint8_t>();
     variable_list variables;
@@ -845,8 +813,7 @@ TEST_SUITE("restore: binding") {
     dense.alignment_bytes = 1;
     const auto bytes = out.save_to_memory(dense);
     REQUIRE(outcome(bytes) == "ok");
-    if (!bytes)
-      return;
+    if (!bytes) return;
     stet::view<const stet::uint4, 4> codes_view;
     stet::view<const double, 2> doubles_view;
     stet::view<const float, 2> floats_view;
@@ -871,22 +838,18 @@ TEST_SUITE("restore: binding") {
     const stet_test::memory_reader reader(*bytes);
     auto streamed = stet::open(reader);
     REQUIRE((data && streamed));
-    if (!data || !streamed)
-      return;
+    if (!data || !streamed) return;
     CHECK(reason(codes_view, "codes", *data) ==
           "failed: the elements are packed below a byte; as_packed views them, copy_to unpacks them");
-    const bool is_odd =
-        reinterpret_cast<std::uintptr_t>(data->find("doubles")->bytes().data()) % alignof(double) != 0;
+    const bool is_odd = reinterpret_cast<std::uintptr_t>(data->find("doubles")->bytes().data()) % alignof(double) != 0;
     REQUIRE(is_odd);
     CHECK(reason(doubles_view, "doubles", *data) ==
           (can_view_words ? "failed: the bytes are not aligned for this type; copy_to reads them"
                           : "failed: the bytes have the other byte order; copy_to swaps them"));
-    CHECK(reason(doubles_view, "doubles", *streamed) ==
-          "failed: the bytes are not in memory; copy_to fetches them");
+    CHECK(reason(doubles_view, "doubles", *streamed) == "failed: the bytes are not in memory; copy_to fetches them");
     CHECK(reason(floats_view, "integers", *data) ==
           "dtype_mismatch: int32 [2] in the store, float32 [2] in the program");
-    CHECK(reason(longer_view, "integers", *data) ==
-          "shape_mismatch: int32 [2] in the store, int32 [3] in the program");
+    CHECK(reason(longer_view, "integers", *data) == "shape_mismatch: int32 [2] in the store, int32 [3] in the program");
   }
 
   TEST_CASE("one view that cannot be bound leaves all as they were") {
@@ -913,13 +876,11 @@ TEST_SUITE("restore: binding") {
     CHECK(out.add("empty", {0, 3}, std::span<const double>()));
     const auto bytes = out.save_to_memory();
     REQUIRE(outcome(bytes) == "ok");
-    if (!bytes)
-      return;
+    if (!bytes) return;
     const stet_test::exact_block block(*bytes, 1);
     const auto opened = stet::open(std::span<const std::byte>(block.span()));
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     stet::view<const double, 0, 3> view;
     variable_list variables;
     CHECK(variables.add_view("empty", view));
@@ -950,8 +911,7 @@ TEST_SUITE("restore: binding") {
     {
       const auto opened = stet::open(path);
       REQUIRE(outcome(opened) == "ok");
-      if (!opened)
-        return;
+      if (!opened) return;
       CHECK(outcome(stet::restore(*opened, variables, rules, &report)) == "binding_failed");
       CHECK(outcomes(report) == "failed! bound");
       CHECK(report.entries[0].reason == "the store was opened read-only");
@@ -961,8 +921,7 @@ TEST_SUITE("restore: binding") {
     options.access = stet::access::copy_on_write;
     const auto opened = stet::open(path, options), other = stet::open(path);
     REQUIRE((opened && other));
-    if (!opened || !other)
-      return;
+    if (!opened || !other) return;
     CHECK(outcome(stet::restore(*opened, variables, rules, &report)) == "ok");
     CHECK(outcomes(report) == "bound bound");
     kernel(0, 0) = 123;
@@ -986,8 +945,7 @@ TEST_SUITE("restore: binding") {
     writable.access = stet::access::copy_on_write;
     const auto opened = stet::open(path, writable);
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     stet::view<std::uint8_t, page_count, page_size> view;
     variable_list variables;
     CHECK(variables.add_view("a", view));
@@ -995,11 +953,9 @@ TEST_SUITE("restore: binding") {
     rules.mode = restore_mode::bind;
     REQUIRE(outcome(stet::restore(*opened, variables, rules)) == "ok");
     std::size_t sum = 0;
-    for (std::size_t page = 0; page < page_count; ++page)
-      sum += view(page, 0);
+    for (std::size_t page = 0; page < page_count; ++page) sum += view(page, 0);
     CHECK(sum == page_count);
-    for (std::size_t page = 0; page < 10; ++page)
-      view(page * 50, 0) = 2;
+    for (std::size_t page = 0; page < 10; ++page) view(page * 50, 0) = 2;
     // The system's own account of the mapping: how much of it is this process's alone.
     std::ifstream smaps("/proc/self/smaps");
     std::string line;

@@ -40,8 +40,7 @@ TEST_SUITE("rules") {
 
   TEST_CASE("a function of the program decides") {
     const rename_rule rule = rename_rule::callback([](std::string_view name) -> std::optional<std::string> {
-      if (name.size() > 3)
-        return std::nullopt;
+      if (name.size() > 3) return std::nullopt;
       return std::string(name.rbegin(), name.rend());
     });
     CHECK(asked(rule, "abc") == "cba");

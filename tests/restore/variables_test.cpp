@@ -112,8 +112,7 @@ TEST_SUITE("variables") {
     CHECK(outcome(variables.add_slot("none", "m", std::span(moment))) == "not_found");
     const variable* const slot = variables.find("k/Adam/m");
     REQUIRE(slot != nullptr);
-    if (slot == nullptr)
-      return;
+    if (slot == nullptr) return;
     CHECK(slot->slot_of() == "k");
     CHECK(slot->shape() == std::vector<std::uint64_t>{2, 3});
     CHECK(slot->layout().dtype == stet::dtype::float64);
@@ -123,8 +122,7 @@ TEST_SUITE("variables") {
   TEST_CASE("slots are added by names that the list itself holds, while it grows") {
     std::vector<float> memory(1);
     variable_list variables;
-    for (int i = 0; i < 50; ++i)
-      (void)variables.add(std::to_string(i), {1}, std::span(memory));
+    for (int i = 0; i < 50; ++i) (void)variables.add(std::to_string(i), {1}, std::span(memory));
     for (std::size_t i = 0; i < 50; ++i)
       REQUIRE(outcome(variables.add_slot(variables[i].name(), "m", std::span(memory))) == "ok");
     for (std::size_t i = 0; i < 50; ++i) {

@@ -10,6 +10,4 @@ bool second_reads(const stet::store& model) {
   return kernel && kernel->size() == 2 && (*kernel)[0] == 1.0f && (*kernel)[1] == -2.0f;
 }
 
-stet::result<stet::store> (*second_open())(std::span<const std::byte>) {
-  return stet::open;
-}
+stet::result<stet::store> (*second_open())(std::span<const std::byte>) { return stet::open; }

@@ -50,8 +50,7 @@ std::vector<std::string> list(const std::string& path, std::size_t most = 1000) 
       &found);
   CHECK(outcome(done) == "ok");
   for (std::size_t i = 1; i < found.names.size(); ++i) {
-    for (std::size_t k = i; k > 0 && found.names[k] < found.names[k - 1]; --k)
-      found.names[k].swap(found.names[k - 1]);
+    for (std::size_t k = i; k > 0 && found.names[k] < found.names[k - 1]; --k) found.names[k].swap(found.names[k - 1]);
   }
   return found.names;
 }
@@ -78,10 +77,9 @@ TEST_SUITE("file_operations") {
     CHECK(outcome(system_calls.create_exclusive(nullptr, folder.path("missing/a"))) == "file_not_found");
     CHECK(outcome(system_calls.create_exclusive(nullptr, "")) == "bad_path");
     std::error_code failure;
-    std::filesystem::create_symlink(stet_test::to_path(folder.path("nothing")),
-                                    stet_test::to_path(folder.path("link")), failure);
-    if (!failure)
-      CHECK(outcome(system_calls.create_exclusive(nullptr, folder.path("link"))) == "file_exists");
+    std::filesystem::create_symlink(stet_test::to_path(folder.path("nothing")), stet_test::to_path(folder.path("link")),
+                                    failure);
+    if (!failure) CHECK(outcome(system_calls.create_exclusive(nullptr, folder.path("link"))) == "file_exists");
     CHECK(folder.names().size() == (failure ? 1 : 2));
   }
 
@@ -174,8 +172,7 @@ TEST_SUITE("file_operations") {
       if (!mapped || !streamed) return;
       // Three times, while the first file stays mapped.
       for (const std::string_view contents : {"first", "second", "third"}) {
-        const auto done =
-            system_calls.rename_over(nullptr, folder.write("model.tmp", contents), folder.path("model"));
+        const auto done = system_calls.rename_over(nullptr, folder.write("model.tmp", contents), folder.path("model"));
         CHECK(outcome(done) == "ok");
         CHECK(text_of(folder.read("model")) == contents);
         CHECK(std::memcmp(mapped->data(), old_bytes.data(), old_bytes.size()) == 0);
@@ -187,8 +184,7 @@ TEST_SUITE("file_operations") {
 #if !defined(_WIN32)
     CHECK(folder.names() == std::vector<std::string>{"model"});
 #endif
-    CHECK(outcome(system_calls.rename_over(nullptr, folder.path("missing"), folder.path("model"))) ==
-          "file_not_found");
+    CHECK(outcome(system_calls.rename_over(nullptr, folder.path("missing"), folder.path("model"))) == "file_not_found");
     CHECK(text_of(folder.read("model")) == "third");
     CHECK(outcome(system_calls.rename_over(nullptr, folder.path("model"), folder.path("new"))) == "ok");
     CHECK(folder.read("model").empty());
@@ -201,8 +197,8 @@ TEST_SUITE("file_operations") {
     CHECK(outcome(system_calls.remove(nullptr, folder.path("a"))) == "file_not_found");
     folder.write("target", "x");
     std::error_code failure;
-    std::filesystem::create_symlink(stet_test::to_path(folder.path("target")),
-                                    stet_test::to_path(folder.path("link")), failure);
+    std::filesystem::create_symlink(stet_test::to_path(folder.path("target")), stet_test::to_path(folder.path("link")),
+                                    failure);
     if (!failure) CHECK(outcome(system_calls.remove(nullptr, folder.path("link"))) == "ok");
     CHECK(folder.names() == std::vector<std::string>{"target"});
     CHECK(outcome(system_calls.remove(nullptr, folder.path())) != "ok");
@@ -247,8 +243,7 @@ TEST_SUITE("file_operations") {
     CHECK(outcome(system_calls.set_size(nullptr, *handle, 1)) == "io_error");
     CHECK(outcome(system_calls.write_at(nullptr, *handle, 0, as_bytes("x"))) == "io_error");
     const auto reserved = system_calls.reserve(nullptr, *handle, 1);
-    const bool skipped =
-        reserved && *reserved == stet::reservation::not_supported; // by not calling the system
+    const bool skipped = reserved && *reserved == stet::reservation::not_supported; // by not calling the system
     if (!skipped) CHECK(outcome(reserved) == "io_error");
   }
 

@@ -125,8 +125,7 @@ TEST_SUITE("file") {
     temp_folder folder;
     const std::string target = folder.write("target", "0123");
     std::error_code failure;
-    std::filesystem::create_symlink(stet_test::to_path(target), stet_test::to_path(folder.path("link")),
-                                    failure);
+    std::filesystem::create_symlink(stet_test::to_path(target), stet_test::to_path(folder.path("link")), failure);
     if (failure) {
       MESSAGE("skipped: this system makes no symbolic links here");
       return;
@@ -134,8 +133,8 @@ TEST_SUITE("file") {
     CHECK(open_outcome(folder.path("link")) == "ok");
     CHECK(open_outcome(folder.path("link"), stet::open_for::read, stet::links::no_follow) == "bad_path");
     CHECK(open_outcome(target, stet::open_for::read, stet::links::no_follow) == "ok");
-    std::filesystem::create_symlink(stet_test::to_path(folder.path("loop")),
-                                    stet_test::to_path(folder.path("loop")), failure);
+    std::filesystem::create_symlink(stet_test::to_path(folder.path("loop")), stet_test::to_path(folder.path("loop")),
+                                    failure);
     CHECK(open_outcome(folder.path("loop")) == "io_error");
   }
 
@@ -144,14 +143,12 @@ TEST_SUITE("file") {
     const std::string first = folder.write("first", "0123");
     const std::string copy = folder.write("copy", "0123");
     std::error_code failure;
-    std::filesystem::create_hard_link(stet_test::to_path(first), stet_test::to_path(folder.path("second")),
-                                      failure);
+    std::filesystem::create_hard_link(stet_test::to_path(first), stet_test::to_path(folder.path("second")), failure);
     if (failure) {
       MESSAGE("skipped: this system makes no hard links here");
       return;
     }
-    const auto a = stet::file::open(first), b = stet::file::open(folder.path("second")),
-               c = stet::file::open(copy);
+    const auto a = stet::file::open(first), b = stet::file::open(folder.path("second")), c = stet::file::open(copy);
     REQUIRE((a && b && c));
     if (!a || !b || !c) return;
     CHECK(a->same_file_as(*a));
@@ -177,7 +174,9 @@ TEST_SUITE("file") {
     stet::file moved = std::move(*owner);
     CHECK(holds(moved, bytes));
     const stet::native_handle handle = moved.handle();
-    { const stet::file gone = std::move(moved); }
+    {
+      const stet::file gone = std::move(moved);
+    }
     CHECK(outcome(stet::file::borrow(handle)) == "io_error"); // closed
     CHECK(outcome(stet::file::adopt(handle)) == "io_error");
     CHECK(outcome(stet::file::borrow(stet::detail::os::no_handle)) == "io_error");
@@ -188,7 +187,9 @@ TEST_SUITE("file") {
     temp_folder folder;
     const std::string path = folder.write("a", "0123");
     const int handle = ::open(path.c_str(), O_RDONLY);
-    { CHECK(outcome(stet::file::adopt(handle)) == "ok"); }
+    {
+      CHECK(outcome(stet::file::adopt(handle)) == "ok");
+    }
 #if !defined(__wasi__) // answers without looking
     CHECK(::fcntl(handle, F_GETFD) == -1);
 #endif
@@ -255,8 +256,8 @@ TEST_SUITE("file") {
     folder.write("a", "0123");
     stet::detail::os::native_path path;
     REQUIRE(path.assign(folder.path("a")));
-    void* const writing = win32::CreateFileW(path.c_str(), win32::generic_write, win32::share_everything,
-                                             nullptr, win32::open_existing, win32::attribute_normal, nullptr);
+    void* const writing = win32::CreateFileW(path.c_str(), win32::generic_write, win32::share_everything, nullptr,
+                                             win32::open_existing, win32::attribute_normal, nullptr);
     CHECK(outcome(stet::file::borrow(writing)) == "access_denied");
     CHECK(win32::CloseHandle(writing) != 0);
     CHECK(open_outcome("NUL") == "not_a_regular_file");

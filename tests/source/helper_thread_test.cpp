@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <stet/source/helper_thread.hpp>
+#include <stet/source/detail/helper_thread.hpp>
 
 #include "support/few_threads.hpp"
 
@@ -38,25 +38,25 @@ TEST_SUITE("helper_thread") {
 #if STET_TEST_FEW_THREADS
   TEST_CASE("says when the system has no thread to give") {
     CHECK(stet_test::with_few_threads([] {
-      std::mutex mutex;
-      std::condition_variable changed;
-      bool is_over = false;
-      int ended = 0, started = 0, refused = 0;
-      auto work = [&]() noexcept {
-        std::unique_lock guard(mutex);
-        changed.wait(guard, [&] { return is_over; });
-        ++ended;
-      };
-      helper_thread helpers[64];
-      for (helper_thread& each : helpers) ++(each.start(work) ? started : refused);
-      {
-        const std::lock_guard guard(mutex);
-        is_over = true;
-      }
-      changed.notify_all();
-      for (helper_thread& each : helpers) each.join();
-      return refused > 0 && ended == started ? 0 : 1;
-    }) == 0);
+            std::mutex mutex;
+            std::condition_variable changed;
+            bool is_over = false;
+            int ended = 0, started = 0, refused = 0;
+            auto work = [&]() noexcept {
+              std::unique_lock guard(mutex);
+              changed.wait(guard, [&] { return is_over; });
+              ++ended;
+            };
+            helper_thread helpers[64];
+            for (helper_thread& each : helpers) ++(each.start(work) ? started : refused);
+            {
+              const std::lock_guard guard(mutex);
+              is_over = true;
+            }
+            changed.notify_all();
+            for (helper_thread& each : helpers) each.join();
+            return refused > 0 && ended == started ? 0 : 1;
+          }) == 0);
   }
 #endif
 }

@@ -59,8 +59,7 @@ TEST_SUITE("mapping") {
     if (!from) return;
     for (const std::size_t granularity_bytes : {65536u, 131072u}) {
       for (const std::size_t offset_bytes : {1u, 65535u, 65537u, 200'000u}) {
-        const auto mapped =
-            mapping::map(*from, offset_bytes, 5000, stet::access::read_only, granularity_bytes);
+        const auto mapped = mapping::map(*from, offset_bytes, 5000, stet::access::read_only, granularity_bytes);
         CHECK(outcome(mapped) == "ok");
         if (!mapped) continue;
         CHECK(mapping_holds(*mapped, bytes, offset_bytes));
@@ -92,8 +91,7 @@ TEST_SUITE("mapping") {
     if (!from || !full) return;
     const auto ranges = {std::pair{&*from, 0}, std::pair{&*full, 2}, std::pair{&*full, 4}};
     for (const auto& [file, offset_bytes] : ranges) {
-      auto mapped =
-          mapping::map(*file, static_cast<std::uint64_t>(offset_bytes), 0, stet::access::copy_on_write);
+      auto mapped = mapping::map(*file, static_cast<std::uint64_t>(offset_bytes), 0, stet::access::copy_on_write);
       CHECK(outcome(mapped) == "ok");
       if (!mapped) continue;
       CHECK(mapped->size_bytes() == 0);
@@ -201,8 +199,7 @@ TEST_SUITE("mapping") {
       for (const std::uint64_t offset_bytes : {0u, 1u, 50'000u, 99'000u}) {
         CHECK(outcome(mapped->prefetch(offset_bytes, 1000)) == "ok");
         CHECK(outcome(mapped->stop_read_ahead(offset_bytes, 1000)) == "ok");
-        CHECK(outcome(mapped->drop(offset_bytes, 1000)) ==
-              (mode == stet::access::read_only ? "ok" : "unsupported"));
+        CHECK(outcome(mapped->drop(offset_bytes, 1000)) == (mode == stet::access::read_only ? "ok" : "unsupported"));
         const std::string locked = outcome(mapped->lock(offset_bytes, 1000));
         if (locked == "ok") CHECK(outcome(mapped->unlock(offset_bytes, 1000)) == "ok");
         if (locked != "ok") MESSAGE("nothing can be locked here: " << locked);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <stet/source/path.hpp>
+#include <stet/source/detail/path.hpp>
 
 #include <doctest/doctest.h>
 

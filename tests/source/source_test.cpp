@@ -30,12 +30,9 @@ class memory_reader final : public stet::reader {
 public:
   explicit memory_reader(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }
-  [[nodiscard]] stet::result<void> read(std::uint64_t offset_bytes,
-                                        std::span<std::byte> into) const noexcept override {
-    if (offset_bytes > bytes_.size() || into.size() > bytes_.size() - offset_bytes)
-      return stet::errc::truncated;
-    if (offset_bytes + into.size() > broken_from)
-      return stet::error(stet::errc::source_failed, "device", broken_from);
+  [[nodiscard]] stet::result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
+    if (offset_bytes > bytes_.size() || into.size() > bytes_.size() - offset_bytes) return stet::errc::truncated;
+    if (offset_bytes + into.size() > broken_from) return stet::error(stet::errc::source_failed, "device", broken_from);
     if (!into.empty()) std::memcpy(into.data(), bytes_.data() + offset_bytes, into.size());
     return {};
   }
@@ -93,28 +90,22 @@ stet::result<source> map_borrowed_handle(fixture& from, file_range range) {
 const backend backends[] = {
     {"memory", borrow_part, true, false},
     {"writable memory", borrow_writable_part, true, true},
-    {"mapped path", [](fixture& from, file_range range) { return source::map(from.path, range); }, true,
-     false},
+    {"mapped path", [](fixture& from, file_range range) { return source::map(from.path, range); }, true, false},
     {"mapped handle", map_borrowed_handle, true, false},
     {"copy-on-write",
-     [](fixture& from, file_range range) {
-       return source::map(from.path, range, stet::access::copy_on_write);
-     },
-     true, true},
+     [](fixture& from, file_range range) { return source::map(from.path, range, stet::access::copy_on_write); }, true,
+     true},
 #if !defined(__EMSCRIPTEN__) && !defined(__wasi__) // have no shared mappings
     {"shared write",
-     [](fixture& from, file_range range) {
-       return source::map(from.path, range, stet::access::shared_write);
-     },
-     true, true},
+     [](fixture& from, file_range range) { return source::map(from.path, range, stet::access::shared_write); }, true,
+     true},
 #endif
     {"read path", [](fixture& from, file_range range) { return source::read(from.path, range); }, true, true},
-    {"read file, 65536 aligned",
-     [](fixture& from, file_range range) { return source::read(*from.open, range, 65536); }, true, true},
-    {"read custom reader", [](fixture& from, file_range range) { return source::read(from.custom, range); },
+    {"read file, 65536 aligned", [](fixture& from, file_range range) { return source::read(*from.open, range, 65536); },
      true, true},
-    {"streamed path", [](fixture& from, file_range range) { return source::stream(from.path, range); }, false,
-     false},
+    {"read custom reader", [](fixture& from, file_range range) { return source::read(from.custom, range); }, true,
+     true},
+    {"streamed path", [](fixture& from, file_range range) { return source::stream(from.path, range); }, false, false},
     {"streamed handle", stream_borrowed_handle, false, false},
 };
 
@@ -144,9 +135,9 @@ TEST_SUITE("source") {
         CHECK(outcome(made) == "ok");
         if (!made) continue;
         const auto part = range.within(end);
-        const auto expected = std::span<const std::byte>(from.bytes)
-                                  .subspan(static_cast<std::size_t>(part->offset_bytes),
-                                           static_cast<std::size_t>(part->size_bytes));
+        const auto expected =
+            std::span<const std::byte>(from.bytes)
+                .subspan(static_cast<std::size_t>(part->offset_bytes), static_cast<std::size_t>(part->size_bytes));
         CHECK(source_holds(*made, expected));
         CHECK((made->data() != nullptr) == kind.resident);
         CHECK((made->fetcher() != nullptr) == !kind.resident);
@@ -163,9 +154,15 @@ TEST_SUITE("source") {
       REQUIRE(from.open);
       if (!from.open) return;
       const std::uint64_t end = size_bytes;
-      const file_range ranges[] = {{end + 1, 0}, {end + 1},        {0, end + 1},
-                                   {end, 1},     {1, beyond_memory - 1},  {beyond_memory, 2},
-                                   {beyond_memory},     {beyond_memory - 4, 10}, {beyond_memory / 2 + 1, beyond_memory / 2 + 1}};
+      const file_range ranges[] = {{end + 1, 0},
+                                   {end + 1},
+                                   {0, end + 1},
+                                   {end, 1},
+                                   {1, beyond_memory - 1},
+                                   {beyond_memory, 2},
+                                   {beyond_memory},
+                                   {beyond_memory - 4, 10},
+                                   {beyond_memory / 2 + 1, beyond_memory / 2 + 1}};
       for (const backend& kind : backends) {
         for (const file_range& range : ranges) {
           CAPTURE(kind.name);
@@ -223,8 +220,8 @@ TEST_SUITE("source") {
       if (made->data() == nullptr) CHECK(locked == "not_resident");
       if (made->data() != nullptr && locked != "ok") MESSAGE("nothing can be locked here: " << locked);
       if (locked == "ok") CHECK(outcome(made->unlock(1, 5000)) == "ok");
-      for (const auto hint :
-           {&source::prefetch, &source::stop_read_ahead, &source::drop, &source::lock, &source::unlock, &source::flush}) {
+      for (const auto hint : {&source::prefetch, &source::stop_read_ahead, &source::drop, &source::lock,
+                              &source::unlock, &source::flush}) {
         CHECK(outcome(((*made).*hint)(0, 80'001)) == "bad_range");
         CHECK(outcome(((*made).*hint)(80'000, 1)) == "bad_range");
         CHECK(outcome(((*made).*hint)(beyond_memory, 2)) == "bad_range");
@@ -354,10 +351,8 @@ TEST_SUITE("source") {
     };
     for (const row& kind :
          {row{[](const std::string& path) { return source::read(path); }, false},
-          row{[](const std::string& path) { return source::map(path, {}, stet::access::copy_on_write); },
-              false},
-          row{[](const std::string& path) { return source::map(path, {}, stet::access::shared_write); },
-              true}}) {
+          row{[](const std::string& path) { return source::map(path, {}, stet::access::copy_on_write); }, false},
+          row{[](const std::string& path) { return source::map(path, {}, stet::access::shared_write); }, true}}) {
       temp_folder folder;
       auto bytes = stet_test::pattern(5000);
       {
@@ -385,8 +380,7 @@ TEST_SUITE("source") {
     if (!mapped || !streamed) return;
     folder.write("b", "new");
     std::error_code failure;
-    std::filesystem::rename(stet_test::to_path(folder.path("b")), stet_test::to_path(folder.path("a")),
-                            failure);
+    std::filesystem::rename(stet_test::to_path(folder.path("b")), stet_test::to_path(folder.path("a")), failure);
     if (failure) {
       MESSAGE("skipped: this system does not rename over an open file this way");
       return;

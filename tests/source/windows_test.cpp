@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tests of source/windows.hpp: that no header of stet includes <windows.h>, that its own declarations agree with it, and what
+// Tests of source/detail/windows.hpp: that no header of stet includes <windows.h>, that its own declarations agree with it, and what
 // Windows promises: UTF-8 and long paths, sharing modes, files that are mapped or sparse.
 #if defined(_WIN32)
 
@@ -40,9 +40,11 @@ static_assert(offsetof(declared::overlapped, offset_high) == offsetof(OVERLAPPED
 static_assert(offsetof(declared::overlapped, event) == offsetof(OVERLAPPED, hEvent));
 static_assert(sizeof(declared::system_info) == sizeof(SYSTEM_INFO));
 static_assert(offsetof(declared::system_info, page_size) == offsetof(SYSTEM_INFO, dwPageSize));
-static_assert(offsetof(declared::system_info, allocation_granularity) == offsetof(SYSTEM_INFO, dwAllocationGranularity));
+static_assert(offsetof(declared::system_info, allocation_granularity) ==
+              offsetof(SYSTEM_INFO, dwAllocationGranularity));
 static_assert(sizeof(declared::file_information) == sizeof(BY_HANDLE_FILE_INFORMATION));
-static_assert(offsetof(declared::file_information, volume_serial_number) == offsetof(BY_HANDLE_FILE_INFORMATION, dwVolumeSerialNumber));
+static_assert(offsetof(declared::file_information, volume_serial_number) ==
+              offsetof(BY_HANDLE_FILE_INFORMATION, dwVolumeSerialNumber));
 static_assert(offsetof(declared::file_information, size_high) == offsetof(BY_HANDLE_FILE_INFORMATION, nFileSizeHigh));
 static_assert(offsetof(declared::file_information, link_count) == offsetof(BY_HANDLE_FILE_INFORMATION, nNumberOfLinks));
 static_assert(offsetof(declared::file_information, index_low) == offsetof(BY_HANDLE_FILE_INFORMATION, nFileIndexLow));
@@ -50,10 +52,12 @@ static_assert(sizeof(declared::memory_range) == sizeof(WIN32_MEMORY_RANGE_ENTRY)
 static_assert(declared::generic_read == GENERIC_READ && declared::generic_write == GENERIC_WRITE);
 static_assert(declared::share_everything == (FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE));
 static_assert(declared::create_new == CREATE_NEW && declared::open_existing == OPEN_EXISTING);
-static_assert(declared::attribute_directory == FILE_ATTRIBUTE_DIRECTORY && declared::attribute_normal == FILE_ATTRIBUTE_NORMAL);
+static_assert(declared::attribute_directory == FILE_ATTRIBUTE_DIRECTORY &&
+              declared::attribute_normal == FILE_ATTRIBUTE_NORMAL);
 static_assert(declared::attribute_reparse_point == FILE_ATTRIBUTE_REPARSE_POINT);
 static_assert(declared::flag_backup_semantics == FILE_FLAG_BACKUP_SEMANTICS);
-static_assert(declared::flag_open_reparse_point == FILE_FLAG_OPEN_REPARSE_POINT && declared::file_type_disk == FILE_TYPE_DISK);
+static_assert(declared::flag_open_reparse_point == FILE_FLAG_OPEN_REPARSE_POINT &&
+              declared::file_type_disk == FILE_TYPE_DISK);
 static_assert(declared::page_read_only == PAGE_READONLY && declared::page_read_write == PAGE_READWRITE);
 static_assert(declared::page_write_copy == PAGE_WRITECOPY && declared::map_copy == FILE_MAP_COPY);
 static_assert(declared::map_write == FILE_MAP_WRITE && declared::map_read == FILE_MAP_READ);
@@ -71,7 +75,8 @@ std::wstring native(std::string_view path_utf8) {
 class foreign_handle {
 public:
   foreign_handle(const std::string& path, unsigned long wanted, unsigned long sharing)
-      : handle_(CreateFileW(native(path).c_str(), wanted, sharing, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr)) {}
+      : handle_(CreateFileW(native(path).c_str(), wanted, sharing, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL,
+                            nullptr)) {}
   foreign_handle(const foreign_handle&) = delete;
   foreign_handle& operator=(const foreign_handle&) = delete;
   ~foreign_handle() { close(); }
@@ -82,7 +87,8 @@ public:
   [[nodiscard]] bool is_open() const { return handle_ != nullptr && !declared::is_invalid(handle_); }
   [[nodiscard]] bool write(std::string_view text) const {
     unsigned long count = 0;
-    return WriteFile(handle_, text.data(), static_cast<unsigned long>(text.size()), &count, nullptr) != 0 && count == text.size();
+    return WriteFile(handle_, text.data(), static_cast<unsigned long>(text.size()), &count, nullptr) != 0 &&
+           count == text.size();
   }
   [[nodiscard]] HANDLE get() const { return handle_; }
 
@@ -107,7 +113,8 @@ TEST_SUITE("windows") {
     CHECK(converted("model.stet") == L"model.stet");
     CHECK(converted("\xC3\xA9\xE6\xA8\xA1\xF0\x9F\xA7\xA0") == L"\u00E9\u6A21\xD83E\xDDE0");
     CHECK(converted("\xF4\x8F\xBF\xBF") == L"\xDBFF\xDFFF");
-    for (const std::string_view bad : {"\x80", "\xC1\xBF", "\xC3", "\xE6\xA8", "\xED\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80"}) {
+    for (const std::string_view bad :
+         {"\x80", "\xC1\xBF", "\xC3", "\xE6\xA8", "\xED\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80"}) {
       CHECK(converted(bad) == L"malformed");
     }
     CHECK(converted(std::string_view("a\0b", 3)) == L"malformed");
@@ -155,7 +162,8 @@ TEST_SUITE("windows") {
     const auto opened = stet::file::open(path);
     REQUIRE(opened);
     if (!opened) return;
-    CHECK(foreign_handle(path, GENERIC_READ, FILE_SHARE_READ).is_open()); // who shares reading only, since stet only reads
+    CHECK(foreign_handle(path, GENERIC_READ, FILE_SHARE_READ)
+              .is_open()); // who shares reading only, since stet only reads
     {
       const foreign_handle writer(path, GENERIC_WRITE, FILE_SHARE_READ);
       CHECK(writer.write("abcd"));
@@ -180,7 +188,8 @@ TEST_SUITE("windows") {
       mapped = std::move(*made);
     }
     const auto cut = [&] {
-      const foreign_handle writer(path, GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE);
+      const foreign_handle writer(path, GENERIC_READ | GENERIC_WRITE,
+                                  FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE);
       REQUIRE(writer.is_open());
       return os::set_size(writer.get(), 1000);
     };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tests of source/windows_write.hpp: that stet's headers do with <windows.h> before them, and what Windows promises those who
+// Tests of source/detail/windows_write.hpp: that stet's headers do with <windows.h> before them, and what Windows promises those who
 // save: replacing files that are mapped or held by others, names and paths of any kind, locks that end with their process.
 #if defined(_WIN32)
 
@@ -35,9 +35,11 @@ using names = std::vector<std::string>;
 
 static_assert(sizeof(declared::find_data) == sizeof(WIN32_FIND_DATAW));
 static_assert(offsetof(declared::find_data, name) == offsetof(WIN32_FIND_DATAW, cFileName));
-static_assert(declared::move_replace_existing == MOVEFILE_REPLACE_EXISTING && declared::move_write_through == MOVEFILE_WRITE_THROUGH);
+static_assert(declared::move_replace_existing == MOVEFILE_REPLACE_EXISTING &&
+              declared::move_write_through == MOVEFILE_WRITE_THROUGH);
 static_assert(declared::replace_ignore_merge_errors == REPLACEFILE_IGNORE_MERGE_ERRORS);
-static_assert(declared::error_no_more_files == ERROR_NO_MORE_FILES && declared::error_sharing_violation == ERROR_SHARING_VIOLATION);
+static_assert(declared::error_no_more_files == ERROR_NO_MORE_FILES &&
+              declared::error_sharing_violation == ERROR_SHARING_VIOLATION);
 static_assert(declared::error_unable_to_move_replacement == ERROR_UNABLE_TO_MOVE_REPLACEMENT_2);
 static_assert(declared::open_always == OPEN_ALWAYS);
 
@@ -96,7 +98,8 @@ TEST_SUITE("windows_write") {
       REQUIRE(older.writer().save(path, options));
       const names before = folder.names();
       for (const unsigned long sharing : {0ul, static_cast<unsigned long>(FILE_SHARE_READ | FILE_SHARE_WRITE)}) {
-        void* const holder = CreateFileW(native_name(path).c_str(), GENERIC_READ, sharing, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
+        void* const holder = CreateFileW(native_name(path).c_str(), GENERIC_READ, sharing, nullptr, OPEN_EXISTING,
+                                         FILE_ATTRIBUTE_NORMAL, nullptr);
         REQUIRE_FALSE(declared::is_invalid(holder));
         CHECK(outcome(newer.writer().save(path, options)) == "access_denied");
         CHECK(folder.names() == before);
@@ -113,7 +116,9 @@ TEST_SUITE("windows_write") {
     const auto converted = [&](const wchar_t* name) { return std::string(text, os::to_utf8(name, text)); };
     CHECK(converted(L"a.stet") == "a.stet");
     CHECK(converted(L"\u00E9\u6A21\xD83E\xDDE0") == "\xC3\xA9\xE6\xA8\xA1\xF0\x9F\xA7\xA0");
-    CHECK(converted(L"a\xD83E" L"b") == "a\xEF\xBF\xBD" "b");
+    CHECK(converted(L"a\xD83E"
+                    L"b") == "a\xEF\xBF\xBD"
+                             "b");
     CHECK(converted(L"\xDDE0\xD83E") == "\xEF\xBF\xBD\xEF\xBF\xBD");
   }
 
@@ -157,10 +162,13 @@ TEST_SUITE("windows_write") {
     made.push_back(made.back() + "/run");
     for (; !made.empty(); made.pop_back()) { // what the test's own helpers cannot reach
       names found;
-      CHECK(calls.list_folder(nullptr, made.back(), [](void* into, std::string_view name) noexcept {
-        static_cast<names*>(into)->emplace_back(name);
-        return true;
-      }, &found));
+      CHECK(calls.list_folder(
+          nullptr, made.back(),
+          [](void* into, std::string_view name) noexcept {
+            static_cast<names*>(into)->emplace_back(name);
+            return true;
+          },
+          &found));
       for (const std::string& name : found) CHECK(outcome(calls.remove(nullptr, made.back() + "/" + name)) == "ok");
       CHECK(RemoveDirectoryW(native_name(made.back()).c_str()) != 0);
     }
@@ -182,12 +190,14 @@ TEST_SUITE("windows_write") {
     const temp_folder folder;
     wchar_t program[400];
     REQUIRE(GetModuleFileNameW(nullptr, program, 400) != 0);
-    std::wstring line = L"\"" + std::wstring(program) + L"\" --no-skip --test-case=\"holds a lock until the process is ended\"";
+    std::wstring line =
+        L"\"" + std::wstring(program) + L"\" --no-skip --test-case=\"holds a lock until the process is ended\"";
     REQUIRE(SetEnvironmentVariableW(lock_variable, native_name(folder.path()).c_str()) != 0);
     STARTUPINFOW start = {};
     start.cb = sizeof start;
     PROCESS_INFORMATION process = {};
-    REQUIRE(CreateProcessW(nullptr, line.data(), nullptr, nullptr, 0, CREATE_NO_WINDOW, nullptr, nullptr, &start, &process) != 0);
+    REQUIRE(CreateProcessW(nullptr, line.data(), nullptr, nullptr, 0, CREATE_NO_WINDOW, nullptr, nullptr, &start,
+                           &process) != 0);
     CHECK(SetEnvironmentVariableW(lock_variable, nullptr) != 0);
     for (int tries = 0; tries < 3000 && folder.names() != names{"lock", "ready"}; ++tries) Sleep(10);
     CHECK(folder.names() == names{"lock", "ready"});

@@ -35,7 +35,8 @@ struct made_package {
   /// @param offset  of the store's first byte; at least 1000
   made_package(std::string_view store, std::size_t offset) {
     made_archive archive;
-    archive.members = {{"classes.dex", std::string(200, 'd')}, {"assets/model.stet", std::string(store)}, {"res/icon.png", "icon"}};
+    archive.members = {
+        {"classes.dex", std::string(200, 'd')}, {"assets/model.stet", std::string(store)}, {"res/icon.png", "icon"}};
     // As zipalign does it, but for any offset.
     const std::size_t plain = offset_in(archive.bytes());
     archive.members[1].gap = std::string(offset - plain, '\0');
@@ -43,15 +44,14 @@ struct made_package {
     entry = {offset_in(bytes), store.size()};
   }
 
- private:
+private:
   /// Where the entry's bytes are, by the directory of the archive.
   static std::size_t offset_in(const std::string& archive) {
     const auto members = stet::detail::read_zip(std::as_bytes(std::span(archive.data(), archive.size())));
     REQUIRE(members);
     if (members) {
       for (const auto& each : *members) {
-        if (each.name == "assets/model.stet")
-          return static_cast<std::size_t>(each.offset_bytes);
+        if (each.name == "assets/model.stet") return static_cast<std::size_t>(each.offset_bytes);
       }
     }
     return 0;
@@ -60,8 +60,9 @@ struct made_package {
 
 /// A store with elements of 1, 2, 4 and 8 bytes, each at a multiple of 64.
 std::string asset_bytes() {
-  const native_file file({tensor_of<std::uint8_t>("bytes", {3}, {1, 2, 3}), tensor_of<std::int16_t>("shorts", {2}, {4, 5}),
-                          tensor_of<float>("floats", {2}, {6, 7}), tensor_of<double>("doubles", {1}, {8})});
+  const native_file file({tensor_of<std::uint8_t>("bytes", {3}, {1, 2, 3}),
+                          tensor_of<std::int16_t>("shorts", {2}, {4, 5}), tensor_of<float>("floats", {2}, {6, 7}),
+                          tensor_of<double>("doubles", {1}, {8})});
   return {reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()};
 }
 
@@ -166,8 +167,7 @@ TEST_SUITE("assets in archives") {
     std::vector<std::string> mappings;
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);) {
-      if (line.find(path) != std::string::npos)
-        mappings.push_back(line);
+      if (line.find(path) != std::string::npos) mappings.push_back(line);
     }
     REQUIRE(mappings.size() == 1);
     CAPTURE(mappings[0]);

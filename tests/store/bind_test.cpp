@@ -94,8 +94,8 @@ std::vector<native_tensor> network_tensors() {
   tensors.push_back(tensor_of<float>("dense_1/kernel", {2, 2}, {1, 0, 0, 1}));
   tensors.push_back(tensor_of<float>("dense_1/bias", {2}, {0, 0}));
   tensors.push_back(tensor_of<std::int64_t>("step", {1}, {1000}));
-  tensors.push_back(tensor_of("codes", stet::element_layout::of(dtype::uint4), {3},
-                              stet_test::bytes_of<unsigned char>({0x21, 3})));
+  tensors.push_back(
+      tensor_of("codes", stet::element_layout::of(dtype::uint4), {3}, stet_test::bytes_of<unsigned char>({0x21, 3})));
   tensors.push_back(stet_test::strings_of("labels", {"zero", "one"}));
   tensors.push_back(tensor_of("raw", {dtype::block, 0, {"q8_0", 32, 34}}, {32}, stet_test::byte_vector(34)));
   tensors.push_back(tensor_of<double>("scale", {}, {0.5}));
@@ -105,16 +105,14 @@ std::vector<native_tensor> network_tensors() {
 /// What is reported of fields of words that `lines` name, which stand in the way of binding on a big-endian machine only.
 std::vector<std::string> other_byte_order(std::vector<std::array<std::string, 2>> lines) {
   std::vector<std::string> reported;
-  if (can_view_words)
-    return reported;
+  if (can_view_words) return reported;
   for (const auto& [name, rest] : lines)
     reported.push_back(name + ": the bytes have the other byte order; copy_to swaps them; " + rest);
   return reported;
 }
 
 /// Binds and collects what is reported.
-template <class Model>
-std::vector<std::string> mismatches_of(Model& model, const stet::store& store, errc expected) {
+template <class Model> std::vector<std::string> mismatches_of(Model& model, const stet::store& store, errc expected) {
   std::vector<std::string> lines;
   const auto bound = stet::bind_model(model, store, [&](const stet::binding_mismatch& mismatch) noexcept {
     char buffer[256];
@@ -134,8 +132,7 @@ TEST_SUITE("bind") {
     const stet_test::exact_block block(file.bytes);
     const auto store = stet::open(std::span<const std::byte>(block.span()));
     REQUIRE(store);
-    if (!store)
-      return;
+    if (!store) return;
     network net;
     // In the other byte order, what cannot be viewed is named, and nothing is bound.
     CHECK(mismatches_of(net, *store, can_view_words ? errc{} : errc::binding_failed) ==
@@ -152,8 +149,7 @@ TEST_SUITE("bind") {
     if (can_view_words) {
       CHECK(net.hidden.kernel.extent(0) == 3);
       CHECK(net.hidden.kernel(2, 1) == 6);
-      CHECK(reinterpret_cast<const std::byte*>(net.hidden.kernel.data()) ==
-            block.span().data() + file.data_at());
+      CHECK(reinterpret_cast<const std::byte*>(net.hidden.kernel.data()) == block.span().data() + file.data_at());
       CHECK(net.hidden.bias(1) == 8);
       CHECK(net.answer.kernel(1, 1) == 1);
       CHECK(net.step[0] == 1000);
@@ -184,8 +180,7 @@ TEST_SUITE("bind") {
     const stet_test::exact_block block(good.bytes);
     const auto opened = stet::open(std::span<const std::byte>(block.span()));
     REQUIRE(opened);
-    if (!opened)
-      return;
+    if (!opened) return;
     tagger tags;
     CHECK(mismatches_of(tags, *opened, errc{}).empty());
     CHECK(tags.extra(2) == 3);
@@ -195,8 +190,7 @@ TEST_SUITE("bind") {
     const stet_test::exact_block other_block(other.bytes);
     const auto wrong = stet::open(std::span<const std::byte>(other_block.span()));
     REQUIRE(wrong);
-    if (!wrong)
-      return;
+    if (!wrong) return;
     CHECK(mismatches_of(tags, *wrong, errc::binding_failed) ==
           std::vector<std::string>{"extra: uint8 [3] expected, uint8 [2] found"});
     CHECK(tags.extra(2) == 3);
@@ -216,16 +210,15 @@ TEST_SUITE("bind") {
     const stet_test::exact_block block(file.bytes);
     const auto store = stet::open(std::span<const std::byte>(block.span()));
     REQUIRE(store);
-    if (!store)
-      return;
+    if (!store) return;
     network net;
     const float before[] = {1, 2};
     const std::size_t two[] = {2, 0};
     net.hidden.bias = stet::view<const float, 2>(before, two);
     net.scale = stet::view<const double>();
-    std::vector<std::string> expected = other_byte_order(
-        {{"dense/kernel", "float32 [any, any] expected, float32 [6] found"},
-         {"dense/bias", "float32 [2] expected, float32 [3] found"}});
+    std::vector<std::string> expected =
+        other_byte_order({{"dense/kernel", "float32 [any, any] expected, float32 [6] found"},
+                          {"dense/bias", "float32 [2] expected, float32 [3] found"}});
     if (can_view_words)
       expected = {"dense/kernel: float32 [any, any] expected, float32 [6] found",
                   "dense/bias: float32 [2] expected, float32 [3] found"};
@@ -247,8 +240,7 @@ TEST_SUITE("bind") {
 
     const auto silent = stet::bind_model(net, *store);
     REQUIRE_FALSE(silent);
-    if (silent)
-      return;
+    if (silent) return;
     CHECK(silent.error().subject().substr(0, 41) == "dense/kernel, dense/bias, dense_1/kernel,");
   }
 
@@ -262,12 +254,10 @@ TEST_SUITE("bind") {
     const auto open = stet::open_writable(block.span());
     REQUIRE(fixed);
     REQUIRE(open);
-    if (!fixed || !open)
-      return;
+    if (!fixed || !open) return;
     CHECK(mismatches_of(model, *fixed, errc::binding_failed) ==
-          std::vector<std::string>{
-              "bias: the store was opened read-only; int8 [any] expected, int8 [2] found",
-              "bias: the store was opened read-only; int8 expected, int8 [2] found"});
+          std::vector<std::string>{"bias: the store was opened read-only; int8 [any] expected, int8 [2] found",
+                                   "bias: the store was opened read-only; int8 expected, int8 [2] found"});
     CHECK(mismatches_of(model, *open, errc{}).empty());
     model.bias(0) = 5;
     CHECK(model.all[0] == 5);
@@ -275,8 +265,7 @@ TEST_SUITE("bind") {
     trainable_words words;
     CHECK(mismatches_of(words, *open, can_view_words ? errc{} : errc::binding_failed) ==
           other_byte_order({{"dense/bias", "float32 [any] expected, float32 [2] found"}}));
-    if (can_view_words)
-      words.bias(0) = 5;
+    if (can_view_words) words.bias(0) = 5;
     CHECK(elements_of<float>(open->find("dense/bias"))[0] == (can_view_words ? 5.0f : 7.0f));
   }
 
@@ -287,8 +276,7 @@ TEST_SUITE("bind") {
     const stet_test::exact_block block(file.bytes);
     const auto store = stet::open(std::span<const std::byte>(block.span()));
     REQUIRE(store);
-    if (!store)
-      return;
+    if (!store) return;
     leaf alone{longest, {}};
     CHECK(mismatches_of(alone, *store, errc{}).empty());
     alone.name += 'n';

@@ -27,18 +27,14 @@ stet_test::byte_vector stored_bytes(dtype of) {
   const std::uint8_t bits = stet::describe(of).bits;
   stet_test::byte_vector bytes((element_count * bits + 7) / 8);
   std::uint32_t state = 12345;
-  for (std::byte& each : bytes)
-    each = static_cast<std::byte>((state = state * 1664525u + 1013904223u) >> 24);
+  for (std::byte& each : bytes) each = static_cast<std::byte>((state = state * 1664525u + 1013904223u) >> 24);
   const std::uint8_t oddities[] = {0x00, 0xFF, 0x80, 0x7F, 0x01};
-  for (std::size_t i = 0; i < bytes.size() / 2; ++i)
-    bytes[i] = static_cast<std::byte>(oddities[(i / 8) % 5]);
+  for (std::size_t i = 0; i < bytes.size() / 2; ++i) bytes[i] = static_cast<std::byte>(oddities[(i / 8) % 5]);
   if (of == dtype::boolean) {
-    for (std::byte& each : bytes)
-      each &= std::byte{1};
+    for (std::byte& each : bytes) each &= std::byte{1};
   }
   const std::size_t odd_bits = element_count * bits % 8;
-  if (odd_bits != 0)
-    bytes.back() &= static_cast<std::byte>((1u << odd_bits) - 1u);
+  if (odd_bits != 0) bytes.back() &= static_cast<std::byte>((1u << odd_bits) - 1u);
   return bytes;
 }
 
@@ -50,8 +46,7 @@ template <class To> bool is_equal(const std::vector<std::byte>& a, const std::ve
       std::memcpy(&x, a.data() + at, sizeof x);
       std::memcpy(&y, b.data() + at, sizeof y);
       const bool is_nan = x != x && y != y;
-      if (!is_nan && std::memcmp(&x, &y, sizeof x) != 0)
-        return false;
+      if (!is_nan && std::memcmp(&x, &y, sizeof x) != 0) return false;
     }
     return true;
   } else {
@@ -63,23 +58,20 @@ template <class To> void compare_with_direct() {
   const dtype to = stet::dtype_of<To>::value;
   CAPTURE(std::string(stet::name_of(to)));
   for (const stet::dtype_description& row : stet::dtype_table) {
-    if (row.bits == 0)
-      continue; // strings, blocks
+    if (row.bits == 0) continue; // strings, blocks
     CAPTURE(std::string(row.name));
-    const std::vector<stet_test::native_tensor> tensors = {stet_test::tensor_of(
-        "a", stet::element_layout::of(row.dtype), {element_count}, stored_bytes(row.dtype))};
+    const std::vector<stet_test::native_tensor> tensors = {
+        stet_test::tensor_of("a", stet::element_layout::of(row.dtype), {element_count}, stored_bytes(row.dtype))};
     const stet_test::native_file file(tensors);
     const auto opened = stet::open(std::span<const std::byte>(file.bytes));
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     std::vector<std::byte> direct(element_count * sizeof(To), std::byte{0x55}), copied = direct;
     const auto tensor = opened->find("a");
     const auto expected =
         tensor->copy_to(std::span<To>(reinterpret_cast<To*>(direct.data()), element_count), stet::convert);
     CHECK(outcome(stet::copy_elements(*tensor, to, copied)) == outcome(expected));
-    if (!expected)
-      continue;
+    if (!expected) continue;
     CHECK(is_equal<To>(copied, direct));
   }
 }
@@ -105,11 +97,10 @@ TEST_SUITE("copy_elements") {
     for (int fails_at = 0; fails_at < 4; ++fails_at) {
       const stet_test::memory_reader reader(file.bytes, fails_at);
       const auto opened = stet::open(reader);
-      if (!opened)
-        continue;
+      if (!opened) continue;
       float floats[3] = {};
-      const auto copied = stet::copy_elements(*opened->find("a"), dtype::float32,
-                                                      std::as_writable_bytes(std::span(floats)));
+      const auto copied =
+          stet::copy_elements(*opened->find("a"), dtype::float32, std::as_writable_bytes(std::span(floats)));
       if (copied)
         CHECK(floats[2] == 65535);
       else
@@ -117,8 +108,7 @@ TEST_SUITE("copy_elements") {
     }
     const auto opened = stet::open(std::span<const std::byte>(file.bytes));
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     alignas(4) std::byte bytes[16];
     const std::span<std::byte> all(bytes);
     CHECK(outcome(stet::copy_elements(*opened->find("a"), dtype::float32, all)) == "bad_range");
@@ -130,13 +120,14 @@ TEST_SUITE("copy_elements") {
   }
 
   TEST_CASE("a tensor can be copied part by part, whatever the width and the byte order") {
-    for (const dtype of : {dtype::uint4, dtype::float6_e2m3fn, dtype::uint2, dtype::int16, dtype::boolean, dtype::complex64}) {
+    for (const dtype of :
+         {dtype::uint4, dtype::float6_e2m3fn, dtype::uint2, dtype::int16, dtype::boolean, dtype::complex64}) {
       CAPTURE(std::string(stet::name_of(of)));
-      const stet_test::native_file file({stet_test::tensor_of("a", stet::element_layout::of(of), {element_count}, stored_bytes(of))});
+      const stet_test::native_file file(
+          {stet_test::tensor_of("a", stet::element_layout::of(of), {element_count}, stored_bytes(of))});
       const auto opened = stet::open(std::span<const std::byte>(file.bytes));
       REQUIRE(outcome(opened) == "ok");
-      if (!opened)
-        return;
+      if (!opened) return;
       const stet::tensor from = *opened->find("a");
       for (const dtype to : {of, dtype::complex128}) {
         const std::size_t size = to == of ? of == dtype::int16 ? 2u : of == dtype::complex64 ? 8u : 1u : 16u;
@@ -145,7 +136,8 @@ TEST_SUITE("copy_elements") {
         for (const std::size_t step : {std::size_t{8}, std::size_t{600}, std::size_t{1024}}) {
           for (std::size_t first = 0; first < element_count; first += step) {
             const std::size_t some = (std::min)(step, element_count - first);
-            REQUIRE(outcome(stet::copy_elements(from, to, std::span(parts).subspan(first * size, some * size), first)) == "ok");
+            REQUIRE(outcome(stet::copy_elements(from, to, std::span(parts).subspan(first * size, some * size),
+                                                first)) == "ok");
           }
           CHECK(parts == whole);
         }

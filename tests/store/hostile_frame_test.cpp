@@ -42,22 +42,17 @@ struct damage {
   friend bool operator==(const damage&, const damage&) = default;
 };
 damage damage_of(const stet::result<stet::store>& store) {
-  if (!store)
-    return {store.error().code(), errc{}};
+  if (!store) return {store.error().code(), errc{}};
   return {errc{}, code_of(store->verify_checksums())};
 }
 
 /// What it must do, by where it stands.
 damage expected_damage(const native_file& file, std::size_t at) {
   const stet::file_header& header = file.header;
-  if (at < 8)
-    return {errc::bad_magic, {}};
-  if (at < 128)
-    return {errc::header_checksum, {}};
-  if (at - 128 < header.manifest_size_bytes)
-    return {errc::manifest_checksum, {}};
-  if (at >= file.index_at() && at - file.index_at() < header.index_size_bytes)
-    return {errc::index_checksum, {}};
+  if (at < 8) return {errc::bad_magic, {}};
+  if (at < 128) return {errc::header_checksum, {}};
+  if (at - 128 < header.manifest_size_bytes) return {errc::manifest_checksum, {}};
+  if (at >= file.index_at() && at - file.index_at() < header.index_size_bytes) return {errc::index_checksum, {}};
   for (const std::size_t number : {0u, 1u, 2u, 3u}) { // those with bytes of their own
     const std::uint64_t offset = file.get<std::uint64_t>(file.entry_at(number));
     if (at >= offset && at - offset < file.get<std::uint64_t>(file.entry_at(number) + 8))
@@ -82,10 +77,9 @@ TEST_SUITE("hostile frame") {
   TEST_CASE("F3, F4: other magics and other versions") {
     const stet_test::every_way ways;
     auto file = stet_test::mixed_store();
-    for (const std::string_view magic :
-         {std::string_view("\x89PNG\r\n\x1a\n", 8), std::string_view("GGUF\3\0\0\0", 8),
-          std::string_view("PK\3\4....", 8), std::string_view("\x89STET\n\x1a\0", 8),
-          std::string_view("\0\0\0\0\0\0\0\0", 8)}) {
+    for (const std::string_view magic : {std::string_view("\x89PNG\r\n\x1a\n", 8), std::string_view("GGUF\3\0\0\0", 8),
+                                         std::string_view("PK\3\4....", 8), std::string_view("\x89STET\n\x1a\0", 8),
+                                         std::string_view("\0\0\0\0\0\0\0\0", 8)}) {
       expect(ways, file.put(0, magic).bytes, errc::bad_magic);
     }
     for (const std::uint32_t version : {2u, 0x01000000u, 0xFFFFFFFFu}) {
@@ -116,10 +110,7 @@ TEST_SUITE("hostile frame") {
     expect(ways, file.set(56, good.header.index_size_bytes + 8).seal().bytes, errc::bad_index);
     file = good;
     expect(ways,
-           file.set(48, good.header.index_offset_bytes + 64)
-               .set(56, good.header.index_size_bytes - 64)
-               .seal()
-               .bytes,
+           file.set(48, good.header.index_offset_bytes + 64).set(56, good.header.index_size_bytes - 64).seal().bytes,
            errc::bad_index);
     file = good;
     expect(ways, file.set(48, std::uint64_t{0}).set(56, std::uint64_t{0}).seal().bytes, errc::no_index);
@@ -139,8 +130,7 @@ TEST_SUITE("hostile frame") {
          {std::string_view("\0", 1), std::string_view("PK\5\6\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 22),
           std::string_view("\x80\4\x95.", 4)}) {
       auto bytes = good.bytes;
-      for (const char c : tail)
-        bytes.push_back(static_cast<std::byte>(c));
+      for (const char c : tail) bytes.push_back(static_cast<std::byte>(c));
       expect(ways, bytes, errc::trailing_bytes);
       bytes = good.bytes;
       bytes.insert(bytes.begin(), std::byte{'P'});
@@ -183,8 +173,7 @@ TEST_SUITE("hostile frame") {
     ways.open(file.seal().bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
       CAPTURE(way.name);
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       const auto verified = store->verify_checksums();
       CHECK(code_of(verified) == errc::checksum_mismatch);
       CHECK(verified.error().subject() == "dense/kernel");
@@ -222,8 +211,7 @@ TEST_SUITE("hostile frame") {
       CHECK(code_of(stet::open("/dev/zero", options)) == errc::not_a_regular_file);
       CHECK(code_of(stet::open(folder.path("a"), options)) == errc::io_error);
       CHECK(code_of(stet::open(folder.path("good.stet/x"), options)) == errc::file_not_found);
-      CHECK(code_of(stet::open(folder.path("link.stet"), options)) ==
-            errc{}); // the user's own choice of path
+      CHECK(code_of(stet::open(folder.path("link.stet"), options)) == errc{}); // the user's own choice of path
     }
 #endif
   }
@@ -248,8 +236,7 @@ TEST_SUITE("hostile frame") {
       CHECK(code_of(stet::open(closed, options)) == errc::io_error);
       CHECK(code_of(stet::open(-1, options)) == errc::io_error);
     }
-    for (const int each : {ends[0], ends[1], write_only})
-      ::close(each);
+    for (const int each : {ends[0], ends[1], write_only}) ::close(each);
   }
 
   TEST_CASE("R1: a file cut after it was opened gives an error where it is read on demand") {
@@ -263,8 +250,7 @@ TEST_SUITE("hostile frame") {
     const auto read = stet::open(path, options);
     REQUIRE(streamed);
     REQUIRE(read);
-    if (!streamed || !read)
-      return;
+    if (!streamed || !read) return;
     REQUIRE(::truncate(path.c_str(), 300) == 0);
     float values[6] = {};
     CHECK(code_of(streamed->find("tied")->copy_to(std::span<float>(values))) == errc::truncated);
@@ -279,10 +265,8 @@ TEST_SUITE("hostile frame") {
     const std::string path = folder.write("m.stet", file.bytes);
     const auto store = stet::open(path);
     REQUIRE(store);
-    if (!store)
-      return;
-    const std::string other =
-        folder.write("new", native_file({stet_test::tensor_of<float>("x", {1}, {1})}).bytes);
+    if (!store) return;
+    const std::string other = folder.write("new", native_file({stet_test::tensor_of<float>("x", {1}, {1})}).bytes);
     std::error_code failure;
     std::filesystem::rename(other, path, failure);
     CHECK(stet_test::elements_of<float>(store->find("tied"))[5] == 6);

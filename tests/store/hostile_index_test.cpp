@@ -54,8 +54,7 @@ template <std::size_t Count> void run(const attack (&attacks)[Count], const nati
 /// Two tensors of bytes and one of float32, at multiples of 8; the fields of a tensor by name.
 native_file plain_store() {
   std::vector<native_tensor> tensors;
-  tensors.push_back(
-      tensor_of<std::uint8_t>("a", {4, 4}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}));
+  tensors.push_back(tensor_of<std::uint8_t>("a", {4, 4}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}));
   tensors.push_back(tensor_of<std::uint8_t>("b", {2, 4}, {0, 1, 2, 3, 4, 5, 6, 7}));
   tensors.push_back(tensor_of<float>("c", {2, 2}, {1, 2, 3, 4}));
   native_file::options with;
@@ -64,9 +63,7 @@ native_file plain_store() {
 }
 constexpr std::size_t a = 0, b = 1, c = 2;
 
-void set_offset(native_file& file, std::size_t tensor, std::uint64_t value) {
-  file.set(file.entry_at(tensor), value);
-}
+void set_offset(native_file& file, std::size_t tensor, std::uint64_t value) { file.set(file.entry_at(tensor), value); }
 void set_size(native_file& file, std::size_t tensor, std::uint64_t value) {
   file.set(file.entry_at(tensor) + 8, value);
 }
@@ -83,8 +80,8 @@ std::uint64_t offset_of(const native_file& file, std::size_t tensor) {
   return file.get<std::uint64_t>(file.entry_at(tensor));
 }
 /// Two extents, and the count and size that they seem to make.
-void set_shape(native_file& file, std::size_t tensor, std::uint64_t first, std::uint64_t second,
-               std::uint64_t count, std::uint64_t size) {
+void set_shape(native_file& file, std::size_t tensor, std::uint64_t first, std::uint64_t second, std::uint64_t count,
+               std::uint64_t size) {
   file.set(file.extents_at(tensor), first).set(file.extents_at(tensor) + 8, second);
   set_count(file, tensor, count);
   set_size(file, tensor, size);
@@ -95,8 +92,7 @@ std::uint32_t slot_number(const native_file& file, std::size_t tensor) {
 }
 std::size_t empty_slot_at(const native_file& file) {
   std::size_t at = file.slots_at();
-  while (file.get<std::uint64_t>(at) != 0)
-    at += 8;
+  while (file.get<std::uint64_t>(at) != 0) at += 8;
   return at;
 }
 
@@ -127,11 +123,9 @@ constexpr std::size_t original = 0, alias = 1, another = 2, lookalike = 3;
 TEST_SUITE("hostile index") {
   TEST_CASE("S: shapes and sizes") {
     static constexpr attack attacks[] = {
-        {"S1 product wraps to 0", errc::bad_shape,
-         [](native_file& f) { set_shape(f, a, two32, two32, 0, 0); }},
+        {"S1 product wraps to 0", errc::bad_shape, [](native_file& f) { set_shape(f, a, two32, two32, 0, 0); }},
         {"S1 with size kept", errc::bad_shape, [](native_file& f) { set_shape(f, a, two32, two32, 16, 16); }},
-        {"S1 product wraps to 16", errc::bad_shape,
-         [](native_file& f) { set_shape(f, a, two63 + 8, 2, 16, 16); }},
+        {"S1 product wraps to 16", errc::bad_shape, [](native_file& f) { set_shape(f, a, two63 + 8, 2, 16, 16); }},
         {"S2 [2^63, 2]", errc::bad_shape, [](native_file& f) { set_shape(f, a, two63, 2, 0, 0); }},
         {"S3 [2^64-1]", errc::bad_shape, [](native_file& f) { set_shape(f, a, most, 1, most, most); }},
         {"S3 of float32", errc::bad_shape, [](native_file& f) { set_shape(f, c, most, 1, most, most * 4); }},
@@ -157,8 +151,7 @@ TEST_SUITE("hostile index") {
         {"S12 2^63-1 bytes", errc::bad_offset,
          [](native_file& f) { set_shape(f, a, two63 - 1, 1, two63 - 1, two63 - 1); }},
         {"S12 2^63 bytes", errc::bad_shape, [](native_file& f) { set_shape(f, a, two63, 1, two63, two63); }},
-        {"S12 2^64-8 bytes", errc::bad_shape,
-         [](native_file& f) { set_shape(f, a, most - 7, 1, most - 7, most - 7); }},
+        {"S12 2^64-8 bytes", errc::bad_shape, [](native_file& f) { set_shape(f, a, most - 7, 1, most - 7, most - 7); }},
     };
     run(attacks, plain_store());
   }
@@ -212,12 +205,9 @@ TEST_SUITE("hostile index") {
          [](native_file& f) { f.set(f.entry_at(k) + 42, std::uint16_t{65535}); }},
         {"block number of another dtype", errc::bad_index,
          [](native_file& f) { f.set(f.entry_at(p) + 42, std::uint16_t{1}); }},
-        {"block of 0 elements", errc::bad_index,
-         [](native_file& f) { f.set(f.block_at(0) + 8, std::uint32_t{0}); }},
-        {"block of 0 bytes", errc::bad_index,
-         [](native_file& f) { f.set(f.block_at(0) + 12, std::uint32_t{0}); }},
-        {"block of 2^32-1 bytes", errc::bad_size,
-         [](native_file& f) { f.set(f.block_at(0) + 12, 0xFFFFFFFFu); }},
+        {"block of 0 elements", errc::bad_index, [](native_file& f) { f.set(f.block_at(0) + 8, std::uint32_t{0}); }},
+        {"block of 0 bytes", errc::bad_index, [](native_file& f) { f.set(f.block_at(0) + 12, std::uint32_t{0}); }},
+        {"block of 2^32-1 bytes", errc::bad_size, [](native_file& f) { f.set(f.block_at(0) + 12, 0xFFFFFFFFu); }},
         {"2^63 blocks of 2^32-1 bytes", errc::bad_shape,
          [](native_file& f) {
            f.set(f.block_at(0) + 8, 1u).set(f.block_at(0) + 12, 0xFFFFFFFFu).set(f.extents_at(k), two63);
@@ -230,8 +220,7 @@ TEST_SUITE("hostile index") {
            set_size(f, k, most * 0xFFFFFFFFu);
          }},
         {"block's name elsewhere", errc::bad_index, [](native_file& f) { f.set(f.block_at(0), 1u); }},
-        {"block's name beyond the index", errc::bad_index,
-         [](native_file& f) { f.set(f.block_at(0), 0xFFFFFFFFu); }},
+        {"block's name beyond the index", errc::bad_index, [](native_file& f) { f.set(f.block_at(0), 0xFFFFFFFFu); }},
         {"block's name too long", errc::bad_index, [](native_file& f) { f.set(f.block_at(0) + 4, 5u); }},
         {"block's name of 2^32-1 bytes", errc::bad_index,
          [](native_file& f) { f.set(f.block_at(0) + 4, 0xFFFFFFFFu); }},
@@ -240,8 +229,7 @@ TEST_SUITE("hostile index") {
          [](native_file& f) { f.put(f.names_at(), std::string_view("\xFF")); }},
         {"zeros behind the names", errc::nonzero_padding,
          [](native_file& f) { f.set(f.names_at() + 7, std::uint8_t{1}); }},
-        {"T4 strings: smaller than their offsets", errc::bad_size,
-         [](native_file& f) { set_size(f, s, 23); }},
+        {"T4 strings: smaller than their offsets", errc::bad_size, [](native_file& f) { set_size(f, s, 23); }},
         {"T4 strings: no bytes at all", errc::bad_size, [](native_file& f) { set_size(f, s, 0); }},
         {"T4 strings: beyond the file", errc::bad_offset, [](native_file& f) { set_size(f, s, 28); }},
         {"T4 strings: 2^63-1 bytes", errc::bad_offset, [](native_file& f) { set_size(f, s, two63 - 1); }},
@@ -273,15 +261,11 @@ TEST_SUITE("hostile index") {
 
   TEST_CASE("O: offsets, order, overlap and flags") {
     static constexpr attack attacks[] = {
-        {"O2 end one beyond the file", errc::bad_offset,
-         [](native_file& f) { set_shape(f, c, 5, 1, 5, 20); }},
+        {"O2 end one beyond the file", errc::bad_offset, [](native_file& f) { set_shape(f, c, 5, 1, 5, 20); }},
         {"O2 begins at the end", errc::bad_offset, [](native_file& f) { set_offset(f, c, f.bytes.size()); }},
-        {"O2 begins beyond the end", errc::bad_offset,
-         [](native_file& f) { set_offset(f, c, f.bytes.size() + 8); }},
-        {"O3 offset + size wraps to 0", errc::bad_offset,
-         [](native_file& f) { set_offset(f, a, most - 15); }},
-        {"O3 offset + size wraps into the file", errc::bad_offset,
-         [](native_file& f) { set_offset(f, a, most - 7); }},
+        {"O2 begins beyond the end", errc::bad_offset, [](native_file& f) { set_offset(f, c, f.bytes.size() + 8); }},
+        {"O3 offset + size wraps to 0", errc::bad_offset, [](native_file& f) { set_offset(f, a, most - 15); }},
+        {"O3 offset + size wraps into the file", errc::bad_offset, [](native_file& f) { set_offset(f, a, most - 7); }},
         {"O3 offset 2^63", errc::bad_offset, [](native_file& f) { set_offset(f, a, two63); }},
         {"O3 offset 2^32", errc::bad_offset, [](native_file& f) { set_offset(f, a, two32); }},
         {"O3 offset 2^32 above the right one", errc::bad_offset,
@@ -294,22 +278,18 @@ TEST_SUITE("hostile index") {
         {"O8 in the header", errc::bad_offset, [](native_file& f) { set_offset(f, a, 0); }},
         {"O8 in the manifest", errc::bad_offset, [](native_file& f) { set_offset(f, a, 128); }},
         {"O8 in the index", errc::bad_offset, [](native_file& f) { set_offset(f, a, f.index_at()); }},
-        {"O8 just before the data", errc::bad_offset,
-         [](native_file& f) { set_offset(f, a, f.data_at() - 8); }},
+        {"O8 just before the data", errc::bad_offset, [](native_file& f) { set_offset(f, a, f.data_at() - 8); }},
         {"O9 out of order", errc::overlap,
          [](native_file& f) {
            const auto at = offset_of(f, a);
            set_offset(f, a, offset_of(f, c));
            set_offset(f, c, at);
          }},
-        {"part of a store without parts", errc::bad_index,
-         [](native_file& f) { f.set(f.entry_at(a) + 28, 1u); }},
+        {"part of a store without parts", errc::bad_index, [](native_file& f) { f.set(f.entry_at(a) + 28, 1u); }},
         {"part 2^32-1", errc::bad_index, [](native_file& f) { f.set(f.entry_at(a) + 28, 0xFFFFFFFFu); }},
-        {"big-endian flag", errc::bad_index,
-         [](native_file& f) { f.set(f.entry_at(c) + 47, std::uint8_t{3}); }},
+        {"big-endian flag", errc::bad_index, [](native_file& f) { f.set(f.entry_at(c) + 47, std::uint8_t{3}); }},
         {"unknown flag", errc::bad_index, [](native_file& f) { f.set(f.entry_at(c) + 47, std::uint8_t{5}); }},
-        {"highest flag", errc::bad_index,
-         [](native_file& f) { f.set(f.entry_at(c) + 47, std::uint8_t{0x81}); }},
+        {"highest flag", errc::bad_index, [](native_file& f) { f.set(f.entry_at(c) + 47, std::uint8_t{0x81}); }},
         {"C2 checksum without its flag", errc::bad_index,
          [](native_file& f) { f.set(f.entry_at(c) + 47, std::uint8_t{0}); }},
         {"numbers swapped", errc::bad_index,
@@ -322,10 +302,8 @@ TEST_SUITE("hostile index") {
     static constexpr attack attacks[] = {
         {"J11 no name", errc::bad_name, [](native_file& f) { f.set(f.entry_at(a) + 40, std::uint16_t{0}); }},
         {"J5 NUL", errc::bad_name, [](native_file& f) { f.put(f.name_at(a), std::string_view("\0", 1)); }},
-        {"J5 no UTF-8", errc::bad_name,
-         [](native_file& f) { f.put(f.name_at(a), std::string_view("\xFF")); }},
-        {"name takes a zero in", errc::bad_name,
-         [](native_file& f) { f.set(f.entry_at(a) + 40, std::uint16_t{2}); }},
+        {"J5 no UTF-8", errc::bad_name, [](native_file& f) { f.put(f.name_at(a), std::string_view("\xFF")); }},
+        {"name takes a zero in", errc::bad_name, [](native_file& f) { f.set(f.entry_at(a) + 40, std::uint16_t{2}); }},
         {"J5 overlong", errc::bad_name,
          [](native_file& f) {
            f.put(f.name_at(a), std::string_view("\xC0\xAF")).set(f.entry_at(a) + 40, std::uint16_t{2});
@@ -350,8 +328,7 @@ TEST_SUITE("hostile index") {
          [](native_file& f) { f.set(f.entry_at(c) + 40, std::uint16_t{9}); }},
         {"J4 two of one name", errc::duplicate_name,
          [](native_file& f) { f.put(f.name_at(b), std::string_view("a")); }},
-        {"another name", errc::bad_hash_table,
-         [](native_file& f) { f.put(f.name_at(a), std::string_view("z")); }},
+        {"another name", errc::bad_hash_table, [](native_file& f) { f.put(f.name_at(a), std::string_view("z")); }},
         {"slot cleared", errc::bad_hash_table, [](native_file& f) { f.set(f.slot_at(b), std::uint64_t{0}); }},
         {"tag changed", errc::bad_hash_table,
          [](native_file& f) { f.set(f.slot_at(b), f.get<std::uint32_t>(f.slot_at(b)) ^ 1u); }},
@@ -372,8 +349,7 @@ TEST_SUITE("hostile index") {
          [](native_file& f) {
            f.set(f.slot_at(c) + 4, static_cast<std::uint32_t>((f.names_at() - f.index_at()) / 8 - 1));
          }},
-        {"slot to 2^32-1", errc::bad_hash_table,
-         [](native_file& f) { f.set(f.slot_at(a) + 4, 0xFFFFFFFFu); }},
+        {"slot to 2^32-1", errc::bad_hash_table, [](native_file& f) { f.set(f.slot_at(a) + 4, 0xFFFFFFFFu); }},
         {"one slot more", errc::bad_hash_table,
          [](native_file& f) { f.set(empty_slot_at(f), std::uint64_t{f.place_of(a)} << 32 | 7u); }},
         {"one slot more, to nowhere", errc::bad_hash_table,
@@ -384,8 +360,7 @@ TEST_SUITE("hostile index") {
          [](native_file& f) { f.set(empty_slot_at(f), f.get<std::uint64_t>(f.slot_at(a))); }},
         {"all slots taken", errc::bad_hash_table,
          [](native_file& f) {
-           for (int i = 0; i < 5; ++i)
-             f.set(empty_slot_at(f), std::uint64_t{f.place_of(a)} << 32 | 7u);
+           for (int i = 0; i < 5; ++i) f.set(empty_slot_at(f), std::uint64_t{f.place_of(a)} << 32 | 7u);
          }},
         {"another seed", errc::bad_hash_table,
          [](native_file& f) { f.set(f.index_at() + 32, std::uint64_t{0x123456789}); }},
@@ -422,8 +397,7 @@ TEST_SUITE("hostile index") {
         {"slots no power of two", errc::bad_index, [](native_file& f) { f.set(f.index_at() + 12, 7u); }},
         {"2^29 slots: × 8 wraps in 32 bits", errc::bad_index,
          [](native_file& f) { f.set(f.index_at() + 12, 1u << 29); }},
-        {"entries of size 0", errc::bad_index,
-         [](native_file& f) { f.set(f.index_at() + 16, std::uint64_t{0}); }},
+        {"entries of size 0", errc::bad_index, [](native_file& f) { f.set(f.index_at() + 16, std::uint64_t{0}); }},
         {"entries 8 bytes shorter", errc::bad_index,
          [](native_file& f) { f.set(f.index_at() + 16, f.get<std::uint64_t>(f.index_at() + 16) - 8); }},
         {"entries 8 bytes shorter, names longer", errc::bad_index,
@@ -433,20 +407,13 @@ TEST_SUITE("hostile index") {
          }},
         {"entries of odd size", errc::bad_index,
          [](native_file& f) { f.set(f.index_at() + 16, f.get<std::uint64_t>(f.index_at() + 16) + 1); }},
-        {"entries of 2^64-8 bytes", errc::bad_index,
-         [](native_file& f) { f.set(f.index_at() + 16, most - 7); }},
-        {"entries of 2^35 bytes", errc::bad_index,
-         [](native_file& f) { f.set(f.index_at() + 16, two32 * 8); }},
-        {"names of 1 byte", errc::bad_index,
-         [](native_file& f) { f.set(f.index_at() + 24, std::uint64_t{1}); }},
-        {"names of 2^64-1 bytes: + 7 wraps", errc::bad_index,
-         [](native_file& f) { f.set(f.index_at() + 24, most); }},
-        {"names of 2^64-7 bytes", errc::bad_index,
-         [](native_file& f) { f.set(f.index_at() + 24, most - 6); }},
-        {"reserved bytes", errc::bad_index,
-         [](native_file& f) { f.set(f.index_at() + 40, std::uint8_t{1}); }},
-        {"last reserved byte", errc::bad_index,
-         [](native_file& f) { f.set(f.index_at() + 63, std::uint8_t{1}); }},
+        {"entries of 2^64-8 bytes", errc::bad_index, [](native_file& f) { f.set(f.index_at() + 16, most - 7); }},
+        {"entries of 2^35 bytes", errc::bad_index, [](native_file& f) { f.set(f.index_at() + 16, two32 * 8); }},
+        {"names of 1 byte", errc::bad_index, [](native_file& f) { f.set(f.index_at() + 24, std::uint64_t{1}); }},
+        {"names of 2^64-1 bytes: + 7 wraps", errc::bad_index, [](native_file& f) { f.set(f.index_at() + 24, most); }},
+        {"names of 2^64-7 bytes", errc::bad_index, [](native_file& f) { f.set(f.index_at() + 24, most - 6); }},
+        {"reserved bytes", errc::bad_index, [](native_file& f) { f.set(f.index_at() + 40, std::uint8_t{1}); }},
+        {"last reserved byte", errc::bad_index, [](native_file& f) { f.set(f.index_at() + 63, std::uint8_t{1}); }},
     };
     run(attacks, plain_store());
   }
@@ -465,10 +432,8 @@ TEST_SUITE("hostile index") {
            set_alias(f, alias, slot_number(f, another));
            set_alias(f, another, slot_number(f, alias));
          }},
-        {"to a later tensor", errc::bad_alias,
-         [](native_file& f) { set_alias(f, alias, slot_number(f, lookalike)); }},
-        {"to an alias", errc::bad_alias,
-         [](native_file& f) { set_alias(f, another, slot_number(f, alias)); }},
+        {"to a later tensor", errc::bad_alias, [](native_file& f) { set_alias(f, alias, slot_number(f, lookalike)); }},
+        {"to an alias", errc::bad_alias, [](native_file& f) { set_alias(f, another, slot_number(f, alias)); }},
         {"the first tensor as an alias", errc::bad_alias,
          [](native_file& f) { set_alias(f, original, slot_number(f, alias)); }},
         {"of another place", errc::bad_alias,
@@ -480,19 +445,15 @@ TEST_SUITE("hostile index") {
          [](native_file& f) {
            f.set(f.extents_at(alias), std::uint64_t{3}).set(f.extents_at(alias) + 8, std::uint64_t{2});
          }},
-        {"with another dtype of that width", errc::bad_alias,
-         [](native_file& f) { set_dtype(f, alias, 4, 32); }},
+        {"with another dtype of that width", errc::bad_alias, [](native_file& f) { set_dtype(f, alias, 4, 32); }},
         {"with another size", errc::bad_size, [](native_file& f) { set_size(f, alias, 25); }},
         {"with more elements", errc::bad_alias, [](native_file& f) { set_shape(f, alias, 2, 6, 12, 48); }},
         {"with another checksum", errc::bad_alias, [](native_file& f) { f.set(f.entry_at(alias) + 24, 1u); }},
         {"without its checksum", errc::bad_alias,
-         [](native_file& f) {
-           f.set(f.entry_at(alias) + 24, 0u).set(f.entry_at(alias) + 47, std::uint8_t{0});
-         }},
+         [](native_file& f) { f.set(f.entry_at(alias) + 24, 0u).set(f.entry_at(alias) + 47, std::uint8_t{0}); }},
         {"of another part", errc::bad_alias, [](native_file& f) { f.set(f.entry_at(alias) + 28, 1u); }},
         {"no alias any more", errc::overlap, [](native_file& f) { set_alias(f, alias, 0); }},
-        {"big-endian", errc::bad_index,
-         [](native_file& f) { f.set(f.entry_at(alias) + 47, std::uint8_t{3}); }},
+        {"big-endian", errc::bad_index, [](native_file& f) { f.set(f.entry_at(alias) + 47, std::uint8_t{3}); }},
     };
     run(attacks, tied_store());
   }
@@ -530,16 +491,15 @@ TEST_SUITE("hostile index") {
   }
 
   TEST_CASE("S6, S7: scalars and the largest rank pass, one dimension more does not") {
-    native_tensor deep{"a name of sixteen", element_layout::of(dtype::uint8),
-                       std::vector<std::uint64_t>(254, 1), bytes_of<unsigned char>({7})};
+    native_tensor deep{"a name of sixteen", element_layout::of(dtype::uint8), std::vector<std::uint64_t>(254, 1),
+                       bytes_of<unsigned char>({7})};
     deep.name.resize(16);
     const native_file good({deep, tensor_of<float>("scalar", {}, {1})});
     const stet_test::every_way ways;
     ways.open(good.bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
       CAPTURE(way.name);
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       CHECK(store->find(deep.name)->shape().rank() == 254);
       CHECK(store->find("scalar")->shape().rank() == 0);
     });
@@ -572,8 +532,7 @@ TEST_SUITE("hostile index") {
     ways.open(file.bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
       CAPTURE(way.name);
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       for (std::size_t i = 0; i < std::size(names); ++i) {
         std::uint8_t value[1] = {255};
         REQUIRE(store->contains(names[i]));
@@ -587,14 +546,11 @@ TEST_SUITE("hostile index") {
     // 300 names that begin their search at one slot: no seed but this one is in the file.
     const auto names = stet_test::colliding_names(300, 1023, 5);
     std::vector<native_tensor> tensors;
-    for (const std::string& name : names)
-      tensors.push_back(tensor_of<std::uint8_t>(name, {0}, {}));
+    for (const std::string& name : names) tensors.push_back(tensor_of<std::uint8_t>(name, {0}, {}));
     native_file file(tensors);
-    CHECK(code_of(stet::open(std::span<const std::byte>(file.bytes))) ==
-          errc{}); // the builder took another seed
+    CHECK(code_of(stet::open(std::span<const std::byte>(file.bytes))) == errc{}); // the builder took another seed
     file.set(file.index_at() + 32, std::uint64_t{0});
-    for (std::size_t i = 0; i < 1024; ++i)
-      file.set(file.slots_at() + i * 8, std::uint64_t{0});
+    for (std::size_t i = 0; i < 1024; ++i) file.set(file.slots_at() + i * 8, std::uint64_t{0});
     for (std::size_t i = 0; i < names.size(); ++i) {
       const std::uint64_t tag = stet::detail::hash_name(names[i], 0) >> 32;
       file.set(file.slots_at() + (5 + i) * 8, std::uint64_t{file.place_of(i)} << 32 | tag);
@@ -607,19 +563,16 @@ TEST_SUITE("hostile index") {
     for (const std::size_t name_size : {1u, 65535u}) {
       std::vector<native_tensor> tensors;
       tensors.push_back(tensor_of<std::uint8_t>(std::string(name_size, 'x'), {4}, {0, 1, 2, 3}));
-      for (std::size_t i = 0; i < 20'000; ++i)
-        tensors.push_back(stet_test::alias_of(std::to_string(i), tensors, 0));
+      for (std::size_t i = 0; i < 20'000; ++i) tensors.push_back(stet_test::alias_of(std::to_string(i), tensors, 0));
       const native_file file(tensors);
       double& seconds = best[name_size == 1 ? 0 : 1];
       for (int turn = 0; turn < 5; ++turn) {
         const auto before = std::chrono::steady_clock::now();
         const auto store = stet::open(std::span<const std::byte>(file.bytes));
         const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
-        if (turn == 0 || took < seconds)
-          seconds = took;
+        if (turn == 0 || took < seconds) seconds = took;
         REQUIRE(store);
-        if (!store)
-          return;
+        if (!store) return;
         CHECK(store->tensor_count() == 20'001);
         CHECK(store->find("19999")->bytes().data() == store->find("0")->bytes().data());
       }
@@ -633,8 +586,7 @@ TEST_SUITE("hostile index") {
     ways.open(none.bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
       CAPTURE(way.name);
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       CHECK(store->tensor_count() == 0);
       CHECK_FALSE(store->contains("a"));
       CHECK(code_of(store->verify_checksums()) == errc{});

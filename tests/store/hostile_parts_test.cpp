@@ -32,19 +32,18 @@ struct sharded {
 /// Parts in memory, by name. It opens whatever it is asked for: what may be asked for is for the library to
 /// decide.
 class parts_in_memory final : public stet::part_opener {
- public:
+public:
   explicit parts_in_memory(const std::vector<named_bytes>& files) : files_(files) {}
   [[nodiscard]] stet::result<stet::source> open_part(std::string_view name) const noexcept override {
     ++calls;
     for (const auto& [known, bytes] : files_) {
-      if (known == name)
-        return stet::source::borrow(bytes);
+      if (known == name) return stet::source::borrow(bytes);
     }
     return errc::file_not_found;
   }
   mutable std::size_t calls = 0;
 
- private:
+private:
   const std::vector<named_bytes>& files_;
 };
 
@@ -52,13 +51,11 @@ byte_vector first_part() { return stet_test::native_part(0, 2, 11, bytes_of<floa
 byte_vector second_part() { return stet_test::native_part(1, 2, 22, bytes_of<float>({3, 4})); }
 
 native_file table(const std::vector<stet::index_part>& parts) {
-  std::vector<stet_test::native_tensor> tensors{tensor_of<float>("a", {2}, {1, 2}),
-                                                tensor_of<float>("b", {2}, {3, 4})};
+  std::vector<stet_test::native_tensor> tensors{tensor_of<float>("a", {2}, {1, 2}), tensor_of<float>("b", {2}, {3, 4})};
   tensors[0].offset_bytes = 128;
   tensors[1].offset_bytes = 128;
   tensors[1].part = parts.size() > 1 ? 1 : 0;
-  if (parts.size() == 1)
-    tensors[1].offset_bytes = 192;
+  if (parts.size() == 1) tensors[1].offset_bytes = 192;
   native_file::options with;
   with.parts = parts;
   return native_file(tensors, with);
@@ -73,21 +70,17 @@ void expect_of_parts(const sharded& made, errc expected, std::string_view subjec
   const parts_in_memory opener(made.files);
   const auto in_memory = stet::open(stet::source::borrow(made.store), opener);
   CHECK(code_of(in_memory) == expected);
-  if (!in_memory && !subject.empty())
-    CHECK(in_memory.error().subject() == subject);
+  if (!in_memory && !subject.empty()) CHECK(in_memory.error().subject() == subject);
   const stet_test::temp_folder folder;
-  for (const auto& [name, bytes] : made.files)
-    folder.write(name, bytes);
+  for (const auto& [name, bytes] : made.files) folder.write(name, bytes);
   const std::string path = folder.write("model.stet", made.store);
   for (const stet::backing how : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
     stet::open_options options;
     options.backing = how;
     const auto opened = stet::open(path, options);
     CHECK(code_of(opened) == expected);
-    if (!opened && !subject.empty())
-      CHECK(opened.error().subject() == subject);
-    if (opened)
-      CHECK(code_of(opened->verify_checksums()) == errc{});
+    if (!opened && !subject.empty()) CHECK(opened.error().subject() == subject);
+    if (opened) CHECK(code_of(opened->verify_checksums()) == errc{});
   }
 }
 
@@ -113,8 +106,7 @@ TEST_SUITE("hostile parts") {
       const auto opened = stet::open(stet::source::borrow(made), opener);
       CHECK(code_of(opened) == errc::bad_path);
       CHECK(opener.calls == 0);
-      if (!opened)
-        CHECK(opened.error().subject() == name);
+      if (!opened) CHECK(opened.error().subject() == name);
       folder.write("p0.stet", first_part());
       folder.write("p1.stet", second_part());
       CHECK(code_of(stet::open(folder.write("model.stet", made))) == errc::bad_path);
@@ -126,8 +118,8 @@ TEST_SUITE("hostile parts") {
       const errc expected = size <= stet::max_name_size_bytes ? errc::bad_path : errc::bad_index;
       CHECK(code_of(stet::open(folder.write("model.stet", table(parts).bytes))) == expected);
     }
-    for (const std::string_view name : {std::string_view(), std::string_view("p\0", 2),
-                                        std::string_view("\xFF"), std::string_view("\xC0\xAE\xC0\xAE")}) {
+    for (const std::string_view name : {std::string_view(), std::string_view("p\0", 2), std::string_view("\xFF"),
+                                        std::string_view("\xC0\xAE\xC0\xAE")}) {
       auto parts = two_parts();
       parts[0].path = name;
       CHECK(code_of(stet::open(folder.write("model.stet", table(parts).bytes))) == errc::bad_index);
@@ -135,8 +127,8 @@ TEST_SUITE("hostile parts") {
   }
 
   TEST_CASE("P1: names that only look like paths are plain names") {
-    for (const std::string_view name : {"%2e%2e%2fp0", "\xE2\x80\xA4\xE2\x80\xA4", "..p0", "p..0", ".p0",
-                                        "-p0", "\xEF\xBC\x8Fp0", "p 0", "~"}) {
+    for (const std::string_view name :
+         {"%2e%2e%2fp0", "\xE2\x80\xA4\xE2\x80\xA4", "..p0", "p..0", ".p0", "-p0", "\xEF\xBC\x8Fp0", "p 0", "~"}) {
       CAPTURE(std::string(name));
       auto parts = two_parts();
       parts[0].path = name;
@@ -251,7 +243,7 @@ TEST_SUITE("hostile parts") {
     parts = two_parts();
     parts[0].size_bytes = other.bytes.size();
     expect_of_parts({table(parts).bytes, {{"p0.stet", other.bytes}, {"p1.stet", second_part()}}}, errc::part_mismatch,
-           "p0.stet");
+                    "p0.stet");
   }
 
   TEST_CASE("a part alone is no store, and bytes alone are a store without its parts") {
@@ -270,8 +262,7 @@ TEST_SUITE("hostile parts") {
       const parts_in_memory opener(damaged.files);
       const auto opened = stet::open(stet::source::borrow(damaged.store), opener);
       CHECK(code_of(opened) == (bit < 64 ? errc::bad_magic : errc::header_checksum));
-      if (!opened)
-        CHECK(opened.error().subject() == "p1.stet");
+      if (!opened) CHECK(opened.error().subject() == "p1.stet");
     }
   }
 
@@ -324,7 +315,7 @@ TEST_SUITE("hostile parts") {
         .set(file.entry_at(0) + 16, std::uint64_t{0})
         .set(file.extents_at(0), std::uint64_t{0});
     expect_of_parts({file.seal().bytes, {{"raw", byte_vector(100)}}}, errc::part_size,
-           "raw"); // too short for the header it has
+                    "raw"); // too short for the header it has
   }
 
   TEST_CASE("tensors must lie within their part and not overlap in it") {

@@ -7,7 +7,7 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/index/builder.hpp>
+#include <stet/index/detail/builder.hpp>
 #include <stet/store/open.hpp>
 
 #include <doctest/doctest.h>
@@ -36,7 +36,7 @@ constexpr std::uint64_t huge_bytes = (std::uint64_t{1} << 32) + 4096 * 4;
 
 /// The file: four floats, more than 4 GiB of floats that are 0 but for the last, and four floats.
 class large_file {
- public:
+public:
   large_file() {
     const std::uint64_t huge_extent[] = {huge_bytes / 4}, four[] = {4};
     const stet::element_layout layout = stet::element_layout::of(stet::dtype::float32);
@@ -62,8 +62,9 @@ class large_file {
     head[static_cast<std::size_t>(header.manifest_offset_bytes)] = std::byte{'{'};
     head[static_cast<std::size_t>(header.manifest_offset_bytes) + 1] = std::byte{'}'};
     const std::span<std::byte> all(head);
-    is_made = is_made && stet::build_index(rows, {}, all.subspan(static_cast<std::size_t>(header.index_offset_bytes),
-                                                                 static_cast<std::size_t>(header.index_size_bytes)));
+    is_made = is_made && stet::build_index(rows, {},
+                                           all.subspan(static_cast<std::size_t>(header.index_offset_bytes),
+                                                       static_cast<std::size_t>(header.index_size_bytes)));
     stet::encode_header(header, all.first<stet::file_header::size_bytes>());
     seal(all);
     CHECK(is_made);
@@ -88,7 +89,8 @@ class large_file {
     if (!stet_test::system_maps_beyond_4_gib()) why_not = "this system maps other bytes than those beyond 4 GiB";
 #if defined(__unix__)
     struct stat status;
-    if (::stat(path.c_str(), &status) == 0 && status.st_blocks > (1 << 20)) why_not = "the file system has no sparse files";
+    if (::stat(path.c_str(), &status) == 0 && status.st_blocks > (1 << 20))
+      why_not = "the file system has no sparse files";
 #endif
   }
 
@@ -100,14 +102,14 @@ class large_file {
 
 /// Reads the file through a reader of the program.
 class reader_of_file final : public stet::reader {
- public:
+public:
   explicit reader_of_file(const stet::file& from) noexcept : from_(from) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return from_.size_bytes(); }
   [[nodiscard]] stet::result<void> read(std::uint64_t offset, std::span<std::byte> into) const noexcept override {
     return from_.read(offset, into);
   }
 
- private:
+private:
   const stet::file& from_;
 };
 

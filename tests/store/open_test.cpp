@@ -32,12 +32,11 @@ native_file writable_store() {
 
 /// Parts that lie in memory.
 class two_parts_in_memory final : public stet::part_opener {
- public:
+public:
   std::vector<std::pair<std::string, stet_test::byte_vector>> parts;
   [[nodiscard]] stet::result<stet::source> open_part(std::string_view name) const noexcept override {
     for (const auto& [known, bytes] : parts) {
-      if (known == name)
-        return stet::source::borrow(bytes);
+      if (known == name) return stet::source::borrow(bytes);
     }
     return stet::error(errc::file_not_found, "another name");
   }
@@ -84,8 +83,7 @@ TEST_SUITE("open") {
     ways.open(file.bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
       CAPTURE(way.name);
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       ++opened;
       CHECK(store->tensor_count() == 6);
       CHECK(store->manifest_text() == "{}");
@@ -107,19 +105,16 @@ TEST_SUITE("open") {
     {
       const auto store = stet::open(path, options);
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       const auto codes = store->find("codes")->as_writable<std::uint8_t>();
       REQUIRE(codes);
-      if (!codes)
-        return;
+      if (!codes) return;
       (*codes)[0] = 77;
       CHECK((*store->get<std::uint8_t>("tied"))[0] == 77);
       CHECK(code_of(store->find("codes")->verify()) == errc::checksum_mismatch);
       const auto step = store->find("step")->as_writable<std::int64_t>();
       CHECK(code_of(step) == view_of_words());
-      if (step)
-        (*step)[0] = 43;
+      if (step) (*step)[0] = 43;
       CHECK(elements_of<std::int64_t>(store->find("step"))[0] == (step ? 43 : 42));
       CHECK(code_of(store->drop()) == errc::unsupported);
     }
@@ -139,23 +134,19 @@ TEST_SUITE("open") {
         return;
       }
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       const auto codes = store->find("codes")->as_view<std::uint8_t, 3>();
       REQUIRE(codes);
-      if (!codes)
-        return;
+      if (!codes) return;
       (*codes)(1) = 77;
       const auto step = store->find("step")->as_view<std::int64_t>();
       CHECK(code_of(step) == view_of_words());
-      if (step)
-        (*step)() = 43;
+      if (step) (*step)() = 43;
       CHECK(code_of(store->data().flush(0, store->data().size_bytes())) == errc{});
     }
     const auto again = stet::open(path);
     REQUIRE(again);
-    if (!again)
-      return;
+    if (!again) return;
     CHECK(elements_of<std::uint8_t>(again->find("tied")) == std::vector<std::uint8_t>{1, 77, 3});
     CHECK(elements_of<std::int64_t>(again->find("step"))[0] == (stet_test::can_view_words ? 43 : 42));
     CHECK(code_of(again->verify_checksums()) == errc::checksum_mismatch);
@@ -167,23 +158,20 @@ TEST_SUITE("open") {
     const std::string path = folder.write("m.stet", file.bytes);
     const auto mapped = stet::open(path);
     REQUIRE(mapped);
-    if (!mapped)
-      return;
+    if (!mapped) return;
     CHECK(code_of(mapped->find("codes")->as_writable<std::uint8_t>()) == errc::read_only);
     CHECK(code_of(mapped->find("step")->as_writable<std::int64_t>()) == view_of_words(errc::read_only));
     stet::open_options options;
     options.backing = backing::read;
     const auto read = stet::open(path, options);
     REQUIRE(read);
-    if (!read)
-      return;
+    if (!read) return;
     CHECK(code_of(read->find("codes")->as_writable<std::uint8_t>()) == errc{});
     CHECK(code_of(read->find("step")->as_writable<std::int64_t>()) == view_of_words());
     stet_test::exact_block block(file.bytes);
     const auto borrowed = stet::open_writable(block.span());
     REQUIRE(borrowed);
-    if (!borrowed)
-      return;
+    if (!borrowed) return;
     CHECK(code_of(borrowed->find("codes")->as_writable<std::uint8_t>()) == errc{});
     CHECK(code_of(borrowed->find("step")->as_writable<std::int64_t>()) == view_of_words());
   }
@@ -202,8 +190,7 @@ TEST_SUITE("open") {
         options.range = {lead, file.bytes.size()};
         const auto store = stet::open(path, options);
         REQUIRE(store);
-        if (!store)
-          return;
+        if (!store) return;
         std::int64_t step[1] = {};
         CHECK(code_of(store->find("step")->copy_to(std::span<std::int64_t>(step))) == errc{});
         CHECK(step[0] == 42);
@@ -270,8 +257,7 @@ TEST_SUITE("open") {
       const stet_test::memory_reader at_last(file.bytes, how == backing::stream ? 2 : 1);
       const auto store = stet::open(at_last, how);
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       CHECK(code_of(store->verify_checksums()) == (how == backing::stream ? errc::io_error : errc{}));
     }
     const stet_test::memory_reader reader(file.bytes);
@@ -280,18 +266,16 @@ TEST_SUITE("open") {
 
   TEST_CASE("a reader whose bytes end early fails with its own error") {
     class short_reader final : public stet::reader {
-     public:
+    public:
       explicit short_reader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
       [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }
-      [[nodiscard]] stet::result<void> read(std::uint64_t offset,
-                                            std::span<std::byte> into) const noexcept override {
-        if (offset + into.size() > 600)
-          return errc::truncated;
+      [[nodiscard]] stet::result<void> read(std::uint64_t offset, std::span<std::byte> into) const noexcept override {
+        if (offset + into.size() > 600) return errc::truncated;
         std::memcpy(into.data(), bytes_.data() + offset, into.size());
         return {};
       }
 
-     private:
+    private:
       std::span<const std::byte> bytes_;
     };
     const auto file = stet_test::mixed_store();
@@ -305,8 +289,7 @@ TEST_SUITE("open") {
     const auto in_memory = model.in_memory();
     const auto store = open_with(model.store, in_memory);
     REQUIRE(store);
-    if (!store)
-      return;
+    if (!store) return;
     CHECK(elements_of<float>(store->find("a")) == std::vector<float>{1, 2});
     CHECK(elements_of<std::uint8_t>(store->find("b")) == std::vector<std::uint8_t>{3});
     CHECK(store->part(1).size_bytes() == model.second.size());
@@ -322,8 +305,7 @@ TEST_SUITE("open") {
       options.backing = how;
       const auto opened = stet::open(path, options);
       REQUIRE(opened);
-      if (!opened)
-        return;
+      if (!opened) return;
       std::uint8_t value[1] = {};
       CHECK(code_of(opened->find("b")->copy_to(std::span<std::uint8_t>(value))) == errc{});
       CHECK(value[0] == 3);
@@ -346,8 +328,7 @@ TEST_SUITE("open") {
         return;
       }
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       (*store->find("b")->as_writable<std::uint8_t>())[0] = 9;
     }
     CHECK((*stet::open(path)->get<std::uint8_t>("b"))[0] == 9);
@@ -381,7 +362,8 @@ TEST_CASE("a store is no part of itself, and a part is opened once") {
   folder.write("a.bin", std::string(192, 'x'));
   folder.write("b.bin", std::string(192, 'x'));
   CHECK(code_of(stet::open(write({{"a.bin", 192, 0, false}, {"b.bin", 192, 0, false}}))) == errc());
-  CHECK(code_of(stet::open(write({{"a.bin", 192, 0, false}, {"b.bin", 192, 0, false}, {"a.bin", 192, 0, false}}))) == errc::duplicate_part);
+  CHECK(code_of(stet::open(write({{"a.bin", 192, 0, false}, {"b.bin", 192, 0, false}, {"a.bin", 192, 0, false}}))) ==
+        errc::duplicate_part);
   CHECK(code_of(stet::open(write({{"model.stet", 192, 0, false}}))) == errc::bad_path);
   CHECK(code_of(stet::open(write({{"NUL.txt", 192, 0, false}}))) == errc::bad_path);
 }

@@ -20,13 +20,12 @@ using stet::errc;
 
 /// The files of a store of two parts, below "assets/".
 void add_files_of_parts(own_files& to) {
-  for (const auto& [name, bytes] : files_of_two_parts())
-    to.add("assets/" + name, bytes);
+  for (const auto& [name, bytes] : files_of_two_parts()) to.add("assets/" + name, bytes);
 }
 
 /// Files whose memory may be written to.
 class writable_files final : public stet::file_system {
- public:
+public:
   mutable byte_vector bytes;
   [[nodiscard]] stet::result<stet::source> open_file(std::string_view) const noexcept override {
     return stet::source::borrow_writable(bytes);
@@ -55,7 +54,9 @@ TEST_SUITE("own files") {
         CHECK(value == 3);
         const bool is_in_place = how == given::in_place || wanted == backing::read;
         constexpr bool is_other_order = std::endian::native == std::endian::big;
-        CHECK(outcome(store->get<float>("b")) == (!is_in_place ? "not_resident" : is_other_order ? "wrong_byte_order" : "ok"));
+        CHECK(outcome(store->get<float>("b")) == (!is_in_place     ? "not_resident"
+                                                  : is_other_order ? "wrong_byte_order"
+                                                                   : "ok"));
         CHECK(outcome(store->verify_checksums()) == "ok");
         CHECK(store->prefetch());
         CHECK(store->drop());

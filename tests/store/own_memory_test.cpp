@@ -33,8 +33,7 @@ struct folder_of_parts {
   std::string path;
 
   folder_of_parts() {
-    for (const auto& [name, bytes] : files_of_two_parts())
-      path = folder.write(name, bytes); // the table is the last
+    for (const auto& [name, bytes] : files_of_two_parts()) path = folder.write(name, bytes); // the table is the last
   }
 };
 
@@ -112,7 +111,8 @@ TEST_SUITE("own memory") {
     const auto mixed = mixed_store();
     const temp_folder folder;
     counted_memory memory;
-    const auto store = stet::open(folder.write("model.stet", mixed.bytes), {.backing = backing::read, .memory = &memory});
+    const auto store =
+        stet::open(folder.write("model.stet", mixed.bytes), {.backing = backing::read, .memory = &memory});
     REQUIRE(store);
     if (!store) return;
     CHECK(memory.count() == 1);
@@ -121,7 +121,8 @@ TEST_SUITE("own memory") {
     CHECK(reinterpret_cast<std::uintptr_t>(store->data().data()) % 65536 == 0);
   }
 
-  TEST_CASE("without memory, whichever allocation it is that gets none, opening is errc::out_of_memory and loses nothing") {
+  TEST_CASE(
+      "without memory, whichever allocation it is that gets none, opening is errc::out_of_memory and loses nothing") {
     const folder_of_parts sharded;
     for (const backing how : all_backings) {
       CAPTURE(static_cast<int>(how));

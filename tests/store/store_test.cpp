@@ -42,8 +42,7 @@ TEST_SUITE("store") {
   TEST_CASE("opens the golden file and finds in it what the script put there") {
     const auto store = stet::open(golden_bytes());
     REQUIRE(store);
-    if (!store)
-      return;
+    if (!store) return;
     CHECK(store->tensor_count() == 4);
     CHECK(store->alignment_bytes() == 64);
     CHECK(store->manifest_text().size() == stet_test::golden_manifest_size);
@@ -54,21 +53,17 @@ TEST_SUITE("store") {
     CHECK(code_of(store->get<float>("layer_0/kernel")) == view_of_words());
     const auto packed = store->find("w4")->as_packed<stet::int4>();
     REQUIRE(packed);
-    if (!packed)
-      return;
+    if (!packed) return;
     const int expected[] = {-1, 2, 7, 0, 1, -8, 3};
-    for (std::size_t i = 0; i < 7; ++i)
-      CHECK((*packed)[i] == expected[i]);
+    for (std::size_t i = 0; i < 7; ++i) CHECK((*packed)[i] == expected[i]);
     const auto labels = store->find("labels")->as_strings();
     REQUIRE(labels);
-    if (!labels)
-      return;
+    if (!labels) return;
     CHECK((*labels)[0] == "no");
     CHECK((*labels)[1] == "y");
     const auto tied = store->view<float, 2, 1>("tied");
     CHECK(code_of(tied) == view_of_words());
-    if (tied)
-      CHECK((*tied)(1, 0) == -2.0f);
+    if (tied) CHECK((*tied)(1, 0) == -2.0f);
     CHECK(store->find("tied")->bytes().data() == kernel->bytes().data());
     CHECK(code_of(store->verify_checksums()) == errc{});
   }
@@ -76,8 +71,7 @@ TEST_SUITE("store") {
   TEST_CASE("iterates in manifest order, and find agrees") {
     const auto store = stet::open(golden_bytes());
     REQUIRE(store);
-    if (!store)
-      return;
+    if (!store) return;
     std::string names;
     for (const stet::tensor each : *store) {
       names += std::string(each.name()) + ' ';
@@ -103,16 +97,16 @@ TEST_SUITE("store") {
       ok = ok && store;
       if (ok) {
         ok = ok && code_of(store->get<float>("layer_0/kernel")) == view_of_words() &&
-             code_of(store->view<float, 2, stet::dynamic>("tied")) == view_of_words() && store->find("w4")->as_packed<stet::int4>() && store->find("labels")->as_strings() &&
+             code_of(store->view<float, 2, stet::dynamic>("tied")) == view_of_words() &&
+             store->find("w4")->as_packed<stet::int4>() && store->find("labels")->as_strings() &&
              !store->find("nobody");
         float copied[2];
         ok = ok && store->find("tied")->copy_to(std::span<float>(copied));
-        for (const stet::tensor each : *store)
-          ok = ok && each.size_bytes() != 0 && each.shape().rank() <= 2;
+        for (const stet::tensor each : *store) ok = ok && each.size_bytes() != 0 && each.shape().rank() <= 2;
         golden_model model;
-        ok = ok && code_of(stet::bind_model(model, *store)) == (stet_test::can_view_words ? errc{} : errc::binding_failed) &&
-             store->verify_checksums() && store->prefetch() &&
-             store->drop();
+        ok = ok &&
+             code_of(stet::bind_model(model, *store)) == (stet_test::can_view_words ? errc{} : errc::binding_failed) &&
+             store->verify_checksums() && store->prefetch() && store->drop();
         const stet::store moved = std::move(*store);
         ok = ok && moved.contains("w4");
       }
@@ -139,8 +133,7 @@ TEST_SUITE("store") {
     bytes[stet_test::golden_data_offset + 128] ^= std::byte{1};
     const auto store = stet::open(std::span<const std::byte>(bytes));
     REQUIRE(store);
-    if (!store)
-      return;
+    if (!store) return;
     const auto verified = store->verify_checksums();
     CHECK(code_of(verified) == errc::checksum_mismatch);
     CHECK(verified.error().subject() == "labels");
@@ -155,8 +148,7 @@ TEST_SUITE("store") {
     const stet_test::native_file file({tensor});
     const auto store = stet::open(std::span<const std::byte>(file.bytes));
     REQUIRE(store);
-    if (!store)
-      return;
+    if (!store) return;
     CHECK(code_of(store->find("a")->verify()) == errc::no_checksum);
     CHECK(code_of(store->verify_checksums()) == errc{}); // it speaks of those that have one
   }
@@ -164,8 +156,7 @@ TEST_SUITE("store") {
   TEST_CASE("views outlive a move of the store; what was moved from is empty and can be asked") {
     auto opened = stet::open(golden_bytes());
     REQUIRE(opened);
-    if (!opened)
-      return;
+    if (!opened) return;
     stet::store first = std::move(*opened);
     const stet::result<stet::tensor> kernel = first.find("tied");
     const auto codes = first.find("w4")->as_packed<stet::int4>();
@@ -178,12 +169,10 @@ TEST_SUITE("store") {
 
     const auto is_empty = [](const stet::store& store) {
       bool iterates = false;
-      for (const stet::tensor each : store)
-        iterates = each.size_bytes() != 0 || true;
+      for (const stet::tensor each : store) iterates = each.size_bytes() != 0 || true;
       return !iterates && store.tensor_count() == 0 && code_of(store.find("tied")) == errc::not_found &&
              store.manifest_text().empty() && code_of(store.verify_checksums()) == errc{} &&
-             code_of(store.prefetch()) == errc{} && code_of(store.lock()) == errc{} &&
-             store.data().size_bytes() == 0;
+             code_of(store.prefetch()) == errc{} && code_of(store.lock()) == errc{} && store.data().size_bytes() == 0;
     };
     CHECK(is_empty(first));
     CHECK(is_empty(stet::store()));
@@ -199,8 +188,7 @@ TEST_SUITE("store") {
     const stet_test::memory_reader reader(golden_bytes());
     auto opened = stet::open(reader);
     REQUIRE(opened);
-    if (!opened)
-      return;
+    if (!opened) return;
     stet::store moved = std::move(*opened);
     CHECK_FALSE(opened->contains("tied"));
     CHECK(opened->tensor_count() == 0);
@@ -217,8 +205,7 @@ TEST_SUITE("store") {
     ways.open(golden_bytes(), [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
       CAPTURE(way.name);
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       ++tried;
       const std::string_view names[] = {"w4", "tied"}, wrong[] = {"w4", "nobody"};
       CHECK(code_of(store->prefetch()) == errc{});
@@ -228,11 +215,10 @@ TEST_SUITE("store") {
       CHECK(code_of(store->drop(names)) == errc{});
       CHECK(code_of(store->drop()) == errc{});
       const errc locked = code_of(store->lock(names)); // a limit or the platform may forbid it
-      CHECK((way.is_resident ? locked == errc{} || locked == errc::out_of_memory ||
-                                   locked == errc::access_denied || locked == errc::unsupported
+      CHECK((way.is_resident ? locked == errc{} || locked == errc::out_of_memory || locked == errc::access_denied ||
+                                   locked == errc::unsupported
                              : locked == errc::not_resident));
-      if (locked == errc{})
-        CHECK(code_of(store->unlock(names)) == errc{});
+      if (locked == errc{}) CHECK(code_of(store->unlock(names)) == errc{});
       CHECK(code_of(store->verify_checksums()) == errc{});
     });
     CHECK(tried == static_cast<int>(stet_test::every_way::way_count));
@@ -244,8 +230,7 @@ TEST_SUITE("store") {
     ways.open(golden_bytes(), [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
       CAPTURE(way.name);
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       std::atomic<int> right{0};
       std::vector<std::thread> threads;
       for (int number = 0; number < 4; ++number) {
@@ -257,14 +242,12 @@ TEST_SUITE("store") {
             ok = ok && store->find("w4")->copy_to(std::span<int>(codes), stet::convert) && codes[5] == -8;
             ok = ok && store->verify_checksums() && store->prefetch();
             std::uint64_t size = 0;
-            for (const stet::tensor each : *store)
-              size += each.size_bytes();
+            for (const stet::tensor each : *store) size += each.size_bytes();
             right += ok && size == 47 ? 1 : 0;
           }
         });
       }
-      for (std::thread& each : threads)
-        each.join();
+      for (std::thread& each : threads) each.join();
       CHECK(right == 80);
     });
   }

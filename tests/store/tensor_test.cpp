@@ -29,47 +29,36 @@ std::vector<native_tensor> each_kind() {
   std::vector<native_tensor> tensors;
   tensors.push_back(tensor_of<float>("float32", {2, 3}, {1, -2, 3, 4.5f, 5, 6}));
   tensors.push_back(tensor_of<std::int16_t>("int16", {3}, {-1, 2, 300}));
+  tensors.push_back(tensor_of("bool", element_layout::of(dtype::boolean), {3}, bytes_of<unsigned char>({1, 0, 1})));
+  tensors.push_back(tensor_of("bad bool", element_layout::of(dtype::boolean), {3}, bytes_of<unsigned char>({1, 0, 2})));
+  tensors.push_back(tensor_of("int4", element_layout::of(dtype::int4), {3}, bytes_of<unsigned char>({0x2F, 0x08})));
+  tensors.push_back(tensor_of("int4 in bytes", {dtype::int4, 8, {}}, {3}, bytes_of<unsigned char>({0x0F, 0xF2, 0x08})));
   tensors.push_back(
-      tensor_of("bool", element_layout::of(dtype::boolean), {3}, bytes_of<unsigned char>({1, 0, 1})));
-  tensors.push_back(
-      tensor_of("bad bool", element_layout::of(dtype::boolean), {3}, bytes_of<unsigned char>({1, 0, 2})));
-  tensors.push_back(
-      tensor_of("int4", element_layout::of(dtype::int4), {3}, bytes_of<unsigned char>({0x2F, 0x08})));
-  tensors.push_back(
-      tensor_of("int4 in bytes", {dtype::int4, 8, {}}, {3}, bytes_of<unsigned char>({0x0F, 0xF2, 0x08})));
-  tensors.push_back(tensor_of("float6", element_layout::of(dtype::float6_e2m3fn), {2},
-                              bytes_of<unsigned char>({0x08 | 0x80, 0x04})));
+      tensor_of("float6", element_layout::of(dtype::float6_e2m3fn), {2}, bytes_of<unsigned char>({0x08 | 0x80, 0x04})));
   tensors.push_back(tensor_of<stet::complex64>("complex64", {1}, {{1, -2}}));
   tensors.push_back(tensor_of<stet::qint8>("qint8", {2}, {{-128}, {127}}));
   tensors.push_back(stet_test::strings_of("strings", {"zero", "", "two"}));
-  tensors.push_back(
-      tensor_of("blocks", {dtype::block, 0, {"q8_0", 32, 34}}, {64}, stet_test::byte_vector(68)));
+  tensors.push_back(tensor_of("blocks", {dtype::block, 0, {"q8_0", 32, 34}}, {64}, stet_test::byte_vector(68)));
   tensors.push_back(tensor_of<double>("scalar", {}, {2.5}));
   tensors.push_back(tensor_of<float>("empty", {0, 7}, {}));
-  native_tensor longer{
-      "uint4 of many", element_layout::of(dtype::uint4), {1003}, stet_test::byte_vector(502)};
-  for (std::size_t i = 0; i < 1003; ++i)
-    longer.bytes[i / 2] |= static_cast<std::byte>((i * 7 % 16) << (i % 2 * 4));
+  native_tensor longer{"uint4 of many", element_layout::of(dtype::uint4), {1003}, stet_test::byte_vector(502)};
+  for (std::size_t i = 0; i < 1003; ++i) longer.bytes[i / 2] |= static_cast<std::byte>((i * 7 % 16) << (i % 2 * 4));
   tensors.push_back(longer);
   return tensors;
 }
 
-template <class T>
-std::vector<T> copied(const stet::store& store, std::string_view name, errc expected = errc{}) {
+template <class T> std::vector<T> copied(const stet::store& store, std::string_view name, errc expected = errc{}) {
   std::vector<T> values(1003);
   const auto tensor = store.find(name);
-  if (!tensor)
-    return {};
+  if (!tensor) return {};
   CHECK(code_of(tensor->copy_to(std::span<T>(values))) == expected);
   values.resize(static_cast<std::size_t>(tensor->element_count()));
   return values;
 }
-template <class T>
-std::vector<T> converted(const stet::store& store, std::string_view name, errc expected = errc{}) {
+template <class T> std::vector<T> converted(const stet::store& store, std::string_view name, errc expected = errc{}) {
   std::vector<T> values(1003);
   const auto tensor = store.find(name);
-  if (!tensor)
-    return {};
+  if (!tensor) return {};
   CHECK(code_of(tensor->copy_to(std::span<T>(values), stet::convert)) == expected);
   values.resize(static_cast<std::size_t>(tensor->element_count()));
   return values;
@@ -84,8 +73,7 @@ TEST_SUITE("tensor") {
     ways.open(file.bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& opened) {
       CAPTURE(way.name);
       REQUIRE(opened);
-      if (!opened)
-        return;
+      if (!opened) return;
       const stet::store& store = *opened;
       CHECK(copied<float>(store, "float32") == std::vector<float>{1, -2, 3, 4.5f, 5, 6});
       CHECK(converted<double>(store, "float32") == std::vector<double>{1, -2, 3, 4.5, 5, 6});
@@ -113,8 +101,7 @@ TEST_SUITE("tensor") {
       converted<float>(store, "blocks", errc::not_convertible);
       const auto many = converted<int>(store, "uint4 of many");
       bool right = true;
-      for (std::size_t i = 0; i < many.size(); ++i)
-        right = right && many[i] == static_cast<int>(i * 7 % 16);
+      for (std::size_t i = 0; i < many.size(); ++i) right = right && many[i] == static_cast<int>(i * 7 % 16);
       CHECK(right);
       CHECK(copied<stet::uint4>(store, "uint4 of many").size() == 1003);
       CHECK(code_of(store.verify_checksums()) == errc{});
@@ -127,14 +114,12 @@ TEST_SUITE("tensor") {
     ways.open(file.bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
       CAPTURE(way.name);
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       const auto tensor = *store->find("float32");
       float values[6] = {9, 9, 9, 9, 9, 9};
       for (std::size_t count = 0; count < 6; ++count) {
         CHECK(code_of(tensor.copy_to(std::span<float>(values, count))) == errc::buffer_too_small);
-        CHECK(code_of(tensor.copy_to(std::span<float>(values, count), stet::convert)) ==
-              errc::buffer_too_small);
+        CHECK(code_of(tensor.copy_to(std::span<float>(values, count), stet::convert)) == errc::buffer_too_small);
       }
       CHECK(code_of(tensor.copy_to(std::span<float>())) == errc::buffer_too_small);
       CHECK(code_of(tensor.copy_to(std::span<double>(), stet::convert)) == errc::buffer_too_small);
@@ -156,8 +141,7 @@ TEST_SUITE("tensor") {
     ways.open(file.bytes, [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
       CAPTURE(way.name);
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       const auto tensor = *store->find("int16");
       std::byte bytes[8] = {};
       CHECK(code_of(tensor.read(0, std::span(bytes, 6))) == errc{});
@@ -177,8 +161,7 @@ TEST_SUITE("tensor") {
     const stet_test::exact_block block(file.bytes);
     const auto opened = stet::open(std::span<const std::byte>(block.span()));
     REQUIRE(opened);
-    if (!opened)
-      return;
+    if (!opened) return;
     const stet::store& store = *opened;
     const auto floats = *store.find("float32");
     CHECK(floats.is_in_place() == stet_test::can_view_words);
@@ -233,8 +216,7 @@ TEST_SUITE("tensor") {
     const stet_test::memory_reader reader(file.bytes);
     const auto store = stet::open(reader);
     REQUIRE(store);
-    if (!store)
-      return;
+    if (!store) return;
     CHECK_FALSE(store->find("float32")->is_in_place());
     CHECK(store->find("float32")->bytes().empty());
     CHECK(code_of(store->find("float32")->as<float>()) == errc::not_resident);
@@ -251,8 +233,7 @@ TEST_SUITE("tensor") {
       const stet_test::exact_block block(file.bytes, misalignment);
       const auto opened = stet::open(std::span<const std::byte>(block.span()));
       REQUIRE(opened);
-      if (!opened)
-        return;
+      if (!opened) return;
       const stet::store& store = *opened;
       CHECK(code_of(store.find("float32")->as<float>()) ==
             view_of_words(misalignment % alignof(float) == 0 ? errc{} : errc::misaligned));
@@ -289,8 +270,7 @@ TEST_SUITE("tensor") {
     limits.foreign = true;
     const auto checked = stet::check_index(index, limits);
     REQUIRE(checked);
-    if (!checked)
-      return;
+    if (!checked) return;
     // 1.0f is 3F800000, -2.0f is C0000000
     alignas(8) static constexpr unsigned char data[18] = {0x12, 0x34, 0xAB, 0xCD, 0, 0, 0, 0, 0x3F,
                                                           0x80, 0,    0,    0xC0, 0, 0, 0, 7, 8};
@@ -316,8 +296,7 @@ TEST_SUITE("tensor") {
       const native_file file({tensor});
       const auto store = stet::open(std::span<const std::byte>(file.bytes));
       REQUIRE(store);
-      if (!store)
-        return;
+      if (!store) return;
       const auto strings = store->find("s")->as_strings();
       CHECK(code_of(strings) == errc::bad_string_table);
       CHECK(strings.error().subject() == "s");

@@ -34,8 +34,7 @@ inline stet::errc view_of(const stet::tensor& of) {
 /// byte order and nothing else.
 template <class T> std::vector<T> elements_of(const stet::result<stet::tensor>& of) {
   CHECK(code_of(of) == stet::errc{});
-  if (!of)
-    return {};
+  if (!of) return {};
   std::vector<T> copied(static_cast<std::size_t>(of->element_count()));
   CHECK(code_of(of->copy_to(std::span<T>(copied))) == stet::errc{});
   const stet::result<std::span<const T>> viewed = of->template as<T>();

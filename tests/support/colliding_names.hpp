@@ -16,8 +16,7 @@ inline std::vector<std::string> colliding_names(std::size_t count, std::uint64_t
   constexpr std::uint64_t k1 = 0x9E3779B97F4A7C15u, k2 = 0xD6E8FEB86659FD93u;
   const auto inverse = [](std::uint64_t odd) {
     std::uint64_t x = odd; // right in 3 bits; each step doubles them
-    for (int i = 0; i < 5; ++i)
-      x *= 2 - odd * x;
+    for (int i = 0; i < 5; ++i) x *= 2 - odd * x;
     return x;
   };
   const std::uint64_t k1_inverse = inverse(k1), k2_inverse = inverse(k2);
@@ -29,13 +28,10 @@ inline std::vector<std::string> colliding_names(std::size_t count, std::uint64_t
     hash ^= hash >> 32;
     const std::uint64_t word = hash * k1_inverse ^ 8 * k1;
     std::string name;
-    for (int i = 0; i < 8; ++i)
-      name += static_cast<char>(word >> (8 * i));
+    for (int i = 0; i < 8; ++i) name += static_cast<char>(word >> (8 * i));
     bool is_ascii = true;
-    for (const char c : name)
-      is_ascii = is_ascii && c > 0x20 && c < 0x7F;
-    if (is_ascii)
-      names.push_back(name);
+    for (const char c : name) is_ascii = is_ascii && c > 0x20 && c < 0x7F;
+    if (is_ascii) names.push_back(name);
   }
   return names;
 }

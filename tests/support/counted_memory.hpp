@@ -15,7 +15,7 @@ namespace stet_test {
 
 /// Takes memory from malloc, past every operator new. Each block remembers the size and alignment it was asked for.
 class counted_memory final : public stet::memory_resource {
- public:
+public:
   static constexpr std::uint64_t never = ~std::uint64_t{0};
 
   /// Has none left from allocation number `fails_at` on, counted from 0.
@@ -23,11 +23,9 @@ class counted_memory final : public stet::memory_resource {
 
   void* allocate(std::size_t size_bytes, std::size_t alignment_bytes) noexcept override {
     const std::lock_guard guard(mutex_);
-    if (count_ >= fails_at_)
-      return nullptr;
+    if (count_ >= fails_at_) return nullptr;
     auto* const raw = static_cast<std::byte*>(std::malloc(sizeof(facts) + alignment_bytes + size_bytes));
-    if (raw == nullptr)
-      return nullptr;
+    if (raw == nullptr) return nullptr;
     const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(raw) + sizeof(facts);
     std::byte* const at = raw + sizeof(facts) + (alignment_bytes - begin % alignment_bytes) % alignment_bytes;
     const facts of{raw, size_bytes, alignment_bytes};
@@ -35,8 +33,7 @@ class counted_memory final : public stet::memory_resource {
     ++count_;
     ++live_;
     bytes_ += size_bytes;
-    if (size_bytes > largest_bytes_)
-      largest_bytes_ = size_bytes;
+    if (size_bytes > largest_bytes_) largest_bytes_ = size_bytes;
     return at;
   }
   void deallocate(void* block, std::size_t size_bytes, std::size_t alignment_bytes) noexcept override {
@@ -56,7 +53,7 @@ class counted_memory final : public stet::memory_resource {
   /// Whether each block came back with the size and alignment it was asked for.
   [[nodiscard]] bool is_sound() const noexcept { return is_sound_; }
 
- private:
+private:
   struct facts {
     std::byte* raw;
     std::size_t size_bytes, alignment_bytes;

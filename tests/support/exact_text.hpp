@@ -13,14 +13,13 @@ namespace stet_test {
 
 /// A copy of text in a block of exactly its size, so that a sanitizer sees any over-read.
 class exact_text {
- public:
+public:
   explicit exact_text(std::string_view text) : size_(text.size()), block_(new std::byte[text.size()]) {
-    if (!text.empty())
-      std::memcpy(block_.get(), text.data(), text.size());
+    if (!text.empty()) std::memcpy(block_.get(), text.data(), text.size());
   }
   [[nodiscard]] std::span<const std::byte> bytes() const { return {block_.get(), size_}; }
 
- private:
+private:
   std::size_t size_;
   std::unique_ptr<std::byte[]> block_;
 };

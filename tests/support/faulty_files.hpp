@@ -64,7 +64,7 @@ inline stet::file_operations without_syncing() noexcept {
 
 /// A table of file operations with a fault at one call. Not copyable: the table refers to this object.
 class faulty_files {
- public:
+public:
   /// One call as it was made.
   struct call {
     file_call entry;
@@ -88,8 +88,7 @@ class faulty_files {
     table_.write_at = [](void* self, stet::native_handle handle, std::uint64_t offset,
                          std::span<const std::byte> bytes) noexcept {
       faulty_files& files = at(self);
-      if (files.comes(fault::short_write) && bytes.size() > 1)
-        bytes = bytes.first(bytes.size() / 2);
+      if (files.comes(fault::short_write) && bytes.size() > 1) bytes = bytes.first(bytes.size() / 2);
       return files.pass(file_call::write_at, &stet::file_operations::write_at,
                         {file_call::write_at, {}, offset, bytes.size()}, handle, offset, bytes);
     };
@@ -97,13 +96,12 @@ class faulty_files {
                         std::uint64_t size) noexcept -> stet::result<stet::reservation> {
       faulty_files& files = at(self);
       const call made{file_call::reserve, {}, 0, size};
-      if (files.comes(fault::no_reservation))
-        return files.note(made), stet::reservation::not_supported;
+      if (files.comes(fault::no_reservation)) return files.note(made), stet::reservation::not_supported;
       return files.pass(file_call::reserve, &stet::file_operations::reserve, made, handle, size);
     };
     table_.set_size = [](void* self, stet::native_handle handle, std::uint64_t size) noexcept {
-      return at(self).pass(file_call::set_size, &stet::file_operations::set_size,
-                           {file_call::set_size, {}, 0, size}, handle, size);
+      return at(self).pass(file_call::set_size, &stet::file_operations::set_size, {file_call::set_size, {}, 0, size},
+                           handle, size);
     };
     table_.sync = [](void* self, stet::native_handle handle) noexcept {
       return at(self).pass(file_call::sync, &stet::file_operations::sync, {file_call::sync, {}}, handle);
@@ -120,11 +118,11 @@ class faulty_files {
                            {file_call::sync_folder, std::string(path)}, path);
     };
     table_.remove = [](void* self, std::string_view path) noexcept {
-      return at(self).pass(file_call::remove, &stet::file_operations::remove,
-                           {file_call::remove, std::string(path)}, path);
+      return at(self).pass(file_call::remove, &stet::file_operations::remove, {file_call::remove, std::string(path)},
+                           path);
     };
-    table_.list_folder = [](void* self, std::string_view path,
-                            bool (*visit)(void*, std::string_view) noexcept, void* visitor) noexcept {
+    table_.list_folder = [](void* self, std::string_view path, bool (*visit)(void*, std::string_view) noexcept,
+                            void* visitor) noexcept {
       return at(self).pass(file_call::list_folder, &stet::file_operations::list_folder,
                            {file_call::list_folder, std::string(path)}, path, visit, visitor);
     };
@@ -137,7 +135,8 @@ class faulty_files {
                            {file_call::create_folder, std::string(path)}, path);
     };
     table_.keep_locked = [](void* self, stet::native_handle handle) noexcept {
-      return at(self).pass(file_call::keep_locked, &stet::file_operations::keep_locked, {file_call::keep_locked, {}}, handle);
+      return at(self).pass(file_call::keep_locked, &stet::file_operations::keep_locked, {file_call::keep_locked, {}},
+                           handle);
     };
     table_.remove_unlocked = [](void* self, std::string_view path) noexcept {
       return at(self).pass(file_call::remove_unlocked, &stet::file_operations::remove_unlocked,
@@ -167,19 +166,18 @@ class faulty_files {
   /// there.
   std::function<void(const call&)> after_call;
 
- private:
+private:
   static faulty_files& at(void* self) noexcept { return *static_cast<faulty_files*>(self); }
   [[nodiscard]] bool comes(fault kind) const noexcept { return what_ == kind && calls_.size() == at_call_; }
   void note(call made) noexcept {
     calls_.push_back(std::move(made));
-    if (after_call)
-      after_call(call(calls_.back()));
+    if (after_call) after_call(call(calls_.back()));
   }
 
   /// Makes a call, or the failure that is due.
   template <class Result, class... Arguments>
-  Result pass(file_call entry, Result (*stet::file_operations::*member)(void*, Arguments...) noexcept,
-              call made, std::type_identity_t<Arguments>... arguments) noexcept {
+  Result pass(file_call entry, Result (*stet::file_operations::*member)(void*, Arguments...) noexcept, call made,
+              std::type_identity_t<Arguments>... arguments) noexcept {
     const auto make = [&] { return (base_.*member)(base_.context, arguments...); };
     const bool fails = comes(fault::failure), is_late = comes(fault::late_failure),
                is_interrupted = comes(fault::interruption);
@@ -189,14 +187,11 @@ class faulty_files {
       note(std::move(made));
       return done;
     }
-    if (is_late || entry == file_call::close)
-      (void)make();
+    if (is_late || entry == file_call::close) (void)make();
     made.has_failed = true;
     note(std::move(made));
-    if (is_interrupted)
-      return stet::error(stet::errc::io_error).with_system_code(EINTR);
-    const bool runs_full =
-        entry == file_call::write_at || entry == file_call::reserve || entry == file_call::set_size;
+    if (is_interrupted) return stet::error(stet::errc::io_error).with_system_code(EINTR);
+    const bool runs_full = entry == file_call::write_at || entry == file_call::reserve || entry == file_call::set_size;
     return runs_full ? stet::error(stet::errc::no_space).with_system_code(ENOSPC)
                      : stet::error(stet::errc::io_error).with_system_code(EIO);
   }
@@ -209,7 +204,9 @@ class faulty_files {
 };
 
 /// Whether this system has calls that a signal cuts short.
-inline bool has_interruptions() { return stet::was_interrupted(stet::error(stet::errc::io_error).with_system_code(EINTR)); }
+inline bool has_interruptions() {
+  return stet::was_interrupted(stet::error(stet::errc::io_error).with_system_code(EINTR));
+}
 
 /// Whether a call can have such a fault, or one that the operating system's own table can have.
 inline bool is_applicable(fault what, file_call entry) {
@@ -237,8 +234,7 @@ inline bool is_beside_the_save(const std::vector<faulty_files::call>& calls, std
     return std::any_of(calls.begin(), calls.begin() + static_cast<std::ptrdiff_t>(number),
                        [&](const faulty_files::call& call) { return call.entry == what; });
   };
-  if (entry == file_call::list_folder)
-    return !has_before(file_call::create_exclusive);
+  if (entry == file_call::list_folder) return !has_before(file_call::create_exclusive);
   if (entry == file_call::close) // of the lock: the file was closed before it got its name
     return calls[number - 1].entry == file_call::rename_over;
   return entry == file_call::remove || entry == file_call::keep_locked || entry == file_call::remove_unlocked;

@@ -15,45 +15,38 @@ namespace stet_test {
 
 /// A program's own reader, over memory; can be told to fail at a certain call.
 class memory_reader final : public stet::reader {
- public:
+public:
   static constexpr int never = -1;
   explicit memory_reader(std::span<const std::byte> bytes, int fails_at_call = never) noexcept
       : bytes_(bytes), calls_left_(fails_at_call) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }
-  [[nodiscard]] stet::result<void> read(std::uint64_t offset_bytes,
-                                        std::span<std::byte> into) const noexcept override {
-    if (calls_left_ == 0)
-      return stet::error(stet::errc::io_error, "the reader", offset_bytes);
-    if (calls_left_ > 0)
-      --calls_left_;
-    if (!stet::detail::range_fits(offset_bytes, into.size(), bytes_.size()))
-      return stet::errc::truncated;
-    if (!into.empty())
-      std::memcpy(into.data(), bytes_.data() + static_cast<std::size_t>(offset_bytes), into.size());
+  [[nodiscard]] stet::result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
+    if (calls_left_ == 0) return stet::error(stet::errc::io_error, "the reader", offset_bytes);
+    if (calls_left_ > 0) --calls_left_;
+    if (!stet::detail::range_fits(offset_bytes, into.size(), bytes_.size())) return stet::errc::truncated;
+    if (!into.empty()) std::memcpy(into.data(), bytes_.data() + static_cast<std::size_t>(offset_bytes), into.size());
     return {};
   }
 
- private:
+private:
   std::span<const std::byte> bytes_;
   mutable int calls_left_;
 };
 
 /// A copy in a block of exactly this size, aligned for every tensor, so that a sanitizer sees any over-read.
 class exact_block {
- public:
+public:
   explicit exact_block(std::span<const std::byte> bytes, std::size_t misalignment_bytes = 0)
-      : block_(static_cast<std::byte*>(
-            ::operator new (bytes.size() + misalignment_bytes, std::align_val_t{64}))),
+      : block_(static_cast<std::byte*>(::operator new(bytes.size() + misalignment_bytes, std::align_val_t{64}))),
         at_(block_ + misalignment_bytes), size_(bytes.size()) {
-    if (!bytes.empty())
-      std::memcpy(at_, bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(at_, bytes.data(), bytes.size());
   }
   exact_block(const exact_block&) = delete;
   exact_block& operator=(const exact_block&) = delete;
-  ~exact_block() { ::operator delete (block_, std::align_val_t{64}); }
+  ~exact_block() { ::operator delete(block_, std::align_val_t{64}); }
   [[nodiscard]] std::span<std::byte> span() const noexcept { return {at_, size_}; }
 
- private:
+private:
   std::byte* block_;
   std::byte* at_;
   std::size_t size_;
@@ -69,7 +62,7 @@ struct way_to_open {
 /// Calls `visit(way, result<store>&&)` with the same bytes opened in every way: from memory, through a reader
 /// of the program, and from files by path, and by handle within a larger file at an odd offset.
 class every_way {
- public:
+public:
   template <class Visit> void open(std::span<const std::byte> bytes, Visit&& visit) const {
     {
       const exact_block block(bytes);
@@ -92,8 +85,7 @@ class every_way {
       visit(way_to_open{path_name, is_resident}, stet::open(plain, options));
       options.range = {lead_bytes, bytes.size()};
       const auto file = stet::file::open(packed);
-      if (!file)
-        continue;
+      if (!file) continue;
       visit(way_to_open{handle_name, is_resident}, stet::open(file->handle(), options));
     }
   }
@@ -101,16 +93,15 @@ class every_way {
   [[nodiscard]] const temp_folder& folder() const { return folder_; }
   static constexpr std::size_t way_count = 9;
 
- private:
+private:
   static constexpr std::size_t lead_bytes = 777, tail_bytes = 100;
   struct named_backing {
     stet::backing backing;
     const char *path_name, *handle_name;
   };
-  static constexpr named_backing backings[] = {
-      {stet::backing::map, "mapped file", "mapped range of a handle"},
-      {stet::backing::read, "read file", "read range of a handle"},
-      {stet::backing::stream, "streamed file", "streamed range of a handle"}};
+  static constexpr named_backing backings[] = {{stet::backing::map, "mapped file", "mapped range of a handle"},
+                                               {stet::backing::read, "read file", "read range of a handle"},
+                                               {stet::backing::stream, "streamed file", "streamed range of a handle"}};
   temp_folder folder_;
 };
 

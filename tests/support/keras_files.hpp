@@ -21,21 +21,20 @@ namespace stet_test {
 
 /// The datasets and attributes of an HDF5 file. Paths have no '/' in front; "" is the root.
 class made_weights {
- public:
+public:
   /// A dataset whose bytes are 0, 1, 2 …, so that any two of other sizes or dtypes differ.
   void add(std::string_view path, const std::vector<std::uint64_t>& shape, stet::dtype dtype = stet::dtype::float32) {
     std::uint64_t size = stet::describe(dtype).bits / 8u;
-    for (const std::uint64_t each : shape)
-      size *= each;
+    for (const std::uint64_t each : shape) size *= each;
     std::string bytes(static_cast<std::size_t>(size), '\0');
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-      bytes[i] = static_cast<char>(i & 0x3F);
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i & 0x3F);
     add(path, shape, dtype, bytes);
   }
-  void add(std::string_view path, const std::vector<std::uint64_t>& shape, stet::dtype dtype, const std::string& bytes) {
-    const auto made = out_.dataset(out_.root, path, stet::detail::hdf5_type_of(dtype), shape, bytes.size(), bytes.size());
-    if (made)
-      data_.emplace_back(*made, bytes);
+  void add(std::string_view path, const std::vector<std::uint64_t>& shape, stet::dtype dtype,
+           const std::string& bytes) {
+    const auto made =
+        out_.dataset(out_.root, path, stet::detail::hdf5_type_of(dtype), shape, bytes.size(), bytes.size());
+    if (made) data_.emplace_back(*made, bytes);
   }
   template <class Value> void add_scalar(std::string_view path, stet::dtype dtype, Value value) {
     std::string bytes(sizeof value, '\0');
@@ -43,11 +42,10 @@ class made_weights {
     add(path, {}, dtype, bytes);
   }
   /// Variables 0, 1 … of an object, whose own name is `name`; none if that is "".
-  void add_object(const std::string& path, const std::string& name, std::initializer_list<std::vector<std::uint64_t>> shapes,
-                  stet::dtype first = stet::dtype::float32) {
+  void add_object(const std::string& path, const std::string& name,
+                  std::initializer_list<std::vector<std::uint64_t>> shapes, stet::dtype first = stet::dtype::float32) {
     group(path + "/vars");
-    if (!name.empty())
-      attribute(path + "/vars", "name", name);
+    if (!name.empty()) attribute(path + "/vars", "name", name);
     std::size_t number = 0;
     for (const std::vector<std::uint64_t>& each : shapes) {
       add(path + "/vars/" + std::to_string(number), each, number == 0 ? first : stet::dtype::float32);
@@ -56,12 +54,10 @@ class made_weights {
   }
   void group(std::string_view path) { (void)out_.group(out_.root, path); }
   void attribute(std::string_view path, const std::string& name, const std::string& text) {
-    if (const auto of = out_.group(out_.root, path))
-      out_.attribute(*of, name, text);
+    if (const auto of = out_.group(out_.root, path)) out_.attribute(*of, name, text);
   }
   void attribute(std::string_view path, const std::string& name, const std::vector<std::string>& texts) {
-    if (const auto of = out_.group(out_.root, path))
-      (void)out_.attribute(*of, name, texts);
+    if (const auto of = out_.group(out_.root, path)) (void)out_.attribute(*of, name, texts);
   }
 
   /// The file; nothing may be added afterwards.
@@ -74,7 +70,7 @@ class made_weights {
     return made;
   }
 
- private:
+private:
   stet::detail::hdf5_writer out_;
   std::vector<std::pair<stet::detail::hdf5_writer::object, std::string>> data_;
 };
@@ -92,13 +88,14 @@ inline constexpr const char* keras_metadata = R"({"keras_version": "3.15.1", "da
 inline std::string sequential_config(const std::string& layer) {
   return R"({"module": "keras", "class_name": "Sequential", "config": {"name": "model", "layers": [)"
          R"({"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [null, 2], "dtype": "float32", "name": "in"}, "registered_name": null}, )"
-         R"({"module": "keras.layers", "class_name": "Dense", "config": {"name": ")" + layer +
-         R"(", "units": 3}, "registered_name": null}]}, "registered_name": null})";
+         R"({"module": "keras.layers", "class_name": "Dense", "config": {"name": ")" +
+         layer + R"(", "units": 3}, "registered_name": null}]}, "registered_name": null})";
 }
 
 /// What Keras writes, member by member.
 inline made_archive keras_archive(const std::string& weights = probe_weights()) {
-  return {{{"metadata.json", keras_metadata}, {"config.json", sequential_config("probe")}, {"model.weights.h5", weights}}};
+  return {
+      {{"metadata.json", keras_metadata}, {"config.json", sequential_config("probe")}, {"model.weights.h5", weights}}};
 }
 
 /// Bytes as deflate's stored blocks.
@@ -114,17 +111,15 @@ inline std::string deflated(std::string_view bytes) {
 }
 
 /// An `inflate_function` of stored blocks alone.
-inline bool inflate_stored(const std::byte* from, std::size_t size, std::byte* into, std::size_t into_size, bool has_frame) noexcept {
+inline bool inflate_stored(const std::byte* from, std::size_t size, std::byte* into, std::size_t into_size,
+                           bool has_frame) noexcept {
   for (bool is_last = has_frame; !is_last;) {
-    if (size < 5 || static_cast<unsigned>(from[0]) > 1)
-      return false;
+    if (size < 5 || static_cast<unsigned>(from[0]) > 1) return false;
     const std::size_t some = static_cast<std::size_t>(from[1]) | static_cast<std::size_t>(from[2]) << 8;
     const std::size_t again = static_cast<std::size_t>(from[3]) | static_cast<std::size_t>(from[4]) << 8;
-    if ((some ^ again) != 0xFFFF || some > size - 5 || some > into_size)
-      return false;
+    if ((some ^ again) != 0xFFFF || some > size - 5 || some > into_size) return false;
     is_last = static_cast<unsigned>(from[0]) == 1;
-    if (some != 0)
-      std::memcpy(into, from + 5, some);
+    if (some != 0) std::memcpy(into, from + 5, some);
     from += 5 + some, size -= 5 + some;
     into += some, into_size -= some;
   }

@@ -4,8 +4,8 @@
 #ifndef STET_TESTS_SUPPORT_NATIVE_BYTES_HPP
 #define STET_TESTS_SUPPORT_NATIVE_BYTES_HPP
 
-#include <stet/index/builder.hpp>
-#include <stet/index/encode_header.hpp>
+#include <stet/index/detail/builder.hpp>
+#include <stet/index/detail/encode_header.hpp>
 #include <stet/vocabulary/element.hpp>
 
 #include <algorithm>
@@ -25,15 +25,12 @@ namespace stet_test {
 using byte_vector = std::vector<std::byte>;
 
 /// The code of an error; errc{} of a success.
-template <class T> stet::errc code_of(const stet::result<T>& made) {
-  return made ? stet::errc{} : made.error().code();
-}
+template <class T> stet::errc code_of(const stet::result<T>& made) { return made ? stet::errc{} : made.error().code(); }
 
 /// The bytes of some elements as a file has them, one after the other: words are little-endian.
 template <class T> byte_vector bytes_of(std::span<const T> values) {
   byte_vector bytes(values.size_bytes());
-  if (!bytes.empty())
-    std::memcpy(bytes.data(), values.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
   constexpr std::size_t word = stet::describe(stet::dtype_of<T>::value).word_size_bytes;
   for (std::size_t at = 0; std::endian::native == std::endian::big && at < bytes.size(); at += word)
     std::reverse(bytes.data() + at, bytes.data() + at + word);
@@ -53,8 +50,7 @@ inline byte_vector bytes_of_strings(std::initializer_list<std::string_view> text
     stet::detail::store_little(bytes.data() + (at += 8), end);
   }
   for (const std::string_view text : texts) {
-    for (const char c : text)
-      bytes.push_back(static_cast<std::byte>(c));
+    for (const char c : text) bytes.push_back(static_cast<std::byte>(c));
   }
   return bytes;
 }
@@ -77,24 +73,19 @@ struct native_tensor {
 /// A tensor of plain elements.
 template <class T>
 native_tensor tensor_of(std::string name, std::vector<std::uint64_t> shape, std::initializer_list<T> values) {
-  return {std::move(name), stet::element_layout::of(stet::dtype_of<T>::value), std::move(shape),
-          bytes_of<T>(values)};
+  return {std::move(name), stet::element_layout::of(stet::dtype_of<T>::value), std::move(shape), bytes_of<T>(values)};
 }
 /// A tensor whose stored bytes are given.
-inline native_tensor tensor_of(std::string name, stet::element_layout layout,
-                               std::vector<std::uint64_t> shape, byte_vector bytes) {
+inline native_tensor tensor_of(std::string name, stet::element_layout layout, std::vector<std::uint64_t> shape,
+                               byte_vector bytes) {
   return {std::move(name), layout, std::move(shape), std::move(bytes)};
 }
 /// A tensor of strings, one-dimensional.
 inline native_tensor strings_of(std::string name, std::initializer_list<std::string_view> texts) {
-  return {std::move(name),
-          stet::element_layout::of(stet::dtype::string),
-          {texts.size()},
-          bytes_of_strings(texts)};
+  return {std::move(name), stet::element_layout::of(stet::dtype::string), {texts.size()}, bytes_of_strings(texts)};
 }
 /// Another name for tensor `original` of the same list.
-inline native_tensor alias_of(std::string name, const std::vector<native_tensor>& tensors,
-                              std::uint32_t original) {
+inline native_tensor alias_of(std::string name, const std::vector<native_tensor>& tensors, std::uint32_t original) {
   const native_tensor& of = tensors[original];
   return {std::move(name), of.layout, of.shape, of.bytes, original, of.part, of.offset_bytes, of.has_crc32c};
 }
@@ -102,13 +93,11 @@ inline native_tensor alias_of(std::string name, const std::vector<native_tensor>
 /// Sets the checksums of a native file to those of its bytes, wherever its header says that manifest and
 /// index lie.
 inline void seal(std::span<std::byte> file) noexcept {
-  if (file.size() < stet::file_header::size_bytes)
-    return;
+  if (file.size() < stet::file_header::size_bytes) return;
   const auto seal_section = [&](std::size_t offset_field, std::size_t crc_field) {
     const std::uint64_t offset = stet::detail::load_little<std::uint64_t>(file.data() + offset_field);
     const std::uint64_t size = stet::detail::load_little<std::uint64_t>(file.data() + offset_field + 8);
-    if (!stet::detail::range_fits(offset, size, file.size()))
-      return;
+    if (!stet::detail::range_fits(offset, size, file.size())) return;
     const auto section = file.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
     stet::detail::store_little(file.data() + crc_field, stet::crc32c(section));
   };
@@ -120,7 +109,7 @@ inline void seal(std::span<std::byte> file) noexcept {
 /// A native store as bytes, made of tensors. The manifest is a stand-in: opening through the index does not
 /// parse it.
 class native_file {
- public:
+public:
   struct options {
     std::uint32_t alignment_bytes = 64;
     std::string manifest = "{}";
@@ -146,11 +135,9 @@ class native_file {
     header.alignment_bytes = with.alignment_bytes;
     header.manifest_size_bytes = with.manifest.size();
     const auto size = stet::index_size_bytes(rows, with.parts);
-    if (!size)
-      return;
+    if (!size) return;
     header.index_size_bytes = *size;
-    if (!stet::place_sections(header))
-      return;
+    if (!stet::place_sections(header)) return;
     std::uint64_t end = header.data_offset_bytes;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const native_tensor& each = tensors[i];
@@ -164,25 +151,21 @@ class native_file {
       }
     }
     header.data_size_bytes = end - header.data_offset_bytes;
-    if (!stet::place_sections(header))
-      return;
+    if (!stet::place_sections(header)) return;
     byte_vector index(static_cast<std::size_t>(*size));
-    if (!stet::build_index(rows, with.parts, index))
-      return;
+    if (!stet::build_index(rows, with.parts, index)) return;
 
     bytes.resize(static_cast<std::size_t>(header.file_size_bytes));
     put(header.manifest_offset_bytes, std::as_bytes(std::span(with.manifest)));
     put(header.index_offset_bytes, index);
-    for (std::size_t i = 0; i < rows.size() && with.parts.empty(); ++i)
-      put(rows[i].offset_bytes, tensors[i].bytes);
+    for (std::size_t i = 0; i < rows.size() && with.parts.empty(); ++i) put(rows[i].offset_bytes, tensors[i].bytes);
     stet::encode_header(header, std::span<std::byte>(bytes).first<stet::file_header::size_bytes>());
     seal();
 
     std::size_t entry = slots_at() + get<std::uint32_t>(index_at() + 12) * std::size_t{8};
     for (const stet::index_row& row : rows) {
       entries_.push_back(entry);
-      entry += static_cast<std::size_t>(
-          stet::detail::index_layout::size_of_entry(row.shape.size(), row.name.size()));
+      entry += static_cast<std::size_t>(stet::detail::index_layout::size_of_entry(row.shape.size(), row.name.size()));
     }
     names_at_ = entry;
   }
@@ -208,8 +191,7 @@ class native_file {
   /// The slot that leads to an entry.
   [[nodiscard]] std::size_t slot_at(std::size_t number) const {
     std::size_t at = slots_at();
-    while (at < entries_[0] && get<std::uint32_t>(at + 4) != place_of(number))
-      at += 8;
+    while (at < entries_[0] && get<std::uint32_t>(at + 4) != place_of(number)) at += 8;
     return at;
   }
 
@@ -223,8 +205,7 @@ class native_file {
   }
   /// Overwrites bytes.
   native_file& put(std::uint64_t at, std::span<const std::byte> with) {
-    if (!with.empty())
-      std::memcpy(bytes.data() + static_cast<std::size_t>(at), with.data(), with.size());
+    if (!with.empty()) std::memcpy(bytes.data() + static_cast<std::size_t>(at), with.data(), with.size());
     return *this;
   }
   native_file& put(std::uint64_t at, std::string_view with) {
@@ -237,7 +218,7 @@ class native_file {
     return *this;
   }
 
- private:
+private:
   std::vector<std::size_t> entries_;
   std::size_t names_at_ = 0;
 };
@@ -252,12 +233,10 @@ inline byte_vector native_part(std::uint32_t number, std::uint32_t count, std::u
   header.content_id = content_id;
   header.alignment_bytes = alignment_bytes;
   header.data_size_bytes = data.size();
-  if (!stet::place_sections(header))
-    return {};
+  if (!stet::place_sections(header)) return {};
   byte_vector bytes(static_cast<std::size_t>(header.file_size_bytes));
   stet::encode_header(header, std::span<std::byte>(bytes).first<stet::file_header::size_bytes>());
-  if (!data.empty())
-    std::memcpy(bytes.data() + header.data_offset_bytes, data.data(), data.size());
+  if (!data.empty()) std::memcpy(bytes.data() + header.data_offset_bytes, data.data(), data.size());
   return bytes;
 }
 
@@ -266,8 +245,8 @@ inline byte_vector native_part(std::uint32_t number, std::uint32_t count, std::u
 inline native_file mixed_store(const native_file::options& with = native_file::options()) {
   std::vector<native_tensor> tensors;
   tensors.push_back(tensor_of<float>("dense/kernel", {2, 3}, {1, 2, 3, 4, 5, 6}));
-  tensors.push_back(tensor_of("packed", stet::element_layout::of(stet::dtype::int4), {3},
-                              bytes_of<unsigned char>({0x21, 0x0F})));
+  tensors.push_back(
+      tensor_of("packed", stet::element_layout::of(stet::dtype::int4), {3}, bytes_of<unsigned char>({0x21, 0x0F})));
   tensors.push_back(strings_of("labels", {"zero", "", "two"}));
   tensors.push_back(tensor_of<std::int64_t>("step", {}, {42}));
   tensors.push_back(tensor_of<float>("empty", {0, 4}, {}));

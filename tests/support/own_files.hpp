@@ -21,7 +21,7 @@ namespace stet_test {
 enum class given : std::uint8_t { in_place, on_demand };
 
 class own_files final : public stet::file_system {
- public:
+public:
   explicit own_files(given how, stet::memory_resource* memory = nullptr) : how_(how), memory_(memory) {}
 
   void add(const std::string& path, std::span<const std::byte> bytes) {
@@ -31,8 +31,7 @@ class own_files final : public stet::file_system {
   /// Takes in a file of the disk as `path`, or all files below a folder.
   void load(const std::string& path, const std::string& from) {
     const std::filesystem::path root = to_path(from);
-    if (!std::filesystem::is_directory(root))
-      return load_file(path, from);
+    if (!std::filesystem::is_directory(root)) return load_file(path, from);
     for (const auto& each : std::filesystem::recursive_directory_iterator(root)) {
       if (each.is_regular_file())
         load_file(path + "/" + to_utf8(std::filesystem::relative(each.path(), root)), to_utf8(each.path()));
@@ -44,8 +43,7 @@ class own_files final : public stet::file_system {
   [[nodiscard]] stet::result<stet::source> open_file(std::string_view path) const noexcept override {
     const auto found = files_.lower_bound(path);
     if (found == files_.end() || found->first != path) {
-      while (path.ends_with('/'))
-        path.remove_suffix(1);
+      while (path.ends_with('/')) path.remove_suffix(1);
       for (const auto& [name, bytes] : files_) {
         if (name.size() > path.size() && name.starts_with(path) && name[path.size()] == '/')
           return stet::errc::not_a_regular_file;
@@ -60,14 +58,15 @@ class own_files final : public stet::file_system {
                                                void* visitor) const noexcept override {
     for (const auto& [name, bytes] : files_) {
       const std::string_view rest = std::string_view(name).substr(name.starts_with(path) ? path.size() : name.size());
-      if (!rest.empty() && rest.find('/') == std::string_view::npos && !visit(visitor, rest))
-        break;
+      if (!rest.empty() && rest.find('/') == std::string_view::npos && !visit(visitor, rest)) break;
     }
     return {};
   }
 
- private:
-  void load_file(const std::string& path, const std::string& from) { files_[path] = std::move(*stet::source::read(from)); }
+private:
+  void load_file(const std::string& path, const std::string& from) {
+    files_[path] = std::move(*stet::source::read(from));
+  }
 
   std::map<std::string, stet::source, std::less<>> files_;
   given how_;

@@ -22,14 +22,11 @@ namespace stet_test {
 
 /// Tensors that differ from one version to the next; the writer borrows them from here.
 class sample_model {
- public:
+public:
   explicit sample_model(int version) : version_(version), kernel_(3000), bias_(10), packed_(7) {
-    for (std::size_t i = 0; i < kernel_.size(); ++i)
-      kernel_[i] = static_cast<float>(version) + static_cast<float>(i);
-    for (std::size_t i = 0; i < bias_.size(); ++i)
-      bias_[i] = version * 100 + static_cast<std::int32_t>(i);
-    for (std::size_t i = 0; i < packed_.size(); ++i)
-      packed_[i] = stet::int4(static_cast<int>(i) - version);
+    for (std::size_t i = 0; i < kernel_.size(); ++i) kernel_[i] = static_cast<float>(version) + static_cast<float>(i);
+    for (std::size_t i = 0; i < bias_.size(); ++i) bias_[i] = version * 100 + static_cast<std::int32_t>(i);
+    for (std::size_t i = 0; i < packed_.size(); ++i) packed_[i] = stet::int4(static_cast<int>(i) - version);
     labels_ = {"zero", version_ == 1 ? "one" : "another", ""};
   }
   sample_model(const sample_model&) = delete;
@@ -51,14 +48,13 @@ class sample_model {
 
   /// Whether `of` is this version, whole and sound.
   [[nodiscard]] bool is_in(const stet::store& of) const {
-    if (of.tensor_count() != 7 || !stet::verify(of, {.thread_count = 1}).is_sound())
-      return false;
+    if (of.tensor_count() != 7 || !stet::verify(of, {.thread_count = 1}).is_sound()) return false;
     std::vector<float> kernel(kernel_.size());
     const auto found = of.find("tied");
     return found && found->copy_to(std::span(kernel)) && kernel == kernel_;
   }
 
- private:
+private:
   int version_;
   std::vector<float> kernel_;
   std::vector<std::int32_t> bias_;
@@ -70,10 +66,8 @@ class sample_model {
 enum class saved : std::uint8_t { neither, older, newer };
 inline saved which_is_at(const std::string& path, const sample_model& older, const sample_model& newer) {
   const auto opened = stet::open_manifest(path);
-  if (!opened)
-    return saved::neither;
-  if (older.is_in(*opened))
-    return saved::older;
+  if (!opened) return saved::neither;
+  if (older.is_in(*opened)) return saved::older;
   return newer.is_in(*opened) ? saved::newer : saved::neither;
 }
 

@@ -44,9 +44,8 @@ public:
   simulated_disk() {
     table_.context = this;
     table_.create_exclusive = [](void* self, std::string_view path) noexcept { return at(self).create(path); };
-    table_.write_at = [](void* self, stet::native_handle handle, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
-      return at(self).write(handle, offset, bytes);
-    };
+    table_.write_at = [](void* self, stet::native_handle handle, std::uint64_t offset,
+                         std::span<const std::byte> bytes) noexcept { return at(self).write(handle, offset, bytes); };
     table_.reserve = [](void* self, stet::native_handle handle, std::uint64_t size) noexcept {
       return at(self).run<stet::reservation>([&] {
         auto done = system().reserve(nullptr, handle, size);
@@ -98,7 +97,8 @@ public:
         return done;
       });
     };
-    table_.list_folder = [](void* self, std::string_view path, bool (*visit)(void*, std::string_view) noexcept, void* visitor) noexcept {
+    table_.list_folder = [](void* self, std::string_view path, bool (*visit)(void*, std::string_view) noexcept,
+                            void* visitor) noexcept {
       return at(self).run<void>([&] { return system().list_folder(nullptr, path, visit, visitor); });
     };
     table_.lock_file = [](void* self, std::string_view path) noexcept {
@@ -218,9 +218,12 @@ private:
     if (before_call) before_call();
     const disk_fault what = call_count_++ == fault_at_ ? fault_ : disk_fault::none;
     switch (what) {
-    case disk_fault::no_space: return stet::error(stet::errc::no_space).with_system_code(ENOSPC);
-    case disk_fault::io_error: return stet::error(stet::errc::io_error).with_system_code(EIO);
-    case disk_fault::interruption: return stet::error(stet::errc::io_error).with_system_code(EINTR);
+    case disk_fault::no_space:
+      return stet::error(stet::errc::no_space).with_system_code(ENOSPC);
+    case disk_fault::io_error:
+      return stet::error(stet::errc::io_error).with_system_code(EIO);
+    case disk_fault::interruption:
+      return stet::error(stet::errc::io_error).with_system_code(EINTR);
     case disk_fault::late_error: {
       [[maybe_unused]] auto done = call();
       if constexpr (std::is_same_v<Value, stet::native_handle>) {
@@ -232,7 +235,8 @@ private:
       return stet::error(stet::errc::io_error).with_system_code(EIO);
     }
     case disk_fault::short_write:
-    case disk_fault::none: break;
+    case disk_fault::none:
+      break;
     }
     return call();
   }
@@ -279,8 +283,10 @@ private:
     pending_.push_back(std::move(made));
   }
   static void apply(std::map<std::string, std::size_t>& names, const name_change& made) {
-    if (made.file == none) names.erase(made.name);
-    else names[made.name] = made.file;
+    if (made.file == none)
+      names.erase(made.name);
+    else
+      names[made.name] = made.file;
   }
   file_state& file_of(stet::native_handle handle) { return files_[handles_[handle]]; }
   void grow(stet::native_handle handle, std::uint64_t size) {

@@ -29,15 +29,15 @@ inline std::string varint(std::uint64_t value) {
 }
 
 /// An entry of a block, its three sizes as given.
-inline std::string raw_entry(std::uint64_t shared, std::uint64_t unshared, std::uint64_t value_size, std::string_view rest) {
+inline std::string raw_entry(std::uint64_t shared, std::uint64_t unshared, std::uint64_t value_size,
+                             std::string_view rest) {
   return varint(shared) + varint(unshared) + varint(value_size) + std::string(rest);
 }
 
 /// A block of these entries, which share nothing; only the first is a restart.
 inline std::string block_of(const std::vector<std::pair<std::string, std::string>>& entries) {
   std::string block;
-  for (const auto& [key, value] : entries)
-    block += raw_entry(0, key.size(), value.size(), key + value);
+  for (const auto& [key, value] : entries) block += raw_entry(0, key.size(), value.size(), key + value);
   return block + little32(0) + little32(1);
 }
 
@@ -79,16 +79,15 @@ inline std::string table_of_block(const std::string& block, char compression = 0
 /// The index of a checkpoint of three scalars that TensorFlow wrote: tensorflow/serving, saved_model_half_plus_two_gpu.
 inline const std::string& tensorflow_index() {
   using namespace std::string_literals;
-  static const std::string bytes =
-      "\x00\x00\x06\x08\x01\x1a\x02\x08\x01"
-      "\x00\x01\x0b\x61\x08\x01\x12\x00\x28\x04\x35\x06\x38\x27\x1f"
-      "\x00\x01\x0d\x62\x08\x01\x12\x00\x20\x04\x28\x04\x35\x10\xfd\x78\x4f"
-      "\x00\x01\x0d\x63\x08\x01\x12\x00\x20\x08\x28\x04\x35\xef\xd6\x82\xc3"
-      "\x00\x00\x00\x00\x01\x00\x00\x00\x00\xe4\x15\xb6\xbc"
-      "\x00\x00\x00\x00\x01\x00\x00\x00\x00\xc0\xf2\xa1\xb0"
-      "\x00\x01\x02\x64\x00\x42\x00\x00\x00\x00\x01\x00\x00\x00\x00\x58\xb2\xe9\xf7"
-      "\x47\x08\x54\x0e"s +
-      std::string(36, '\0') + "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
+  static const std::string bytes = "\x00\x00\x06\x08\x01\x1a\x02\x08\x01"
+                                   "\x00\x01\x0b\x61\x08\x01\x12\x00\x28\x04\x35\x06\x38\x27\x1f"
+                                   "\x00\x01\x0d\x62\x08\x01\x12\x00\x20\x04\x28\x04\x35\x10\xfd\x78\x4f"
+                                   "\x00\x01\x0d\x63\x08\x01\x12\x00\x20\x08\x28\x04\x35\xef\xd6\x82\xc3"
+                                   "\x00\x00\x00\x00\x01\x00\x00\x00\x00\xe4\x15\xb6\xbc"
+                                   "\x00\x00\x00\x00\x01\x00\x00\x00\x00\xc0\xf2\xa1\xb0"
+                                   "\x00\x01\x02\x64\x00\x42\x00\x00\x00\x00\x01\x00\x00\x00\x00\x58\xb2\xe9\xf7"
+                                   "\x47\x08\x54\x0e"s +
+                                   std::string(36, '\0') + "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
   return bytes;
 }
 

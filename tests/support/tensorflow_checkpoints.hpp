@@ -5,8 +5,8 @@
 
 #include "temp_folder.hpp"
 
-#include <stet/formats/tensorflow/bundle.hpp>
-#include <stet/formats/tensorflow/data_type.hpp>
+#include <stet/formats/tensorflow/detail/bundle.hpp>
+#include <stet/formats/tensorflow/detail/data_type.hpp>
 #include <stet/wire/masked_crc32c.hpp>
 #include <stet/wire/protobuf_writer.hpp>
 #include <stet/wire/sorted_table_writer.hpp>
@@ -26,8 +26,7 @@ using stet::detail::slice_extent;
 /// The bytes of values, little-endian.
 template <class T> std::string bytes_of(const std::vector<T>& values) {
   std::string bytes(values.size() * sizeof(T), '\0');
-  if (!values.empty())
-    std::memcpy(bytes.data(), values.data(), bytes.size());
+  if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
   return bytes;
 }
 
@@ -39,8 +38,7 @@ inline std::string shape_message(const std::vector<std::uint64_t>& shape) {
   protobuf_writer out;
   for (const std::uint64_t extent : shape) {
     out.message(2, [&](protobuf_writer& dim) {
-      if (extent != 0)
-        dim.varint(1, extent);
+      if (extent != 0) dim.varint(1, extent);
     });
   }
   return out.take();
@@ -50,10 +48,8 @@ inline std::string slice_message(const std::vector<slice_extent>& slice) {
   protobuf_writer out;
   for (const slice_extent& extent : slice) {
     out.message(1, [&](protobuf_writer& inner) {
-      if (extent.start != 0)
-        inner.integer(1, extent.start);
-      if (extent.length != slice_extent::all)
-        inner.integer(2, extent.length);
+      if (extent.start != 0) inner.integer(1, extent.start);
+      if (extent.length != slice_extent::all) inner.integer(2, extent.length);
     });
   }
   return out.take();
@@ -70,22 +66,18 @@ struct entry_fields {
   [[nodiscard]] std::string message() const {
     protobuf_writer out;
     out.integer(1, data_type).bytes(2, shape_message(shape));
-    if (shard != 0)
-      out.integer(3, shard);
-    if (offset != 0)
-      out.integer(4, offset);
-    if (size != 0)
-      out.integer(5, size);
+    if (shard != 0) out.integer(3, shard);
+    if (offset != 0) out.integer(4, offset);
+    if (size != 0) out.integer(5, size);
     out.fixed32(6, masked_crc);
-    for (const auto& slice : slices)
-      out.bytes(7, slice_message(slice));
+    for (const auto& slice : slices) out.bytes(7, slice_message(slice));
     return out.take();
   }
 };
 
 /// A V2 checkpoint in the making.
 class made_checkpoint {
- public:
+public:
   explicit made_checkpoint(std::uint32_t shard_count = 1) : shards(shard_count) {
     protobuf_writer out;
     out.varint(1, shard_count).message(3, [](protobuf_writer& version) { version.varint(1, 1); });
@@ -111,13 +103,14 @@ class made_checkpoint {
     return add(name, data_type, shape, std::string_view(bytes_of(values)), shard);
   }
   /// The same for a slice of the tensor `name`, which is listed by what `entries[name]` says.
-  entry_fields& add_slice(std::string_view name, const std::vector<slice_extent>& slice, const std::vector<std::uint64_t>& shape,
-                          const std::vector<float>& values, std::uint32_t shard = 0) {
+  entry_fields& add_slice(std::string_view name, const std::vector<slice_extent>& slice,
+                          const std::vector<std::uint64_t>& shape, const std::vector<float>& values,
+                          std::uint32_t shard = 0) {
     entries[std::string(name)].slices.push_back(slice);
     return add(stet::detail::slice_key(name, slice), 1, shape, values, shard);
   }
-  entry_fields& add_strings(std::string_view name, const std::vector<std::uint64_t>& shape, const std::vector<std::string>& strings,
-                            std::uint32_t shard = 0) {
+  entry_fields& add_strings(std::string_view name, const std::vector<std::uint64_t>& shape,
+                            const std::vector<std::string>& strings, std::uint32_t shard = 0) {
     std::string lengths, table, text;
     for (const std::string& each : strings) {
       stet::detail::append_varint(lengths, each.size());
@@ -133,8 +126,7 @@ class made_checkpoint {
   [[nodiscard]] std::string index() const {
     stet::detail::sorted_table_writer out(block_size);
     out.add("", header);
-    for (const auto& [key, entry] : entries)
-      out.add(key, entry.message());
+    for (const auto& [key, entry] : entries) out.add(key, entry.message());
     return out.finish();
   }
   /// Writes the files with this prefix into a folder; gives the path of the prefix.

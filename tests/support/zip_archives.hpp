@@ -19,24 +19,21 @@ inline std::uint32_t zip_crc32(std::string_view bytes) {
   std::uint32_t crc = 0xFFFFFFFFu;
   for (const char each : bytes) {
     crc ^= static_cast<unsigned char>(each);
-    for (int bit = 0; bit < 8; ++bit)
-      crc = crc >> 1 ^ ((crc & 1u) != 0 ? 0xEDB88320u : 0u);
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ ((crc & 1u) != 0 ? 0xEDB88320u : 0u);
   }
   return ~crc;
 }
 
 inline std::string little(std::uint64_t value, std::size_t size_bytes) {
   std::string bytes;
-  for (std::size_t i = 0; i < size_bytes; ++i)
-    bytes += static_cast<char>(value >> 8 * i & 0xFFu);
+  for (std::size_t i = 0; i < size_bytes; ++i) bytes += static_cast<char>(value >> 8 * i & 0xFFu);
   return bytes;
 }
 
 /// Extra field 1 with these values.
 inline std::string zip64_field(std::initializer_list<std::uint64_t> values) {
   std::string bytes = little(1, 2) + little(values.size() * 8, 2);
-  for (const std::uint64_t each : values)
-    bytes += little(each, 8);
+  for (const std::uint64_t each : values) bytes += little(each, 8);
   return bytes;
 }
 
@@ -92,7 +89,8 @@ struct made_archive {
     for (const made_member& each : members) {
       made += each.gap;
       const std::size_t at = made.size();
-      made += "PK\3\4" + little(20, 2) + each.local.fields() + each.local.name + each.local.extra + each.data + each.descriptor;
+      made += "PK\3\4" + little(20, 2) + each.local.fields() + each.local.name + each.local.extra + each.data +
+              each.descriptor;
       entries += "PK\1\2" + little(20, 2) + little(20, 2) + each.central.fields() + little(each.comment.size(), 2) +
                  little(each.disk, 2) + little(0, 6) + little(each.offset.value_or(static_cast<std::uint32_t>(at)), 4) +
                  each.central.name + each.central.extra + each.comment;
@@ -110,17 +108,17 @@ struct made_archive {
 
 /// A ZIP64 end record and its locator for an archive whose directory has these numbers; `extensible` stands at
 /// the record's end.
-inline std::string zip64_end(std::uint64_t count, std::uint64_t size, std::uint64_t directory, const std::string& extensible = "") {
-  return "PK\6\6" + little(44 + extensible.size(), 8) + little(45, 2) + little(45, 2) + little(0, 8) + little(count, 8) +
-         little(count, 8) + little(size, 8) + little(directory, 8) + extensible + "PK\6\7" + little(0, 4) +
-         little(directory + size, 8) + little(1, 4);
+inline std::string zip64_end(std::uint64_t count, std::uint64_t size, std::uint64_t directory,
+                             const std::string& extensible = "") {
+  return "PK\6\6" + little(44 + extensible.size(), 8) + little(45, 2) + little(45, 2) + little(0, 8) +
+         little(count, 8) + little(count, 8) + little(size, 8) + little(directory, 8) + extensible + "PK\6\7" +
+         little(0, 4) + little(directory + size, 8) + little(1, 4);
 }
 
 /// A sound archive of stored members.
 inline std::string zip_of(const std::vector<std::pair<std::string, std::string>>& members) {
   made_archive made;
-  for (const auto& [name, data] : members)
-    made.members.emplace_back(name, data);
+  for (const auto& [name, data] : members) made.members.emplace_back(name, data);
   return made.bytes();
 }
 

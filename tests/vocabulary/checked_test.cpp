@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of checked.hpp: sums, products and alignments at the edge of 64 bits.
-#include <stet/vocabulary/checked.hpp>
+#include <stet/vocabulary/detail/checked.hpp>
 
 #include <doctest/doctest.h>
 
@@ -71,7 +71,8 @@ TEST_SUITE("checked") {
     CHECK(container_size(0) == 0);
     CHECK(container_size(70'000) == 70'000);
     CHECK(container_size(most) == largest);
-    CHECK(container_size((std::uint64_t{1} << 32) + 1) == (sizeof(std::size_t) == 8 ? static_cast<std::size_t>((std::uint64_t{1} << 32) + 1) : largest));
+    CHECK(container_size((std::uint64_t{1} << 32) + 1) ==
+          (sizeof(std::size_t) == 8 ? static_cast<std::size_t>((std::uint64_t{1} << 32) + 1) : largest));
   }
 
   TEST_CASE("knows the powers of two") {

@@ -13,8 +13,7 @@ struct foreign_half {
   unsigned short code;
 };
 } // namespace
-template <>
-struct stet::dtype_of<foreign_half> : std::integral_constant<stet::dtype, stet::dtype::float16> {};
+template <> struct stet::dtype_of<foreign_half> : std::integral_constant<stet::dtype, stet::dtype::float16> {};
 
 TEST_SUITE("element") {
   TEST_CASE("every dtype but string and block has a type, which has that dtype and its width") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of endian.hpp: little-endian bytes at any address.
-#include <stet/vocabulary/endian.hpp>
+#include <stet/vocabulary/detail/endian.hpp>
 
 #include <doctest/doctest.h>
 
@@ -12,8 +12,7 @@ template <class Unsigned> void round_trips(Unsigned value, const std::byte* expe
   std::byte bytes[16] = {};
   for (std::size_t shift = 0; shift < 8; ++shift) {
     stet::detail::store_little(bytes + shift, value);
-    for (std::size_t i = 0; i < sizeof value; ++i)
-      CHECK(bytes[shift + i] == expected[i]);
+    for (std::size_t i = 0; i < sizeof value; ++i) CHECK(bytes[shift + i] == expected[i]);
     CHECK(stet::detail::load_little<Unsigned>(bytes + shift) == value);
   }
 }

@@ -40,10 +40,8 @@ TEST_SUITE("error") {
     static_assert(static_cast<int>(errc::file_not_found) == 200 && static_cast<int>(errc::bad_range) == 207);
     static_assert(static_cast<int>(errc::truncated) == 300 && static_cast<int>(errc::nonzero_padding) == 309);
     static_assert(static_cast<int>(errc::index_checksum) == 400 && static_cast<int>(errc::too_large) == 411);
-    static_assert(static_cast<int>(errc::manifest_checksum) == 500 &&
-                  static_cast<int>(errc::bad_graph) == 510);
-    static_assert(static_cast<int>(errc::missing_part) == 600 &&
-                  static_cast<int>(errc::checksum_mismatch) == 700);
+    static_assert(static_cast<int>(errc::manifest_checksum) == 500 && static_cast<int>(errc::bad_graph) == 510);
+    static_assert(static_cast<int>(errc::missing_part) == 600 && static_cast<int>(errc::checksum_mismatch) == 700);
     static_assert(static_cast<int>(errc::source_too_short) == 800);
   }
 
@@ -115,15 +113,13 @@ TEST_SUITE("error") {
     CHECK(buffer[4] == '#');
     CHECK(stet::text_writer(buffer, 0).append("a").append(std::uint64_t{7}).text().empty());
     char digits[20];
-    CHECK(stet::text_writer(digits, sizeof digits).append(~std::uint64_t{0}).text() ==
-          "18446744073709551615");
+    CHECK(stet::text_writer(digits, sizeof digits).append(~std::uint64_t{0}).text() == "18446744073709551615");
     CHECK(stet::text_writer(digits, sizeof digits).append(std::uint64_t{0}).text() == "0");
   }
 
   TEST_CASE("is a constant expression") {
     constexpr error constant(errc::truncated, "part", 7);
-    static_assert(constant.code() == errc::truncated && constant.subject() == "part" &&
-                  constant.offset_bytes() == 7);
+    static_assert(constant.code() == errc::truncated && constant.subject() == "part" && constant.offset_bytes() == 7);
     static_assert(constant.message() == "the file is shorter than it says" && constant.system_code() == 0);
   }
 }

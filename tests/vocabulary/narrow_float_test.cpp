@@ -46,12 +46,9 @@ struct reference {
     const double sign = (code & sign_bit()) != 0 ? -1 : 1;
     if (coding == top::infinity_and_nans && exponent == (1 << exponent_bits) - 1)
       return mantissa == 0 ? sign * infinity : quiet_nan;
-    if (coding == top::nan_at_all_ones && magnitude == magnitude_mask())
-      return quiet_nan;
-    if (coding == top::nan_at_negative_zero && code == sign_bit())
-      return quiet_nan;
-    if (exponent == 0 && !is_scale())
-      return sign * std::ldexp(mantissa, 1 - bias - mantissa_bits);
+    if (coding == top::nan_at_all_ones && magnitude == magnitude_mask()) return quiet_nan;
+    if (coding == top::nan_at_negative_zero && code == sign_bit()) return quiet_nan;
+    if (exponent == 0 && !is_scale()) return sign * std::ldexp(mantissa, 1 - bias - mantissa_bits);
     return sign * std::ldexp((1 << mantissa_bits) + mantissa, exponent - bias - mantissa_bits);
   }
 
@@ -70,18 +67,15 @@ struct reference {
   [[nodiscard]] unsigned nearest(double x, const std::vector<double>& values) const {
     const unsigned sign = std::signbit(x) ? sign_bit() : 0;
     const unsigned largest = static_cast<unsigned>(values.size() - 2);
-    const unsigned nan_code = coding == top::infinity_and_nans
-                                  ? sign | (largest + 1) | 1U << (mantissa_bits - 1)
+    const unsigned nan_code = coding == top::infinity_and_nans      ? sign | (largest + 1) | 1U << (mantissa_bits - 1)
                               : coding == top::nan_at_all_ones      ? sign | magnitude_mask()
                               : coding == top::nan_at_negative_zero ? sign_bit()
                                                                     : sign ^ sign_bit();
-    if (std::isnan(x) || (is_scale() && (std::signbit(x) || x == 0)))
-      return nan_code;
+    if (std::isnan(x) || (is_scale() && (std::signbit(x) || x == 0))) return nan_code;
     const double size = std::fabs(x);
     unsigned below = 0; // the last value <= size, but at least the first
     for (unsigned step = 1U << 16; step > 0; step /= 2)
-      if (below + step <= largest && values[below + step] <= size)
-        below += step;
+      if (below + step <= largest && values[below + step] <= size) below += step;
     const double midpoint = (values[below] + values[below + 1]) / 2;
     const bool up = size > midpoint || (size == midpoint && (is_scale() || below % 2 == 1));
     const unsigned magnitude = below + (up ? 1 : 0);
@@ -144,14 +138,13 @@ float float_of(std::uint32_t bits) {
 
 /// FNV-1a over little-endian bytes.
 class digest {
- public:
+public:
   void add(std::uint32_t value, int size_bytes) {
-    for (int byte = 0; byte < size_bytes; ++byte)
-      value_ = (value_ ^ (value >> 8 * byte & 0xff)) * 0x100000001b3;
+    for (int byte = 0; byte < size_bytes; ++byte) value_ = (value_ ^ (value >> 8 * byte & 0xff)) * 0x100000001b3;
   }
   [[nodiscard]] std::uint64_t value() const { return value_; }
 
- private:
+private:
   std::uint64_t value_ = 0xcbf29ce484222325;
 };
 
@@ -169,8 +162,7 @@ std::vector<float> boundary_floats(const std::vector<double>& ladder) {
       add(bits > 0 ? bits - 1 : 0);
       add(bits + 1);
     }
-  for (const std::uint32_t bits : {0x7f800000U, 0x7fc00000U, 0x7f7fffffU, 0x00000001U, 0x00800000U})
-    add(bits);
+  for (const std::uint32_t bits : {0x7f800000U, 0x7fc00000U, 0x7f7fffffU, 0x00000001U, 0x00800000U}) add(bits);
   return floats;
 }
 
@@ -184,8 +176,7 @@ template <class T> struct narrowing_check {
   template <class Number> void operator()(Number x) {
     auto wide = static_cast<double>(x);
     if (x != x) wide = std::copysign(wide, std::signbit(x) ? -1.0 : 1.0); // a machine may have but one NaN
-    if (T(x).bits() != definition.nearest(wide, ladder) && mismatches++ == 0)
-      first = wide;
+    if (T(x).bits() != definition.nearest(wide, ladder) && mismatches++ == 0) first = wide;
   }
   void report() const {
     CAPTURE(first);
@@ -229,9 +220,9 @@ TEST_SUITE("narrow_float") {
         const auto narrow = T::from_bits(static_cast<typename T::storage_type>(code));
         const float actual = narrow;
         const double value = definition.value(code);
-        const bool same = std::isnan(value) ? std::isnan(actual)
-                                            : static_cast<double>(actual) == value &&
-                                                  std::signbit(actual) == std::signbit(value);
+        const bool same = std::isnan(value)
+                              ? std::isnan(actual)
+                              : static_cast<double>(actual) == value && std::signbit(actual) == std::signbit(value);
         mismatches += same && narrow.bits() == code ? 0U : 1U;
         all.add(std::isnan(actual) ? 0x7fc00000 : bits_of(actual), 4);
       }
@@ -261,8 +252,7 @@ TEST_SUITE("narrow_float") {
       for (const float x : boundary_floats(definition.ladder())) {
         // ml_dtypes takes the larger of the two smallest powers for all between them; the nearest is tested
         // below.
-        if (definition.is_scale() && std::fabs(x) > 0x1p-127F && std::fabs(x) < 0x1.8p-127F &&
-            !std::signbit(x))
+        if (definition.is_scale() && std::fabs(x) > 0x1p-127F && std::fabs(x) < 0x1.8p-127F && !std::signbit(x))
           continue;
         ++count;
         all.add(T(x).bits(), 2);
@@ -291,8 +281,8 @@ TEST_SUITE("narrow_float") {
         check(std::nextafter(centre, infinity));
         check(std::nextafter(centre, -infinity));
       }
-      for (const double x : {infinity, quiet_nan, std::numeric_limits<double>::denorm_min(), 0x1p-1022,
-                             0x1p-200, 1e300, (std::numeric_limits<double>::max)()}) {
+      for (const double x : {infinity, quiet_nan, std::numeric_limits<double>::denorm_min(), 0x1p-1022, 0x1p-200, 1e300,
+                             (std::numeric_limits<double>::max)()}) {
         check(x);
         check(-x);
       }
@@ -341,21 +331,18 @@ TEST_SUITE("narrow_float") {
       const std::vector<float> inputs = boundary_floats(definition.ladder());
       for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
         const int before = std::fegetround();
-        if (std::fesetround(mode) != 0)
-          continue; // Emulators without rounding modes have nothing to test here.
+        if (std::fesetround(mode) != 0) continue; // Emulators without rounding modes have nothing to test here.
         digest widened;
         for (unsigned code = 0; code < 1U << definition.width(); ++code) {
           const float x = T::from_bits(static_cast<typename T::storage_type>(code));
           widened.add(std::isnan(x) ? 0x7fc00000 : bits_of(x), 4);
         }
         std::vector<unsigned> codes;
-        for (const float x : inputs)
-          codes.push_back(T(x).bits());
+        for (const float x : inputs) codes.push_back(T(x).bits());
         std::fesetround(before);
         CHECK(widened.value() == golden.widened);
         std::size_t mismatches = 0;
-        for (std::size_t i = 0; i < inputs.size(); ++i)
-          mismatches += T(inputs[i]).bits() == codes[i] ? 0U : 1U;
+        for (std::size_t i = 0; i < inputs.size(); ++i) mismatches += T(inputs[i]).bits() == codes[i] ? 0U : 1U;
         CHECK(mismatches == 0);
       }
     });
@@ -368,8 +355,7 @@ TEST_SUITE("narrow_float") {
     CHECK(stet::float16(float_of(0x7fc00000)).bits() == 0x7e00);
     CHECK(stet::float16(float_of(0xffc02000)).bits() == 0xfe01);
     CHECK(stet::bfloat16(float_of(0xffc10000)).bits() == 0xffc1);
-    CHECK(stet::bfloat16(float_of(0x7f800001)).bits() ==
-          0x7fc0); // a payload cut to zero must not become infinity
+    CHECK(stet::bfloat16(float_of(0x7f800001)).bits() == 0x7fc0); // a payload cut to zero must not become infinity
     CHECK(stet::float8_e5m2(-quiet_nan).bits() == 0xfe);
     CHECK(stet::float8_e4m3fn(-quiet_nan).bits() == 0xff);
     CHECK(stet::float8_e4m3fnuz(-quiet_nan).bits() == 0x80);
@@ -408,10 +394,8 @@ TEST_SUITE("narrow_float") {
       CHECK(T::has_negative_zero == (definition.has_sign && definition.coding != top::nan_at_negative_zero));
       CHECK(T::has_infinity == (definition.coding == top::infinity_and_nans));
       CHECK(T::has_quiet_nan == (definition.coding != top::ordinary));
-      if constexpr (T::has_infinity)
-        CHECK(static_cast<double>(T::infinity()) == infinity);
-      if constexpr (T::has_quiet_nan)
-        CHECK(std::isnan(static_cast<float>(T::quiet_nan())));
+      if constexpr (T::has_infinity) CHECK(static_cast<double>(T::infinity()) == infinity);
+      if constexpr (T::has_quiet_nan) CHECK(std::isnan(static_cast<float>(T::quiet_nan())));
     });
   }
 

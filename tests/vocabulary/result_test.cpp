@@ -16,8 +16,7 @@ struct owner {
   explicit owner(int& count) noexcept : count_(&count) { ++count; }
   owner(owner&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
   ~owner() noexcept {
-    if (count_ != nullptr)
-      --*count_;
+    if (count_ != nullptr) --*count_;
   }
   int* count_;
 };
@@ -67,12 +66,10 @@ TEST_SUITE("result") {
   }
 
   TEST_CASE("moves its value out and is usable in constant expressions") {
-    static_assert(!std::is_copy_constructible_v<result<int>> &&
-                  !std::is_default_constructible_v<result<int>>);
+    static_assert(!std::is_copy_constructible_v<result<int>> && !std::is_default_constructible_v<result<int>>);
     static_assert(std::is_nothrow_move_constructible_v<result<owner>>);
     constexpr auto halved = [](int n) -> result<int> {
-      if (n % 2 != 0)
-        return errc::bad_value;
+      if (n % 2 != 0) return errc::bad_value;
       return n / 2;
     };
     static_assert(*halved(8) == 4 && halved(3).error().code() == errc::bad_value);

@@ -30,8 +30,7 @@ std::vector<std::byte> encoded(std::initializer_list<std::uint64_t> extents, std
 std::uint64_t size_of(std::initializer_list<std::uint64_t> extents, const element_layout& layout) {
   stet::detail::element_counter counter;
   for (const std::uint64_t extent : extents) {
-    if (!counter.multiply(extent))
-      return no_size;
+    if (!counter.multiply(extent)) return no_size;
   }
   std::uint64_t size_bytes = 0;
   return stet::checked_size_bytes(counter, layout, size_bytes) ? size_bytes : no_size;
@@ -53,8 +52,7 @@ TEST_SUITE("shape") {
       CHECK(shape.rank() == 2);
       CHECK(shape[0] == 784);
       CHECK(shape[1] == 10);
-      CHECK(std::vector<std::uint64_t>{*shape.begin(), *++shape.begin()} ==
-            std::vector<std::uint64_t>{784, 10});
+      CHECK(std::vector<std::uint64_t>{*shape.begin(), *++shape.begin()} == std::vector<std::uint64_t>{784, 10});
       CHECK(shape.equals({784, 10}));
       CHECK_FALSE(shape.equals({784}));
       CHECK_FALSE(shape.equals({784, 11}));
@@ -105,7 +103,7 @@ TEST_SUITE("shape") {
     CHECK(size_of({largest / 16 - 1}, dtype::string) == largest / 16 * 8);
     CHECK(size_of({largest / 16 + 1}, dtype::string) == no_size);
     CHECK(size_of({std::uint64_t{1} << 61}, dtype::string) == no_size); // × 8 wraps
-    CHECK(size_of({largest}, dtype::string) == no_size);                   // + 1 wraps
+    CHECK(size_of({largest}, dtype::string) == no_size);                // + 1 wraps
     CHECK(size_of({largest, 0}, dtype::string) == no_size);
   }
 

@@ -17,8 +17,7 @@ namespace {
 /// The error of a string table in a block of exactly this size; errc{} if there is none.
 errc check_of(const stet_test::byte_vector& bytes, std::uint64_t count) {
   const auto exact = std::make_unique<std::byte[]>(bytes.size());
-  if (!bytes.empty())
-    std::memcpy(exact.get(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(exact.get(), bytes.data(), bytes.size());
   const auto checked = string_span::check({exact.get(), bytes.size()}, count);
   return checked ? errc{} : checked.error().code();
 }
@@ -27,8 +26,7 @@ errc check_of(const stet_test::byte_vector& bytes, std::uint64_t count) {
 TEST_SUITE("view") {
   TEST_CASE("indexes row-major, by all indices at once or one by one") {
     std::array<float, 24> values{};
-    for (std::size_t i = 0; i < values.size(); ++i)
-      values[i] = static_cast<float>(i);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
     const std::size_t extents[] = {2, 3, 4};
     const stet::view<float, stet::dynamic, 3, 4> view(values.data(), extents);
     CHECK(view.extent(0) == 2);
@@ -67,8 +65,7 @@ TEST_SUITE("view") {
     CHECK(ints[2] == 7);
     const auto sixes = stet_test::bytes_of<unsigned char>({0x81, 0x30, 0xFC});
     const stet::packed_span<stet::float6_e2m3fn> floats(sixes.data(), 4, 6);
-    for (std::uint64_t i = 0; i < 4; ++i)
-      CHECK(floats[i].bits() == (i == 3 ? 63 : i + 1));
+    for (std::uint64_t i = 0; i < 4; ++i) CHECK(floats[i].bits() == (i == 3 ? 63 : i + 1));
     const auto unpacked = stet_test::bytes_of<unsigned char>({0xF7, 0x08});
     const stet::packed_span<stet::int4> wide(unpacked.data(), 2, 8);
     CHECK(wide[0] == 7);
@@ -89,8 +86,7 @@ TEST_SUITE("view") {
     const auto bytes = stet_test::bytes_of_strings({"zero", "", std::string_view("a\0b", 3)});
     const auto strings = string_span::check(bytes, 3);
     REQUIRE(strings);
-    if (!strings)
-      return;
+    if (!strings) return;
     CHECK(strings->size() == 3);
     CHECK((*strings)[0] == "zero");
     CHECK((*strings)[1].empty());
@@ -106,8 +102,7 @@ TEST_SUITE("view") {
       stet::detail::store_little(bytes.data() + offset * 8, value);
       return bytes;
     };
-    for (const std::uint64_t value : {1ull, 8ull, ~0ull})
-      CHECK(check_of(with(0, value), 2) == errc::bad_string_table);
+    for (const std::uint64_t value : {1ull, 8ull, ~0ull}) CHECK(check_of(with(0, value), 2) == errc::bad_string_table);
     for (const std::uint64_t value : {5ull, ~0ull, 1ull << 63})
       CHECK(check_of(with(1, value), 2) == errc::bad_string_table);
     for (const std::uint64_t value : {0ull, 1ull, 3ull, 5ull, ~0ull, ~0ull - 23}) {
@@ -118,8 +113,7 @@ TEST_SUITE("view") {
       CHECK(check_of(good, count) == errc::bad_string_table);
     }
     for (std::size_t size = 0; size < good.size(); ++size) {
-      CHECK(check_of({good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)}, 2) ==
-            errc::bad_string_table);
+      CHECK(check_of({good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)}, 2) == errc::bad_string_table);
     }
     CHECK(check_of({}, 0) == errc::bad_string_table);
   }

@@ -36,8 +36,16 @@ TEST_SUITE("ordered_code") {
     // -65, -0x800 and 0x424242 are the examples in tensorflow/core/lib/strings/ordered_code.cc; the short ones stand in
     // keys of its checkpoints.
     const std::pair<std::int64_t, std::string> table[] = {
-        {0, "80"},          {1, "81"},           {63, "bf"},    {-1, "7f"},    {-64, "40"},
-        {64, "c040"},       {1000000, "ef4240"}, {-65, "3fbf"}, {-0x800, "3800"}, {0x424242, "f0424242"},
+        {0, "80"},
+        {1, "81"},
+        {63, "bf"},
+        {-1, "7f"},
+        {-64, "40"},
+        {64, "c040"},
+        {1000000, "ef4240"},
+        {-65, "3fbf"},
+        {-0x800, "3800"},
+        {0x424242, "f0424242"},
         {std::int64_t{1} << 55, "ff8080000000000000"},
     };
     for (const auto& row : table) {
@@ -51,17 +59,14 @@ TEST_SUITE("ordered_code") {
   TEST_CASE("signed numbers sort as their bytes") {
     std::vector<std::int64_t> values = {INT64_MIN, INT64_MIN + 1};
     for (int bit = 62; bit >= 0; --bit) {
-      for (const std::int64_t near_by : {-1, 0, 1})
-        values.push_back(-(std::int64_t{1} << bit) + near_by);
+      for (const std::int64_t near_by : {-1, 0, 1}) values.push_back(-(std::int64_t{1} << bit) + near_by);
     }
     for (int bit = 0; bit < 63; ++bit) {
-      for (const std::int64_t near_by : {-1, 0, 1})
-        values.push_back((std::int64_t{1} << bit) + near_by);
+      for (const std::int64_t near_by : {-1, 0, 1}) values.push_back((std::int64_t{1} << bit) + near_by);
     }
     values.push_back(INT64_MAX);
     for (const std::int64_t a : values) {
-      for (const std::int64_t b : values)
-        CHECK((a < b) == (signed_code(a) < signed_code(b)));
+      for (const std::int64_t b : values) CHECK((a < b) == (signed_code(a) < signed_code(b)));
     }
     CHECK(signed_code(INT64_MAX).size() == 10);
     CHECK(signed_code(INT64_MIN).size() == 10);
@@ -79,7 +84,8 @@ TEST_SUITE("ordered_code") {
 
   TEST_CASE("text is escaped and ended") {
     std::string made;
-    stet::detail::append_ordered_text(made, "a\0\xff" "b"sv);
+    stet::detail::append_ordered_text(made, "a\0\xff"
+                                            "b"sv);
     CHECK(hex(made) == "6100ffff00620001");
   }
 }

@@ -28,8 +28,7 @@ outcome walk_message(std::string_view text) {
   const exact block(text);
   protobuf_message message(block.bytes());
   outcome seen;
-  while (message.next())
-    seen.tags.push_back(message.tag());
+  while (message.next()) seen.tags.push_back(message.tag());
   seen.is_whole = message.is_whole();
   seen.offset = message.offset_bytes();
   return seen;
@@ -144,8 +143,7 @@ TEST_SUITE("protobuf") {
     const std::size_t ends[] = {0, 3, 8, 13, 22, text.size()};
     for (std::size_t size = 0; size <= text.size(); ++size) {
       bool between = false;
-      for (const std::size_t end : ends)
-        between |= size == end;
+      for (const std::size_t end : ends) between |= size == end;
       CAPTURE(size);
       CHECK(walk_message(std::string_view(text).substr(0, size)).is_whole == between);
     }
@@ -161,8 +159,7 @@ TEST_SUITE("protobuf") {
       const exact block(text);
       protobuf_message message(block.bytes());
       while (message.next()) {
-        if (message.type() != protobuf_type::bytes)
-          continue;
+        if (message.type() != protobuf_type::bytes) continue;
         const auto payload = message.bytes();
         CHECK(payload.data() >= block.bytes().data());
         CHECK(payload.data() + payload.size() <= block.bytes().data() + block.bytes().size());

@@ -21,8 +21,7 @@ using stet_test::varint;
 std::string decompress(std::string_view compressed, std::string& text) {
   const stet_test::exact_text from(compressed);
   const auto block = stet::detail::open_snappy(from.bytes());
-  if (!block)
-    return outcome(block);
+  if (!block) return outcome(block);
   const std::unique_ptr<std::byte[]> into(new std::byte[block->size_bytes]);
   const auto done = stet::detail::decompress_snappy(*block, into.get());
   text.assign(reinterpret_cast<const char*>(into.get()), block->size_bytes);
@@ -30,8 +29,11 @@ std::string decompress(std::string_view compressed, std::string& text) {
 }
 
 /// "abcdefgh", a literal; the same again by a copy of each kind; a run; and a literal with its size in one byte.
-const std::string everything = varint(8 + 8 + 8 + 8 + 64 + 61) + "\x1c" "abcdefgh" + "\x11\x08" + std::string("\x1e\x10\0", 3) +
-                               std::string("\x1f\x08\0\0\0", 5) + std::string("\xfe\x01\0", 3) + "\xf0\x3c" + std::string(61, 'z');
+const std::string everything = varint(8 + 8 + 8 + 8 + 64 + 61) +
+                               "\x1c"
+                               "abcdefgh" +
+                               "\x11\x08" + std::string("\x1e\x10\0", 3) + std::string("\x1f\x08\0\0\0", 5) +
+                               std::string("\xfe\x01\0", 3) + "\xf0\x3c" + std::string(61, 'z');
 
 } // namespace
 
@@ -59,13 +61,16 @@ TEST_SUITE("snappy") {
 
   TEST_CASE("copies may reach into what they write, at any distance") {
     std::string text;
-    CHECK(decompress(varint(67) + "\x08" "abc" + std::string("\xfe\x03\0", 3), text) == "ok");
+    CHECK(decompress(varint(67) +
+                         "\x08"
+                         "abc" +
+                         std::string("\xfe\x03\0", 3),
+                     text) == "ok");
     CHECK(text == "abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabca");
     // A distance of 11 bits: the upper three stand in the tag.
     std::string far = varint(1700) + std::string("\xf4\xa3\x06", 3);
-    for (int i = 0; i < 1700; ++i)
-      far += static_cast<char>('a' + i % 26);
-    far[0] = static_cast<char>(0xA8), far[1] = 0x0D; // 1704
+    for (int i = 0; i < 1700; ++i) far += static_cast<char>('a' + i % 26);
+    far[0] = static_cast<char>(0xA8), far[1] = 0x0D;   // 1704
     CHECK(decompress(far + "\xc1\x40", text) == "ok"); // 1600 back
     CHECK(text.substr(1700) == text.substr(100, 4));
   }
@@ -85,9 +90,12 @@ TEST_SUITE("snappy") {
         {"more declared than the densest copies could give", varint(23) + std::string(1, '\0')},
         {"a literal missing its size", varint(70) + "\xf0"},
         {"a literal missing half its size", varint(70) + "\xf4\x45"},
-        {"a literal cut off", varint(4) + "\x0c" "abc"},
-        {"a literal of 2^32 bytes", varint(4) + "\xfc\xff\xff\xff\xff" "abc"},
-        {"a literal beyond the declared size", varint(3) + "\x0c" "abcd"},
+        {"a literal cut off", varint(4) + "\x0c"
+                                          "abc"},
+        {"a literal of 2^32 bytes", varint(4) + "\xfc\xff\xff\xff\xff"
+                                                "abc"},
+        {"a literal beyond the declared size", varint(3) + "\x0c"
+                                                           "abcd"},
         {"a copy before anything", varint(4) + "\x01\x01"},
         {"a copy from before the beginning", varint(5) + std::string("\0a\x01\x02", 4)},
         {"a copy at distance 0, 11 bits", varint(5) + std::string("\0a\x01\0", 4)},

@@ -37,7 +37,8 @@ walked walk_table(std::string_view file) {
   while (table.next()) {
     const auto value = table.value();
     CHECK(table.offset_bytes() < file.size());
-    CHECK((!table.is_in_place() || (value.data() >= block.bytes().data() && value.data() <= block.bytes().data() + file.size())));
+    CHECK((!table.is_in_place() ||
+           (value.data() >= block.bytes().data() && value.data() <= block.bytes().data() + file.size())));
     seen.entries.emplace_back(table.key(), std::string(reinterpret_cast<const char*>(value.data()), value.size()));
   }
   seen.result = table.is_whole() ? "ok" : stet::describe(table.failure().code()).name;
@@ -57,8 +58,7 @@ entry_list numbered(std::size_t count, std::size_t value_size) {
 
 std::string written(const entry_list& entries, std::size_t block_size = std::size_t{1} << 18) {
   stet::detail::sorted_table_writer out(block_size);
-  for (const auto& [key, value] : entries)
-    out.add(key, value);
+  for (const auto& [key, value] : entries) out.add(key, value);
   return out.finish();
 }
 
@@ -101,8 +101,13 @@ TEST_SUITE("sorted_table") {
   }
 
   TEST_CASE("separators stay between the keys, also where no byte can be raised") {
-    const entry_list keys = {{"", ""},       {"\xff", ""},         {"\xff\xff", ""},    {"\xff\xff\x01", ""},
-                             {"\xff\xff\x02", ""}, {"\xff\xff\x04z", ""}, {"\xff\xff\xff", ""}};
+    const entry_list keys = {{"", ""},
+                             {"\xff", ""},
+                             {"\xff\xff", ""},
+                             {"\xff\xff\x01", ""},
+                             {"\xff\xff\x02", ""},
+                             {"\xff\xff\x04z", ""},
+                             {"\xff\xff\xff", ""}};
     const walked seen = walk_table(written(keys, 1));
     CHECK(seen.result == "ok");
     CHECK(seen.entries == keys);
@@ -167,13 +172,13 @@ TEST_SUITE("sorted_table") {
       const auto& what = row.first;
       const auto& block = row.second;
       CAPTURE(what);
-      if (what != "a key beyond its separator"sv)
-        CHECK(walk_table(end_table("", block)).result == "bad_table");
+      if (what != "a key beyond its separator"sv) CHECK(walk_table(end_table("", block)).result == "bad_table");
     }
   }
 
   TEST_CASE("says where in the file an entry is wrong") {
-    const walked seen = walk_table(table_of_block(raw_entry(0, 1, 1, "ax") + raw_entry(0, 1, 1, "ax") + little32(0) + little32(1)));
+    const walked seen =
+        walk_table(table_of_block(raw_entry(0, 1, 1, "ax") + raw_entry(0, 1, 1, "ax") + little32(0) + little32(1)));
     CHECK(seen.result == "bad_table");
     CHECK(seen.offset == 5);
     CHECK(seen.entries == entry_list{{"a", "x"}});
@@ -181,7 +186,8 @@ TEST_SUITE("sorted_table") {
 
   TEST_CASE("refuses blocks that are out of order, overlap, or lie elsewhere") {
     std::string file;
-    const std::string first = append_block(file, block_of({{"b", "1"}})), second = append_block(file, block_of({{"d", "2"}}));
+    const std::string first = append_block(file, block_of({{"b", "1"}})),
+                      second = append_block(file, block_of({{"d", "2"}}));
     const std::uint64_t most = ~std::uint64_t{0};
     const std::pair<const char*, std::string> table[] = {
         {"a separator before the last key", block_of({{"a", first}, {"e", second}})},
@@ -231,8 +237,9 @@ TEST_SUITE("sorted_table") {
     const std::size_t footer = golden.size() - 48;
     const std::uint64_t most = ~std::uint64_t{0};
     for (const std::string& handles :
-         {std::string(40, '\x80'), varint(0) + varint(most) + varint(0x54) + varint(14), varint(0x47) + varint(8) + varint(most) + varint(14),
-          varint(0x47) + varint(8) + varint(0x54) + varint(15), varint(0x47) + varint(8) + varint(footer) + varint(0)}) {
+         {std::string(40, '\x80'), varint(0) + varint(most) + varint(0x54) + varint(14),
+          varint(0x47) + varint(8) + varint(most) + varint(14), varint(0x47) + varint(8) + varint(0x54) + varint(15),
+          varint(0x47) + varint(8) + varint(footer) + varint(0)}) {
       std::string damaged = golden;
       damaged.replace(footer, handles.size(), handles);
       CHECK(walk_table(damaged).result == "bad_table");
@@ -243,8 +250,7 @@ TEST_SUITE("sorted_table") {
     for (std::size_t size = 0; size < golden.size(); ++size) {
       CAPTURE(size);
       CHECK(walk_table(golden.substr(0, size)).result == (size < 48 ? "truncated" : "bad_magic"));
-      if (size != 0)
-        CHECK(walk_table(golden.substr(size)).result != "ok");
+      if (size != 0) CHECK(walk_table(golden.substr(size)).result != "ok");
     }
   }
 

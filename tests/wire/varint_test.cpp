@@ -15,8 +15,7 @@ using byte_vector = std::vector<std::byte>;
 
 byte_vector bytes_of(std::initializer_list<int> values) {
   byte_vector bytes;
-  for (const int value : values)
-    bytes.push_back(static_cast<std::byte>(value));
+  for (const int value : values) bytes.push_back(static_cast<std::byte>(value));
   return bytes;
 }
 

@@ -40,11 +40,11 @@ std::string verdict(std::string_view file) {
 std::vector<std::string> contents(std::string_view file) {
   std::vector<std::string> made;
   const auto members = stet::detail::read_zip(std::as_bytes(std::span(file.data(), file.size())));
-  if (!members)
-    return {outcome(members)};
+  if (!members) return {outcome(members)};
   for (const stet::detail::zip_member& each : *members)
     made.push_back(std::string(each.name) + "=" +
-                   std::string(file.substr(static_cast<std::size_t>(each.offset_bytes), static_cast<std::size_t>(each.stored_size_bytes))));
+                   std::string(file.substr(static_cast<std::size_t>(each.offset_bytes),
+                                           static_cast<std::size_t>(each.stored_size_bytes))));
   return made;
 }
 
@@ -62,7 +62,8 @@ void let_follow(made_member& member, const std::string& descriptor) {
   member.descriptor = descriptor;
 }
 std::string descriptor_of(const made_member& member, std::size_t size_size) {
-  return little(member.central.crc32, 4) + little(member.data.size(), size_size) + little(member.data.size(), size_size);
+  return little(member.central.crc32, 4) + little(member.data.size(), size_size) +
+         little(member.data.size(), size_size);
 }
 
 struct row {
@@ -86,7 +87,8 @@ TEST_SUITE("zip") {
   TEST_CASE("lists what an archive has, where it lies") {
     CHECK(contents(two().bytes()) == std::vector{"a.txt=alpha"s, "b/c=be"s});
     CHECK(contents(made_archive{}.bytes()).empty());
-    CHECK(contents(zip_of({{"empty", ""}, {"folder/", ""}, {"folder/x", "y"}})) == std::vector{"empty="s, "folder/="s, "folder/x=y"s});
+    CHECK(contents(zip_of({{"empty", ""}, {"folder/", ""}, {"folder/x", "y"}})) ==
+          std::vector{"empty="s, "folder/="s, "folder/x=y"s});
     CHECK(stet::detail::is_zip(std::as_bytes(std::span("PK\3\4", 4))));
     CHECK(!stet::detail::is_zip(std::as_bytes(std::span("PK\3\5", 4))));
     CHECK(!stet::detail::is_zip(std::as_bytes(std::span("PK\3", 3))));
@@ -94,9 +96,10 @@ TEST_SUITE("zip") {
 
   TEST_CASE("reads a member as Python's zipfile wrote it") {
     // zipfile.ZipFile(f, "w").writestr("x", b"hi") of Python 3.11
-    const std::string file = "PK\3\4\x14\0\0\0\0\0\0\0!\0\xac*\x93\xd8\2\0\0\0\2\0\0\0\1\0\0\0xhi"
-                             "PK\1\2\x14\3\x14\0\0\0\0\0\0\0!\0\xac*\x93\xd8\2\0\0\0\2\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\x80\1\0\0\0\0x"
-                             "PK\5\6\0\0\0\0\1\0\1\0/\0\0\0!\0\0\0\0\0"s;
+    const std::string file =
+        "PK\3\4\x14\0\0\0\0\0\0\0!\0\xac*\x93\xd8\2\0\0\0\2\0\0\0\1\0\0\0xhi"
+        "PK\1\2\x14\3\x14\0\0\0\0\0\0\0!\0\xac*\x93\xd8\2\0\0\0\2\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\x80\1\0\0\0\0x"
+        "PK\5\6\0\0\0\0\1\0\1\0/\0\0\0!\0\0\0\0\0"s;
     CHECK(contents(file) == std::vector{"x=hi"s});
   }
 
@@ -119,8 +122,10 @@ TEST_SUITE("zip") {
            it.members[0].central.extra = "\xfe\xca\0\0"s;
          }},
         {"zeros for alignment", "ok", [](made_archive& it) { it.members[0].local.extra = std::string(29, '\0'); }},
-        {"a name that is said to be UTF-8 in one place", "ok", [](made_archive& it) { it.members[0].central.flags = 0x0800; }},
-        {"a method that nobody knows", "ok", [](made_archive& it) { it.members[0].local.method = it.members[0].central.method = 99; }},
+        {"a name that is said to be UTF-8 in one place", "ok",
+         [](made_archive& it) { it.members[0].central.flags = 0x0800; }},
+        {"a method that nobody knows", "ok",
+         [](made_archive& it) { it.members[0].local.method = it.members[0].central.method = 99; }},
     });
     made_archive deflated{{{"d", 8, "\3\0"s, 0}}};
     CHECK(verdict(deflated.bytes()) == "ok");
@@ -147,10 +152,12 @@ TEST_SUITE("zip") {
     }
     check({
         {"none", "bad_archive b/c", [](made_archive& it) { let_follow(it.members[1], ""); }},
-        {"sizes of 0 without one", "bad_archive a.txt", [](made_archive& it) { it.members[0].local.stored_size = it.members[0].local.size = 0; }},
+        {"sizes of 0 without one", "bad_archive a.txt",
+         [](made_archive& it) { it.members[0].local.stored_size = it.members[0].local.size = 0; }},
         {"a checksum of 0 without one", "bad_archive a.txt", [](made_archive& it) { it.members[0].local.crc32 = 0; }},
         {"announced in the header alone", "bad_archive a.txt", [](made_archive& it) { it.members[0].local.flags = 8; }},
-        {"announced in the directory alone", "bad_archive a.txt", [](made_archive& it) { it.members[0].central.flags = 8; }},
+        {"announced in the directory alone", "bad_archive a.txt",
+         [](made_archive& it) { it.members[0].central.flags = 8; }},
         {"another size in the header", "bad_archive a.txt",
          [](made_archive& it) {
            let_follow(it.members[0], descriptor_of(it.members[0], 4));
@@ -168,11 +175,13 @@ TEST_SUITE("zip") {
         {"the size", "bad_archive a.txt", [](made_archive& it) { it.members[0].local.size = 6; }},
         {"the checksum", "bad_archive a.txt", [](made_archive& it) { it.members[0].local.crc32 ^= 1; }},
         {"that it is encrypted", "bad_archive a.txt", [](made_archive& it) { it.members[0].local.flags = 1; }},
-        {"a stored member of two sizes", "bad_archive a.txt", [](made_archive& it) { it.members[0].local.size = it.members[0].central.size = 6; }},
+        {"a stored member of two sizes", "bad_archive a.txt",
+         [](made_archive& it) { it.members[0].local.size = it.members[0].central.size = 6; }},
         {"a header that is none", "bad_archive a.txt", [](made_archive& it) { it.members[0].offset = 1; }},
         {"a header in the directory", "bad_archive b/c", [](made_archive& it) { it.members[1].offset = two_at; }},
         {"a header out of the file", "bad_archive b/c", [](made_archive& it) { it.members[1].offset = 0x7FFFFFFF; }},
-        {"extra fields up to the directory", "bad_archive b/c", [](made_archive& it) { it.members[1].local.extra = "\7\0\xff\xff"s; }},
+        {"extra fields up to the directory", "bad_archive b/c",
+         [](made_archive& it) { it.members[1].local.extra = "\7\0\xff\xff"s; }},
     });
   }
 
@@ -180,8 +189,7 @@ TEST_SUITE("zip") {
     check({
         {"bytes up into the directory", "bad_archive b/c",
          [](made_archive& it) {
-           for (zip_header* each : {&it.members[1].local, &it.members[1].central})
-             each->stored_size = each->size = 3;
+           for (zip_header* each : {&it.members[1].local, &it.members[1].central}) each->stored_size = each->size = 3;
          }},
         {"bytes out of the file", "bad_archive b/c",
          [](made_archive& it) {
@@ -190,8 +198,7 @@ TEST_SUITE("zip") {
          }},
         {"bytes up into the next header", "bad_archive b/c",
          [](made_archive& it) {
-           for (zip_header* each : {&it.members[0].local, &it.members[0].central})
-             each->stored_size = each->size = 6;
+           for (zip_header* each : {&it.members[0].local, &it.members[0].central}) each->stored_size = each->size = 6;
          }},
         {"a member within another", "bad_archive b/c",
          [](made_archive& it) {
@@ -212,20 +219,22 @@ TEST_SUITE("zip") {
            it.members[1] = it.members[0];
            it.members[1].offset = 0;
          }},
-        {"two members of one name", "bad_archive a.txt", [](made_archive& it) { it.members[1] = made_member("a.txt", "other"); }},
+        {"two members of one name", "bad_archive a.txt",
+         [](made_archive& it) { it.members[1] = made_member("a.txt", "other"); }},
         {"bytes before the first", "bad_archive a.txt", [](made_archive& it) { it.members[0].gap = "#!"; }},
     });
   }
 
   TEST_CASE("refuses names that lead elsewhere") {
     for (const std::string& name :
-         {""s, "/a"s, "/"s, "../a"s, "a/../b"s, "a/.."s, ".."s, "."s, "./a"s, "a/./b"s, "a//b"s, "a//"s, "a\\b"s, "\\"s, "..\\a"s, "C:a"s,
-          "c:/a"s, "a\0b"s, "\0"s, "\\\\?\\a"s}) {
+         {""s,     "/a"s,  "/"s,    "../a"s, "a/../b"s, "a/.."s, ".."s,   "."s,    "./a"s, "a/./b"s,
+          "a//b"s, "a//"s, "a\\b"s, "\\"s,   "..\\a"s,  "C:a"s,  "c:/a"s, "a\0b"s, "\0"s,  "\\\\?\\a"s}) {
       CAPTURE(name);
       CHECK(!stet::detail::is_zip_name(name));
       CHECK(verdict(zip_of({{"x", "y"}, {name, "z"}})) == "bad_path" + (name.empty() ? "" : " " + name));
     }
-    for (const std::string& name : {"a"s, "a/"s, "..."s, ".a"s, "a..b/c.."s, "a b"s, "\xc3\xa9"s, "%2e%2e/a"s, "::"s.substr(1)}) {
+    for (const std::string& name :
+         {"a"s, "a/"s, "..."s, ".a"s, "a..b/c.."s, "a b"s, "\xc3\xa9"s, "%2e%2e/a"s, "::"s.substr(1)}) {
       CAPTURE(name);
       CHECK(stet::detail::is_zip_name(name));
     }
@@ -254,11 +263,15 @@ TEST_SUITE("zip") {
         {"a directory that begins earlier", "bad_archive", [](made_archive& it) { it.directory = two_at - 1; }},
         {"a shorter directory", "bad_archive", [](made_archive& it) { it.directory_size = two_size - 1; }},
         {"a longer directory", "bad_archive", [](made_archive& it) { it.directory_size = two_size + 1; }},
-        {"a directory that wraps", "bad_archive", [](made_archive& it) { it.directory = 0xFFFFFFF0, it.directory_size = two_at + two_size + 16; }},
+        {"a directory that wraps", "bad_archive",
+         [](made_archive& it) { it.directory = 0xFFFFFFF0, it.directory_size = two_at + two_size + 16; }},
         {"bytes in front, the offsets as before", "bad_archive",
-         [](made_archive& it) { it.members[0].gap = "#!", it.members[0].offset = 0, it.members[1].offset = 40, it.directory = two_at; }},
+         [](made_archive& it) {
+           it.members[0].gap = "#!", it.members[0].offset = 0, it.members[1].offset = 40, it.directory = two_at;
+         }},
         {"bytes between directory and end", "bad_archive", [](made_archive& it) { it.end64 = "x"; }},
-        {"a mark in the comment", "bad_archive", [](made_archive& it) { it.comment = "see PK\5\6, and more than an end record has"; }},
+        {"a mark in the comment", "bad_archive",
+         [](made_archive& it) { it.comment = "see PK\5\6, and more than an end record has"; }},
         {"an end record as the comment", "bad_archive", [](made_archive& it) { it.comment = made_archive{}.bytes(); }},
         {"an archive as the comment", "bad_archive", [](made_archive& it) { it.comment = two().bytes(); }},
         {"a mark too late in the comment to be a record", "ok", [](made_archive& it) { it.comment = "PK\5\6"; }},
@@ -286,54 +299,93 @@ TEST_SUITE("zip") {
          }},
         {"all ones without a record", "bad_archive", [](made_archive& it) { it.directory = ones; }},
         {"a count of all ones without a record", "bad_archive", [](made_archive& it) { it.here = it.count = 0xFFFF; }},
-        {"a record of another count", "bad_archive", [](made_archive& it) { it.end64 = zip64_end(1, two_size, two_at); }},
+        {"a record of another count", "bad_archive",
+         [](made_archive& it) { it.end64 = zip64_end(1, two_size, two_at); }},
         {"a record of a large count", "bad_archive",
-         [](made_archive& it) { it.end64 = zip64_end(std::uint64_t{1} << 60, two_size, two_at), it.here = it.count = 0xFFFF; }},
+         [](made_archive& it) {
+           it.end64 = zip64_end(std::uint64_t{1} << 60, two_size, two_at), it.here = it.count = 0xFFFF;
+         }},
         {"a record of another directory", "bad_archive",
          [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at - 35), it.directory = ones; }},
         {"a record that lies elsewhere", "bad_archive",
          [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(56 + 8, 8, little(two_at, 8)); }},
         {"a record out of the file", "bad_archive",
-         [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(56 + 8, 8, little(~std::uint64_t{0}, 8)); }},
+         [](made_archive& it) {
+           it.end64 = zip64_end(2, two_size, two_at).replace(56 + 8, 8, little(~std::uint64_t{0}, 8));
+         }},
         {"a record over its locator", "bad_archive",
-         [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(56 + 8, 8, little(two_at + two_size + 1, 8)); }},
-        {"a record of another size", "bad_archive", [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(4, 8, little(43, 8)); }},
+         [](made_archive& it) {
+           it.end64 = zip64_end(2, two_size, two_at).replace(56 + 8, 8, little(two_at + two_size + 1, 8));
+         }},
+        {"a record of another size", "bad_archive",
+         [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(4, 8, little(43, 8)); }},
         {"a record whose size wraps", "bad_archive",
-         [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(4, 8, little(~std::uint64_t{0}, 8)); }},
-        {"a record on another disk", "bad_archive", [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(56 + 4, 4, little(1, 4)); }},
-        {"a record of several disks", "bad_archive", [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(56 + 16, 4, little(2, 4)); }},
-        {"entries on other disks", "bad_archive", [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(24, 8, little(1, 8)); }},
-        {"a locator without a record", "bad_archive", [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).substr(56); }},
+         [](made_archive& it) {
+           it.end64 = zip64_end(2, two_size, two_at).replace(4, 8, little(~std::uint64_t{0}, 8));
+         }},
+        {"a record on another disk", "bad_archive",
+         [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(56 + 4, 4, little(1, 4)); }},
+        {"a record of several disks", "bad_archive",
+         [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(56 + 16, 4, little(2, 4)); }},
+        {"entries on other disks", "bad_archive",
+         [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).replace(24, 8, little(1, 8)); }},
+        {"a locator without a record", "bad_archive",
+         [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).substr(56); }},
         {"a locator alone, all ones", "bad_archive",
          [](made_archive& it) { it.end64 = zip64_end(2, two_size, two_at).substr(56), it.directory = ones; }},
     });
     check({
         {"sizes in the extra field of the directory", "ok",
-         [](made_archive& it) { it.members[0].central.size = it.members[0].central.stored_size = ones, it.members[0].central.extra = zip64_field({5, 5}); }},
+         [](made_archive& it) {
+           it.members[0].central.size = it.members[0].central.stored_size = ones,
+           it.members[0].central.extra = zip64_field({5, 5});
+         }},
         {"one size there", "ok",
-         [](made_archive& it) { it.members[0].central.stored_size = ones, it.members[0].central.extra = zip64_field({5}); }},
-        {"the offset there", "ok", [](made_archive& it) { it.members[1].offset = ones, it.members[1].central.extra = zip64_field({40}); }},
+         [](made_archive& it) {
+           it.members[0].central.stored_size = ones, it.members[0].central.extra = zip64_field({5});
+         }},
+        {"the offset there", "ok",
+         [](made_archive& it) { it.members[1].offset = ones, it.members[1].central.extra = zip64_field({40}); }},
         {"the disk left open", "ok", [](made_archive& it) { it.members[1].disk = 0xFFFF; }},
         {"sizes in the extra field of the header", "ok",
-         [](made_archive& it) { it.members[0].local.size = it.members[0].local.stored_size = ones, it.members[0].local.extra = zip64_field({5, 5}); }},
+         [](made_archive& it) {
+           it.members[0].local.size = it.members[0].local.stored_size = ones,
+           it.members[0].local.extra = zip64_field({5, 5});
+         }},
         {"other sizes there", "bad_archive a.txt",
-         [](made_archive& it) { it.members[0].local.size = it.members[0].local.stored_size = ones, it.members[0].local.extra = zip64_field({4, 4}); }},
+         [](made_archive& it) {
+           it.members[0].local.size = it.members[0].local.stored_size = ones,
+           it.members[0].local.extra = zip64_field({4, 4});
+         }},
         {"other sizes in the directory", "bad_archive a.txt",
-         [](made_archive& it) { it.members[0].central.size = it.members[0].central.stored_size = ones, it.members[0].central.extra = zip64_field({4, 4}); }},
+         [](made_archive& it) {
+           it.members[0].central.size = it.members[0].central.stored_size = ones,
+           it.members[0].central.extra = zip64_field({4, 4});
+         }},
         {"sizes that wrap", "bad_archive a.txt",
          [](made_archive& it) {
            for (zip_header* each : {&it.members[0].local, &it.members[0].central})
              each->size = each->stored_size = ones, each->extra = zip64_field({~std::uint64_t{0}, ~std::uint64_t{0}});
          }},
         {"an offset that wraps", "bad_archive b/c",
-         [](made_archive& it) { it.members[1].offset = ones, it.members[1].central.extra = zip64_field({~std::uint64_t{0} - 29}); }},
-        {"no extra field in the directory", "bad_archive a.txt", [](made_archive& it) { it.members[0].central.size = ones; }},
-        {"no extra field in the header", "bad_archive a.txt", [](made_archive& it) { it.members[0].local.size = ones; }},
+         [](made_archive& it) {
+           it.members[1].offset = ones, it.members[1].central.extra = zip64_field({~std::uint64_t{0} - 29});
+         }},
+        {"no extra field in the directory", "bad_archive a.txt",
+         [](made_archive& it) { it.members[0].central.size = ones; }},
+        {"no extra field in the header", "bad_archive a.txt",
+         [](made_archive& it) { it.members[0].local.size = ones; }},
         {"an extra field with too little", "bad_archive a.txt",
-         [](made_archive& it) { it.members[0].central.size = it.members[0].central.stored_size = ones, it.members[0].central.extra = zip64_field({5}); }},
+         [](made_archive& it) {
+           it.members[0].central.size = it.members[0].central.stored_size = ones,
+           it.members[0].central.extra = zip64_field({5});
+         }},
         {"two extra fields", "bad_archive a.txt",
-         [](made_archive& it) { it.members[0].central.stored_size = ones, it.members[0].central.extra = zip64_field({5}) + zip64_field({4}); }},
-        {"an extra field that is cut off", "bad_archive a.txt", [](made_archive& it) { it.members[0].central.extra = "\7\0\1\0"s; }},
+         [](made_archive& it) {
+           it.members[0].central.stored_size = ones, it.members[0].central.extra = zip64_field({5}) + zip64_field({4});
+         }},
+        {"an extra field that is cut off", "bad_archive a.txt",
+         [](made_archive& it) { it.members[0].central.extra = "\7\0\1\0"s; }},
     });
   }
 
@@ -346,8 +398,7 @@ TEST_SUITE("zip") {
     for (std::size_t size = 0; size < whole.size(); ++size) {
       CAPTURE(size);
       CHECK(verdict(std::string_view(whole).substr(0, size)) == (size < 22 ? "truncated" : "bad_archive"));
-      if (size != 0)
-        CHECK(verdict(std::string_view(whole).substr(size)) != "ok");
+      if (size != 0) CHECK(verdict(std::string_view(whole).substr(size)) != "ok");
     }
   }
 
@@ -371,8 +422,7 @@ TEST_SUITE("zip") {
       // In the members' bytes, in what says nothing (versions, times, attributes), or in a mark that may be left out.
       std::vector<std::string> found = contents(damaged);
       const bool is_in_data = (bit / 8 >= 35 && bit / 8 < 40) || (bit / 8 >= two_at + 14 && bit / 8 < two_at + 16);
-      if (is_in_data)
-        found = sound;
+      if (is_in_data) found = sound;
       CHECK(found == sound);
     }
     CHECK(noticed > whole.size() * 8 * 6 / 10);

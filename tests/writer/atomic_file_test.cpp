@@ -80,14 +80,10 @@ TEST_SUITE("writer/atomic_file") {
     for (int stage = 0; stage < 4; ++stage) {
       auto file = create(folder, "a", 5);
       REQUIRE(file);
-      if (stage > 0)
-        CHECK(file->write_at(0, text_bytes("12345")));
-      if (stage > 1)
-        CHECK(file->finish(false));
-      if (stage > 2)
-        CHECK(file->discard());
-      if (stage > 2)
-        CHECK_FALSE(file->discard());
+      if (stage > 0) CHECK(file->write_at(0, text_bytes("12345")));
+      if (stage > 1) CHECK(file->finish(false));
+      if (stage > 2) CHECK(file->discard());
+      if (stage > 2) CHECK_FALSE(file->discard());
     }
     CHECK(folder.names().empty());
   }
@@ -101,8 +97,7 @@ TEST_SUITE("writer/atomic_file") {
         REQUIRE(file->finish(false));
         REQUIRE(file->publish_provisionally());
         CHECK(folder.names() == names{"a"});
-        if (is_kept)
-          file->keep();
+        if (is_kept) file->keep();
       }
       CHECK(folder.names() == (is_kept ? names{"a"} : names{}));
     }
@@ -160,9 +155,8 @@ TEST_SUITE("writer/atomic_file") {
 
   TEST_CASE("what a killed program left goes in a folder that cannot be listed, too") {
     stet::file_operations operations = system_calls;
-    operations.list_folder = [](void*, std::string_view, bool (*)(void*, std::string_view) noexcept, void*) noexcept -> stet::result<void> {
-      return stet::errc::access_denied;
-    };
+    operations.list_folder = [](void*, std::string_view, bool (*)(void*, std::string_view) noexcept,
+                                void*) noexcept -> stet::result<void> { return stet::errc::access_denied; };
     const temp_folder folder;
     folder.write(".a.0.stet-tmp", std::string_view("left over"));
     auto file = create(folder, "a", 0, operations);
@@ -234,7 +228,7 @@ TEST_SUITE("writer/atomic_file") {
     CHECK(file->write_at(0, text_bytes("new")));
     REQUIRE(file->finish(false));
     REQUIRE(file->publish());
-    struct stat status {};
+    struct stat status{};
     REQUIRE(::stat(path.c_str(), &status) == 0);
     CHECK(status.st_uid == 12345);
     CHECK(status.st_gid == 23456);
@@ -308,11 +302,9 @@ TEST_SUITE("writer/atomic_file") {
     const temp_folder folder;
     const std::vector<std::byte> content = pattern(1000);
     for (const fault kind : {fault::short_write, fault::interruption}) {
-      if (kind == fault::interruption && !stet_test::has_interruptions())
-        continue;
+      if (kind == fault::interruption && !stet_test::has_interruptions()) continue;
       for (std::size_t at = 0; at < 10; ++at) {
-        if (at == 8 && kind == fault::interruption)
-          continue; // the close
+        if (at == 8 && kind == fault::interruption) continue; // the close
         CAPTURE(at);
         faulty_files files(kind, at);
         auto file = create(folder, "a", content.size(), files.operations());

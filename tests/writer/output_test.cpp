@@ -23,19 +23,17 @@ using byte_vector = std::vector<std::byte>;
 
 /// Keeps what was written, and how; can be told to fail.
 class recording_output final : public stet::byte_output {
- public:
+public:
   static constexpr std::size_t never = ~std::size_t{0};
   explicit recording_output(std::size_t fails_at = never) : fails_at_(fails_at) {}
   stet::result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> piece) override {
-    if (write_count++ == fails_at_)
-      return errc::no_space;
+    if (write_count++ == fails_at_) return errc::no_space;
     CHECK(!piece.empty());
     CHECK(offset_bytes >= written_to); // each byte once, in order
     written_to = offset_bytes + piece.size();
     ends.push_back(written_to);
     places.push_back(piece.data());
-    if (file.size() < written_to)
-      file.resize(static_cast<std::size_t>(written_to));
+    if (file.size() < written_to) file.resize(static_cast<std::size_t>(written_to));
     std::memcpy(file.data() + static_cast<std::size_t>(offset_bytes), piece.data(), piece.size());
     return {};
   }
@@ -45,13 +43,13 @@ class recording_output final : public stet::byte_output {
   std::vector<std::uint64_t> ends;
   std::vector<const std::byte*> places; // in memory
 
- private:
+private:
   std::size_t fails_at_;
 };
 
 /// Collects what a source gives.
 class collecting_sink final : public stet::piece_sink {
- public:
+public:
   stet::result<void> write(std::span<const std::byte> piece) override {
     all.insert(all.end(), piece.begin(), piece.end());
     ++piece_count;
@@ -63,8 +61,7 @@ class collecting_sink final : public stet::piece_sink {
 
 byte_vector of(std::initializer_list<unsigned> values) {
   byte_vector made;
-  for (const unsigned value : values)
-    made.push_back(static_cast<std::byte>(value));
+  for (const unsigned value : values) made.push_back(static_cast<std::byte>(value));
   return made;
 }
 
@@ -87,8 +84,7 @@ TEST_SUITE("writer/output") {
         for (const std::size_t first : sizes) {
           for (const std::size_t size : {first, std::size_t{5}}) {
             byte_vector tensor = pattern(size);
-            if (size != 0)
-              tensor[0] = static_cast<std::byte>(++number);
+            if (size != 0) tensor[0] = static_cast<std::byte>(++number);
             const std::size_t offset =
                 size == 0 ? expected.size() : (expected.size() + alignment - 1) / alignment * alignment;
             expected.resize(offset);
@@ -142,8 +138,7 @@ TEST_SUITE("writer/output") {
         }
         REQUIRE(output.flush());
         REQUIRE(to.ends.size() == (begin + tensor.size() - 1) / 262144 - begin / 262144 + 1);
-        for (std::size_t i = 0; i + 1 < to.ends.size(); ++i)
-          CHECK(to.ends[i] % 262144 == 0);
+        for (std::size_t i = 0; i + 1 < to.ends.size(); ++i) CHECK(to.ends[i] % 262144 == 0);
       }
     }
   }
@@ -226,8 +221,7 @@ TEST_SUITE("writer/output") {
       REQUIRE(output.begin(0, 5));
       REQUIRE(output.write(four));
       CHECK(outcome(output.write(four)) == "source_too_long");
-      CHECK(outcome(output.write(std::span(four).first(1))) ==
-            "source_too_long"); // what would fit comes too late
+      CHECK(outcome(output.write(std::span(four).first(1))) == "source_too_long"); // what would fit comes too late
       CHECK(outcome(output.end()) == "source_too_long");
     }
   }
@@ -239,8 +233,7 @@ TEST_SUITE("writer/output") {
       tensor_output output(to, buffer);
       const byte_vector large = pattern(262144);
       REQUIRE(output.begin(0, 4 * large.size()));
-      for (int i = 0; i < 4; ++i)
-        (void)output.write(large); // as a careless source would
+      for (int i = 0; i < 4; ++i) (void)output.write(large); // as a careless source would
       CHECK(outcome(output.end()) == "no_space");
     }
   }
@@ -270,8 +263,7 @@ TEST_SUITE("writer/output") {
       REQUIRE(packed.size() == (count * 6 + 7) / 8);
       const stet::packed_span<stet::float6_e3m2fn> view(packed.data(), count, 6);
       std::size_t wrong = 0;
-      for (std::size_t i = 0; i < count; ++i)
-        wrong += view[i].bits() != many[i].bits() ? 1u : 0u;
+      for (std::size_t i = 0; i < count; ++i) wrong += view[i].bits() != many[i].bits() ? 1u : 0u;
       CHECK(wrong == 0);
     }
   }

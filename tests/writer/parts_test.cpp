@@ -3,7 +3,7 @@
 #include "support/temp_folder.hpp"
 
 #include <stet/manifest/open.hpp>
-#include <stet/writer/parts.hpp>
+#include <stet/writer/detail/parts.hpp>
 #include <stet/writer/writer.hpp>
 
 #include <doctest/doctest.h>
@@ -34,8 +34,7 @@ TEST_SUITE("writer/parts") {
     CHECK(is_like_part_name(name, "model.stet"));
     CHECK(part_name("model.stet", 0, 3, 43, ".stet") != name);
     CHECK(part_name("model.stet", 0, 3, 42, ".stet") == name);
-    CHECK(
-        is_like_part_name(part_name("model.stet", 123456, 1000000, ~std::uint64_t{0}, ".bin"), "model.stet"));
+    CHECK(is_like_part_name(part_name("model.stet", 123456, 1000000, ~std::uint64_t{0}, ".bin"), "model.stet"));
     CHECK(is_like_part_name(part_name("model", 1, 2, 3, ".bin"), "model"));
     CHECK(is_like_part_name(part_name(".hidden", 1, 2, 3, ".bin"), ".hidden"));
   }
@@ -130,7 +129,8 @@ TEST_SUITE("writer/parts") {
   TEST_CASE("a file that lists parts of the right look takes none along") {
     const stet_test::temp_folder folder;
     folder.write("model-00000-of-00001-89abcdef.bin", std::string(256, 'x'));
-    const std::string path = folder.write("model.json", std::string_view(R"({"stet": {"version": 1, "minimum_reader": 1}, "alignment_bytes": 1,
+    const std::string path = folder.write(
+        "model.json", std::string_view(R"({"stet": {"version": 1, "minimum_reader": 1}, "alignment_bytes": 1,
       "data": [{"path": "model-00000-of-00001-89abcdef.bin", "size_bytes": 256}], "tensors": {}})"));
     CHECK(stet::open_manifest(path));
     CHECK(listed_parts(path).empty());
@@ -142,8 +142,7 @@ TEST_SUITE("writer/parts") {
     const stet_test::temp_folder folder;
     const std::vector<float> values(100, 1.0f);
     stet::writer out;
-    for (const char* const name : {"a", "b", "c"})
-      REQUIRE(out.add(name, {100}, std::span<const float>(values)));
+    for (const char* const name : {"a", "b", "c"}) REQUIRE(out.add(name, {100}, std::span<const float>(values)));
     stet::save_options options;
     options.max_part_size_bytes = 700;
     for (const auto& [form, name, extension] : {std::tuple{stet::store_form::sharded, "model.stet", ".stet"},
@@ -168,8 +167,7 @@ TEST_SUITE("writer/parts") {
     CHECK(listed_parts("").empty());
     CHECK(listed_parts(folder.write("empty", std::string_view())).empty());
     CHECK(listed_parts(folder.write("text", std::string_view("model-00000-of-00003-89abcdef.stet"))).empty());
-    CHECK(listed_parts(
-              folder.write("json", std::string_view(R"({"data": ["model-00000-of-00003-89abcdef.bin"]})")))
+    CHECK(listed_parts(folder.write("json", std::string_view(R"({"data": ["model-00000-of-00003-89abcdef.bin"]})")))
               .empty());
 
     // Every truncation and every flipped bit of a head: never a crash, and never another name.

@@ -63,8 +63,7 @@ TEST_SUITE("writer/plan") {
     const float weights[] = {1.0f, -2.0f};
     const int integers[] = {-1, 2, 7, 0, 1, -8, 3};
     std::vector<stet::int4> nibbles;
-    for (const int each : integers)
-      nibbles.emplace_back(each);
+    for (const int each : integers) nibbles.emplace_back(each);
     const std::string_view strings[] = {"no", "y"};
     writer out;
     REQUIRE(out.add("layer_0/kernel", {2, 1}, std::span<const float>(weights)));
@@ -84,8 +83,8 @@ TEST_SUITE("writer/plan") {
     constexpr std::uint64_t content_id = 0xA20A6DCC0035E2E8u;
     const temp_folder folder;
     writer out;
-    REQUIRE(out.add_bytes("t", stet::element_layout::of(stet::dtype::uint8), {8},
-                          std::as_bytes(std::span("12345678", 8))));
+    REQUIRE(
+        out.add_bytes("t", stet::element_layout::of(stet::dtype::uint8), {8}, std::as_bytes(std::span("12345678", 8))));
     REQUIRE(out.save(folder.path("m.stet"), with_form(store_form::sharded)));
     const std::vector<std::string> parts = stet::detail::listed_parts(folder.path("m.stet"));
     REQUIRE(parts.size() == 1);
@@ -93,12 +92,8 @@ TEST_SUITE("writer/plan") {
     REQUIRE(part.size() == 136);
     CHECK(std::memcmp(part.data(), "\x89STET\r\n\x1A", 8) == 0);
     CHECK(std::memcmp(part.data() + 128, "12345678", 8) == 0);
-    const auto word = [&](std::size_t at) {
-      return stet::detail::load_little<std::uint32_t>(part.data() + at);
-    };
-    const auto long_word = [&](std::size_t at) {
-      return stet::detail::load_little<std::uint64_t>(part.data() + at);
-    };
+    const auto word = [&](std::size_t at) { return stet::detail::load_little<std::uint32_t>(part.data() + at); };
+    const auto long_word = [&](std::size_t at) { return stet::detail::load_little<std::uint64_t>(part.data() + at); };
     CHECK(long_word(16) == 136);
     CHECK(word(28) == 64);
     CHECK(long_word(40) == 0);
@@ -132,8 +127,7 @@ TEST_SUITE("writer/plan") {
         }
         const std::uint64_t offset = each.entry().offset_bytes();
         CHECK(offset % alignment == 0);
-        if (end != 0)
-          CHECK(offset - end < alignment);
+        if (end != 0) CHECK(offset - end < alignment);
         end = offset + each.size_bytes();
         const std::size_t number = each.entry().number();
         CHECK(std::memcmp(each.bytes().data(), content.data() + number, each.bytes().size()) == 0);
@@ -161,10 +155,8 @@ TEST_SUITE("writer/plan") {
         out.metadata = {{"x", std::string(padding, '.')}};
         const byte_vector made = saved_bytes(out, options);
         const auto opened = stet::open(made);
-        if (!opened || !stet::verify(*opened).is_sound())
-          FAIL_CHECK("padding " << padding);
-        if (opened)
-          ((*opened->begin()).entry().offset_bytes() < around ? below : above) += 1;
+        if (!opened || !stet::verify(*opened).is_sound()) FAIL_CHECK("padding " << padding);
+        if (opened) ((*opened->begin()).entry().offset_bytes() < around ? below : above) += 1;
       }
       crossings += below != 0 && above != 0 ? 1u : 0u;
     }
@@ -188,8 +180,7 @@ TEST_SUITE("writer/plan") {
       const temp_folder other;
       REQUIRE(out.save(folder.path("b.stet"), with_form(form, 9000)));
       REQUIRE(out.save(other.path("b.stet"), with_form(form, 9000)));
-      for (const std::string& name : other.names())
-        CHECK(folder.read(name) == other.read(name));
+      for (const std::string& name : other.names()) CHECK(folder.read(name) == other.read(name));
       CHECK(other.names().size() == 3);
     }
   }
@@ -230,8 +221,7 @@ TEST_SUITE("writer/plan") {
     CHECK(stet::verify(*all).is_sound());
     const auto original = [](const stet::store& of, std::string_view name) -> std::string {
       const auto found = of.find(name);
-      if (!found)
-        return "?";
+      if (!found) return "?";
       const auto shared = of.original_of(*found);
       return shared ? std::string(shared->name()) : "";
     };
@@ -259,8 +249,7 @@ TEST_SUITE("writer/plan") {
     const byte_vector a(8);
     byte_vector b(8);
     constexpr std::uint64_t polynomial = (std::uint64_t{0x82F63B78u} << 1) | 1u;
-    for (std::size_t i = 0; i < 8; ++i)
-      b[i] = static_cast<std::byte>(polynomial >> (8 * i) & 0xFFu);
+    for (std::size_t i = 0; i < 8; ++i) b[i] = static_cast<std::byte>(polynomial >> (8 * i) & 0xFFu);
     REQUIRE(stet::crc32c(a) == stet::crc32c(b));
     writer out;
     REQUIRE(out.add_bytes("a", stet::element_layout::of(stet::dtype::uint8), {8}, a));
@@ -293,25 +282,19 @@ TEST_SUITE("writer/plan") {
         std::vector<std::size_t> tensor_counts(report->part_count);
         std::uint64_t tensor_size = 0, file_size = 0;
         for (const stet::tensor each : *opened) {
-          if (each.size_bytes() != 0)
-            ++tensor_counts[each.entry().part()];
+          if (each.size_bytes() != 0) ++tensor_counts[each.entry().part()];
           tensor_size += each.size_bytes();
-          CHECK(std::memcmp(each.bytes().data(), content.data() + each.entry().number(),
-                            each.bytes().size()) == 0);
+          CHECK(std::memcmp(each.bytes().data(), content.data() + each.entry().number(), each.bytes().size()) == 0);
         }
         CHECK(report->tensor_size_bytes == tensor_size);
-        for (const std::string& name : folder.names())
-          file_size += folder.read(name).size();
+        for (const std::string& name : folder.names()) file_size += folder.read(name).size();
         CHECK(report->file_size_bytes == file_size);
         for (std::uint32_t part = 0; part < report->part_count; ++part) {
           CHECK(tensor_counts[part] >= 1);
-          if (tensor_counts[part] > 1)
-            CHECK(opened->index().part(part).size_bytes <= limit);
+          if (tensor_counts[part] > 1) CHECK(opened->index().part(part).size_bytes <= limit);
         }
-        if (limit <= 1)
-          CHECK(report->part_count == 9);
-        if (limit == 100000)
-          CHECK(report->part_count == 1);
+        if (limit <= 1) CHECK(report->part_count == 9);
+        if (limit == 100000) CHECK(report->part_count == 1);
       }
     }
   }
@@ -321,8 +304,7 @@ TEST_SUITE("writer/plan") {
       for (const bool has_tensor : {false, true}) {
         const temp_folder folder;
         writer out;
-        if (has_tensor)
-          REQUIRE(out.add("empty", {3, 0}, std::span<const float>()));
+        if (has_tensor) REQUIRE(out.add("empty", {3, 0}, std::span<const float>()));
         REQUIRE(out.save(folder.path("m.x"), with_form(form)));
         const auto opened = stet::open_manifest(folder.path("m.x"));
         REQUIRE(opened);
@@ -383,7 +365,8 @@ TEST_SUITE("writer/plan") {
     const std::vector<std::string> names = folder.names();
     CHECK(std::count(names.begin(), names.end(), "weights.bin") == 1);
     CHECK(std::count(names.begin(), names.end(), others) == 1);
-    CHECK(std::count(names.begin(), names.end(), "model-00000-of-00001-0a1b2c3d.bin") == 1); // its content has another name
+    CHECK(std::count(names.begin(), names.end(), "model-00000-of-00001-0a1b2c3d.bin") ==
+          1); // its content has another name
     CHECK(stet_test::which_is_at(folder.path("model.json"), older, newer) == stet_test::saved::newer);
   }
 

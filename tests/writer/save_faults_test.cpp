@@ -37,8 +37,7 @@ struct save_case {
 constexpr save_case save_cases[] = {
     {"a single file where nothing is", store_form::single_file, false, {}, true, false},
     {"a single file over another", store_form::single_file, true, store_form::single_file, true, false},
-    {"a single file over another, not durable", store_form::single_file, true, store_form::single_file, false,
-     false},
+    {"a single file over another, not durable", store_form::single_file, true, store_form::single_file, false, false},
     {"parts where nothing is", store_form::sharded, false, {}, true, false},
     {"parts over other parts", store_form::sharded, true, store_form::sharded, true, false},
     {"parts over other parts, not durable", store_form::sharded, true, store_form::sharded, false, false},
@@ -89,8 +88,7 @@ TEST_SUITE("writer/save_faults") {
         const scene here(what, older);
         REQUIRE(out.save(here.path, options_for(what.form, what.is_durable, watched.operations())));
         after = here.folder.names();
-        CHECK(stet_test::which_is_at(here.path, older, newer) ==
-              (what.is_same ? saved::older : saved::newer));
+        CHECK(stet_test::which_is_at(here.path, older, newer) == (what.is_same ? saved::older : saved::newer));
         CHECK(std::none_of(after.begin(), after.end(), [](const std::string& name) {
           return name.ends_with(stet::atomic_file::temporary_suffix);
         }));
@@ -105,11 +103,10 @@ TEST_SUITE("writer/save_faults") {
           static_cast<std::size_t>(std::find_if(calls.begin(), calls.end(), is_of_head) - calls.begin());
       REQUIRE(publishing < calls.size());
 
-      for (const fault kind : {fault::failure, fault::late_failure, fault::interruption, fault::short_write,
-                               fault::no_reservation}) {
+      for (const fault kind :
+           {fault::failure, fault::late_failure, fault::interruption, fault::short_write, fault::no_reservation}) {
         for (std::size_t number = 0; number < calls.size(); ++number) {
-          if (!is_applicable(kind, calls[number].entry))
-            continue;
+          if (!is_applicable(kind, calls[number].entry)) continue;
           CAPTURE(number);
           CAPTURE(static_cast<int>(kind));
           CAPTURE(static_cast<int>(calls[number].entry));
@@ -122,8 +119,7 @@ TEST_SUITE("writer/save_faults") {
 
           const bool is_survivable =
               kind == fault::interruption || kind == fault::short_write || kind == fault::no_reservation;
-          if (is_survivable)
-            CHECK(done);
+          if (is_survivable) CHECK(done);
           if (done) {
             CHECK((is_survivable || stet_test::is_beside_the_save(calls, number)));
             CHECK(found == (what.is_same ? saved::older : saved::newer));
@@ -138,8 +134,7 @@ TEST_SUITE("writer/save_faults") {
           ++failed_count;
           CHECK(done.error().system_code() != 0);
           CHECK(!done.error().subject().empty());
-          const bool is_published =
-              number > publishing || (number == publishing && kind == fault::late_failure);
+          const bool is_published = number > publishing || (number == publishing && kind == fault::late_failure);
           if (is_published) {
             // The name is there; only whether it is on the disk is not known. The parts of the old store are
             // still there.
@@ -166,8 +161,7 @@ TEST_SUITE("writer/save_faults") {
   TEST_CASE("a reader finds the old store or the new one after each call of a save") {
     const sample_model older(1), newer(2);
     for (const save_case& what : save_cases) {
-      if (!what.has_older || what.is_same)
-        continue;
+      if (!what.has_older || what.is_same) continue;
       CAPTURE(what.name);
       const scene here(what, older);
       faulty_files watched;
@@ -200,8 +194,7 @@ TEST_SUITE("writer/save_faults") {
         order += 'v';
         break;
       case file_call::write_at:
-        if (order.back() != 'w')
-          order += 'w';
+        if (order.back() != 'w') order += 'w';
         break;
       case file_call::sync:
         order += 's';
@@ -246,7 +239,7 @@ TEST_SUITE("writer/save_faults") {
                                "icavwskx" // and the store, which stays locked;
                                "lnnf")    // the parts get their names, which are put on the disk,
                        .append(name_taken)
-                       .append("f")   // then the store its own,
+                       .append("f")    // then the store its own,
                        .append("rr")); // and the old parts go.
   }
 }

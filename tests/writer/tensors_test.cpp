@@ -50,8 +50,7 @@ TEST_SUITE("writer/tensors") {
   }
 
   TEST_CASE("shapes whose size overflows are refused, zeros or not") {
-    const element_layout bytes = element_layout::of(dtype::uint8),
-                         floats = element_layout::of(dtype::float32);
+    const element_layout bytes = element_layout::of(dtype::uint8), floats = element_layout::of(dtype::float32);
     const std::uint64_t half = std::uint64_t{1} << 32;
     CHECK(add("t", floats, {half, half}, 0) == "bad_shape");
     CHECK(add("t", floats, {huge, 2}, 0) == "bad_shape");

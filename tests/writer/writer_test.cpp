@@ -98,8 +98,7 @@ stet::piece_source source_of(std::span<const std::byte> content, std::size_t pie
   return [content, piece_size](stet::piece_sink& sink) -> stet::result<void> {
     for (std::span<const std::byte> left = content; !left.empty();) {
       const auto piece = left.first(left.size() < piece_size ? left.size() : piece_size);
-      if (auto written = sink.write(piece); !written)
-        return written;
+      if (auto written = sink.write(piece); !written) return written;
       left = left.subspan(piece.size());
     }
     return {};
@@ -122,8 +121,7 @@ TEST_SUITE("writer/writer") {
         for (const std::size_t count : {0u, 1u, 2u, 7u, 8u, 257u}) {
           CAPTURE(count);
           const auto values = std::make_unique<element[]>(count + 1);
-          for (std::size_t i = 0; i < count; ++i)
-            values[i] = element_from<element>(i);
+          for (std::size_t i = 0; i < count; ++i) values[i] = element_from<element>(i);
           writer out;
           REQUIRE(out.add("before", {1}, std::span<const std::uint8_t>(&one_byte, 1)));
           REQUIRE(out.add("t", {count}, std::span<const element>(values.get(), count)));
@@ -139,8 +137,7 @@ TEST_SUITE("writer/writer") {
           const auto read = std::make_unique<element[]>(count + 1);
           REQUIRE(found->copy_to(std::span<element>(read.get(), count)));
           CHECK(std::memcmp(read.get(), values.get(), count * sizeof(element)) == 0);
-          if (row.bits >= 8)
-            CHECK(stet_test::code_of(found->template as<element>()) == stet_test::view_of(*found));
+          if (row.bits >= 8) CHECK(stet_test::code_of(found->template as<element>()) == stet_test::view_of(*found));
         }
       });
     }
@@ -156,8 +153,7 @@ TEST_SUITE("writer/writer") {
     REQUIRE(out.add_strings("no strings", {0, 3}, {}));
     REQUIRE(out.add_strings("one string", {}, std::span(strings).first(1)));
     REQUIRE(out.add_bytes("blocks", {dtype::block, 0, {"q4_k", 256, 144}}, {3, 256}, blocks));
-    REQUIRE(out.add_bytes("other blocks", {dtype::block, 0, {"q8_0", 32, 34}}, {32},
-                          std::span(blocks).first(34)));
+    REQUIRE(out.add_bytes("other blocks", {dtype::block, 0, {"q8_0", 32, 34}}, {32}, std::span(blocks).first(34)));
     REQUIRE(out.add_bytes("unpacked", {dtype::int4, 8, {}}, {3}, nibbles));
     round_trip(out, [&](const stet::store& of) {
       const auto found = of.find("strings");
@@ -166,8 +162,7 @@ TEST_SUITE("writer/writer") {
       const auto read = found->as_strings();
       REQUIRE(read);
       REQUIRE(read->size() == 6);
-      for (std::size_t i = 0; i < 6; ++i)
-        CHECK((*read)[i] == strings[i]);
+      for (std::size_t i = 0; i < 6; ++i) CHECK((*read)[i] == strings[i]);
       CHECK(of.find("no strings")->as_strings()->size() == 0);
       CHECK((*of.find("one string")->as_strings())[0] == "");
       CHECK(of.find("blocks")->layout().block == stet::block_type{"q4_k", 256, 144});
@@ -203,22 +198,18 @@ TEST_SUITE("writer/writer") {
     REQUIRE(out.add("scalar", {}, scalar, attributes));
     REQUIRE(out.add("deep", deep, scalar));
     REQUIRE(out.add(long_name, {1}, scalar));
-    for (const char* const name : odd_names)
-      REQUIRE(out.add(name, {1, 1}, scalar));
+    for (const char* const name : odd_names) REQUIRE(out.add(name, {1, 1}, scalar));
     REQUIRE(out.add("empty", {0, 1, std::uint64_t{1} << 40}, std::span<const float>()));
-    out.graph = json_value::parse(
-        R"({"nodes":[{"name":"n","op":"MatMul","inputs":["x","w"]}],"outputs":["n"]})", nullptr, false);
-    out.state = json_value::parse(
-        R"({"global_step":18446744073709551615,"loss":-1e-300,"rng":[-9223372036854775808]})", nullptr,
-        false);
+    out.graph = json_value::parse(R"({"nodes":[{"name":"n","op":"MatMul","inputs":["x","w"]}],"outputs":["n"]})",
+                                  nullptr, false);
+    out.state = json_value::parse(R"({"global_step":18446744073709551615,"loss":-1e-300,"rng":[-9223372036854775808]})",
+                                  nullptr, false);
     out.metadata = json_value::parse(R"({"b":1,"a":{},"text":"\" \\ \n \u2028 😀"})", nullptr, false);
-    const json_value extra =
-        json_value::parse(R"({"producer":{"name":"test"},"later":[true]})", nullptr, false);
+    const json_value extra = json_value::parse(R"({"producer":{"name":"test"},"later":[true]})", nullptr, false);
     out.set_extra(extra);
     round_trip(out, [&](const stet::store& of) {
       CHECK(of.tensor_count() == 4 + std::size(odd_names));
-      for (const char* const name : odd_names)
-        CHECK(of.contains(name));
+      for (const char* const name : odd_names) CHECK(of.contains(name));
       CHECK(of.contains(long_name));
       CHECK(of.find("scalar")->shape().rank() == 0);
       CHECK(of.find("deep")->shape().equals(deep));
@@ -286,16 +277,14 @@ TEST_SUITE("writer/writer") {
     const temp_folder folder;
     const float one = 1.0f;
     writer out;
-    for (const char* const name : {"a", "b", "c", "b"})
-      REQUIRE(out.add(name, {1}, std::span<const float>(&one, 1)));
+    for (const char* const name : {"a", "b", "c", "b"}) REQUIRE(out.add(name, {1}, std::span<const float>(&one, 1)));
     for (const store_form form : all_forms) {
       stet_test::faulty_files watched;
       save_options options = quick(form);
       options.operations = &watched.operations();
       const auto done = out.save(folder.path("m.stet"), options);
       CHECK(outcome(done) == "duplicate_name");
-      if (!done)
-        CHECK(done.error().subject() == "b");
+      if (!done) CHECK(done.error().subject() == "b");
       CHECK(std::all_of(watched.calls().begin(), watched.calls().end(), // a look at the path
                         [](const auto& call) { return call.entry == stet_test::file_call::read_link; }));
     }
@@ -312,26 +301,20 @@ TEST_SUITE("writer/writer") {
       return outcome(out.save_to_memory());
     };
     json_value deep = 1;
-    for (int i = 0; i < 100; ++i)
-      deep = json_value::array({deep});
+    for (int i = 0; i < 100; ++i) deep = json_value::array({deep});
     CHECK(code_of([](writer&, json_value&) {}) == "ok");
     CHECK(code_of([](writer& out, json_value&) { out.graph = json_value::array(); }) == "wrong_type");
     CHECK(code_of([](writer& out, json_value&) { out.state = 5; }) == "wrong_type");
-    CHECK(code_of([](writer& out, json_value&) {
-            out.metadata = {{"x", std::numeric_limits<double>::infinity()}};
-          }) == "bad_number");
+    CHECK(code_of([](writer& out, json_value&) { out.metadata = {{"x", std::numeric_limits<double>::infinity()}}; }) ==
+          "bad_number");
     CHECK(code_of([](writer& out, json_value&) { out.metadata = {{"x", "\xFF"}}; }) == "bad_json");
     CHECK(code_of([&](writer& out, json_value&) { out.metadata = {{"x", deep}}; }) == "too_deep");
     CHECK(code_of([](writer& out, json_value&) { out.set_extra({{"tensors", 1}}); }) == "duplicate_key");
-    CHECK(code_of([](writer&, json_value& attributes) {
-            attributes = {{"dtype", "int8"}};
-          }) == "duplicate_key");
-    CHECK(code_of([](writer&, json_value& attributes) { attributes = json_value::array({1}); }) ==
-          "wrong_type");
+    CHECK(code_of([](writer&, json_value& attributes) { attributes = {{"dtype", "int8"}}; }) == "duplicate_key");
+    CHECK(code_of([](writer&, json_value& attributes) { attributes = json_value::array({1}); }) == "wrong_type");
     CHECK(code_of([](writer&, json_value& attributes) { attributes = {{"trainable", 1}}; }) == "wrong_type");
-    CHECK(code_of([](writer&, json_value& attributes) {
-            attributes = {{"quantization", {{"scales", -1}}}};
-          }) == "bad_quantization");
+    CHECK(code_of([](writer&, json_value& attributes) { attributes = {{"quantization", {{"scales", -1}}}}; }) ==
+          "bad_quantization");
   }
 
   TEST_CASE("a source that gives too little, too much or fails leaves the old file and nothing else") {
@@ -346,24 +329,20 @@ TEST_SUITE("writer/writer") {
         {"source_too_short", [](stet::piece_sink&) { return stet::result<void>(); }},
         {"source_too_long",
          [&](stet::piece_sink& sink) -> stet::result<void> {
-           if (auto written = sink.write(content); !written)
-             return written;
+           if (auto written = sink.write(content); !written) return written;
            return sink.write(std::span(content).first(1));
          }},
         {"source_too_long",
          [&](stet::piece_sink& sink) -> stet::result<void> {
-           for (int i = 0; i < 3; ++i)
-             (void)sink.write(content); // whoever does not listen
+           for (int i = 0; i < 3; ++i) (void)sink.write(content); // whoever does not listen
            return {};
          }},
         {"source_failed",
          [&](stet::piece_sink& sink) -> stet::result<void> {
-           if (auto written = sink.write(std::span(content).first(300000)); !written)
-             return written;
+           if (auto written = sink.write(std::span(content).first(300000)); !written) return written;
            return errc::source_failed;
          }},
-        {"io_error",
-         [](stet::piece_sink&) -> stet::result<void> { return stet::error(errc::io_error, "my network"); }},
+        {"io_error", [](stet::piece_sink&) -> stet::result<void> { return stet::error(errc::io_error, "my network"); }},
     };
     for (const bad_source& each : cases) {
       const char* const code = each.code;
@@ -379,8 +358,7 @@ TEST_SUITE("writer/writer") {
         REQUIRE(out.add_source("streamed", byte_layout, {content.size()}, content.size(), each.source));
         const auto done = out.save(path, options);
         CHECK(outcome(done) == code);
-        if (!done)
-          CHECK(done.error().subject() == (std::string_view(code) == "io_error" ? "my network" : "streamed"));
+        if (!done) CHECK(done.error().subject() == (std::string_view(code) == "io_error" ? "my network" : "streamed"));
         CHECK(folder.names() == before);
         CHECK(stet_test::which_is_at(path, older, older) == saved::older);
         CHECK(outcome(out.save_to_memory()) == code);
@@ -433,8 +411,7 @@ TEST_SUITE("writer/writer") {
       const auto opened = stet::open(path, how);
       REQUIRE(opened);
       writer out;
-      for (const stet::tensor each : *opened)
-        REQUIRE(out.add(each.name(), each));
+      for (const stet::tensor each : *opened) REQUIRE(out.add(each.name(), each));
       const auto made = out.save_to_memory();
       REQUIRE(made);
       const auto again = stet::open(*made);
@@ -509,8 +486,7 @@ TEST_SUITE("writer/writer") {
       CHECK(newer.is_in(*reopened));
       // And from the mapped store onto itself.
       writer out;
-      for (const stet::tensor each : *reopened)
-        REQUIRE(out.add(each.name(), each));
+      for (const stet::tensor each : *reopened) REQUIRE(out.add(each.name(), each));
       REQUIRE(out.save(path, options));
       CHECK(newer.is_in(*reopened));
       CHECK(stet_test::which_is_at(path, older, newer) == saved::newer);
@@ -553,8 +529,7 @@ TEST_SUITE("writer/writer") {
       REQUIRE(model.writer().save(path, quick(form)));
       CHECK(stet_test::which_is_at(path, model, model) == saved::older);
     }
-    const std::string local =
-        std::filesystem::path(stet_test::to_path(folder.path())).filename().string() + ".stet";
+    const std::string local = std::filesystem::path(stet_test::to_path(folder.path())).filename().string() + ".stet";
     REQUIRE(model.writer().save(local)); // in the folder that the tests run in
     CHECK(stet_test::which_is_at(local, model, model) == saved::older);
     std::filesystem::remove(local);
@@ -659,17 +634,18 @@ TEST_SUITE("writer/writer") {
     threads.emplace_back([&] {
       do {
         const auto opened = stet::open_manifest(path);
-        const bool is_fine = opened ? older.is_in(*opened) || newer.is_in(*opened) : stet_test::is_of_replacing(opened.error());
+        const bool is_fine =
+            opened ? older.is_in(*opened) || newer.is_in(*opened) : stet_test::is_of_replacing(opened.error());
         bad += is_fine ? 0 : 1;
         ++reads;
       } while (running != 0);
     });
-    for (std::thread& thread : threads)
-      thread.join();
+    for (std::thread& thread : threads) thread.join();
     CHECK(bad == 0);
     CHECK(reads > 0);
     for (const std::string& name : folder.names())
-      CHECK((name == "m.stet" || name.starts_with("m.stet.stet-old-"))); // the latter where a mapped file cannot be removed
+      CHECK((name == "m.stet" ||
+             name.starts_with("m.stet.stet-old-"))); // the latter where a mapped file cannot be removed
     CHECK(stet_test::which_is_at(path, older, newer) != saved::neither);
   }
 
@@ -683,8 +659,7 @@ TEST_SUITE("writer/writer") {
     REQUIRE(out.add_source("t", byte_layout, {size}, size, [&](stet::piece_sink& sink) -> stet::result<void> {
       for (std::size_t left = size; left != 0;) {
         const std::size_t count = left < piece.size() ? left : piece.size();
-        if (auto written = sink.write(std::span(piece).first(count)); !written)
-          return written;
+        if (auto written = sink.write(std::span(piece).first(count)); !written) return written;
         left -= count;
       }
       return {};
@@ -737,7 +712,7 @@ TEST_SUITE("writer/writer") {
     if (!whole) return;
     /// Takes bytes, and fails at a certain call.
     class program_output final : public stet::byte_output {
-     public:
+    public:
       explicit program_output(std::size_t size, int calls_left = -1) : bytes(size), calls_left_(calls_left) {}
       std::vector<std::byte> bytes;
       std::uint64_t taken = 0;
@@ -746,11 +721,12 @@ TEST_SUITE("writer/writer") {
         --calls_left_;
         taken += piece.size();
         if (!stet::detail::range_fits(offset_bytes, piece.size(), bytes.size())) return errc::bad_range;
-        if (!piece.empty()) std::memcpy(bytes.data() + static_cast<std::size_t>(offset_bytes), piece.data(), piece.size());
+        if (!piece.empty())
+          std::memcpy(bytes.data() + static_cast<std::size_t>(offset_bytes), piece.data(), piece.size());
         return {};
       }
 
-     private:
+    private:
       int calls_left_;
     };
     stet_test::counted_memory memory;
@@ -827,7 +803,8 @@ TEST_SUITE("writer/values and limits") {
     const stet_test::temp_folder folder;
     const std::string path = folder.write("model.stet", std::string_view("old"));
     // The text of a control character is six times its size.
-    for (const std::string& large : {std::string(std::size_t{65} << 20, 'x'), std::string(std::size_t{12} << 20, '\x01')}) {
+    for (const std::string& large :
+         {std::string(std::size_t{65} << 20, 'x'), std::string(std::size_t{12} << 20, '\x01')}) {
       writer out;
       out.metadata = json_value::object();
       out.metadata["user"] = large;

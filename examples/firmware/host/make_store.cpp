@@ -14,16 +14,12 @@ constexpr std::size_t image_count = 20;
 /// The weights without the optimizer's slots, the first held-out images, and what the network makes of them here.
 stet::result<stet::save_report> make_store(const char* model_path, const char* data_path, const char* store_path) {
   const auto model = stet::open(model_path);
-  if (!model)
-    return model.error();
+  if (!model) return model.error();
   digits::network net;
-  if (const auto bound = stet::bind_model(net, *model); !bound)
-    return bound.error();
+  if (const auto bound = stet::bind_model(net, *model); !bound) return bound.error();
   const auto images = digits::open_images(data_path);
-  if (!images)
-    return images.error();
-  if (images->test.size() < image_count)
-    return stet::error(stet::errc::shape_mismatch, data_path);
+  if (!images) return images.error();
+  if (images->test.size() < image_count) return stet::error(stet::errc::shape_mismatch, data_path);
 
   std::vector<float> probabilities;
   for (std::size_t at = 0; at < image_count; ++at) {
@@ -33,8 +29,7 @@ stet::result<stet::save_report> make_store(const char* model_path, const char* d
     probabilities.insert(probabilities.end(), seen.probabilities.begin(), seen.probabilities.end());
   }
   const auto pixels = images->store.find("test/images");
-  if (!pixels)
-    return pixels.error();
+  if (!pixels) return pixels.error();
   constexpr std::size_t pixels_size_bytes = image_count * digits::pixel_count / 2; // two in a byte
 
   stet::writer out; // an `add` that fails makes `save` fail

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
@@ -31,7 +31,8 @@ inline result<void> add_variable(writer& to, const variable& from, std::string_v
   if (bytes.data() == nullptr && from.is_optional()) return {};
   if (bytes.size() != from.size_bytes()) return error(errc::size_mismatch, name);
   const element_layout layout = element_layout::of(from.layout().dtype);
-  const bool is_as_stored = layout.bits == from.layout().bits && (detail::host_is_little_endian || describe(layout.dtype).word_size_bytes == 1);
+  const bool is_as_stored = layout.bits == from.layout().bits &&
+                            (detail::host_is_little_endian || describe(layout.dtype).word_size_bytes == 1);
   if (is_as_stored) return to.add_bytes(name, layout, from.shape(), bytes, detail::attributes_of(from));
   result<void> added = errc::unsupported;
   visit_dtype(layout.dtype, [&]<class T>(std::type_identity<T>) {
@@ -52,6 +53,6 @@ inline result<void> add_variables(writer& to, const variable_list& from) {
   return {};
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -3,10 +3,10 @@
 #ifndef STET_CHECKPOINT_BACKGROUND_HPP
 #define STET_CHECKPOINT_BACKGROUND_HPP
 
-#include "caught.hpp"
+#include "detail/caught.hpp"
 #include "manager.hpp"
 
-#include "../source/helper_thread.hpp"
+#include "../source/detail/helper_thread.hpp"
 
 #include <condition_variable>
 #include <cstdint>
@@ -14,7 +14,7 @@
 #include <optional>
 #include <utility>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// What to do with a save while the one before it is being written.
 enum class when_busy : std::uint8_t {
@@ -36,8 +36,10 @@ public:
   /// and stay where it is. The functions of its options are called on the thread; what one of them throws becomes
   /// errc::invalid_argument of that save.
   /// @param memory  where the snapshots are to be; it must outlive the saver; nullptr: on the heap
-  explicit background_saver(checkpoint_manager& manager, when_busy policy = when_busy::wait, memory_resource* memory = nullptr)
-      : manager_(manager), policy_(policy), jobs_{job(memory), job(memory), job(memory)}, has_thread_(thread_.start(work_)) {}
+  explicit background_saver(checkpoint_manager& manager, when_busy policy = when_busy::wait,
+                            memory_resource* memory = nullptr)
+      : manager_(manager), policy_(policy), jobs_{job(memory), job(memory), job(memory)},
+        has_thread_(thread_.start(work_)) {}
   background_saver(const background_saver&) = delete;
   background_saver& operator=(const background_saver&) = delete;
   /// Waits until everything is written. Whoever wants to know how that went calls `wait` before.
@@ -144,10 +146,13 @@ private:
     writing_ = std::exchange(waiting_, none);
     const job& next = jobs_[writing_];
     guard.unlock();
-    result<saved_checkpoint> saved = detail::caught([&] { return manager_.save(next.session, next.variables, next.graph); });
+    result<saved_checkpoint> saved =
+        detail::caught([&] { return manager_.save(next.session, next.variables, next.graph); });
     guard.lock();
-    if (saved) last_saved_ = std::move(*saved);
-    else failure_ = saved.error();
+    if (saved)
+      last_saved_ = std::move(*saved);
+    else
+      failure_ = saved.error();
     writing_ = none;
     changed_.notify_all();
   }
@@ -170,6 +175,6 @@ private:
   const bool has_thread_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -13,7 +13,7 @@
 #include "../store/copy_elements.hpp"
 #include "../source/file.hpp"
 #include "../store/open.hpp"
-#include "../writer/list_folder.hpp"
+#include "../writer/detail/list_folder.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -42,7 +42,7 @@
 //   order       all tensors of both; absent: those of the base in their order, then new ones
 //   attributes  of tensors of the base whose elements are the same and whose further fields are not; absent: none
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// A file that a delta builds on.
 struct delta_base {
@@ -88,7 +88,8 @@ inline std::optional<sha256_digest> digest_of_hex(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const std::size_t value = std::string_view("0123456789abcdef").find(text[i]);
     if (value == std::string_view::npos) return std::nullopt;
-    digest.bytes[i / 2] = static_cast<std::byte>(static_cast<unsigned>(digest.bytes[i / 2]) << 4 | static_cast<unsigned>(value));
+    digest.bytes[i / 2] =
+        static_cast<std::byte>(static_cast<unsigned>(digest.bytes[i / 2]) << 4 | static_cast<unsigned>(value));
   }
   return digest;
 }
@@ -155,7 +156,8 @@ inline result<std::optional<delta_base>> base_in(const manifest& of) {
 /// The base of the store with this text of a manifest.
 inline result<std::optional<delta_base>> base_in(std::string_view text) {
   // Most are whole, which is cheap to see: a key is spelt as it is, or with an escape.
-  if (text.find("\"base\"") == std::string_view::npos && text.find("\\u") == std::string_view::npos) return std::optional<delta_base>();
+  if (text.find("\"base\"") == std::string_view::npos && text.find("\\u") == std::string_view::npos)
+    return std::optional<delta_base>();
   const result<manifest> parsed = parse_manifest(text);
   if (!parsed) return parsed.error();
   return base_in(*parsed);
@@ -166,7 +168,9 @@ inline result<std::optional<delta_base>> base_in(std::string_view text) {
 /// What the manifest of a store says of its base; nothing if it is whole.
 /// @retval errc::wrong_type, missing_field, bad_checksum_field, bad_path  the field "base" is not as it must be
 /// or an error of `parse_manifest`. Cost: parses the manifest.
-[[nodiscard]] inline result<std::optional<delta_base>> base_of(const store& of) { return detail::base_in(of.manifest_text()); }
+[[nodiscard]] inline result<std::optional<delta_base>> base_of(const store& of) {
+  return detail::base_in(of.manifest_text());
+}
 
 /// An open checkpoint: one store over its file and, for a delta, over every file it builds on. Move-only.
 class checkpoint_store {
@@ -197,7 +201,8 @@ private:
 /// @retval errc::too_deep       more than 64 files build on each other
 /// or an error of `open`, `base_of` and `layer_stores`. Cost: `open` for each file; for a delta, also an index over all and
 /// the digests of the bases' tables.
-[[nodiscard]] inline result<checkpoint_store> open_checkpoint(std::string_view path_utf8, const open_options& options = {}) {
+[[nodiscard]] inline result<checkpoint_store> open_checkpoint(std::string_view path_utf8,
+                                                              const open_options& options = {}) {
   checkpoint_store made;
   const detail::parts_in_folder beside(path_utf8, options);
   made.names_.emplace_back(path_utf8.substr(beside.folder().size()));
@@ -235,7 +240,8 @@ private:
         if (!std::binary_search(gone.begin(), gone.end(), each)) order.push_back(std::move(each));
       }
     }
-    removed.insert(removed.end(), std::make_move_iterator(base->removed.begin()), std::make_move_iterator(base->removed.end()));
+    removed.insert(removed.end(), std::make_move_iterator(base->removed.begin()),
+                   std::make_move_iterator(base->removed.end()));
     made.names_.push_back(base->file_name);
   }
   if (made.files_.size() > 1) {
@@ -269,7 +275,8 @@ inline result<checkpoint_fields> fields_of(const checkpoint_store& of) {
     result<std::optional<delta_base>> base = base_in(*parsed);
     if (!base) return base.error();
     // The newest file that speaks of a tensor is right.
-    for (manifest_tensor& each : parsed->tensors) made.attributes.emplace(std::move(each.name), std::move(each.attributes));
+    for (manifest_tensor& each : parsed->tensors)
+      made.attributes.emplace(std::move(each.name), std::move(each.attributes));
     if (*base) {
       for (auto& [name, attributes] : (*base)->attributes.items()) made.attributes.emplace(name, attributes);
     }
@@ -294,7 +301,8 @@ struct delta_report {
 /// @retval errc::too_deep  the base is 64 files already, which is as many as `open_checkpoint` takes (the subject is its name)
 /// or an error of `add_variable` and `parse_manifest`.
 /// Cost: reads every variable and its tensor in the base once, and parses the manifests of the base.
-[[nodiscard]] inline result<delta_report> add_changed(writer& to, const variable_list& from, const checkpoint_store& base) {
+[[nodiscard]] inline result<delta_report> add_changed(writer& to, const variable_list& from,
+                                                      const checkpoint_store& base) {
   if (!detail::is_part_name(base.file_name(0))) return error(errc::bad_path, base.file_name(0));
   if (base.file_count() == detail::max_delta_depth) return error(errc::too_deep, base.file_name(0));
   const result<detail::checkpoint_fields> fields = detail::fields_of(base);
@@ -306,8 +314,10 @@ struct delta_report {
   std::vector<std::string_view> opened_order; // as `open_checkpoint` will make it
   for (const tensor each : *base) {
     const variable* const now = from.find(each.name());
-    if (now != nullptr && now->is_there()) opened_order.push_back(each.name());
-    else removed.push_back(std::string(each.name()));
+    if (now != nullptr && now->is_there())
+      opened_order.push_back(each.name());
+    else
+      removed.push_back(std::string(each.name()));
   }
   for (const variable& each : from) {
     if (!each.is_there()) continue;
@@ -318,7 +328,8 @@ struct delta_report {
       ++report.unchanged_count;
       report.unchanged_bytes += each.size_bytes();
       json_value now = detail::attributes_of(each);
-      if (const auto then = fields->attributes.find(each.name()); then == fields->attributes.end() || then->second != now) {
+      if (const auto then = fields->attributes.find(each.name());
+          then == fields->attributes.end() || then->second != now) {
         attributes[each.name()] = std::move(now);
       }
       continue;
@@ -327,9 +338,12 @@ struct delta_report {
     ++report.changed_count;
     report.changed_bytes += each.size_bytes();
   }
-  const auto is_same_name = [](std::string_view name, const json_value& other) { return name == *other.get_ptr<const std::string*>(); };
+  const auto is_same_name = [](std::string_view name, const json_value& other) {
+    return name == *other.get_ptr<const std::string*>();
+  };
   if (!removed.is_null()) field["removed"] = std::move(removed);
-  if (!std::equal(opened_order.begin(), opened_order.end(), order.begin(), order.end(), is_same_name)) field["order"] = std::move(order);
+  if (!std::equal(opened_order.begin(), opened_order.end(), order.begin(), order.end(), is_same_name))
+    field["order"] = std::move(order);
   if (!attributes.is_null()) field["attributes"] = std::move(attributes);
   to.set_extra({{"base", std::move(field)}});
   return report;
@@ -361,7 +375,8 @@ inline result<stated_base> read_stated_base(std::string_view path_utf8) {
   const result<file> opened = file::open(path_utf8);
   if (!opened) return opened.error();
   std::byte start[file_header::size_bytes];
-  const std::span<std::byte> head = std::span(start).first(static_cast<std::size_t>((std::min<std::uint64_t>)(opened->size_bytes(), sizeof start)));
+  const std::span<std::byte> head =
+      std::span(start).first(static_cast<std::size_t>((std::min<std::uint64_t>)(opened->size_bytes(), sizeof start)));
   if (auto read = opened->read(0, head); !read) return read.error();
   file_range text{0, opened->size_bytes()};
   if (has_native_magic(head)) {
@@ -378,7 +393,8 @@ inline result<stated_base> read_stated_base(std::string_view path_utf8) {
   if (text.size_bytes > max_manifest_size_bytes) return made;
   const result<source> bytes = source::read(*opened, text);
   if (!bytes) return bytes.error();
-  const auto base = base_in(std::string_view(reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes())));
+  const auto base = base_in(
+      std::string_view(reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes())));
   if (base && *base) made.base = (*base)->file_name;
   return made;
 }
@@ -404,7 +420,8 @@ inline result<std::string> find_delta_of(const file_operations& operations, std:
 }
 
 /// `compact` without the look for deltas of what it replaces.
-inline result<save_report> compact_alone(std::string_view from_path_utf8, std::string_view to_path_utf8, const save_options& options) {
+inline result<save_report> compact_alone(std::string_view from_path_utf8, std::string_view to_path_utf8,
+                                         const save_options& options) {
   const result<checkpoint_store> from = open_checkpoint(from_path_utf8);
   if (!from) return from.error();
   result<detail::checkpoint_fields> fields = detail::fields_of(*from);
@@ -422,7 +439,8 @@ inline result<save_report> compact_alone(std::string_view from_path_utf8, std::s
     const auto original = all.original_of(each);
     const auto found = fields->attributes.find(each.name());
     json_value attributes = found == fields->attributes.end() ? json_value() : std::move(found->second);
-    auto added = original ? to.add_alias(each.name(), original->name(), std::move(attributes)) : to.add(each.name(), each, std::move(attributes));
+    auto added = original ? to.add_alias(each.name(), original->name(), std::move(attributes))
+                          : to.add(each.name(), each, std::move(attributes));
     if (!added) return added.error();
   }
   return to.save(to_path_utf8, options);
@@ -436,7 +454,8 @@ inline result<save_report> compact_alone(std::string_view from_path_utf8, std::s
 ///                             lose its base: compact that delta first. Nothing has changed
 /// Errors: those of `open_checkpoint`, `parse_manifest` and `writer::save`. Cost: that of saving; where it replaces a file, also
 /// a look at each file of the folder.
-[[nodiscard]] inline result<save_report> compact(std::string_view from_path_utf8, std::string_view to_path_utf8, const save_options& options = {}) {
+[[nodiscard]] inline result<save_report> compact(std::string_view from_path_utf8, std::string_view to_path_utf8,
+                                                 const save_options& options = {}) {
   const file_operations& operations = options.operations == nullptr ? system_file_operations() : *options.operations;
   const auto target = detail::follow_links(operations, std::string(to_path_utf8));
   if (!target) return target.error();
@@ -449,6 +468,6 @@ inline result<save_report> compact_alone(std::string_view from_path_utf8, std::s
   return detail::compact_alone(from_path_utf8, to_path_utf8, options);
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -3,17 +3,17 @@
 #ifndef STET_CHECKPOINT_FOLDER_HPP
 #define STET_CHECKPOINT_FOLDER_HPP
 
-#include "caught.hpp"
+#include "detail/caught.hpp"
 #include "delta.hpp"
-#include "known_stores.hpp"
+#include "detail/known_stores.hpp"
 #include "retention.hpp"
 #include "session.hpp"
-#include "state_file.hpp"
+#include "detail/state_file.hpp"
 
 #include "../manifest/parse.hpp"
 #include "../restore/restore.hpp"
 #include "../source/file_operations.hpp"
-#include "../source/path.hpp"
+#include "../source/detail/path.hpp"
 #include "../store/open.hpp"
 
 #include <algorithm>
@@ -39,7 +39,7 @@
 // The files themselves are the truth: they can be copied, renamed to another step, and removed by hand at any time. A store of
 // any name may lie beside them; what it needs of a checkpoint (as a delta does, its base) stays.
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// A checkpoint that is open, and which one it is.
 struct opened_checkpoint {
@@ -100,7 +100,8 @@ public:
   }
 
   /// Opens what `latest` names. Errors and cost: those of `latest`.
-  [[nodiscard]] result<opened_checkpoint> open_latest(const open_options& how = {}, std::vector<error>* skipped = nullptr) const {
+  [[nodiscard]] result<opened_checkpoint> open_latest(const open_options& how = {},
+                                                      std::vector<error>* skipped = nullptr) const {
     std::vector<error> failures;
     result<opened_checkpoint> found = detail::caught([&] { return find_latest(how, failures); });
     if (skipped != nullptr) *skipped = std::move(failures);
@@ -122,12 +123,14 @@ public:
   /// has changed after an error.
   /// Errors: those of `latest`, of `parse_manifest`, of `to_session`, and of `stet::restore`.
   [[nodiscard]] result<restored_checkpoint> restore_latest(const variable_list& to, const restore_rules& rules = {},
-                                                           restore_report* report = nullptr, const open_options& how = {}) const {
+                                                           restore_report* report = nullptr,
+                                                           const open_options& how = {}) const {
     return restore_from(open_latest(how), to, rules, report);
   }
   /// The same for the checkpoint of a step.
-  [[nodiscard]] result<restored_checkpoint> restore(std::uint64_t step, const variable_list& to, const restore_rules& rules = {},
-                                                    restore_report* report = nullptr, const open_options& how = {}) const {
+  [[nodiscard]] result<restored_checkpoint> restore(std::uint64_t step, const variable_list& to,
+                                                    const restore_rules& rules = {}, restore_report* report = nullptr,
+                                                    const open_options& how = {}) const {
     return restore_from(open(step, how), to, rules, report);
   }
 
@@ -135,16 +138,21 @@ protected:
   [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
   [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
   [[nodiscard]] const file_operations& operations() const noexcept { return *operations_; }
-  [[nodiscard]] std::string name_of(std::uint64_t step) const { return prefix_ + "-" + std::to_string(step) + std::string(extension); }
+  [[nodiscard]] std::string name_of(std::uint64_t step) const {
+    return prefix_ + "-" + std::to_string(step) + std::string(extension);
+  }
 
   /// Makes a system call, again for as long as a signal cuts it short.
   template <class Result, class... Arguments>
-  Result call(Result (*file_operations::*entry)(void*, Arguments...) noexcept, std::type_identity_t<Arguments>... arguments) const {
+  Result call(Result (*file_operations::*entry)(void*, Arguments...) noexcept,
+              std::type_identity_t<Arguments>... arguments) const {
     return detail::call_again(*operations_, entry, arguments...);
   }
 
   /// Every name in the folder.
-  [[nodiscard]] result<std::vector<std::string>> list_names() const { return detail::list_folder(*operations_, folder_); }
+  [[nodiscard]] result<std::vector<std::string>> list_names() const {
+    return detail::list_folder(*operations_, folder_);
+  }
 
   /// The step of the checkpoint called `name`; nothing if no checkpoint is called so.
   [[nodiscard]] std::optional<std::uint64_t> step_of(std::string_view name) const {
@@ -153,12 +161,15 @@ protected:
   }
   /// The step in a name that begins as that of a checkpoint does.
   [[nodiscard]] std::optional<std::uint64_t> leading_step_of(std::string_view name) const {
-    if (name.size() < prefix_.size() + 2 || !name.starts_with(prefix_) || name[prefix_.size()] != '-') return std::nullopt;
+    if (name.size() < prefix_.size() + 2 || !name.starts_with(prefix_) || name[prefix_.size()] != '-')
+      return std::nullopt;
     name.remove_prefix(prefix_.size() + 1);
     std::uint64_t step = 0;
     std::size_t digits = 0;
     for (; digits < name.size() && name[digits] >= '0' && name[digits] <= '9'; ++digits) {
-      if (!detail::checked_multiply(step, std::uint64_t{10}, step) || !detail::checked_add(step, static_cast<std::uint64_t>(name[digits] - '0'), step)) return std::nullopt;
+      if (!detail::checked_multiply(step, std::uint64_t{10}, step) ||
+          !detail::checked_add(step, static_cast<std::uint64_t>(name[digits] - '0'), step))
+        return std::nullopt;
     }
     if (digits == 0) return std::nullopt;
     return step;
@@ -180,8 +191,9 @@ protected:
     return steps;
   }
 
-  [[nodiscard]] std::vector<checkpoint_info> describe_all(const std::vector<std::uint64_t>& steps,
-                                                          const std::map<std::uint64_t, detail::checkpoint_details>& known) const {
+  [[nodiscard]] std::vector<checkpoint_info>
+  describe_all(const std::vector<std::uint64_t>& steps,
+               const std::map<std::uint64_t, detail::checkpoint_details>& known) const {
     std::vector<checkpoint_info> made;
     made.reserve(steps.size());
     for (const std::uint64_t step : steps) {
@@ -242,7 +254,8 @@ private:
       if (!session) return session.error();
       if (auto restored = stet::restore(*from->opened, to, rules, report); !restored) return restored.error();
       from->info.metric = session->metric;
-      return restored_checkpoint{std::move(from->info), std::move(*session), std::move(parsed->graph), std::move(from->opened)};
+      return restored_checkpoint{std::move(from->info), std::move(*session), std::move(parsed->graph),
+                                 std::move(from->opened)};
     });
   }
 
@@ -250,6 +263,6 @@ private:
   const file_operations* operations_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -3,8 +3,8 @@
 #ifndef STET_CHECKPOINT_LAYERED_HPP
 #define STET_CHECKPOINT_LAYERED_HPP
 
-#include "../index/builder.hpp"
-#include "../index/check.hpp"
+#include "../index/detail/builder.hpp"
+#include "../index/detail/check.hpp"
 #include "../store/store.hpp"
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// One layer: an open store, which must stay open and in place, and what to call it.
 struct store_layer {
@@ -33,7 +33,8 @@ inline source borrow_source(const source& of) noexcept {
   if (of.fetcher() != nullptr) return source::stream(*of.fetcher());
   const std::span<const std::byte> bytes(of.data(), static_cast<std::size_t>(of.size_bytes()));
   // Whether a tensor may be written to is the layer's to say.
-  return of.is_writable() ? source::borrow_writable({const_cast<std::byte*>(bytes.data()), bytes.size()}) : source::borrow(bytes);
+  return of.is_writable() ? source::borrow_writable({const_cast<std::byte*>(bytes.data()), bytes.size()})
+                          : source::borrow(bytes);
 }
 
 } // namespace detail
@@ -48,8 +49,9 @@ inline source borrow_source(const source& of) noexcept {
 /// @retval errc::out_of_memory
 /// Lifetime: while every layer is open. Cost: an index of its own, in memory from `memory` (nullptr: the heap), some hundred nanoseconds a tensor;
 /// reads no tensor.
-[[nodiscard]] inline result<store> layer_stores(std::span<const store_layer> layers, std::span<const std::string> order = {},
-                                                 memory_resource* memory = nullptr) {
+[[nodiscard]] inline result<store> layer_stores(std::span<const store_layer> layers,
+                                                std::span<const std::string> order = {},
+                                                memory_resource* memory = nullptr) {
   // Where the files of each layer begin among the parts.
   std::vector<std::uint32_t> first_parts;
   std::vector<std::string> paths;
@@ -107,8 +109,10 @@ inline source borrow_source(const source& of) noexcept {
       // Of tensors that share their bytes the first stands for itself, whichever it was in its layer.
       const index_entry original = index.original_of(entry);
       std::uint32_t& first = first_rows[layer][(original ? original : entry).number()];
-      if (first != no_row) row.alias_of = first;
-      else first = number;
+      if (first != no_row)
+        row.alias_of = first;
+      else
+        first = number;
       return;
     }
   };
@@ -148,6 +152,6 @@ inline source borrow_source(const source& of) noexcept {
   return layered.index().part_count() == 0 ? std::string_view() : layered.index().part(of.entry().part()).path;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

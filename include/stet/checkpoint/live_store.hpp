@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Follows a path at which stores are published by renaming, as every save of this library does. Readers take the store
 /// that is current and keep it for as long as they use it; a newer one never changes it. Threads: `current` may be called
@@ -78,7 +78,7 @@ private:
   std::unique_ptr<file> seen_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif
 

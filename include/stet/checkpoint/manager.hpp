@@ -5,17 +5,17 @@
 
 #include "delta.hpp"
 #include "folder.hpp"
-#include "folder_lock.hpp"
-#include "known_stores.hpp"
+#include "detail/folder_lock.hpp"
+#include "detail/known_stores.hpp"
 #include "snapshot.hpp"
 
-#include "../writer/parts.hpp"
+#include "../writer/detail/parts.hpp"
 #include "../writer/writer.hpp"
 
 #include <functional>
 #include <set>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// How a manager saves and what it keeps.
 struct checkpoint_options {
@@ -61,11 +61,14 @@ public:
   /// @retval errc::invalid_argument  `options.save.form` is loose
   /// @retval errc::out_of_memory
   /// or what the operating system reports of the folder
-  [[nodiscard]] static result<checkpoint_manager> open_for_saving(std::string_view folder_utf8, checkpoint_options options = {}) {
+  [[nodiscard]] static result<checkpoint_manager> open_for_saving(std::string_view folder_utf8,
+                                                                  checkpoint_options options = {}) {
     return detail::caught([&]() -> result<checkpoint_manager> {
       if (!detail::is_part_name(options.prefix)) return error(errc::bad_path, options.prefix);
       if (options.save.form == store_form::loose) return error(errc::invalid_argument, "options.save.form");
-      const checkpoint_folder where(folder_utf8, options.prefix, options.save.operations != nullptr ? *options.save.operations : system_file_operations());
+      const checkpoint_folder where(folder_utf8, options.prefix,
+                                    options.save.operations != nullptr ? *options.save.operations
+                                                                       : system_file_operations());
       result<detail::folder_lock> lock = detail::lockable_folder(where).make_and_lock();
       if (!lock) return lock.error();
       checkpoint_manager made(where, std::move(*lock), std::move(options));
@@ -90,11 +93,13 @@ public:
   /// or an error of `writer::add`, `writer::save` and `compact`; the checkpoints that were there still are.
   /// Cost: that of `writer::save`, a small file, and lists the folder; opens the others once if some are to be removed. A
   /// delta also that of `open_checkpoint` and `add_changed`.
-  result<saved_checkpoint> save(const session_state& session, const variable_list& variables, const json_value& graph = nullptr) {
+  result<saved_checkpoint> save(const session_state& session, const variable_list& variables,
+                                const json_value& graph = nullptr) {
     return save_any(session, variables, graph);
   }
   /// The same for variables as they were when a snapshot was taken.
-  result<saved_checkpoint> save(const session_state& session, const snapshot& variables, const json_value& graph = nullptr) {
+  result<saved_checkpoint> save(const session_state& session, const snapshot& variables,
+                                const json_value& graph = nullptr) {
     return save_any(session, variables, graph);
   }
 
@@ -168,7 +173,8 @@ private:
   /// Notes what the state file will tell of the checkpoint that was saved just now.
   void note(const session_state& session, std::chrono::system_clock::time_point now) {
     const auto file = detail::identity_of(path_of(session.global_step));
-    const std::optional<double> metric = session.metric && std::isfinite(*session.metric) ? session.metric : std::nullopt;
+    const std::optional<double> metric =
+        session.metric && std::isfinite(*session.metric) ? session.metric : std::nullopt;
     details_[session.global_step] = {now, metric, file && *file ? detail::file_text(**file) : std::string()};
   }
 
@@ -195,12 +201,15 @@ private:
       save_options options = options_.save;
       if (!step_of(each)) { // a program's own keeps its form
         const bool is_loose = (*known)->kind == detail::store_kind::loose;
-        options.form = is_loose ? store_form::loose : (*known)->needs.size() > 1 ? store_form::sharded : store_form::single_file;
+        options.form = is_loose                     ? store_form::loose
+                       : (*known)->needs.size() > 1 ? store_form::sharded
+                                                    : store_form::single_file;
       }
       if (auto released = release(each); !released) return released;
       const auto whole = detail::compact_alone(folder() + each, folder() + each, options);
       // That this file is not durable does not mean that the save, which was not made, is there.
-      if (!whole && whole.error().code() == errc::not_durable) return error(errc::io_error, folder() + each).with_system_code(whole.error().system_code());
+      if (!whole && whole.error().code() == errc::not_durable)
+        return error(errc::io_error, folder() + each).with_system_code(whole.error().system_code());
       if (!whole) return whole.error();
     }
     return {};
@@ -217,7 +226,8 @@ private:
       state.latest = name_of(steps->back());
       const auto file = detail::identity_of(folder() + state.latest);
       const bool is_known = options_.save.is_durable && file && *file;
-      if (is_known && (synced == steps->back() || call(&file_operations::sync_folder, folder()))) state.latest_file = detail::file_text(**file);
+      if (is_known && (synced == steps->back() || call(&file_operations::sync_folder, folder())))
+        state.latest_file = detail::file_text(**file);
     }
     return detail::write_state_file(operations(), folder(), state, options_.save.is_durable);
   }
@@ -274,7 +284,8 @@ private:
 
   /// Whether a file with this name may be a store that needs others: neither a part, nor what every folder of checkpoints has.
   [[nodiscard]] bool may_need_others(std::string_view name) const {
-    return name != detail::lock_name && name != detail::state_file_name && !name.ends_with(atomic_file::temporary_suffix) && !is_own_part(name);
+    return name != detail::lock_name && name != detail::state_file_name &&
+           !name.ends_with(atomic_file::temporary_suffix) && !is_own_part(name);
   }
 
   /// Removes checkpoints that none of the other files named needs.
@@ -286,8 +297,10 @@ private:
     };
     std::vector<std::string> others, leftovers;
     for (const std::string& name : names) {
-      if (is_removed(replaced_name(name))) leftovers.push_back(name);
-      else if (may_need_others(name) && !is_removed(name)) others.push_back(name);
+      if (is_removed(replaced_name(name)))
+        leftovers.push_back(name);
+      else if (may_need_others(name) && !is_removed(name))
+        others.push_back(name);
     }
     result<std::set<std::string>> needed = known_.needed_by(std::move(others));
     if (!needed) return needed.error();
@@ -338,13 +351,15 @@ private:
           needed.insert(needs.begin(), needs.end());
           continue;
         }
-        std::copy_if(needs.begin(), needs.end(), std::back_inserter(parts), [&](const std::string& each) { return detail::is_like_part_name(each, name); });
+        std::copy_if(needs.begin(), needs.end(), std::back_inserter(parts),
+                     [&](const std::string& each) { return detail::is_like_part_name(each, name); });
         details_.erase(step);
       }
       const bool is_stuck = left.size() == steps.size(); // damaged ones that build on each other
       if (is_stuck || (left.empty() && parts.empty())) return done;
       steps = std::move(left);
-      if (auto synced = call(&file_operations::sync_folder, folder()); !synced) return synced; // the rest stays until a sweep
+      if (auto synced = call(&file_operations::sync_folder, folder()); !synced)
+        return synced; // the rest stays until a sweep
     }
   }
 
@@ -363,10 +378,14 @@ private:
     std::vector<std::string> litter, parts, others;
     for (const std::string& name : *names) {
       const std::string_view replaced = replaced_name(name);
-      if (is_unfinished(name)) litter.push_back(name);
-      else if (!replaced.empty() && !is_only_copy(name, *names)) litter.push_back(name);
-      else if (is_own_part(name)) parts.push_back(name);
-      else if (may_need_others(name)) others.push_back(name);
+      if (is_unfinished(name))
+        litter.push_back(name);
+      else if (!replaced.empty() && !is_only_copy(name, *names))
+        litter.push_back(name);
+      else if (is_own_part(name))
+        parts.push_back(name);
+      else if (may_need_others(name))
+        others.push_back(name);
     }
     if (!parts.empty()) {
       const result<std::set<std::string>> needed = known_.needed_by(std::move(others));
@@ -395,7 +414,8 @@ private:
       const std::pair<bool, std::uint64_t> rank((*known)->is_sound, identity->changed_ns);
       if (chosen.second.empty() || chosen.first < rank) chosen = {rank, name};
     }
-    for (const auto& [to, from] : best) (void)call(&file_operations::rename_over, folder() + from.second, folder() + to);
+    for (const auto& [to, from] : best)
+      (void)call(&file_operations::rename_over, folder() + from.second, folder() + to);
     if (best.empty()) return false;
     if (auto synced = call(&file_operations::sync_folder, folder()); !synced) return synced.error();
     return true;
@@ -434,7 +454,8 @@ private:
   [[nodiscard]] std::string_view replaced_name(std::string_view name) const {
     constexpr std::string_view suffix = ".stet-old-";
     const std::size_t at = name.rfind(suffix);
-    if (at == std::string_view::npos || name.size() != at + suffix.size() + 1 || !is_own_name(name.substr(0, at))) return {};
+    if (at == std::string_view::npos || name.size() != at + suffix.size() + 1 || !is_own_name(name.substr(0, at)))
+      return {};
     return name.substr(0, at);
   }
 
@@ -447,6 +468,6 @@ private:
   detail::known_stores known_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

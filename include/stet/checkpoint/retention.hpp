@@ -3,6 +3,8 @@
 #ifndef STET_CHECKPOINT_RETENTION_HPP
 #define STET_CHECKPOINT_RETENTION_HPP
 
+#include "../vocabulary/config.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -11,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// A checkpoint of a folder.
 struct checkpoint_info {
@@ -74,6 +76,6 @@ inline std::vector<bool> select_kept(const std::vector<checkpoint_info>& all, co
   return kept;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -11,7 +11,7 @@
 #include <optional>
 #include <utility>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// What a program needs besides its variables to go on exactly where it stopped. Integers of JSON keep all 64 bits, and
 /// finite floating-point numbers all theirs; whatever has to come back bit by bit can stand here.
@@ -31,7 +31,7 @@ namespace detail {
 /// The fields of a session that are free-form JSON, by their names in `state`.
 struct session_field {
   const char* name;
-  json_value session_state::*member;
+  json_value session_state::* member;
 };
 inline constexpr session_field session_fields[] = {
     {"random", &session_state::random}, {"optimizer", &session_state::optimizer}, {"user", &session_state::user}};
@@ -88,6 +88,6 @@ inline result<session_state> to_session(const json_value& state) {
   return made;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

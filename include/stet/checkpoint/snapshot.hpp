@@ -4,9 +4,9 @@
 #define STET_CHECKPOINT_SNAPSHOT_HPP
 
 #include "add_variables.hpp"
-#include "caught.hpp"
+#include "detail/caught.hpp"
 
-#include "../vocabulary/checked.hpp"
+#include "../vocabulary/detail/checked.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +14,7 @@
 #include <span>
 #include <utility>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// A copy of the variables of a program: what they are, which of the optional ones are there, and their elements, in memory
 /// that is used again for the next one. Afterwards nothing looks at the program's list, memory or views any more. Not for use
@@ -91,6 +91,6 @@ inline result<void> add_variables(writer& to, const snapshot& of) {
   return add_variables(to, *of.variables());
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -3,9 +3,11 @@
 #ifndef STET_EXT_PMR_HPP
 #define STET_EXT_PMR_HPP
 
+#include "../vocabulary/config.hpp"
+
 #include "../source/memory.hpp"
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Passes on to a resource of the standard library, which must outlive it. As safe for threads as that is:
 ///
@@ -35,6 +37,6 @@ private:
   std::pmr::memory_resource& to_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef STET_EXT_ZLIB_HPP
 #define STET_EXT_ZLIB_HPP
 
+#include "../vocabulary/config.hpp"
+
 #include "../vocabulary/inflate.hpp"
 
 #include <cstddef>
@@ -12,7 +14,7 @@
 #error "stet/ext/zlib.hpp: include <zlib.h> first"
 #endif
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// zlib as an `inflate_function`:
 ///
@@ -22,24 +24,22 @@ namespace stet::inline v0_1 {
 ///
 /// @return  false also if zlib has no memory, or a size does not fit its `uInt`
 /// Cost: zlib's own, with an allocation of its window. Thread safety: safe.
-inline bool inflate_with_zlib(const std::byte* from, std::size_t size_bytes, std::byte* into, std::size_t into_size_bytes,
-                              bool has_frame) noexcept {
+inline bool inflate_with_zlib(const std::byte* from, std::size_t size_bytes, std::byte* into,
+                              std::size_t into_size_bytes, bool has_frame) noexcept {
   constexpr std::size_t most = (std::numeric_limits<uInt>::max)();
-  if (size_bytes > most || into_size_bytes > most)
-    return false;
+  if (size_bytes > most || into_size_bytes > most) return false;
   Bytef none = 0; // zlib takes no null pointer, even where nothing is to be written
   z_stream stream{};
   stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(from));
   stream.avail_in = static_cast<uInt>(size_bytes);
   stream.next_out = into_size_bytes != 0 ? reinterpret_cast<Bytef*>(into) : &none;
   stream.avail_out = static_cast<uInt>(into_size_bytes);
-  if (inflateInit2(&stream, has_frame ? MAX_WBITS : -MAX_WBITS) != Z_OK)
-    return false;
+  if (inflateInit2(&stream, has_frame ? MAX_WBITS : -MAX_WBITS) != Z_OK) return false;
   const bool is_whole = ::inflate(&stream, Z_FINISH) == Z_STREAM_END && stream.avail_out == 0;
   inflateEnd(&stream);
   return is_whole;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
@@ -41,7 +41,8 @@ inline result<void> write_checked(const tensor& from, piece_sink& sink) {
     const std::span<const std::byte> piece =
         is_direct ? from.bytes().subspan(static_cast<std::size_t>(done), size) : std::span<const std::byte>(copy);
     crc = crc32c(piece, crc);
-    for (std::size_t at = 0; word > 1 && at + word <= size; at += word) std::reverse(copy.data() + at, copy.data() + at + word);
+    for (std::size_t at = 0; word > 1 && at + word <= size; at += word)
+      std::reverse(copy.data() + at, copy.data() + at + word);
     if (auto written = sink.write(piece); !written) return written;
     done += size;
   }
@@ -61,7 +62,8 @@ inline result<manifest> manifest_beside(std::string_view path_utf8, const model&
     const model* all = &of;
     while (all->whole != nullptr) all = all->whole.get();
     for (const tensor each : all->store) {
-      if (named == parsed->tensors.end() || named++->name != each.name()) return error(errc::manifest_mismatch, each.name());
+      if (named == parsed->tensors.end() || named++->name != each.name())
+        return error(errc::manifest_mismatch, each.name());
     }
     if (named != parsed->tensors.end()) return error(errc::manifest_mismatch, named->name);
     return parsed;
@@ -101,9 +103,11 @@ inline result<void> add_model(writer& to, std::string_view path_utf8, const mode
     const auto found = attributes.find(each.name());
     json_value fields = found == attributes.end() ? json_value() : std::move(*found->second);
     const std::vector<std::uint64_t> shape(each.shape().begin(), each.shape().end());
-    auto added = original ? to.add_alias(each.name(), original->name(), std::move(fields))
-                          : to.add_source(each.name(), each.layout(), shape, each.size_bytes(),
-                                          [each](piece_sink& sink) { return detail::write_checked(each, sink); }, std::move(fields));
+    auto added = original
+                     ? to.add_alias(each.name(), original->name(), std::move(fields))
+                     : to.add_source(
+                           each.name(), each.layout(), shape, each.size_bytes(),
+                           [each](piece_sink& sink) { return detail::write_checked(each, sink); }, std::move(fields));
     if (!added) return added;
   }
   to.graph = std::move(beside->graph);
@@ -113,6 +117,6 @@ inline result<void> add_model(writer& to, std::string_view path_utf8, const mode
   return {};
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -3,16 +3,16 @@
 #ifndef STET_FORMATS_ANY_HPP
 #define STET_FORMATS_ANY_HPP
 
-#include "checkpoint_folder.hpp"
-#include "keras.hpp"
-#include "native.hpp"
-#include "saved_model.hpp"
-#include "tensorflow.hpp"
-#include "tfjs.hpp"
+#include "native/checkpoint_folder.hpp"
+#include "keras/format.hpp"
+#include "native/format.hpp"
+#include "tensorflow/saved_model.hpp"
+#include "tensorflow/format.hpp"
+#include "tfjs/format.hpp"
 
 #include <string_view>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Every format that `open_any` knows, in the order in which they are tried. A format is a header and a line here.
 inline constexpr const format* known_formats[] = {
@@ -51,6 +51,6 @@ inline constexpr const format* known_formats[] = {
   return of.format->describe(path_utf8, of);
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -4,7 +4,7 @@
 #define STET_FORMATS_CHECK_MODEL_HPP
 
 #include "model.hpp"
-#include "write_elements.hpp"
+#include "common/write_elements.hpp"
 
 #include "../bytes/crc32.hpp"
 #include "../vocabulary/inflate.hpp"
@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
@@ -24,13 +24,16 @@ namespace detail {
 inline result<std::uint32_t> crc32_of_inflated(const model& of, const source& from, const range_check& check) {
   const std::uint64_t size_bytes = *check.inflated_size_bytes;
   if (of.options.inflate == nullptr) return error(errc::compressed, check.name);
-  if (size_bytes / max_inflation > check.size_bytes) return error(errc::bad_compression, check.name, check.offset_bytes);
+  if (size_bytes / max_inflation > check.size_bytes)
+    return error(errc::bad_compression, check.name, check.offset_bytes);
   result<source> stored = source::allocate(from.data() == nullptr ? check.size_bytes : 0, of.options.memory);
   if (!stored) return stored.error();
   const std::byte* bytes = from.data() + (from.data() == nullptr ? 0 : static_cast<std::size_t>(check.offset_bytes));
   if (from.data() == nullptr) {
     bytes = stored->data();
-    if (auto read = from.read_at(check.offset_bytes, {stored->writable_data(), static_cast<std::size_t>(check.size_bytes)}); !read) {
+    if (auto read =
+            from.read_at(check.offset_bytes, {stored->writable_data(), static_cast<std::size_t>(check.size_bytes)});
+        !read) {
       return read.error().about(check.name);
     }
   }
@@ -58,11 +61,13 @@ inline result<std::uint32_t> crc32_of_inflated(const model& of, const source& fr
     if (!inflated) return inflated.error();
     crc = *inflated;
   } else if (from.data() != nullptr) {
-    crc = crc32({from.data() + static_cast<std::size_t>(check.offset_bytes), static_cast<std::size_t>(check.size_bytes)});
+    crc =
+        crc32({from.data() + static_cast<std::size_t>(check.offset_bytes), static_cast<std::size_t>(check.size_bytes)});
   } else {
     std::vector<std::byte> memory(static_cast<std::size_t>((std::min)(most, check.size_bytes)));
     for (std::uint64_t done = 0; done < check.size_bytes;) {
-      const std::span<std::byte> piece = std::span(memory).first(static_cast<std::size_t>((std::min)(most, check.size_bytes - done)));
+      const std::span<std::byte> piece =
+          std::span(memory).first(static_cast<std::size_t>((std::min)(most, check.size_bytes - done)));
       if (auto read = from.read_at(check.offset_bytes + done, piece); !read) return read.error().about(check.name);
       crc = crc32(piece, crc);
       done += piece.size();
@@ -90,13 +95,14 @@ inline result<std::uint32_t> crc32_of_inflated(const model& of, const source& fr
   for (const range_check& each : of.checks) {
     // What is decoded may come from any range; one that is deflated and holds tensors was compared when it was decoded.
     if (each.inflated_size_bytes) continue;
-    const bool may_hold = !is_in_file || (each.part == part && at >= each.offset_bytes && at - each.offset_bytes < each.size_bytes);
+    const bool may_hold =
+        !is_in_file || (each.part == part && at >= each.offset_bytes && at - each.offset_bytes < each.size_bytes);
     if (!may_hold) continue;
     if (auto checked = check_range(of, each); !checked) return checked;
   }
   return detail::compare_checksum(which);
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

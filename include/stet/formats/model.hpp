@@ -3,7 +3,7 @@
 #ifndef STET_FORMATS_MODEL_HPP
 #define STET_FORMATS_MODEL_HPP
 
-#include "store_builder.hpp"
+#include "common/store_builder.hpp"
 
 #include "../manifest/graph.hpp"
 #include "../store/open.hpp"
@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// What is said of one tensor beside its dtype, shape and place.
 struct tensor_note {
@@ -87,7 +87,8 @@ namespace detail {
 /// All of the file at `path_utf8` in memory: mapped, or as the program's file system has it, unless it is no larger than
 /// `small_size_bytes` or `options` ask for reading; else read.
 /// Errors: those of `open_source`.
-inline result<source> open_resident(std::string_view path_utf8, open_options options, std::uint64_t small_size_bytes = 0) noexcept {
+inline result<source> open_resident(std::string_view path_utf8, open_options options,
+                                    std::uint64_t small_size_bytes = 0) noexcept {
   options.range = {};
   if (small_size_bytes != 0 && options.files == nullptr) {
     const result<file> opened = file::open(path_utf8);
@@ -130,7 +131,8 @@ public:
   static constexpr std::size_t sample_size_bytes = 4096;
 
   /// Looks at `path_utf8`, which must outlive the probe. That it cannot be opened is an answer, too: `failure`.
-  explicit format_probe(std::string_view path_utf8, const open_options& options = {}) noexcept : path_(path_utf8), options_(options) {
+  explicit format_probe(std::string_view path_utf8, const open_options& options = {}) noexcept
+      : path_(path_utf8), options_(options) {
     options_.backing = backing::stream;
     options_.range = {};
     const result<source> bytes = detail::open_source(path_utf8, options_);
@@ -197,6 +199,6 @@ struct format {
   result<model_description> (*describe)(std::string_view path_utf8, const model& of);
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

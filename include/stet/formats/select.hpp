@@ -14,14 +14,15 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// The model without the tensors for which `is_left_out(tensor)` is true. A name that the reader of a foreign format gives a
 /// tensor in addition goes with the tensor, and the tensor with it; an alias of a native file that stays has the bytes alone.
 /// Graph, state and metadata remain those of the whole model.
 /// @param left_out  if given, set to the names of the tensors that are left out, those additional names not among them
 /// Errors: those of `layer_stores`. Cost: an index of its own; reads no tensor.
-inline result<model> without_tensors(model&& from, const auto& is_left_out, std::vector<std::string>* left_out = nullptr) {
+inline result<model> without_tensors(model&& from, const auto& is_left_out,
+                                     std::vector<std::string>* left_out = nullptr) {
   const auto whole = std::make_shared<const model>(std::move(from));
   const store& all = whole->store;
   const bool groups_names = !is_native_model(*whole);
@@ -43,9 +44,10 @@ inline result<model> without_tensors(model&& from, const auto& is_left_out, std:
   const store_layer layer{"model", &all, hidden};
   result<store> rest = layer_stores({&layer, 1}, {}, whole->options.memory);
   if (!rest) return rest.error();
-  return model{std::move(*rest), whole->format, whole->file_count, whole->options, whole->omitted, whole->checks, whole->links, nullptr, whole};
+  return model{std::move(*rest), whole->format, whole->file_count, whole->options, whole->omitted,
+               whole->checks,    whole->links,  nullptr,           whole};
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

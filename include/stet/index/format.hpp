@@ -4,11 +4,11 @@
 #define STET_INDEX_FORMAT_HPP
 
 #include "../bytes/crc32c.hpp"
-#include "../vocabulary/checked.hpp"
-#include "../vocabulary/endian.hpp"
+#include "../vocabulary/detail/checked.hpp"
+#include "../vocabulary/detail/endian.hpp"
 #include "../vocabulary/result.hpp"
 #include "../vocabulary/shape.hpp"
-#include "../vocabulary/spans.hpp"
+#include "../vocabulary/detail/spans.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -105,7 +105,7 @@
 // Simpler still is the loose form: the manifest alone, as a file of its own, naming raw files that hold the tensors'
 // bytes. A minimal reader needs bytes 32 … 47 of the header and a JSON parser.
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// The version of the format that this library writes, and the highest "least version" that it reads.
 inline constexpr std::uint32_t format_version = 1;
@@ -210,8 +210,9 @@ inline result<file_header> decode_header(std::span<const std::byte> bytes, std::
 
   const bool is_part = header.kind == file_header::file_kind::part;
   if (!is_part && header.kind != file_header::file_kind::store) return error(errc::bad_header, "kind", 88);
-  if (is_part ? header.part_number >= header.part_count || header.manifest_size_bytes != 0 || header.index_size_bytes != 0
-              : header.part_number != 0 || header.part_count != 0 || header.content_id != 0) {
+  if (is_part
+          ? header.part_number >= header.part_count || header.manifest_size_bytes != 0 || header.index_size_bytes != 0
+          : header.part_number != 0 || header.part_count != 0 || header.content_id != 0) {
     return error(errc::bad_header, "part", 92);
   }
 
@@ -239,6 +240,6 @@ inline result<file_header> decode_header(std::span<const std::byte> bytes, std::
   return header;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

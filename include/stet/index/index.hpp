@@ -3,9 +3,9 @@
 #ifndef STET_INDEX_INDEX_HPP
 #define STET_INDEX_INDEX_HPP
 
-#include "layout.hpp"
+#include "detail/layout.hpp"
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 class index_checker;
@@ -113,7 +113,8 @@ public:
   [[nodiscard]] element_layout layout(index_entry entry) const noexcept {
     element_layout layout{entry.dtype(), entry.bits(), {}};
     if (layout.dtype == dtype::block) {
-      const std::byte* const b = base_ + layout_.blocks + entry.load<std::uint16_t>(42) * detail::index_layout::block_size;
+      const std::byte* const b =
+          base_ + layout_.blocks + entry.load<std::uint16_t>(42) * detail::index_layout::block_size;
       layout.block = {name_at(b), load<std::uint32_t>(b + 8), load<std::uint32_t>(b + 12)};
     }
     return layout;
@@ -122,11 +123,14 @@ public:
   /// The part `number` < part_count(); its path lives as long as the bytes.
   [[nodiscard]] index_part part(std::uint32_t number) const noexcept {
     const std::byte* const p = base_ + detail::index_layout::header_size + number * detail::index_layout::part_size;
-    return {name_at(p), load<std::uint64_t>(p + 8), load<std::uint64_t>(p + 16), (load<std::uint32_t>(p + 24) & 1u) != 0};
+    return {name_at(p), load<std::uint64_t>(p + 8), load<std::uint64_t>(p + 16),
+            (load<std::uint32_t>(p + 24) & 1u) != 0};
   }
 
 private:
-  template <class Unsigned> static Unsigned load(const std::byte* at) noexcept { return detail::load_little<Unsigned>(at); }
+  template <class Unsigned> static Unsigned load(const std::byte* at) noexcept {
+    return detail::load_little<Unsigned>(at);
+  }
   [[nodiscard]] const std::byte* slot_at(std::uint32_t number) const noexcept {
     return base_ + layout_.slots + number * detail::index_layout::slot_size;
   }
@@ -143,6 +147,6 @@ private:
   friend class detail::index_checker;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -75,7 +75,7 @@
 // As written by this library: keys in the order above, absent where there is nothing to say, an endpoint as
 // a string where its name is all there is to it. The same graph gives the same JSON everywhere.
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// An output of a node has a number below this.
 inline constexpr std::uint32_t max_output_count = 65536;
@@ -99,8 +99,7 @@ struct graph_endpoint {
   /// Output number `output_number` of the node called `node_name`.
   graph_endpoint(std::string node_name, std::uint32_t output_number = 0)
       : node(std::move(node_name)), output(output_number) {}
-  graph_endpoint(const char* node_name, std::uint32_t output_number = 0)
-      : node(node_name), output(output_number) {}
+  graph_endpoint(const char* node_name, std::uint32_t output_number = 0) : node(node_name), output(output_number) {}
   /// An input that waits for the node called `node_name` and takes nothing from it.
   [[nodiscard]] static graph_endpoint control(std::string node_name) {
     graph_endpoint made(std::move(node_name));
@@ -142,19 +141,16 @@ struct graph_node {
   /// The attribute called `key`, or nullptr. Cost: a walk over the attributes.
   [[nodiscard]] const json_value* attribute(std::string_view key) const {
     const json_value::object_t* const members = attributes.get_ptr<const json_value::object_t*>();
-    if (members == nullptr)
-      return nullptr;
+    if (members == nullptr) return nullptr;
     for (const auto& [name_of_it, value] : *members) {
-      if (name_of_it == key)
-        return &value;
+      if (name_of_it == key) return &value;
     }
     return nullptr;
   }
   /// The name of the tensor that is `role` to this node, or nullptr. Cost: a walk over the variables.
   [[nodiscard]] const std::string* variable(std::string_view role) const noexcept {
     for (const graph_variable& each : variables) {
-      if (each.role == role)
-        return &each.tensor;
+      if (each.role == role) return &each.tensor;
     }
     return nullptr;
   }
@@ -176,8 +172,8 @@ struct graph_body {
   /// Whether it makes sense is check_graph's to say.
   graph_node& add(std::string name, std::string op, std::vector<graph_endpoint> node_inputs = {},
                   json_value attributes = nullptr, std::vector<graph_variable> variables = {}) {
-    return nodes.emplace_back(graph_node{std::move(name), std::move(op), std::move(node_inputs),
-                                         std::move(attributes), std::move(variables), nullptr});
+    return nodes.emplace_back(graph_node{std::move(name), std::move(op), std::move(node_inputs), std::move(attributes),
+                                         std::move(variables), nullptr});
   }
   friend bool operator==(const graph_body&, const graph_body&) = default;
 };
@@ -214,6 +210,6 @@ struct graph : graph_body {
   friend bool operator==(const graph&, const graph&) = default;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

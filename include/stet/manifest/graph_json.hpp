@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
@@ -23,25 +23,22 @@ namespace detail {
 
 /// Appends a member to an object, or to null, which becomes one; without the search that ordered_json makes.
 inline void append_member(json_value& object, std::string name, json_value value) {
-  if (object.is_null())
-    object = json_value::object();
+  if (object.is_null()) object = json_value::object();
   object.get_ptr<json_value::object_t*>()->emplace_back(std::move(name), std::move(value));
 }
 
 /// A key that occurs twice in `members`, or `members.size()`.
 inline std::size_t duplicate_member(const json_value::object_t& members) {
-  const std::size_t found = find_duplicate(
-      members.size(), [&](std::size_t i) -> std::string_view { return members.data()[i].first; });
+  const std::size_t found =
+      find_duplicate(members.size(), [&](std::size_t i) -> std::string_view { return members.data()[i].first; });
   return found == name_table::none ? members.size() : found;
 }
 
 /// Reads a whole object into `owner` and keeps the fields that are not known in `extra`.
 template <class Owner>
-field_problem read_keeping(json_value& object, std::span<const field<Owner>> fields, Owner& owner,
-                           json_value& extra) {
+field_problem read_keeping(json_value& object, std::span<const field<Owner>> fields, Owner& owner, json_value& extra) {
   json_value::object_t* const members = object.get_ptr<json_value::object_t*>();
-  if (members == nullptr)
-    return errc::wrong_type;
+  if (members == nullptr) return errc::wrong_type;
   if (const std::size_t duplicate = duplicate_member(*members); duplicate != members->size())
     return {errc::duplicate_key, members->data()[duplicate].first};
   field_reader<Owner> reader(fields);
@@ -59,22 +56,19 @@ field_problem read_keeping(json_value& object, std::span<const field<Owner>> fie
 template <class Element, class Read>
 field_problem read_named(json_value& object, std::vector<Element>& into, Read read) {
   json_value::object_t* const members = object.get_ptr<json_value::object_t*>();
-  if (members == nullptr)
-    return errc::wrong_type;
+  if (members == nullptr) return errc::wrong_type;
   if (const std::size_t duplicate = duplicate_member(*members); duplicate != members->size())
     return {errc::duplicate_key, members->data()[duplicate].first};
   into.clear();
   into.reserve(members->size());
   for (auto& [name, value] : *members) {
-    if (const field_problem problem = read(name, value, into.emplace_back()))
-      return problem;
+    if (const field_problem problem = read(name, value, into.emplace_back())) return problem;
   }
   return {};
 }
 
 inline field_problem read_boolean(const json_value& value, bool& into) noexcept {
-  if (!value.is_boolean())
-    return errc::wrong_type;
+  if (!value.is_boolean()) return errc::wrong_type;
   into = *value.get_ptr<const json_value::boolean_t*>();
   return {};
 }
@@ -85,10 +79,8 @@ inline field_problem read_port_dtype(json_value& value, graph_port& port) noexce
 
 inline field_problem read_port_shape(json_value& value, graph_port& port) {
   const json_value::array_t* const extents = value.get_ptr<const json_value::array_t*>();
-  if (extents == nullptr)
-    return errc::wrong_type;
-  if (extents->size() > max_rank)
-    return errc::bad_shape;
+  if (extents == nullptr) return errc::wrong_type;
+  if (extents->size() > max_rank) return errc::bad_shape;
   std::vector<std::int64_t>& shape = port.shape.emplace();
   for (const json_value& extent : *extents) {
     std::uint64_t known = 0;
@@ -115,8 +107,7 @@ inline constexpr field<graph_endpoint> endpoint_fields[] = {
 inline constexpr field<graph_port> port_fields[] = {
     {"node", true, [](json_value& v, graph_port& p) { return read_string(v, p.endpoint.node); }},
     {"output", false, [](json_value& v, graph_port& p) { return read_unsigned(v, p.endpoint.output); }},
-    {"output_name", false,
-     [](json_value& v, graph_port& p) { return read_string(v, p.endpoint.output_name); }},
+    {"output_name", false, [](json_value& v, graph_port& p) { return read_string(v, p.endpoint.output_name); }},
     {"dtype", false, read_port_dtype},
     {"shape", false, read_port_shape},
 };
@@ -128,12 +119,10 @@ inline field_problem read_endpoint(json_value& value, graph_endpoint& endpoint) 
 
 inline field_problem read_endpoints(json_value& value, std::vector<graph_endpoint>& into) {
   json_value::array_t* const endpoints = value.get_ptr<json_value::array_t*>();
-  if (endpoints == nullptr)
-    return errc::wrong_type;
+  if (endpoints == nullptr) return errc::wrong_type;
   into.reserve(endpoints->size());
   for (json_value& each : *endpoints) {
-    if (const field_problem problem = read_endpoint(each, into.emplace_back()))
-      return problem;
+    if (const field_problem problem = read_endpoint(each, into.emplace_back())) return problem;
   }
   return {};
 }
@@ -147,11 +136,10 @@ template <class Owner> struct graph_read {
 inline field_problem read_ports(json_value& value, std::vector<graph_port>& into, std::string& place) {
   return read_named(value, into, [&](const std::string& name, json_value& each, graph_port& port) {
     port.name = name;
-    const field_problem problem =
-        each.is_string() ? read_string(each, port.endpoint.node)
-                         : read_keeping<graph_port>(each, port_fields, port, port.endpoint.extra);
-    if (problem)
-      place = name;
+    const field_problem problem = each.is_string()
+                                      ? read_string(each, port.endpoint.node)
+                                      : read_keeping<graph_port>(each, port_fields, port, port.endpoint.extra);
+    if (problem) place = name;
     return problem;
   });
 }
@@ -173,8 +161,7 @@ inline constexpr field<graph_node> node_fields[] = {
 
 inline field_problem read_nodes(json_value& value, std::vector<graph_node>& into, std::string& place) {
   json_value::array_t* const nodes = value.get_ptr<json_value::array_t*>();
-  if (nodes == nullptr)
-    return errc::wrong_type;
+  if (nodes == nullptr) return errc::wrong_type;
   into.reserve(nodes->size());
   for (json_value& each : *nodes) {
     graph_node& node = into.emplace_back();
@@ -182,8 +169,7 @@ inline field_problem read_nodes(json_value& value, std::vector<graph_node>& into
     std::string name = "node " + std::to_string(into.size() - 1);
     if (each.is_object()) {
       const auto found = each.find("name");
-      if (found != each.end() && found->is_string())
-        name = *found->get_ptr<const json_value::string_t*>();
+      if (found != each.end() && found->is_string()) name = *found->get_ptr<const json_value::string_t*>();
     }
     if (const field_problem problem = read_keeping<graph_node>(each, node_fields, node, node.extra)) {
       place = std::move(name);
@@ -196,12 +182,10 @@ inline field_problem read_nodes(json_value& value, std::vector<graph_node>& into
 /// The rows of ports, which graph, function and signature have in common.
 template <class Owner>
 inline constexpr field<graph_read<Owner>> inputs_field = {
-    "inputs", false,
-    [](json_value& v, graph_read<Owner>& r) { return read_ports(v, r.into.inputs, r.place); }};
+    "inputs", false, [](json_value& v, graph_read<Owner>& r) { return read_ports(v, r.into.inputs, r.place); }};
 template <class Owner>
 inline constexpr field<graph_read<Owner>> outputs_field = {
-    "outputs", false,
-    [](json_value& v, graph_read<Owner>& r) { return read_ports(v, r.into.outputs, r.place); }};
+    "outputs", false, [](json_value& v, graph_read<Owner>& r) { return read_ports(v, r.into.outputs, r.place); }};
 /// The row of nodes, which graph and function have in common.
 template <class Owner>
 inline constexpr field<graph_read<Owner>> nodes_field = {
@@ -228,8 +212,7 @@ field_problem read_parts_of_graph(json_value& value, std::vector<Element>& into,
     made.name = name;
     graph_read<Element> read{made};
     const field_problem problem = read_keeping<graph_read<Element>>(each, fields, read, made.extra);
-    if (problem)
-      place = read.place.empty() ? name : read.place + " in " + name;
+    if (problem) place = read.place.empty() ? name : read.place + " in " + name;
     return problem;
   });
 }
@@ -246,23 +229,20 @@ inline constexpr field<graph_read<graph>> graph_fields[] = {
      [](json_value& v, graph_read<graph>& r) {
        return read_parts_of_graph<graph_function>(v, r.into.functions, function_fields, r.place);
      }},
-    {"metadata", false,
-     [](json_value& v, graph_read<graph>& r) { return read_free_form(v, r.into.metadata); }},
+    {"metadata", false, [](json_value& v, graph_read<graph>& r) { return read_free_form(v, r.into.metadata); }},
 };
 
 // ---- writing ----
 
 /// Appends `member` to `object` unless there is nothing in it.
 inline void append_if_any(json_value& object, std::string_view name, json_value member) {
-  if (!member.is_null())
-    append_member(object, std::string(name), std::move(member));
+  if (!member.is_null()) append_member(object, std::string(name), std::move(member));
 }
 
 /// Appends the members of `extra`, an object or null.
 inline void append_members(json_value& object, const json_value& extra) {
   if (const json_value::object_t* const members = extra.get_ptr<const json_value::object_t*>()) {
-    for (const auto& [name, value] : *members)
-      append_member(object, name, value);
+    for (const auto& [name, value] : *members) append_member(object, name, value);
   }
 }
 
@@ -270,10 +250,8 @@ inline void append_members(json_value& object, const json_value& extra) {
 inline json_value endpoint_to_json(const graph_endpoint& endpoint) {
   json_value made = json_value::object();
   append_member(made, "node", endpoint.node);
-  if (endpoint.output != 0)
-    append_member(made, "output", endpoint.output);
-  if (!endpoint.output_name.empty())
-    append_member(made, "output_name", endpoint.output_name);
+  if (endpoint.output != 0) append_member(made, "output", endpoint.output);
+  if (!endpoint.output_name.empty()) append_member(made, "output_name", endpoint.output_name);
   return made;
 }
 
@@ -284,16 +262,14 @@ inline json_value shortened(json_value endpoint) {
 
 inline json_value input_to_json(const graph_endpoint& input) {
   json_value made = endpoint_to_json(input);
-  if (input.is_control)
-    append_member(made, "control", true);
+  if (input.is_control) append_member(made, "control", true);
   append_members(made, input.extra);
   return shortened(std::move(made));
 }
 
 inline json_value port_to_json(const graph_port& port) {
   json_value made = endpoint_to_json(port.endpoint);
-  if (port.dtype)
-    append_member(made, "dtype", name_of(*port.dtype));
+  if (port.dtype) append_member(made, "dtype", name_of(*port.dtype));
   if (port.shape) {
     json_value::array_t extents;
     for (const std::int64_t extent : *port.shape)
@@ -305,23 +281,19 @@ inline json_value port_to_json(const graph_port& port) {
 }
 
 /// An array of what `to_json` makes of each element; null for none.
-template <class Element, class ToJson>
-json_value array_of(const std::vector<Element>& elements, ToJson to_json) {
-  if (elements.empty())
-    return nullptr;
+template <class Element, class ToJson> json_value array_of(const std::vector<Element>& elements, ToJson to_json) {
+  if (elements.empty()) return nullptr;
   json_value::array_t made;
   made.reserve(elements.size());
-  for (const Element& each : elements)
-    made.push_back(to_json(each));
+  for (const Element& each : elements) made.push_back(to_json(each));
   return made;
 }
 
 /// An object of what `to_json` makes of each element, by what `name_of_it` says; null for none.
 template <class Element, class ToJson>
-json_value object_of(const std::vector<Element>& elements, std::string Element::*name_of_it, ToJson to_json) {
+json_value object_of(const std::vector<Element>& elements, std::string Element::* name_of_it, ToJson to_json) {
   json_value made;
-  for (const Element& each : elements)
-    append_member(made, each.*name_of_it, to_json(each));
+  for (const Element& each : elements) append_member(made, each.*name_of_it, to_json(each));
   return made;
 }
 
@@ -335,9 +307,9 @@ inline json_value node_to_json(const graph_node& node) {
   append_member(made, "op", node.op);
   append_if_any(made, "inputs", array_of(node.inputs, input_to_json));
   append_if_any(made, "attributes", node.attributes);
-  append_if_any(made, "variables",
-                object_of(node.variables, &graph_variable::role,
-                          [](const graph_variable& variable) { return json_value(variable.tensor); }));
+  append_if_any(made, "variables", object_of(node.variables, &graph_variable::role, [](const graph_variable& variable) {
+                  return json_value(variable.tensor);
+                }));
   append_members(made, node.extra);
   return made;
 }
@@ -404,9 +376,8 @@ inline result<graph> graph_from_json(json_value json) {
 /// Source: graph.hpp, "As written by this library".
 inline json_value graph_to_json(const graph& from) {
   json_value made = detail::body_to_json(from);
-  detail::append_if_any(
-      made, "signatures",
-      detail::object_of(from.signatures, &graph_signature::name, detail::signature_to_json));
+  detail::append_if_any(made, "signatures",
+                        detail::object_of(from.signatures, &graph_signature::name, detail::signature_to_json));
   detail::append_if_any(made, "functions",
                         detail::object_of(from.functions, &graph_function::name, detail::function_to_json));
   detail::append_if_any(made, "metadata", from.metadata);
@@ -414,6 +385,6 @@ inline json_value graph_to_json(const graph& from) {
   return made;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

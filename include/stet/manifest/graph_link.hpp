@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 class graph_linker;
@@ -51,7 +51,7 @@ struct graph_use {
 /// A sound graph with its names resolved; link_graph makes it. Views the nodes, which must stay as they are
 /// and outlive it; moving the graph is no harm. Safe to read from any thread.
 class linked_graph {
- public:
+public:
   /// No node's number.
   static constexpr std::uint32_t none = ~std::uint32_t{0};
 
@@ -70,8 +70,7 @@ class linked_graph {
   }
   /// Where the inputs of node `number` come from, one for each of `graph_node::inputs`.
   [[nodiscard]] std::span<const graph_source> inputs(std::uint32_t number) const noexcept {
-    return std::span(sources_).subspan(first_source_[number],
-                                       first_source_[number + 1] - first_source_[number]);
+    return std::span(sources_).subspan(first_source_[number], first_source_[number + 1] - first_source_[number]);
   }
   /// Who uses the outputs of node `number`, control inputs included: in the order of users, then of inputs.
   [[nodiscard]] std::span<const graph_use> consumers(std::uint32_t number) const noexcept {
@@ -81,7 +80,7 @@ class linked_graph {
   /// Nodes that stand in such an order already are left in it.
   [[nodiscard]] std::span<const std::uint32_t> order() const noexcept { return order_; }
 
- private:
+private:
   friend class detail::graph_linker;
   std::span<const graph_node> nodes_;
   detail::name_table names_;
@@ -93,21 +92,18 @@ class linked_graph {
 namespace detail {
 
 /// errc::bad_graph about "KIND WHAT of OWNER", for example "input pixels of dense".
-inline error graph_problem(std::string_view kind, std::string_view what,
-                           std::string_view owner = {}) noexcept {
+inline error graph_problem(std::string_view kind, std::string_view what, std::string_view owner = {}) noexcept {
   char buffer[error::max_subject_bytes];
   text_writer subject(buffer, sizeof buffer);
   subject.append(kind).append(" ").append(what);
-  if (!owner.empty())
-    subject.append(" of ").append(owner);
+  if (!owner.empty()) subject.append(" of ").append(owner);
   return error(errc::bad_graph, subject.text());
 }
 
 /// An error about something in a function: "SUBJECT in FUNCTION", but for a missing variable, which is the
 /// store's.
 inline error error_in_function(const error& problem, std::string_view function_name) noexcept {
-  if (problem.code() == errc::not_found)
-    return problem;
+  if (problem.code() == errc::not_found) return problem;
   char buffer[error::max_subject_bytes];
   text_writer subject(buffer, sizeof buffer);
   return problem.about(subject.append(problem.subject()).append(" in ").append(function_name).text());
@@ -116,96 +112,74 @@ inline error error_in_function(const error& problem, std::string_view function_n
 /// Checks names that must be valid and differ: of nodes, ports, signatures, functions.
 /// @param kind  what they are the names of
 template <class Element>
-result<void> check_names(const std::vector<Element>& elements, std::string Element::*name_of_it,
-                         std::string_view kind, std::string_view owner = {}) {
+result<void> check_names(const std::vector<Element>& elements, std::string Element::* name_of_it, std::string_view kind,
+                         std::string_view owner = {}) {
   for (std::size_t number = 0; number < elements.size(); ++number) {
     if (!is_valid_name(elements[number].*name_of_it))
       return error(errc::bad_name, std::string(kind) + " " + std::to_string(number));
   }
-  const std::size_t duplicate = find_duplicate(
-      elements.size(), [&](std::size_t i) -> std::string_view { return elements[i].*name_of_it; });
-  if (duplicate != name_table::none)
-    return graph_problem(kind, elements[duplicate].*name_of_it, owner);
+  const std::size_t duplicate =
+      find_duplicate(elements.size(), [&](std::size_t i) -> std::string_view { return elements[i].*name_of_it; });
+  if (duplicate != name_table::none) return graph_problem(kind, elements[duplicate].*name_of_it, owner);
   return {};
 }
 
 /// Whether free-form JSON is an object, or null for none.
-inline bool is_object_or_null(const json_value& value) noexcept {
-  return value.is_object() || value.is_null();
-}
+inline bool is_object_or_null(const json_value& value) noexcept { return value.is_object() || value.is_null(); }
 
 /// Checks what a node says of itself and of the store's tensors.
 inline result<void> check_node(const graph_node& node, const graph_rules& rules) {
-  if (!is_valid_name(node.op))
-    return error_about({errc::bad_name, "op"}, node.name);
-  if (!is_object_or_null(node.attributes))
-    return error_about({errc::wrong_type, "attributes"}, node.name);
-  if (const auto checked = check_names(node.variables, &graph_variable::role, "variable", node.name);
-      !checked)
+  if (!is_valid_name(node.op)) return error_about({errc::bad_name, "op"}, node.name);
+  if (!is_object_or_null(node.attributes)) return error_about({errc::wrong_type, "attributes"}, node.name);
+  if (const auto checked = check_names(node.variables, &graph_variable::role, "variable", node.name); !checked)
     return checked.error();
   for (const graph_variable& variable : node.variables) {
-    if (!is_valid_name(variable.tensor))
-      return error_about({errc::bad_name, "variables"}, node.name);
-    if (rules.has_variable && !rules.has_variable(variable.tensor))
-      return error(errc::not_found, variable.tensor);
+    if (!is_valid_name(variable.tensor)) return error_about({errc::bad_name, "variables"}, node.name);
+    if (rules.has_variable && !rules.has_variable(variable.tensor)) return error(errc::not_found, variable.tensor);
   }
   return {};
 }
 
 /// Makes a linked_graph of a body: what must be sound is checked on the way.
 class graph_linker {
- public:
+public:
   graph_linker(const graph_body& body, const graph_rules& rules) noexcept : body_(body), rules_(rules) {}
 
   result<linked_graph> run() {
-    if (auto listed = list_nodes(); !listed)
-      return listed.error();
-    if (auto resolved = resolve_inputs(); !resolved)
-      return resolved.error();
-    if (auto checked = check_ports(made_, body_.inputs, "input"); !checked)
-      return checked.error();
-    if (auto checked = check_ports(made_, body_.outputs, "output"); !checked)
-      return checked.error();
+    if (auto listed = list_nodes(); !listed) return listed.error();
+    if (auto resolved = resolve_inputs(); !resolved) return resolved.error();
+    if (auto checked = check_ports(made_, body_.inputs, "input"); !checked) return checked.error();
+    if (auto checked = check_ports(made_, body_.outputs, "output"); !checked) return checked.error();
     list_uses();
-    if (auto ordered = put_in_order(); !ordered)
-      return ordered.error();
+    if (auto ordered = put_in_order(); !ordered) return ordered.error();
     return std::move(made_);
   }
 
   /// Checks ports that lead into `in`: the body's own, or of the signature called `owner`.
-  result<void> check_ports(const linked_graph& in, const std::vector<graph_port>& ports,
-                           std::string_view kind, std::string_view owner = {}) const {
-    if (auto checked = check_names(ports, &graph_port::name, kind, owner); !checked)
-      return checked;
+  result<void> check_ports(const linked_graph& in, const std::vector<graph_port>& ports, std::string_view kind,
+                           std::string_view owner = {}) const {
+    if (auto checked = check_names(ports, &graph_port::name, kind, owner); !checked) return checked;
     for (const graph_port& port : ports) {
-      if (port.endpoint.is_control || !resolve(in, port.endpoint))
-        return graph_problem(kind, port.name, owner);
-      if (port.dtype && !is_known(*port.dtype))
-        return error(errc::unknown_dtype, port.name);
-      if (!port.shape)
-        continue;
-      if (port.shape->size() > max_rank)
-        return error(errc::bad_shape, port.name);
+      if (port.endpoint.is_control || !resolve(in, port.endpoint)) return graph_problem(kind, port.name, owner);
+      if (port.dtype && !is_known(*port.dtype)) return error(errc::unknown_dtype, port.name);
+      if (!port.shape) continue;
+      if (port.shape->size() > max_rank) return error(errc::bad_shape, port.name);
       for (const std::int64_t extent : *port.shape) {
-        if (extent < unknown_extent)
-          return error(errc::bad_shape, port.name);
+        if (extent < unknown_extent) return error(errc::bad_shape, port.name);
       }
     }
     return {};
   }
 
- private:
+private:
   result<void> list_nodes() {
-    if (body_.nodes.size() >= linked_graph::none)
-      return errc::too_large;
+    if (body_.nodes.size() >= linked_graph::none) return errc::too_large;
     made_.nodes_ = body_.nodes;
     made_.names_.reserve(body_.nodes.size());
     for (std::size_t number = 0; number < body_.nodes.size(); ++number) {
       const graph_node& node = body_.nodes[number];
-      if (!is_valid_name(node.name))
-        return error(errc::bad_name, "node " + std::to_string(number));
-      if (auto checked = check_node(node, rules_); !checked)
-        return checked;
+      if (!is_valid_name(node.name)) return error(errc::bad_name, "node " + std::to_string(number));
+      if (auto checked = check_node(node, rules_); !checked) return checked;
       made_.names_.add(node.name);
     }
     made_.names_.sort();
@@ -215,20 +189,16 @@ class graph_linker {
   }
 
   /// The output that an endpoint names; nothing if there is none.
-  [[nodiscard]] std::optional<graph_source> resolve(const linked_graph& in,
-                                                    const graph_endpoint& endpoint) const {
+  [[nodiscard]] std::optional<graph_source> resolve(const linked_graph& in, const graph_endpoint& endpoint) const {
     const std::uint32_t node = in.number_of(endpoint.node);
-    if (node == linked_graph::none || endpoint.output >= max_output_count)
-      return std::nullopt;
+    if (node == linked_graph::none || endpoint.output >= max_output_count) return std::nullopt;
     if (endpoint.is_control) {
-      return endpoint.output == 0 && endpoint.output_name.empty() ? std::optional(graph_source{node, 0})
-                                                                  : std::nullopt;
+      return endpoint.output == 0 && endpoint.output_name.empty() ? std::optional(graph_source{node, 0}) : std::nullopt;
     }
     // The number of a named output counts from where the op's own table of outputs says.
     if (rules_.output_count && endpoint.output_name.empty()) {
       const std::optional<std::uint32_t> count = rules_.output_count(in.nodes()[node]);
-      if (count && endpoint.output >= *count)
-        return std::nullopt;
+      if (count && endpoint.output >= *count) return std::nullopt;
     }
     return graph_source{node, endpoint.output};
   }
@@ -239,12 +209,10 @@ class graph_linker {
     for (const graph_node& node : body_.nodes) {
       for (const graph_endpoint& input : node.inputs) {
         const std::optional<graph_source> source = resolve(made_, input);
-        if (!source)
-          return graph_problem("input", input.node, node.name);
+        if (!source) return graph_problem("input", input.node, node.name);
         made_.sources_.push_back(*source);
       }
-      if (made_.sources_.size() >= linked_graph::none)
-        return errc::too_large;
+      if (made_.sources_.size() >= linked_graph::none) return errc::too_large;
       made_.first_source_.push_back(static_cast<std::uint32_t>(made_.sources_.size()));
     }
     return {};
@@ -255,10 +223,8 @@ class graph_linker {
     const std::uint32_t count = static_cast<std::uint32_t>(body_.nodes.size());
     std::vector<std::uint32_t>& first = made_.first_use_;
     first.assign(std::size_t{count} + 1, 0);
-    for (const graph_source& source : made_.sources_)
-      ++first[source.node + 1];
-    for (std::uint32_t node = 0; node < count; ++node)
-      first[node + 1] += first[node];
+    for (const graph_source& source : made_.sources_) ++first[source.node + 1];
+    for (std::uint32_t node = 0; node < count; ++node) first[node + 1] += first[node];
     std::vector<std::uint32_t> next(first.begin(), first.end() - 1);
     made_.uses_.resize(made_.sources_.size());
     for (std::uint32_t node = 0; node < count; ++node) {
@@ -280,8 +246,7 @@ class graph_linker {
     std::vector<step> way;
     made_.order_.reserve(count);
     for (std::uint32_t start = 0; start < count; ++start) {
-      if (states[start] != unseen)
-        continue;
+      if (states[start] != unseen) continue;
       way.push_back({start, 0});
       states[start] = on_the_way;
       while (!way.empty()) {
@@ -294,10 +259,8 @@ class graph_linker {
           continue;
         }
         const std::uint32_t source = sources[here.next_input++].node;
-        if (states[source] == done || may_close_cycle(source))
-          continue;
-        if (states[source] == on_the_way)
-          return graph_problem("cycle through", body_.nodes[source].name);
+        if (states[source] == done || may_close_cycle(source)) continue;
+        if (states[source] == on_the_way) return graph_problem("cycle through", body_.nodes[source].name);
         states[source] = on_the_way;
         way.push_back({source, 0});
       }
@@ -349,20 +312,16 @@ inline result<linked_graph> link_graph(const graph_body& body, const graph_rules
 inline result<void> check_graph(const graph& whole, const graph_rules& rules = {}) {
   detail::graph_linker linker(whole, rules);
   const result<linked_graph> linked = linker.run();
-  if (!linked)
-    return linked.error();
-  if (!detail::is_object_or_null(whole.metadata))
-    return error(errc::wrong_type, "metadata");
+  if (!linked) return linked.error();
+  if (!detail::is_object_or_null(whole.metadata)) return error(errc::wrong_type, "metadata");
   if (auto checked = detail::check_names(whole.signatures, &graph_signature::name, "signature"); !checked)
     return checked;
   for (const graph_signature& signature : whole.signatures) {
-    if (auto checked = linker.check_ports(*linked, signature.inputs, "input", signature.name); !checked)
-      return checked;
+    if (auto checked = linker.check_ports(*linked, signature.inputs, "input", signature.name); !checked) return checked;
     if (auto checked = linker.check_ports(*linked, signature.outputs, "output", signature.name); !checked)
       return checked;
   }
-  if (auto checked = detail::check_names(whole.functions, &graph_function::name, "function"); !checked)
-    return checked;
+  if (auto checked = detail::check_names(whole.functions, &graph_function::name, "function"); !checked) return checked;
   for (const graph_function& function : whole.functions) {
     if (!detail::is_object_or_null(function.attributes))
       return detail::error_about({errc::wrong_type, "attributes"}, function.name);
@@ -372,6 +331,6 @@ inline result<void> check_graph(const graph& whole, const graph_rules& rules = {
   return {};
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -5,7 +5,7 @@
 #define STET_MANIFEST_JSON_TEXT_HPP
 
 #include "manifest.hpp"
-#include "names.hpp"
+#include "detail/names.hpp"
 
 #include "../vocabulary/result.hpp"
 
@@ -17,14 +17,14 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
 /// Reads text for nlohmann's parser and leaves behind how far it came, which the parser tells its handlers
 /// only of syntax errors.
 class text_cursor {
- public:
+public:
   using iterator_category = std::forward_iterator_tag;
   using value_type = char;
   using difference_type = std::ptrdiff_t;
@@ -41,7 +41,7 @@ class text_cursor {
   }
   friend bool operator==(const text_cursor& a, const text_cursor& b) noexcept { return a.at_ == b.at_; }
 
- private:
+private:
   const char* at_;
   const char** reached_;
 };
@@ -49,7 +49,7 @@ class text_cursor {
 /// Handles the events of nlohmann's parser. Finished values wait on a stack until the object or array around
 /// them ends. `Handler` derives from it and may hide the events, and `complete`, to take values elsewhere.
 template <class Handler> class json_reader {
- public:
+public:
   explicit json_reader(std::string_view text) noexcept
       : begin_(text.data()), reached_(text.data()), end_(begin_ + text.size()) {}
 
@@ -72,31 +72,28 @@ template <class Handler> class json_reader {
   bool start_object(std::size_t) { return open(); }
   bool start_array(std::size_t) { return open(); }
   bool end_object() {
-    if (!keys_differ())
-      return false;
+    if (!keys_differ()) return false;
     const frame object = frames_.back();
-    json_value value =
-        take_members(keys_.begin() + static_cast<std::ptrdiff_t>(object.first_key), keys_.end(),
-                     values_.begin() + static_cast<std::ptrdiff_t>(object.first_value));
+    json_value value = take_members(keys_.begin() + static_cast<std::ptrdiff_t>(object.first_key), keys_.end(),
+                                    values_.begin() + static_cast<std::ptrdiff_t>(object.first_value));
     close();
     return handler().complete(std::move(value));
   }
   bool end_array() {
     const auto first = values_.begin() + static_cast<std::ptrdiff_t>(frames_.back().first_value);
-    json_value value =
-        json_value::array_t(std::make_move_iterator(first), std::make_move_iterator(values_.end()));
+    json_value value = json_value::array_t(std::make_move_iterator(first), std::make_move_iterator(values_.end()));
     close();
     return handler().complete(std::move(value));
   }
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& problem) {
     constexpr int number_overflow = 406; // nlohmann: json.exception.out_of_range.406
-    error_ = error(problem.id == number_overflow ? errc::bad_number : errc::bad_json, {},
-                   position == 0 ? 0 : position - 1);
+    error_ =
+        error(problem.id == number_overflow ? errc::bad_number : errc::bad_json, {}, position == 0 ? 0 : position - 1);
     return false;
   }
 
- protected:
+protected:
   /// An object or array that has begun: where its keys and values begin on the stacks.
   struct frame {
     std::size_t first_key, first_value;
@@ -113,9 +110,7 @@ template <class Handler> class json_reader {
     error_ = error(code, subject, position());
     return false;
   }
-  [[nodiscard]] std::uint64_t position() const noexcept {
-    return static_cast<std::uint64_t>(reached_ - begin_);
-  }
+  [[nodiscard]] std::uint64_t position() const noexcept { return static_cast<std::uint64_t>(reached_ - begin_); }
 
   /// Whether no key occurs twice in the innermost object.
   bool keys_differ() {
@@ -126,8 +121,7 @@ template <class Handler> class json_reader {
   }
 
   bool open() {
-    if (frames_.size() == max_manifest_depth)
-      return fail(errc::too_deep);
+    if (frames_.size() == max_manifest_depth) return fail(errc::too_deep);
     frames_.push_back({keys_.size(), values_.size()});
     return true;
   }
@@ -144,8 +138,7 @@ template <class Handler> class json_reader {
   static json_value take_members(key_iterator key, key_iterator last, value_iterator value) {
     json_value::object_t members;
     members.reserve(static_cast<std::size_t>(last - key));
-    for (; key != last; ++key, ++value)
-      members.emplace_back(std::move(*key), std::move(*value));
+    for (; key != last; ++key, ++value) members.emplace_back(std::move(*key), std::move(*value));
     return members;
   }
 
@@ -156,7 +149,7 @@ template <class Handler> class json_reader {
   std::vector<std::string> keys_;
   std::vector<json_value> values_;
 
- private:
+private:
   Handler& handler() noexcept { return static_cast<Handler&>(*this); }
 
   const char *begin_, *reached_, *end_;
@@ -164,12 +157,11 @@ template <class Handler> class json_reader {
 
 /// Makes one value of the whole text.
 class json_tree_reader final : public json_reader<json_tree_reader> {
- public:
+public:
   using json_reader::json_reader;
 
   result<json_value> run() {
-    if (!read())
-      return error_;
+    if (!read()) return error_;
     return std::move(values_.front());
   }
   bool complete(json_value value) { return values_.push_back(std::move(value)), true; }
@@ -178,12 +170,9 @@ class json_tree_reader final : public json_reader<json_tree_reader> {
 /// What nlohmann's parser would put up with: it skips a byte order mark, and takes a NUL for the end of the
 /// text.
 inline result<void> check_json_text(std::string_view text, const manifest_limits& limits) noexcept {
-  if (text.size() > limits.size_bytes)
-    return error(errc::too_large, {}, limits.size_bytes);
-  if (text.substr(0, 3) == "\xEF\xBB\xBF")
-    return error(errc::bad_json, {}, 0);
-  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)
-    return error(errc::bad_json, {}, nul);
+  if (text.size() > limits.size_bytes) return error(errc::too_large, {}, limits.size_bytes);
+  if (text.substr(0, 3) == "\xEF\xBB\xBF") return error(errc::bad_json, {}, 0);
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) return error(errc::bad_json, {}, nul);
   return {};
 }
 
@@ -201,11 +190,10 @@ inline result<void> check_json_text(std::string_view text, const manifest_limits
 /// Cost: allocates up to thirty times the size of the text where it is nothing but punctuation. No recursion.
 /// Source: RFC 8259.
 inline result<json_value> parse_json(std::string_view text, const manifest_limits& limits = {}) {
-  if (const result<void> checked = detail::check_json_text(text, limits); !checked)
-    return checked.error();
+  if (const result<void> checked = detail::check_json_text(text, limits); !checked) return checked.error();
   return detail::json_tree_reader(text).run();
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

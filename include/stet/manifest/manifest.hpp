@@ -99,7 +99,7 @@
 //   json.dump({"stet": {"version": 1, "minimum_reader": 1}, "alignment_bytes": 64, "data": ["weights.bin"],
 //              "tensors": tensors}, open("model.json", "w"))
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Free-form JSON. Keeps the order of keys, and integers apart from floats.
 using json_value = nlohmann::ordered_json;
@@ -173,6 +173,6 @@ struct manifest {
   friend bool operator==(const manifest&, const manifest&) = default;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -16,21 +16,20 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
 /// Opens parts whose size the manifest leaves to the file, and keeps each until the store asks for it:
 /// reading a part twice would cost as much as the part is large.
 class sized_parts final : public part_opener {
- public:
+public:
   explicit sized_parts(const part_opener& opener) noexcept : opener_(opener) {}
 
   /// Gives every part of `m` a size.
   result<void> set_sizes(manifest& m) {
     for (manifest_part& part : m.parts) {
-      if (part.size_bytes)
-        continue;
+      if (part.size_bytes) continue;
       result<source> opened = opener_.open_part(part.path);
       if (!opened) {
         const bool is_missing = opened.error().code() == errc::file_not_found;
@@ -44,12 +43,11 @@ class sized_parts final : public part_opener {
 
   [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override {
     // The store asks in the order of the manifest.
-    if (next_ < kept_.size() && kept_[next_].name == name)
-      return std::move(kept_[next_++].opened);
+    if (next_ < kept_.size() && kept_[next_].name == name) return std::move(kept_[next_++].opened);
     return opener_.open_part(name);
   }
 
- private:
+private:
   struct kept_part {
     std::string_view name;
     source opened;
@@ -65,14 +63,12 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
                                        std::uint32_t header_alignment_bytes, const part_opener& opener,
                                        const manifest_limits& text_limits, memory_resource* memory) {
   result<manifest> parsed = parse_manifest(text, text_limits);
-  if (!parsed)
-    return parsed.error();
+  if (!parsed) return parsed.error();
   if (header_alignment_bytes != 0 && parsed->alignment_bytes != header_alignment_bytes) {
     return error(errc::manifest_mismatch, "alignment_bytes");
   }
   sized_parts parts(opener);
-  if (const result<void> sized = parts.set_sizes(*parsed); !sized)
-    return sized.error();
+  if (const result<void> sized = parts.set_sizes(*parsed); !sized) return sized.error();
 
   // The table of the store: the index, and the text unless it stays where it is.
   const bool keeps_text = made.data.data() == nullptr;
@@ -80,27 +76,21 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   const auto make_room = [&](std::size_t size_bytes) -> result<std::span<std::byte>> {
     index_size = size_bytes;
     result<source> table = source::allocate(std::uint64_t{size_bytes} + (keeps_text ? text.size() : 0), memory);
-    if (!table)
-      return table.error();
+    if (!table) return table.error();
     made.table = std::move(*table);
     return std::span(made.table.writable_data(), size_bytes);
   };
-  if (const result<void> index = make_index_in(*parsed, limits, make_room); !index)
-    return index.error();
-  if (keeps_text && !text.empty())
-    std::memcpy(made.table.writable_data() + index_size, text.data(), text.size());
+  if (const result<void> index = make_index_in(*parsed, limits, make_room); !index) return index.error();
+  if (keeps_text && !text.empty()) std::memcpy(made.table.writable_data() + index_size, text.data(), text.size());
   limits.alignment_bytes = parsed->alignment_bytes;
   const result<tensor_index> checked = check_index({made.table.data(), index_size}, limits);
-  if (!checked)
-    return checked.error();
+  if (!checked) return checked.error();
   made.index = *checked;
   made.alignment_bytes = parsed->alignment_bytes;
-  made.manifest = keeps_text ? std::string_view(reinterpret_cast<const char*>(made.table.data()) + index_size,
-                                                text.size())
-                             : text;
+  made.manifest =
+      keeps_text ? std::string_view(reinterpret_cast<const char*>(made.table.data()) + index_size, text.size()) : text;
   result<part_sources> opened = open_parts(*checked, parts, memory);
-  if (!opened)
-    return opened.error();
+  if (!opened) return opened.error();
   made.parts = std::move(*opened);
   return store(std::move(made));
 }
@@ -121,8 +111,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   const std::size_t start_size =
       data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
   const std::span<std::byte> head(start, start_size);
-  if (auto read = data.read_at(0, head); !read)
-    return read.error();
+  if (auto read = data.read_at(0, head); !read) return read.error();
 
   file_range where{0, data.size_bytes()};
   index_limits data_limits;
@@ -138,8 +127,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   } else {
     data_limits.foreign = true; // the loose form may list tensors in any order
   }
-  if (where.size_bytes > limits.size_bytes)
-    return error(errc::too_large, {}, limits.size_bytes);
+  if (where.size_bytes > limits.size_bytes) return error(errc::too_large, {}, limits.size_bytes);
 
   source fetched;
   const std::byte* text = data.data();
@@ -147,19 +135,16 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
     text += static_cast<std::size_t>(where.offset_bytes);
   } else {
     result<source> read = source::read(*data.fetcher(), where, alignof(std::max_align_t), memory);
-    if (!read)
-      return read.error();
+    if (!read) return read.error();
     fetched = std::move(*read);
     text = fetched.data();
   }
   const std::span<const std::byte> bytes(text, static_cast<std::size_t>(where.size_bytes));
-  if (header && crc32c(bytes) != header->manifest_crc32c)
-    return error(errc::manifest_checksum, {}, where.offset_bytes);
+  if (header && crc32c(bytes) != header->manifest_crc32c) return error(errc::manifest_checksum, {}, where.offset_bytes);
   store::contents made;
   made.data = std::move(data);
-  return detail::store_of_manifest({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
-                                   std::move(made), data_limits, header ? header->alignment_bytes : 0, parts,
-                                   limits, memory);
+  return detail::store_of_manifest({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, std::move(made),
+                                   data_limits, header ? header->alignment_bytes : 0, parts, limits, memory);
 }
 
 /// Opens a store in memory, which must outlive it.
@@ -172,21 +157,18 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
 /// errc::bad_path.
 [[nodiscard]] inline result<store> open_manifest(std::string_view path_utf8, const open_options& options = {},
                                                  const manifest_limits& limits = {}) {
-  if (auto possible = detail::check_writing(options); !possible)
-    return possible.error().about(path_utf8);
+  if (auto possible = detail::check_writing(options); !possible) return possible.error().about(path_utf8);
   result<source> bytes = detail::open_source(path_utf8, options);
-  if (!bytes)
-    return bytes.error();
+  if (!bytes) return bytes.error();
   result<store> made =
       open_manifest(std::move(*bytes), detail::parts_in_folder(path_utf8, options), limits, options.memory);
-  if (!made && made.error().subject().empty())
-    return made.error().about(path_utf8);
+  if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
   return made;
 }
 [[nodiscard]] inline result<store> open_manifest(const char* path_utf8, const open_options& options = {}) {
   return open_manifest(std::string_view(path_utf8), options);
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

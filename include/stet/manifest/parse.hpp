@@ -13,26 +13,24 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
 /// Reads a field of the manifest when it is complete, and so each tensor: the text is never held as one tree.
 class manifest_parser final : public json_reader<manifest_parser> {
- public:
+public:
   using json_reader::json_reader;
 
   result<manifest> run() {
-    if (!read())
-      return error_;
+    if (!read()) return error_;
     return std::move(manifest_);
   }
 
   // ---- the events that mean something here ----
 
   bool start_object(std::size_t size) {
-    if (frames_.size() == 1 && keys_.back() == "tensors")
-      in_tensors_ = true;
+    if (frames_.size() == 1 && keys_.back() == "tensors") in_tensors_ = true;
     return json_reader::start_object(size);
   }
   bool start_array(std::size_t size) {
@@ -40,36 +38,30 @@ class manifest_parser final : public json_reader<manifest_parser> {
   }
   bool end_object() {
     const std::size_t depth = frames_.size();
-    if (depth == 1)
-      return keys_differ() && finish();
+    if (depth == 1) return keys_differ() && finish();
     if (in_tensors_ && depth == 3) {
-      if (!keys_differ() || !read_tensor(frames_.back()))
-        return false;
+      if (!keys_differ() || !read_tensor(frames_.back())) return false;
       close();
       keys_.pop_back();
       return true;
     }
     if (in_tensors_ && depth == 2) {
       in_tensors_ = false;
-      if (!finish_tensors())
-        return false;
+      if (!finish_tensors()) return false;
     }
     return json_reader::end_object();
   }
 
   /// Takes a value that is complete to where it belongs.
   bool complete(json_value value) {
-    if (frames_.empty())
-      return fail(errc::wrong_type);
-    if (frames_.size() == 1)
-      return read_field(std::move(value));
-    if (in_tensors_ && frames_.size() == 2)
-      return fail(errc::wrong_type, keys_.back());
+    if (frames_.empty()) return fail(errc::wrong_type);
+    if (frames_.size() == 1) return read_field(std::move(value));
+    if (in_tensors_ && frames_.size() == 2) return fail(errc::wrong_type, keys_.back());
     values_.push_back(std::move(value));
     return true;
   }
 
- private:
+private:
   /// The name that the tensor of this number gives for its original.
   struct pending_alias {
     std::size_t tensor;
@@ -95,17 +87,14 @@ class manifest_parser final : public json_reader<manifest_parser> {
     std::size_t attributes = object.first_value; // those met so far stand at the front of the tensor's values
     for (std::size_t key = object.first_key, at = object.first_value; key < keys_.size(); ++key, ++at) {
       if (fields.knows(keys_[key])) {
-        if (const field_problem problem = fields.read(keys_[key], values_[at], read))
-          return fail_about(problem, name);
+        if (const field_problem problem = fields.read(keys_[key], values_[at], read)) return fail_about(problem, name);
       } else {
         attribute_keys_.push_back(std::move(keys_[key]));
-        if (attributes != at)
-          values_[attributes] = std::move(values_[at]);
+        if (attributes != at) values_[attributes] = std::move(values_[at]);
         ++attributes;
       }
     }
-    if (const field_problem problem = fields.missing())
-      return fail_about(problem, name);
+    if (const field_problem problem = fields.missing()) return fail_about(problem, name);
 
     manifest_tensor& tensor = read.tensor;
     tensor.bits = read.bits ? *read.bits : describe(tensor.dtype).bits;
@@ -114,10 +103,8 @@ class manifest_parser final : public json_reader<manifest_parser> {
                                        values_.begin() + static_cast<std::ptrdiff_t>(object.first_value));
     }
     tensor.name = name;
-    if (const field_problem problem = check_tensor(tensor))
-      return fail_about(problem, name);
-    if (read.alias_of)
-      aliases_.push_back({manifest_.tensors.size(), std::move(*read.alias_of)});
+    if (const field_problem problem = check_tensor(tensor)) return fail_about(problem, name);
+    if (read.alias_of) aliases_.push_back({manifest_.tensors.size(), std::move(*read.alias_of)});
     manifest_.tensors.push_back(std::move(tensor));
     return true;
   }
@@ -130,8 +117,7 @@ class manifest_parser final : public json_reader<manifest_parser> {
   bool finish_tensors() {
     name_table names;
     names.reserve(manifest_.tensors.size());
-    for (const manifest_tensor& tensor : manifest_.tensors)
-      names.add(tensor.name);
+    for (const manifest_tensor& tensor : manifest_.tensors) names.add(tensor.name);
     names.sort();
     if (const std::size_t duplicate = names.duplicate(); duplicate != name_table::none) {
       return fail(errc::duplicate_key, manifest_.tensors[duplicate].name);
@@ -139,8 +125,7 @@ class manifest_parser final : public json_reader<manifest_parser> {
     for (const pending_alias& alias : aliases_) {
       const std::size_t original = names.number_of(alias.original);
       manifest_tensor& tensor = manifest_.tensors[alias.tensor];
-      if (original >= alias.tensor || manifest_.tensors[original].alias_of)
-        return fail(errc::bad_alias, tensor.name);
+      if (original >= alias.tensor || manifest_.tensors[original].alias_of) return fail(errc::bad_alias, tensor.name);
       tensor.alias_of = static_cast<std::uint32_t>(original);
     }
     aliases_.clear();
@@ -148,16 +133,12 @@ class manifest_parser final : public json_reader<manifest_parser> {
   }
 
   bool finish() {
-    if (const field_problem problem = fields_.missing())
-      return fail(problem.code, problem.field);
-    if (const result<void> parts = check_parts(manifest_); !parts)
-      return error_ = parts.error(), false;
+    if (const field_problem problem = fields_.missing()) return fail(problem.code, problem.field);
+    if (const result<void> parts = check_parts(manifest_); !parts) return error_ = parts.error(), false;
     for (const manifest_tensor& tensor : manifest_.tensors) {
-      if (tensor.part != 0 && tensor.part >= manifest_.parts.size())
-        return fail(errc::missing_part, tensor.name);
+      if (tensor.part != 0 && tensor.part >= manifest_.parts.size()) return fail(errc::missing_part, tensor.name);
     }
-    if (!extra_keys_.empty())
-      manifest_.extra = take_members(extra_keys_.begin(), extra_keys_.end(), values_.begin());
+    if (!extra_keys_.empty()) manifest_.extra = take_members(extra_keys_.begin(), extra_keys_.end(), values_.begin());
     return true;
   }
 
@@ -199,11 +180,10 @@ class manifest_parser final : public json_reader<manifest_parser> {
 ///
 /// Source: manifest.hpp, "The stet manifest, version 1".
 inline result<manifest> parse_manifest(std::string_view text, const manifest_limits& limits = {}) {
-  if (const result<void> checked = detail::check_json_text(text, limits); !checked)
-    return checked.error();
+  if (const result<void> checked = detail::check_json_text(text, limits); !checked) return checked.error();
   return detail::manifest_parser(text).run();
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

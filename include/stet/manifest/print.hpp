@@ -3,13 +3,13 @@
 #ifndef STET_MANIFEST_PRINT_HPP
 #define STET_MANIFEST_PRINT_HPP
 
-#include "emit.hpp"
-#include "rows.hpp"
+#include "detail/emit.hpp"
+#include "detail/rows.hpp"
 
 #include <cstddef>
 #include <string>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
@@ -38,8 +38,7 @@ inline std::string print_manifest(const manifest& m) {
                                {}};
   for (std::size_t number = 0; number < m.tensors.size(); ++number) {
     const json_value& attributes = m.tensors[number].attributes;
-    if (!attributes.empty())
-      texts.attributes.push_back({number, detail::members_text_of(attributes)});
+    if (!attributes.empty()) texts.attributes.push_back({number, detail::members_text_of(attributes)});
   }
   const std::vector<index_row> rows = detail::rows_of(m);
   const detail::manifest_lines lines{m.version, m.minimum_reader, m.alignment_bytes, m.parts, rows, 0, texts};
@@ -48,6 +47,6 @@ inline std::string print_manifest(const manifest& m) {
   return text;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -19,7 +19,7 @@
 #include <string_view>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// How the codes of a tensor stand for numbers: number = (code - zero point) × scale + min, along one axis
 /// each with a scale and zero point of its own. A plain value; read_quantization makes it of a tensor's
@@ -55,20 +55,16 @@ inline result<std::vector<double>> quantization_numbers(const json_value& values
   };
   if (const std::string* const name = values.get_ptr<const json_value::string_t*>()) {
     const result<tensor> numbers = where.find(*name);
-    if (!numbers)
-      return numbers.error();
+    if (!numbers) return numbers.error();
     // Not more numbers than there are bytes to make them of: the count may be anything for 0 bits.
-    if (numbers->element_count() > numbers->size_bytes() * 8)
-      return error(errc::bad_quantization, *name);
+    if (numbers->element_count() > numbers->size_bytes() * 8) return error(errc::bad_quantization, *name);
     made.resize(detail::container_size(numbers->element_count()));
-    if (auto copied = numbers->copy_to(std::span(made), convert); !copied)
-      return copied.error();
+    if (auto copied = numbers->copy_to(std::span(made), convert); !copied) return copied.error();
     return made;
   }
   const json_value::array_t* const array = values.get_ptr<const json_value::array_t*>();
   const bool are_numbers = array != nullptr ? std::all_of(array->begin(), array->end(), add) : add(values);
-  if (!are_numbers)
-    return errc::bad_quantization;
+  if (!are_numbers) return errc::bad_quantization;
   return made;
 }
 
@@ -98,18 +94,14 @@ inline double rounded_up(double number) noexcept {
 /// @retval errc::unsupported       blocks, which have a quantization of their own
 /// @retval errc::not_found         `scales` or `zero_points` name no tensor (the subject); or an error of
 /// reading it Cost: allocates scales and zero points.
-inline result<quantization> read_quantization(const json_value& json, const tensor& codes,
-                                              const store& where) {
-  if (!json.is_object())
-    return error(errc::wrong_type, codes.name());
-  if (codes.layout().bits == 0)
-    return error(errc::unsupported, codes.name());
+inline result<quantization> read_quantization(const json_value& json, const tensor& codes, const store& where) {
+  if (!json.is_object()) return error(errc::wrong_type, codes.name());
+  if (codes.layout().bits == 0) return error(errc::unsupported, codes.name());
   const error bad(errc::bad_quantization, codes.name());
   manifest_tensor described;
   described.dtype = codes.dtype();
   described.shape.assign(codes.shape().begin(), codes.shape().end());
-  if (!detail::is_quantization_valid(json, described))
-    return bad;
+  if (!detail::is_quantization_valid(json, described)) return bad;
 
   quantization made;
   for (const auto& [name, value] : json.items()) {
@@ -118,17 +110,14 @@ inline result<quantization> read_quantization(const json_value& json, const tens
     } else if (name == "dtype") {
       const std::string* const text = value.get_ptr<const json_value::string_t*>();
       const dtype_description* const row = text == nullptr ? nullptr : find_dtype(*text);
-      if (row == nullptr)
-        return error(errc::unknown_dtype, codes.name());
+      if (row == nullptr) return error(errc::unknown_dtype, codes.name());
       made.dtype = row->dtype;
     } else if (name == "scales" || name == "zero_points" || name == "min") {
       result<std::vector<double>> numbers = detail::quantization_numbers(value, where);
-      if (!numbers)
-        return numbers.error().subject().empty() ? bad : numbers.error();
+      if (!numbers) return numbers.error().subject().empty() ? bad : numbers.error();
       const bool are_finite =
           std::all_of(numbers->begin(), numbers->end(), [](double each) { return std::isfinite(each); });
-      if (!are_finite || (name == "min" && numbers->size() != 1))
-        return bad;
+      if (!are_finite || (name == "min" && numbers->size() != 1)) return bad;
       if (name == "min")
         made.min = numbers->front();
       else
@@ -140,10 +129,8 @@ inline result<quantization> read_quantization(const json_value& json, const tens
   const bool fits = (made.scales.size() == 1 || made.scales.size() == extent) &&
                     (made.zero_points.empty() || made.zero_points.size() == made.scales.size() ||
                      (made.scales.size() == 1 && made.zero_points.size() == extent));
-  const bool are_scales =
-      std::all_of(made.scales.begin(), made.scales.end(), [](double scale) { return scale > 0; });
-  if (!fits || !are_scales)
-    return bad;
+  const bool are_scales = std::all_of(made.scales.begin(), made.scales.end(), [](double scale) { return scale > 0; });
+  if (!fits || !are_scales) return bad;
   return made;
 }
 
@@ -155,40 +142,36 @@ inline result<quantization> read_quantization(const json_value& json, const tens
 /// @retval errc::not_convertible  codes that are no real numbers
 /// or an error of the reader. Cost: reads the codes once, allocates nothing.
 template <element To>
-requires(!std::is_const_v<To>) result<void> dequantize(const tensor& codes, const quantization& how,
-                                                       std::span<To> into, std::uint64_t first = 0)
-noexcept {
+  requires(!std::is_const_v<To>)
+result<void> dequantize(const tensor& codes, const quantization& how, std::span<To> into,
+                        std::uint64_t first = 0) noexcept {
   std::uint64_t extent = 1, inner = 1;
   if (how.axis && *how.axis < codes.shape().rank()) {
     extent = codes.shape()[*how.axis];
-    for (std::size_t axis = *how.axis + 1; axis < codes.shape().rank(); ++axis)
-      inner *= codes.shape()[axis];
+    for (std::size_t axis = *how.axis + 1; axis < codes.shape().rank(); ++axis) inner *= codes.shape()[axis];
   }
   const auto number_along = [](const std::vector<double>& each, std::uint64_t channel, double otherwise) {
-    if (each.empty())
-      return otherwise;
+    if (each.empty()) return otherwise;
     return each[channel < each.size() ? static_cast<std::size_t>(channel) : 0];
   };
   double window[256];
   for (std::size_t done = 0; done < into.size();) {
-    const std::span<double> numbers =
-        std::span(window).first((std::min)(std::size(window), into.size() - done));
-    if (auto copied = copy_elements(codes, dtype::float64, std::as_writable_bytes(numbers), first + done);
-        !copied)
+    const std::span<double> numbers = std::span(window).first((std::min)(std::size(window), into.size() - done));
+    if (auto copied = copy_elements(codes, dtype::float64, std::as_writable_bytes(numbers), first + done); !copied)
       return copied;
     for (const double each : numbers) {
       const std::uint64_t channel = (first + done) / inner % extent;
       const double code = each - number_along(how.zero_points, channel, 0);
       const double product = detail::rounded_product(code, number_along(how.scales, channel, 1));
       const double number = how.min == 0 ? product : product + how.min; // adding 0 would turn -0 to 0
-      constexpr bool is_integer = detail::kind_of<To> == dtype_kind::signed_integer ||
-                                  detail::kind_of<To> == dtype_kind::unsigned_integer;
+      constexpr bool is_integer =
+          detail::kind_of<To> == dtype_kind::signed_integer || detail::kind_of<To> == dtype_kind::unsigned_integer;
       into[done++] = detail::convert_value<To>(is_integer ? detail::rounded_up(number) : number);
     }
   }
   return {};
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -4,9 +4,9 @@
 #define STET_MANIFEST_TO_INDEX_HPP
 
 #include "check.hpp"
-#include "rows.hpp"
+#include "detail/rows.hpp"
 
-#include "../index/check.hpp"
+#include "../index/detail/check.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -15,7 +15,7 @@
 #include <span>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
@@ -25,14 +25,11 @@ inline result<void> check_no_overlap(const manifest& m) {
   std::vector<const manifest_tensor*> placed;
   placed.reserve(m.tensors.size());
   for (const manifest_tensor& tensor : m.tensors) {
-    if (tensor.size_bytes != 0 && !tensor.alias_of)
-      placed.push_back(&tensor);
+    if (tensor.size_bytes != 0 && !tensor.alias_of) placed.push_back(&tensor);
   }
   std::sort(placed.begin(), placed.end(), [](const manifest_tensor* a, const manifest_tensor* b) {
-    if (a->part != b->part)
-      return a->part < b->part;
-    if (a->offset_bytes != b->offset_bytes)
-      return a->offset_bytes < b->offset_bytes;
+    if (a->part != b->part) return a->part < b->part;
+    if (a->offset_bytes != b->offset_bytes) return a->offset_bytes < b->offset_bytes;
     return a < b; // so that the later one is named
   });
   for (std::size_t i = 1; i < placed.size(); ++i) {
@@ -47,41 +44,31 @@ inline result<void> check_no_overlap(const manifest& m) {
 
 /// `make_index` in the memory that `make_room(size_bytes)` gives, a result<std::span<std::byte>>.
 template <class MakeRoom> result<void> make_index_in(const manifest& m, index_limits limits, MakeRoom make_room) {
-  if (!is_valid_alignment(m.alignment_bytes))
-    return error(errc::bad_alignment, "alignment_bytes");
+  if (!is_valid_alignment(m.alignment_bytes)) return error(errc::bad_alignment, "alignment_bytes");
   limits.alignment_bytes = m.alignment_bytes;
-  if (const result<void> paths = check_parts(m); !paths)
-    return paths.error();
+  if (const result<void> paths = check_parts(m); !paths) return paths.error();
 
   for (const manifest_part& part : m.parts) {
-    if (!part.size_bytes)
-      return error(errc::missing_field, part.path);
+    if (!part.size_bytes) return error(errc::missing_field, part.path);
   }
   for (const manifest_tensor& tensor : m.tensors) {
-    if (tensor.part != 0 && tensor.part >= m.parts.size())
-      return error(errc::missing_part, tensor.name);
-    if (tensor.size_bytes == 0 && tensor.offset_bytes != 0)
-      return error(errc::bad_offset, tensor.name);
+    if (tensor.part != 0 && tensor.part >= m.parts.size()) return error(errc::missing_part, tensor.name);
+    if (tensor.size_bytes == 0 && tensor.offset_bytes != 0) return error(errc::bad_offset, tensor.name);
   }
   const std::vector<index_part> parts = part_rows_of(m);
   const std::vector<index_row> rows = rows_of(m);
 
   const result<std::uint64_t> size_bytes = index_size_bytes(rows, parts);
-  if (!size_bytes)
-    return size_bytes.error();
-  if (*size_bytes > (std::numeric_limits<std::size_t>::max)() / 2)
-    return errc::too_large;
+  if (!size_bytes) return size_bytes.error();
+  if (*size_bytes > (std::numeric_limits<std::size_t>::max)() / 2) return errc::too_large;
   const result<std::span<std::byte>> index = make_room(static_cast<std::size_t>(*size_bytes));
-  if (!index)
-    return index.error();
-  if (const result<void> built = build_index(rows, parts, *index); !built)
-    return built.error();
+  if (!index) return index.error();
+  if (const result<void> built = build_index(rows, parts, *index); !built) return built.error();
   // The checker names places in the index, which nobody has seen.
   if (const auto checked = check_index(*index, limits); !checked)
     return error(checked.error().code(), checked.error().subject());
   if (limits.foreign) {
-    if (const result<void> apart = check_no_overlap(m); !apart)
-      return apart.error();
+    if (const result<void> apart = check_no_overlap(m); !apart) return apart.error();
   }
   return {};
 }
@@ -116,11 +103,10 @@ inline result<std::vector<std::byte>> make_index(const manifest& m, index_limits
     index.resize(size_bytes);
     return std::span(index);
   };
-  if (const result<void> made = detail::make_index_in(m, limits, make_room); !made)
-    return made.error();
+  if (const result<void> made = detail::make_index_in(m, limits, make_room); !made) return made.error();
   return index;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

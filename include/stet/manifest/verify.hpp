@@ -6,7 +6,7 @@
 #include "parse.hpp"
 #include "to_index.hpp"
 
-#include "../source/helper_thread.hpp"
+#include "../source/detail/helper_thread.hpp"
 #include "../store/store.hpp"
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// What `verify` looks at, and with how many threads.
 struct verify_options {
@@ -120,12 +120,14 @@ private:
       checked_tensor& checked = tensors_[each.tensor];
       const tensor& of = checked.of;
       if (of.bytes().size() == of.size_bytes()) {
-        each.crc = crc32c(of.bytes().subspan(static_cast<std::size_t>(each.offset_bytes), static_cast<std::size_t>(each.size_bytes)));
+        each.crc = crc32c(
+            of.bytes().subspan(static_cast<std::size_t>(each.offset_bytes), static_cast<std::size_t>(each.size_bytes)));
         continue;
       }
       std::byte chunk[16384];
       for (std::uint64_t done = 0; done < each.size_bytes;) {
-        const std::span<std::byte> some(chunk, static_cast<std::size_t>((std::min<std::uint64_t>)(sizeof chunk, each.size_bytes - done)));
+        const std::span<std::byte> some(
+            chunk, static_cast<std::size_t>((std::min<std::uint64_t>)(sizeof chunk, each.size_bytes - done)));
         if (auto read = of.read(each.offset_bytes + done, some); !read) {
           const std::lock_guard guard(lock_);
           if (!checked.failure || number < checked.failed_piece) {
@@ -152,8 +154,10 @@ private:
       for (std::size_t i = first + 1; i < end; ++i) crc = crc32c_combine(crc, pieces_[i].crc, pieces_[i].size_bytes);
       const tensor& of = tensors_[number].of;
       if (!of.entry().has_crc32c()) continue;
-      if (crc == of.entry().crc32c()) ++report.tensors_sound;
-      else report.problems.emplace_back(errc::checksum_mismatch, of.name(), of.entry().offset_bytes());
+      if (crc == of.entry().crc32c())
+        ++report.tensors_sound;
+      else
+        report.problems.emplace_back(errc::checksum_mismatch, of.name(), of.entry().offset_bytes());
     }
   }
 
@@ -180,13 +184,16 @@ public:
   void skip_to(std::uint64_t offset, std::uint64_t size) {
     for (bool found = false; end_ < offset && !found;) {
       std::byte chunk[4096];
-      const std::span<std::byte> some(chunk, static_cast<std::size_t>((std::min<std::uint64_t>)(sizeof chunk, offset - end_)));
+      const std::span<std::byte> some(chunk,
+                                      static_cast<std::size_t>((std::min<std::uint64_t>)(sizeof chunk, offset - end_)));
       if (auto read = file_->read_at(end_, some); !read) {
         found = true;
         report_.problems.push_back(read.error().about(name_));
-      } else if (const auto bad = std::find_if(some.begin(), some.end(), [](std::byte b) { return b != std::byte{0}; }); bad != some.end()) {
+      } else if (const auto bad = std::find_if(some.begin(), some.end(), [](std::byte b) { return b != std::byte{0}; });
+                 bad != some.end()) {
         found = true;
-        report_.problems.emplace_back(errc::nonzero_padding, name_, end_ + static_cast<std::uint64_t>(bad - some.begin()));
+        report_.problems.emplace_back(errc::nonzero_padding, name_,
+                                      end_ + static_cast<std::uint64_t>(bad - some.begin()));
       }
       end_ += some.size();
     }
@@ -235,7 +242,8 @@ inline void check_padding(const store& of, verify_report& report) {
   for (std::uint32_t number = 0; number < of.index().part_count(); ++number) {
     const source& part = of.part(number);
     check.begin(part, of.index().part(number).path, of.index().part(number).has_header ? header_size_bytes(part) : 0);
-    for (; next != entries.end() && next->part() == number; ++next) check.skip_to(next->offset_bytes(), next->size_bytes());
+    for (; next != entries.end() && next->part() == number; ++next)
+      check.skip_to(next->offset_bytes(), next->size_bytes());
     check.skip_to(part.size_bytes(), 0);
   }
   // The last byte of packed elements is filled up with zero bits.
@@ -266,7 +274,8 @@ inline void check_manifest_against_index(const store& of, verify_report& report)
   const result<std::vector<std::byte>> made = make_index(*parsed, limits);
   if (!made) return report.problems.push_back(made.error());
   const std::span<const std::byte> index = of.index().bytes();
-  if (parsed->alignment_bytes != of.alignment_bytes() || !std::equal(made->begin(), made->end(), index.begin(), index.end())) {
+  if (parsed->alignment_bytes != of.alignment_bytes() ||
+      !std::equal(made->begin(), made->end(), index.begin(), index.end())) {
     report.problems.emplace_back(errc::manifest_mismatch);
   }
 }
@@ -285,6 +294,6 @@ inline void check_manifest_against_index(const store& of, verify_report& report)
   return report;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

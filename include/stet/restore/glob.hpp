@@ -3,7 +3,9 @@
 #ifndef STET_RESTORE_GLOB_HPP
 #define STET_RESTORE_GLOB_HPP
 
-#include "../vocabulary/checked.hpp"
+#include "../vocabulary/config.hpp"
+
+#include "../vocabulary/detail/checked.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// A pattern of tensor names. `?` stands for one byte other than '/', `*` for any bytes other than '/', `**` for any bytes
 /// at all; everything else for itself. There is no escape: names with these characters are matched exactly by
@@ -49,7 +51,8 @@ public:
       const bool is_run = tokens_[token].what == kind::star || tokens_[token].what == kind::deep;
       for (std::size_t at = width; at-- > 0;) {
         const bool takes_byte = at < rest.size() && takes(tokens_[token], rest[at]);
-        fits[here + at] = is_run ? fits[after + at] || (takes_byte && fits[here + at + 1]) : takes_byte && fits[after + at + 1];
+        fits[here + at] =
+            is_run ? fits[after + at] || (takes_byte && fits[here + at + 1]) : takes_byte && fits[after + at + 1];
       }
     }
     if (!fits[0]) return false;
@@ -59,8 +62,10 @@ public:
     for (std::size_t token = 0; token < tokens_.size(); ++token) {
       const std::size_t begin = at, after = (token + 1) * width;
       const kind what = tokens_[token].what;
-      if (what == kind::byte || what == kind::one) ++at;
-      else while (!fits[after + at]) ++at;
+      if (what == kind::byte || what == kind::one)
+        ++at;
+      else
+        while (!fits[after + at]) ++at;
       if (what != kind::byte) captures->push_back(rest.substr(begin, at - begin));
     }
     return true;
@@ -68,7 +73,8 @@ public:
 
   /// The text `replacement` in which $1 … $9 stand for what the first … ninth wildcard matched (nothing, if there are not so
   /// many), and $$ for '$'.
-  [[nodiscard]] static std::string rewrite(std::string_view replacement, const std::vector<std::string_view>& captures) {
+  [[nodiscard]] static std::string rewrite(std::string_view replacement,
+                                           const std::vector<std::string_view>& captures) {
     std::string made;
     for (std::size_t i = 0; i < replacement.size(); ++i) {
       const char next = replacement[i] == '$' && i + 1 < replacement.size() ? replacement[i + 1] : '\0';
@@ -102,6 +108,6 @@ private:
   std::vector<token_type> tokens_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

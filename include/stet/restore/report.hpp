@@ -3,9 +3,9 @@
 #ifndef STET_RESTORE_REPORT_HPP
 #define STET_RESTORE_REPORT_HPP
 
-#include "../index/name_hash.hpp"
+#include "../index/detail/name_hash.hpp"
 #include "../vocabulary/error.hpp"
-#include "../vocabulary/json_string.hpp"
+#include "../vocabulary/detail/json_string.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// What happened, or in a dry run would happen, to a variable or a tensor.
 enum class restore_outcome : std::uint8_t {
@@ -33,8 +33,9 @@ enum class restore_outcome : std::uint8_t {
 
 namespace detail {
 
-inline constexpr const char* restore_outcome_names[] = {"copied",  "converted",  "overlapped",     "reshaped",       "bound", "excluded",
-                                                        "missing", "unexpected", "shape_mismatch", "dtype_mismatch", "failed"};
+inline constexpr const char* restore_outcome_names[] = {"copied",         "converted",      "overlapped", "reshaped",
+                                                        "bound",          "excluded",       "missing",    "unexpected",
+                                                        "shape_mismatch", "dtype_mismatch", "failed"};
 
 } // namespace detail
 
@@ -81,7 +82,8 @@ struct restore_report {
   /// The report as text for a person: a line for each entry, errors marked by '!', and a line of totals.
   [[nodiscard]] std::string to_text() const {
     std::size_t width = 0;
-    for (const restore_entry& each : entries) width = name_of(each.outcome).size() < width ? width : name_of(each.outcome).size();
+    for (const restore_entry& each : entries)
+      width = name_of(each.outcome).size() < width ? width : name_of(each.outcome).size();
     std::string text;
     for (const restore_entry& each : entries) {
       const std::string_view outcome = name_of(each.outcome);
@@ -93,7 +95,9 @@ struct restore_report {
       if (!each.reason.empty()) append_escaped(text += ": ", each.reason);
       text += '\n';
     }
-    for_each_count([&](std::string_view outcome, std::size_t found) { text.append(std::to_string(found)).append(" ").append(outcome).append(", "); });
+    for_each_count([&](std::string_view outcome, std::size_t found) {
+      text.append(std::to_string(found)).append(" ").append(outcome).append(", ");
+    });
     text += std::to_string(copied_bytes) + " bytes to copy";
     return text + (is_good() ? "\n" : "; there are errors, so nothing is restored\n");
   }
@@ -132,7 +136,8 @@ private:
   /// Calls `visit(name, count)` for each outcome that occurs.
   template <class Visit> void for_each_count(Visit&& visit) const {
     for (std::size_t i = 0; i < std::size(detail::restore_outcome_names); ++i) {
-      if (const std::size_t found = count(static_cast<restore_outcome>(i)); found != 0) visit(detail::restore_outcome_names[i], found);
+      if (const std::size_t found = count(static_cast<restore_outcome>(i)); found != 0)
+        visit(detail::restore_outcome_names[i], found);
     }
   }
   static void append_json(std::string& text, std::string_view value) {
@@ -151,6 +156,6 @@ private:
   }
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -21,12 +21,13 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// One restore: a plan that changes nothing, then the changes, of which none can fail. Keeps references to its arguments.
 class restore_run {
 public:
-  restore_run(const store& from, const variable_list& to, const restore_rules& rules) : store_(from), variables_(to), rules_(rules) {}
+  restore_run(const store& from, const variable_list& to, const restore_rules& rules)
+      : store_(from), variables_(to), rules_(rules) {}
 
   /// Decides what will become of everything. Reads tensors only if checksums are to be verified, or to check bools.
   restore_report plan() {
@@ -125,7 +126,8 @@ private:
     }
     const auto found = store_.find(entry.tensor);
     if (found) taken.insert(original_number(*found)); // also if excluded: the program knows it
-    if (any_matches(rules_.exclude, to.name()) || (!rules_.include.empty() && !any_matches(rules_.include, to.name()))) {
+    if (any_matches(rules_.exclude, to.name()) ||
+        (!rules_.include.empty() && !any_matches(rules_.include, to.name()))) {
       entry.outcome = restore_outcome::excluded;
       return entry;
     }
@@ -160,7 +162,8 @@ private:
     const bool is_same_dtype = from.dtype() == to.layout().dtype;
     const bool is_same_shape = from.shape().equals(to.shape());
     if (!is_same_dtype || !is_same_shape) {
-      entry.reason = describe_tensor(from) + " in the store, " + describe_elements(to.layout().dtype, to.shape()) + " in the program";
+      entry.reason = describe_tensor(from) + " in the store, " + describe_elements(to.layout().dtype, to.shape()) +
+                     " in the program";
     }
     const bool is_bound = rules_.mode == restore_mode::bind && to.can_be_pointed();
     if (!is_same_dtype && (rules_.dtype == dtype_policy::error || is_bound || !is_convertible(from, to))) {
@@ -169,7 +172,9 @@ private:
       return;
     }
     if (is_same_shape) {
-      entry.outcome = is_bound ? restore_outcome::bound : is_same_dtype ? restore_outcome::copied : restore_outcome::converted;
+      entry.outcome = is_bound        ? restore_outcome::bound
+                      : is_same_dtype ? restore_outcome::copied
+                                      : restore_outcome::converted;
     } else if (rules_.shape == shape_policy::ask && rules_.reshape && !is_bound) {
       entry.outcome = restore_outcome::reshaped;
     } else if (rules_.shape == shape_policy::overlap && from.shape().rank() == to.shape().size() && !is_bound) {
@@ -180,7 +185,8 @@ private:
       return;
     }
     if (is_bound) return compare_place(planned, entry);
-    if (to.is_const()) return fail(entry, "the program may only read it through its view, which restore_mode::bind points elsewhere");
+    if (to.is_const())
+      return fail(entry, "the program may only read it through its view, which restore_mode::bind points elsewhere");
     if (to.bytes().size() != to.size_bytes()) return fail(entry, "the program's view views no memory to copy to");
     if (from.dtype() == dtype::boolean && from.is_in_place()) {
       if (const auto checked = from.as<bool>(); !checked) fail(entry, checked.error());
@@ -193,12 +199,18 @@ private:
     const tensor& from = planned.from;
     // What `tensor::as` checks, for a type that is known here by its size and alignment only.
     errc problem{};
-    if (from.layout().bits != to.layout().bits) problem = errc::packed;
-    else if (from.bytes().data() == nullptr) problem = errc::not_resident;
-    else if (!from.is_in_place()) problem = errc::wrong_byte_order;
-    else if (from.size_bytes() != 0 && reinterpret_cast<std::uintptr_t>(from.bytes().data()) % to.alignment_ != 0) problem = errc::misaligned;
-    else if (!to.is_const() && !from.is_writable()) problem = errc::read_only;
-    else if (from.dtype() == dtype::boolean && !from.as<bool>()) problem = errc::bad_value;
+    if (from.layout().bits != to.layout().bits)
+      problem = errc::packed;
+    else if (from.bytes().data() == nullptr)
+      problem = errc::not_resident;
+    else if (!from.is_in_place())
+      problem = errc::wrong_byte_order;
+    else if (from.size_bytes() != 0 && reinterpret_cast<std::uintptr_t>(from.bytes().data()) % to.alignment_ != 0)
+      problem = errc::misaligned;
+    else if (!to.is_const() && !from.is_writable())
+      problem = errc::read_only;
+    else if (from.dtype() == dtype::boolean && !from.as<bool>())
+      problem = errc::bad_value;
     if (problem != errc{}) fail(entry, error(problem));
   }
 
@@ -262,9 +274,12 @@ private:
     const std::vector<std::uint64_t> from(each.from.shape().begin(), each.from.shape().end());
     const std::size_t element_size = each.to->layout().bits / 8;
     std::uint64_t size_bytes = 0;
-    if (!detail::checked_multiply(each.from.element_count(), std::uint64_t{element_size}, size_bytes) || size_bytes > PTRDIFF_MAX) return errc::out_of_memory;
+    if (!detail::checked_multiply(each.from.element_count(), std::uint64_t{element_size}, size_bytes) ||
+        size_bytes > PTRDIFF_MAX)
+      return errc::out_of_memory;
     if (size_bytes == 0) return {};
-    const detail::owned_block block = detail::owned_block::allocate(static_cast<std::size_t>(size_bytes), staging_alignment, rules_.memory);
+    const detail::owned_block block =
+        detail::owned_block::allocate(static_cast<std::size_t>(size_bytes), staging_alignment, rules_.memory);
     if (block.get() == nullptr) return errc::out_of_memory;
     const std::span<std::byte> elements(static_cast<std::byte*>(block.get()), static_cast<std::size_t>(size_bytes));
     if (auto copied = copy_elements(each.from, each.to->layout().dtype, elements); !copied) return copied;
@@ -280,7 +295,8 @@ private:
         source = source * from[axis] + at[axis];
         target = target * to[axis] + at[axis];
       }
-      std::memcpy(into.data() + static_cast<std::size_t>(target) * element_size, elements.data() + static_cast<std::size_t>(source) * element_size,
+      std::memcpy(into.data() + static_cast<std::size_t>(target) * element_size,
+                  elements.data() + static_cast<std::size_t>(source) * element_size,
                   static_cast<std::size_t>(common[rank - 1]) * element_size);
       // The next row: count up in the dimensions but the innermost.
       std::size_t axis = rank - 1;
@@ -302,7 +318,8 @@ private:
 
 /// Says what `restore` would do, and changes nothing.
 /// Cost: a look-up for each variable; reads tensors only to verify checksums, or bools.
-[[nodiscard]] inline restore_report plan_restore(const store& from, const variable_list& to, const restore_rules& rules = {}) {
+[[nodiscard]] inline restore_report plan_restore(const store& from, const variable_list& to,
+                                                 const restore_rules& rules = {}) {
   return restore_run(from, to, rules).plan();
 }
 
@@ -313,7 +330,8 @@ private:
 /// or errc::out_of_memory, an error of the store's reader, or of `restore_rules::reshape`, its variable's entry in the report
 /// then `failed`. Cost: reads each tensor once; tensors that are not in memory, and those that a function or an overlap fills,
 /// are staged in memory of their size first.
-[[nodiscard]] inline result<void> restore(const store& from, const variable_list& to, const restore_rules& rules = {}, restore_report* report = nullptr) {
+[[nodiscard]] inline result<void> restore(const store& from, const variable_list& to, const restore_rules& rules = {},
+                                          restore_report* report = nullptr) {
   restore_run run(from, to, rules);
   restore_report planned = run.plan();
   result<void> done;
@@ -334,6 +352,6 @@ private:
   return done;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

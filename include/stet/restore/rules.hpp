@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Says under which name a store has a variable. Rules are asked in order; the first that knows the variable decides, and a
 /// variable that none knows is looked for under its own name.
@@ -24,28 +24,33 @@ class rename_rule {
 public:
   /// The variable called `variable` is the tensor called `tensor`.
   static rename_rule exact(std::string variable, std::string tensor) {
-    return rename_rule([variable = std::move(variable), tensor = std::move(tensor)](std::string_view name) -> std::optional<std::string> {
+    return rename_rule([variable = std::move(variable),
+                        tensor = std::move(tensor)](std::string_view name) -> std::optional<std::string> {
       if (name != variable) return std::nullopt;
       return tensor;
     });
   }
   /// Variables whose names begin with `variable_prefix` are the tensors whose names begin with `tensor_prefix` instead.
   static rename_rule prefix(std::string variable_prefix, std::string tensor_prefix) {
-    return rename_rule([from = std::move(variable_prefix), to = std::move(tensor_prefix)](std::string_view name) -> std::optional<std::string> {
+    return rename_rule([from = std::move(variable_prefix),
+                        to = std::move(tensor_prefix)](std::string_view name) -> std::optional<std::string> {
       if (!name.starts_with(from)) return std::nullopt;
       return to + std::string(name.substr(from.size()));
     });
   }
   /// Variables that match `pattern` are the tensors called `replacement`, with $1 … $9 for what its wildcards matched.
   static rename_rule matching(glob pattern, std::string replacement) {
-    return rename_rule([pattern = std::move(pattern), replacement = std::move(replacement)](std::string_view name) -> std::optional<std::string> {
+    return rename_rule([pattern = std::move(pattern),
+                        replacement = std::move(replacement)](std::string_view name) -> std::optional<std::string> {
       std::vector<std::string_view> captures;
       if (!pattern.matches(name, &captures)) return std::nullopt;
       return glob::rewrite(replacement, captures);
     });
   }
   /// Whatever `ask` gives for the name of a variable; nothing if it does not know it.
-  static rename_rule callback(std::function<std::optional<std::string>(std::string_view variable)> ask) { return rename_rule(std::move(ask)); }
+  static rename_rule callback(std::function<std::optional<std::string>(std::string_view variable)> ask) {
+    return rename_rule(std::move(ask));
+  }
   /// One entry of an assignment map as `tf.compat.v1.train.init_from_checkpoint` has them, checkpoint first: two scopes, both
   /// ending in '/' ("" or "/" is the whole checkpoint or program), or else two names. TensorFlow leaves variables that no
   /// entry speaks of as they are; so does a restore whose `include` names the scopes.
@@ -77,7 +82,7 @@ enum class shape_policy : std::uint8_t {
   /// Ask `restore_rules::reshape`.
   ask,
 };
-/// What to do when the dtypes differ: `cast` converts by the rules of bytes/convert.hpp.
+/// What to do when the dtypes differ: `cast` converts by the rules of bytes/detail/convert.hpp.
 enum class dtype_policy : std::uint8_t { error, cast };
 
 /// How variables get their values.
@@ -115,6 +120,6 @@ struct restore_rules {
   memory_resource* memory = nullptr;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

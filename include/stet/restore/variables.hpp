@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// One variable of a program: a name, and memory of the program that holds its elements.
 class variable {
@@ -87,7 +87,9 @@ private:
 class variable_list {
 public:
   /// Adds a variable whose elements are `memory`, row-major.
-  template <element T> result<void> add(std::string_view name, std::vector<std::uint64_t> shape, std::span<T> memory, bool is_trainable = true) {
+  template <element T>
+  result<void> add(std::string_view name, std::vector<std::uint64_t> shape, std::span<T> memory,
+                   bool is_trainable = true) {
     return insert_memory(describe_as<T>(name, std::move(shape), is_trainable), memory);
   }
 
@@ -164,7 +166,8 @@ private:
     }
   };
 
-  template <class T> static variable describe_as(std::string_view name, std::vector<std::uint64_t> shape, bool is_trainable) {
+  template <class T>
+  static variable describe_as(std::string_view name, std::vector<std::uint64_t> shape, bool is_trainable) {
     using value = std::remove_const_t<T>;
     variable made;
     made.name_ = name;
@@ -214,6 +217,6 @@ private:
   std::unordered_map<std::string, std::size_t> numbers_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef STET_SOURCE_FILE_HPP
 #define STET_SOURCE_FILE_HPP
 
-#include "os.hpp"
+#include "detail/os.hpp"
 #include "reader.hpp"
 
 #if STET_FILES
@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// What a file is opened for. `read_write` is needed only for mappings whose writes reach the file.
 enum class open_for : std::uint8_t { read, read_write };
@@ -58,7 +58,8 @@ public:
         (void)detail::os::close(*handle);
         return opened.error().about(path_utf8);
       }
-      if (!detail::os::interrupted(handle.error()) || again == detail::os::most_interruptions) return handle.error().about(path_utf8);
+      if (!detail::os::interrupted(handle.error()) || again == detail::os::most_interruptions)
+        return handle.error().about(path_utf8);
     }
   }
 
@@ -67,15 +68,11 @@ public:
   /// @retval errc::not_a_regular_file  a folder, pipe, device or socket
   /// @retval errc::access_denied       the handle is open for writing only
   /// @retval errc::io_error            the handle is closed or was never one
-  [[nodiscard]] static result<file> borrow(native_handle handle) noexcept {
-    return check_and_take(handle, false);
-  }
+  [[nodiscard]] static result<file> borrow(native_handle handle) noexcept { return check_and_take(handle, false); }
 
   /// Takes over an open handle and closes it in the end. Errors as `borrow`; after one the handle is still
   /// the caller's to close.
-  [[nodiscard]] static result<file> adopt(native_handle handle) noexcept {
-    return check_and_take(handle, true);
-  }
+  [[nodiscard]] static result<file> adopt(native_handle handle) noexcept { return check_and_take(handle, true); }
 
   file(file&& other) noexcept : handle_(other.handle_), owned_(other.owned_), facts_(other.facts_) {
     other.handle_ = detail::os::no_handle;
@@ -103,14 +100,15 @@ public:
   }
 
   /// What the file was when it was opened.
-  [[nodiscard]] file_identity identity() const noexcept { return {facts_.volume, facts_.index, facts_.size_bytes, facts_.changed_ns}; }
+  [[nodiscard]] file_identity identity() const noexcept {
+    return {facts_.volume, facts_.index, facts_.size_bytes, facts_.changed_ns};
+  }
 
   /// Fills `into` with the bytes from `offset_bytes` on, however many calls that takes.
   /// @retval errc::truncated  the file ends before `into` is full; `offset_bytes()` of the error says where
   /// @retval errc::bad_range  no file can reach that far
   /// @retval errc::io_error   or what else the operating system reports
-  [[nodiscard]] result<void> read(std::uint64_t offset_bytes,
-                                  std::span<std::byte> into) const noexcept override {
+  [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
     constexpr std::uint64_t end_bytes = detail::os::max_file_bytes;
     if (offset_bytes > end_bytes || into.size() > end_bytes - offset_bytes) return errc::bad_range;
     int interruptions = 0;
@@ -153,7 +151,7 @@ private:
   detail::os::file_facts facts_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif
 

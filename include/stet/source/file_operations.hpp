@@ -3,9 +3,9 @@
 #ifndef STET_SOURCE_FILE_OPERATIONS_HPP
 #define STET_SOURCE_FILE_OPERATIONS_HPP
 
-#include "os.hpp"
-#include "posix_write.hpp"
-#include "windows_write.hpp"
+#include "detail/os.hpp"
+#include "detail/posix_write.hpp"
+#include "detail/windows_write.hpp"
 
 #if STET_FILES
 
@@ -15,7 +15,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Whether `file_operations::reserve` could do what it is for.
 enum class reservation : std::uint8_t {
@@ -75,8 +75,7 @@ struct file_operations {
   /// it returns false. Names live for the length of the call. Whether one that is created or removed
   /// meanwhile comes is open.
   result<void> (*list_folder)(void* context, std::string_view path_utf8,
-                              bool (*visit)(void* visitor, std::string_view name) noexcept,
-                              void* visitor) noexcept;
+                              bool (*visit)(void* visitor, std::string_view name) noexcept, void* visitor) noexcept;
 
   /// Opens a file, making it if need be, and takes its lock without waiting. The lock ends when the caller
   /// closes the handle, at the latest with the process. It keeps out only those who ask for it.
@@ -116,16 +115,13 @@ struct file_operations {
 };
 
 /// Whether a call that failed so was cut short by a signal and may simply be made again.
-[[nodiscard]] inline bool was_interrupted(const error& failure) noexcept {
-  return detail::os::interrupted(failure);
-}
+[[nodiscard]] inline bool was_interrupted(const error& failure) noexcept { return detail::os::interrupted(failure); }
 
 namespace detail {
 
 /// Calls `call` with the system's form of a path; errors are about the path.
 template <class Value>
-result<Value> with_path(std::string_view path_utf8,
-                        result<Value> (*call)(const os::native_path&) noexcept) noexcept {
+result<Value> with_path(std::string_view path_utf8, result<Value> (*call)(const os::native_path&) noexcept) noexcept {
   os::native_path path;
   if (const auto valid = path.assign(path_utf8); !valid) return valid.error().about(path_utf8);
   result<Value> done = call(path);
@@ -138,11 +134,10 @@ inline std::string_view folder_or_current(std::string_view path_utf8) noexcept {
 }
 
 inline constexpr file_operations system_operations = {
-    .create_exclusive =
-        [](void*, std::string_view path_utf8) noexcept { return with_path(path_utf8, os::create_exclusive); },
+    .create_exclusive = [](void*,
+                           std::string_view path_utf8) noexcept { return with_path(path_utf8, os::create_exclusive); },
     .write_at =
-        [](void*, native_handle handle, std::uint64_t offset_bytes,
-           std::span<const std::byte> bytes) noexcept {
+        [](void*, native_handle handle, std::uint64_t offset_bytes, std::span<const std::byte> bytes) noexcept {
           return os::write_some(handle, offset_bytes, bytes.data(), bytes.size());
         },
     .reserve = [](void*, native_handle handle, std::uint64_t size_bytes) noexcept -> result<reservation> {
@@ -178,7 +173,8 @@ inline constexpr file_operations system_operations = {
     .lock_file = [](void*, std::string_view path_utf8) noexcept { return with_path(path_utf8, os::lock_file); },
     .create_folder = [](void*, std::string_view path_utf8) noexcept { return with_path(path_utf8, os::create_folder); },
     .keep_locked = [](void*, native_handle handle) noexcept { return os::keep_locked(handle); },
-    .remove_unlocked = [](void*, std::string_view path_utf8) noexcept { return with_path(path_utf8, os::remove_unlocked); },
+    .remove_unlocked = [](void*,
+                          std::string_view path_utf8) noexcept { return with_path(path_utf8, os::remove_unlocked); },
     .copy_access = [](void*, native_handle handle, std::string_view from_utf8) noexcept -> result<void> {
       os::native_path from;
       if (const auto valid = from.assign(from_utf8); !valid) return valid.error().about(from_utf8);
@@ -216,11 +212,9 @@ inline constexpr int most_links = 40;
 } // namespace detail
 
 /// The table whose entries are the operating system's own calls. Static storage, initialised at compile time.
-[[nodiscard]] constexpr const file_operations& system_file_operations() noexcept {
-  return detail::system_operations;
-}
+[[nodiscard]] constexpr const file_operations& system_file_operations() noexcept { return detail::system_operations; }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif
 

@@ -7,7 +7,7 @@
 
 #include <string_view>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// The files of a program. Derive from it and give its address to `open_options::files`: whatever is opened by a path then
 /// comes from here, the files of models that consist of several included. Callable from several threads at once.
@@ -24,7 +24,8 @@ public:
   /// Asked only for TensorFlow's first version of checkpoints that are given by their prefix. Default: errc::unsupported,
   /// after which such a prefix is not found; the name of a file of it is.
   [[nodiscard]] virtual result<void> list_folder([[maybe_unused]] std::string_view path_utf8,
-                                                 [[maybe_unused]] bool (*visit)(void* visitor, std::string_view name) noexcept,
+                                                 [[maybe_unused]] bool (*visit)(void* visitor,
+                                                                                std::string_view name) noexcept,
                                                  [[maybe_unused]] void* visitor) const noexcept {
     return errc::unsupported;
   }
@@ -37,6 +38,6 @@ protected:
   ~file_system() noexcept = default;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

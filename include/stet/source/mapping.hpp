@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// What may be done with bytes in memory, and whether the file sees it.
 enum class access : std::uint8_t {
@@ -35,9 +35,9 @@ public:
   /// @retval errc::out_of_memory  no address space is left
   /// @retval errc::unsupported    the system or the file system cannot map
   /// Cost: one system call (three on Windows), whatever the size; reads nothing yet, allocates nothing.
-  [[nodiscard]] static result<mapping>
-  map(const file& from, std::uint64_t offset_bytes, std::uint64_t size_bytes, access mode = access::read_only,
-      std::size_t granularity_bytes = detail::os::mapping_granularity()) noexcept {
+  [[nodiscard]] static result<mapping> map(const file& from, std::uint64_t offset_bytes, std::uint64_t size_bytes,
+                                           access mode = access::read_only,
+                                           std::size_t granularity_bytes = detail::os::mapping_granularity()) noexcept {
     if (offset_bytes > from.size_bytes() || size_bytes > from.size_bytes() - offset_bytes) {
       return error(errc::bad_range, {}, offset_bytes);
     }
@@ -48,17 +48,15 @@ public:
     if (size_bytes > PTRDIFF_MAX - slack_bytes) return error(errc::too_large, {}, offset_bytes);
     made.slack_bytes_ = static_cast<std::size_t>(slack_bytes);
     made.size_bytes_ = static_cast<std::size_t>(size_bytes);
-    const auto base =
-        detail::os::map(from.handle(), offset_bytes - slack_bytes, made.slack_bytes_ + made.size_bytes_,
-                        mode != access::read_only, mode == access::shared_write);
+    const auto base = detail::os::map(from.handle(), offset_bytes - slack_bytes, made.slack_bytes_ + made.size_bytes_,
+                                      mode != access::read_only, mode == access::shared_write);
     if (!base) return base.error();
     made.base_ = *base;
     return made;
   }
 
   mapping(mapping&& other) noexcept
-      : base_(other.base_), slack_bytes_(other.slack_bytes_), size_bytes_(other.size_bytes_),
-        mode_(other.mode_) {
+      : base_(other.base_), slack_bytes_(other.slack_bytes_), size_bytes_(other.size_bytes_), mode_(other.mode_) {
     other.base_ = nullptr;
     other.size_bytes_ = 0;
   }
@@ -143,6 +141,6 @@ private:
 
 #endif
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

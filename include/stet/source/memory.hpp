@@ -3,11 +3,13 @@
 #ifndef STET_SOURCE_MEMORY_HPP
 #define STET_SOURCE_MEMORY_HPP
 
+#include "../vocabulary/config.hpp"
+
 #include <cstddef>
 #include <new>
 #include <utility>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// An allocator of the program. Derive from it and give its address to `open_options::memory` and the like; it must outlive
 /// all that was made with it. stet/ext/pmr.hpp makes one of a `std::pmr::memory_resource`, which is not used here because
@@ -38,8 +40,8 @@ class owned_block {
 public:
   owned_block() noexcept = default;
   owned_block(owned_block&& other) noexcept
-      : block_(other.block_), size_bytes_(other.size_bytes_), alignment_bytes_(other.alignment_bytes_), memory_(other.memory_),
-        destroy_(other.destroy_), release_(other.release_) {
+      : block_(other.block_), size_bytes_(other.size_bytes_), alignment_bytes_(other.alignment_bytes_),
+        memory_(other.memory_), destroy_(other.destroy_), release_(other.release_) {
     other.block_ = nullptr;
   }
   owned_block& operator=(owned_block&& other) noexcept {
@@ -63,10 +65,14 @@ public:
     made.memory_ = memory;
     if (memory != nullptr) {
       made.block_ = memory->allocate(size_bytes, alignment_bytes);
-      made.release_ = [](const owned_block& of) noexcept { of.memory_->deallocate(of.block_, of.size_bytes_, of.alignment_bytes_); };
+      made.release_ = [](const owned_block& of) noexcept {
+        of.memory_->deallocate(of.block_, of.size_bytes_, of.alignment_bytes_);
+      };
     } else {
-      made.block_ = ::operator new (size_bytes, std::align_val_t{alignment_bytes}, std::nothrow);
-      made.release_ = [](const owned_block& of) noexcept { ::operator delete (of.block_, std::align_val_t{of.alignment_bytes_}); };
+      made.block_ = ::operator new(size_bytes, std::align_val_t{alignment_bytes}, std::nothrow);
+      made.release_ = [](const owned_block& of) noexcept {
+        ::operator delete(of.block_, std::align_val_t{of.alignment_bytes_});
+      };
     }
     return made;
   }
@@ -106,6 +112,6 @@ private:
 
 } // namespace detail
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

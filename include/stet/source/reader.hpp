@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <span>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Bytes that are fetched by offset. Derive from it to supply bytes from anywhere; `file` is one, too.
 class reader {
@@ -17,8 +17,7 @@ public:
   /// Fills all of `into` with the bytes from `offset_bytes` on, or fails; what `into` holds after a failure
   /// is unspecified. Must be callable from several threads at once.
   /// @retval errc::truncated  the bytes end before `into` is full; or any other code
-  [[nodiscard]] virtual result<void> read(std::uint64_t offset_bytes,
-                                          std::span<std::byte> into) const noexcept = 0;
+  [[nodiscard]] virtual result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept = 0;
 
   /// How many bytes there are. Constant while the reader is in use.
   [[nodiscard]] virtual std::uint64_t size_bytes() const noexcept = 0;
@@ -32,6 +31,6 @@ protected:
   ~reader() noexcept = default;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

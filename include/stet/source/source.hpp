@@ -15,7 +15,7 @@
 #include <string_view>
 #include <utility>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// A part of a file. The default is all of it.
 struct file_range {
@@ -91,7 +91,8 @@ public:
   /// Keeps a reader and fetches from it whenever bytes are asked for.
   /// @retval errc::out_of_memory
   /// Cost: one allocation of the reader's size; reads nothing.
-  template <class Reader> [[nodiscard]] static result<source> keep(Reader&& from, memory_resource* memory = nullptr) noexcept {
+  template <class Reader>
+  [[nodiscard]] static result<source> keep(Reader&& from, memory_resource* memory = nullptr) noexcept {
     // In a block of its own, because tensors keep its address while the source moves.
     detail::owned_block block = detail::owned_block::keep(std::move(from), memory);
     if (block.get() == nullptr) return errc::out_of_memory;
@@ -133,7 +134,8 @@ public:
 
   /// Copies bytes into memory of its own.
   /// @retval errc::out_of_memory
-  [[nodiscard]] static result<source> copy(std::span<const std::byte> bytes, memory_resource* memory = nullptr) noexcept {
+  [[nodiscard]] static result<source> copy(std::span<const std::byte> bytes,
+                                           memory_resource* memory = nullptr) noexcept {
     result<source> made = allocate(bytes.size(), memory);
     if (made && !bytes.empty()) std::memcpy(made->writable_data(), bytes.data(), bytes.size());
     return made;
@@ -143,7 +145,8 @@ public:
   /// @retval errc::bad_range      the range does not lie within it
   /// @retval errc::out_of_memory
   /// Cost: nothing where the bytes are resident, or it is all of them; else one small allocation.
-  [[nodiscard]] static result<source> part_of(source&& whole, file_range range, memory_resource* memory = nullptr) noexcept;
+  [[nodiscard]] static result<source> part_of(source&& whole, file_range range,
+                                              memory_resource* memory = nullptr) noexcept;
 
 #if STET_FILES
   /// Maps a range of a file. The file may be closed afterwards.
@@ -163,8 +166,7 @@ public:
   /// Opens a file, for reading and writing if `mode` is `access::shared_write`, and maps a range of it.
   [[nodiscard]] static result<source> map(std::string_view path_utf8, file_range range = {},
                                           access mode = access::read_only) noexcept {
-    const auto opened =
-        file::open(path_utf8, mode == access::shared_write ? open_for::read_write : open_for::read);
+    const auto opened = file::open(path_utf8, mode == access::shared_write ? open_for::read_write : open_for::read);
     if (!opened) return opened.error();
     return about(map(*opened, range, mode), path_utf8);
   }
@@ -182,7 +184,8 @@ public:
   /// @retval errc::bad_range      the range does not lie within the file
   /// @retval errc::out_of_memory
   /// Cost: one small allocation, two for a part of the file; reads nothing.
-  [[nodiscard]] static result<source> stream(file&& from, file_range range = {}, memory_resource* memory = nullptr) noexcept {
+  [[nodiscard]] static result<source> stream(file&& from, file_range range = {},
+                                             memory_resource* memory = nullptr) noexcept {
     result<source> whole = keep(std::move(from), memory);
     if (!whole) return whole;
     whole->file_ = static_cast<const file*>(whole->owned_.get());
@@ -198,8 +201,7 @@ public:
 #endif
 
   source(source&& other) noexcept
-      : data_(other.data_), size_bytes_(other.size_bytes_), fetcher_(other.fetcher_),
-        owned_(std::move(other.owned_)),
+      : data_(other.data_), size_bytes_(other.size_bytes_), fetcher_(other.fetcher_), owned_(std::move(other.owned_)),
 #if STET_FILES
         mapping_(std::move(other.mapping_)), file_(other.file_), file_offset_bytes_(other.file_offset_bytes_),
 #endif
@@ -222,9 +224,7 @@ public:
   [[nodiscard]] const std::byte* data() const noexcept { return data_; }
   /// All the bytes for writing: memory borrowed writable, copy-on-write and shared-write mappings, and memory
   /// that was read into. Otherwise nullptr.
-  [[nodiscard]] std::byte* writable_data() noexcept {
-    return writable_ ? const_cast<std::byte*>(data_) : nullptr;
-  }
+  [[nodiscard]] std::byte* writable_data() noexcept { return writable_ ? const_cast<std::byte*>(data_) : nullptr; }
   /// Whether the resident bytes may be written to.
   [[nodiscard]] bool is_writable() const noexcept { return writable_; }
   /// Lets the bytes only be read from now on.
@@ -325,7 +325,8 @@ private:
   static constexpr std::size_t min_alignment_bytes = 64;
   static constexpr std::size_t max_alignment_bytes = 65536;
 
-  static result<source> allocate_aligned(std::uint64_t size_bytes, std::size_t alignment_bytes, memory_resource* memory) noexcept {
+  static result<source> allocate_aligned(std::uint64_t size_bytes, std::size_t alignment_bytes,
+                                         memory_resource* memory) noexcept {
     if (size_bytes > PTRDIFF_MAX - max_alignment_bytes) return errc::too_large;
     source made;
     made.writable_ = true;
@@ -336,7 +337,8 @@ private:
 #if STET_FILES
     // Fresh memory costs more than what is then done with it, unless its pages are large.
     constexpr std::uint64_t large_bytes = 4u << 20;
-    if (memory == nullptr && size_bytes >= large_bytes) detail::os::prefer_large_pages(made.data_, static_cast<std::size_t>(size_bytes));
+    if (memory == nullptr && size_bytes >= large_bytes)
+      detail::os::prefer_large_pages(made.data_, static_cast<std::size_t>(size_bytes));
 #endif
     return made;
   }
@@ -426,6 +428,6 @@ inline result<source> source::part_of(source&& whole, file_range range, memory_r
   return std::move(whole);
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

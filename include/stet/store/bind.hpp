@@ -24,7 +24,7 @@
 // Fields may be `view`, `std::span<const T>`, `packed_span<T>`, `string_span` and `tensor`. `field.optional(name, f)`
 // leaves `f` as it is if there is no such tensor.
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// One field of a model that a store does not fit.
 struct binding_mismatch {
@@ -197,6 +197,6 @@ template <class Model> result<void> bind_model(Model& model, const store& from) 
   return bind_model(model, from, [](const binding_mismatch&) noexcept {});
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

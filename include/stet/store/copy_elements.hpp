@@ -5,14 +5,14 @@
 
 #include "tensor.hpp"
 
-#include "../bytes/convert.hpp"
+#include "../bytes/detail/convert.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <type_traits>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
@@ -37,7 +37,8 @@ template <class T> constexpr auto widest_of() noexcept {
 }
 
 /// The type whose values an element of type `T` has: bytes for bool, which may be neither true nor false.
-template <class T> using plain_of = std::conditional_t<std::is_same_v<T, bool>, std::uint8_t, typename value_of<T>::type>;
+template <class T>
+using plain_of = std::conditional_t<std::is_same_v<T, bool>, std::uint8_t, typename value_of<T>::type>;
 
 /// Converts `count` elements to the widest type of their kind, at `into`. @return the dtype of that type
 inline dtype widen(const stored_elements& from, std::byte* into, std::size_t count) noexcept {
@@ -75,7 +76,9 @@ inline errc copy_as(const stored_elements& from, dtype to, std::byte* into, std:
   constexpr std::size_t widest_size = 16;
   errc outcome = errc::not_convertible;
   if (from.dtype == to) {
-    visit_dtype(to, [&]<class T>(std::type_identity<T>) { outcome = copy_elements(from, std::span(reinterpret_cast<T*>(into), count)); });
+    visit_dtype(to, [&]<class T>(std::type_identity<T>) {
+      outcome = copy_elements(from, std::span(reinterpret_cast<T*>(into), count));
+    });
     return outcome;
   }
   alignas(widest_size) std::byte wide[copy_step * widest_size];
@@ -87,7 +90,7 @@ inline errc copy_as(const stored_elements& from, dtype to, std::byte* into, std:
 } // namespace detail
 
 /// Copies elements of a tensor, in row-major order, as those of the C++ type that views `to`, by the rules of
-/// bytes/convert.hpp: `tensor::copy_to` where the dtype is known only when the program runs, and for a part of a tensor.
+/// bytes/detail/convert.hpp: `tensor::copy_to` where the dtype is known only when the program runs, and for a part of a tensor.
 /// @param into           aligned for that type; as many elements are copied as it has room for
 /// @param first_element  where to begin; a multiple of 8, so that elements below a byte begin with one
 /// @retval errc::invalid_argument  `first_element` is no multiple of 8, or `into` holds no whole number of elements
@@ -95,7 +98,8 @@ inline errc copy_as(const stored_elements& from, dtype to, std::byte* into, std:
 /// @retval errc::not_convertible   strings, blocks, or complex numbers to real ones
 /// @retval errc::bad_value         the tensor is of bools, and a byte is neither 0 nor 1
 /// or an error of the reader. Cost: reads what it copies once, allocates nothing.
-inline result<void> copy_elements(const tensor& from, dtype to, std::span<std::byte> into, std::uint64_t first_element = 0) noexcept {
+inline result<void> copy_elements(const tensor& from, dtype to, std::span<std::byte> into,
+                                  std::uint64_t first_element = 0) noexcept {
   std::size_t element_size = 0;
   visit_dtype(to, [&]<class T>(std::type_identity<T>) { element_size = sizeof(T); });
   const std::uint8_t bits = from.layout().bits;
@@ -107,19 +111,21 @@ inline result<void> copy_elements(const tensor& from, dtype to, std::span<std::b
   constexpr bool host_is_big = !detail::host_is_little_endian;
   const bool is_swapped = describe(from.dtype()).word_size_bytes > 1 && from.entry().is_big_endian() != host_is_big;
   const std::uint64_t begin = first_element / 8 * bits;
-  if (from.dtype() == to && bits == element_size * 8 && !is_swapped && to != dtype::boolean) return from.read(begin, into);
+  if (from.dtype() == to && bits == element_size * 8 && !is_swapped && to != dtype::boolean)
+    return from.read(begin, into);
 
   alignas(16) std::byte stored[detail::copy_step * 16]; // no element has more bytes
   for (std::size_t done = 0; done < count; done += detail::copy_step) {
     const std::size_t some = count - done < detail::copy_step ? count - done : detail::copy_step;
     const std::size_t size = (some * bits + 7) / 8;
     if (auto read = from.read(begin + std::uint64_t{done / 8} * bits, std::span(stored, size)); !read) return read;
-    const errc failure = detail::copy_as({stored, from.dtype(), bits, is_swapped}, to, into.data() + done * element_size, some);
+    const errc failure =
+        detail::copy_as({stored, from.dtype(), bits, is_swapped}, to, into.data() + done * element_size, some);
     if (failure != errc{}) return error(failure, from.name());
   }
   return {};
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

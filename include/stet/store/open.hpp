@@ -5,13 +5,13 @@
 
 #include "store.hpp"
 
-#include "../index/check.hpp"
+#include "../index/detail/check.hpp"
 #include "../index/format.hpp"
 #include "../source/file_system.hpp"
-#include "../source/path.hpp"
+#include "../source/detail/path.hpp"
 #include "../vocabulary/inflate.hpp"
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Where the bytes of an open file are.
 enum class backing : std::uint8_t {
@@ -68,12 +68,15 @@ namespace detail {
 /// Where there is no folder to look for parts in.
 class no_parts final : public part_opener {
 public:
-  [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override { return error(errc::missing_part, name); }
+  [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override {
+    return error(errc::missing_part, name);
+  }
 };
 
 /// Opens the parts that `index` lists and compares each with what the index says of it.
 /// Errors: those that `open` names for parts.
-inline result<part_sources> open_parts(const tensor_index& index, const part_opener& opener, memory_resource* memory) noexcept {
+inline result<part_sources> open_parts(const tensor_index& index, const part_opener& opener,
+                                       memory_resource* memory) noexcept {
   result<part_sources> parts = part_sources::allocate(index.part_count(), memory);
   if (!parts) return parts;
   for (std::uint32_t number = 0; number < index.part_count(); ++number) {
@@ -92,7 +95,8 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
     if (expected.has_header) {
       std::byte start[file_header::size_bytes];
       if (expected.size_bytes < sizeof start) return error(errc::part_size, expected.path);
-      if (auto read = opened->read_at(0, writable_bytes_at(start, sizeof start)); !read) return read.error().about(expected.path);
+      if (auto read = opened->read_at(0, writable_bytes_at(start, sizeof start)); !read)
+        return read.error().about(expected.path);
       const result<file_header> header = decode_header(bytes_at(start, sizeof start), expected.size_bytes);
       if (!header) return header.error().about(expected.path);
       if (header->kind != file_header::file_kind::part || header->part_number != number ||
@@ -108,14 +112,17 @@ inline result<part_sources> open_parts(const tensor_index& index, const part_ope
 /// The header of a store, whose own file `data` is. Errors: those that `open` names for the header, and no_index.
 inline result<file_header> read_store_header(const source& data) noexcept {
   std::byte start[file_header::size_bytes];
-  const std::size_t start_size = data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
+  const std::size_t start_size =
+      data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
   if (auto read = data.read_at(0, writable_bytes_at(start, start_size)); !read) return read.error();
   result<file_header> header = decode_header(bytes_at(start, start_size), data.size_bytes());
   if (!header) return header;
   if (header->kind != file_header::file_kind::store) return error(errc::bad_header, "a part of a store", 88);
   if (header->index_size_bytes == 0) return errc::no_index;
-  if (header->manifest_size_bytes > max_manifest_size_bytes) return error(errc::too_large, "manifest", header->manifest_offset_bytes);
-  if (header->index_size_bytes > max_index_size_bytes) return error(errc::too_large, "index", header->index_offset_bytes);
+  if (header->manifest_size_bytes > max_manifest_size_bytes)
+    return error(errc::too_large, "manifest", header->manifest_offset_bytes);
+  if (header->index_size_bytes > max_index_size_bytes)
+    return error(errc::too_large, "index", header->index_offset_bytes);
   return header;
 }
 
@@ -165,8 +172,8 @@ inline result<store> open_store(source&& data, const part_opener& parts, memory_
   store::contents made;
   const std::byte* table = data.data();
   if (table == nullptr) {
-    result<source> read =
-        source::read(*data.fetcher(), {0, header->index_offset_bytes + header->index_size_bytes}, alignof(std::max_align_t), memory);
+    result<source> read = source::read(*data.fetcher(), {0, header->index_offset_bytes + header->index_size_bytes},
+                                       alignof(std::max_align_t), memory);
     if (!read) return read.error();
     made.table = std::move(*read);
     table = made.table.data();
@@ -251,12 +258,14 @@ inline result<source> source_of(source&& given, const open_options& options) noe
 }
 
 /// Opens a file of the operating system.
-inline result<source> open_system_file([[maybe_unused]] std::string_view path_utf8, [[maybe_unused]] const open_options& options,
+inline result<source> open_system_file([[maybe_unused]] std::string_view path_utf8,
+                                       [[maybe_unused]] const open_options& options,
                                        [[maybe_unused]] bool is_beside) noexcept {
 #if STET_FILES
   const bool writable = options.backing == backing::map && options.access == access::shared_write;
   const bool follows = options.follow_links || !is_beside;
-  result<file> from = file::open(path_utf8, writable ? open_for::read_write : open_for::read, follows ? links::follow : links::no_follow);
+  result<file> from = file::open(path_utf8, writable ? open_for::read_write : open_for::read,
+                                 follows ? links::follow : links::no_follow);
   if (!from) return from.error();
   if (!follows && from->link_count() > 1) return errc::bad_path;
   return source_of(std::move(*from), options);
@@ -275,7 +284,8 @@ inline result<source> open_own_file(std::string_view path_utf8, const open_optio
 /// Opens the file at `path_utf8`, wherever `options` say that files are. All that stet reads by a path, it opens here.
 /// @param is_beside  whether the path is made of what a file says, which must not lead out of its folder
 /// Errors: those of `file::open` and of mapping or reading.
-inline result<source> open_source(std::string_view path_utf8, const open_options& options, bool is_beside = false) noexcept {
+inline result<source> open_source(std::string_view path_utf8, const open_options& options,
+                                  bool is_beside = false) noexcept {
   result<source> opened =
       options.files != nullptr ? open_own_file(path_utf8, options) : open_system_file(path_utf8, options, is_beside);
   if (!opened && opened.error().subject().empty()) return opened.error().about(path_utf8);
@@ -350,6 +360,6 @@ inline result<store> open_path(std::string_view path_utf8, const open_options& o
 
 #endif
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

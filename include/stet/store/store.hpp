@@ -12,13 +12,15 @@
 #include <new>
 #include <utility>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// The sources of a store's parts: an array in memory of its own, none for a store of one file.
 class part_sources {
 public:
   part_sources() noexcept = default;
-  part_sources(part_sources&& other) noexcept : block_(std::move(other.block_)), count_(other.count_) { other.count_ = 0; }
+  part_sources(part_sources&& other) noexcept : block_(std::move(other.block_)), count_(other.count_) {
+    other.count_ = 0;
+  }
   part_sources& operator=(part_sources&& other) noexcept {
     block_ = std::move(other.block_);
     count_ = other.count_;
@@ -39,7 +41,9 @@ public:
 
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
   [[nodiscard]] source& operator[](std::uint32_t part) noexcept { return static_cast<source*>(block_.get())[part]; }
-  [[nodiscard]] const source& operator[](std::uint32_t part) const noexcept { return static_cast<const source*>(block_.get())[part]; }
+  [[nodiscard]] const source& operator[](std::uint32_t part) const noexcept {
+    return static_cast<const source*>(block_.get())[part];
+  }
 
 private:
   detail::owned_block block_;
@@ -116,7 +120,9 @@ public:
     return at(entry);
   }
   /// Whether a tensor is called `name`.
-  [[nodiscard]] bool contains(std::string_view name) const noexcept { return static_cast<bool>(contents_.index.find(name)); }
+  [[nodiscard]] bool contains(std::string_view name) const noexcept {
+    return static_cast<bool>(contents_.index.find(name));
+  }
 
   /// The elements of the tensor called `name`, in place. Errors and cost: those of `find` and `tensor::as`.
   template <element T> [[nodiscard]] result<std::span<const T>> get(std::string_view name) const noexcept {
@@ -205,7 +211,9 @@ public:
 
   /// Starts reading tensors ahead of use: all of them, or those named.
   result<void> prefetch() const noexcept { return for_all(&source::prefetch); }
-  result<void> prefetch(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::prefetch); }
+  result<void> prefetch(std::span<const std::string_view> names) const noexcept {
+    return for_each(names, &source::prefetch);
+  }
   /// Takes tensors out of memory until they are next used.
   result<void> drop() const noexcept { return for_all(&source::drop); }
   result<void> drop(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::drop); }
@@ -214,7 +222,9 @@ public:
   result<void> lock(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::lock); }
   /// Ends what `lock` began.
   result<void> unlock() const noexcept { return for_all(&source::unlock); }
-  result<void> unlock(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::unlock); }
+  result<void> unlock(std::span<const std::string_view> names) const noexcept {
+    return for_each(names, &source::unlock);
+  }
 
 private:
   using residency_call = result<void> (source::*)(std::uint64_t, std::uint64_t) const noexcept;
@@ -235,7 +245,8 @@ private:
       const std::string_view name = names[i];
       const index_entry entry = contents_.index.find(name);
       if (!entry) return error(errc::not_found, name);
-      if (auto done = (source_of(entry).*call)(entry.offset_bytes(), entry.size_bytes()); !done) return done.error().about(name);
+      if (auto done = (source_of(entry).*call)(entry.offset_bytes(), entry.size_bytes()); !done)
+        return done.error().about(name);
     }
     return {};
   }
@@ -243,6 +254,6 @@ private:
   contents contents_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

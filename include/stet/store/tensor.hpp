@@ -3,13 +3,13 @@
 #ifndef STET_STORE_TENSOR_HPP
 #define STET_STORE_TENSOR_HPP
 
-#include "../bytes/convert.hpp"
+#include "../bytes/detail/convert.hpp"
 #include "../index/index.hpp"
 #include "../source/reader.hpp"
 #include "../vocabulary/config.hpp"
 #include "../vocabulary/view.hpp"
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Asks `copy_to` to convert elements to the destination's type.
 struct convert_t {};
@@ -23,7 +23,8 @@ public:
   tensor() noexcept = default;
 
   /// For stores: the tensor at `entry`, its bytes at `data` (nullptr: fetched from `fetcher`, at its offset).
-  tensor(const tensor_index& index, index_entry entry, const std::byte* data, bool is_writable, const reader* fetcher) noexcept
+  tensor(const tensor_index& index, index_entry entry, const std::byte* data, bool is_writable,
+         const reader* fetcher) noexcept
       : entry_(entry), layout_(index.layout(entry)), data_(data), fetcher_(fetcher), is_writable_(is_writable) {}
 
   /// The name, UTF-8.
@@ -146,7 +147,7 @@ public:
     return read(0, std::as_writable_bytes(into.first(static_cast<std::size_t>(element_count()))));
   }
 
-  /// As above, but elements of another dtype are converted by the rules of bytes/convert.hpp.
+  /// As above, but elements of another dtype are converted by the rules of bytes/detail/convert.hpp.
   /// @retval errc::not_convertible  strings, blocks, or complex numbers to real ones
   template <element T>
     requires(!std::is_const_v<T>)
@@ -185,7 +186,8 @@ private:
 
   /// Whether a word of the tensor has to be reversed before this machine can use it; not where there is none.
   [[nodiscard]] bool needs_swap() const noexcept {
-    return describe(dtype()).word_size_bytes > 1 && entry_.is_big_endian() == detail::host_is_little_endian && size_bytes() != 0;
+    return describe(dtype()).word_size_bytes > 1 && entry_.is_big_endian() == detail::host_is_little_endian &&
+           size_bytes() != 0;
   }
 
   template <element T> [[nodiscard]] errc check_type() const noexcept {
@@ -203,10 +205,10 @@ private:
     return errc{};
   }
 
-  /// Brings the elements into `into` by one of the functions of bytes/convert.hpp.
+  /// Brings the elements into `into` by one of the functions of bytes/detail/convert.hpp.
   template <element T>
-  [[nodiscard]] result<void> copy_through(std::span<T> into,
-                                          errc (*copy)(const detail::stored_elements&, std::span<T>) noexcept) const noexcept {
+  [[nodiscard]] result<void> copy_through(std::span<T> into, errc (*copy)(const detail::stored_elements&,
+                                                                          std::span<T>) noexcept) const noexcept {
     const std::size_t count = static_cast<std::size_t>(element_count());
     if (data_ != nullptr) {
       const errc failure = copy({data_, dtype(), layout_.bits, needs_swap()}, into.first(count));
@@ -218,7 +220,8 @@ private:
     for (std::size_t done = 0; done < count; done += step) {
       const std::size_t elements = count - done < step ? count - done : step;
       const std::size_t size = (elements * layout_.bits + 7) / 8;
-      if (auto fetched = read(std::uint64_t{done / 8} * layout_.bits, detail::writable_bytes_at(chunk, size)); !fetched) return fetched;
+      if (auto fetched = read(std::uint64_t{done / 8} * layout_.bits, detail::writable_bytes_at(chunk, size)); !fetched)
+        return fetched;
       const errc failure = copy({chunk, dtype(), layout_.bits, needs_swap()}, into.subspan(done, elements));
       if (failure != errc{}) return error(failure, name());
     }
@@ -232,6 +235,6 @@ private:
   bool is_writable_ = false;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

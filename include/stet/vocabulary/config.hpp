@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Every macro that a build may set, with its default. All are 0 or 1 and are tested with #if.
+// Every macro that a build may set, with its default; and the inline namespace that they and the version make. All but
+// STET_ASSERT are 0 or 1 and are tested with #if.
 #ifndef STET_VOCABULARY_CONFIG_HPP
 #define STET_VOCABULARY_CONFIG_HPP
+
+#include "version.hpp"
 
 /// 1: a file can be opened, read and mapped; 0: bytes come from memory or from the program's own reader (firmware).
 /// Default: whether the target has an operating system with files that stet knows.
@@ -23,6 +26,25 @@
 #endif
 #endif
 
+// The inline namespace of everything in stet: the version, and each setting that changes the layout of a type or the body of
+// an inline function and is not the default. Parts of a program that were built with different releases or settings have
+// different names for everything, so that they do not link instead of misbehaving.
+#if STET_FILES
+#define STET_NAMESPACE_FILES
+#else
+#define STET_NAMESPACE_FILES _no_files
+#endif
+#if STET_SMALL_CODE
+#define STET_NAMESPACE_SIZE _small
+#else
+#define STET_NAMESPACE_SIZE
+#endif
+#define STET_NAMESPACE_JOIN(major, minor, files, size) v##major##_##minor##files##size
+#define STET_NAMESPACE_MAKE(major, minor, files, size) STET_NAMESPACE_JOIN(major, minor, files, size)
+/// The inline namespace: v0_1 with the default settings.
+#define STET_NAMESPACE                                                                                                 \
+  STET_NAMESPACE_MAKE(STET_VERSION_MAJOR, STET_VERSION_MINOR, STET_NAMESPACE_FILES, STET_NAMESPACE_SIZE)
+
 /// Checks a precondition, that is, a mistake of the calling program; bad files are never reported this way, and nothing else in
 /// stet ends a program. A program's own takes one condition, as an expression of type void, must be the same wherever stet is
 /// included, and does not throw. After it returns, behaviour is as undefined as without the check.
@@ -35,14 +57,15 @@
 #else
 #include <cstdio>
 #include <cstdlib>
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 [[noreturn]] inline void assertion_failed(const char* condition, const char* file, unsigned line) noexcept {
   std::fprintf(stderr, "%s:%u: Assertion `%s' failed.\n", file, line, condition);
   std::abort();
 }
-} // namespace stet::inline v0_1::detail
-#define STET_ASSERT(condition) \
-  (static_cast<bool>(condition) ? static_cast<void>(0) : ::stet::detail::assertion_failed(#condition, __builtin_FILE(), __builtin_LINE()))
+} // namespace stet::inline STET_NAMESPACE::detail
+#define STET_ASSERT(condition)                                                                                         \
+  (static_cast<bool>(condition) ? static_cast<void>(0)                                                                 \
+                                : ::stet::detail::assertion_failed(#condition, __builtin_FILE(), __builtin_LINE()))
 #endif
 #endif
 

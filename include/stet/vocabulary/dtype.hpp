@@ -3,11 +3,13 @@
 #ifndef STET_VOCABULARY_DTYPE_HPP
 #define STET_VOCABULARY_DTYPE_HPP
 
+#include "config.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// The element type of a tensor. The numbers stand in files and never change; `dtype_table` describes each.
 enum class dtype : std::uint8_t {
@@ -114,9 +116,7 @@ constexpr bool is_known(dtype d) noexcept {
 }
 
 /// The row of `dtype_table` for a known dtype.
-constexpr const dtype_description& describe(dtype d) noexcept {
-  return dtype_table[static_cast<std::size_t>(d) - 1];
-}
+constexpr const dtype_description& describe(dtype d) noexcept { return dtype_table[static_cast<std::size_t>(d) - 1]; }
 
 /// The manifest name of a known dtype, for example "float32".
 constexpr std::string_view name_of(dtype d) noexcept { return describe(d).name; }
@@ -138,6 +138,6 @@ struct block_type {
   friend constexpr bool operator==(const block_type&, const block_type&) noexcept = default;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef STET_VOCABULARY_ELEMENT_HPP
 #define STET_VOCABULARY_ELEMENT_HPP
 
+#include "config.hpp"
+
 #include "dtype.hpp"
 #include "narrow_float.hpp"
 #include "small_int.hpp"
@@ -10,7 +12,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// A complex number of two floats, the real part first.
 struct complex64 {
@@ -31,47 +33,47 @@ template <class T> struct dtype_of;
 /// and block.
 template <dtype D> struct element_of;
 
-#define STET_ELEMENTS(X)                          \
-  X(bool, boolean)                                \
-  X(std::int8_t, int8)                            \
-  X(std::int16_t, int16)                          \
-  X(std::int32_t, int32)                          \
-  X(std::int64_t, int64)                          \
-  X(std::uint8_t, uint8)                          \
-  X(std::uint16_t, uint16)                        \
-  X(std::uint32_t, uint32)                        \
-  X(std::uint64_t, uint64)                        \
-  X(stet::float16, float16)                       \
-  X(stet::bfloat16, bfloat16)                     \
-  X(float, float32)                               \
-  X(double, float64)                              \
-  X(stet::complex64, complex64)                   \
-  X(stet::complex128, complex128)                 \
-  X(stet::float8_e4m3fn, float8_e4m3fn)           \
-  X(stet::float8_e5m2, float8_e5m2)               \
-  X(stet::float8_e4m3fnuz, float8_e4m3fnuz)       \
-  X(stet::float8_e5m2fnuz, float8_e5m2fnuz)       \
-  X(stet::float8_e4m3b11fnuz, float8_e4m3b11fnuz) \
-  X(stet::float8_e8m0fnu, float8_e8m0fnu)         \
-  X(stet::float6_e2m3fn, float6_e2m3fn)           \
-  X(stet::float6_e3m2fn, float6_e3m2fn)           \
-  X(stet::float4_e2m1fn, float4_e2m1fn)           \
-  X(stet::int4, int4)                             \
-  X(stet::uint4, uint4)                           \
-  X(stet::int2, int2)                             \
-  X(stet::uint2, uint2)                           \
-  X(stet::qint8, qint8)                           \
-  X(stet::quint8, quint8)                         \
-  X(stet::qint16, qint16)                         \
-  X(stet::quint16, quint16)                       \
+#define STET_ELEMENTS(X)                                                                                               \
+  X(bool, boolean)                                                                                                     \
+  X(std::int8_t, int8)                                                                                                 \
+  X(std::int16_t, int16)                                                                                               \
+  X(std::int32_t, int32)                                                                                               \
+  X(std::int64_t, int64)                                                                                               \
+  X(std::uint8_t, uint8)                                                                                               \
+  X(std::uint16_t, uint16)                                                                                             \
+  X(std::uint32_t, uint32)                                                                                             \
+  X(std::uint64_t, uint64)                                                                                             \
+  X(stet::float16, float16)                                                                                            \
+  X(stet::bfloat16, bfloat16)                                                                                          \
+  X(float, float32)                                                                                                    \
+  X(double, float64)                                                                                                   \
+  X(stet::complex64, complex64)                                                                                        \
+  X(stet::complex128, complex128)                                                                                      \
+  X(stet::float8_e4m3fn, float8_e4m3fn)                                                                                \
+  X(stet::float8_e5m2, float8_e5m2)                                                                                    \
+  X(stet::float8_e4m3fnuz, float8_e4m3fnuz)                                                                            \
+  X(stet::float8_e5m2fnuz, float8_e5m2fnuz)                                                                            \
+  X(stet::float8_e4m3b11fnuz, float8_e4m3b11fnuz)                                                                      \
+  X(stet::float8_e8m0fnu, float8_e8m0fnu)                                                                              \
+  X(stet::float6_e2m3fn, float6_e2m3fn)                                                                                \
+  X(stet::float6_e3m2fn, float6_e3m2fn)                                                                                \
+  X(stet::float4_e2m1fn, float4_e2m1fn)                                                                                \
+  X(stet::int4, int4)                                                                                                  \
+  X(stet::uint4, uint4)                                                                                                \
+  X(stet::int2, int2)                                                                                                  \
+  X(stet::uint2, uint2)                                                                                                \
+  X(stet::qint8, qint8)                                                                                                \
+  X(stet::quint8, quint8)                                                                                              \
+  X(stet::qint16, qint16)                                                                                              \
+  X(stet::quint16, quint16)                                                                                            \
   X(stet::qint32, qint32)
 
-#define STET_ELEMENT(Type, Enumerator)                   \
-  template <> struct dtype_of<Type> {                    \
-    static constexpr dtype value = dtype::Enumerator;    \
-  };                                                     \
-  template <> struct element_of<dtype::Enumerator> {     \
-    using type = Type;                                   \
+#define STET_ELEMENT(Type, Enumerator)                                                                                 \
+  template <> struct dtype_of<Type> {                                                                                  \
+    static constexpr dtype value = dtype::Enumerator;                                                                  \
+  };                                                                                                                   \
+  template <> struct element_of<dtype::Enumerator> {                                                                   \
+    using type = Type;                                                                                                 \
   };
 STET_ELEMENTS(STET_ELEMENT)
 #undef STET_ELEMENT
@@ -97,6 +99,6 @@ template <class Visitor> constexpr bool visit_dtype(dtype d, Visitor&& visitor) 
 template <class T>
 concept element = requires { dtype_of<std::remove_const_t<T>>::value; } && std::is_trivially_copyable_v<T>;
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -3,13 +3,15 @@
 #ifndef STET_VOCABULARY_ERROR_HPP
 #define STET_VOCABULARY_ERROR_HPP
 
-#include "spans.hpp"
+#include "config.hpp"
+
+#include "detail/spans.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Every way a call of stet can fail. The numbers never change meaning; new ones are added within their range.
 /// `error_table` gives each its name and sentence.
@@ -179,7 +181,8 @@ inline constexpr error_description error_table[] = {
     {errc::bad_number, "bad_number", "a number of the manifest is not an unsigned 64-bit integer where one is due"},
     {errc::missing_field, "missing_field", "the manifest lacks a field"},
     {errc::wrong_type, "wrong_type", "a field of the manifest has the wrong JSON type"},
-    {errc::bad_checksum_field, "bad_checksum_field", "a checksum of the manifest is not 8 lower-case hexadecimal digits"},
+    {errc::bad_checksum_field, "bad_checksum_field",
+     "a checksum of the manifest is not 8 lower-case hexadecimal digits"},
     {errc::bad_quantization, "bad_quantization", "the quantization does not fit its tensor"},
     {errc::manifest_mismatch, "manifest_mismatch", "the index does not say what the manifest says"},
     {errc::bad_graph, "bad_graph", "the graph is not valid"},
@@ -202,7 +205,9 @@ inline constexpr error_description error_table[] = {
     {errc::bad_compression, "bad_compression", "compressed bytes are not valid"},
     {errc::bad_slice, "bad_slice", "the slices do not make up the tensor"},
     {errc::bad_state_file, "bad_state_file", "the state file of the folder is not valid"},
-    {errc::compressed, "compressed", "the bytes are deflated: include <zlib.h> and <stet/ext/zlib.hpp>, and set open_options::inflate to stet::inflate_with_zlib"},
+    {errc::compressed, "compressed",
+     "the bytes are deflated: include <zlib.h> and <stet/ext/zlib.hpp>, and set open_options::inflate to "
+     "stet::inflate_with_zlib"},
     {errc::bad_archive, "bad_archive", "the archive contradicts itself"},
     {errc::bad_hdf5, "bad_hdf5", "the HDF5 file contradicts itself"},
     {errc::external_data, "external_data", "the data is stored in another file, which is not opened"},
@@ -256,7 +261,9 @@ public:
   constexpr text_writer& append_escaped(std::string_view text) noexcept {
     constexpr char hex[] = "0123456789abcdef";
     std::size_t plain = 0;
-    const auto append_plain = [&](std::size_t end) { append({text.data() + plain, end - plain}); }; // substr could throw
+    const auto append_plain = [&](std::size_t end) {
+      append({text.data() + plain, end - plain});
+    }; // substr could throw
     for (std::size_t i = 0; i < text.size(); ++i) {
       const unsigned char c = static_cast<unsigned char>(text[i]);
       const bool c1 = c == 0xC2u && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0u;
@@ -311,7 +318,9 @@ public:
   /// The stable number.
   [[nodiscard]] constexpr errc code() const noexcept { return code_; }
   /// What the error is about, as it stands in the file; may be empty. Lives as long as this error.
-  [[nodiscard]] constexpr std::string_view subject() const noexcept { return detail::text_at(subject_, subject_size_bytes_); }
+  [[nodiscard]] constexpr std::string_view subject() const noexcept {
+    return detail::text_at(subject_, subject_size_bytes_);
+  }
   /// The byte of the file that the error is about, or `no_offset`.
   [[nodiscard]] constexpr std::uint64_t offset_bytes() const noexcept { return offset_bytes_; }
   /// The operating system's own number (errno, GetLastError), or 0.
@@ -341,7 +350,9 @@ public:
     out.append(message());
     if (offset_bytes_ != no_offset) out.append(" (at byte ").append(offset_bytes_).append(")");
     if (system_code_ != 0) {
-      out.append(" (system error ").append(static_cast<std::uint64_t>(static_cast<std::uint32_t>(system_code_))).append(")");
+      out.append(" (system error ")
+          .append(static_cast<std::uint64_t>(static_cast<std::uint32_t>(system_code_)))
+          .append(")");
     }
     buffer[out.text().size()] = '\0';
     return out.text();
@@ -365,6 +376,6 @@ private:
   char subject_[max_subject_bytes] = {};
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -3,13 +3,15 @@
 #ifndef STET_VOCABULARY_NARROW_FLOAT_HPP
 #define STET_VOCABULARY_NARROW_FLOAT_HPP
 
-#include "bit_cast.hpp"
+#include "config.hpp"
+
+#include "detail/bit_cast.hpp"
 #include "dtype.hpp" // ahead of the classes: GCC warns of an enumerator that comes after a class of its name
 
 #include <cstdint>
 #include <type_traits>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// How a format codes what is not an ordinary number, and so what becomes of values beyond its largest finite
 /// one. "Overflow" below means: beyond the largest finite value after rounding, infinities included.
@@ -74,7 +76,7 @@ template <class Format> class narrow_float {
   static constexpr int mantissa_bits = Format::mantissa_bits;
   static constexpr float_coding coding = Format::coding;
 
- public:
+public:
   using format = Format;
 
   static constexpr bool is_signed = coding != float_coding::power_of_two;
@@ -96,7 +98,7 @@ template <class Format> class narrow_float {
   explicit constexpr narrow_float(double value) noexcept : code_(encode<double, std::uint64_t, 52>(value)) {}
   /// Rounds `value` once, also where it has more bits than a `double`.
   template <class Integer>
-  requires std::is_integral_v<Integer>
+    requires std::is_integral_v<Integer>
   explicit constexpr narrow_float(Integer value) noexcept : narrow_float(to_double(value)) {}
 
   /// The number with this code; bits of `code` above `width_bits` are ignored.
@@ -106,19 +108,14 @@ template <class Format> class narrow_float {
     return result;
   }
   /// The code, in the low `width_bits` bits.
-  [[nodiscard]] constexpr storage_type bits() const noexcept {
-    return static_cast<storage_type>(code_ & code_mask);
-  }
+  [[nodiscard]] constexpr storage_type bits() const noexcept { return static_cast<storage_type>(code_ & code_mask); }
 
   /// The same number as `float`, exactly. Free of branches, so that loops over it vectorise.
-  [[nodiscard]] constexpr
-  operator float() const noexcept { // NOLINT(google-explicit-constructor): loses nothing
+  [[nodiscard]] constexpr operator float() const noexcept { // NOLINT(google-explicit-constructor): loses nothing
     return detail::bit_cast<float>(decode());
   }
 
-  [[nodiscard]] static constexpr narrow_float largest_finite() noexcept {
-    return from_code(largest_finite_code);
-  }
+  [[nodiscard]] static constexpr narrow_float largest_finite() noexcept { return from_code(largest_finite_code); }
   [[nodiscard]] static constexpr narrow_float lowest_finite() noexcept {
     return from_code(is_signed ? sign_code | largest_finite_code : 0);
   }
@@ -127,17 +124,19 @@ template <class Format> class narrow_float {
     return from_code(has_zero ? implicit_bit : 0);
   }
   /// The smallest positive number.
-  [[nodiscard]] static constexpr narrow_float smallest_positive() noexcept {
-    return from_code(has_zero ? 1 : 0);
-  }
-  [[nodiscard]] static constexpr narrow_float infinity() noexcept requires(has_infinity) {
+  [[nodiscard]] static constexpr narrow_float smallest_positive() noexcept { return from_code(has_zero ? 1 : 0); }
+  [[nodiscard]] static constexpr narrow_float infinity() noexcept
+    requires(has_infinity)
+  {
     return from_code(infinity_code);
   }
-  [[nodiscard]] static constexpr narrow_float quiet_nan() noexcept requires(has_quiet_nan) {
+  [[nodiscard]] static constexpr narrow_float quiet_nan() noexcept
+    requires(has_quiet_nan)
+  {
     return from_code(nan_code);
   }
 
- private:
+private:
   // A magnitude is a code without its sign bit. Magnitudes are ordered as the numbers they stand for.
   static constexpr std::uint32_t code_mask = (1U << width_bits) - 1;
   static constexpr std::uint32_t sign_code = is_signed ? 1U << (width_bits - 1) : 0;
@@ -194,16 +193,14 @@ template <class Format> class narrow_float {
     } else {
       // Every subnormal of these formats is a normal float: an integer times a power of two, an exact
       // product.
-      constexpr auto unit =
-          detail::bit_cast<float>(std::uint32_t{127 + 1 - Format::bias - mantissa_bits} << 23);
+      constexpr auto unit = detail::bit_cast<float>(std::uint32_t{127 + 1 - Format::bias - mantissa_bits} << 23);
       const float subnormal = static_cast<float>(static_cast<std::int32_t>(magnitude)) * unit;
       const std::uint32_t normal = aligned + (std::uint32_t{127 - Format::bias} << 23);
 
       // Masks rather than conditional results: compilers would branch around the multiplication, and loops
       // over this function would not vectorise.
       const std::uint32_t is_normal = 0 - std::uint32_t{magnitude >= implicit_bit};
-      const std::uint32_t finite =
-          (normal & is_normal) | (detail::bit_cast<std::uint32_t>(subnormal) & ~is_normal);
+      const std::uint32_t finite = (normal & is_normal) | (detail::bit_cast<std::uint32_t>(subnormal) & ~is_normal);
       std::uint32_t special = 0;
       if constexpr (coding == float_coding::ieee)
         special = magnitude >= infinity_code ? float_exponent_mask : 0;
@@ -233,8 +230,7 @@ template <class Format> class narrow_float {
     // exponent 1 without the implicit bit, here as in the target.
     const int exponent_field = static_cast<int>(source_magnitude >> SourceMantissaBits);
     const int exponent = exponent_field > 0 ? exponent_field : 1;
-    const Bits significand =
-        (source_magnitude & (source_implicit - 1)) | (exponent_field > 0 ? source_implicit : 0);
+    const Bits significand = (source_magnitude & (source_implicit - 1)) | (exponent_field > 0 ? source_implicit : 0);
 
     // Below the target's normal numbers each step down in exponent costs one more bit. Past mantissa + 2
     // dropped bits the result is zero however many more are dropped, and the shift stays defined.
@@ -251,8 +247,7 @@ template <class Format> class narrow_float {
 
     if constexpr (coding == float_coding::power_of_two) {
       // Code 0 is a power of two and not zero, so the tie above it lies at 1.5 of it.
-      constexpr Bits tie =
-          detail::bit_cast<Bits>(static_cast<Source>(1.5) * static_cast<Source>(from_bits(0)));
+      constexpr Bits tie = detail::bit_cast<Bits>(static_cast<Source>(1.5) * static_cast<Source>(from_bits(0)));
       magnitude = source_magnitude < tie ? 0 : magnitude;
     }
     magnitude = magnitude > largest_finite_code ? overflow_code : magnitude;
@@ -284,8 +279,7 @@ template <class Format> class narrow_float {
       auto magnitude = static_cast<std::uint64_t>(value);
       magnitude = negative ? 0 - magnitude : magnitude;
       constexpr std::uint64_t low = 0x7ff;
-      if ((magnitude >> 53) != 0)
-        magnitude = (magnitude & ~low) | ((magnitude & low) != 0 ? low + 1 : 0);
+      if ((magnitude >> 53) != 0) magnitude = (magnitude & ~low) | ((magnitude & low) != 0 ? low + 1 : 0);
       const auto result = static_cast<double>(magnitude);
       return negative ? -result : result;
     }
@@ -317,6 +311,6 @@ using float6_e3m2fn = narrow_float<float6_e3m2fn_format>;
 /// 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives.
 using float4_e2m1fn = narrow_float<float4_e2m1fn_format>;
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif // STET_VOCABULARY_NARROW_FLOAT_HPP

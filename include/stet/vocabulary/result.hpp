@@ -9,7 +9,7 @@
 #include <new>
 #include <utility>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Holds a `T` or a `stet::error`; what every call that may fail returns. Move-only, never empty, never throws.
 /// Reading the one that is not there is a mistake of the program (STET_ASSERT).
@@ -76,7 +76,8 @@ public:
     return next(std::move(value_));
   }
   /// A result of what `change(value)` returns; the error where one is held. The value is moved into the call.
-  template <class Change> [[nodiscard]] constexpr auto transform(Change&& change) && -> result<decltype(change(std::declval<T&&>()))> {
+  template <class Change>
+  [[nodiscard]] constexpr auto transform(Change&& change) && -> result<decltype(change(std::declval<T&&>()))> {
     if (!has_value_) return error_;
     return change(std::move(value_));
   }
@@ -118,6 +119,6 @@ private:
   bool has_value_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

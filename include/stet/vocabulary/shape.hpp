@@ -3,9 +3,11 @@
 #ifndef STET_VOCABULARY_SHAPE_HPP
 #define STET_VOCABULARY_SHAPE_HPP
 
-#include "checked.hpp"
+#include "config.hpp"
+
+#include "detail/checked.hpp"
 #include "dtype.hpp"
-#include "endian.hpp"
+#include "detail/endian.hpp"
 #include "error.hpp"
 
 #include <cstddef>
@@ -13,7 +15,7 @@
 #include <initializer_list>
 #include <span>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// More dimensions than this are refused (TensorFlow's own limit).
 inline constexpr std::size_t max_rank = 254;
@@ -157,7 +159,8 @@ constexpr bool checked_size_bytes(const detail::element_counter& counter, const 
   }
   if (layout.dtype == dtype::string) {
     std::uint64_t offsets = 0;
-    if (!detail::checked_add(counter.nonzero_product(), 1, offsets) || !detail::checked_multiply(offsets, 8, upper_bound)) {
+    if (!detail::checked_add(counter.nonzero_product(), 1, offsets) ||
+        !detail::checked_multiply(offsets, 8, upper_bound)) {
       return false;
     }
     size_bytes = (counter.element_count() + 1) * 8;
@@ -168,6 +171,6 @@ constexpr bool checked_size_bytes(const detail::element_counter& counter, const 
   return fits;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

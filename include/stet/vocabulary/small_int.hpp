@@ -3,13 +3,15 @@
 #ifndef STET_VOCABULARY_SMALL_INT_HPP
 #define STET_VOCABULARY_SMALL_INT_HPP
 
+#include "config.hpp"
+
 #include "dtype.hpp" // ahead of the classes: GCC warns of an enumerator that comes after a class of its name
 
 #include <compare>
 #include <cstdint>
 #include <type_traits>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// An integer of fewer than 8 bits in the low bits of a byte of its own (two's complement where signed), as
 /// ml_dtypes lays it out in memory. Files pack several into one byte; unpacking gives this type.
@@ -20,7 +22,7 @@ namespace stet::inline v0_1 {
 template <int Bits, bool Signed> class small_int {
   static_assert(Bits >= 1 && Bits < 8);
 
- public:
+public:
   static constexpr bool is_signed = Signed;
   /// Bits of a code that mean something.
   static constexpr int width_bits = Bits;
@@ -32,24 +34,21 @@ template <int Bits, bool Signed> class small_int {
 
   /// Takes `value` modulo 2^Bits.
   template <class Integer>
-  requires std::is_integral_v<Integer>
+    requires std::is_integral_v<Integer>
   explicit constexpr small_int(Integer value) noexcept
       : code_(static_cast<std::uint8_t>(static_cast<std::uint8_t>(value) & code_mask)) {}
 
   /// The integer with this code; bits of `code` above `width_bits` are ignored.
   [[nodiscard]] static constexpr small_int from_bits(std::uint8_t code) noexcept { return small_int(code); }
   /// The code, in the low `width_bits` bits.
-  [[nodiscard]] constexpr std::uint8_t bits() const noexcept {
-    return static_cast<std::uint8_t>(code_ & code_mask);
-  }
+  [[nodiscard]] constexpr std::uint8_t bits() const noexcept { return static_cast<std::uint8_t>(code_ & code_mask); }
 
-  [[nodiscard]] constexpr
-  operator int() const noexcept { // NOLINT(google-explicit-constructor): loses nothing
+  [[nodiscard]] constexpr operator int() const noexcept { // NOLINT(google-explicit-constructor): loses nothing
     const int code = bits();
     return Signed ? (code ^ sign_code) - sign_code : code;
   }
 
- private:
+private:
   static constexpr int code_mask = (1 << Bits) - 1;
   static constexpr int sign_code = 1 << (Bits - 1);
 
@@ -76,8 +75,7 @@ template <class Integer> struct quantized_int {
   Integer value;
 
   [[nodiscard]] friend constexpr bool operator==(quantized_int, quantized_int) noexcept = default;
-  [[nodiscard]] friend constexpr std::strong_ordering operator<=>(quantized_int,
-                                                                  quantized_int) noexcept = default;
+  [[nodiscard]] friend constexpr std::strong_ordering operator<=>(quantized_int, quantized_int) noexcept = default;
 };
 
 // Source: tensorflow/core/framework/types.proto, DT_QINT8 … DT_QINT32.
@@ -87,6 +85,6 @@ using qint16 = quantized_int<std::int16_t>;
 using quint16 = quantized_int<std::uint16_t>;
 using qint32 = quantized_int<std::int32_t>;
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif // STET_VOCABULARY_SMALL_INT_HPP

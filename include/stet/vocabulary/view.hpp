@@ -5,9 +5,9 @@
 
 #include "config.hpp"
 #include "element.hpp"
-#include "endian.hpp"
+#include "detail/endian.hpp"
 #include "result.hpp"
-#include "spans.hpp"
+#include "detail/spans.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +15,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// As an extent of a `view`: known when the store is open, not before.
 inline constexpr std::size_t dynamic = ~std::size_t{0};
@@ -160,18 +160,21 @@ public:
   [[nodiscard]] std::string_view operator[](std::size_t index) const noexcept {
     STET_ASSERT(index < count_);
     const std::byte* const text = offsets_ + (count_ + 1) * 8;
-    const std::size_t begin = static_cast<std::size_t>(offset(index)), end = static_cast<std::size_t>(offset(index + 1));
+    const std::size_t begin = static_cast<std::size_t>(offset(index)),
+                      end = static_cast<std::size_t>(offset(index + 1));
     return detail::text_at(text + begin, end - begin);
   }
 
 private:
   constexpr string_span(const std::byte* offsets, std::size_t count) noexcept : offsets_(offsets), count_(count) {}
-  [[nodiscard]] std::uint64_t offset(std::size_t i) const noexcept { return detail::load_little<std::uint64_t>(offsets_ + i * 8); }
+  [[nodiscard]] std::uint64_t offset(std::size_t i) const noexcept {
+    return detail::load_little<std::uint64_t>(offsets_ + i * 8);
+  }
 
   const std::byte* offsets_ = nullptr;
   std::size_t count_ = 0;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -3,19 +3,21 @@
 #ifndef STET_WIRE_CURSOR_HPP
 #define STET_WIRE_CURSOR_HPP
 
-#include "../vocabulary/endian.hpp"
+#include "../vocabulary/config.hpp"
+
+#include "../vocabulary/detail/endian.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Walks over bytes, which must outlive it. A field that is not there whole reads as zero, and so does every
 /// later one: a caller asks once, `is_good()`, after it has taken all fields and before it believes any.
 class byte_cursor {
- public:
+public:
   byte_cursor() noexcept = default;
   explicit byte_cursor(std::span<const std::byte> bytes) noexcept
       : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
@@ -36,19 +38,16 @@ class byte_cursor {
 
   /// An unsigned integer of `size_bytes` bytes, from 0 to 8.
   std::uint64_t take_sized(std::size_t size_bytes) noexcept {
-    if (size_bytes > 8 || !needs(size_bytes))
-      return fail(), std::uint64_t{0};
+    if (size_bytes > 8 || !needs(size_bytes)) return fail(), std::uint64_t{0};
     std::uint64_t value = 0;
     const std::byte* const from = advance(size_bytes);
-    for (std::size_t i = size_bytes; i-- > 0;)
-      value = value << 8 | static_cast<std::uint64_t>(from[i]);
+    for (std::size_t i = size_bytes; i-- > 0;) value = value << 8 | static_cast<std::uint64_t>(from[i]);
     return value;
   }
 
   /// The next bytes, where they lie; empty if there are not so many.
   std::span<const std::byte> take_bytes(std::uint64_t size_bytes) noexcept {
-    if (!needs(size_bytes))
-      return {};
+    if (!needs(size_bytes)) return {};
     const auto size = static_cast<std::size_t>(size_bytes);
     return {advance(size), size};
   }
@@ -59,8 +58,7 @@ class byte_cursor {
   void skip(std::uint64_t size_bytes) noexcept { (void)take_bytes(size_bytes); }
   /// Whether `mark` stands here; it is passed over. That it does not is a failure.
   bool take_mark(std::string_view mark) noexcept {
-    if (take_text(mark.size()) != mark)
-      fail();
+    if (take_text(mark.size()) != mark) fail();
     return is_good_;
   }
   /// Ends the walk as a failure.
@@ -69,10 +67,9 @@ class byte_cursor {
     at_ = end_;
   }
 
- private:
+private:
   bool needs(std::uint64_t size_bytes) noexcept {
-    if (size_bytes > left())
-      fail();
+    if (size_bytes > left()) fail();
     return is_good_;
   }
   const std::byte* advance(std::size_t size_bytes) noexcept {
@@ -86,6 +83,6 @@ class byte_cursor {
   bool is_good_ = true;
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

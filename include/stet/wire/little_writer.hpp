@@ -3,7 +3,9 @@
 #ifndef STET_WIRE_LITTLE_WRITER_HPP
 #define STET_WIRE_LITTLE_WRITER_HPP
 
-#include "../vocabulary/endian.hpp"
+#include "../vocabulary/config.hpp"
+
+#include "../vocabulary/detail/endian.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -11,11 +13,11 @@
 #include <string_view>
 #include <utility>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Appends fields to a run of bytes; earlier ones can be set again when they are known.
 class little_writer {
- public:
+public:
   little_writer& u8(std::uint8_t value) {
     bytes_.push_back(static_cast<char>(value));
     return *this;
@@ -25,8 +27,7 @@ class little_writer {
   little_writer& u64(std::uint64_t value) { return sized(value, 8); }
   /// The lowest `size` ≤ 8 bytes of a number.
   little_writer& sized(std::uint64_t value, std::size_t size) {
-    for (std::size_t i = 0; i < size; ++i, value >>= 8)
-      u8(static_cast<std::uint8_t>(value & 0xFF));
+    for (std::size_t i = 0; i < size; ++i, value >>= 8) u8(static_cast<std::uint8_t>(value & 0xFF));
     return *this;
   }
   little_writer& text(std::string_view value) {
@@ -38,9 +39,7 @@ class little_writer {
     return *this;
   }
   /// Zeros up to a multiple of `alignment`.
-  little_writer& align(std::size_t alignment) {
-    return zeros((alignment - bytes_.size() % alignment) % alignment);
-  }
+  little_writer& align(std::size_t alignment) { return zeros((alignment - bytes_.size() % alignment) % alignment); }
 
   /// Sets the eight bytes at `offset`, which are there, to a number.
   void set_u64(std::size_t offset, std::uint64_t value) {
@@ -55,10 +54,10 @@ class little_writer {
   /// Gives the bytes; the writer is then empty.
   [[nodiscard]] std::string take() { return std::exchange(bytes_, {}); }
 
- private:
+private:
   std::string bytes_;
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef STET_WIRE_ORDERED_CODE_HPP
 #define STET_WIRE_ORDERED_CODE_HPP
 
+#include "../vocabulary/config.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -10,7 +12,7 @@
 // Keys are only ever written: to find a slice is to write its key and look that up, so nothing needs to read one.
 // Source: tensorflow/core/lib/strings/ordered_code.cc.
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Appends a number: how many bytes it takes without leading zeros, then these, the most significant first.
 inline void append_ordered_number(std::string& into, std::uint64_t value) {
@@ -41,12 +43,14 @@ inline void append_ordered_signed(std::string& into, std::int64_t value) {
   const std::uint32_t header = (0xFFFF0000u >> count) & 0xFFFFu;
   for (unsigned i = 0; i < count; ++i) {
     const unsigned from_end = count - 1 - i;
-    std::uint32_t byte = from_end < 8 ? static_cast<std::uint32_t>(bits >> (8 * from_end)) & 0xFFu : value < 0 ? 0xFFu : 0u;
+    std::uint32_t byte = from_end < 8 ? static_cast<std::uint32_t>(bits >> (8 * from_end)) & 0xFFu
+                         : value < 0  ? 0xFFu
+                                      : 0u;
     if (i < 2) byte ^= i == 0 ? header >> 8 : header & 0xFFu;
     into.push_back(static_cast<char>(byte));
   }
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

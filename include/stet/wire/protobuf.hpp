@@ -5,8 +5,8 @@
 
 #include "varint.hpp"
 
-#include "../vocabulary/bit_cast.hpp"
-#include "../vocabulary/endian.hpp"
+#include "../vocabulary/detail/bit_cast.hpp"
+#include "../vocabulary/detail/endian.hpp"
 #include "../vocabulary/result.hpp"
 
 #include <cstddef>
@@ -33,7 +33,7 @@
 #define STET_NOINLINE __attribute__((noinline))
 #endif
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// How the payload of a field is written.
 enum class protobuf_type : std::uint8_t { varint = 0, fixed64 = 1, bytes = 2, group = 3, group_end = 4, fixed32 = 5 };
@@ -100,14 +100,18 @@ public:
   [[nodiscard]] std::uint64_t varint() const noexcept { return value_; }
   /// The same as int64, or as int32 and enum, which are written sign-extended and keep their low 32 bits.
   [[nodiscard]] std::int64_t int64() const noexcept { return static_cast<std::int64_t>(value_); }
-  [[nodiscard]] std::int32_t int32() const noexcept { return static_cast<std::int32_t>(static_cast<std::uint32_t>(value_)); }
+  [[nodiscard]] std::int32_t int32() const noexcept {
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(value_));
+  }
   [[nodiscard]] bool boolean() const noexcept { return value_ != 0; }
   [[nodiscard]] std::uint32_t fixed32() const noexcept { return static_cast<std::uint32_t>(value_); }
   [[nodiscard]] std::uint64_t fixed64() const noexcept { return value_; }
   [[nodiscard]] float float32() const noexcept { return bit_cast<float>(fixed32()); }
   [[nodiscard]] double float64() const noexcept { return bit_cast<double>(fixed64()); }
   /// The payload of a field of type bytes, where it lies.
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {payload_, static_cast<std::size_t>(value_)}; }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+    return {payload_, static_cast<std::size_t>(value_)};
+  }
   /// The same as text, which may be any bytes.
   [[nodiscard]] std::string_view text() const noexcept {
     return {reinterpret_cast<const char*>(payload_), static_cast<std::size_t>(value_)};
@@ -147,11 +151,16 @@ private:
   /// Reads the payload of a field of this type, no group; nullptr if it is cut off.
   const std::byte* read_payload(const std::byte* at, protobuf_type type) noexcept {
     switch (type) {
-    case protobuf_type::varint: return read_varint(at, end_, value_);
-    case protobuf_type::fixed64: return read_fixed<std::uint64_t>(at);
-    case protobuf_type::fixed32: return read_fixed<std::uint32_t>(at);
-    case protobuf_type::bytes: return read_bytes(at);
-    default: return nullptr;
+    case protobuf_type::varint:
+      return read_varint(at, end_, value_);
+    case protobuf_type::fixed64:
+      return read_fixed<std::uint64_t>(at);
+    case protobuf_type::fixed32:
+      return read_fixed<std::uint32_t>(at);
+    case protobuf_type::bytes:
+      return read_bytes(at);
+    default:
+      return nullptr;
     }
   }
   /// Passes over the group whose first field would stand at `at`; leaves the tag of a group.
@@ -218,7 +227,7 @@ template <class Unsigned, class Visit> bool for_each_fixed(const protobuf_messag
   return true;
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #undef STET_NOINLINE
 

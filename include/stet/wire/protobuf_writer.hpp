@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Makes one message. Every call appends a field, zero or not: whether a zero is left out is the schema's business. To be
 /// byte for byte what Protocol Buffers write, append fields in ascending order of their numbers.
@@ -26,11 +26,17 @@ public:
     return *this;
   }
   /// An int32 or int64: negative ones take ten bytes.
-  protobuf_writer& integer(std::uint32_t number, std::int64_t value) { return varint(number, static_cast<std::uint64_t>(value)); }
+  protobuf_writer& integer(std::uint32_t number, std::int64_t value) {
+    return varint(number, static_cast<std::uint64_t>(value));
+  }
   protobuf_writer& fixed32(std::uint32_t number, std::uint32_t value) { return fixed(fixed32_field(number), value); }
   protobuf_writer& fixed64(std::uint32_t number, std::uint64_t value) { return fixed(fixed64_field(number), value); }
-  protobuf_writer& float32(std::uint32_t number, float value) { return fixed32(number, bit_cast<std::uint32_t>(value)); }
-  protobuf_writer& float64(std::uint32_t number, double value) { return fixed64(number, bit_cast<std::uint64_t>(value)); }
+  protobuf_writer& float32(std::uint32_t number, float value) {
+    return fixed32(number, bit_cast<std::uint32_t>(value));
+  }
+  protobuf_writer& float64(std::uint32_t number, double value) {
+    return fixed64(number, bit_cast<std::uint64_t>(value));
+  }
   /// A string, bytes, a finished message or packed scalars.
   protobuf_writer& bytes(std::uint32_t number, std::string_view payload) {
     append_varint(bytes_, bytes_field(number));
@@ -64,6 +70,6 @@ private:
   std::string bytes_;
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

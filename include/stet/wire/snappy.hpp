@@ -5,7 +5,7 @@
 
 #include "varint.hpp"
 
-#include "../vocabulary/endian.hpp"
+#include "../vocabulary/detail/endian.hpp"
 #include "../vocabulary/result.hpp"
 
 #include <cstddef>
@@ -22,7 +22,7 @@
 //
 // A copy may reach into what it writes. Source: google/snappy, format_description.txt.
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// A block whose elements begin at `elements`.
 struct snappy_block {
@@ -55,7 +55,9 @@ inline result<void> decompress_snappy(const snappy_block& block, std::byte* into
   const std::byte* const end = begin + block.elements.size();
   std::size_t done = 0;
   for (const std::byte* at = begin; at != end;) {
-    const auto bad = [offset = static_cast<std::uint64_t>(at - begin)] { return error(errc::bad_compression, {}, offset); };
+    const auto bad = [offset = static_cast<std::uint64_t>(at - begin)] {
+      return error(errc::bad_compression, {}, offset);
+    };
     const std::uint32_t tag = static_cast<std::uint32_t>(*at++);
     const bool is_literal = (tag & 3) == 0;
     // The bytes that follow the tag: of a literal's size, or of a copy's distance.
@@ -92,6 +94,6 @@ inline result<void> decompress_snappy(const snappy_block& block, std::byte* into
   return {};
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

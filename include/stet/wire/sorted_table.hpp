@@ -8,8 +8,8 @@
 #include "varint.hpp"
 
 #include "../bytes/crc32c.hpp"
-#include "../vocabulary/checked.hpp"
-#include "../vocabulary/endian.hpp"
+#include "../vocabulary/detail/checked.hpp"
+#include "../vocabulary/detail/endian.hpp"
 #include "../vocabulary/result.hpp"
 
 #include <cstddef>
@@ -35,7 +35,7 @@
 // every key of that block and less than every later one. What the metaindex points at is not used.
 // Source: google/leveldb, doc/table_format.md.
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Sizes and marks of a table file.
 struct table_layout {
@@ -52,7 +52,8 @@ struct table_layout {
 
 /// Whether a file of which `end` are the last bytes (at least 48, unless it is shorter) ends as a table does.
 inline bool is_sorted_table(std::span<const std::byte> end) noexcept {
-  return end.size() >= table_layout::footer_size && load_little<std::uint64_t>(end.data() + end.size() - 8) == table_layout::magic;
+  return end.size() >= table_layout::footer_size &&
+         load_little<std::uint64_t>(end.data() + end.size() - 8) == table_layout::magic;
 }
 
 /// Walks over the entries of one block, decompressed.
@@ -165,7 +166,8 @@ public:
     handle metaindex, index;
     const std::byte* at = file.data() + file_.size();
     const std::byte* const end = at + layout::footer_size - 8;
-    if (!read_handle(at, end, metaindex) || !read_handle(at, end, index)) return error(errc::bad_table, "footer", file_.size());
+    if (!read_handle(at, end, metaindex) || !read_handle(at, end, index))
+      return error(errc::bad_table, "footer", file_.size());
     std::span<const std::byte> contents;
     if (auto loaded = load_block(metaindex, decompressed_, contents); !loaded) return loaded;
     if (auto loaded = load_block(index, decompressed_index_, contents); !loaded) return loaded;
@@ -203,7 +205,9 @@ public:
   /// Whether the block is stored plain, so that the value lies in the file.
   [[nodiscard]] bool is_in_place() const noexcept { return is_in_place_; }
   /// Where in the file the entry begins, or its block if that is compressed.
-  [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return block_offset_ + (is_in_place_ ? block_.offset_bytes() : 0); }
+  [[nodiscard]] std::uint64_t offset_bytes() const noexcept {
+    return block_offset_ + (is_in_place_ ? block_.offset_bytes() : 0);
+  }
 
 private:
   struct handle {
@@ -264,7 +268,8 @@ private:
     const std::span<const std::byte> value = index_.value();
     const std::byte* from = value.data();
     // Blocks lie one behind the other, so that no byte is read twice, however many entries the index has.
-    if (!read_handle(from, from + value.size(), at) || at.offset < block_end_) return fail(error(errc::bad_table, {}, index_offset_));
+    if (!read_handle(from, from + value.size(), at) || at.offset < block_end_)
+      return fail(error(errc::bad_table, {}, index_offset_));
     std::span<const std::byte> contents;
     if (const auto loaded = load_block(at, decompressed_, contents); !loaded) return fail(loaded.error());
     block_end_ = at.offset + at.size + table_layout::trailer_size;
@@ -282,6 +287,6 @@ private:
   bool is_in_place_ = true, has_block_ = false, has_separator_ = false;
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Makes one block (sorted_table.hpp, "A table file").
 class table_block_writer {
@@ -66,7 +66,8 @@ private:
 class sorted_table_writer {
 public:
   /// Blocks end where they exceed `block_size_bytes`. The default is that of TensorFlow's checkpoints.
-  explicit sorted_table_writer(std::size_t block_size_bytes = std::size_t{1} << 18) : block_size_bytes_(block_size_bytes) {}
+  explicit sorted_table_writer(std::size_t block_size_bytes = std::size_t{1} << 18)
+      : block_size_bytes_(block_size_bytes) {}
 
   /// Appends an entry; `key` is greater than the one before it.
   void add(std::string_view key, std::string_view value) {
@@ -143,6 +144,6 @@ private:
   bool has_handle_ = false;
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -3,10 +3,12 @@
 #ifndef STET_WIRE_VARINT_HPP
 #define STET_WIRE_VARINT_HPP
 
+#include "../vocabulary/config.hpp"
+
 #include <cstddef>
 #include <cstdint>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// A varint of 64 bits has no more bytes than this; one of 32 bits no more than 5.
 inline constexpr std::size_t max_varint_size_bytes = 10;
@@ -47,6 +49,6 @@ template <class Bytes> void append_varint(Bytes& into, std::uint64_t value) {
   into.push_back(static_cast<byte>(static_cast<std::uint8_t>(value)));
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "little_writer.hpp"
 
-#include "../vocabulary/checked.hpp"
+#include "../vocabulary/detail/checked.hpp"
 #include "../vocabulary/result.hpp"
 
 #include <cstddef>
@@ -16,41 +16,36 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Says where the members of an archive lie, and makes the headers around them; the bytes are the caller's to
 /// write: for each member its header at `header_offset`, with the checksum, and its bytes at `data_offset`;
 /// then the directory. Every member is dated 1980-01-01, so that the same members make the same archive.
 class zip_writer {
- public:
+public:
   /// Adds a member behind the others.
   /// @param alignment  its bytes begin at a multiple of this, a power of two up to 4096
   /// @return its number
   /// @retval errc::bad_name   the name is empty or longer than 65535 bytes
   /// @retval errc::too_large  no archive is as large as that
   result<std::size_t> add(std::string name, std::uint64_t size_bytes, std::uint32_t alignment = 1) {
-    if (name.empty() || name.size() > 0xFFFF)
-      return error(errc::bad_name, name);
+    if (name.empty() || name.size() > 0xFFFF) return error(errc::bad_name, name);
     member made{std::move(name), size_bytes, end_, 0, 0, 0, alignment};
-    const std::size_t header_size =
-        local_size + made.name.size() + (needs_zip64(size_bytes) ? zip64_size : 0);
+    const std::size_t header_size = local_size + made.name.size() + (needs_zip64(size_bytes) ? zip64_size : 0);
     const std::uint64_t natural = end_ + header_size;
     std::uint64_t padding = (alignment - natural % alignment) % alignment;
     // A field of padding has a head of its own.
     if (padding != 0 && padding < min_padding)
       padding += (min_padding - padding + alignment - 1) / alignment * alignment;
     made.padding = static_cast<std::uint16_t>(padding);
-    if (!checked_add(natural, padding, made.data_offset) ||
-        !checked_add(made.data_offset, size_bytes, end_)) {
+    if (!checked_add(natural, padding, made.data_offset) || !checked_add(made.data_offset, size_bytes, end_)) {
       return error(errc::too_large, made.name);
     }
     members_.push_back(std::move(made));
     return members_.size() - 1;
   }
 
-  [[nodiscard]] std::uint64_t header_offset(std::size_t number) const {
-    return members_[number].header_offset;
-  }
+  [[nodiscard]] std::uint64_t header_offset(std::size_t number) const { return members_[number].header_offset; }
   [[nodiscard]] std::uint64_t data_offset(std::size_t number) const { return members_[number].data_offset; }
   /// Where the directory begins.
   [[nodiscard]] std::uint64_t directory_offset() const noexcept { return end_; }
@@ -66,13 +61,10 @@ class zip_writer {
     out.u32(0x04034B50u);
     append_common(out, of, is_large, is_large);
     out.u16(static_cast<std::uint16_t>((is_large ? zip64_size : 0) + of.padding)).text(of.name);
-    if (is_large)
-      out.u16(1).u16(16).u64(of.size_bytes).u64(of.size_bytes);
+    if (is_large) out.u16(1).u16(16).u64(of.size_bytes).u64(of.size_bytes);
     // Android's zipalign pads so.
     if (of.padding != 0) {
-      out.u16(0xD935)
-          .u16(static_cast<std::uint16_t>(of.padding - 4))
-          .u16(static_cast<std::uint16_t>(of.alignment));
+      out.u16(0xD935).u16(static_cast<std::uint16_t>(of.padding - 4)).u16(static_cast<std::uint16_t>(of.alignment));
       out.zeros(of.padding - min_padding);
     }
     return out.take();
@@ -94,12 +86,9 @@ class zip_writer {
           .u32(0)
           .u32(is_far ? unknown : static_cast<std::uint32_t>(of.header_offset));
       out.text(of.name);
-      if (extra_size != 0)
-        out.u16(1).u16(static_cast<std::uint16_t>(extra_size - 4));
-      if (is_large)
-        out.u64(of.size_bytes).u64(of.size_bytes);
-      if (is_far)
-        out.u64(of.header_offset);
+      if (extra_size != 0) out.u16(1).u16(static_cast<std::uint16_t>(extra_size - 4));
+      if (is_large) out.u64(of.size_bytes).u64(of.size_bytes);
+      if (is_far) out.u64(of.header_offset);
     }
     const std::uint64_t size = out.size_bytes(), count = members_.size();
     const bool is_zip64 = needs_zip64(end_) || needs_zip64(size) || count >= 0xFFFF;
@@ -116,7 +105,7 @@ class zip_writer {
     return out.take();
   }
 
- private:
+private:
   static constexpr std::size_t local_size = 30, zip64_size = 20, min_padding = 6;
   static constexpr std::uint32_t unknown = 0xFFFFFFFFu;
   struct member {
@@ -144,6 +133,6 @@ class zip_writer {
   std::uint64_t end_ = 0;
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

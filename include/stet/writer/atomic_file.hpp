@@ -3,25 +3,26 @@
 #ifndef STET_WRITER_ATOMIC_FILE_HPP
 #define STET_WRITER_ATOMIC_FILE_HPP
 
-#include "list_folder.hpp"
+#include "detail/list_folder.hpp"
 #include "output.hpp"
 
 #include "../source/file_operations.hpp"
-#include "../source/path.hpp"
+#include "../source/detail/path.hpp"
 
 #include <charconv>
 #include <optional>
 #include <string>
 #include <utility>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// The path that a save to `path` replaces: where symbolic links lead from there, even if nothing is there yet.
 /// @retval errc::bad_path  the links lead in a circle, or too far; or an error of the operating system
 inline result<std::string> follow_links(const file_operations& operations, std::string path) {
   for (int links = 0; links < most_links; ++links) {
     char target[4096];
-    const auto size = call_again(operations, &file_operations::read_link, std::string_view(path), std::span<char>(target));
+    const auto size =
+        call_again(operations, &file_operations::read_link, std::string_view(path), std::span<char>(target));
     if (!size) {
       const errc code = size.error().code();
       const bool is_no_link = code == errc::not_found || code == errc::file_not_found || code == errc::unsupported;
@@ -33,9 +34,9 @@ inline result<std::string> follow_links(const file_operations& operations, std::
   return error(errc::bad_path, path);
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// A file being written beside the one it is to replace: `.NAME.N.stet-tmp`, N the first number that is free; a long NAME is
 /// shortened. Create, write, finish, publish, and sync the folder; a file that is destroyed before it is published is removed,
@@ -65,7 +66,8 @@ public:
     const std::uint32_t first = number;
     constexpr std::uint32_t attempts = 1000;
     for (std::uint32_t tries = 0;; ++tries) {
-      made.temporary_path_ = made.folder_ + made.temporary_stem() + std::to_string(number) + std::string(temporary_suffix);
+      made.temporary_path_ =
+          made.folder_ + made.temporary_stem() + std::to_string(number) + std::string(temporary_suffix);
       result<native_handle> handle = made.call(&file_operations::create_exclusive, made.temporary_path_);
       if (handle) {
         made.handle_ = *handle;
@@ -78,7 +80,8 @@ public:
       if (!is_free) ++number;
     }
     const auto same_access = made.call(&file_operations::copy_access, made.handle_, made.folder_ + made.name_);
-    if (!same_access && same_access.error().code() != errc::file_not_found && same_access.error().code() != errc::unsupported) {
+    if (!same_access && same_access.error().code() != errc::file_not_found &&
+        same_access.error().code() != errc::unsupported) {
       return made.about_name(same_access.error());
     }
     const result<reservation> reserved = made.call(&file_operations::reserve, made.handle_, size_bytes);
@@ -92,7 +95,8 @@ public:
 
   atomic_file(atomic_file&& other) noexcept
       : operations_(other.operations_), folder_(std::move(other.folder_)), name_(std::move(other.name_)),
-        temporary_path_(std::move(other.temporary_path_)), published_path_(std::move(other.published_path_)), handle_(other.handle_), lock_(std::exchange(other.lock_, std::nullopt)),
+        temporary_path_(std::move(other.temporary_path_)), published_path_(std::move(other.published_path_)),
+        handle_(other.handle_), lock_(std::exchange(other.lock_, std::nullopt)),
         state_(std::exchange(other.state_, state::gone)) {}
   atomic_file& operator=(atomic_file&&) = delete;
   ~atomic_file() {
@@ -181,7 +185,8 @@ private:
       : operations_(&operations), folder_(folder), name_(name) {}
 
   template <class Result, class... Arguments>
-  Result call(Result (*file_operations::*entry)(void*, Arguments...) noexcept, std::type_identity_t<Arguments>... arguments) const {
+  Result call(Result (*file_operations::*entry)(void*, Arguments...) noexcept,
+              std::type_identity_t<Arguments>... arguments) const {
     return detail::call_again(*operations_, entry, arguments...);
   }
 
@@ -203,7 +208,9 @@ private:
   void remove_abandoned() const {
     const std::string stem = temporary_stem();
     const auto found = detail::list_folder(*operations_, folder_, [&stem](std::string_view name) {
-      if (name.size() <= stem.size() + temporary_suffix.size() || !name.starts_with(stem) || !name.ends_with(temporary_suffix)) return false;
+      if (name.size() <= stem.size() + temporary_suffix.size() || !name.starts_with(stem) ||
+          !name.ends_with(temporary_suffix))
+        return false;
       const std::string_view number = name.substr(stem.size(), name.size() - stem.size() - temporary_suffix.size());
       return number.find_first_not_of("0123456789") == std::string_view::npos;
     });
@@ -246,6 +253,6 @@ result<void> publish_together(std::span<atomic_file> parts, atomic_file& head, b
   return published && is_durable ? head.make_name_durable() : published;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

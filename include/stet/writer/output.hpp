@@ -6,7 +6,7 @@
 #include "tensors.hpp"
 
 #include "../bytes/crc32c.hpp"
-#include "../manifest/emit.hpp"
+#include "../manifest/detail/emit.hpp"
 #include "../source/source.hpp"
 #include "../store/tensor.hpp"
 
@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Takes bytes at offsets: where a save goes that does not go to a file of the operating system. Derive from it.
 class byte_output {
@@ -29,9 +29,9 @@ protected:
   ~byte_output() = default;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// How much goes to the system at once: it stays in the second-level cache between its checksum and its copy.
 inline constexpr std::size_t output_buffer_size_bytes = 256 * 1024;
@@ -108,7 +108,9 @@ public:
   /// Where the next byte goes.
   [[nodiscard]] std::uint64_t position_bytes() const noexcept { return position_; }
   /// How much there is to the next boundary.
-  [[nodiscard]] std::size_t room_bytes() const noexcept { return slice_size - static_cast<std::size_t>(position_ % slice_size); }
+  [[nodiscard]] std::size_t room_bytes() const noexcept {
+    return slice_size - static_cast<std::size_t>(position_ % slice_size);
+  }
 
   /// Takes from the front of `piece`, which is not empty, what reaches to the next boundary at most: a slice to be checksummed
   /// while it is in the cache, and then written.
@@ -220,7 +222,8 @@ class text_output {
 public:
   /// Writes from `offset_bytes` on. The buffer, of at least 64 bytes, must outlive the output.
   text_output(byte_output& to, std::uint64_t offset_bytes, std::span<std::byte> buffer)
-      : to_(to), offset_(offset_bytes), begin_(reinterpret_cast<char*>(buffer.data())), end_(begin_ + buffer.size()), filler_(begin_) {}
+      : to_(to), offset_(offset_bytes), begin_(reinterpret_cast<char*>(buffer.data())), end_(begin_ + buffer.size()),
+        filler_(begin_) {}
 
   void raw(std::string_view text) {
     while (text.size() > room()) {
@@ -350,6 +353,6 @@ inline result<void> write_fetched(const tensor& from, piece_sink& sink) {
   return {};
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -5,19 +5,19 @@
 
 #include "atomic_file.hpp"
 #include "output.hpp"
-#include "parts.hpp"
+#include "detail/parts.hpp"
 #include "tensors.hpp"
 
-#include "../index/encode_header.hpp"
+#include "../index/detail/encode_header.hpp"
 #include "../manifest/check.hpp"
 #include "../manifest/print.hpp"
-#include "../source/path.hpp"
+#include "../source/detail/path.hpp"
 
 #include <charconv>
 #include <unordered_map>
 #include <unordered_set>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// In how many files a store is saved. index/format.hpp and manifest/manifest.hpp describe them.
 enum class store_form : std::uint8_t {
@@ -116,7 +116,8 @@ public:
     if (!parts_.empty()) {
       if (auto made = make_table(); !made) return made.error();
     }
-    result<atomic_file> head = atomic_file::create(operations(), folder, name, head_size_bytes(), static_cast<std::uint32_t>(parts_.size()));
+    result<atomic_file> head =
+        atomic_file::create(operations(), folder, name, head_size_bytes(), static_cast<std::uint32_t>(parts_.size()));
     if (!head) return head.error();
     if (parts_.empty()) {
       if (auto written = write_tensors(0, *head); !written) return written.error();
@@ -128,7 +129,8 @@ public:
     if (!taken) return taken.error();
     // A part whose name is taken has the same content: the content is in the name.
     const auto is_taken = [&](std::size_t part) { return (*taken)[part]; };
-    if (auto published = publish_together(files, *head, options_.is_durable, is_taken); !published) return published.error();
+    if (auto published = publish_together(files, *head, options_.is_durable, is_taken); !published)
+      return published.error();
     remove_parts(listed_before);
     return report();
   }
@@ -143,7 +145,8 @@ private:
   /// Turns free-form JSON into text, after a check that it can be read again.
   result<void> dump(const free_form& json) {
     // In place: a copy of JSON that nests without end would recurse without end.
-    if (auto sound = check_free_form_of_manifest(json.graph, json.state, json.metadata, json.extra); !sound) return sound;
+    if (auto sound = check_free_form_of_manifest(json.graph, json.state, json.metadata, json.extra); !sound)
+      return sound;
     manifest checked;
     checked.alignment_bytes = options_.alignment_bytes;
     for (const auto& [number, fields] : tensors_.attributes()) {
@@ -160,7 +163,8 @@ private:
     }
     if (auto sound = check_manifest(checked); !sound) return sound;
     texts_ = {text_of(json.graph), text_of(json.state), text_of(json.metadata), members_text_of(json.extra), {}};
-    for (const auto& [number, fields] : tensors_.attributes()) texts_.attributes.push_back({number, members_text_of(fields)});
+    for (const auto& [number, fields] : tensors_.attributes())
+      texts_.attributes.push_back({number, members_text_of(fields)});
     return {};
   }
 
@@ -191,13 +195,15 @@ private:
   }
   [[nodiscard]] bool is_equal(std::uint32_t a, std::uint32_t b) const {
     const index_row &row = rows_[a], &other = rows_[b];
-    if (row.layout.dtype != other.layout.dtype || row.layout.bits != other.layout.bits || !(row.layout.block == other.layout.block) ||
-        row.size_bytes != other.size_bytes || !std::equal(row.shape.begin(), row.shape.end(), other.shape.begin(), other.shape.end())) {
+    if (row.layout.dtype != other.layout.dtype || row.layout.bits != other.layout.bits ||
+        !(row.layout.block == other.layout.block) || row.size_bytes != other.size_bytes ||
+        !std::equal(row.shape.begin(), row.shape.end(), other.shape.begin(), other.shape.end())) {
       return false;
     }
     const std::span<const std::byte> bytes = tensors_.from(a).bytes, others = tensors_.from(b).bytes;
     const bool is_encoded = tensors_.from(a).source != 0;
-    if (is_encoded == (tensors_.from(b).source != 0)) return std::memcmp(bytes.data(), others.data(), bytes.size()) == 0;
+    if (is_encoded == (tensors_.from(b).source != 0))
+      return std::memcmp(bytes.data(), others.data(), bytes.size()) == 0;
     // Elements, of which the bytes are to be made, and bytes.
     const std::byte* at = is_encoded ? others.data() : bytes.data();
     bool is_same = true;
@@ -219,7 +225,8 @@ private:
   result<void> place_tensors() {
     const std::uint64_t alignment = options_.alignment_bytes;
     std::uint64_t part_begin = 0;
-    if (options_.form == store_form::sharded) part_begin = (file_header::size_bytes + alignment - 1) / alignment * alignment;
+    if (options_.form == store_form::sharded)
+      part_begin = (file_header::size_bytes + alignment - 1) / alignment * alignment;
     std::uint64_t end = part_begin;
     std::uint32_t part = 0;
     for (index_row& row : rows_) {
@@ -230,7 +237,8 @@ private:
       }
       if (row.size_bytes == 0) continue;
       std::uint64_t offset = 0, next = 0;
-      if (!checked_align_up(end, alignment, offset) || !checked_add(offset, row.size_bytes, next)) return error(errc::too_large, row.name);
+      if (!checked_align_up(end, alignment, offset) || !checked_add(offset, row.size_bytes, next))
+        return error(errc::too_large, row.name);
       if (options_.form != store_form::single_file && next > options_.max_part_size_bytes && end != part_begin) {
         part_ends_.push_back(end);
         ++part;
@@ -272,7 +280,8 @@ private:
     }
     const result<std::uint64_t> index_size = index_size_bytes(rows_, parts);
     if (!index_size) return index_size.error();
-    if (options_.form != store_form::loose && *index_size > max_index_size_bytes) return error(errc::too_large, "index", max_index_size_bytes);
+    if (options_.form != store_form::loose && *index_size > max_index_size_bytes)
+      return error(errc::too_large, "index", max_index_size_bytes);
     header_ = {};
     header_.alignment_bytes = options_.alignment_bytes;
     header_.index_size_bytes = options_.form == store_form::loose ? 0 : *index_size;
@@ -322,7 +331,9 @@ private:
         continue;
       }
       const tensor_list::origin& from = tensors_.from(number);
-      if (auto begun = output.begin(row.size_bytes == 0 ? output.end_bytes() : row.offset_bytes, row.size_bytes); !begun) return begun;
+      if (auto begun = output.begin(row.size_bytes == 0 ? output.end_bytes() : row.offset_bytes, row.size_bytes);
+          !begun)
+        return begun;
       auto written = from.source == 0 ? output.write(from.bytes) : sources_[from.source - 1](output);
       if (written) written = output.end();
       if (!written) return written.error().subject().empty() ? written.error().about(row.name) : written.error();
@@ -349,7 +360,8 @@ private:
     header.content_id = id;
     header.alignment_bytes = options_.alignment_bytes;
     header.file_size_bytes = *parts_[part].size_bytes;
-    header.data_offset_bytes = (file_header::size_bytes + header.alignment_bytes - 1) / header.alignment_bytes * header.alignment_bytes;
+    header.data_offset_bytes =
+        (file_header::size_bytes + header.alignment_bytes - 1) / header.alignment_bytes * header.alignment_bytes;
     header.data_size_bytes = header.file_size_bytes - header.data_offset_bytes;
     std::byte encoded[file_header::size_bytes];
     encode_header(header, encoded);
@@ -388,7 +400,8 @@ private:
       if (part < in.parts.size() && in.parts[part].path == name) in.taken[part] = true;
       return true;
     };
-    const auto listed = call_again(operations(), &file_operations::list_folder, folder_in(path_), visit, static_cast<void*>(&found));
+    const auto listed =
+        call_again(operations(), &file_operations::list_folder, folder_in(path_), visit, static_cast<void*>(&found));
     if (listed) return std::move(found.taken);
     // In a folder that cannot be read every name may be taken.
     if (listed.error().code() == errc::access_denied) return std::vector<bool>(parts_.size(), true);
@@ -400,7 +413,8 @@ private:
     std::unordered_set<std::string_view> listed;
     for (const manifest_part& part : parts_) listed.insert(part.path);
     for (const std::string& part : listed_before) {
-      if (!listed.contains(part)) (void)call_again(operations(), &file_operations::remove, std::string(folder_in(path_)) + part);
+      if (!listed.contains(part))
+        (void)call_again(operations(), &file_operations::remove, std::string(folder_in(path_)) + part);
     }
   }
 
@@ -431,6 +445,6 @@ private:
 
 } // namespace detail
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

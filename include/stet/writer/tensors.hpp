@@ -3,7 +3,7 @@
 #ifndef STET_WRITER_TENSORS_HPP
 #define STET_WRITER_TENSORS_HPP
 
-#include "../index/builder.hpp"
+#include "../index/detail/builder.hpp"
 #include "../manifest/manifest.hpp"
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// Takes the bytes of one tensor piece by piece, in order.
 class piece_sink {
@@ -63,7 +63,8 @@ public:
     const bool is_unpacked = layout.bits == 8 && own_bits < 8 && own_bits != 0;
     if (layout.bits != own_bits && !is_unpacked) return error(errc::unknown_dtype, name);
     const bool is_block = layout.dtype == dtype::block;
-    if (is_block && (layout.block.element_count == 0 || layout.block.size_bytes == 0)) return error(errc::unknown_dtype, name);
+    if (is_block && (layout.block.element_count == 0 || layout.block.size_bytes == 0))
+      return error(errc::unknown_dtype, name);
     element_counter counter;
     for (const std::uint64_t extent : shape) {
       if (!counter.multiply(extent)) return error(errc::bad_shape, name);
@@ -73,7 +74,9 @@ public:
     const bool fits = layout.dtype == dtype::string ? size_bytes >= expected_bytes : size_bytes == expected_bytes;
     if (!fits) return error(errc::size_mismatch, name);
     if (is_block && !is_valid_name(layout.block.name)) return error(errc::bad_name, layout.block.name);
-    if (!range_fits(names_.size(), name.size(), max_pool_size) || !range_fits(shapes_.size(), shape.size(), max_pool_size)) return errc::too_large;
+    if (!range_fits(names_.size(), name.size(), max_pool_size) ||
+        !range_fits(shapes_.size(), shape.size(), max_pool_size))
+      return errc::too_large;
 
     const item added{static_cast<std::uint32_t>(names_.size()),
                      static_cast<std::uint32_t>(name.size()),
@@ -98,7 +101,9 @@ public:
     const std::span<const std::uint64_t> extents = std::span(shapes_).subspan(of.first_extent, of.rank);
     const std::vector<std::uint64_t> shape(extents.begin(), extents.end()); // `add` makes shapes_ grow
     auto added = add(name, layout(of), shape, of.size_bytes, of.from, std::move(attributes));
-    if (added) items_.back().alias_of = of.alias_of == index_row::not_an_alias ? static_cast<std::uint32_t>(original) : of.alias_of;
+    if (added)
+      items_.back().alias_of =
+          of.alias_of == index_row::not_an_alias ? static_cast<std::uint32_t>(original) : of.alias_of;
     return added;
   }
 
@@ -155,9 +160,11 @@ private:
   std::size_t own_block(const element_layout& layout) {
     if (layout.dtype != dtype::block) return 0;
     std::string key(8, '\0');
-    store_little(reinterpret_cast<std::byte*>(key.data()), std::uint64_t{layout.block.element_count} << 32 | layout.block.size_bytes);
+    store_little(reinterpret_cast<std::byte*>(key.data()),
+                 std::uint64_t{layout.block.element_count} << 32 | layout.block.size_bytes);
     const auto [seen, is_new] = block_numbers_.try_emplace(key.append(layout.block.name), blocks_.size() + 1);
-    if (is_new) blocks_.push_back({std::string(layout.block.name), layout.block.element_count, layout.block.size_bytes});
+    if (is_new)
+      blocks_.push_back({std::string(layout.block.name), layout.block.element_count, layout.block.size_bytes});
     return seen->second;
   }
   [[nodiscard]] block_type block_of(std::size_t i) const noexcept {
@@ -180,6 +187,6 @@ private:
 
 } // namespace detail
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -12,7 +12,7 @@
 #include <initializer_list>
 #include <optional>
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// The extents of a tensor as an argument: `{784, 10}`, a vector, or a span. Views what it is made from.
 class extents {
@@ -49,7 +49,8 @@ public:
   /// @param attributes  an object of further fields (trainable, quantization, anything), or null
   template <class T, std::size_t Count>
     requires element<T>
-  result<void> add(std::string_view name, extents shape, std::span<T, Count> elements, json_value attributes = nullptr) {
+  result<void> add(std::string_view name, extents shape, std::span<T, Count> elements,
+                   json_value attributes = nullptr) {
     using value = std::remove_const_t<T>;
     const element_layout layout = element_layout::of(dtype_of<value>::value);
     if (auto counted = check_count(name, shape, elements.size()); !counted) return noted(std::move(counted));
@@ -59,14 +60,15 @@ public:
       return noted(tensors_.add(name, layout, shape, size_bytes, {std::as_bytes(elements), 0}, std::move(attributes)));
     } else {
       const std::span<const value> values(elements);
-      return add_encoded(name, layout, shape, size_bytes, std::as_bytes(values),
-                         [values](piece_sink& sink) { return detail::write_encoded(values, sink); }, std::move(attributes));
+      return add_encoded(
+          name, layout, shape, size_bytes, std::as_bytes(values),
+          [values](piece_sink& sink) { return detail::write_encoded(values, sink); }, std::move(attributes));
     }
   }
 
   /// Adds a tensor whose stored bytes are `bytes`, laid out as index/format.hpp says under "Data".
-  result<void> add_bytes(std::string_view name, const element_layout& layout, extents shape, std::span<const std::byte> bytes,
-                         json_value attributes = nullptr) {
+  result<void> add_bytes(std::string_view name, const element_layout& layout, extents shape,
+                         std::span<const std::byte> bytes, json_value attributes = nullptr) {
     return noted(tensors_.add(name, layout, shape, bytes.size(), {bytes, 0}, std::move(attributes)));
   }
 
@@ -87,33 +89,42 @@ public:
     for (const std::string_view each : strings) {
       if (!detail::checked_add(size_bytes, each.size(), size_bytes)) return noted(error(errc::too_large, name));
     }
-    return add_source(name, element_layout::of(dtype::string), shape, size_bytes,
-                      [strings](piece_sink& sink) { return detail::write_strings(strings, sink); }, std::move(attributes));
+    return add_source(
+        name, element_layout::of(dtype::string), shape, size_bytes,
+        [strings](piece_sink& sink) { return detail::write_strings(strings, sink); }, std::move(attributes));
   }
 
   /// Adds a tensor of one element, which is copied: `add("step", {}, 1.5f)`.
-  template <element T> result<void> add(std::string_view name, extents shape, T value, json_value attributes = nullptr) {
+  template <element T>
+  result<void> add(std::string_view name, extents shape, T value, json_value attributes = nullptr) {
     if (auto counted = check_count(name, shape, 1); !counted) return noted(std::move(counted));
     const element_layout layout = element_layout::of(dtype_of<T>::value);
     std::uint64_t size_bytes = 0;
     if (!detail::packed_size(1, layout.bits, size_bytes)) return noted(error(errc::bad_shape, name));
-    return add_source(name, layout, shape, size_bytes, [value](piece_sink& sink) {
-      const std::span<const T> elements(&value, 1);
-      return is_stored_as_it_is<T> ? sink.write(std::as_bytes(elements)) : detail::write_encoded(elements, sink);
-    }, std::move(attributes));
+    return add_source(
+        name, layout, shape, size_bytes,
+        [value](piece_sink& sink) {
+          const std::span<const T> elements(&value, 1);
+          return is_stored_as_it_is<T> ? sink.write(std::as_bytes(elements)) : detail::write_encoded(elements, sink);
+        },
+        std::move(attributes));
   }
 
   /// Adds a tensor of one string, which is copied: `add("unit", {}, "metre")`.
   template <class Text>
-    requires std::is_convertible_v<const Text&, std::string_view> && (!std::is_same_v<Text, json_value>) && (!std::is_null_pointer_v<Text>)
+    requires std::is_convertible_v<const Text&, std::string_view> && (!std::is_same_v<Text, json_value>) &&
+             (!std::is_null_pointer_v<Text>)
   result<void> add(std::string_view name, extents shape, const Text& value, json_value attributes = nullptr) {
     if (auto counted = check_count(name, shape, 1); !counted) return noted(std::move(counted));
     std::string text{std::string_view(value)};
     const std::uint64_t size_bytes = std::uint64_t{16} + text.size();
-    return add_source(name, element_layout::of(dtype::string), shape, size_bytes, [text = std::move(text)](piece_sink& sink) {
-      const std::string_view strings[] = {text};
-      return detail::write_strings(strings, sink);
-    }, std::move(attributes));
+    return add_source(
+        name, element_layout::of(dtype::string), shape, size_bytes,
+        [text = std::move(text)](piece_sink& sink) {
+          const std::string_view strings[] = {text};
+          return detail::write_strings(strings, sink);
+        },
+        std::move(attributes));
   }
 
   /// Adds a tensor of an open store, which must stay open, under a name of its own. Its bytes are not decoded.
@@ -124,10 +135,12 @@ public:
     if (from.entry().is_big_endian()) return noted(error(errc::wrong_byte_order, name));
     const std::vector<std::uint64_t> shape(from.shape().begin(), from.shape().end());
     if (from.size_bytes() == from.bytes().size()) {
-      return noted(tensors_.add(name, from.layout(), shape, from.size_bytes(), {from.bytes(), 0}, std::move(attributes)));
+      return noted(
+          tensors_.add(name, from.layout(), shape, from.size_bytes(), {from.bytes(), 0}, std::move(attributes)));
     }
-    return add_source(name, from.layout(), shape, from.size_bytes(),
-                      [from](piece_sink& sink) { return detail::write_fetched(from, sink); }, std::move(attributes));
+    return add_source(
+        name, from.layout(), shape, from.size_bytes(),
+        [from](piece_sink& sink) { return detail::write_fetched(from, sink); }, std::move(attributes));
   }
 
   /// Adds another name for a tensor added before: tied weights. The bytes are stored once.
@@ -197,8 +210,9 @@ public:
 private:
   /// Whether a file has elements as memory does.
   template <class T>
-  static constexpr bool is_stored_as_it_is = describe(dtype_of<T>::value).bits == sizeof(T) * 8 &&
-                                             (detail::host_is_little_endian || describe(dtype_of<T>::value).word_size_bytes == 1);
+  static constexpr bool is_stored_as_it_is =
+      describe(dtype_of<T>::value).bits == sizeof(T) * 8 &&
+      (detail::host_is_little_endian || describe(dtype_of<T>::value).word_size_bytes == 1);
 
   /// Calls `write` with a plan that is ready.
   auto save_as_one_file(save_options options, auto write) const -> decltype(write(std::declval<detail::save_plan&>())) {
@@ -210,7 +224,8 @@ private:
   }
 
   /// Whether there are as many elements as `shape` has. Bytes do not tell where several elements share one.
-  static result<void> check_count(std::string_view name, std::span<const std::uint64_t> shape, std::uint64_t element_count) {
+  static result<void> check_count(std::string_view name, std::span<const std::uint64_t> shape,
+                                  std::uint64_t element_count) {
     detail::element_counter counter;
     for (const std::uint64_t extent : shape) {
       if (!counter.multiply(extent)) return error(errc::bad_shape, name);
@@ -223,7 +238,8 @@ private:
   result<void> add_encoded(std::string_view name, const element_layout& layout, extents shape, std::uint64_t size_bytes,
                            std::span<const std::byte> elements, piece_source source, json_value&& attributes) {
     sources_.push_back(std::move(source));
-    auto added = tensors_.add(name, layout, shape, size_bytes, {elements, static_cast<std::uint32_t>(sources_.size())}, std::move(attributes));
+    auto added = tensors_.add(name, layout, shape, size_bytes, {elements, static_cast<std::uint32_t>(sources_.size())},
+                              std::move(attributes));
     if (!added) sources_.pop_back();
     return noted(std::move(added));
   }
@@ -240,6 +256,6 @@ private:
   json_value extra_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -35,7 +35,8 @@ stet::result<stet::save_report> make(const char* path) {
       continue;
     }
     const bool is_block = row.dtype == stet::dtype::block;
-    const auto layout = is_block ? stet::element_layout{row.dtype, 0, {"q8_0", 32, 34}} : stet::element_layout::of(row.dtype);
+    const auto layout =
+        is_block ? stet::element_layout{row.dtype, 0, {"q8_0", 32, 34}} : stet::element_layout::of(row.dtype);
     bytes.push_back(bytes_of(row));
     (void)out.add_bytes(row.name, layout, {every_count}, bytes.back());
     if (is_block || row.kind == stet::dtype_kind::complex) continue;
@@ -47,8 +48,10 @@ stet::result<stet::save_report> make(const char* path) {
     const auto store = stet::open(std::span<const std::byte>(*file));
     if (!store) return store.error();
     numbers.emplace_back(every_count);
-    if (auto done = store->find(row.name)->copy_to(std::span<double>(numbers.back()), stet::convert); !done) return done.error();
-    (void)out.add(std::string(row.name).append(stet_test::as_float64), {every_count}, std::span<const double>(numbers.back()));
+    if (auto done = store->find(row.name)->copy_to(std::span<double>(numbers.back()), stet::convert); !done)
+      return done.error();
+    (void)out.add(std::string(row.name).append(stet_test::as_float64), {every_count},
+                  std::span<const double>(numbers.back()));
   }
   return out.save(path);
 }

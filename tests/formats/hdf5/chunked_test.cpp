@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Datasets put together from chunks, at once and in pieces, and those that were never written.
-#include <stet/formats/hdf5/chunked.hpp>
+#include <stet/formats/hdf5/detail/chunked.hpp>
 
 #include "support/outcome.hpp"
 
@@ -27,20 +27,18 @@ std::string read(const stet::reader& from, std::uint64_t offset, std::size_t siz
 
 /// Counts what is asked for.
 class counting_reader final : public stet::reader {
- public:
+public:
   explicit counting_reader(std::string_view bytes) : bytes_(bytes) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }
-  [[nodiscard]] stet::result<void> read(std::uint64_t offset,
-                                        std::span<std::byte> into) const noexcept override {
+  [[nodiscard]] stet::result<void> read(std::uint64_t offset, std::span<std::byte> into) const noexcept override {
     ++count;
-    if (!stet::detail::range_fits(offset, into.size(), bytes_.size()))
-      return stet::error(stet::errc::bad_range);
+    if (!stet::detail::range_fits(offset, into.size(), bytes_.size())) return stet::error(stet::errc::bad_range);
     std::memcpy(into.data(), bytes_.data() + offset, into.size());
     return {};
   }
   mutable int count = 0;
 
- private:
+private:
   std::string_view bytes_;
 };
 
@@ -58,8 +56,7 @@ chunked_dataset letters() {
   made.element_size = 1;
   made.chunk_size_bytes = 4;
   made.fill_value = {static_cast<std::byte>('-')};
-  for (std::uint64_t number = 0; number < 5; ++number)
-    made.chunks.push_back({number, number * 4, 4, 0});
+  for (std::uint64_t number = 0; number < 5; ++number) made.chunks.push_back({number, number * 4, 4, 0});
   made.data = reinterpret_cast<const std::byte*>(stored_chunks.data());
   made.base_bytes = 4;
   return made;
@@ -73,8 +70,7 @@ TEST_SUITE("formats/hdf5/chunked") {
     const chunked_bytes made(letters());
     CHECK(made.size_bytes() == 15);
     for (std::size_t begin = 0; begin <= 15; ++begin) {
-      for (std::size_t size = 0; begin + size <= 15; ++size)
-        CHECK(read(made, begin, size) == all.substr(begin, size));
+      for (std::size_t size = 0; begin + size <= 15; ++size) CHECK(read(made, begin, size) == all.substr(begin, size));
     }
     CHECK(read(made, 0, 16) == "bad_range");
     CHECK(read(made, 16, 0) == "bad_range");
@@ -120,8 +116,7 @@ TEST_SUITE("formats/hdf5/chunked") {
     dataset.data = nullptr;
     dataset.fetcher = &from;
     const chunked_bytes made(std::move(dataset));
-    for (std::size_t at = 0; at < 10; ++at)
-      CHECK(read(made, at, 1).size() == 1);
+    for (std::size_t at = 0; at < 10; ++at) CHECK(read(made, at, 1).size() == 1);
     CHECK(from.count == 3); // two rows of elements in one row of three chunks
     CHECK(read(made, 10, 5) == "klmn-");
     CHECK(from.count == 5);
@@ -143,8 +138,7 @@ TEST_SUITE("formats/hdf5/chunked") {
     std::vector<std::byte> into(5);
     const auto done = damaged.read(0, into);
     REQUIRE(!done);
-    if (done)
-      return;
+    if (done) return;
     CHECK(done.error().code() == stet::errc::bad_compression);
     CHECK(done.error().offset_bytes() == 8); // where the chunk is
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Datatypes of HDF5 as dtypes, and as blocks where no dtype says the same.
-#include <stet/formats/hdf5/element.hpp>
+#include <stet/formats/hdf5/detail/element.hpp>
 
 #include "support/hdf5_bytes.hpp"
 
@@ -18,13 +18,11 @@ namespace {
 std::string element(const std::string& body) {
   const exact_text bytes(body);
   hdf5_type type;
-  if (!type.parse(bytes.bytes()))
-    return "no type";
+  if (!type.parse(bytes.bytes())) return "no type";
   const hdf5_element made(type);
   const std::string name(made.layout.dtype == stet::dtype::block ? made.layout.block.name
                                                                  : stet::describe(made.layout.dtype).name);
-  if (made.layout.dtype == stet::dtype::block)
-    CHECK(made.layout.block.size_bytes == type.size_bytes);
+  if (made.layout.dtype == stet::dtype::block) CHECK(made.layout.block.size_bytes == type.size_bytes);
   return name + (made.is_big_endian ? " big" : "");
 }
 
@@ -66,8 +64,8 @@ std::string enumeration(std::string_view first, std::string_view second, std::ui
       .u8(0)
       .u8(value);
 }
-std::string complex_type(const float_format& part, std::string_view second_name = "i",
-                         std::uint32_t offset = 0, std::uint32_t second_flags = 0) {
+std::string complex_type(const float_format& part, std::string_view second_name = "i", std::uint32_t offset = 0,
+                         std::uint32_t second_flags = 0) {
   float_format other = part;
   other.flags |= second_flags;
   const std::uint32_t second = offset != 0 ? offset : part.size;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Filters undone, and bytes that no filter made.
-#include <stet/formats/hdf5/filters.hpp>
+#include <stet/formats/hdf5/detail/filters.hpp>
 
 #include "support/exact_text.hpp"
 #include "support/outcome.hpp"
@@ -31,9 +31,7 @@ std::string run(decompress method, std::string_view bytes, std::size_t size) {
   const std::span<std::byte> place(const_cast<std::byte*>(into.bytes().data()), size);
   return method(from.bytes(), place) ? std::string(reinterpret_cast<const char*>(place.data()), size) : "no";
 }
-std::string lzf(std::string_view bytes, std::size_t size) {
-  return run(stet::detail::decompress_lzf, bytes, size);
-}
+std::string lzf(std::string_view bytes, std::size_t size) { return run(stet::detail::decompress_lzf, bytes, size); }
 std::string lz4(std::string_view bytes, std::size_t size) {
   return run(stet::detail::decompress_lz4_blocks, bytes, size);
 }
@@ -59,8 +57,7 @@ hdf5_filter filter(std::uint16_t id, std::uint32_t value = 0) {
 /// Bytes are inflated to themselves, one byte shorter at the front: enough to see what is asked.
 bool inflate_for_test(const std::byte* from, std::size_t size, std::byte* into, std::size_t into_size,
                       bool has_frame) noexcept {
-  if (!has_frame || size != into_size + 1 || static_cast<char>(*from) != 'Z')
-    return false;
+  if (!has_frame || size != into_size + 1 || static_cast<char>(*from) != 'Z') return false;
   std::memcpy(into, from + 1, into_size);
   return true;
 }
@@ -77,10 +74,8 @@ std::string undo(const std::vector<hdf5_filter>& filters, std::string_view store
 /// With HDF5's checksum behind.
 std::string summed(std::string text, bool is_old = false) {
   std::uint32_t sum = stet::detail::fletcher32(exact_text(text).bytes());
-  if (is_old)
-    sum = (sum & 0x00FF00FFu) << 8 | (sum >> 8 & 0x00FF00FFu);
-  for (int i = 0; i < 4; ++i)
-    text.push_back(static_cast<char>(sum >> 8 * i & 0xFF));
+  if (is_old) sum = (sum & 0x00FF00FFu) << 8 | (sum >> 8 & 0x00FF00FFu);
+  for (int i = 0; i < 4; ++i) text.push_back(static_cast<char>(sum >> 8 * i & 0xFF));
   return text;
 }
 
@@ -209,8 +204,7 @@ TEST_SUITE("formats/hdf5/filters") {
                                  "abc",
                                  7),
               5) == "no");
-    CHECK(lz4(std::string("\0\0\0\0\0\0\0\x05\0\0\0\0", 12) + std::string(8, '\0'), 5) ==
-          "no"); // blocks of no bytes
+    CHECK(lz4(std::string("\0\0\0\0\0\0\0\x05\0\0\0\0", 12) + std::string(8, '\0'), 5) == "no"); // blocks of no bytes
   }
 
   TEST_CASE("shuffled bytes come together; what is no whole element stays") {
@@ -252,13 +246,12 @@ TEST_SUITE("formats/hdf5/filters") {
     // 1000, 1000, 1000, 1001 …: 64 numbers of 4 bytes, by h5py's scaleoffset=0 and then another filter.
     std::string numbers;
     for (std::uint32_t i = 0; i < 64; ++i) {
-      for (int byte = 0; byte < 4; ++byte)
-        numbers.push_back(static_cast<char>((i / 3 + 1000) >> 8 * byte & 0xFF));
+      for (int byte = 0; byte < 4; ++byte) numbers.push_back(static_cast<char>((i / 3 + 1000) >> 8 * byte & 0xFF));
     }
     std::string settings;
-    for (const std::uint32_t each : {2u, 0u, 64u, 0u, 4u, 1u, 0u, 1u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 20u, 0u}) {
-      for (int byte = 0; byte < 4; ++byte)
-        settings.push_back(static_cast<char>(each >> 8 * byte & 0xFF));
+    for (const std::uint32_t each :
+         {2u, 0u, 64u, 0u, 4u, 1u, 0u, 1u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 20u, 0u}) {
+      for (int byte = 0; byte < 4; ++byte) settings.push_back(static_cast<char>(each >> 8 * byte & 0xFF));
     }
     const exact_text kept(settings);
     hdf5_filter scaled = filter(hdf5_filter::scale_offset, 2);
@@ -280,11 +273,24 @@ TEST_SUITE("formats/hdf5/filters") {
     CHECK(measure(deflated, 1000) == "62");
     CHECK(measure(shuffled, 62) == "62");
     CHECK(measure(shuffled, 61) == "no");
-    CHECK(measure(std::string("\x78\x01\x01\x03\x00\xfc\xff" "abc", 10), 100) == "3"); // stored
-    CHECK(measure(std::string("\x78\x01\x01\x04\x00\xfb\xff" "abc", 10), 100) == "no");
-    CHECK(measure(std::string("\x78\x01\x01\x03\x00\xfd\xff" "abc", 10), 100) == "no");
-    CHECK(measure(from_hex("7801" "07"), 100) == "no"); // a kind of block that there is not
-    CHECK(measure(from_hex("7901" "0103"), 100) == "no");
+    CHECK(measure(std::string("\x78\x01\x01\x03\x00\xfc\xff"
+                              "abc",
+                              10),
+                  100) == "3"); // stored
+    CHECK(measure(std::string("\x78\x01\x01\x04\x00\xfb\xff"
+                              "abc",
+                              10),
+                  100) == "no");
+    CHECK(measure(std::string("\x78\x01\x01\x03\x00\xfd\xff"
+                              "abc",
+                              10),
+                  100) == "no");
+    CHECK(measure(from_hex("7801"
+                           "07"),
+                  100) == "no"); // a kind of block that there is not
+    CHECK(measure(from_hex("7901"
+                           "0103"),
+                  100) == "no");
     for (std::size_t size = 0; size + 4 < deflated.size(); ++size)
       CHECK(measure(deflated.substr(0, size), 1000) == "no"); // but for the checksum behind them
     for (std::size_t bit = 0; bit < deflated.size() * 8; ++bit) {
@@ -296,31 +302,29 @@ TEST_SUITE("formats/hdf5/filters") {
 #if STET_HAS_ZLIB
     const auto unzip = [&](const std::vector<hdf5_filter>& filters, std::string_view text) {
       const exact_text bytes(text);
-      const auto made = stet::detail::undo_filters(filters, 0, stet::source::borrow(bytes.bytes()), 256,
-                                                   stet::inflate_with_zlib);
+      const auto made =
+          stet::detail::undo_filters(filters, 0, stet::source::borrow(bytes.bytes()), 256, stet::inflate_with_zlib);
       return made ? std::string(reinterpret_cast<const char*>(made->data()), 256) : outcome(made);
     };
     const hdf5_filter deflate = filter(hdf5_filter::deflate);
     CHECK(unzip({scaled, deflate}, deflated) == numbers);
     CHECK(unzip({scaled, filter(hdf5_filter::shuffle, 4), deflate}, shuffled) == numbers);
-    CHECK(unzip({scaled, filter(hdf5_filter::shuffle, 4), deflate, filter(hdf5_filter::fletcher)},
-                summed(shuffled)) == numbers);
+    CHECK(unzip({scaled, filter(hdf5_filter::shuffle, 4), deflate, filter(hdf5_filter::fletcher)}, summed(shuffled)) ==
+          numbers);
 #endif
   }
 
   TEST_CASE("scale-offset makes any number of equal elements of a minimum alone") {
     std::string settings;
     for (const std::uint32_t each : {2u, 0u, 1u << 16, 0u, 4u, 1u, 0u, 0u}) {
-      for (int byte = 0; byte < 4; ++byte)
-        settings.push_back(static_cast<char>(each >> 8 * byte & 0xFF));
+      for (int byte = 0; byte < 4; ++byte) settings.push_back(static_cast<char>(each >> 8 * byte & 0xFF));
     }
     const exact_text kept(settings);
     hdf5_filter scaled = filter(hdf5_filter::scale_offset, 2);
     scaled.values = kept.bytes();
     const std::string stored = std::string("\0\0\0\0\x08\x07", 6) + std::string(16, '\0');
     std::string sevens;
-    for (int i = 0; i < 1 << 16; ++i)
-      sevens += std::string("\x07\0\0\0", 4);
+    for (int i = 0; i < 1 << 16; ++i) sevens += std::string("\x07\0\0\0", 4);
     CHECK((undo({scaled}, stored, 1 << 18) == sevens));
     CHECK(undo({scaled}, stored, std::uint64_t{1} << 40) == "too_large");
   }
@@ -349,8 +353,7 @@ TEST_SUITE("formats/hdf5/filters") {
   TEST_CASE("filters that nobody undoes are named") {
     const auto obstacle = [](const std::vector<hdf5_filter>& filters, stet::inflate_function inflate) {
       const hdf5_filter* const found = stet::detail::find_obstacle(filters, inflate);
-      if (found == nullptr)
-        return std::string("none");
+      if (found == nullptr) return std::string("none");
       const stet::error made = stet::detail::error_of_obstacle(*found, "/a");
       return std::string(stet::describe(made.code()).name) + ": " + std::string(made.subject());
     };
@@ -361,7 +364,8 @@ TEST_SUITE("formats/hdf5/filters") {
     CHECK(obstacle({filter(hdf5_filter::shuffle), deflate}, nullptr) == "compressed: /a");
     CHECK(obstacle({filter(hdf5_filter::shuffle), deflate}, inflate_for_test) == "none");
     CHECK(obstacle({filter(hdf5_filter::szip), filter(hdf5_filter::scale_offset)}, nullptr) == "none");
-    CHECK(obstacle({deflate, filter(hdf5_filter::nbit)}, inflate_for_test) == "unsupported: nbit (h5repack -f NONE removes it) of /a");
+    CHECK(obstacle({deflate, filter(hdf5_filter::nbit)}, inflate_for_test) ==
+          "unsupported: nbit (h5repack -f NONE removes it) of /a");
     CHECK(obstacle({filter(hdf5_filter::nbit)}, nullptr) == "unsupported: nbit (h5repack -f NONE removes it) of /a");
     CHECK(obstacle({filter(32015)}, nullptr) == "unsupported: filter 32015 (zstd; h5repack -f NONE removes it) of /a");
     CHECK(obstacle({filter(32001)}, nullptr) == "unsupported: filter 32001 (blosc; h5repack -f NONE removes it) of /a");

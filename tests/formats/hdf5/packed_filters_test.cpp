@@ -2,7 +2,7 @@
 // Tests of packed_filters.hpp: what HDF5 1.14.6 wrote through h5py 3.14, and bytes that are damaged.
 #include "support/exact_text.hpp"
 
-#include <stet/formats/hdf5/packed_filters.hpp>
+#include <stet/formats/hdf5/detail/packed_filters.hpp>
 
 #include <doctest/doctest.h>
 
@@ -35,7 +35,9 @@ bool scale_offset(std::span<const std::byte> from, std::span<std::byte> into, st
 std::string undone(decompressor by, std::string_view values, std::string_view stored, std::size_t size) {
   const exact_text from(stored), settings(values);
   const auto into = std::make_unique<std::byte[]>(size);
-  return by(from.bytes(), {into.get(), size}, settings.bytes()) ? std::string(reinterpret_cast<const char*>(into.get()), size) : "no";
+  return by(from.bytes(), {into.get(), size}, settings.bytes())
+             ? std::string(reinterpret_cast<const char*>(into.get()), size)
+             : "no";
 }
 
 /// The 20 values of scale-offset: what is set, and zeros.
@@ -56,19 +58,27 @@ const golden table[] = {
     {"floats as bytes, without a predictor", szip, unhex("8d00000004000000200000000c000000"),
      unhex("300000000207800040606a4400003c04850586aa0ffffd01010103a020202000"),
      unhex("000000000000003f0000803f0000c03f0000004000002040000040400000604000008040000090400000a0400000b040")},
-    {"blocks of zeros, and numbers by twos", szip, unhex("8d000000080000000800000000040000"), unhex("000400000080000008e92788b12e01"),
+    {"blocks of zeros, and numbers by twos", szip, unhex("8d000000080000000800000000040000"),
+     unhex("000400000080000008e92788b12e01"),
      std::string(700, '\0') + unhex("01000001020000000303010000010100") + std::string(308, '\0')},
-    {"integers with a fill value", scale_offset, settings_of("02000000000000000700000000000000040000000100000000000000010000004d"),
-     unhex("0700000008fdffffffffffffff000000000000000010033ff000c780"), unhex("05000000fdffffff640000004d000000fdffffff000000000c000000")},
-    {"big-endian integers", scale_offset, settings_of("0200000000000000040000000000000002000000000000000100000001000000"),
+    {"integers with a fill value", scale_offset,
+     settings_of("02000000000000000700000000000000040000000100000000000000010000004d"),
+     unhex("0700000008fdffffffffffffff000000000000000010033ff000c780"),
+     unhex("05000000fdffffff640000004d000000fdffffff000000000c000000")},
+    {"big-endian integers", scale_offset,
+     settings_of("0200000000000000040000000000000002000000000000000100000001000000"),
      unhex("07000000085802000000000000000000000000000000172010"), unhex("0258025d02bc0259")},
-    {"one number many times", scale_offset, settings_of("0200000000000000090000000000000008000000010000000000000001000000"),
+    {"one number many times", scale_offset,
+     settings_of("0200000000000000090000000000000008000000010000000000000001000000"),
      unhex("0100000008fcffffffffffffff00000000000000000000"),
-     unhex("fcfffffffffffffffcfffffffffffffffcfffffffffffffffcfffffffffffffffcfffffffffffffffcfffffffffffffffcfffffffffffffffcfffffffffffffffcffffffffffffff")},
+     unhex("fcfffffffffffffffcfffffffffffffffcfffffffffffffffcfffffffffffffffcfffffffffffffffcfffffffffffffffcfffffffff"
+           "ffffffcfffffffffffffffcffffffffffffff")},
     {"decimal floats of 64 bits with a fill value", scale_offset,
      settings_of("0000000002000000040000000100000008000000000000000000000001000000000000000000f83f"),
-     unhex("0a000000080000000000000cc0000000000000000076c00ffe2600"), unhex("000000000000f43f0000000000000cc0000000000000f83f0000000000000040")},
-    {"decimal floats of 32 bits", scale_offset, settings_of("000000000100000003000000010000000400000000000000000000000100000000000000"),
+     unhex("0a000000080000000000000cc0000000000000000076c00ffe2600"),
+     unhex("000000000000f43f0000000000000cc0000000000000f83f0000000000000040")},
+    {"decimal floats of 32 bits", scale_offset,
+     settings_of("000000000100000003000000010000000400000000000000000000000100000000000000"),
      unhex("03000000089a9999be0000000000000000000000009400"), unhex("cccccc3dcccc4c3e9a9999be")},
 };
 

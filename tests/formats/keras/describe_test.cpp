@@ -4,7 +4,7 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/keras.hpp>
+#include <stet/formats/keras/format.hpp>
 
 #include <doctest/doctest.h>
 
@@ -16,15 +16,14 @@ namespace {
 using namespace stet_test;
 using namespace std::literals;
 
-stet::result<stet::model_description> describe(const stet::format& as, const temp_folder& folder, const std::string& bytes,
-                                               stet::inflate_function inflate = nullptr) {
+stet::result<stet::model_description> describe(const stet::format& as, const temp_folder& folder,
+                                               const std::string& bytes, stet::inflate_function inflate = nullptr) {
   const std::string path = folder.write("m", bytes);
   stet::open_options options;
   options.inflate = inflate;
   const auto opened = as.open(path, options);
   CHECK(outcome(opened) == "ok");
-  if (!opened)
-    return opened.error();
+  if (!opened) return opened.error();
   return as.describe(path, *opened);
 }
 
@@ -50,8 +49,7 @@ TEST_SUITE("keras/describe") {
     const temp_folder folder;
     const auto described = describe(stet::keras_format, folder, keras_archive(weights.bytes()).bytes());
     REQUIRE(outcome(described) == "ok");
-    if (!described)
-      return;
+    if (!described) return;
     REQUIRE(described->graphs.size() == 1);
     const stet::graph& graph = described->graphs[0];
     REQUIRE(graph.nodes.size() == 2);
@@ -63,7 +61,8 @@ TEST_SUITE("keras/describe") {
     CHECK(*graph.nodes[1].variable("kernel") == "/layers/dense/vars/0");
     CHECK(described->state["global_step"] == 12);
     CHECK(described->state["optimizer"]["learning_rate"] == 0.25);
-    CHECK(described->state["optimizer"]["variables"] == stet::json_value{"/optimizer/vars/0", "/optimizer/vars/1", "/optimizer/vars/2"});
+    CHECK(described->state["optimizer"]["variables"] ==
+          stet::json_value{"/optimizer/vars/0", "/optimizer/vars/1", "/optimizer/vars/2"});
     CHECK(described->metadata["keras"]["keras_version"] == "3.15.1");
   }
 
@@ -72,13 +71,14 @@ TEST_SUITE("keras/describe") {
     weights.add_object("layers/dense", "first", {{2, 3}});
     weights.add_object("layers/dense_1", "dense", {{3, 3}});
     made_archive archive = keras_archive(weights.bytes());
-    archive.members[1] = {"config.json", R"({"class_name": "Sequential", "config": {"name": "m", "layers": [)"
-                                         R"({"class_name": "Dense", "config": {"name": "first"}}, {"class_name": "Dense", "config": {"name": "dense"}}]}})"};
+    archive.members[1] = {
+        "config.json",
+        R"({"class_name": "Sequential", "config": {"name": "m", "layers": [)"
+        R"({"class_name": "Dense", "config": {"name": "first"}}, {"class_name": "Dense", "config": {"name": "dense"}}]}})"};
     const temp_folder folder;
     const auto described = describe(stet::keras_format, folder, archive.bytes());
     REQUIRE(outcome(described) == "ok");
-    if (!described)
-      return;
+    if (!described) return;
     const auto& nodes = described->graphs[0].nodes;
     REQUIRE(nodes.size() == 3); // and the input that is not said
     REQUIRE(nodes[1].variables.size() == 1);
@@ -119,8 +119,7 @@ TEST_SUITE("keras/describe") {
       weights.attribute("", "keras_version", "2.15.0");
       weights.attribute("optimizer_weights", "weight_names0", first);
       weights.attribute("optimizer_weights", "weight_names1", second);
-      for (const char* const name : {"a:0", "b:0", "iteration:0"})
-        weights.add("optimizer_weights/"s + name, {2});
+      for (const char* const name : {"a:0", "b:0", "iteration:0"}) weights.add("optimizer_weights/"s + name, {2});
       const temp_folder folder;
       const auto described = describe(stet::hdf5_format, folder, weights.bytes());
       CHECK(outcome(described) == "ok");
@@ -163,15 +162,15 @@ TEST_SUITE("keras/describe") {
     const temp_folder folder;
     const auto described = describe(stet::hdf5_format, folder, weights.bytes());
     REQUIRE(outcome(described) == "ok");
-    if (!described)
-      return;
+    if (!described) return;
     REQUIRE(described->graphs.size() == 1);
     REQUIRE(described->graphs[0].nodes.size() == 2);
     CHECK(*described->graphs[0].nodes[1].variable("kernel") == "/model_weights/probe/probe/kernel:0");
     CHECK(described->state["global_step"] == 9);
-    CHECK(described->metadata["keras"] ==
-          stet::json_value{{"keras_version", "2.15.0"}, {"backend", "tensorflow"}, {"training_config", {{"loss", "mse"}}},
-                           {"weight_names", {{"probe", {"probe/kernel:0"}}}}});
+    CHECK(described->metadata["keras"] == stet::json_value{{"keras_version", "2.15.0"},
+                                                           {"backend", "tensorflow"},
+                                                           {"training_config", {{"loss", "mse"}}},
+                                                           {"weight_names", {{"probe", {"probe/kernel:0"}}}}});
   }
 
   TEST_CASE("an HDF5 file that is not of Keras says nothing") {
@@ -225,8 +224,7 @@ TEST_SUITE("keras/describe") {
     archive.members[1] = {"config.json", R"({"class_name": "MyModel", "config": {"units": 3}})"};
     const auto described = describe(stet::keras_format, folder, archive.bytes());
     REQUIRE(outcome(described) == "ok");
-    if (!described)
-      return;
+    if (!described) return;
     CHECK(described->graphs.empty());
     CHECK(described->metadata["keras"]["config"]["class_name"] == "MyModel");
     archive.members[0] = {"metadata.json", R"({"config": 1})"};
@@ -257,7 +255,9 @@ TEST_SUITE("keras/describe") {
   TEST_CASE("the index of shards says what it says of itself") {
     const temp_folder folder;
     folder.write("a.weights.h5", probe_weights());
-    const auto described = describe(stet::keras_format, folder, R"({"metadata": {"total_size": 36.0}, "weight_map": {"/layers/dense/vars": "a.weights.h5"}})");
+    const auto described =
+        describe(stet::keras_format, folder,
+                 R"({"metadata": {"total_size": 36.0}, "weight_map": {"/layers/dense/vars": "a.weights.h5"}})");
     REQUIRE(outcome(described) == "ok");
     CHECK(described->graphs.empty());
     CHECK(described->metadata["keras"]["total_size"] == 36.0);

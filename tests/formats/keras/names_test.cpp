@@ -5,7 +5,7 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/keras.hpp>
+#include <stet/formats/keras/format.hpp>
 
 #include <doctest/doctest.h>
 
@@ -46,7 +46,8 @@ std::vector<std::string> names_in(const made_archive& archive) {
 }
 
 /// What one object's variables are called behind its own name.
-std::string roles(const std::string& group, shapes variables, stet::dtype first = stet::dtype::float32, const std::string& name = "own") {
+std::string roles(const std::string& group, shapes variables, stet::dtype first = stet::dtype::float32,
+                  const std::string& name = "own") {
   made_weights weights;
   weights.add_object("layers/" + group, name, variables, first);
   std::string made;
@@ -65,12 +66,20 @@ std::string roles(const std::string& group, shapes variables, stet::dtype first 
 TEST_SUITE("keras/names") {
   TEST_CASE("groups are called as Keras calls them") {
     const std::pair<const char*, const char*> table[] = {
-        {"Dense", "dense"},           {"Conv2DTranspose", "conv2d_transpose"}, {"LSTM", "lstm"},           {"GRUCell", "gru_cell"},
-        {"PReLU", "p_re_lu"},         {"MultiHeadAttention", "multi_head_attention"}, {"TFOpLambda", "tf_op_lambda"},
-        {"SeparableConv2D", "separable_conv2d"}, {"MaxPooling2D", "max_pooling2d"}, {"My_Layer", "my__layer"}, {"a b>c", "abc"}, {"", ""},
+        {"Dense", "dense"},
+        {"Conv2DTranspose", "conv2d_transpose"},
+        {"LSTM", "lstm"},
+        {"GRUCell", "gru_cell"},
+        {"PReLU", "p_re_lu"},
+        {"MultiHeadAttention", "multi_head_attention"},
+        {"TFOpLambda", "tf_op_lambda"},
+        {"SeparableConv2D", "separable_conv2d"},
+        {"MaxPooling2D", "max_pooling2d"},
+        {"My_Layer", "my__layer"},
+        {"a b>c", "abc"},
+        {"", ""},
     };
-    for (const auto& row : table)
-      CHECK(stet::detail::keras_group_of_class(row.first) == row.second);
+    for (const auto& row : table) CHECK(stet::detail::keras_group_of_class(row.first) == row.second);
     CHECK(stet::detail::without_number("dense_12") == "dense");
     CHECK(stet::detail::without_number("conv2d") == "conv2d");
     CHECK(stet::detail::without_number("dense") == "dense");
@@ -98,7 +107,8 @@ TEST_SUITE("keras/names") {
     CHECK(roles("dense", {{2, 3}, {3}, {1, 3}, {1, 3}, {3}}, int8) == "kernel bias kernel_scale kernel_zero g_idx");
     CHECK(roles("embedding", {{9, 4}, {9}}, int8) == "embeddings embeddings_scale");
     CHECK(roles("dense", {{2, 3}, {3}, {}, {9}, {}, {9}, {}, {9}}) ==
-          "kernel bias inputs_scale inputs_amax_history kernel_scale kernel_amax_history outputs_grad_scale outputs_grad_amax_history");
+          "kernel bias inputs_scale inputs_amax_history kernel_scale kernel_amax_history outputs_grad_scale "
+          "outputs_grad_amax_history");
   }
 
   TEST_CASE("what leaves a doubt keeps its number") {
@@ -147,7 +157,8 @@ TEST_SUITE("keras/names") {
     weights.add_object("layers/my_layer/dense", "gru_cell", {{2, 9}, {3, 9}}); // self.dense = GRUCell(use_bias=False)
     weights.add_object("layers/my_layer/blocks/dense", "d", {{2, 3}, {3}});
     weights.add_object("layers/rnn", "rnn", {});
-    weights.add_object("layers/rnn/cell", "minimal", {{3, 3}, {2, 3}}); // recurrent_kernel first, in a class of a program
+    weights.add_object("layers/rnn/cell", "minimal",
+                       {{3, 3}, {2, 3}}); // recurrent_kernel first, in a class of a program
     weights.add_object("dense", "top", {{2, 9}, {3, 9}});
     CHECK(names_in(weights) == std::vector<std::string>{
                                    "mine/d/bias = /layers/my_layer/blocks/dense/vars/1",
@@ -181,16 +192,16 @@ TEST_SUITE("keras/names") {
       {"module": "keras.layers", "class_name": "TimeDistributed", "config": {"name": "td", "layer": {"class_name": "Dense", "config": {}}}},
       {"module": "keras.layers", "class_name": "Bidirectional", "config": {"name": "both", "layer": {"class_name": "LSTM", "config": {}}}}]}})"};
     CHECK(names_in(archive) == std::vector<std::string>{
-                                       "both/back/c/kernel = /layers/bidirectional/backward_layer/cell/vars/0",
-                                       "both/back/c/recurrent_kernel = /layers/bidirectional/backward_layer/cell/vars/1",
-                                       "own/0 = /layers/dense/vars/0",
-                                       "own/1 = /layers/dense/vars/1",
-                                       "own_rnn/cell/0 = /layers/rnn_1/cell/vars/0",
-                                       "own_rnn/cell/1 = /layers/rnn_1/cell/vars/1",
-                                       "rnn/cell/kernel = /layers/rnn/cell/vars/0",
-                                       "rnn/cell/recurrent_kernel = /layers/rnn/cell/vars/1",
-                                       "td/inside/kernel = /layers/time_distributed/layer/vars/0",
-                                   });
+                                   "both/back/c/kernel = /layers/bidirectional/backward_layer/cell/vars/0",
+                                   "both/back/c/recurrent_kernel = /layers/bidirectional/backward_layer/cell/vars/1",
+                                   "own/0 = /layers/dense/vars/0",
+                                   "own/1 = /layers/dense/vars/1",
+                                   "own_rnn/cell/0 = /layers/rnn_1/cell/vars/0",
+                                   "own_rnn/cell/1 = /layers/rnn_1/cell/vars/1",
+                                   "rnn/cell/kernel = /layers/rnn/cell/vars/0",
+                                   "rnn/cell/recurrent_kernel = /layers/rnn/cell/vars/1",
+                                   "td/inside/kernel = /layers/time_distributed/layer/vars/0",
+                               });
   }
 
   TEST_CASE("the two directions of a wrapper have names of their own, also where the file has none") {
@@ -203,12 +214,13 @@ TEST_SUITE("keras/names") {
     made_archive archive = keras_archive(weights.bytes());
     archive.members[1] = {"config.json", R"({"class_name": "Sequential", "config": {"name": "m", "layers": [
       {"module": "keras.layers", "class_name": "Bidirectional", "config": {"name": "both", "layer": {"class_name": "LSTM", "config": {"name": "lstm"}}}}]}})"};
-    CHECK(names_in(archive) == std::vector<std::string>{
-                                       "both/backward_layer/cell/kernel = /layers/bidirectional/backward_layer/cell/vars/0",
-                                       "both/backward_layer/cell/recurrent_kernel = /layers/bidirectional/backward_layer/cell/vars/1",
-                                       "both/forward_layer/cell/kernel = /layers/bidirectional/forward_layer/cell/vars/0",
-                                       "both/forward_layer/cell/recurrent_kernel = /layers/bidirectional/forward_layer/cell/vars/1",
-                                   });
+    CHECK(names_in(archive) ==
+          std::vector<std::string>{
+              "both/backward_layer/cell/kernel = /layers/bidirectional/backward_layer/cell/vars/0",
+              "both/backward_layer/cell/recurrent_kernel = /layers/bidirectional/backward_layer/cell/vars/1",
+              "both/forward_layer/cell/kernel = /layers/bidirectional/forward_layer/cell/vars/0",
+              "both/forward_layer/cell/recurrent_kernel = /layers/bidirectional/forward_layer/cell/vars/1",
+          });
   }
 
   TEST_CASE("layers with '/' in their names, layers called vars, and weights of another scope") {
@@ -229,7 +241,8 @@ TEST_SUITE("keras/names") {
     made_weights objects;
     objects.add_object("layers/mine", "mine", {{2}});
     objects.add_object("layers/mine/vars", "inner", {{3}}); // self.vars = …
-    CHECK(names_in(objects) == std::vector<std::string>{"mine/0 = /layers/mine/vars/0", "mine/inner/0 = /layers/mine/vars/vars/0"});
+    CHECK(names_in(objects) ==
+          std::vector<std::string>{"mine/0 = /layers/mine/vars/0", "mine/inner/0 = /layers/mine/vars/vars/0"});
   }
 
   TEST_CASE("the optimizer's variables, metrics and the model's own have no second names") {
@@ -249,7 +262,8 @@ TEST_SUITE("keras/names") {
     weights.add_object("layers/dense_1", "same", {{2, 3}});
     weights.add_object("layers/dense_2", "\xff", {{2, 3}});
     weights.add_object("layers/dense_3", "a\nb", {{2, 3}});
-    CHECK(names_in(weights) == std::vector<std::string>{"a\nb/kernel = /layers/dense_3/vars/0", "same/kernel = /layers/dense/vars/0"});
+    CHECK(names_in(weights) ==
+          std::vector<std::string>{"a\nb/kernel = /layers/dense_3/vars/0", "same/kernel = /layers/dense/vars/0"});
   }
 
   TEST_CASE("variables that are not numbered from 0 on are called as they are there") {
@@ -257,13 +271,14 @@ TEST_SUITE("keras/names") {
     weights.attribute("layers/dense/vars", "name", "d");
     weights.add("layers/dense/vars/1", {3});
     weights.add("layers/dense/vars/kernel", {2, 3});
-    CHECK(names_in(weights) == std::vector<std::string>{"d/1 = /layers/dense/vars/1", "d/kernel = /layers/dense/vars/kernel"});
+    CHECK(names_in(weights) ==
+          std::vector<std::string>{"d/1 = /layers/dense/vars/1", "d/kernel = /layers/dense/vars/kernel"});
     made_weights gap;
     gap.attribute("layers/batch_normalization/vars", "name", "n");
-    for (const char* const number : {"0", "1", "3"})
-      gap.add("layers/batch_normalization/vars/"s + number, {3});
+    for (const char* const number : {"0", "1", "3"}) gap.add("layers/batch_normalization/vars/"s + number, {3});
     // Two of them would be the moving averages, were they all.
-    CHECK(names_in(gap) == std::vector<std::string>{"n/0 = /layers/batch_normalization/vars/0", "n/1 = /layers/batch_normalization/vars/1",
+    CHECK(names_in(gap) == std::vector<std::string>{"n/0 = /layers/batch_normalization/vars/0",
+                                                    "n/1 = /layers/batch_normalization/vars/1",
                                                     "n/3 = /layers/batch_normalization/vars/3"});
   }
 
@@ -275,7 +290,8 @@ TEST_SUITE("keras/names") {
     weights.attribute("model_weights/dense", "weight_names1", std::vector{"dense/bias:0"s});
     weights.add("model_weights/dense/dense/kernel:0", {2, 3});
     weights.add("model_weights/dense/dense/bias:0", {3});
-    weights.attribute("model_weights/encoder", "weight_names", std::vector{"dense/kernel:0"s, "lstm/lstm_cell/bias:0"s});
+    weights.attribute("model_weights/encoder", "weight_names",
+                      std::vector{"dense/kernel:0"s, "lstm/lstm_cell/bias:0"s});
     weights.add("model_weights/encoder/dense/kernel:0", {2, 3});
     weights.add("model_weights/encoder/lstm/lstm_cell/bias:0", {2});
     weights.attribute("model_weights/first", "weight_names", std::vector{"sequential/first/kernel"s});
@@ -283,7 +299,8 @@ TEST_SUITE("keras/names") {
     weights.attribute("optimizer_weights", "weight_names", std::vector{"Adam/m/dense/kernel:0"s});
     weights.add("optimizer_weights/Adam/m/dense/kernel:0", {2, 3});
     // What is not there, leads elsewhere, or is no dataset, is passed over.
-    weights.attribute("model_weights/top", "weight_names", std::vector{"../dense/dense/kernel:0"s, "none"s, ""s, "/"s, "deep"s});
+    weights.attribute("model_weights/top", "weight_names",
+                      std::vector{"../dense/dense/kernel:0"s, "none"s, ""s, "/"s, "deep"s});
     weights.group("model_weights/top/deep");
     CHECK(names_in(weights) == std::vector<std::string>{
                                    "dense/bias = /model_weights/dense/dense/bias:0",
@@ -300,7 +317,8 @@ TEST_SUITE("keras/names") {
     weights.attribute("dense_1", "weight_names", std::vector{"dense_1_W"s, "dense_1_b:0"s});
     weights.add("dense_1/dense_1_W", {2, 3});
     weights.add("dense_1/dense_1_b:0", {3});
-    CHECK(names_in(weights) == std::vector<std::string>{"dense_1/dense_1_W = /dense_1/dense_1_W", "dense_1/dense_1_b = /dense_1/dense_1_b:0"});
+    CHECK(names_in(weights) == std::vector<std::string>{"dense_1/dense_1_W = /dense_1/dense_1_W",
+                                                        "dense_1/dense_1_b = /dense_1/dense_1_b:0"});
     // A list that names no groups is anybody's.
     made_weights other;
     other.attribute("", "layer_names", std::vector{"dense_1"s});
@@ -322,23 +340,23 @@ TEST_SUITE("keras/names") {
       return R"({"class_name": ")"s + of + R"(", "config": {"name": ")" + name + '"' + more + "}}";
     };
     const std::string inner = R"(, "layers": [)" + layer("Dense", "deep") + "]";
-    const std::string config = R"({"class_name": "Sequential", "config": {"name": "m", "layers": [)" + layer("Dense", "dense_1") + "," +
-                               layer("Functional", "encoder", inner.c_str()) + "," + layer("Dense", "dense") + "," + layer("LSTM", "reader") + "]}}";
+    const std::string config = R"({"class_name": "Sequential", "config": {"name": "m", "layers": [)" +
+                               layer("Dense", "dense_1") + "," + layer("Functional", "encoder", inner.c_str()) + "," +
+                               layer("Dense", "dense") + "," + layer("LSTM", "reader") + "]}}";
     archive.members[1] = {"config.json", config};
     CHECK(names_in(archive) == std::vector<std::string>{
-                                       "dense/kernel = /layers/dense_1/vars/0", // as the layers are called, not the groups
-                                       "dense_1/kernel = /layers/dense/vars/0",
-                                       "encoder/deep/kernel = /layers/functional/layers/dense/vars/0",
-                                       "reader/cell/kernel = /layers/lstm/cell/vars/0",
-                                       "reader/cell/recurrent_kernel = /layers/lstm/cell/vars/1",
-                                   });
+                                   "dense/kernel = /layers/dense_1/vars/0", // as the layers are called, not the groups
+                                   "dense_1/kernel = /layers/dense/vars/0",
+                                   "encoder/deep/kernel = /layers/functional/layers/dense/vars/0",
+                                   "reader/cell/kernel = /layers/lstm/cell/vars/0",
+                                   "reader/cell/recurrent_kernel = /layers/lstm/cell/vars/1",
+                               });
     // Without it, by the groups.
     archive.members[1] = {"config.json", "{"};
     const temp_folder folder;
     const auto bare = stet::keras_format.open(folder.write("b.keras", archive.bytes()), {});
     REQUIRE(bare);
-    if (bare)
-      CHECK(second_names(*bare)[0] == "dense/kernel = /layers/dense/vars/0");
+    if (bare) CHECK(second_names(*bare)[0] == "dense/kernel = /layers/dense/vars/0");
   }
 
   TEST_CASE("shards share groups, of which one has the name") {
@@ -352,11 +370,12 @@ TEST_SUITE("keras/names") {
     folder.write("m_00000.weights.h5", first.bytes());
     folder.write("m_00001.weights.h5", second.bytes());
     const auto opened = stet::keras_format.open(
-        folder.write("m.weights.json", R"({"metadata": {"total_size": 1.0}, "weight_map": {"/layers/batch_normalization/vars": ["m_00000.weights.h5", "m_00001.weights.h5"], "/layers/dense/vars": "m_00001.weights.h5"}})"),
+        folder.write(
+            "m.weights.json",
+            R"({"metadata": {"total_size": 1.0}, "weight_map": {"/layers/batch_normalization/vars": ["m_00000.weights.h5", "m_00001.weights.h5"], "/layers/dense/vars": "m_00001.weights.h5"}})"),
         {});
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     CHECK(opened->file_count == 2);
     CHECK(second_names(*opened) == std::vector<std::string>{
                                        "late/bias = /layers/dense/vars/1",
@@ -372,8 +391,7 @@ TEST_SUITE("keras/names") {
     const temp_folder folder;
     made_weights many;
     many.attribute("layers/dense/vars", "name", std::string(60000, 'n'));
-    for (int i = 0; i < 300; ++i)
-      many.add("layers/dense/vars/" + std::to_string(i), {1});
+    for (int i = 0; i < 300; ++i) many.add("layers/dense/vars/" + std::to_string(i), {1});
     CHECK(outcome(stet::hdf5_format.open(folder.write("many.h5", many.bytes()), {})) == "too_large");
   }
 
@@ -383,14 +401,12 @@ TEST_SUITE("keras/names") {
     for (const std::size_t twice : {0u, 1u}) {
       made_weights many;
       many.attribute("layers/dense/vars", "name", "probe"s);
-      for (int i = 0; i < (twice == 0 ? 1000 : 2000); ++i)
-        many.add("layers/dense/vars/" + std::to_string(i), {1});
+      for (int i = 0; i < (twice == 0 ? 1000 : 2000); ++i) many.add("layers/dense/vars/" + std::to_string(i), {1});
       const std::string path = folder.write("many.keras", keras_archive(many.bytes()).bytes());
       const allocations before;
       const auto opened = stet::keras_format.open(path, {});
       REQUIRE(outcome(opened) == "ok");
-      if (opened)
-        CHECK(outcome(stet::keras_format.describe(path, *opened)) == "ok");
+      if (opened) CHECK(outcome(stet::keras_format.describe(path, *opened)) == "ok");
       bytes[twice] = before.bytes();
     }
     CHECK(bytes[1] < 3 * bytes[0]);
@@ -401,19 +417,21 @@ TEST_SUITE("keras/names") {
       CAPTURE(is_long_class);
       const std::string long_name(60000, 'N');
       const std::string inner = R"({"module": "keras", "class_name": ")" + (is_long_class ? long_name : "Functional") +
-                                R"(", "config": {"name": ")" + (is_long_class ? "inner" : long_name) + R"(", "layers": [)";
+                                R"(", "config": {"name": ")" + (is_long_class ? "inner" : long_name) +
+                                R"(", "layers": [)";
       std::string layers;
       for (int i = 0; i < 2000; ++i)
-        layers += std::string(i == 0 ? "" : ", ") + R"({"class_name": "Flatten", "config": {"name": "f)" + std::to_string(i) + R"("}})";
+        layers += std::string(i == 0 ? "" : ", ") + R"({"class_name": "Flatten", "config": {"name": "f)" +
+                  std::to_string(i) + R"("}})";
       made_archive archive = keras_archive();
-      archive.members[1] = {"config.json", R"({"class_name": "Sequential", "config": {"name": "m", "layers": [)" + inner + layers + "]}}]}}"};
+      archive.members[1] = {"config.json", R"({"class_name": "Sequential", "config": {"name": "m", "layers": [)" +
+                                               inner + layers + "]}}]}}"};
       const temp_folder folder;
       const std::string bytes = archive.bytes(), path = folder.write("long.keras", bytes);
       const allocations before;
       const auto opened = stet::keras_format.open(path, {});
       REQUIRE(outcome(opened) == "ok");
-      if (opened)
-        (void)stet::keras_format.describe(path, *opened);
+      if (opened) (void)stet::keras_format.describe(path, *opened);
       CHECK(before.bytes() < 300 * bytes.size()); // 2,000 of these names alone would be more
     }
   }

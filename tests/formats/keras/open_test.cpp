@@ -4,7 +4,7 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/keras.hpp>
+#include <stet/formats/keras/format.hpp>
 
 #include <doctest/doctest.h>
 
@@ -19,7 +19,8 @@ using namespace std::literals;
 
 constexpr const char* weights_member = "model.weights.h5";
 
-stet::result<stet::model> open_bytes(const temp_folder& folder, const std::string& bytes, stet::inflate_function inflate = nullptr,
+stet::result<stet::model> open_bytes(const temp_folder& folder, const std::string& bytes,
+                                     stet::inflate_function inflate = nullptr,
                                      stet::backing backing = stet::backing::map) {
   stet::open_options options;
   options.backing = backing;
@@ -29,8 +30,7 @@ stet::result<stet::model> open_bytes(const temp_folder& folder, const std::strin
 
 /// "ok", or "CODE SUBJECT".
 template <class Value> std::string verdict(const stet::result<Value>& made) {
-  if (made)
-    return "ok";
+  if (made) return "ok";
   const std::string subject(made.error().subject());
   return outcome(made) + (subject.empty() ? "" : " " + subject);
 }
@@ -41,22 +41,18 @@ bool is_probe(const stet::model& opened) {
   if (!kernel || !bias || kernel->element_count() != 6 || kernel->shape().rank() != 2 || bias->element_count() != 3)
     return false;
   std::vector<std::byte> bytes(24);
-  if (!kernel->read(0, bytes))
-    return false;
+  if (!kernel->read(0, bytes)) return false;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (static_cast<std::size_t>(bytes[i]) != i)
-      return false;
+    if (static_cast<std::size_t>(bytes[i]) != i) return false;
   }
   return opened.store.tensor_count() == 4;
 }
 
 /// Opens it all: tensors, which are read, and what is said beside them.
 void use(const stet::result<stet::model>& opened, std::string_view path) {
-  if (!opened)
-    return;
+  if (!opened) return;
   for (const stet::tensor each : opened->store) {
-    if (each.size_bytes() > 1 << 16)
-      continue;
+    if (each.size_bytes() > 1 << 16) continue;
     std::vector<std::byte> into(static_cast<std::size_t>(each.size_bytes()));
     (void)each.read(0, into);
   }
@@ -72,8 +68,7 @@ TEST_SUITE("keras/open") {
     for (const stet::backing backing : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
       const auto opened = open_bytes(folder, bytes, nullptr, backing);
       REQUIRE(outcome(opened) == "ok");
-      if (!opened)
-        return;
+      if (!opened) return;
       CHECK(is_probe(*opened));
       CHECK(opened->file_count == 1);
       const auto kernel = opened->store.find("/layers/dense/vars/0");
@@ -102,8 +97,7 @@ TEST_SUITE("keras/open") {
       const auto opened = open_bytes(folder, each.bytes());
       CAPTURE(&each - table.data());
       CHECK(outcome(opened) == "ok");
-      if (opened)
-        CHECK(is_probe(*opened));
+      if (opened) CHECK(is_probe(*opened));
     }
   }
 
@@ -115,8 +109,7 @@ TEST_SUITE("keras/open") {
     const std::string whole = archive.bytes();
     const auto opened = open_bytes(folder, whole, inflate_stored);
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     CHECK(is_probe(*opened));
     CHECK(opened->file_count == 1);
     CHECK(!opened->is_in_file(*opened->store.find("probe/kernel")));
@@ -127,15 +120,23 @@ TEST_SUITE("keras/open") {
       const char* verdict;
       void (*change)(made_member&);
     } table[] = {
-        {"another method", "compressed model.weights.h5", [](made_member& it) { it.local.method = it.central.method = 12; }},
+        {"another method", "compressed model.weights.h5",
+         [](made_member& it) { it.local.method = it.central.method = 12; }},
         {"a type of block that is none", "bad_compression model.weights.h5", [](made_member& it) { it.data[0] = 7; }},
-        {"a block cut off", "bad_compression model.weights.h5", [](made_member& it) { it.data[1] = static_cast<char>(it.data[1] ^ 1); }},
-        {"a byte less", "bad_compression model.weights.h5", [](made_member& it) { --it.local.size, --it.central.size; }},
-        {"a byte more", "bad_compression model.weights.h5", [](made_member& it) { ++it.local.size, ++it.central.size; }},
-        {"another checksum", "bad_archive model.weights.h5", [](made_member& it) { it.local.crc32 ^= 1, it.central.crc32 ^= 1; }},
+        {"a block cut off", "bad_compression model.weights.h5",
+         [](made_member& it) { it.data[1] = static_cast<char>(it.data[1] ^ 1); }},
+        {"a byte less", "bad_compression model.weights.h5",
+         [](made_member& it) { --it.local.size, --it.central.size; }},
+        {"a byte more", "bad_compression model.weights.h5",
+         [](made_member& it) { ++it.local.size, ++it.central.size; }},
+        {"another checksum", "bad_archive model.weights.h5",
+         [](made_member& it) { it.local.crc32 ^= 1, it.central.crc32 ^= 1; }},
         {"a size that no deflate reaches", "bad_archive model.weights.h5",
-         [](made_member& it) { it.local.size = it.central.size = static_cast<std::uint32_t>((it.data.size() + 1) * 1032); }},
-        {"4 GiB", "bad_archive model.weights.h5", [](made_member& it) { it.local.size = it.central.size = 0xFFFFFFFE; }},
+         [](made_member& it) {
+           it.local.size = it.central.size = static_cast<std::uint32_t>((it.data.size() + 1) * 1032);
+         }},
+        {"4 GiB", "bad_archive model.weights.h5",
+         [](made_member& it) { it.local.size = it.central.size = 0xFFFFFFFE; }},
     };
     for (const auto& row : table) {
       made_archive changed = archive;
@@ -155,7 +156,8 @@ TEST_SUITE("keras/open") {
     CHECK(verdict(open_bytes(folder, keras_archive("not HDF5").bytes())) == "bad_magic model.weights.h5");
     CHECK(verdict(open_bytes(folder, keras_archive("").bytes())) == "truncated model.weights.h5");
     const std::string weights = probe_weights();
-    CHECK(verdict(open_bytes(folder, keras_archive(weights.substr(0, weights.size() - 1)).bytes())) == "truncated model.weights.h5");
+    CHECK(verdict(open_bytes(folder, keras_archive(weights.substr(0, weights.size() - 1)).bytes())) ==
+          "truncated model.weights.h5");
     // What is wrong with the archive is said as read_zip says it.
     made_archive archive = keras_archive();
     archive.members[2].local.flags = archive.members[2].central.flags = 1;
@@ -183,8 +185,7 @@ TEST_SUITE("keras/open") {
     for (std::size_t at = 4; at < whole.size(); ++at) {
       // Each bit of the archive, some of the weights, which have tests of their own.
       const bool is_weights = at >= data && at < whole.size() - 300;
-      if (is_weights && at % 5 != 0)
-        continue;
+      if (is_weights && at % 5 != 0) continue;
       for (int bit = 0; bit < (is_weights ? 1 : 8); ++bit) {
         std::string damaged = whole;
         damaged[at] = static_cast<char>(damaged[at] ^ (1 << (bit + static_cast<int>(at)) % 8));
@@ -197,10 +198,11 @@ TEST_SUITE("keras/open") {
   TEST_CASE("shards are opened beside their index, each once") {
     const temp_folder folder;
     folder.write("a.weights.h5", probe_weights());
-    const auto opened = stet::keras_format.open(folder.write("m.weights.json", R"({"weight_map": {"/layers/dense/vars": ["a.weights.h5", "a.weights.h5"]}})"), {});
+    const auto opened = stet::keras_format.open(
+        folder.write("m.weights.json", R"({"weight_map": {"/layers/dense/vars": ["a.weights.h5", "a.weights.h5"]}})"),
+        {});
     REQUIRE(outcome(opened) == "ok");
-    if (!opened)
-      return;
+    if (!opened) return;
     CHECK(is_probe(*opened));
     CHECK(opened->file_count == 1);
     CHECK(opened->store.index().part(0).path == "a.weights.h5");
@@ -214,7 +216,9 @@ TEST_SUITE("keras/open") {
     folder.write("a.weights.h5", probe_weights());
     folder.write("again.weights.h5", probe_weights());
     folder.write("bad.weights.h5", "not HDF5");
-    const auto index_of = [](const std::string& file) { return R"({"weight_map": {"/layers/dense/vars": ")" + file + R"("}})"; };
+    const auto index_of = [](const std::string& file) {
+      return R"({"weight_map": {"/layers/dense/vars": ")" + file + R"("}})";
+    };
     const std::pair<std::string, std::string> table[] = {
         {index_of("b.weights.h5"), "missing_part b.weights.h5"},
         {index_of("../a.weights.h5"), "bad_path ../a.weights.h5"},
@@ -229,7 +233,8 @@ TEST_SUITE("keras/open") {
         {index_of("bad.weights.h5"), "bad_magic bad.weights.h5"},
         {R"({"weight_map": {"/layers/other/vars": "a.weights.h5"}})", "part_mismatch /layers/other/vars"},
         {R"({"weight_map": {"": "a.weights.h5"}})", "part_mismatch"},
-        {R"({"weight_map": {"/layers/dense/vars": ["a.weights.h5", "again.weights.h5"]}})", "duplicate_name /layers/dense/vars/0"},
+        {R"({"weight_map": {"/layers/dense/vars": ["a.weights.h5", "again.weights.h5"]}})",
+         "duplicate_name /layers/dense/vars/0"},
         {R"({"weight_map": {"/layers/dense/vars": 7}})", "wrong_type /layers/dense/vars"},
         {R"({"weight_map": {"/layers/dense/vars": null}})", "wrong_type /layers/dense/vars"},
         {R"({"weight_map": {"/layers/dense/vars": ["a.weights.h5", {}]}})", "wrong_type /layers/dense/vars"},

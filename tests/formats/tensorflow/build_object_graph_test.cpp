@@ -2,23 +2,22 @@
 // Tests of build_object_graph.hpp: keys as TensorFlow makes them, and the graph that leads to them.
 #include "support/sorted_tables.hpp"
 
-#include <stet/formats/tensorflow/build_object_graph.hpp>
+#include <stet/formats/tensorflow/detail/build_object_graph.hpp>
 
 #include <doctest/doctest.h>
 
 namespace {
 
 /// The node that these edges lead to from the root.
-const stet::detail::object_graph::node* follow(const stet::detail::object_graph& graph, std::initializer_list<const char*> path) {
+const stet::detail::object_graph::node* follow(const stet::detail::object_graph& graph,
+                                               std::initializer_list<const char*> path) {
   std::size_t at = 0;
   for (const char* const name : path) {
     std::size_t next = 0;
     for (const auto& child : graph.nodes[at].children) {
-      if (child.name == name)
-        next = static_cast<std::size_t>(child.node);
+      if (child.name == name) next = static_cast<std::size_t>(child.node);
     }
-    if (next == 0)
-      return nullptr;
+    if (next == 0) return nullptr;
     at = next;
   }
   return &graph.nodes[at];

@@ -4,7 +4,7 @@
 #include "support/sorted_tables.hpp"
 #include "support/tensorflow_checkpoints.hpp"
 
-#include <stet/formats/tensorflow/bundle.hpp>
+#include <stet/formats/tensorflow/detail/bundle.hpp>
 
 #include <doctest/doctest.h>
 

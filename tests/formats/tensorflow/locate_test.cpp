@@ -3,7 +3,7 @@
 #include "support/outcome.hpp"
 #include "support/tensorflow_checkpoints.hpp"
 
-#include <stet/formats/tensorflow/locate.hpp>
+#include <stet/formats/tensorflow/detail/locate.hpp>
 
 #include <doctest/doctest.h>
 
@@ -47,7 +47,8 @@ TEST_SUITE("tensorflow/locate") {
       const auto found = locate_tensorflow_checkpoint(path);
       REQUIRE(found);
       CHECK(found->version == checkpoint_version::v2);
-      CHECK(std::filesystem::equivalent(stet_test::to_path(found->prefix + ".index"), stet_test::to_path(prefix + ".index")));
+      CHECK(std::filesystem::equivalent(stet_test::to_path(found->prefix + ".index"),
+                                        stet_test::to_path(prefix + ".index")));
       CHECK(found->subfolder == "");
     }
     std::filesystem::remove(stet_test::to_path(prefix + ".index"));
@@ -85,7 +86,8 @@ TEST_SUITE("tensorflow/locate") {
     CHECK(file->version == checkpoint_version::v1);
     CHECK(file->files == std::vector<std::string>{plain});
     folder.write("checkpoint", state_of("sharded-" + any_number + "-of-00002"));
-    for (const std::string& path : {shard, folder.path("sharded"), folder.path("sharded-" + any_number + "-of-00002"), folder.path()}) {
+    for (const std::string& path :
+         {shard, folder.path("sharded"), folder.path("sharded-" + any_number + "-of-00002"), folder.path()}) {
       CAPTURE(path);
       const auto found = locate_tensorflow_checkpoint(path);
       REQUIRE(found);
@@ -148,7 +150,8 @@ TEST_SUITE("tensorflow/locate") {
     CHECK(parsed->count == 12);
     CHECK(parsed->all().size() == 12);
     CHECK(parsed->all()[11] == "a/model.ckpt-00011-of-00012");
-    for (const std::string_view name : {"", "model", "-00000-of-00000", "m-0000a-of-00001", "m-00000-of-0000?", "m-00000-to-00001", "m.00000-of-00001"})
+    for (const std::string_view name : {"", "model", "-00000-of-00000", "m-0000a-of-00001", "m-00000-of-0000?",
+                                        "m-00000-to-00001", "m.00000-of-00001"})
       CHECK_FALSE(shard_name::parse(name));
   }
 }

@@ -4,7 +4,7 @@
 #include "support/sorted_tables.hpp"
 #include "support/tensorflow_checkpoints.hpp"
 
-#include <stet/formats/tensorflow/object_graph.hpp>
+#include <stet/formats/tensorflow/detail/object_graph.hpp>
 
 #include <doctest/doctest.h>
 
@@ -31,7 +31,9 @@ std::string made_graph(std::int64_t slot_of = 1, std::int64_t slot_node = 3, std
     optimizer.message(3, [&](protobuf_writer& slot) { slot.integer(1, slot_of).bytes(2, "m").integer(3, slot_node); });
   });
   out.message(1, [](protobuf_writer& m) {
-    m.message(2, [](protobuf_writer& value) { value.bytes(1, "VARIABLE_VALUE").bytes(3, "w/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE"); });
+    m.message(2, [](protobuf_writer& value) {
+      value.bytes(1, "VARIABLE_VALUE").bytes(3, "w/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE");
+    });
   });
   return out.take();
 }
@@ -65,8 +67,10 @@ TEST_SUITE("tensorflow/object_graph") {
   TEST_CASE("visits attributes alone") {
     const exact_text block(made_graph());
     std::vector<std::string> keys;
-    CHECK(stet::detail::for_each_object_attribute(block.bytes(), [&](const auto& attribute) { keys.emplace_back(attribute.key); }));
-    CHECK(keys == std::vector<std::string>{"w/.ATTRIBUTES/VARIABLE_VALUE", "w/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE"});
+    CHECK(stet::detail::for_each_object_attribute(block.bytes(),
+                                                  [&](const auto& attribute) { keys.emplace_back(attribute.key); }));
+    CHECK(keys == std::vector<std::string>{"w/.ATTRIBUTES/VARIABLE_VALUE",
+                                           "w/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE"});
     CHECK(stet::detail::without_variable_suffix(keys[0]) == "w");
     CHECK(stet::detail::without_variable_suffix("save_counter") == "save_counter");
   }

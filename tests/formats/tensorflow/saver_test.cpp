@@ -48,7 +48,9 @@ struct program {
   }
 };
 
-std::string file_text(const std::vector<std::byte>& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string file_text(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 } // namespace
 
@@ -62,10 +64,10 @@ TEST_SUITE("formats/tensorflow/saver") {
       for (const std::uint64_t step : {100u, 200u, 300u}) one.save(*saver, step);
     }
     CHECK(file_text(folder.read("run/checkpoint")) == "model_checkpoint_path: \"ckpt-300\"\n"
-                                                    "all_model_checkpoint_paths: \"ckpt-200\"\n"
-                                                    "all_model_checkpoint_paths: \"ckpt-300\"\n"
-                                                    "all_model_checkpoint_timestamps: 1700000001\n"
-                                                    "all_model_checkpoint_timestamps: 1700000002\n");
+                                                      "all_model_checkpoint_paths: \"ckpt-200\"\n"
+                                                      "all_model_checkpoint_paths: \"ckpt-300\"\n"
+                                                      "all_model_checkpoint_timestamps: 1700000001\n"
+                                                      "all_model_checkpoint_timestamps: 1700000002\n");
     const auto exists = [&](const std::string& name) { return !folder.read("run/" + name).empty(); };
     CHECK_FALSE(exists("ckpt-100.index"));
     CHECK_FALSE(exists("ckpt-100.data-00000-of-00001"));

@@ -3,7 +3,7 @@
 #include "support/sorted_tables.hpp"
 #include "support/tensorflow_checkpoints.hpp"
 
-#include <stet/formats/tensorflow/second_names.hpp>
+#include <stet/formats/tensorflow/detail/second_names.hpp>
 
 #include <doctest/doctest.h>
 
@@ -16,8 +16,8 @@ namespace {
 const std::string suffix = "/.ATTRIBUTES/VARIABLE_VALUE";
 
 /// The names that variables of these keys get, with which variable each is of, in the order of the store.
-std::vector<std::pair<std::string, std::string>> names_of(const std::vector<std::string>& keys,
-                                                          const std::vector<std::pair<std::string, std::string>>& full_names) {
+std::vector<std::pair<std::string, std::string>>
+names_of(const std::vector<std::string>& keys, const std::vector<std::pair<std::string, std::string>>& full_names) {
   static constexpr std::byte bytes[2048] = {};
   stet::store_builder into;
   (void)into.add_file("file", stet::source::borrow(bytes));
@@ -36,11 +36,9 @@ std::vector<std::pair<std::string, std::string>> names_of(const std::vector<std:
   std::vector<std::pair<std::string, std::string>> found;
   const auto made = into.finish();
   CHECK(made);
-  if (!made)
-    return found;
+  if (!made) return found;
   for (const stet::tensor each : *made) {
-    if (const auto original = made->original_of(each))
-      found.emplace_back(each.name(), original->name());
+    if (const auto original = made->original_of(each)) found.emplace_back(each.name(), original->name());
   }
   return found;
 }
@@ -56,10 +54,12 @@ TEST_SUITE("tensorflow/second_names") {
   }
 
   TEST_CASE("a name of two variables, or of a tensor, is none") {
-    CHECK(names_of({"a" + suffix, "b" + suffix}, {{"x", "a" + suffix}, {"x", "b" + suffix}}) == list{{"a", "a" + suffix}, {"b", "b" + suffix}});
+    CHECK(names_of({"a" + suffix, "b" + suffix}, {{"x", "a" + suffix}, {"x", "b" + suffix}}) ==
+          list{{"a", "a" + suffix}, {"b", "b" + suffix}});
     CHECK(names_of({"a" + suffix, "b" + suffix}, {{"b", "a" + suffix}}) == list{{"a", "a" + suffix}});
     CHECK(names_of({"a", "a" + suffix}, {{"x", "a" + suffix}}) == list{{"x", "a" + suffix}});
-    CHECK(names_of({"a" + suffix}, {{"x", "a" + suffix}, {"x", "a" + suffix}, {"a", "a" + suffix}}) == list{{"a", "a" + suffix}, {"x", "a" + suffix}});
+    CHECK(names_of({"a" + suffix}, {{"x", "a" + suffix}, {"x", "a" + suffix}, {"a", "a" + suffix}}) ==
+          list{{"a", "a" + suffix}, {"x", "a" + suffix}});
   }
 
   TEST_CASE("a full name through another full name, or of nothing, is none") {
@@ -76,13 +76,14 @@ TEST_SUITE("tensorflow/second_names") {
       full_names.emplace_back("full/" + number, number + suffix);
       expected.emplace_back(std::to_string(i), keys.back());
     }
-    for (const auto& named : full_names)
-      expected.push_back(named);
+    for (const auto& named : full_names) expected.push_back(named);
     CHECK(names_of(keys, full_names) == expected);
   }
 
   TEST_CASE("what is no name, or could be a key, is left out") {
-    CHECK(names_of({suffix, "a" + suffix + suffix}, {{"bad\xff", "a" + suffix + suffix}, {"k" + suffix, "a" + suffix + suffix}}).empty());
+    CHECK(names_of({suffix, "a" + suffix + suffix},
+                   {{"bad\xff", "a" + suffix + suffix}, {"k" + suffix, "a" + suffix + suffix}})
+              .empty());
     CHECK(names_of({}, {{"x", "a" + suffix}}).empty());
   }
 }

@@ -3,7 +3,7 @@
 #include "support/allocations.hpp"
 #include "support/files.hpp"
 
-#include <stet/formats/tensorflow/slices.hpp>
+#include <stet/formats/tensorflow/detail/slices.hpp>
 
 #include <doctest/doctest.h>
 
@@ -23,8 +23,7 @@ using slice_list = std::vector<std::vector<slice_extent>>;
 
 std::uint64_t product(const extents& shape) {
   std::uint64_t count = 1;
-  for (const std::uint64_t extent : shape)
-    count *= extent;
+  for (const std::uint64_t extent : shape) count *= extent;
   return count;
 }
 
@@ -32,8 +31,7 @@ std::uint64_t product(const extents& shape) {
 bool covers(const extents& shape, const slice_list& listed) {
   std::vector<tensor_slice> slices;
   for (const auto& each : listed) {
-    if (!append_slice(each, shape, slices))
-      return false;
+    if (!append_slice(each, shape, slices)) return false;
   }
   return sort_and_cover(shape, slices);
 }
@@ -61,16 +59,15 @@ struct cut_tensor {
   std::vector<std::byte> file;
   std::vector<tensor_slice> slices;
 
-  cut_tensor(std::mt19937& random, extents of, std::uint64_t element_size_bytes) : shape(std::move(of)), element_size(element_size_bytes) {
+  cut_tensor(std::mt19937& random, extents of, std::uint64_t element_size_bytes)
+      : shape(std::move(of)), element_size(element_size_bytes) {
     whole = stet_test::pattern(static_cast<std::size_t>(product(shape) * element_size));
     std::vector<slice_extent> box;
-    for (const std::uint64_t extent : shape)
-      box.push_back({0, static_cast<std::int64_t>(extent)});
+    for (const std::uint64_t extent : shape) box.push_back({0, static_cast<std::int64_t>(extent)});
     slice_list listed;
     cut(random, box, static_cast<int>(random() % 5), listed);
     std::shuffle(listed.begin(), listed.end(), random);
-    for (const auto& each : listed)
-      CHECK(append_slice(each, shape, slices));
+    for (const auto& each : listed) CHECK(append_slice(each, shape, slices));
     for (tensor_slice& slice : slices) {
       file.resize(file.size() + random() % 7); // gaps
       slice.offset_bytes = file.size();
@@ -86,8 +83,7 @@ struct cut_tensor {
           file.push_back(whole[static_cast<std::size_t>(element * element_size + byte)]);
       }
     }
-    for (tensor_slice& slice : slices)
-      slice.data = file.data();
+    for (tensor_slice& slice : slices) slice.data = file.data();
   }
 };
 
@@ -157,11 +153,18 @@ TEST_SUITE("tensorflow/slices") {
   TEST_CASE("refuses slices outside the tensor") {
     const std::int64_t least = INT64_MIN, most = INT64_MAX;
     const slice_list table[] = {
-        {{{0, 4}}},           {{{0, 4}, {0, 6}, {0, 1}}}, {{{0, 5}, {0, 6}}},  {{{4, 1}, {0, 6}}},     {{{-1, 2}, {0, 6}}},
-        {{{0, -2}, {0, 6}}},  {{{1, most}, {0, 6}}},      {{{most, most}, {0, 6}}}, {{{least, 1}, {0, 6}}}, {{{1, least}, {0, 6}}},
+        {{{0, 4}}},
+        {{{0, 4}, {0, 6}, {0, 1}}},
+        {{{0, 5}, {0, 6}}},
+        {{{4, 1}, {0, 6}}},
+        {{{-1, 2}, {0, 6}}},
+        {{{0, -2}, {0, 6}}},
+        {{{1, most}, {0, 6}}},
+        {{{most, most}, {0, 6}}},
+        {{{least, 1}, {0, 6}}},
+        {{{1, least}, {0, 6}}},
     };
-    for (const slice_list& listed : table)
-      CHECK_FALSE(covers({4, 6}, listed));
+    for (const slice_list& listed : table) CHECK_FALSE(covers({4, 6}, listed));
   }
 
   TEST_CASE("refuses overlaps and holes") {
@@ -188,11 +191,11 @@ TEST_SUITE("tensorflow/slices") {
   TEST_CASE("a slice is compared with its checksum before any of its bytes are given out") {
     std::mt19937 random(11);
     cut_tensor made(random, {6, 5}, 4);
-    while (made.slices.size() < 3)
-      made = cut_tensor(random, {6, 5}, 4);
+    while (made.slices.size() < 3) made = cut_tensor(random, {6, 5}, 4);
     REQUIRE(sort_and_cover(made.shape, made.slices));
     for (tensor_slice& slice : made.slices) {
-      slice.crc32c = stet::crc32c(std::span(made.file).subspan(static_cast<std::size_t>(slice.offset_bytes), static_cast<std::size_t>(slice.size_bytes)));
+      slice.crc32c = stet::crc32c(std::span(made.file).subspan(static_cast<std::size_t>(slice.offset_bytes),
+                                                               static_cast<std::size_t>(slice.size_bytes)));
       slice.has_crc32c = true;
     }
     const stet_test::memory_reader file(made.file);
@@ -204,12 +207,12 @@ TEST_SUITE("tensorflow/slices") {
           slice.data = is_resident ? made.file.data() : nullptr;
           slice.fetcher = &file;
         }
-        if (number < slices.size())
-          slices[number].crc32c ^= 1;
+        if (number < slices.size()) slices[number].crc32c ^= 1;
         const std::uint64_t place = number < slices.size() ? slices[number].offset_bytes : 0;
         const stet::detail::gathered_slices gathered(made.shape, 4, std::move(slices), "t");
         std::vector<std::byte> all(made.whole.size());
-        for (int round = 0; round < 2; ++round) { // what was found damaged stays so, what was found sound is not compared again
+        for (int round = 0; round < 2;
+             ++round) { // what was found damaged stays so, what was found sound is not compared again
           const auto read = gathered.read(0, all);
           if (number < made.slices.size()) {
             REQUIRE_FALSE(read);
@@ -248,10 +251,10 @@ TEST_SUITE("tensorflow/slices") {
       const stet::detail::gathered_slices gathered(shape, 1, std::move(slices));
       std::size_t wrong = 0;
       std::byte piece[10];
-      for (std::size_t at = 0; at < 2 * count; at += sizeof piece) {
+      for (std::size_t at = 0, rows = count; at < 2 * rows; at += sizeof piece) {
         REQUIRE(gathered.read(at, piece));
         for (std::size_t i = 0; i < sizeof piece; ++i)
-          wrong += piece[i] != (axis == 0 ? file[at + i] : file[(at + i) % count * 2 + (at + i) / count]);
+          wrong += piece[i] != (axis == 0 ? file[at + i] : file[(at + i) % rows * 2 + (at + i) / rows]);
       }
       CHECK(wrong == 0);
     }
@@ -330,8 +333,7 @@ TEST_SUITE("tensorflow/slices") {
     std::vector<tensor_slice> slices;
     for (std::int64_t i = 0; i < size * size; ++i) {
       std::vector<slice_extent> bar(3);
-      for (slice_extent& each : bar)
-        each = {static_cast<std::int64_t>(random() % size), 1};
+      for (slice_extent& each : bar) each = {static_cast<std::int64_t>(random() % size), 1};
       bar[random() % 3] = {0, size};
       REQUIRE(append_slice(bar, extents{size, size, size}, slices));
     }

@@ -35,18 +35,19 @@ TEST_SUITE("tensorflow/state_file") {
   TEST_CASE("reads what CheckpointManager writes") {
     const auto state = parse_tensorflow_state(managed);
     REQUIRE(state);
-    CHECK(*state == stet::tensorflow_state{"ckpt-3", {"ckpt-2", "ckpt-3"}, {1721234567.0625, 1721234568.5}, 1721234560.25});
+    CHECK(*state ==
+          stet::tensorflow_state{"ckpt-3", {"ckpt-2", "ckpt-3"}, {1721234567.0625, 1721234568.5}, 1721234560.25});
   }
 
   TEST_CASE("what is printed is read, any bytes of a path included") {
     std::string path;
-    for (int byte = 1; byte < 256; ++byte)
-      path += static_cast<char>(byte);
+    for (int byte = 1; byte < 256; ++byte) path += static_cast<char>(byte);
     const stet::tensorflow_state state{path, {"a", path}, {1721234567.0625, 0.1, -1e-300}, 5.5};
     const auto parsed = parse_tensorflow_state(stet::print_tensorflow_state(state));
     REQUIRE(parsed);
     CHECK(*parsed == state);
-    CHECK(stet::print_tensorflow_state({"ckpt-3", {"ckpt-2", "ckpt-3"}, {1721234567.0625, 1721234568.5}, 1721234560.25}) == managed);
+    CHECK(stet::print_tensorflow_state(
+              {"ckpt-3", {"ckpt-2", "ckpt-3"}, {1721234567.0625, 1721234568.5}, 1721234560.25}) == managed);
     CHECK(stet::print_tensorflow_state({"\n\xc3\"", {}, {}, 0}) == "model_checkpoint_path: \"\\012\\303\\042\"\n");
   }
 
@@ -56,9 +57,13 @@ TEST_SUITE("tensorflow/state_file") {
     CHECK(path_in("model_checkpoint_path:'a'") == "a");
     CHECK(path_in("\r\n# comment\n model_checkpoint_path : \"a\" # more\r\n#") == "a");
     CHECK(path_in("model_checkpoint_path: \"a\" 'b'\n\"c\"") == "abc");
-    CHECK(path_in("model_checkpoint_path: \"a\"; all_model_checkpoint_paths: [\"x\", 'y'], all_model_checkpoint_paths: []") == "a");
+    CHECK(
+        path_in(
+            "model_checkpoint_path: \"a\"; all_model_checkpoint_paths: [\"x\", 'y'], all_model_checkpoint_paths: []") ==
+        "a");
     CHECK(path_in("model_checkpoint_path: \"a\" model_checkpoint_path: \"b\"") == "b");
-    CHECK(path_in(R"(model_checkpoint_path: "\n\t\"\'\\\101\x41\u00e9\U0001F600\7")") == "\n\t\"'\\AA\xc3\xa9\xf0\x9f\x98\x80\a");
+    CHECK(path_in(R"(model_checkpoint_path: "\n\t\"\'\\\101\x41\u00e9\U0001F600\7")") ==
+          "\n\t\"'\\AA\xc3\xa9\xf0\x9f\x98\x80\a");
     CHECK(path_in("model_checkpoint_path: \"\xc3\xa9\"") == "\xc3\xa9");
   }
 
@@ -124,7 +129,8 @@ TEST_SUITE("tensorflow/state_file") {
 
   TEST_CASE("a deep or long text costs no more than its length") {
     CHECK(parse_result(std::string(1 << 20, '[')) == "bad_state_file");
-    CHECK(parse_result("model_checkpoint_path: 'a' all_model_checkpoint_paths: " + std::string(1 << 20, '[')) == "bad_state_file");
+    CHECK(parse_result("model_checkpoint_path: 'a' all_model_checkpoint_paths: " + std::string(1 << 20, '[')) ==
+          "bad_state_file");
     CHECK(path_in("model_checkpoint_path: '" + std::string(1 << 20, 'a') + "'").size() == 1 << 20);
   }
 }

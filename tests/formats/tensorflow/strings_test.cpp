@@ -3,7 +3,7 @@
 #include "support/outcome.hpp"
 #include "support/sorted_tables.hpp"
 
-#include <stet/formats/tensorflow/strings.hpp>
+#include <stet/formats/tensorflow/detail/strings.hpp>
 
 #include <doctest/doctest.h>
 
@@ -23,14 +23,11 @@ decoded decode(std::string_view stored, std::uint64_t count, std::uint32_t crc, 
   const exact_text block(stored);
   const auto made = stet::detail::decode_strings(block.bytes(), count, crc, is_big_endian);
   decoded seen{outcome(made), {}};
-  if (!made)
-    return seen;
+  if (!made) return seen;
   const auto strings = stet::string_span::check({made->data(), static_cast<std::size_t>(made->size_bytes())}, count);
   CHECK(strings);
-  if (!strings)
-    return seen;
-  for (std::size_t i = 0; i < strings->size(); ++i)
-    seen.strings.emplace_back((*strings)[i]);
+  if (!strings) return seen;
+  for (std::size_t i = 0; i < strings->size(); ++i) seen.strings.emplace_back((*strings)[i]);
   return seen;
 }
 
@@ -67,7 +64,8 @@ TEST_SUITE("tensorflow/strings") {
     }
     const auto made = stet::detail::encode_string_lengths(native);
     REQUIRE(made);
-    const decoded seen = decode(made->bytes + text, strings.size(), stet::detail::mask_crc32c(crc_of(text, made->crc32c)));
+    const decoded seen =
+        decode(made->bytes + text, strings.size(), stet::detail::mask_crc32c(crc_of(text, made->crc32c)));
     CHECK(seen.result == "ok");
     CHECK(seen.strings == strings);
   }
@@ -88,8 +86,7 @@ TEST_SUITE("tensorflow/strings") {
     // The lengths enter the checksum as big-endian words, and it is stored as one.
     const std::uint32_t lengths = stet::detail::mask_crc32c(crc_of("\0\0\0\x02\0\0\0\0"sv));
     std::string stored("\x02\x00"sv), word;
-    for (const unsigned shift : {24u, 16u, 8u, 0u})
-      word += static_cast<char>(lengths >> shift & 0xFF);
+    for (const unsigned shift : {24u, 16u, 8u, 0u}) word += static_cast<char>(lengths >> shift & 0xFF);
     const std::uint32_t crc = stet::detail::mask_crc32c(crc_of("ab", crc_of(word, crc_of("\0\0\0\x02\0\0\0\0"sv))));
     stored += word + "ab";
     const decoded seen = decode(stored, 2, crc, true);
@@ -115,8 +112,7 @@ TEST_SUITE("tensorflow/strings") {
         {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"sv, 1},
         {"\x80\x80\x80\x80\x80\x80\x80\x80"sv, 4},
     };
-    for (const auto& [stored, count] : table)
-      CHECK(decode(stored, count, golden_crc).result == "bad_string_table");
+    for (const auto& [stored, count] : table) CHECK(decode(stored, count, golden_crc).result == "bad_string_table");
   }
 
   TEST_CASE("notices damage anywhere") {

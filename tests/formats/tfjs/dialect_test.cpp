@@ -2,7 +2,7 @@
 // Tests of tfjs/dialect.hpp: classes, fields and weights in the terms of TensorFlow.js, and what it cannot express.
 #include "support/outcome.hpp"
 
-#include <stet/formats/tfjs/dialect.hpp>
+#include <stet/formats/tfjs/detail/dialect.hpp>
 
 #include <doctest/doctest.h>
 
@@ -27,8 +27,7 @@ stet::graph one_layer(const std::string& op, std::string_view config, const dial
   stet::graph made;
   made.add("x", "InputLayer");
   std::vector<stet::graph_variable> variables;
-  for (const auto& [role, tensor] : weights)
-    variables.push_back({role, tensor});
+  for (const auto& [role, tensor] : weights) variables.push_back({role, tensor});
   made.add("l", op, {"x"}, dialect_json(config), std::move(variables)).extra = dialect_json(extra);
   made.inputs = {{"x", "x", stet::dtype::float32, {{-1, 3}}}};
   made.outputs = {{"y", "l", std::nullopt, std::nullopt}};
@@ -49,10 +48,12 @@ std::string translated(const stet::graph& from, bool is_keras_3 = true) {
 }
 
 const dialect_weights kernel_and_bias{{"kernel", "k"}, {"bias", "b"}};
-const dialect_weights both_halves{
-    {"forward_in/lstm_cell/kernel", "fk"},  {"forward_in/lstm_cell/recurrent_kernel", "fr"},
-    {"forward_in/lstm_cell/bias", "fb"},    {"backward_in/lstm_cell/kernel", "bk"},
-    {"backward_in/lstm_cell/recurrent_kernel", "br"}, {"backward_in/lstm_cell/bias", "bb"}};
+const dialect_weights both_halves{{"forward_in/lstm_cell/kernel", "fk"},
+                                  {"forward_in/lstm_cell/recurrent_kernel", "fr"},
+                                  {"forward_in/lstm_cell/bias", "fb"},
+                                  {"backward_in/lstm_cell/kernel", "bk"},
+                                  {"backward_in/lstm_cell/recurrent_kernel", "br"},
+                                  {"backward_in/lstm_cell/bias", "bb"}};
 
 constexpr std::string_view refused_end = ": can be saved as tfjs-weights";
 
@@ -68,7 +69,8 @@ TEST_SUITE("tfjs/dialect") {
     CHECK(translated(one_layer("SimpleRNN", R"({"use_bias":false})",
                                {{"simple_rnn_cell/kernel", "k"}, {"simple_rnn_cell/recurrent_kernel", "r"}})) ==
           R"(kernel=k recurrent_kernel=r {"use_bias":false})");
-    CHECK(translated(one_layer("TimeDistributed", R"({"layer":{"module":"keras.layers","class_name":"Dense","config":{}}})",
+    CHECK(translated(one_layer("TimeDistributed",
+                               R"({"layer":{"module":"keras.layers","class_name":"Dense","config":{}}})",
                                {{"dense/kernel", "k"}, {"dense/bias", "b"}})) ==
           R"(kernel=k bias=b {"layer":{"class_name":"Dense","config":{}}})");
     // Numbers are those of Keras.
@@ -86,16 +88,20 @@ TEST_SUITE("tfjs/dialect") {
             expected + R"({"layer":{"class_name":"LSTM","config":{"name":"in"}}})");
     }
     const auto with_second = [&](std::string_view second) {
-      return translated(one_layer("Bidirectional",
-                                  R"({"layer":{"class_name":"LSTM","config":{"name":"in","units":3,"go_backwards":false}},)"
-                                  R"("backward_layer":)" + std::string(second) + "}", both_halves));
+      return translated(
+          one_layer("Bidirectional",
+                    R"({"layer":{"class_name":"LSTM","config":{"name":"in","units":3,"go_backwards":false}},)"
+                    R"("backward_layer":)" +
+                        std::string(second) + "}",
+                    both_halves));
     };
     CHECK(with_second(R"({"class_name":"LSTM","config":{"name":"b","units":3,"go_backwards":true}})") ==
           expected + R"({"layer":{"class_name":"LSTM","config":{"name":"in","units":3,"go_backwards":false}}})");
-    for (const std::string_view other : {R"({"class_name":"GRU","config":{"name":"b","units":3,"go_backwards":true}})",
-                                         R"({"class_name":"LSTM","config":{"name":"b","units":4,"go_backwards":true}})",
-                                         R"({"class_name":"LSTM","config":{"name":"b","units":3,"go_backwards":false}})",
-                                         R"({"class_name":"LSTM","config":{"units":3,"more":1,"go_backwards":true}})"}) {
+    for (const std::string_view other :
+         {R"({"class_name":"GRU","config":{"name":"b","units":3,"go_backwards":true}})",
+          R"({"class_name":"LSTM","config":{"name":"b","units":4,"go_backwards":true}})",
+          R"({"class_name":"LSTM","config":{"name":"b","units":3,"go_backwards":false}})",
+          R"({"class_name":"LSTM","config":{"units":3,"more":1,"go_backwards":true}})"}) {
       CAPTURE(other);
       CHECK(with_second(other) == "layer l (Bidirectional) with this backward_layer" + std::string(refused_end));
     }
@@ -113,11 +119,12 @@ TEST_SUITE("tfjs/dialect") {
           R"({"dtype":"float32"})");
     CHECK(dtype(R"("int64")") == R"({"dtype":"int32"})");
     CHECK(dtype(R"("string")") == R"({"dtype":"string"})");
-    CHECK(translated(one_layer("Embedding",
-                               R"({"embeddings_regularizer":{"module":"keras.regularizers","class_name":"L2","config":{"l2":0.1}},)"
-                               R"("embeddings_initializer":{"class_name":"LecunNormal","config":{}},)"
-                               R"("other_initializer":{"class_name":"STFT","config":{}}})",
-                               {{"embeddings", "e"}})) ==
+    CHECK(translated(one_layer(
+              "Embedding",
+              R"({"embeddings_regularizer":{"module":"keras.regularizers","class_name":"L2","config":{"l2":0.1}},)"
+              R"("embeddings_initializer":{"class_name":"LecunNormal","config":{}},)"
+              R"("other_initializer":{"class_name":"STFT","config":{}}})",
+              {{"embeddings", "e"}})) ==
           R"(embeddings=e {"embeddings_regularizer":{"class_name":"L1L2","config":{"l2":0.1,"l1":0}},)"
           R"("embeddings_initializer":{"class_name":"LeCunNormal","config":{}},"other_initializer":null})");
   }
@@ -150,13 +157,15 @@ TEST_SUITE("tfjs/dialect") {
          " with this kernel_regularizer"},
         {"Dense", R"({"dtype":{"class_name":"QuantizedDTypePolicy","config":{"mode":"int8"}}})", " with this dtype"},
         {"BatchNormalization", R"({"axis":1})", " with this axis", R"({"build_config":{"input_shape":[null,5,3]}})"},
-        {"BatchNormalization", R"({"axis":-1})", " with this axis", R"({"build_config":{"input_shape":[null,5,5,5,3]}})"},
+        {"BatchNormalization", R"({"axis":-1})", " with this axis",
+         R"({"build_config":{"input_shape":[null,5,5,5,3]}})"},
         {"BatchNormalization", R"({"axis":1})", " with this axis"},
         {"RNN", R"({"cells":[{"class_name":"LSTMCell","config":{}}]})", " of several cells"},
         {"RNN", R"({"cell":{"class_name":"StackedRNNCells","config":{}}})", " of StackedRNNCells"},
         {"Bidirectional", R"({"layer":{"class_name":"RNN","config":{}}})", " of RNN"},
         {"TimeDistributed", R"({"layer":{"class_name":"EinsumDense","config":{}}})", " of EinsumDense"},
-        {"TimeDistributed", R"({"layer":{"class_name":"GRU","config":{"reset_after":true}}})", " with this reset_after"},
+        {"TimeDistributed", R"({"layer":{"class_name":"GRU","config":{"reset_after":true}}})",
+         " with this reset_after"},
         {"Dense", "{}", " and its arguments", R"({"call":{"args":[{"$input":0},1],"kwargs":{}}})"},
         {"Dense", "{}", " and its arguments", R"({"call":{"args":[{"$input":0}],"kwargs":{"mask":{"$input":0}}}})"},
     };
@@ -167,8 +176,8 @@ TEST_SUITE("tfjs/dialect") {
       CHECK(translated(one_layer(row.op, row.config, {}, row.extra)) == layer + row.problem + std::string(refused_end));
     }
     // The same as far as it goes.
-    CHECK(translated(one_layer("Flatten", "{}", {}, R"({"call":{"args":[{"$input":0}],"kwargs":{"mask":null,"training":false}}})")) ==
-          "{}");
+    CHECK(translated(one_layer("Flatten", "{}", {},
+                               R"({"call":{"args":[{"$input":0}],"kwargs":{"mask":null,"training":false}}})")) == "{}");
     CHECK(translated(one_layer("Dropout", "{}", {}, R"({"module":"keras.layers","registered_name":null})")) == "{}");
     const auto behind_mask = [](const char* op, std::string_view config, const char* from = "l") {
       stet::graph masked = one_layer("Masking", "{}", {});
@@ -190,8 +199,8 @@ TEST_SUITE("tfjs/dialect") {
       f.add("m", is_masked ? "Masking" : "Flatten");
       f.outputs = {{"y", "m", std::nullopt, std::nullopt}};
       outer.add("next", "Reshape", {"l"});
-      CHECK(translated(outer) == (is_masked ? "layer next (Reshape) behind a mask" + std::string(refused_end)
-                                            : R"({"function":"f"})"));
+      CHECK(translated(outer) ==
+            (is_masked ? "layer next (Reshape) behind a mask" + std::string(refused_end) : R"({"function":"f"})"));
     }
     stet::graph subclassed = one_layer("Flatten", "{}", {});
     subclassed.metadata = dialect_json(R"({"keras":{"module":"mine","class_name":"Mine"}})");
@@ -199,7 +208,8 @@ TEST_SUITE("tfjs/dialect") {
   }
 
   TEST_CASE("a layer has its weights, each with a name of its own, or is refused") {
-    CHECK(translated(one_layer("Dense", "{}", {{"kernel", "k"}})) == "layer l (Dense) without bias" + std::string(refused_end));
+    CHECK(translated(one_layer("Dense", "{}", {{"kernel", "k"}})) ==
+          "layer l (Dense) without bias" + std::string(refused_end));
     CHECK(translated(one_layer("Dense", "{}", {{"2", "k"}, {"1", "b"}})) ==
           "layer l (Dense) and weight 2" + std::string(refused_end));
     CHECK(translated(one_layer("Dense", "{}", {{"0", "k"}, {"kernel", "b"}})) ==

@@ -20,24 +20,18 @@ namespace {
 /// or the error.
 std::string list_attributes(std::string_view file, std::uint64_t at) {
   opened_hdf5 opened(file);
-  if (!opened.file)
-    return outcome(opened.file);
+  if (!opened.file) return outcome(opened.file);
   const auto object = hdf5_object::read(*opened.file, at);
-  if (!object)
-    return outcome(object);
+  if (!object) return outcome(object);
   const auto attributes = stet::detail::read_attributes(*opened.file, *object);
-  if (!attributes)
-    return outcome(attributes);
+  if (!attributes) return outcome(attributes);
   std::string text;
   for (const auto& each : *attributes) {
     text.append(text.empty() ? "" : " ").append(each.name).append("=");
     const auto strings = stet::detail::read_strings(*opened.file, each);
-    if (!strings)
-      return outcome(strings);
-    for (const std::string_view one : *strings)
-      text.append(one).append("|");
-    if (strings->empty())
-      text.append(std::to_string(each.data.size()));
+    if (!strings) return outcome(strings);
+    for (const std::string_view one : *strings) text.append(one).append("|");
+    if (strings->empty()) text.append(std::to_string(each.data.size()));
   }
   return text;
 }
@@ -54,22 +48,19 @@ std::string list_attributes(std::initializer_list<made_message> messages) {
 std::string list_attributes(const hdf5_sample& sample, std::string_view name) {
   const std::string file = sample.bytes();
   opened_hdf5 opened(file);
-  if (!opened.file)
-    return outcome(opened.file);
+  if (!opened.file) return outcome(opened.file);
   const auto found = stet::detail::find_object(*opened.file, {name});
   return found ? list_attributes(file, found->address()) : outcome(found);
 }
 
-std::string attribute(std::uint8_t version, std::string_view name, const std::string& type,
-                      const std::string& space, std::string_view data, std::uint8_t flags = 0) {
+std::string attribute(std::uint8_t version, std::string_view name, const std::string& type, const std::string& space,
+                      std::string_view data, std::uint8_t flags = 0) {
   hdf5_fields made;
   made.u8(version).u8(flags).u16(name.size() + 1).u16(type.size()).u16(space.size());
-  if (version == 3)
-    made.u8(0);
+  if (version == 3) made.u8(0);
   for (const std::string& part : {std::string(name) + '\0', type, space}) {
     made.raw(part);
-    if (version == 1)
-      made.zeros((8 - part.size() % 8) % 8);
+    if (version == 1) made.zeros((8 - part.size() % 8) % 8);
   }
   return made.raw(data);
 }
@@ -97,7 +88,21 @@ TEST_SUITE("wire/hdf5/attribute") {
     hdf5_bytes made;
     const std::uint64_t heap = made.size(), block = heap + 146;
     constexpr std::uint64_t block_size = 1 << 17;
-    made.raw("FRHP").u8(0).u16(8).u16(0).u8(0).u32(255).zeros(96).u16(4).u64(block_size).u64(block_size).u16(32).u16(1).u64(block).u16(0).seal(heap);
+    made.raw("FRHP")
+        .u8(0)
+        .u16(8)
+        .u16(0)
+        .u8(0)
+        .u32(255)
+        .zeros(96)
+        .u16(4)
+        .u64(block_size)
+        .u64(block_size)
+        .u16(32)
+        .u16(1)
+        .u64(block)
+        .u16(0)
+        .seal(heap);
     made.raw("FHDB").u8(0).u64(heap).u32(0);
     std::string records, expected;
     for (int i = 0; i < 3000; ++i) {
@@ -118,14 +123,14 @@ TEST_SUITE("wire/hdf5/attribute") {
     for (std::uint8_t version = 1; version <= 3; ++version)
       CHECK(list_attributes({{is_attribute, attribute(version, "n", type_integer(2), space({2}), "abcd")}}) == "n=4");
     CHECK(list_attributes({{is_attribute, attribute(3, "none", type_integer(2), hdf5_fields().u8(2).u8(0).u8(0).u8(2),
-                                         "")}}) == "none=0");
+                                                    "")}}) == "none=0");
   }
 
   TEST_CASE("strings of fixed size end at a NUL, or are padded") {
     CHECK(list_attributes({{is_attribute, attribute(3, "t", text_type(4, 0), space({2}),
-                                         std::string_view("a\0xxabcd", 8))}}) == "t=a|abcd|");
+                                                    std::string_view("a\0xxabcd", 8))}}) == "t=a|abcd|");
     CHECK(list_attributes({{is_attribute, attribute(3, "t", text_type(4, 1), space({}),
-                                         std::string_view("a\0b\0", 4))}}) == std::string("t=a\0b|", 6));
+                                                    std::string_view("a\0b\0", 4))}}) == std::string("t=a\0b|", 6));
     CHECK(list_attributes({{is_attribute, attribute(3, "t", text_type(4, 2), space({}), "ab  ")}}) == "t=ab|");
   }
 
@@ -153,7 +158,8 @@ TEST_SUITE("wire/hdf5/attribute") {
     CHECK(list_attributes({{is_attribute, attribute(3, "", type_integer(2), space({2}), "abcd")}}) == "bad_hdf5");
     CHECK(list_attributes({{is_attribute, attribute(3, "n", type_integer(0), space({2}), "abcd")}}) == "bad_hdf5");
     const std::uint64_t half = std::uint64_t{1} << 63, many = std::uint64_t{1} << 32;
-    CHECK(list_attributes({{is_attribute, attribute(3, "n", type_integer(2), space({half, 2}), "abcd")}}) == "bad_hdf5");
+    CHECK(list_attributes({{is_attribute, attribute(3, "n", type_integer(2), space({half, 2}), "abcd")}}) ==
+          "bad_hdf5");
     CHECK(list_attributes({{is_attribute, attribute(3, "n", type_integer(2), space({many, many}), "abcd")}}) ==
           "bad_hdf5");
     CHECK(list_attributes({{is_attribute, attribute(3, "n", type_integer(2), space({0, many, many}), "")}}) ==

@@ -25,12 +25,10 @@ struct made_tree : hdf5_bytes {
   struct child {
     std::uint64_t address, count;
   };
-  std::uint64_t inner(std::string_view records, std::initializer_list<child> children,
-                      std::size_t size_of_total = 0) {
+  std::uint64_t inner(std::string_view records, std::initializer_list<child> children, std::size_t size_of_total = 0) {
     const std::uint64_t at = size();
     raw("BTIN").u8(0).u8(record_type).raw(records);
-    for (const child& each : children)
-      u64(each.address).u8(each.count).sized(0, size_of_total);
+    for (const child& each : children) u64(each.address).u8(each.count).sized(0, size_of_total);
     seal(at);
     return at;
   }
@@ -45,16 +43,13 @@ struct made_tree : hdf5_bytes {
 
 /// The records of the tree, or the error.
 std::string read_tree(const made_tree& made, std::uint64_t header, std::uint8_t expected = record_type,
-                 std::size_t least = 8) {
+                      std::size_t least = 8) {
   opened_hdf5 opened(made.file());
-  if (!opened.file)
-    return outcome(opened.file);
+  if (!opened.file) return outcome(opened.file);
   const auto records = stet::detail::btree2_reader(*opened.file).run(header, expected, least);
-  if (!records)
-    return outcome(records);
+  if (!records) return outcome(records);
   std::string text;
-  for (const auto& each : *records)
-    text.append(reinterpret_cast<const char*>(each.data()), each.size());
+  for (const auto& each : *records) text.append(reinterpret_cast<const char*>(each.data()), each.size());
   return text;
 }
 
@@ -79,8 +74,8 @@ TEST_SUITE("wire/hdf5/btree2") {
   }
 
   TEST_CASE("damaged headers are refused") {
-    const auto header = [](std::uint64_t count, std::uint64_t depth, std::uint64_t total,
-                           std::uint32_t node_size = 64, std::uint16_t record_size = 8) {
+    const auto header = [](std::uint64_t count, std::uint64_t depth, std::uint64_t total, std::uint32_t node_size = 64,
+                           std::uint16_t record_size = 8) {
       made_tree made;
       const std::uint64_t leaf = made.leaf("11111111");
       return read_tree(made, made.header(leaf, count, depth, total, node_size, record_size));

@@ -17,8 +17,7 @@ namespace {
 /// 1, 2 … 199, 1, 2 …
 std::string counted(std::size_t size) {
   std::string made;
-  for (std::size_t i = 0; i < size; ++i)
-    made.push_back(static_cast<char>(i % 199 + 1));
+  for (std::size_t i = 0; i < size; ++i) made.push_back(static_cast<char>(i % 199 + 1));
   return made;
 }
 

@@ -33,8 +33,7 @@ struct dataset {
 /// error.
 std::string list_chunks(const hdf5_bytes& made, const dataset& is, void (*change)(hdf5_layout&) = nullptr) {
   opened_hdf5 opened(made.file());
-  if (!opened.file)
-    return outcome(opened.file);
+  if (!opened.file) return outcome(opened.file);
   hdf5_layout layout;
   layout.storage = hdf5_storage::chunked;
   layout.index = is.index;
@@ -49,11 +48,9 @@ std::string list_chunks(const hdf5_bytes& made, const dataset& is, void (*change
     layout.chunk[axis] = is.chunk;
     size *= is.chunk;
   }
-  if (change != nullptr)
-    change(layout);
+  if (change != nullptr) change(layout);
   const auto chunks = stet::detail::read_chunks(*opened.file, layout, space, size, is.is_filtered);
-  if (!chunks)
-    return outcome(chunks);
+  if (!chunks) return outcome(chunks);
   std::string text;
   for (const auto& each : *chunks) {
     text.append(text.empty() ? "" : " ")
@@ -72,8 +69,7 @@ struct made_index : hdf5_bytes {
     std::uint64_t offset, address;
     std::uint32_t size = 4, mask = 0;
   };
-  std::uint64_t tree(std::uint8_t level, std::initializer_list<entry> entries, std::uint8_t type = 1,
-                     int count = -1) {
+  std::uint64_t tree(std::uint8_t level, std::initializer_list<entry> entries, std::uint8_t type = 1, int count = -1) {
     const std::uint64_t at = size();
     raw("TREE")
         .u8(type)
@@ -81,8 +77,7 @@ struct made_index : hdf5_bytes {
         .u16(count < 0 ? entries.size() : static_cast<std::uint64_t>(count))
         .u64(nowhere)
         .u64(nowhere);
-    for (const entry& each : entries)
-      u32(each.size).u32(each.mask).u64(each.offset).u64(0).u64(each.address);
+    for (const entry& each : entries) u32(each.size).u32(each.mask).u64(each.offset).u64(0).u64(each.address);
     u32(0).u32(0).u64(100).u64(0);
     return at;
   }
@@ -92,16 +87,15 @@ struct made_index : hdf5_bytes {
     const std::uint64_t at = size(), block = at + 28;
     raw("FAHD").u8(0).u8(0).u8(element_size).u8(page_bits).u64(count).u64(block).seal(at);
     raw("FADB").u8(0).u8(0).u64(at + owner_offset);
-    for (const std::uint64_t each : addresses)
-      u64(each);
+    for (const std::uint64_t each : addresses) u64(each);
     seal(block);
     return at;
   }
 };
 
-const auto btree1 = hdf5_chunk_index::btree1, single = hdf5_chunk_index::single,
-           implicit = hdf5_chunk_index::implicit, fixed = hdf5_chunk_index::fixed_array,
-           extensible = hdf5_chunk_index::extensible_array, btree2 = hdf5_chunk_index::btree2;
+const auto btree1 = hdf5_chunk_index::btree1, single = hdf5_chunk_index::single, implicit = hdf5_chunk_index::implicit,
+           fixed = hdf5_chunk_index::fixed_array, extensible = hdf5_chunk_index::extensible_array,
+           btree2 = hdf5_chunk_index::btree2;
 
 } // namespace
 
@@ -148,7 +142,7 @@ TEST_SUITE("wire/hdf5/chunks") {
     made_index made;
     CHECK(list_chunks(made, {{4}, single, 48}) == "0@48+4");
     CHECK(list_chunks(made, {{3}, single, 48, true},
-               [](hdf5_layout& is) { is.single_size_bytes = 7, is.single_mask = 2; }) == "0@48+7!");
+                      [](hdf5_layout& is) { is.single_size_bytes = 7, is.single_mask = 2; }) == "0@48+7!");
     CHECK(list_chunks(made, {{5}, single, 48}) == "bad_hdf5"); // which are two
     CHECK(list_chunks(made, {{4}, single, 145}) == "bad_hdf5");
     CHECK(list_chunks(made, {{4}, single, 48}, [](hdf5_layout& is) { is.single_size_bytes = 7; }) == "bad_hdf5");
@@ -176,8 +170,7 @@ TEST_SUITE("wire/hdf5/chunks") {
     made.zeros(1 << 20);
     opened_hdf5 opened(made.file());
     REQUIRE(opened.file);
-    if (!opened.file)
-      return;
+    if (!opened.file) return;
     std::size_t found = 0;
     for (int i = 0; i < 100000; ++i) {
       hdf5_layout layout;
@@ -241,8 +234,7 @@ TEST_SUITE("wire/hdf5/chunks") {
 
   TEST_CASE("fixed arrays that lie are refused") {
     const auto of = [](std::uint64_t count, std::initializer_list<std::uint64_t> addresses,
-                       std::uint8_t element_size = 8, std::uint8_t page_bits = 10,
-                       std::uint64_t owner_offset = 0) {
+                       std::uint8_t element_size = 8, std::uint8_t page_bits = 10, std::uint64_t owner_offset = 0) {
       made_index made;
       const std::uint64_t at = made.fixed_array(count, addresses, element_size, page_bits, owner_offset);
       return list_chunks(made, {{8}, fixed, at});
@@ -270,8 +262,7 @@ TEST_SUITE("wire/hdf5/chunks") {
     const std::uint64_t second = data + 14 + 1 + 8 + 4, super = second + 14 + 1 + 16 + 4,
                         last = super + 14 + 1 + 2 * 8 + 4;
     made.raw("EAIB").u8(0).u8(0).u64(at).u64(48).u64(data).u64(second).u64(super);
-    for (std::uint64_t i = 1; i < supers; ++i)
-      made.u64(nowhere);
+    for (std::uint64_t i = 1; i < supers; ++i) made.u64(nowhere);
     made.seal(index);
     made.raw("EADB").u8(0).u8(0).u64(at).u8(0).u64(52).seal(data);
     made.raw("EADB").u8(0).u8(0).u64(at).u8(1).u64(56).u64(nowhere).seal(second);
@@ -293,8 +284,7 @@ TEST_SUITE("wire/hdf5/chunks") {
                           page_size = 2 * 8 + 4, second = first + 14 + 1 + 4 + 2 * page_size;
       made.raw("EAHD").u8(0).u8(0).u8(8).u8(8).u8(1).u8(1).u8(2).u8(1).zeros(48).u64(index).seal(at);
       made.raw("EAIB").u8(0).u8(0).u64(at).u64(nowhere).u64(nowhere).u64(nowhere).u64(nowhere).u64(super);
-      for (std::uint64_t i = 2; i < supers; ++i)
-        made.u64(nowhere);
+      for (std::uint64_t i = 2; i < supers; ++i) made.u64(nowhere);
       made.seal(index);
       made.raw("EASB").u8(0).u8(0).u64(at).u8(7).u8(bits).u8(0).u64(first).u64(second).seal(super);
       std::uint64_t data = 48;
@@ -307,15 +297,14 @@ TEST_SUITE("wire/hdf5/chunks") {
       }
       return list_chunks(made, {{64}, extensible, at, false, {unlimited}});
     };
-    CHECK(list_with_bits(0xF0) ==
-          "8@48+4 9@52+4 10@56+4 11@60+4 12@64+4 13@68+4 14@72+4 15@76+4");
+    CHECK(list_with_bits(0xF0) == "8@48+4 9@52+4 10@56+4 11@60+4 12@64+4 13@68+4 14@72+4 15@76+4");
     CHECK(list_with_bits(0x60) == "10@56+4 11@60+4 12@64+4 13@68+4");
     CHECK(list_with_bits(0x10) == "14@72+4 15@76+4");
   }
 
   TEST_CASE("extensible arrays that lie are refused") {
-    const auto of = [](std::uint8_t element_size, std::uint8_t bits, std::uint8_t in_index,
-                       std::uint8_t elements, std::uint8_t blocks, std::uint8_t page_bits) {
+    const auto of = [](std::uint8_t element_size, std::uint8_t bits, std::uint8_t in_index, std::uint8_t elements,
+                       std::uint8_t blocks, std::uint8_t page_bits) {
       made_index made;
       const std::uint64_t at = made.size(), index = at + 72;
       made.raw("EAHD")
@@ -331,8 +320,7 @@ TEST_SUITE("wire/hdf5/chunks") {
           .u64(index)
           .seal(at);
       made.raw("EAIB").u8(0).u8(0).u64(at).u64(48);
-      for (int i = 0; i < 2 + 7; ++i)
-        made.u64(nowhere);
+      for (int i = 0; i < 2 + 7; ++i) made.u64(nowhere);
       made.seal(index);
       return list_chunks(made, {{8}, extensible, at, false, {unlimited}});
     };
@@ -371,15 +359,13 @@ TEST_SUITE("wire/hdf5/chunks") {
       return at;
     };
     made_index plain;
-    const std::string records =
-        hdf5_fields().u64(48).u64(0).u64(1).u64(64).u64(1).u64(0).u64(80).u64(7).u64(0);
+    const std::string records = hdf5_fields().u64(48).u64(0).u64(1).u64(64).u64(1).u64(0).u64(80).u64(7).u64(0);
     const std::uint64_t at = tree(plain, 10, 24, 3, records);
     CHECK(list_chunks(plain, {{8, 8}, btree2, at, false, {unlimited, unlimited}}) == "1@48+16 2@64+16");
     CHECK(list_chunks(plain, {{8, 8}, btree2, at, true, {unlimited, unlimited}}) == "bad_hdf5");
     CHECK(list_chunks(plain, {{8, 8, 8}, btree2, at}) == "bad_hdf5"); // records too short for the rank
     made_index filtered;
-    const std::uint64_t other =
-        tree(filtered, 11, 8 + 2 + 4 + 8, 1, hdf5_fields().u64(48).u16(9).u32(1).u64(1).text());
+    const std::uint64_t other = tree(filtered, 11, 8 + 2 + 4 + 8, 1, hdf5_fields().u64(48).u16(9).u32(1).u64(1).text());
     CHECK(list_chunks(filtered, {{8}, btree2, other, true, {unlimited}}) == "1@48+9!");
   }
 

@@ -48,8 +48,7 @@ TEST_SUITE("wire/hdf5/file") {
       CHECK(text[static_cast<std::size_t>(row.base) + 8] == row.version);
       opened_hdf5 opened(text);
       REQUIRE(opened.file);
-      if (!opened.file)
-        return;
+      if (!opened.file) return;
       CHECK(opened.file->base_bytes() == row.base);
       CHECK(opened.file->size_bytes() == text.size() - row.base);
       CHECK(opened.file->contains(opened.file->root(), 1));
@@ -66,12 +65,12 @@ TEST_SUITE("wire/hdf5/file") {
     CHECK(open_file(std::string(4096, 'x')) == "bad_magic");
     CHECK(open_file(file.substr(0, 8)) == "truncated");
     CHECK(open_file(file.substr(0, 47)) == "truncated");
-    CHECK(open_file(with(file, 8, "\4")) == "unsupported");            // a later version
-    CHECK(open_file(with(file, 9, "\4")) == "unsupported");            // addresses of 4 bytes
-    CHECK(open_file(with(file, 10, "\2")) == "unsupported");           // lengths of 2 bytes
-    CHECK(open_file(with(file, 30, "\1")) == "bad_hdf5");              // the checksum is of other bytes
-    CHECK(open_file(resealed(with(file, 28, "\xff"))) == "truncated"); // an end behind the bytes
-    CHECK(open_file(resealed(with(file, 12, "\xff"))) == "bad_hdf5");  // a base behind the end
+    CHECK(open_file(with(file, 8, "\4")) == "unsupported");                           // a later version
+    CHECK(open_file(with(file, 9, "\4")) == "unsupported");                           // addresses of 4 bytes
+    CHECK(open_file(with(file, 10, "\2")) == "unsupported");                          // lengths of 2 bytes
+    CHECK(open_file(with(file, 30, "\1")) == "bad_hdf5");                             // the checksum is of other bytes
+    CHECK(open_file(resealed(with(file, 28, "\xff"))) == "truncated");                // an end behind the bytes
+    CHECK(open_file(resealed(with(file, 12, "\xff"))) == "bad_hdf5");                 // a base behind the end
     CHECK(open_file(resealed(with(file, 36, std::string(8, '\xff')))) == "bad_hdf5"); // a root that is nowhere
     CHECK(open_file(file.substr(0, file.size() - 1)) == "truncated");
     CHECK(open_file(file + "more") == "ok");
@@ -80,8 +79,7 @@ TEST_SUITE("wire/hdf5/file") {
   TEST_CASE("a superblock of version 0 or 1 that ends early is truncated") {
     for (const auto* each : {&stet_test::hdf5_files::symbols, &stet_test::hdf5_files::chunks1}) {
       const std::string text = each->bytes();
-      for (std::size_t size = 8; size < 100; ++size)
-        CHECK(open_file(text.substr(0, size)) == "truncated");
+      for (std::size_t size = 8; size < 100; ++size) CHECK(open_file(text.substr(0, size)) == "truncated");
     }
   }
 
@@ -99,8 +97,7 @@ TEST_SUITE("wire/hdf5/file") {
     made.zeros(52);
     opened_hdf5 opened(made.file());
     REQUIRE(opened.file);
-    if (!opened.file)
-      return;
+    if (!opened.file) return;
     hdf5_file& file = *opened.file;
     constexpr std::uint64_t huge = ~std::uint64_t{0};
     CHECK(file.at(0, 100).is_good());
@@ -119,8 +116,7 @@ TEST_SUITE("wire/hdf5/file") {
     made.raw("abcd").seal(48);
     opened_hdf5 opened(made.file());
     REQUIRE(opened.file);
-    if (!opened.file)
-      return;
+    if (!opened.file) return;
     CHECK(opened.file->checked_at(48, 8).take_text(4) == "abcd");
     CHECK(!opened.file->checked_at(47, 9).is_good());
     CHECK(!opened.file->checked_at(48, 7).is_good());
@@ -132,11 +128,9 @@ TEST_SUITE("wire/hdf5/file") {
     made.zeros(1000);
     opened_hdf5 opened(made.file());
     REQUIRE(opened.file);
-    if (!opened.file)
-      return;
+    if (!opened.file) return;
     std::size_t times = 0;
-    while (times < 1000000 && opened.file->at(0, 1000).is_good())
-      ++times;
+    while (times < 1000000 && opened.file->at(0, 1000).is_good()) ++times;
     CHECK(times > 16);
     CHECK(times < 2000);
     CHECK(!opened.file->charge(0)); // for good

@@ -22,22 +22,16 @@ namespace {
 /// "a b(soft)": the members of the group at an address, or the error.
 std::string list_links(std::string_view file, std::uint64_t at) {
   opened_hdf5 opened(file);
-  if (!opened.file)
-    return outcome(opened.file);
+  if (!opened.file) return outcome(opened.file);
   const auto group = hdf5_object::read(*opened.file, at == 0 ? opened.file->root() : at);
-  if (!group)
-    return outcome(group);
-  if (!stet::detail::is_hdf5_group(*group))
-    return "no group";
+  if (!group) return outcome(group);
+  if (!stet::detail::is_hdf5_group(*group)) return "no group";
   const auto links = read_links(*opened.file, *group);
-  if (!links)
-    return outcome(links);
+  if (!links) return outcome(links);
   std::string text;
   for (const auto& each : *links) {
     text.append(text.empty() ? "" : " ").append(each.name);
-    text.append(each.kind == hdf5_link_kind::hard   ? ""
-                : each.kind == hdf5_link_kind::soft ? "(soft)"
-                                                    : "(other)");
+    text.append(each.kind == hdf5_link_kind::hard ? "" : each.kind == hdf5_link_kind::soft ? "(soft)" : "(other)");
   }
   return text;
 }
@@ -54,8 +48,7 @@ std::string list_links(std::initializer_list<made_message> messages) {
 /// The address of the member `name` of the root.
 std::uint64_t find_group(std::string_view file, std::string_view name) {
   opened_hdf5 opened(file);
-  if (!opened.file)
-    return 1;
+  if (!opened.file) return 1;
   const auto found = stet::detail::find_object(*opened.file, {name});
   return found ? found->address() : 1;
 }
@@ -74,12 +67,7 @@ struct made_symbols : hdf5_bytes {
     names = size();
     raw(std::string_view("\0a\0bc\0", 6)).zeros(2);
     heap = size();
-    raw(is.heap_mark)
-        .u8(0)
-        .zeros(3)
-        .u64(is.names_size)
-        .u64(0)
-        .u64(is.names_address != 0 ? is.names_address : names);
+    raw(is.heap_mark).u8(0).zeros(3).u64(is.names_size).u64(0).u64(is.names_address != 0 ? is.names_address : names);
     node = size();
     raw(is.node_mark).u8(1).u8(0).u16(is.symbols);
     u64(1).u64(800).u32(0).zeros(20).u64(is.name).u64(900).u32(is.kind).zeros(20);
@@ -98,8 +86,7 @@ std::string list_symbols(const made_symbols::changes& is) {
 TEST_SUITE("wire/hdf5/group") {
   TEST_CASE("members of groups of every kind are listed by name, or as they were made") {
     CHECK(list_links(hdf5_files::symbols.bytes(), 0) == "again big compact g h soft(soft) true w z");
-    CHECK(list_links(hdf5_files::links.bytes(), 0) ==
-          "z a compact filled nothing type outside(other)"); // which counts
+    CHECK(list_links(hdf5_files::links.bytes(), 0) == "z a compact filled nothing type outside(other)"); // which counts
     CHECK(list_links({{is_link_info, link_info()}, {is_link, hard_link("b", 1)}, {is_link, hard_link("a", 2)}}) ==
           "a b");
     CHECK(list_links({{is_link_info, link_info()}}).empty());
@@ -115,15 +102,12 @@ TEST_SUITE("wire/hdf5/group") {
       const std::string file = each->bytes();
       opened_hdf5 opened(file);
       REQUIRE(opened.file);
-      if (!opened.file)
-        return;
+      if (!opened.file) return;
       const auto root = hdf5_object::read(*opened.file, opened.file->root());
       const auto links = read_links(*opened.file, *root);
       REQUIRE(links);
-      if (!links)
-        return;
-      const auto g =
-          std::find_if(links->begin(), links->end(), [](const auto& link) { return link.name == "g"; });
+      if (!links) return;
+      const auto g = std::find_if(links->begin(), links->end(), [](const auto& link) { return link.name == "g"; });
       REQUIRE(g != links->end());
       const std::string names = list_links(file, g->address);
       if (each == &hdf5_files::dense) {
@@ -141,10 +125,10 @@ TEST_SUITE("wire/hdf5/group") {
     CHECK(list_links({{is_link, hdf5_fields().u8(1).u8(0x1D).u8(0).u64(9).u8(1).u16(2).raw("ab").u64(1)}}) == "ab");
     const std::string second = hdf5_fields().u8(1).u8(4).u64(1).u8(1).raw("b").u64(1),
                       first = hdf5_fields().u8(1).u8(4).u64(0).u8(1).raw("c").u64(1);
-    CHECK(list_links({{is_link_info,
-                 hdf5_fields().u8(0).u8(1).u64(2).u64(hdf5_bytes::nowhere).u64(hdf5_bytes::nowhere)},
-                {is_link, second},
-                {is_link, first}}) == "c b");
+    CHECK(
+        list_links({{is_link_info, hdf5_fields().u8(0).u8(1).u64(2).u64(hdf5_bytes::nowhere).u64(hdf5_bytes::nowhere)},
+                    {is_link, second},
+                    {is_link, first}}) == "c b");
   }
 
   TEST_CASE("damaged links are refused") {
@@ -192,8 +176,7 @@ TEST_SUITE("wire/hdf5/group") {
     for (std::uint8_t level = 1; level <= 20; ++level) {
       const std::uint64_t at = made.size();
       made.raw("TREE").u8(0).u8(level).u16(8).u64(hdf5_bytes::nowhere).u64(hdf5_bytes::nowhere).u64(0);
-      for (int child = 0; child < 8; ++child)
-        made.u64(below).u64(0);
+      for (int child = 0; child < 8; ++child) made.u64(below).u64(0);
       below = at;
     }
     CHECK(list_links(made, {{is_symbol_table, hdf5_fields().u64(below).u64(made.heap)}}) == "bad_hdf5");

@@ -36,16 +36,14 @@ struct heap_header {
 /// Undoes a filter that a test made: what the pipeline message says is added to each byte, unless the mask leaves it out.
 stet::result<void> subtract(std::span<const std::byte> pipeline, std::uint32_t mask, std::span<const std::byte> stored,
                             std::span<std::byte> into, stet::inflate_function) {
-  if (stored.size() != into.size())
-    return stet::errc::bad_compression;
+  if (stored.size() != into.size()) return stet::errc::bad_compression;
   const int number = (mask & 1) != 0 ? 0 : static_cast<int>(pipeline[0]);
   for (std::size_t i = 0; i < stored.size(); ++i)
     into[i] = static_cast<std::byte>(static_cast<int>(stored[i]) - number);
   return {};
 }
 std::string plus_each(std::string text, int number) {
-  for (char& each : text)
-    each = static_cast<char>(each + number);
+  for (char& each : text) each = static_cast<char>(each + number);
   return text;
 }
 
@@ -59,8 +57,7 @@ struct made_heap : hdf5_bytes {
     raw("FRHP").u8(0).u16(is.id_size).u16(is.filter_size + is.filters.size()).u8(is.flags).u32(is.max_object);
     zeros(8).u64(is.huge_tree).zeros(80).u16(is.width);
     u64(is.start_size).u64(is.max_direct_size).u16(is.bits).u16(1).u64(is.root).u16(is.rows);
-    if (!is.filters.empty())
-      u64(is.root_size).u32(is.root_mask).raw(is.filters);
+    if (!is.filters.empty()) u64(is.root_size).u32(is.root_mask).raw(is.filters);
     seal(header_at);
   }
   /// A B-tree of one leaf, `record_size` bytes a record; its address.
@@ -68,12 +65,24 @@ struct made_heap : hdf5_bytes {
     const std::uint64_t leaf = size(), count = records.size() / record_size;
     raw("BTLF").u8(0).u8(type).raw(records).seal(leaf);
     const std::uint64_t at = size();
-    raw("BTHD").u8(0).u8(type).u32(4096).u16(record_size).u16(0).u8(100).u8(40).u64(leaf).u16(count).u64(count).seal(at);
+    raw("BTHD")
+        .u8(0)
+        .u8(type)
+        .u32(4096)
+        .u16(record_size)
+        .u16(0)
+        .u8(100)
+        .u8(40)
+        .u64(leaf)
+        .u16(count)
+        .u64(count)
+        .seal(at);
     return at;
   }
   /// A direct block that begins at `offset` of the heap; its text from byte 19 of it on.
   /// @param filter  is added to each byte
-  made_heap& direct(std::uint64_t offset, std::size_t block_size, std::string text, bool is_sound = true, int filter = 0) {
+  made_heap& direct(std::uint64_t offset, std::size_t block_size, std::string text, bool is_sound = true,
+                    int filter = 0) {
     hdf5_fields block;
     block.raw("FHDB").u8(0).u64(header_at).u16(offset);
     const std::string before = block.text();
@@ -85,8 +94,7 @@ struct made_heap : hdf5_bytes {
   made_heap& indirect(std::uint64_t offset, std::initializer_list<std::uint64_t> children) {
     const std::uint64_t at = size();
     raw("FHIB").u8(0).u64(header_at).u16(offset);
-    for (const std::uint64_t each : children)
-      u64(each);
+    for (const std::uint64_t each : children) u64(each);
     seal(at);
     return *this;
   }
@@ -95,12 +103,10 @@ struct made_heap : hdf5_bytes {
   [[nodiscard]] std::string find(const std::string& id, std::uint64_t at = header_at,
                                  stet::detail::hdf5_undo_filters undo = subtract) const {
     opened_hdf5 opened(file());
-    if (!opened.file)
-      return outcome(opened.file);
+    if (!opened.file) return outcome(opened.file);
     opened.file->read_filters_with(undo, nullptr);
     auto heap = fractal_heap::open(*opened.file, at);
-    if (!heap)
-      return outcome(heap);
+    if (!heap) return outcome(heap);
     const exact_text bytes(id);
     const auto found = heap->find(bytes.bytes());
     return found ? std::string(reinterpret_cast<const char*>(found->data()), found->size()) : outcome(found);
@@ -119,12 +125,10 @@ struct made_collection : hdf5_bytes {
     u16(number).u16(1).u32(0).u64(text.size()).raw(text).zeros((8 - text.size() % 8) % 8);
     return *this;
   }
-  [[nodiscard]] std::string find(std::uint32_t number, std::uint64_t size_bytes,
-                                 std::uint64_t at = root) const {
+  [[nodiscard]] std::string find(std::uint32_t number, std::uint64_t size_bytes, std::uint64_t at = root) const {
     opened_hdf5 opened(file());
     std::span<const std::byte> found;
-    if (!opened.file || !global_heap(*opened.file).find(at, number, size_bytes, found))
-      return "no";
+    if (!opened.file || !global_heap(*opened.file).find(at, number, size_bytes, found)) return "no";
     return {reinterpret_cast<const char*>(found.data()), found.size()};
   }
 };
@@ -217,7 +221,9 @@ TEST_SUITE("wire/hdf5/heap") {
       REQUIRE(heap.tree(type, record_size, records) == text_at + 11 + 10 + records.size());
       return heap;
     };
-    const auto key = [](std::uint64_t number, std::size_t size = 6) { return hdf5_fields().u8(0x10).sized(number, size).text(); };
+    const auto key = [](std::uint64_t number, std::size_t size = 6) {
+      return hdf5_fields().u8(0x10).sized(number, size).text();
+    };
     const made_heap heap = make(1, 24);
     CHECK(heap.find(key(1)) == "first");
     CHECK(heap.find(key(2)) == "second");
@@ -276,7 +282,8 @@ TEST_SUITE("wire/hdf5/heap") {
     heap_header deep = header;
     deep.rows = 4;
     made_heap rows(deep);
-    const std::uint64_t first = blocks_at + 15 + 6 * 20 + 2 * 8 + 4, inner = first + 64 + 128, last = inner + 15 + 4 * 20 + 4;
+    const std::uint64_t first = blocks_at + 15 + 6 * 20 + 2 * 8 + 4, inner = first + 64 + 128,
+                        last = inner + 15 + 4 * 20 + 4;
     const auto entry = [](std::uint64_t address, std::uint64_t size, std::uint32_t mask = 0) {
       return hdf5_fields().u64(address).u64(size).u32(mask).text();
     };
@@ -285,7 +292,8 @@ TEST_SUITE("wire/hdf5/heap") {
       const std::uint64_t at = rows.size();
       rows.raw("FHIB").u8(0).u64(made_heap::header_at).u16(offset).raw(entries).seal(at);
     };
-    indirect(0, entry(first, 64) + none + none + none + none + entry(first + 64, 128, 1) + hdf5_fields().u64(inner).u64(inner).text());
+    indirect(0, entry(first, 64) + none + none + none + none + entry(first + 64, 128, 1) +
+                    hdf5_fields().u64(inner).u64(inner).text());
     rows.direct(0, 64, "first", true, 3).direct(384, 128, "second");
     indirect(512, entry(last, 64) + none + none + none);
     rows.direct(512, 64, "deep", true, 3);
@@ -369,8 +377,7 @@ TEST_SUITE("wire/hdf5/heap") {
     made.add(1, "one");
     opened_hdf5 opened(made.file());
     REQUIRE(opened.file);
-    if (!opened.file)
-      return;
+    if (!opened.file) return;
     std::span<const std::byte> found;
     for (int i = 0; i < 100000; ++i) {
       global_heap heap(*opened.file);

@@ -35,11 +35,9 @@ std::string fill_of(made_message message) {
   hdf5_bytes made;
   const std::uint64_t at = made.object({std::move(message)});
   opened_hdf5 opened(made.file(at));
-  if (!opened.file)
-    return outcome(opened.file);
+  if (!opened.file) return outcome(opened.file);
   const auto object = hdf5_object::read(*opened.file, at);
-  if (!object)
-    return outcome(object);
+  if (!object) return outcome(object);
   const auto value = stet::detail::read_fill_value(*opened.file, *object);
   return value ? std::string(reinterpret_cast<const char*>(value->data()), value->size()) : outcome(value);
 }
@@ -79,18 +77,7 @@ TEST_SUITE("wire/hdf5/layout") {
   TEST_CASE("layouts of version 4 name the index of chunks") {
     hdf5_layout layout;
     const auto chunked = [](std::uint8_t flags, std::uint8_t index, std::string_view details) {
-      return hdf5_fields()
-          .u8(4)
-          .u8(2)
-          .u8(flags)
-          .u8(2)
-          .u8(2)
-          .u16(300)
-          .u16(4)
-          .u8(index)
-          .raw(details)
-          .u64(640)
-          .text();
+      return hdf5_fields().u8(4).u8(2).u8(flags).u8(2).u8(2).u16(300).u16(4).u8(index).raw(details).u64(640).text();
     };
     CHECK(parse(chunked(2, 1, hdf5_fields().u64(55).u32(6).text()), layout) == errc{});
     CHECK(layout.index == hdf5_chunk_index::single);
@@ -114,15 +101,13 @@ TEST_SUITE("wire/hdf5/layout") {
          {contiguous(96, 24), compact("abc"), hdf5_fields().u8(3).u8(2).u8(2).u64(77).u32(9).u32(8).text(),
           hdf5_fields().u8(4).u8(2).u8(0).u8(2).u8(1).u8(3).u8(4).u8(2).u64(640).text()}) {
       REQUIRE(parse(good) == errc{});
-      for (std::size_t size = 0; size < good.size(); ++size)
-        CHECK(parse(good.substr(0, size)) != errc{});
+      for (std::size_t size = 0; size < good.size(); ++size) CHECK(parse(good.substr(0, size)) != errc{});
     }
     CHECK(parse("") == errc::bad_hdf5);
     CHECK(parse(hdf5_fields().u8(3).u8(2).u8(2).u64(77).u32(0).u32(8)) == errc::bad_hdf5);
     CHECK(parse(hdf5_fields().u8(3).u8(2).u8(1).u64(77).u32(8)) == errc::bad_hdf5);         // no extents
     CHECK(parse(hdf5_fields().u8(3).u8(2).u8(34).u64(77).zeros(34 * 4)) == errc::bad_hdf5); // rank 33
-    CHECK(parse(hdf5_fields().u8(4).u8(2).u8(0).u8(2).u8(9).zeros(30)) ==
-          errc::bad_hdf5); // extents of 9 bytes
+    CHECK(parse(hdf5_fields().u8(4).u8(2).u8(0).u8(2).u8(9).zeros(30)) == errc::bad_hdf5);  // extents of 9 bytes
     CHECK(parse(hdf5_fields().u8(6).u8(1).u64(0).u64(0)) == errc::unsupported);
     CHECK(parse(hdf5_fields().u8(0).u8(1).u64(0).u64(0)) == errc::unsupported);
     CHECK(parse(hdf5_fields().u8(3).u8(4).u64(0).u64(0)) == errc::unsupported);
@@ -182,10 +167,9 @@ TEST_SUITE("wire/hdf5/layout") {
     };
     const std::string good = hdf5_fields().u8(2).u8(1).u16(1).u16(0).u16(1).u32(6);
     REQUIRE(is_read(good));
-    for (std::size_t size = 0; size < good.size(); ++size)
-      CHECK(!is_read(good.substr(0, size)));
+    for (std::size_t size = 0; size < good.size(); ++size) CHECK(!is_read(good.substr(0, size)));
     CHECK(!is_read(hdf5_fields().u8(3).u8(0)));
-    CHECK(!is_read(hdf5_fields().u8(2).u8(33).zeros(33 * 6))); // as many as masks have no bits for
+    CHECK(!is_read(hdf5_fields().u8(2).u8(33).zeros(33 * 6)));                   // as many as masks have no bits for
     CHECK(!is_read(hdf5_fields().u8(2).u8(1).u16(1).u16(0).u16(0xFFFF).u32(6))); // values that are not there
     CHECK(!is_read(hdf5_fields().u8(2).u8(1).u16(300).u16(9).u16(0).u16(0).raw("short")));
   }

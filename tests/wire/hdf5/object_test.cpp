@@ -21,9 +21,7 @@ std::string read_object(const hdf5_bytes& made, std::uint64_t at = hdf5_bytes::r
   return opened.file ? outcome(hdf5_object::read(*opened.file, at)) : outcome(opened.file);
 }
 
-std::string continuation(std::uint64_t address, std::uint64_t size) {
-  return hdf5_fields().u64(address).u64(size);
-}
+std::string continuation(std::uint64_t address, std::uint64_t size) { return hdf5_fields().u64(address).u64(size); }
 
 /// A header of version 1 with a count of messages that may lie.
 hdf5_bytes first_version(std::uint16_t count, std::string_view messages, std::uint64_t size) {
@@ -42,16 +40,13 @@ TEST_SUITE("wire/hdf5/object") {
     hdf5_bytes second;
     second.raw("OCHK").u8(is_link).u16(2).u8(0).raw("cd").seal(48);
     const std::uint64_t size = second.size() - 48;
-    const std::uint64_t at =
-        second.object({{is_space, "ab"}, {0, "nil"}, {is_continuation, continuation(48, size)}});
+    const std::uint64_t at = second.object({{is_space, "ab"}, {0, "nil"}, {is_continuation, continuation(48, size)}});
     opened_hdf5 opened(second.file(at));
     REQUIRE(opened.file);
-    if (!opened.file)
-      return;
+    if (!opened.file) return;
     const auto object = hdf5_object::read(*opened.file, at);
     REQUIRE(object);
-    if (!object)
-      return;
+    if (!object) return;
     CHECK(object->address() == at);
     CHECK(object->messages().size() == 2);
     REQUIRE(object->find(hdf5_is::link) != nullptr);
@@ -105,8 +100,7 @@ TEST_SUITE("wire/hdf5/object") {
 
   TEST_CASE("blocks that lead to themselves, each other, or out of the file are refused") {
     hdf5_bytes self;
-    const std::string to_self =
-        hdf5_fields().raw("OCHK").u8(is_continuation).u16(16).u8(0).raw(continuation(48, 28));
+    const std::string to_self = hdf5_fields().raw("OCHK").u8(is_continuation).u16(16).u8(0).raw(continuation(48, 28));
     self.raw(to_self).seal(48);
     CHECK(read_object(self, self.object({{is_continuation, continuation(48, 28)}})) == "bad_hdf5");
 
@@ -134,15 +128,15 @@ TEST_SUITE("wire/hdf5/object") {
     const auto resolve = [&](std::string body) {
       opened_hdf5 opened(made.file(type));
       const std::string text = std::move(body);
-      const auto found = stet::detail::resolve_shared(
-          *opened.file, std::as_bytes(std::span(text.data(), text.size())), hdf5_is::datatype);
-      return found ? std::string(reinterpret_cast<const char*>(found->data()), found->size())
-                   : outcome(found);
+      const auto found = stet::detail::resolve_shared(*opened.file, std::as_bytes(std::span(text.data(), text.size())),
+                                                      hdf5_is::datatype);
+      return found ? std::string(reinterpret_cast<const char*>(found->data()), found->size()) : outcome(found);
     };
     CHECK(resolve(hdf5_fields().u8(3).u8(2).u64(type)) == "TYPE");
     CHECK(resolve(hdf5_fields().u8(2).u8(0).u64(type)) == "TYPE");
     CHECK(resolve(hdf5_fields().u8(1).u8(0).zeros(6).u64(type)) == "TYPE");
-    CHECK(resolve(hdf5_fields().u8(3).u8(1).u64(type)) == "bad_hdf5"); // in a heap of shared messages, of which there is none
+    CHECK(resolve(hdf5_fields().u8(3).u8(1).u64(type)) ==
+          "bad_hdf5"); // in a heap of shared messages, of which there is none
     CHECK(resolve(hdf5_fields().u8(4).u8(2).u64(type)) == "bad_hdf5");
     CHECK(resolve(hdf5_fields().u8(3).u8(2).u32(1)) == "bad_hdf5");
     CHECK(resolve(hdf5_fields().u8(3).u8(2).u64(chain)) == "bad_hdf5"); // which is shared itself
@@ -159,7 +153,21 @@ TEST_SUITE("wire/hdf5/object") {
     const auto resolve = [](const changes& is, hdf5_is type, std::string_view id) {
       hdf5_bytes made;
       const std::uint64_t heap = made.size();
-      made.raw("FRHP").u8(0).u16(8).u16(0).u8(0).u32(100).zeros(96).u16(2).u64(64).u64(64).u16(16).u16(1).u64(heap + 146).u16(0).seal(heap);
+      made.raw("FRHP")
+          .u8(0)
+          .u16(8)
+          .u16(0)
+          .u8(0)
+          .u32(100)
+          .zeros(96)
+          .u16(2)
+          .u64(64)
+          .u64(64)
+          .u16(16)
+          .u16(1)
+          .u64(heap + 146)
+          .u16(0)
+          .seal(heap);
       made.raw("FHDB").u8(0).u64(heap).u16(0).raw("TYPE").zeros(45);
       const std::uint64_t table = made.size();
       made.raw(is.mark);
@@ -176,7 +184,8 @@ TEST_SUITE("wire/hdf5/object") {
       opened_hdf5 opened(block.text() + file.substr(48));
       REQUIRE(opened.file);
       const std::string text = hdf5_fields().u8(3).u8(1).raw(id);
-      const auto found = stet::detail::resolve_shared(*opened.file, std::as_bytes(std::span(text.data(), text.size())), type);
+      const auto found =
+          stet::detail::resolve_shared(*opened.file, std::as_bytes(std::span(text.data(), text.size())), type);
       return found ? std::string(reinterpret_cast<const char*>(found->data()), found->size()) : outcome(found);
     };
     const std::string id = hdf5_fields().u8(0).u16(15).u8(4).zeros(4);

@@ -49,8 +49,7 @@ TEST_SUITE("wire/hdf5/type") {
     const std::string good = hdf5_fields().u8(0x10).sized(0, 3).u32(4);
     hdf5_type type;
     CHECK(type.parse(exact_text(good).bytes()));
-    for (std::size_t size = 0; size < good.size(); ++size)
-      CHECK(!type.parse(exact_text(good.substr(0, size)).bytes()));
+    for (std::size_t size = 0; size < good.size(); ++size) CHECK(!type.parse(exact_text(good.substr(0, size)).bytes()));
     CHECK(!type.parse(exact_text(hdf5_fields().u8(0x00).sized(0, 3).u32(4)).bytes()));
     CHECK(!type.parse(exact_text(hdf5_fields().u8(0x10).sized(0, 3).u32(0)).bytes()));
   }
@@ -78,8 +77,7 @@ TEST_SUITE("wire/hdf5/type") {
     };
     for (unsigned version = 1; version <= 3; ++version) {
       CAPTURE(version);
-      const std::string body =
-          hdf5_fields().u8(version << 4 | 6).sized(2, 3).u32(8).raw(properties[version - 1]);
+      const std::string body = hdf5_fields().u8(version << 4 | 6).sized(2, 3).u32(8).raw(properties[version - 1]);
       const exact_text bytes(body);
       REQUIRE(compound.parse(bytes.bytes()));
       byte_cursor fields(compound.properties);
@@ -93,8 +91,7 @@ TEST_SUITE("wire/hdf5/type") {
     }
     // An array of version 1 has dimensions.
     const std::string array =
-        hdf5_fields().u8(0x16).sized(2, 3).u32(8).raw("r").zeros(7).u32(0).u8(1).zeros(27).raw(
-            made_hdf5::type_f32());
+        hdf5_fields().u8(0x16).sized(2, 3).u32(8).raw("r").zeros(7).u32(0).u8(1).zeros(27).raw(made_hdf5::type_f32());
     const exact_text bytes(array);
     REQUIRE(compound.parse(bytes.bytes()));
     byte_cursor fields(compound.properties);
@@ -104,8 +101,8 @@ TEST_SUITE("wire/hdf5/type") {
 
   TEST_CASE("dataspaces of both versions") {
     hdf5_space space;
-    REQUIRE(parse_space(
-        hdf5_fields().u8(1).u8(2).u8(1).zeros(5).u64(2).u64(3).u64(2).u64(hdf5_space::unlimited), space));
+    REQUIRE(
+        parse_space(hdf5_fields().u8(1).u8(2).u8(1).zeros(5).u64(2).u64(3).u64(2).u64(hdf5_space::unlimited), space));
     CHECK(space.rank == 2);
     CHECK(space.shape()[1] == 3);
     CHECK(space.limits[0] == 2);

@@ -26,8 +26,7 @@ namespace detail = stet::detail;
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 /// The file with the data of each dataset filled with its number.
-std::string whole(const detail::hdf5_writer& planned,
-                  const std::vector<std::pair<std::size_t, std::string>>& data) {
+std::string whole(const detail::hdf5_writer& planned, const std::vector<std::pair<std::size_t, std::string>>& data) {
   std::string file = planned.head();
   file.resize(static_cast<std::size_t>(planned.size_bytes()));
   for (const auto& [object, bytes] : data)
@@ -51,18 +50,14 @@ std::uint64_t find(detail::hdf5_file& file, std::string_view path) {
   while (!path.empty()) {
     const std::size_t slash = std::min(path.find('/'), path.size());
     const auto object = detail::hdf5_object::read(file, at);
-    if (!object)
-      return 0;
+    if (!object) return 0;
     const auto links = detail::read_links(file, *object);
-    if (!links)
-      return 0;
+    if (!links) return 0;
     at = 0;
     for (const auto& link : *links) {
-      if (link.name == path.substr(0, slash))
-        at = link.address;
+      if (link.name == path.substr(0, slash)) at = link.address;
     }
-    if (at == 0)
-      return 0;
+    if (at == 0) return 0;
     path.remove_prefix(std::min(slash + 1, path.size()));
   }
   return at;
@@ -78,16 +73,15 @@ TEST_SUITE("hdf5_writer") {
     const auto made = out.dataset(out.root, "x", detail::hdf5_type_of(stet::dtype::float32), two, 8, 8);
     REQUIRE(made);
     REQUIRE(out.plan(0));
-    if (!made)
-      return;
+    if (!made) return;
     const std::string file = whole(out, {{*made, std::string("\0\0\x80\x3f\0\0\0\x40", 8)}});
     CHECK(out.data_address(*made) == 0x4c0);
     REQUIRE(file.size() == 0x4c8);
     const std::string zero8(16, '0'), ones8(16, 'f');
     // superblock: versions, sizes of 8, ranks 4 and 16; base, free space, end, driver; the root's entry
     CHECK(hex(file.substr(0, 96)) == "894844460d0a1a0a00000000000808000400100000000000" + zero8 + ones8 +
-                                         "c804000000000000" + ones8 + zero8 + "7004000000000000" +
-                                         "0100000000000000" + "5002000000000000" + "d800000000000000");
+                                         "c804000000000000" + ones8 + zero8 + "7004000000000000" + "0100000000000000" +
+                                         "5002000000000000" + "d800000000000000");
     // the dataset's header: dataspace [2], float32, fill value, contiguous at 0x4c0, 8 bytes
     CHECK(hex(file.substr(96, 120)) == "01000400010000006800000000000000"
                                        "01001000000000000101000000000000"
@@ -112,8 +106,7 @@ TEST_SUITE("hdf5_writer") {
           "4845415000000000"
           "1000000000000000"
           "0100000000000000" +
-              hex(std::string{static_cast<char>(heap + 32), static_cast<char>((heap + 32) >> 8), 0, 0, 0, 0,
-                              0, 0}) +
+              hex(std::string{static_cast<char>(heap + 32), static_cast<char>((heap + 32) >> 8), 0, 0, 0, 0, 0, 0}) +
               "0000000000000000"
               "7800000000000000");
     CHECK(symbols == heap + 48);
@@ -133,11 +126,10 @@ TEST_SUITE("hdf5_writer") {
       std::uint64_t count = 0;
       for (const char* path : {"b", "a/c", "a/b/d", "a/b/empty", "e"}) {
         const std::uint64_t size = std::string_view(path) == "a/b/empty" ? 0 : ++count * 7;
-        const auto added = out.dataset(out.root, path, detail::hdf5_type_of(stet::dtype::int8),
-                                       std::span(&size, 1), size, size);
+        const auto added =
+            out.dataset(out.root, path, detail::hdf5_type_of(stet::dtype::int8), std::span(&size, 1), size, size);
         REQUIRE_MESSAGE(added, path);
-        if (added && size != 0)
-          made.push_back(*added);
+        if (added && size != 0) made.push_back(*added);
       }
       REQUIRE(out.plan(base));
       std::uint64_t end = out.head().size();
@@ -168,19 +160,15 @@ TEST_SUITE("hdf5_writer") {
       const std::string bytes = whole(out, {});
       auto file = detail::hdf5_file::open(bytes_of(bytes));
       REQUIRE(file);
-      if (!file)
-        return;
+      if (!file) return;
       const auto group = detail::hdf5_object::read(*file, find(*file, "all"));
       REQUIRE(group);
-      if (!group)
-        return;
+      if (!group) return;
       const auto links = detail::read_links(*file, *group);
       REQUIRE(links);
-      if (!links)
-        return;
+      if (!links) return;
       CHECK(links->size() == count);
-      for (std::size_t i = 1; i < links->size(); ++i)
-        CHECK((*links)[i - 1].name < (*links)[i].name);
+      for (std::size_t i = 1; i < links->size(); ++i) CHECK((*links)[i - 1].name < (*links)[i].name);
     }
   }
 
@@ -188,12 +176,10 @@ TEST_SUITE("hdf5_writer") {
     detail::hdf5_writer out;
     const auto group = out.group(out.root, "a/b");
     REQUIRE(group);
-    if (!group)
-      return;
+    if (!group) return;
     const std::string large(3'000'000, 'x');
     std::vector<std::string> many;
-    for (int i = 0; i < 4032; ++i)
-      many.push_back("name " + std::to_string(i));
+    for (int i = 0; i < 4032; ++i) many.push_back("name " + std::to_string(i));
     out.attribute(out.root, "json", large);
     out.attribute(*group, "none", std::string());
     CHECK(out.attribute(*group, "list", std::vector<std::string>{"a", "", "é"}));
@@ -206,21 +192,16 @@ TEST_SUITE("hdf5_writer") {
     const std::string bytes = whole(out, {});
     auto file = detail::hdf5_file::open(bytes_of(bytes));
     REQUIRE(file);
-    if (!file)
-      return;
+    if (!file) return;
     const auto texts_of = [&](std::string_view path, std::string_view name) {
       std::vector<std::string> made{"(missing)"};
       const auto object = detail::hdf5_object::read(*file, find(*file, path));
-      if (!object)
-        return made;
+      if (!object) return made;
       const auto attributes = detail::read_attributes(*file, *object);
-      if (!attributes)
-        return made;
+      if (!attributes) return made;
       for (const auto& each : *attributes) {
-        if (each.name != name)
-          continue;
-        if (const auto texts = detail::read_strings(*file, each))
-          made.assign(texts->begin(), texts->end());
+        if (each.name != name) continue;
+        if (const auto texts = detail::read_strings(*file, each)) made.assign(texts->begin(), texts->end());
       }
       return made;
     };
@@ -292,13 +273,11 @@ TEST_SUITE("hdf5_writer") {
     std::size_t count = 0;
     for (const stet::dtype_description& row : stet::dtype_table) {
       const std::string type = detail::hdf5_type_of(row.dtype);
-      if (type.empty())
-        continue;
+      if (type.empty()) continue;
       ++count;
       detail::hdf5_type parsed;
       CHECK(parsed.parse(bytes_of(type)));
-      if (row.dtype != stet::dtype::string)
-        CHECK(parsed.size_bytes * 8 == row.bits);
+      if (row.dtype != stet::dtype::string) CHECK(parsed.size_bytes * 8 == row.bits);
     }
     CHECK(count == 23);
   }

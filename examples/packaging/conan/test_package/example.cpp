@@ -13,8 +13,7 @@ int main() {
   stet::writer out;
   (void)out.add("numbers", {3}, std::span<const float>(numbers));
   const auto saved = out.save_to_memory();
-  if (!saved)
-    return 1;
+  if (!saved) return 1;
   const auto store = stet::open(std::span<const std::byte>(*saved));
   const bool works = store && store->get<float>("numbers")->back() == 3.0f;
 #else

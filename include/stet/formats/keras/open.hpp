@@ -3,15 +3,15 @@
 #ifndef STET_FORMATS_KERAS_OPEN_HPP
 #define STET_FORMATS_KERAS_OPEN_HPP
 
-#include "archive.hpp"
-#include "names.hpp"
+#include "detail/archive.hpp"
+#include "detail/names.hpp"
 
-#include "../hdf5/import.hpp"
+#include "../hdf5/open.hpp"
 #include "../model.hpp"
-#include "../store_builder.hpp"
+#include "../common/store_builder.hpp"
 
 #include "../../manifest/open.hpp"
-#include "../../source/path.hpp"
+#include "../../source/detail/path.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -24,34 +24,26 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Whether the root of a file is that of weights of Keras.
 inline result<bool> is_keras_hdf5(hdf5_file& file) {
   const auto root = hdf5_object::read(file, file.root());
-  if (!root)
-    return root.error();
+  if (!root) return root.error();
   const auto attributes = read_attributes(file, *root);
-  if (!attributes)
-    return attributes.error();
+  if (!attributes) return attributes.error();
   const auto links = read_links(file, *root);
-  if (!links)
-    return links.error();
+  if (!links) return links.error();
   const auto is_link = [&](std::string_view name) {
-    return std::any_of(links->begin(), links->end(),
-                       [&](const hdf5_link& each) { return each.name == name; });
+    return std::any_of(links->begin(), links->end(), [&](const hdf5_link& each) { return each.name == name; });
   };
   for (const hdf5_attribute& each : *attributes) {
-    if (each.name == "keras_version" || each.name == "model_config")
-      return true;
-    if (each.name != "layer_names")
-      continue;
+    if (each.name == "keras_version" || each.name == "model_config") return true;
+    if (each.name != "layer_names") continue;
     const auto layers = read_strings(file, each);
-    if (!layers)
-      return layers.error();
+    if (!layers) return layers.error();
     const auto is_group = [&](std::string_view name) { return is_link(name.substr(0, name.find('/'))); };
-    if (!layers->empty() && std::all_of(layers->begin(), layers->end(), is_group))
-      return true;
+    if (!layers->empty() && std::all_of(layers->begin(), layers->end(), is_group)) return true;
   }
   constexpr std::string_view groups[] = {"layers", "_layer_checkpoint_dependencies", "model_weights", "vars"};
   return std::any_of(std::begin(groups), std::end(groups), is_link);
@@ -59,35 +51,30 @@ inline result<bool> is_keras_hdf5(hdf5_file& file) {
 
 /// Builds the model of the HDF5 files that its tensors are in.
 class hdf5_model_builder {
- public:
-  hdf5_model_builder(store_builder& into, const open_options& options) noexcept
-      : into_(into), options_(options) {}
+public:
+  hdf5_model_builder(store_builder& into, const open_options& options) noexcept : into_(into), options_(options) {}
 
   /// Adds the tensors of a file.
   /// @param bytes   the file, or the member of an archive, in memory
   /// @param part    the part of the store that has these bytes, from `offset` on
   /// @return their paths, in order
-  result<std::span<const hdf5_tensor>> add(std::span<const std::byte> bytes, std::uint32_t part,
-                                           std::uint64_t offset, bool is_keras) {
+  result<std::span<const hdf5_tensor>> add(std::span<const std::byte> bytes, std::uint32_t part, std::uint64_t offset,
+                                           bool is_keras) {
     result<hdf5_file> file = open_hdf5_file(bytes, options_.inflate);
-    if (!file)
-      return file.error();
+    if (!file) return file.error();
     if (!is_keras) {
       const result<bool> found = is_keras_hdf5(*file);
-      if (!found)
-        return found.error();
+      if (!found) return found.error();
       is_keras = *found;
     }
-    hdf5_importer importer(into_, *file, part, offset,
-                           is_keras ? hdf5_strictness::strict : hdf5_strictness::lenient, options_.inflate);
-    if (auto read = importer.run(); !read)
-      return read.error();
+    hdf5_importer importer(into_, *file, part, offset, is_keras ? hdf5_strictness::strict : hdf5_strictness::lenient,
+                           options_.inflate);
+    if (auto read = importer.run(); !read) return read.error();
     const std::size_t before = tensors_.size();
     std::vector<hdf5_tensor> added = importer.take_tensors();
     tensors_.insert(tensors_.end(), std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
     if (is_keras) {
-      if (auto read = names_.read(*file); !read)
-        return read.error();
+      if (auto read = names_.read(*file); !read) return read.error();
     }
     return std::span<const hdf5_tensor>(tensors_).subspan(before);
   }
@@ -96,12 +83,11 @@ class hdf5_model_builder {
 
   /// The model, with the second names that files of Keras give their tensors.
   result<model> finish() {
-    if (auto named = names_.add(into_, tensors_); !named)
-      return named.error();
+    if (auto named = names_.add(into_, tensors_); !named) return named.error();
     return finish_model(into_, options_);
   }
 
- private:
+private:
   store_builder& into_;
   const open_options& options_;
   std::vector<hdf5_tensor> tensors_;
@@ -111,14 +97,12 @@ class hdf5_model_builder {
 /// `format::open` of hdf5_format.
 inline result<model> open_hdf5(std::string_view path_utf8, const open_options& options) {
   result<source> opened = open_resident(path_utf8, options);
-  if (!opened)
-    return opened.error();
+  if (!opened) return opened.error();
   const std::span<const std::byte> bytes = bytes_in(*opened);
   store_builder builder(options.memory);
   const std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(*opened));
   hdf5_model_builder whole(builder, options);
-  if (auto added = whole.add(bytes, part, 0, false); !added)
-    return added.error();
+  if (auto added = whole.add(bytes, part, 0, false); !added) return added.error();
   return whole.finish();
 }
 
@@ -126,22 +110,18 @@ inline result<model> open_hdf5(std::string_view path_utf8, const open_options& o
 inline result<model> open_keras_archive(std::string_view path_utf8, source&& file, const open_options& options) {
   const std::span<const std::byte> archive = bytes_in(file);
   const auto members = read_zip(archive);
-  if (!members)
-    return members.error();
+  if (!members) return members.error();
   const zip_member* const weights = find_member(*members, keras_weights_member);
-  if (weights == nullptr)
-    return error(errc::missing_part, keras_weights_member);
+  if (weights == nullptr) return error(errc::missing_part, keras_weights_member);
   result<source> bytes = open_member(archive, *weights, options.inflate, options.memory);
-  if (!bytes)
-    return bytes.error();
+  if (!bytes) return bytes.error();
   store_builder builder(options.memory);
   std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(file));
   for (const zip_member& each : *members) {
     range_check check{part, each.offset_bytes, each.stored_size_bytes, each.crc32, std::string(each.name)};
     if (each.method == zip_member::is_deflated && options.inflate != nullptr && &each != weights) // which were compared
       check.inflated_size_bytes = each.size_bytes;
-    if (each.method == zip_member::is_stored || check.inflated_size_bytes)
-      builder.add_check(std::move(check));
+    if (each.method == zip_member::is_stored || check.inflated_size_bytes) builder.add_check(std::move(check));
   }
   const std::span<const std::byte> structure = bytes_in(*bytes);
   std::uint64_t offset = weights->offset_bytes;
@@ -170,17 +150,13 @@ inline result<json_value> parse_keras_index(const source& file, std::string_view
 }
 
 /// Opens the shards that an index names; they lie beside it.
-inline result<model> open_keras_shards(std::string_view path_utf8, const source& file,
-                                       const open_options& options) {
+inline result<model> open_keras_shards(std::string_view path_utf8, const source& file, const open_options& options) {
   const auto index = parse_keras_index(file, path_utf8);
-  if (!index)
-    return index.error();
+  if (!index) return index.error();
   const auto shards = read_keras_shards(*index);
-  if (!shards)
-    return shards.error();
+  if (!shards) return shards.error();
   open_options resident = options;
-  if (resident.backing == backing::stream)
-    resident.backing = backing::read;
+  if (resident.backing == backing::stream) resident.backing = backing::read;
   const parts_in_folder beside(path_utf8, resident);
   store_builder builder(options.memory);
   for (const auto& [name, groups] : *shards) {
@@ -197,14 +173,11 @@ inline result<model> open_keras_shards(std::string_view path_utf8, const source&
   std::uint32_t part = 0;
   for (const auto& [name, groups] : *shards) {
     const auto added = whole.add(bytes_in(builder.part(part)), part, 0, true);
-    if (!added)
-      return added.error().subject().empty() ? added.error().about(name) : added.error();
+    if (!added) return added.error().subject().empty() ? added.error().about(name) : added.error();
     std::set<std::string_view> has;
-    for (const hdf5_tensor& each : *added)
-      has.insert(std::string_view(each.path).substr(0, each.path.rfind('/')));
+    for (const hdf5_tensor& each : *added) has.insert(std::string_view(each.path).substr(0, each.path.rfind('/')));
     for (const std::string& group : groups) {
-      if (has.count(group) == 0)
-        return error(errc::part_mismatch, group);
+      if (has.count(group) == 0) return error(errc::part_mismatch, group);
     }
     ++part;
   }
@@ -214,12 +187,11 @@ inline result<model> open_keras_shards(std::string_view path_utf8, const source&
 /// `format::open` of keras_format.
 inline result<model> open_keras(std::string_view path_utf8, const open_options& options) {
   result<source> file = open_resident(path_utf8, options);
-  if (!file)
-    return file.error();
+  if (!file) return file.error();
   return is_zip(bytes_in(*file)) ? open_keras_archive(path_utf8, std::move(*file), options)
                                  : open_keras_shards(path_utf8, *file, options);
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef STET_FORMATS_TENSORFLOW_DESCRIBE_HPP
 #define STET_FORMATS_TENSORFLOW_DESCRIBE_HPP
 
-#include "object_graph.hpp"
+#include "detail/object_graph.hpp"
 
 #include "../model.hpp"
 
@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// The notes of the variables in an object graph: {"tensorflow": {"full_name": "dense/kernel", "slots": {"m": KEY}}}, where KEY is
 /// the name of the tensor that is the slot. Variables of which there is neither have none. Of several nodes for one variable, the
@@ -48,7 +48,8 @@ inline result<std::vector<tensor_note>> notes_of_object_graph(std::span<const st
       if (is_named && is_valid_name(attribute.key)) variables[attribute.key].full_name = attribute.full_name;
     }
     for (const object_graph::slot& slot : node.slots) {
-      const std::string_view of = keys[static_cast<std::size_t>(slot.variable)], value = keys[static_cast<std::size_t>(slot.node)];
+      const std::string_view of = keys[static_cast<std::size_t>(slot.variable)],
+                             value = keys[static_cast<std::size_t>(slot.node)];
       if (of.empty() || value.empty() || !is_valid_name(slot.name)) continue;
       // To look a variable up compares its key, and its slots are copied with theirs.
       const std::uint64_t size = std::uint64_t{of.size()} + value.size();
@@ -97,6 +98,6 @@ inline result<model_description> describe_tensorflow_checkpoint(std::string_view
   return made;
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -3,12 +3,12 @@
 #ifndef STET_FORMATS_TENSORFLOW_SAVER_HPP
 #define STET_FORMATS_TENSORFLOW_SAVER_HPP
 
-#include "write_checkpoint.hpp"
+#include "save.hpp"
 
-#include "../tensorflow.hpp"
+#include "format.hpp"
 
 #include "../../checkpoint/add_variables.hpp"
-#include "../../checkpoint/folder_lock.hpp"
+#include "../../checkpoint/detail/folder_lock.hpp"
 #include "../../checkpoint/retention.hpp"
 #include "../../checkpoint/session.hpp"
 #include "../../manifest/json_text.hpp"
@@ -27,14 +27,14 @@
 // A folder of TensorFlow checkpoints
 // ==================================
 //
-//   ckpt-1200.index, ckpt-1200.data-00000-of-00001   a checkpoint (write_checkpoint.hpp); 1200 is the step
+//   ckpt-1200.index, ckpt-1200.data-00000-of-00001   a checkpoint (save.hpp); 1200 is the step
 //   checkpoint     the state file (state_file.hpp): the newest, and those that are kept, with their times
 //   .stet-lock     whoever saves into the folder holds its lock
 //
 // Besides the variables a checkpoint holds the scalar int64 "global_step", as TensorFlow's older Saver names it, and the string
 // "stet/session", JSON with the rest of the session (checkpoint/session.hpp). TensorFlow reads past what it does not know.
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// How a `tensorflow_saver` saves and what it keeps.
 struct tensorflow_saver_options {
@@ -74,7 +74,8 @@ inline constexpr std::string_view session_tensor_name = "stet/session", step_ten
 /// A TensorFlow checkpoint and the step in its name.
 inline checkpoint_info info_of_prefix(std::string path) {
   std::uint64_t step = 0, place = 1;
-  for (std::size_t i = path.size(); i > 0 && path[i - 1] >= '0' && path[i - 1] <= '9' && place < 1'000'000'000'000'000'000u; --i) {
+  for (std::size_t i = path.size();
+       i > 0 && path[i - 1] >= '0' && path[i - 1] <= '9' && place < 1'000'000'000'000'000'000u; --i) {
     step += place * static_cast<std::uint64_t>(path[i - 1] - '0');
     place *= 10;
   }
@@ -102,14 +103,16 @@ inline result<session_state> session_in(const store& of, std::uint64_t step_in_n
 }
 
 /// Brings variables to the values of the open checkpoint at `path`, from which its step is known if it does not say so itself.
-inline result<restored_tensorflow_checkpoint> restore_opened(result<model>&& opened, std::string path, const variable_list& to,
-                                                             const restore_rules& rules, restore_report* report) {
+inline result<restored_tensorflow_checkpoint> restore_opened(result<model>&& opened, std::string path,
+                                                             const variable_list& to, const restore_rules& rules,
+                                                             restore_report* report) {
   if (!opened) return opened.error();
   checkpoint_info info = info_of_prefix(std::move(path));
   result<session_state> session = session_in(opened->store, info.step);
   if (!session) return session.error();
   restore_rules with_own = rules;
-  for (const std::string_view own : {object_graph_key, std::string_view("save_counter"), step_tensor_name, session_tensor_name}) {
+  for (const std::string_view own :
+       {object_graph_key, std::string_view("save_counter"), step_tensor_name, session_tensor_name}) {
     with_own.ignore.push_back(glob(std::string(own)));
     with_own.ignore.push_back(glob(std::string(own) + "/**"));
   }
@@ -119,8 +122,10 @@ inline result<restored_tensorflow_checkpoint> restore_opened(result<model>&& ope
 }
 
 /// The same for the checkpoint that was found where `path_utf8` says.
-inline result<restored_tensorflow_checkpoint> restore_located(const located_checkpoint& found, std::string_view path_utf8, const variable_list& to,
-                                                              const restore_rules& rules, restore_report* report, const open_options& how) {
+inline result<restored_tensorflow_checkpoint> restore_located(const located_checkpoint& found,
+                                                              std::string_view path_utf8, const variable_list& to,
+                                                              const restore_rules& rules, restore_report* report,
+                                                              const open_options& how) {
   std::string path = found.version == checkpoint_version::v2 ? found.prefix : std::string(path_utf8);
   return restore_opened(open_located(found, how), std::move(path), to, rules, report);
 }
@@ -131,10 +136,9 @@ inline result<restored_tensorflow_checkpoint> restore_located(const located_chec
 /// its prefix, one of its files, or the folder with the state file. Names are keys of the checkpoint, or what its object graph
 /// calls a variable. What a checkpoint holds beside variables (object graph, counters, session) is no surprise to the rules.
 /// Errors: those of `open_tensorflow_checkpoint`, of `stet::restore`, and of `to_session`. Nothing has changed after an error.
-[[nodiscard]] inline result<restored_tensorflow_checkpoint> restore_tensorflow_checkpoint(std::string_view path_utf8, const variable_list& to,
-                                                                                          const restore_rules& rules = {},
-                                                                                          restore_report* report = nullptr,
-                                                                                          const open_options& how = {}) {
+[[nodiscard]] inline result<restored_tensorflow_checkpoint>
+restore_tensorflow_checkpoint(std::string_view path_utf8, const variable_list& to, const restore_rules& rules = {},
+                              restore_report* report = nullptr, const open_options& how = {}) {
   const result<detail::located_checkpoint> found = detail::locate_tensorflow_checkpoint(path_utf8, how);
   if (!found) return found.error();
   return detail::restore_located(*found, path_utf8, to, rules, report, how);
@@ -149,10 +153,12 @@ public:
   /// @retval errc::bad_path          the prefix is not a plain file name
   /// @retval errc::invalid_argument  `options.keep.keep_best` is not 0
   /// or what the operating system reports of the folder
-  [[nodiscard]] static result<tensorflow_saver> open_for_saving(std::string_view folder_utf8, tensorflow_saver_options options = {}) {
+  [[nodiscard]] static result<tensorflow_saver> open_for_saving(std::string_view folder_utf8,
+                                                                tensorflow_saver_options options = {}) {
     if (!detail::is_part_name(options.prefix)) return error(errc::bad_path, options.prefix);
     if (options.keep.keep_best != 0) return error(errc::invalid_argument, "options.keep.keep_best");
-    const file_operations& operations = options.save.operations != nullptr ? *options.save.operations : system_file_operations();
+    const file_operations& operations =
+        options.save.operations != nullptr ? *options.save.operations : system_file_operations();
     const checkpoint_folder where(folder_utf8, options.prefix, operations);
     result<detail::folder_lock> lock = detail::lockable_folder(where).make_and_lock();
     if (!lock) return lock.error();
@@ -192,7 +198,8 @@ public:
     const std::int64_t step_value[] = {static_cast<std::int64_t>(step)};
     writer out;
     if (auto added = add_variables(out, variables); !added) return added.error();
-    const bool has_own_step = std::any_of(variables.begin(), variables.end(), [](const variable& each) { return each.name() == detail::step_tensor_name; });
+    const bool has_own_step = std::any_of(variables.begin(), variables.end(),
+                                          [](const variable& each) { return each.name() == detail::step_tensor_name; });
     if (!has_own_step) (void)out.add(detail::step_tensor_name, {}, std::span<const std::int64_t>(step_value));
     (void)out.add_strings(detail::session_tensor_name, {}, session_text); // a failure is that of the save
 
@@ -220,8 +227,10 @@ public:
   /// Brings variables to the values of the newest checkpoint: the one that the state file names, as for TensorFlow; without one
   /// that can be used, the one of the highest step that can be opened. Errors: those of `restore_tensorflow_checkpoint`;
   /// errc::file_not_found if there is no checkpoint.
-  [[nodiscard]] result<restored_tensorflow_checkpoint> restore_latest(const variable_list& to, const restore_rules& rules = {},
-                                                                      restore_report* report = nullptr, const open_options& how = {}) const {
+  [[nodiscard]] result<restored_tensorflow_checkpoint> restore_latest(const variable_list& to,
+                                                                      const restore_rules& rules = {},
+                                                                      restore_report* report = nullptr,
+                                                                      const open_options& how = {}) const {
     if (const auto noted = detail::locate_tensorflow_checkpoint(folder(), how)) {
       auto restored = detail::restore_located(*noted, folder(), to, rules, report, how);
       if (restored || static_cast<int>(restored.error().code()) < 300) return restored;
@@ -236,8 +245,10 @@ public:
     return error(errc::file_not_found, folder());
   }
   /// The same for the checkpoint of a step.
-  [[nodiscard]] result<restored_tensorflow_checkpoint> restore(std::uint64_t step, const variable_list& to, const restore_rules& rules = {},
-                                                               restore_report* report = nullptr, const open_options& how = {}) const {
+  [[nodiscard]] result<restored_tensorflow_checkpoint> restore(std::uint64_t step, const variable_list& to,
+                                                               const restore_rules& rules = {},
+                                                               restore_report* report = nullptr,
+                                                               const open_options& how = {}) const {
     return restore_tensorflow_checkpoint(path_of(step), to, rules, report, how);
   }
 
@@ -250,7 +261,8 @@ private:
   [[nodiscard]] std::string name_of(std::uint64_t step) const { return prefix() + "-" + std::to_string(step); }
 
   /// The step of the checkpoint that a file called `name` is of, and what follows the prefix: ".index", ".data-00000-of-00001".
-  [[nodiscard]] std::optional<std::pair<std::uint64_t, std::string_view>> file_of_checkpoint(std::string_view name) const {
+  [[nodiscard]] std::optional<std::pair<std::uint64_t, std::string_view>>
+  file_of_checkpoint(std::string_view name) const {
     const std::optional<std::uint64_t> step = leading_step_of(name);
     if (!step) return std::nullopt;
     const std::string expected = name_of(*step);
@@ -268,7 +280,8 @@ private:
         const auto& seconds = state->all_model_checkpoint_timestamps;
         for (std::size_t i = 0; i < paths.size() && i < seconds.size(); ++i) {
           if (seconds[i] < 0 || seconds[i] > 4e9) continue; // a time that no clock of ours can hold
-          const auto since = std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::duration<double>(seconds[i]));
+          const auto since = std::chrono::duration_cast<std::chrono::system_clock::duration>(
+              std::chrono::duration<double>(seconds[i]));
           times[paths[i].substr(detail::folder_size(paths[i]))] = std::chrono::system_clock::time_point(since);
         }
       }
@@ -278,7 +291,8 @@ private:
       const auto file = file_of_checkpoint(name);
       if (!file || file->second != index_suffix) continue;
       const auto time = times.find(name_of(file->first));
-      found.push_back({file->first, path_of(file->first), time == times.end() ? std::nullopt : std::optional(time->second), {}});
+      found.push_back(
+          {file->first, path_of(file->first), time == times.end() ? std::nullopt : std::optional(time->second), {}});
     }
     std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
     return found;
@@ -298,7 +312,9 @@ private:
     for (const bool is_index : {true, false}) {
       for (const std::string& name : *names) {
         const auto file = file_of_checkpoint(name);
-        if (!file || (file->second == index_suffix) != is_index || !std::binary_search(steps.begin(), steps.end(), file->first)) continue;
+        if (!file || (file->second == index_suffix) != is_index ||
+            !std::binary_search(steps.begin(), steps.end(), file->first))
+          continue;
         if (auto done = remove_file(name); !done) return done;
       }
       if (auto synced = call(&file_operations::sync_folder, folder()); !synced) return synced;
@@ -316,9 +332,11 @@ private:
     if (!names) return names.error();
     const std::vector<checkpoint_info> there = describe(*names);
     for (const std::string& name : *names) {
-      const bool is_unfinished = name.starts_with("." + prefix() + "-") && name.ends_with(atomic_file::temporary_suffix);
+      const bool is_unfinished =
+          name.starts_with("." + prefix() + "-") && name.ends_with(atomic_file::temporary_suffix);
       const auto file = file_of_checkpoint(name);
-      const bool is_lost = file && std::none_of(there.begin(), there.end(), [&](const auto& each) { return each.step == file->first; });
+      const bool is_lost =
+          file && std::none_of(there.begin(), there.end(), [&](const auto& each) { return each.step == file->first; });
       if (!is_unfinished && !is_lost) continue;
       if (auto done = remove_file(name); !done) return done;
     }
@@ -329,6 +347,6 @@ private:
   tensorflow_saver_options options_;
 };
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -29,7 +29,7 @@
 // repeated the last counts. As for TensorFlow, an unknown field or a missing colon makes the file invalid.
 // Source: tensorflow/python/training/checkpoint_state.proto; protobuf.dev, "Text Format Language".
 
-namespace stet::inline v0_1 {
+namespace stet::inline STET_NAMESPACE {
 
 /// What TensorFlow's state file says. A plain value.
 struct tensorflow_state {
@@ -257,6 +257,6 @@ private:
   return text;
 }
 
-} // namespace stet::inline v0_1
+} // namespace stet::inline STET_NAMESPACE
 
 #endif

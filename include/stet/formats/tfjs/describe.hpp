@@ -5,25 +5,23 @@
 
 #include "open.hpp"
 
-#include "../graph_def.hpp"
-#include "../json_members.hpp"
-#include "../keras_config.hpp"
+#include "../tensorflow/graph_def.hpp"
+#include "../common/json_members.hpp"
+#include "../keras/config.hpp"
 
 #include <string>
 #include <string_view>
 #include <utility>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// A GraphDef with its signature, and the weights of its constants.
 inline result<graph> tfjs_graph(json_value graph_def, json_value signature, const store& weights) {
   result<graph> made = graph_from_graph_def(std::move(graph_def));
-  if (!made)
-    return made;
+  if (!made) return made;
   if (signature.is_object()) {
     result<graph_signature> read = signature_from_json(default_signature_name, std::move(signature));
-    if (!read)
-      return read.error();
+    if (!read) return read.error();
     made->signatures.push_back(std::move(*read));
   }
   name_graph_def_variables(*made, weights);
@@ -33,17 +31,14 @@ inline result<graph> tfjs_graph(json_value graph_def, json_value signature, cons
 /// `format::describe` of tfjs_format.
 inline result<model_description> describe_tfjs(std::string_view path_utf8, const model& of) {
   result<tfjs_model_json> parsed = read_tfjs_model(tfjs_json_path(path_utf8, of.options), of.options);
-  if (!parsed)
-    return parsed.error();
+  if (!parsed) return parsed.error();
   model_description made;
   for (const tfjs_group& group : parsed->groups) {
     for (const tfjs_weight& weight : group.weights) {
       json_value attributes;
       append_if_any(attributes, "quantization", weight.quantization_json());
-      if (!weight.group.empty())
-        append_member(attributes, "group", weight.group);
-      if (!attributes.is_null())
-        made.tensors.push_back({weight.name, std::move(attributes)});
+      if (!weight.group.empty()) append_member(attributes, "group", weight.group);
+      if (!attributes.is_null()) made.tensors.push_back({weight.name, std::move(attributes)});
     }
   }
 
@@ -52,22 +47,18 @@ inline result<model_description> describe_tfjs(std::string_view path_utf8, const
   const bool is_graph_model = find_member(topology, "node") != nullptr;
   if (is_graph_model) {
     result<graph> read = tfjs_graph(std::move(topology), std::move(signature), of.store);
-    if (!read)
-      return read.error();
+    if (!read) return read.error();
     made.graphs.push_back(std::move(*read));
   } else if (topology.is_object()) {
     result<graph> read = graph_from_keras(std::move(topology));
-    if (!read)
-      return read.error();
+    if (!read) return read.error();
     name_table optimizer;
     for (const tensor_note& note : made.tensors) {
-      if (note.attributes.contains("group"))
-        optimizer.add(note.name);
+      if (note.attributes.contains("group")) optimizer.add(note.name);
     }
     optimizer.sort();
-    name_keras_variables(*read, of.store, [&](std::string_view name) {
-      return optimizer.number_of(name) == name_table::none;
-    });
+    name_keras_variables(*read, of.store,
+                         [&](std::string_view name) { return optimizer.number_of(name) == name_table::none; });
     made.graphs.push_back(std::move(*read));
   }
   // What fills tables and the like before the model is used: a graph of its own.
@@ -75,16 +66,14 @@ inline result<model_description> describe_tfjs(std::string_view path_utf8, const
   json_value initializer_signature = take_member(parsed->fields, "initializerSignature");
   if (initializer.is_object()) {
     result<graph> read = tfjs_graph(std::move(initializer), std::move(initializer_signature), of.store);
-    if (!read)
-      return read.error();
+    if (!read) return read.error();
     read->metadata["tags"] = {"initializer"};
     made.graphs.push_back(std::move(*read));
   }
-  if (!parsed->fields.empty())
-    made.metadata = json_value{{"tfjs", std::move(parsed->fields)}};
+  if (!parsed->fields.empty()) made.metadata = json_value{{"tfjs", std::move(parsed->fields)}};
   return made;
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

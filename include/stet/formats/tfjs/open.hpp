@@ -3,14 +3,14 @@
 #ifndef STET_FORMATS_TFJS_OPEN_HPP
 #define STET_FORMATS_TFJS_OPEN_HPP
 
-#include "model_json.hpp"
+#include "detail/model_json.hpp"
 
-#include "../gather.hpp"
+#include "../common/gather.hpp"
 #include "../model.hpp"
-#include "../store_builder.hpp"
+#include "../common/store_builder.hpp"
 
 #include "../../manifest/open.hpp"
-#include "../../source/path.hpp"
+#include "../../source/detail/path.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -21,11 +21,11 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// The files of a group as one run of bytes.
 class tfjs_bytes {
- public:
+public:
   /// Appends a part of `builder`.
   result<void> append(const store_builder& builder, std::uint32_t part) {
     begins_.push_back(all_.size_bytes());
@@ -39,16 +39,14 @@ class tfjs_bytes {
   bool find(std::uint64_t begin, std::uint64_t size_bytes, std::uint32_t& part, std::uint64_t& offset) const {
     part = 0;
     offset = 0;
-    if (size_bytes == 0)
-      return true;
+    if (size_bytes == 0) return true;
     const std::size_t number = file_at(begin);
     part = parts_[number];
     offset = begin - begins_[number];
     return size_bytes <= end_of(number) - begin;
   }
   /// The pieces of a range that several files hold.
-  result<gathered_bytes> gather(const store_builder& builder, std::uint64_t begin,
-                                std::uint64_t size_bytes) const {
+  result<gathered_bytes> gather(const store_builder& builder, std::uint64_t begin, std::uint64_t size_bytes) const {
     gathered_bytes made;
     for (std::size_t number = file_at(begin); size_bytes != 0; ++number) {
       const std::uint64_t left = end_of(number) - begin;
@@ -61,7 +59,7 @@ class tfjs_bytes {
     return made;
   }
 
- private:
+private:
   /// The number of the last file that begins at or before `offset`; what is of no size is passed over.
   [[nodiscard]] std::size_t file_at(std::uint64_t offset) const {
     const auto after = std::upper_bound(begins_.begin(), begins_.end(), offset);
@@ -79,8 +77,7 @@ class tfjs_bytes {
 /// Reads the u32 that stands at `at`, which lies within the bytes.
 inline result<std::uint32_t> read_tfjs_size(const reader& from, std::uint64_t at) {
   std::byte size[4];
-  if (auto read = from.read(at, size); !read)
-    return read.error();
+  if (auto read = from.read(at, size); !read) return read.error();
   return load_little<std::uint32_t>(size);
 }
 
@@ -88,17 +85,13 @@ inline result<std::uint32_t> read_tfjs_size(const reader& from, std::uint64_t at
 /// @retval errc::bad_string_table  a string reaches beyond the group
 inline result<std::uint64_t> end_of_tfjs_strings(const reader& from, std::uint64_t at, std::uint64_t count) {
   // Before anything is believed of the count: each string has at least its size.
-  if (count > (from.size_bytes() - at) / 4)
-    return error(errc::bad_string_table, {}, at);
+  if (count > (from.size_bytes() - at) / 4) return error(errc::bad_string_table, {}, at);
   for (; count != 0; --count) {
-    if (from.size_bytes() - at < 4)
-      return error(errc::bad_string_table, {}, at);
+    if (from.size_bytes() - at < 4) return error(errc::bad_string_table, {}, at);
     const result<std::uint32_t> size = read_tfjs_size(from, at);
-    if (!size)
-      return size.error();
+    if (!size) return size.error();
     at += 4;
-    if (*size > from.size_bytes() - at)
-      return error(errc::bad_string_table, {}, at - 4);
+    if (*size > from.size_bytes() - at) return error(errc::bad_string_table, {}, at - 4);
     at += *size;
   }
   return at;
@@ -109,21 +102,17 @@ inline result<source> decode_tfjs_strings(const reader& from, std::uint64_t begi
                                           std::uint64_t count, memory_resource* memory) {
   const std::uint64_t text_bytes = end - begin - count * 4;
   result<source> made = source::allocate((count + 1) * 8 + text_bytes, memory);
-  if (!made)
-    return made.error();
+  if (!made) return made.error();
   std::byte* const offsets = made->writable_data();
   std::byte* const text = offsets + (count + 1) * 8;
   std::uint64_t written = 0;
   store_little(offsets, written);
   for (std::uint64_t number = 0; number < count; ++number) {
     const result<std::uint32_t> size = read_tfjs_size(from, begin);
-    if (!size)
-      return size.error();
+    if (!size) return size.error();
     // The files may have changed since they were measured.
-    if (*size > text_bytes - written)
-      return error(errc::bad_string_table, {}, begin);
-    if (auto read = from.read(begin + 4, {text + written, *size}); !read)
-      return read.error();
+    if (*size > text_bytes - written) return error(errc::bad_string_table, {}, begin);
+    if (auto read = from.read(begin + 4, {text + written, *size}); !read) return read.error();
     begin += 4 + std::uint64_t{*size};
     written += *size;
     store_little(offsets + (number + 1) * 8, written);
@@ -132,8 +121,7 @@ inline result<source> decode_tfjs_strings(const reader& from, std::uint64_t begi
 }
 
 /// Adds the weights of a group, the files of which are `bytes`.
-inline result<void> add_tfjs_weights(const tfjs_group& group, const tfjs_bytes& bytes,
-                                     store_builder& builder) {
+inline result<void> add_tfjs_weights(const tfjs_group& group, const tfjs_bytes& bytes, store_builder& builder) {
   std::uint64_t at = 0;
   for (const tfjs_weight& weight : group.weights) {
     index_row row;
@@ -142,31 +130,24 @@ inline result<void> add_tfjs_weights(const tfjs_group& group, const tfjs_bytes& 
     row.shape = weight.shape;
     element_counter counter;
     for (const std::uint64_t extent : weight.shape) {
-      if (!counter.multiply(extent))
-        return error(errc::bad_shape, weight.name);
+      if (!counter.multiply(extent)) return error(errc::bad_shape, weight.name);
     }
-    if (!checked_size_bytes(counter, row.layout, row.size_bytes))
-      return error(errc::bad_shape, weight.name);
+    if (!checked_size_bytes(counter, row.layout, row.size_bytes)) return error(errc::bad_shape, weight.name);
     if (weight.stored == dtype::string) {
       const result<std::uint64_t> end = end_of_tfjs_strings(bytes.all(), at, counter.element_count());
-      if (!end)
-        return end.error().about(weight.name);
+      if (!end) return end.error().about(weight.name);
       result<source> decoded = decode_tfjs_strings(bytes.all(), at, *end, counter.element_count(), builder.memory());
-      if (!decoded)
-        return decoded.error().about(weight.name);
+      if (!decoded) return decoded.error().about(weight.name);
       row.size_bytes = decoded->size_bytes();
       row.part = builder.add_decoded(std::move(*decoded));
       at = *end;
     } else {
-      if (row.size_bytes > bytes.size_bytes() - at)
-        return error(errc::truncated, weight.name, at);
+      if (row.size_bytes > bytes.size_bytes() - at) return error(errc::truncated, weight.name, at);
       if (!bytes.find(at, row.size_bytes, row.part, row.offset_bytes)) {
         result<gathered_bytes> pieces = bytes.gather(builder, at, row.size_bytes);
-        if (!pieces)
-          return pieces.error().about(weight.name);
+        if (!pieces) return pieces.error().about(weight.name);
         result<source> gathered = source::keep(std::move(*pieces), builder.memory());
-        if (!gathered)
-          return gathered.error().about(weight.name);
+        if (!gathered) return gathered.error().about(weight.name);
         row.part = builder.add_decoded(std::move(*gathered));
         row.offset_bytes = 0;
       }
@@ -174,35 +155,29 @@ inline result<void> add_tfjs_weights(const tfjs_group& group, const tfjs_bytes& 
     }
     builder.add(row);
   }
-  if (at != bytes.size_bytes())
-    return error(errc::trailing_bytes, group.paths.back(), at);
+  if (at != bytes.size_bytes()) return error(errc::trailing_bytes, group.paths.back(), at);
   return {};
 }
 
 /// Opens a file of weights beside model.json. Folders on the way must be folders, not links to some.
-inline result<source> open_tfjs_file(const parts_in_folder& beside, std::string_view folder,
-                                     const std::string& path, const open_options& options) {
+inline result<source> open_tfjs_file(const parts_in_folder& beside, std::string_view folder, const std::string& path,
+                                     const open_options& options) {
   const bool are_links_ours = options.files == nullptr && !options.follow_links;
   for (std::size_t slash = path.find('/'); slash != std::string::npos && are_links_ours;
        slash = path.find('/', slash + 1)) {
-    const result<file> way =
-        file::open(std::string(folder) + path.substr(0, slash), open_for::read, links::no_follow);
+    const result<file> way = file::open(std::string(folder) + path.substr(0, slash), open_for::read, links::no_follow);
     if (way || way.error().code() != errc::not_a_regular_file)
-      return error(!way && way.error().code() == errc::file_not_found ? errc::missing_part : errc::bad_path,
-                   path);
+      return error(!way && way.error().code() == errc::file_not_found ? errc::missing_part : errc::bad_path, path);
   }
   result<source> opened = beside.open_part(path);
-  if (opened)
-    return opened;
-  return opened.error().code() == errc::file_not_found ? error(errc::missing_part, path)
-                                                       : opened.error().about(path);
+  if (opened) return opened;
+  return opened.error().code() == errc::file_not_found ? error(errc::missing_part, path) : opened.error().about(path);
 }
 
 /// The path of model.json: `path`, or where it is in the folder `path`.
 inline std::string tfjs_json_path(std::string_view path_utf8, const open_options& options = {}) {
   std::string path(path_utf8);
-  if (is_folder(path, options))
-    path.append(separator_after(path)).append("model.json");
+  if (is_folder(path, options)) path.append(separator_after(path)).append("model.json");
   return path;
 }
 
@@ -213,16 +188,12 @@ inline result<tfjs_model_json> read_tfjs_model(const std::string& path, const op
   on_demand.backing = backing::stream;
   on_demand.range = {};
   const result<source> opened = open_source(path, on_demand);
-  if (!opened)
-    return opened.error();
-  if (opened->size_bytes() > limits.size_bytes)
-    return error(errc::too_large, path, limits.size_bytes);
+  if (!opened) return opened.error();
+  if (opened->size_bytes() > limits.size_bytes) return error(errc::too_large, path, limits.size_bytes);
   std::string text(static_cast<std::size_t>(opened->size_bytes()), '\0');
-  if (auto read = opened->read_at(0, std::as_writable_bytes(std::span(text))); !read)
-    return read.error().about(path);
+  if (auto read = opened->read_at(0, std::as_writable_bytes(std::span(text))); !read) return read.error().about(path);
   result<tfjs_model_json> parsed = parse_tfjs_model(text, limits);
-  if (!parsed && parsed.error().subject().empty())
-    return parsed.error().about(path);
+  if (!parsed && parsed.error().subject().empty()) return parsed.error().about(path);
   return parsed;
 }
 
@@ -230,8 +201,7 @@ inline result<tfjs_model_json> read_tfjs_model(const std::string& path, const op
 inline result<model> open_tfjs(std::string_view path_utf8, const open_options& options) {
   const std::string path = tfjs_json_path(path_utf8, options);
   const result<tfjs_model_json> described = read_tfjs_model(path, options);
-  if (!described)
-    return described.error();
+  if (!described) return described.error();
   const parts_in_folder beside(path, options);
   const std::string_view folder = parts_in_folder(path, options).folder();
 
@@ -239,8 +209,7 @@ inline result<model> open_tfjs(std::string_view path_utf8, const open_options& o
   for (const tfjs_group& group : described->groups) {
     for (const std::string& name : group.paths) {
       result<source> opened = open_tfjs_file(beside, folder, name, options);
-      if (!opened)
-        return opened.error();
+      if (!opened) return opened.error();
       builder.add_file(name, std::move(*opened));
     }
   }
@@ -248,15 +217,13 @@ inline result<model> open_tfjs(std::string_view path_utf8, const open_options& o
   for (const tfjs_group& group : described->groups) {
     tfjs_bytes bytes;
     for (std::size_t number = 0; number < group.paths.size(); ++number, ++part) {
-      if (auto appended = bytes.append(builder, part); !appended)
-        return appended.error().about(group.paths[number]);
+      if (auto appended = bytes.append(builder, part); !appended) return appended.error().about(group.paths[number]);
     }
-    if (auto added = add_tfjs_weights(group, bytes, builder); !added)
-      return added.error();
+    if (auto added = add_tfjs_weights(group, bytes, builder); !added) return added.error();
   }
   return finish_model(builder, options);
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

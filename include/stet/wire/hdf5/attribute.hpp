@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// An attribute; everything views the file.
 struct hdf5_attribute {
@@ -31,8 +31,7 @@ inline bool count_elements(const hdf5_space& space, std::uint32_t element_size, 
                            std::uint64_t& size_bytes) noexcept {
   element_counter counter;
   for (const std::uint64_t extent : space.shape()) {
-    if (!counter.multiply(extent))
-      return false;
+    if (!counter.multiply(extent)) return false;
   }
   count = space.is_null ? 0 : counter.element_count();
   return checked_multiply(count, element_size, size_bytes) && size_bytes <= max_tensor_size_bytes;
@@ -40,50 +39,41 @@ inline bool count_elements(const hdf5_space& space, std::uint32_t element_size, 
 
 /// Reads the attributes of one object.
 class hdf5_attribute_reader {
- public:
+public:
   explicit hdf5_attribute_reader(hdf5_file& file) noexcept : file_(file) {}
 
   result<std::vector<hdf5_attribute>> run(const hdf5_object& object) {
     for (const hdf5_message& message : object.messages()) {
       if (message.type == hdf5_is::attribute) {
         const auto body = body_of(file_, message);
-        if (!body)
-          return body.error();
-        if (auto read = read_one(*body, object.address()); !read)
-          return read.error();
+        if (!body) return body.error();
+        if (auto read = read_one(*body, object.address()); !read) return read.error();
       } else if (message.type == hdf5_is::attribute_info) {
         byte_cursor fields(message.body);
         const bool is_known = fields.take_u8() == 0;
-        if ((fields.take_u8() & 1) != 0)
-          fields.skip(2);
+        if ((fields.take_u8() & 1) != 0) fields.skip(2);
         const std::uint64_t heap = fields.take_u64(), tree = fields.take_u64();
-        if (!fields.is_good() || !is_known)
-          return hdf5_file::bad(object.address());
-        if (heap == hdf5_file::nowhere)
-          continue;
-        if (auto read = read_dense(heap, tree); !read)
-          return read.error();
+        if (!fields.is_good() || !is_known) return hdf5_file::bad(object.address());
+        if (heap == hdf5_file::nowhere) continue;
+        if (auto read = read_dense(heap, tree); !read) return read.error();
       }
     }
     return std::move(attributes_);
   }
 
- private:
+private:
   result<void> read_dense(std::uint64_t heap_address, std::uint64_t tree) {
     constexpr std::uint8_t attributes_by_name = 8, shared = 2;
     result<fractal_heap> heap = fractal_heap::open(file_, heap_address);
-    if (!heap)
-      return heap.error();
+    if (!heap) return heap.error();
     const auto records = btree2_reader(file_).run(tree, attributes_by_name, 9);
-    if (!records)
-      return records.error();
+    if (!records) return records.error();
     for (const std::span<const std::byte> record : *records) {
       const bool is_shared = (record[8] & std::byte{shared}) != std::byte{0};
-      const auto object = is_shared ? find_shared(file_, record.first(8), hdf5_is::attribute) : heap->find(record.first(8));
-      if (!object)
-        return object.error();
-      if (auto read = read_one(*object, heap_address); !read)
-        return read;
+      const auto object =
+          is_shared ? find_shared(file_, record.first(8), hdf5_is::attribute) : heap->find(record.first(8));
+      if (!object) return object.error();
+      if (auto read = read_one(*object, heap_address); !read) return read;
     }
     return {};
   }
@@ -95,26 +85,19 @@ class hdf5_attribute_reader {
     byte_cursor fields(body);
     const std::uint8_t version = fields.take_u8(), flags = fields.take_u8();
     const std::uint16_t sizes[] = {fields.take_u16(), fields.take_u16(), fields.take_u16()};
-    if (version == 3)
-      fields.skip(1);
-    if (!fields.is_good() || version == 0 || version > 3)
-      return bad;
+    if (version == 3) fields.skip(1);
+    if (!fields.is_good() || version == 0 || version > 3) return bad;
     std::span<const std::byte> parts[3];
     for (std::size_t i = 0; i < 3; ++i) {
       parts[i] = fields.take_bytes(sizes[i]);
-      if (version == 1)
-        fields.skip((8u - sizes[i] % 8u) % 8u);
+      if (version == 1) fields.skip((8u - sizes[i] % 8u) % 8u);
     }
-    if (!fields.is_good() || sizes[0] == 0)
-      return bad;
+    if (!fields.is_good() || sizes[0] == 0) return bad;
     if (version != 1) {
       for (std::size_t i = 1; i < 3; ++i) {
-        if ((flags & i) == 0)
-          continue;
-        const auto resolved =
-            resolve_shared(file_, parts[i], i == 1 ? hdf5_is::datatype : hdf5_is::dataspace);
-        if (!resolved)
-          return resolved.error();
+        if ((flags & i) == 0) continue;
+        const auto resolved = resolve_shared(file_, parts[i], i == 1 ? hdf5_is::datatype : hdf5_is::dataspace);
+        if (!resolved) return resolved.error();
         parts[i] = *resolved;
       }
     }
@@ -127,8 +110,7 @@ class hdf5_attribute_reader {
       return bad;
     }
     made.data = fields.take_bytes(size_bytes);
-    if (!fields.is_good() || made.name.empty() || !file_.charge(sizeof made))
-      return bad;
+    if (!fields.is_good() || made.name.empty() || !file_.charge(sizeof made)) return bad;
     attributes_.push_back(made);
     return {};
   }
@@ -147,7 +129,7 @@ inline result<std::vector<hdf5_attribute>> read_attributes(hdf5_file& file, cons
 /// Reads elements that are strings: of fixed size, ended or padded by NULs or padded by spaces, or of any
 /// size in the global heap. They view the file.
 class hdf5_string_reader {
- public:
+public:
   hdf5_string_reader(hdf5_file& file, const hdf5_type& type) noexcept : heap_(file), type_(type) {}
 
   /// Whether the type is one of strings.
@@ -174,15 +156,13 @@ class hdf5_string_reader {
     const std::uint32_t number = fields.take_u32();
     std::span<const std::byte> found;
     into = {};
-    if (size == 0 && (collection == 0 || collection == hdf5_file::nowhere))
-      return fields.is_good();
-    if (!fields.is_good() || !heap_.find(collection, number, size, found))
-      return false;
+    if (size == 0 && (collection == 0 || collection == hdf5_file::nowhere)) return fields.is_good();
+    if (!fields.is_good() || !heap_.find(collection, number, size, found)) return false;
     into = {reinterpret_cast<const char*>(found.data()), found.size()};
     return true;
   }
 
- private:
+private:
   global_heap heap_;
   const hdf5_type& type_;
 };
@@ -192,19 +172,17 @@ class hdf5_string_reader {
 inline result<std::vector<std::string_view>> read_strings(hdf5_file& file, const hdf5_attribute& attribute) {
   std::vector<std::string_view> made;
   hdf5_string_reader reader(file, attribute.type);
-  if (!reader.are_strings())
-    return made;
+  if (!reader.are_strings()) return made;
   const std::size_t size = attribute.type.size_bytes;
   made.reserve(attribute.data.size() / size);
   for (std::size_t at = 0; at + size <= attribute.data.size(); at += size) {
     std::string_view text;
-    if (!reader.read(attribute.data.subspan(at, size), text))
-      return error(errc::bad_hdf5, attribute.name);
+    if (!reader.read(attribute.data.subspan(at, size), text)) return error(errc::bad_hdf5, attribute.name);
     made.push_back(text);
   }
   return made;
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

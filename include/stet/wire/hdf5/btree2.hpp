@@ -20,7 +20,7 @@
 //           leaves all records below it, both in as few bytes as their greatest value needs | checksum
 // Source: HDF5 File Format Specification 3.0, III.A.2.
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// How many bytes an unsigned integer up to `greatest` takes.
 constexpr std::size_t bytes_needed(std::uint64_t greatest) noexcept {
@@ -29,7 +29,7 @@ constexpr std::size_t bytes_needed(std::uint64_t greatest) noexcept {
 
 /// Collects the records of one tree.
 class btree2_reader {
- public:
+public:
   explicit btree2_reader(hdf5_file& file) noexcept : file_(file) {}
 
   /// Reads the records of the tree at `address`, which must be of `type`, in order.
@@ -52,14 +52,12 @@ class btree2_reader {
         total_ > file_.size_bytes() / record_size_) {
       return hdf5_file::bad(address);
     }
-    if (root != hdf5_file::nowhere && !read_node(root, count, depth))
-      return hdf5_file::bad(address);
-    if (records_.size() != total_)
-      return hdf5_file::bad(address);
+    if (root != hdf5_file::nowhere && !read_node(root, count, depth)) return hdf5_file::bad(address);
+    if (records_.size() != total_) return hdf5_file::bad(address);
     return std::move(records_);
   }
 
- private:
+private:
   static constexpr std::size_t max_depth = 16;
   static constexpr std::size_t frame_size = 10; // mark, version, type, checksum
 
@@ -69,35 +67,29 @@ class btree2_reader {
     count_size_ = bytes_needed(capacity_[0]);
     for (std::size_t level = 1; level <= depth; ++level) {
       const std::uint64_t pointer = 8 + count_size_ + total_size_[level - 1];
-      if (node_size_ < frame_size + pointer)
-        return false;
+      if (node_size_ < frame_size + pointer) return false;
       capacity_[level] = (node_size_ - frame_size - pointer) / (record_size_ + pointer);
       std::uint64_t sum = 0;
-      if (!checked_multiply(capacity_[level] + 1, all, sum) || !checked_add(sum, capacity_[level], all))
-        return false;
+      if (!checked_multiply(capacity_[level] + 1, all, sum) || !checked_add(sum, capacity_[level], all)) return false;
       total_size_[level] = bytes_needed(all);
     }
     return true;
   }
 
   bool read_node(std::uint64_t address, std::uint64_t count, std::size_t depth) {
-    if (count > capacity_[depth])
-      return false;
+    if (count > capacity_[depth]) return false;
     const std::uint64_t pointer = depth == 0 ? 0 : 8 + count_size_ + total_size_[depth - 1];
     const std::uint64_t size = frame_size + count * record_size_ + (depth == 0 ? 0 : (count + 1) * pointer);
     byte_cursor node = file_.checked_at(address, size);
-    if (!node.take_mark(depth == 0 ? "BTLF" : "BTIN") || node.take_u8() != 0 || node.take_u8() != type_)
-      return false;
+    if (!node.take_mark(depth == 0 ? "BTLF" : "BTIN") || node.take_u8() != 0 || node.take_u8() != type_) return false;
     byte_cursor records(node.take_bytes(count * record_size_));
     for (std::uint64_t number = 0; number <= count; ++number) {
       if (depth != 0) {
         const std::uint64_t child = node.take_u64(), child_count = node.take_sized(count_size_);
         node.skip(total_size_[depth - 1]);
-        if (!node.is_good() || !read_node(child, child_count, depth - 1))
-          return false;
+        if (!node.is_good() || !read_node(child, child_count, depth - 1)) return false;
       }
-      if (number == count)
-        break;
+      if (number == count) break;
       if (records_.size() == total_) // nodes that are there several times over
         return false;
       records_.push_back(records.take_bytes(record_size_));
@@ -116,6 +108,6 @@ class btree2_reader {
   std::uint8_t type_ = 0;
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -3,14 +3,16 @@
 #ifndef STET_WIRE_HDF5_CHECKSUM_HPP
 #define STET_WIRE_HDF5_CHECKSUM_HPP
 
-#include "../../vocabulary/endian.hpp"
+#include "../../vocabulary/config.hpp"
+
+#include "../../vocabulary/detail/endian.hpp"
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Bob Jenkins' hash "lookup3", its function hashlittle with the initial value 0.
 /// Source: Bob Jenkins, lookup3.c (2006); HDF5 File Format Specification, III, "checksum".
@@ -18,8 +20,7 @@ inline std::uint32_t lookup3(std::span<const std::byte> bytes) noexcept {
   std::uint32_t a = 0xDEADBEEFu + static_cast<std::uint32_t>(bytes.size()), b = a, c = a;
   const std::byte* at = bytes.data();
   std::size_t left = bytes.size();
-  if (left == 0)
-    return c;
+  if (left == 0) return c;
   for (; left > 12; at += 12, left -= 12) {
     a += load_little<std::uint32_t>(at);
     b += load_little<std::uint32_t>(at + 4);
@@ -32,8 +33,7 @@ inline std::uint32_t lookup3(std::span<const std::byte> bytes) noexcept {
     c = (c - b) ^ std::rotl(b, 4), b += a;
   }
   std::byte last[12] = {};
-  for (std::size_t i = 0; i < left; ++i)
-    last[i] = at[i];
+  for (std::size_t i = 0; i < left; ++i) last[i] = at[i];
   a += load_little<std::uint32_t>(last);
   b += load_little<std::uint32_t>(last + 4);
   c += load_little<std::uint32_t>(last + 8);
@@ -73,6 +73,6 @@ inline std::uint32_t fletcher32(std::span<const std::byte> bytes) noexcept {
   return sum_of_sums << 16 | sum;
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

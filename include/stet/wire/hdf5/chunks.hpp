@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// A chunk that is in the file.
 struct hdf5_chunk {
@@ -31,32 +31,26 @@ struct hdf5_chunk {
 
 /// Collects the chunks of one dataset.
 class hdf5_chunk_reader {
- public:
+public:
   /// @param size_bytes  of a chunk, unfiltered
-  hdf5_chunk_reader(hdf5_file& file, const hdf5_layout& layout, const hdf5_space& space,
-                    std::uint64_t size_bytes, bool is_filtered) noexcept
+  hdf5_chunk_reader(hdf5_file& file, const hdf5_layout& layout, const hdf5_space& space, std::uint64_t size_bytes,
+                    bool is_filtered) noexcept
       : file_(file), layout_(layout), space_(space), size_bytes_(size_bytes), is_filtered_(is_filtered) {}
 
   result<std::vector<hdf5_chunk>> run() {
-    if (layout_.rank != space_.rank)
-      return hdf5_file::bad(layout_.address);
-    if (layout_.address == hdf5_file::nowhere)
-      return std::move(chunks_);
+    if (layout_.rank != space_.rank) return hdf5_file::bad(layout_.address);
+    if (layout_.address == hdf5_file::nowhere) return std::move(chunks_);
     std::uint64_t all = 1;
     for (std::size_t axis = 0; axis < layout_.rank; ++axis) {
       grid_[axis] = chunk_count(space_.extents[axis], axis);
-      if (!checked_multiply(all, grid_[axis], all))
-        return hdf5_file::bad(layout_.address);
+      if (!checked_multiply(all, grid_[axis], all)) return hdf5_file::bad(layout_.address);
     }
     all_ = all;
-    if (!read())
-      return hdf5_file::bad(layout_.address);
+    if (!read()) return hdf5_file::bad(layout_.address);
     // Each has bytes of its own: else a few could be decompressed as many.
     std::sort(chunks_.begin(), chunks_.end(),
               [](const hdf5_chunk& a, const hdf5_chunk& b) { return a.address < b.address; });
-    const auto over = [](const hdf5_chunk& a, const hdf5_chunk& b) {
-      return b.address - a.address < a.size_bytes;
-    };
+    const auto over = [](const hdf5_chunk& a, const hdf5_chunk& b) { return b.address - a.address < a.size_bytes; };
     if (std::adjacent_find(chunks_.begin(), chunks_.end(), over) != chunks_.end())
       return hdf5_file::bad(layout_.address);
     std::sort(chunks_.begin(), chunks_.end(),
@@ -67,7 +61,7 @@ class hdf5_chunk_reader {
     return std::move(chunks_);
   }
 
- private:
+private:
   static constexpr std::size_t max_depth = 32;
 
   [[nodiscard]] std::uint64_t chunk_count(std::uint64_t extent, std::size_t axis) const noexcept {
@@ -79,9 +73,9 @@ class hdf5_chunk_reader {
     case hdf5_chunk_index::btree1:
       return read_tree(layout_.address, 0, max_depth);
     case hdf5_chunk_index::single:
-      return all_ <= 1 && add(std::uint64_t{0}, layout_.address,
-                              layout_.single_size_bytes != 0 ? layout_.single_size_bytes : size_bytes_,
-                              layout_.single_mask);
+      return all_ <= 1 &&
+             add(std::uint64_t{0}, layout_.address,
+                 layout_.single_size_bytes != 0 ? layout_.single_size_bytes : size_bytes_, layout_.single_mask);
     case hdf5_chunk_index::implicit:
       return read_implicit();
     case hdf5_chunk_index::fixed_array:
@@ -99,17 +93,14 @@ class hdf5_chunk_reader {
   bool add(const std::uint64_t* place, std::uint64_t address, std::uint64_t size, std::uint32_t mask) {
     std::uint64_t number = 0;
     for (std::size_t axis = 0; axis < layout_.rank; ++axis) {
-      if (place[axis] >= grid_[axis])
-        return true;
+      if (place[axis] >= grid_[axis]) return true;
       number = number * grid_[axis] + place[axis];
     }
     return add(number, address, size, mask);
   }
   bool add(std::uint64_t number, std::uint64_t address, std::uint64_t size, std::uint32_t mask) {
-    if (address == hdf5_file::nowhere)
-      return true;
-    if (!file_.contains(address, size) || (!is_filtered_ && size != size_bytes_) ||
-        !file_.charge(sizeof(hdf5_chunk)))
+    if (address == hdf5_file::nowhere) return true;
+    if (!file_.contains(address, size) || (!is_filtered_ && size != size_bytes_) || !file_.charge(sizeof(hdf5_chunk)))
       return false;
     chunks_.push_back({number, address, size, mask});
     return true;
@@ -122,8 +113,7 @@ class hdf5_chunk_reader {
     const bool is_chunk_tree = node.take_mark("TREE") && node.take_u8() == 1;
     const std::uint8_t own_level = node.take_u8();
     const std::uint16_t count = node.take_u16();
-    if (!node.is_good() || !is_chunk_tree || (depth != max_depth && own_level != level) ||
-        own_level >= max_depth)
+    if (!node.is_good() || !is_chunk_tree || (depth != max_depth && own_level != level) || own_level >= max_depth)
       return false;
     const std::uint64_t key_size = 8 + (std::uint64_t{layout_.rank} + 1) * 8;
     byte_cursor entries = file_.at(address + 24, count * (key_size + 8) + key_size);
@@ -138,8 +128,7 @@ class hdf5_chunk_reader {
       }
       entries.skip(8);
       const std::uint64_t child = entries.take_u64();
-      if (!entries.is_good())
-        return false;
+      if (!entries.is_good()) return false;
       if (own_level != 0 ? !read_tree(child, static_cast<std::uint8_t>(own_level - 1), depth - 1)
                          : !is_aligned || !add(place, child, size, mask)) {
         return false;
@@ -152,10 +141,9 @@ class hdf5_chunk_reader {
   bool read_tree2() {
     constexpr std::uint8_t plain = 10, filtered = 11;
     const std::size_t fixed = 8 + std::size_t{layout_.rank} * 8;
-    const auto records = btree2_reader(file_).run(layout_.address, is_filtered_ ? filtered : plain,
-                                                  fixed + (is_filtered_ ? 4u : 0u));
-    if (!records)
-      return false;
+    const auto records =
+        btree2_reader(file_).run(layout_.address, is_filtered_ ? filtered : plain, fixed + (is_filtered_ ? 4u : 0u));
+    if (!records) return false;
     for (const std::span<const std::byte> record : *records) {
       byte_cursor fields(record);
       const std::uint64_t address = fields.take_u64();
@@ -166,10 +154,8 @@ class hdf5_chunk_reader {
         mask = fields.take_u32();
       }
       std::uint64_t place[hdf5_space::max_rank] = {};
-      for (std::size_t axis = 0; axis < layout_.rank; ++axis)
-        place[axis] = fields.take_u64();
-      if (!fields.is_good() || !add(place, address, size, mask))
-        return false;
+      for (std::size_t axis = 0; axis < layout_.rank; ++axis) place[axis] = fields.take_u64();
+      if (!fields.is_good() || !add(place, address, size, mask)) return false;
     }
     return true;
   }
@@ -195,10 +181,8 @@ class hdf5_chunk_reader {
   bool add_number(std::uint64_t number, std::uint64_t address, std::uint64_t size, std::uint32_t mask) {
     std::uint64_t place[hdf5_space::max_rank] = {};
     for (std::size_t axis = layout_.rank; axis-- > 0;) {
-      if (axis == growing_)
-        continue;
-      if (largest_[axis] == 0)
-        return true;
+      if (axis == growing_) continue;
+      if (largest_[axis] == 0) return true;
       place[axis] = number % largest_[axis];
       number /= largest_[axis];
     }
@@ -225,12 +209,10 @@ class hdf5_chunk_reader {
   }
 
   bool read_implicit() {
-    if (is_filtered_ || !measure_largest(false) || size_bytes_ == 0)
-      return false;
+    if (is_filtered_ || !measure_largest(false) || size_bytes_ == 0) return false;
     // All chunks lie one after the other; so there are no more than the file has room for.
     std::uint64_t size = 0;
-    if (!checked_multiply(other_, size_bytes_, size) || !file_.contains(layout_.address, size))
-      return false;
+    if (!checked_multiply(other_, size_bytes_, size) || !file_.contains(layout_.address, size)) return false;
     // Only chunks of the extents are looked at, each of which is charged: those beyond may be many more, for many datasets.
     for (std::uint64_t number = 0; number < all_; ++number) {
       std::uint64_t rest = number, largest_number = 0, scale = 1;
@@ -239,8 +221,7 @@ class hdf5_chunk_reader {
         rest /= grid_[axis];
         scale *= largest_[axis];
       }
-      if (!add(number, layout_.address + largest_number * size_bytes_, size_bytes_, 0))
-        return false;
+      if (!add(number, layout_.address + largest_number * size_bytes_, size_bytes_, 0)) return false;
     }
     return true;
   }
@@ -259,13 +240,10 @@ class hdf5_chunk_reader {
         header.take_mark("FAHD") && header.take_u8() == 0 && header.take_u8() == (is_filtered_ ? 1u : 0u);
     const std::uint8_t element_size = header.take_u8(), page_bits = header.take_u8();
     const std::uint64_t count = header.take_u64(), block = header.take_u64();
-    if (!header.is_good() || !is_array || !fits_element(element_size) || page_bits > 31 ||
-        !measure_largest(false))
+    if (!header.is_good() || !is_array || !fits_element(element_size) || page_bits > 31 || !measure_largest(false))
       return false;
-    if (block == hdf5_file::nowhere)
-      return true;
-    if (count > file_.size_bytes() * 8)
-      return false; // a page that was never written takes one bit
+    if (block == hdf5_file::nowhere) return true;
+    if (count > file_.size_bytes() * 8) return false; // a page that was never written takes one bit
     constexpr std::uint64_t frame = 4 + 1 + 1 + 8;
     const std::uint64_t page = std::uint64_t{1} << page_bits;
     if (count <= page) {
@@ -274,16 +252,13 @@ class hdf5_chunk_reader {
     }
     const std::uint64_t pages = (count + page - 1) / page, bitmap_size = (pages + 7) / 8;
     byte_cursor data = file_.checked_at(block, frame + bitmap_size + 4);
-    if (!enter(data, "FADB"))
-      return false;
-    return read_pages(data.take_bytes(bitmap_size), 0, block + frame + bitmap_size + 4, 0, count, page,
-                      element_size);
+    if (!enter(data, "FADB")) return false;
+    return read_pages(data.take_bytes(bitmap_size), 0, block + frame + bitmap_size + 4, 0, count, page, element_size);
   }
 
   bool read_elements(byte_cursor& data, std::uint64_t first, std::uint64_t count, std::size_t element_size) {
     for (std::uint64_t i = 0; i < count; ++i) {
-      if (!add_element(data, first + i, element_size))
-        return false;
+      if (!add_element(data, first + i, element_size)) return false;
     }
     return data.is_good();
   }
@@ -293,14 +268,12 @@ class hdf5_chunk_reader {
                   std::uint64_t count, std::uint64_t page, std::size_t element_size) {
     for (std::uint64_t done = 0; done < count; done += page, ++bit) {
       const std::uint64_t some = (std::min)(page, count - done);
-      if (bit / 8 >= bitmap.size())
-        return false;
+      if (bit / 8 >= bitmap.size()) return false;
       const bool is_written =
           (static_cast<unsigned>(bitmap[static_cast<std::size_t>(bit / 8)]) >> (7 - bit % 8) & 1u) != 0;
       if (is_written) {
         byte_cursor data = file_.checked_at(at, some * element_size + 4);
-        if (!read_elements(data, first + done, some, element_size))
-          return false;
+        if (!read_elements(data, first + done, some, element_size)) return false;
       }
       at += page * element_size + 4; // the last is as long as every one
     }
@@ -328,40 +301,30 @@ class hdf5_chunk_reader {
         !is_power_of_two(least_elements) || !is_power_of_two(least_blocks) || !measure_largest(true)) {
       return false;
     }
-    if (index_block == hdf5_file::nowhere)
-      return true;
+    if (index_block == hdf5_file::nowhere) return true;
     const std::size_t log_elements = static_cast<std::size_t>(std::bit_width(least_elements)) - 1;
     const std::size_t log_blocks = static_cast<std::size_t>(std::bit_width(least_blocks)) - 1;
-    if (bits < log_elements)
-      return false;
+    if (bits < log_elements) return false;
     const std::size_t super_blocks = 1 + bits - log_elements,
                       direct_super_blocks = (std::min)(2 * log_blocks, super_blocks);
     std::uint64_t direct_blocks = 0;
-    for (std::size_t u = 0; u < direct_super_blocks; ++u)
-      direct_blocks += std::uint64_t{1} << u / 2;
+    for (std::size_t u = 0; u < direct_super_blocks; ++u) direct_blocks += std::uint64_t{1} << u / 2;
     constexpr std::uint64_t frame = 4 + 1 + 1 + 8;
     const std::uint64_t offset_size = (std::uint64_t{bits} + 7) / 8, page = std::uint64_t{1} << page_bits;
-    byte_cursor index =
-        file_.checked_at(index_block, frame + std::uint64_t{in_index} * element_size +
-                                          (direct_blocks + super_blocks - direct_super_blocks) * 8 + 4);
-    if (!enter(index, "EAIB") || !read_elements(index, 0, in_index, element_size))
-      return false;
+    byte_cursor index = file_.checked_at(index_block, frame + std::uint64_t{in_index} * element_size +
+                                                          (direct_blocks + super_blocks - direct_super_blocks) * 8 + 4);
+    if (!enter(index, "EAIB") || !read_elements(index, 0, in_index, element_size)) return false;
 
     std::uint64_t first = in_index;
     const auto read_block = [&](std::uint64_t address, std::uint64_t count, std::span<const std::byte> bitmap,
                                 std::uint64_t bit) {
-      if (address == hdf5_file::nowhere)
-        return true;
+      if (address == hdf5_file::nowhere) return true;
       const bool is_paged = count > page;
-      if (count > file_.size_bytes())
-        return false;
-      byte_cursor data =
-          file_.checked_at(address, frame + offset_size + (is_paged ? 0 : count * element_size) + 4);
-      if (!enter(data, "EADB"))
-        return false;
+      if (count > file_.size_bytes()) return false;
+      byte_cursor data = file_.checked_at(address, frame + offset_size + (is_paged ? 0 : count * element_size) + 4);
+      if (!enter(data, "EADB")) return false;
       data.skip(offset_size);
-      if (!is_paged)
-        return read_elements(data, first, count, element_size);
+      if (!is_paged) return read_elements(data, first, count, element_size);
       return read_pages(bitmap, bit, address + frame + offset_size + 4, first, count, page, element_size);
     };
     for (std::size_t u = 0; u < super_blocks; ++u) {
@@ -370,32 +333,27 @@ class hdf5_chunk_reader {
         for (std::uint64_t i = 0; i < blocks; ++i, first += count) {
           const std::uint64_t address = index.take_u64();
           // Data blocks that the index block points at are too short to have pages.
-          if (!index.is_good() || !read_block(address, count, {}, 0))
-            return false;
+          if (!index.is_good() || !read_block(address, count, {}, 0)) return false;
         }
         continue;
       }
       const std::uint64_t address = index.take_u64();
-      if (!index.is_good())
-        return false;
+      if (!index.is_good()) return false;
       if (address == hdf5_file::nowhere) {
         first += blocks * count;
         continue;
       }
       const std::uint64_t pages = count > page ? count / page : 0, bitmap_size = (pages + 7) / 8;
-      if (blocks > file_.size_bytes() || bitmap_size > file_.size_bytes())
-        return false;
+      if (blocks > file_.size_bytes() || bitmap_size > file_.size_bytes()) return false;
       byte_cursor super = file_.checked_at(address, frame + offset_size + blocks * (bitmap_size + 8) + 4);
-      if (!enter(super, "EASB"))
-        return false;
+      if (!enter(super, "EASB")) return false;
       super.skip(offset_size);
       const std::span<const std::byte> bitmaps = super.take_bytes(blocks * bitmap_size);
       for (std::uint64_t i = 0; i < blocks; ++i, first += count) {
         const std::uint64_t data = super.take_u64();
         // There are whole bytes of bits for each data block, and yet the bits of all follow one another.
         // Source: HDF5 1.14, src/H5EA.c, H5EA__lookup_elmt.
-        if (!super.is_good() || !read_block(data, count, bitmaps, i * pages))
-          return false;
+        if (!super.is_good() || !read_block(data, count, bitmaps, i * pages)) return false;
       }
     }
     return true;
@@ -420,12 +378,11 @@ class hdf5_chunk_reader {
 /// @retval errc::bad_hdf5  the index is damaged, names a chunk twice, or leads out of the file or to bytes of
 /// another chunk
 /// Cost: reads the index; allocates the list.
-inline result<std::vector<hdf5_chunk>> read_chunks(hdf5_file& file, const hdf5_layout& layout,
-                                                   const hdf5_space& space, std::uint64_t size_bytes,
-                                                   bool is_filtered) {
+inline result<std::vector<hdf5_chunk>> read_chunks(hdf5_file& file, const hdf5_layout& layout, const hdf5_space& space,
+                                                   std::uint64_t size_bytes, bool is_filtered) {
   return hdf5_chunk_reader(file, layout, space, size_bytes, is_filtered).run();
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "../cursor.hpp"
 
-#include "../../vocabulary/checked.hpp"
+#include "../../vocabulary/detail/checked.hpp"
 #include "../../vocabulary/inflate.hpp"
 #include "../../vocabulary/result.hpp"
 
@@ -19,7 +19,7 @@
 #include <string_view>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 inline constexpr std::string_view hdf5_signature = "\x89HDF\r\n\x1a\n";
 
@@ -68,7 +68,7 @@ using hdf5_undo_filters = result<void> (*)(std::span<const std::byte> pipeline, 
 /// structures which lead to each other, or to one place many times over, end in an error. Sound files read
 /// each structure a few times and come nowhere near it. Not for several threads at once.
 class hdf5_file {
- public:
+public:
   /// Where nothing is.
   static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
 
@@ -80,11 +80,9 @@ class hdf5_file {
   static result<hdf5_file> open(std::span<const std::byte> bytes) noexcept {
     for (std::uint64_t at = 0; at < bytes.size(); at = at == 0 ? 512 : at * 2) {
       byte_cursor mark(bytes.subspan(static_cast<std::size_t>(at)));
-      if (!mark.take_mark(hdf5_signature))
-        continue;
+      if (!mark.take_mark(hdf5_signature)) continue;
       hdf5_file made(bytes, static_cast<std::size_t>(at));
-      if (const errc failure = made.read_superblock(); failure != errc{})
-        return error(failure, {}, at);
+      if (const errc failure = made.read_superblock(); failure != errc{}) return error(failure, {}, at);
       return made;
     }
     return error(bytes.size() < hdf5_signature.size() ? errc::truncated : errc::bad_magic, {}, 0);
@@ -96,10 +94,9 @@ class hdf5_file {
     inflate_ = inflate;
   }
   /// Undoes the filters of a structure. Errors: those of the function that was given.
-  result<void> undo_filters(std::span<const std::byte> pipeline, std::uint32_t mask,
-                            std::span<const std::byte> stored, std::span<std::byte> into) const {
-    if (undo_ == nullptr)
-      return errc::unsupported;
+  result<void> undo_filters(std::span<const std::byte> pipeline, std::uint32_t mask, std::span<const std::byte> stored,
+                            std::span<std::byte> into) const {
+    if (undo_ == nullptr) return errc::unsupported;
     return undo_(pipeline, mask, stored, into, inflate_);
   }
 
@@ -129,8 +126,7 @@ class hdf5_file {
       made.fail();
       return made;
     }
-    return byte_cursor(
-        bytes_.subspan(static_cast<std::size_t>(address), static_cast<std::size_t>(size_bytes)));
+    return byte_cursor(bytes_.subspan(static_cast<std::size_t>(address), static_cast<std::size_t>(size_bytes)));
   }
   /// As `at`, from an address to the end of the file; what is taken has to be charged.
   [[nodiscard]] byte_cursor from(std::uint64_t address) noexcept {
@@ -153,16 +149,13 @@ class hdf5_file {
   /// Takes so many bytes, and a little for the trouble, off the budget; false if it is spent.
   [[nodiscard]] bool charge(std::uint64_t size_bytes) noexcept {
     constexpr std::uint64_t trouble = 8;
-    if (size_bytes > budget_ || trouble > budget_ - size_bytes)
-      return budget_ = 0, false;
+    if (size_bytes > budget_ || trouble > budget_ - size_bytes) return budget_ = 0, false;
     budget_ -= size_bytes + trouble;
     return true;
   }
 
   /// The global heaps that were read, by address.
-  [[nodiscard]] std::map<std::uint64_t, std::vector<hdf5_heap_object>>& collections() noexcept {
-    return collections_;
-  }
+  [[nodiscard]] std::map<std::uint64_t, std::vector<hdf5_heap_object>>& collections() noexcept { return collections_; }
 
   /// The fractal heaps that were read, by address.
   [[nodiscard]] hdf5_heap_contents& heap(std::uint64_t address) { return heaps_[address]; }
@@ -174,7 +167,7 @@ class hdf5_file {
     return error(errc::bad_hdf5, subject, address);
   }
 
- private:
+private:
   hdf5_file(std::span<const std::byte> bytes, std::size_t base) noexcept
       : bytes_(bytes.subspan(base)), base_(base), budget_(std::uint64_t{bytes.size()} * 16 + (1u << 20)) {}
 
@@ -182,40 +175,29 @@ class hdf5_file {
     byte_cursor block(bytes_);
     block.skip(hdf5_signature.size());
     const std::uint8_t version = block.take_u8();
-    if (!block.is_good())
-      return errc::truncated;
-    if (version > 3)
-      return errc::unsupported;
-    if (version < 2)
-      block.skip(4);
+    if (!block.is_good()) return errc::truncated;
+    if (version > 3) return errc::unsupported;
+    if (version < 2) block.skip(4);
     const std::uint8_t offset_size = block.take_u8(), length_size = block.take_u8();
-    if (block.is_good() && (offset_size != 8 || length_size != 8))
-      return errc::unsupported;
+    if (block.is_good() && (offset_size != 8 || length_size != 8)) return errc::unsupported;
     block.skip(version == 0 ? 9 : version == 1 ? 13 : 1);
     const std::uint64_t base = block.take_u64();
     const std::uint64_t extension = block.take_u64();
-    if (version >= 2)
-      extension_ = extension;
+    if (version >= 2) extension_ = extension;
     const std::uint64_t end = block.take_u64();
-    if (version < 2)
-      block.skip(8 + 8);
+    if (version < 2) block.skip(8 + 8);
     root_ = block.take_u64();
-    if (!block.is_good())
-      return errc::truncated;
+    if (!block.is_good()) return errc::truncated;
     if (version >= 2) {
       const std::size_t size = bytes_.size() - block.left();
       const std::uint32_t checksum = block.take_u32();
-      if (!block.is_good())
-        return errc::truncated;
-      if (lookup3(bytes_.first(size)) != checksum)
-        return errc::bad_hdf5;
+      if (!block.is_good()) return errc::truncated;
+      if (lookup3(bytes_.first(size)) != checksum) return errc::bad_hdf5;
     }
     // Addresses count from where the superblock is, even if the file was put behind other bytes after it was
     // made; what it says itself of its base tells only where it ends.
-    if (end < base)
-      return errc::bad_hdf5;
-    if (end - base > bytes_.size())
-      return errc::truncated;
+    if (end < base) return errc::bad_hdf5;
+    if (end - base > bytes_.size()) return errc::truncated;
     return root_ < bytes_.size() ? errc{} : errc::bad_hdf5;
   }
 
@@ -229,6 +211,6 @@ class hdf5_file {
   bool has_shared_indexes_ = false;
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

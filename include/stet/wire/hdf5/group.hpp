@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Kinds of links: to an object, to a path in this file, to a path in another file, and to what a program defines.
 enum class hdf5_link_kind : std::uint8_t { hard, soft, external, other };
@@ -34,13 +34,12 @@ struct hdf5_link {
 
 /// Lists the links of one group.
 class hdf5_group_reader {
- public:
+public:
   explicit hdf5_group_reader(hdf5_file& file) noexcept : file_(file) {}
 
   result<std::vector<hdf5_link>> run(const hdf5_object& group) {
     const result<void> read = read_all(group);
-    if (!read)
-      return read.error();
+    if (!read) return read.error();
     // As people list them: by order of creation where that is kept, else by name. Trees are in order of
     // names.
     const auto is_before = [&](const hdf5_link& a, const hdf5_link& b) {
@@ -51,7 +50,7 @@ class hdf5_group_reader {
     return std::move(links_);
   }
 
- private:
+private:
   static constexpr std::size_t max_depth = 32;
 
   result<void> read_all(const hdf5_object& group) {
@@ -59,27 +58,20 @@ class hdf5_group_reader {
     for (const hdf5_message& message : group.messages()) {
       byte_cursor body(message.body);
       if (message.type == hdf5_is::link) {
-        if (!read_link(message.body))
-          return bad;
+        if (!read_link(message.body)) return bad;
       } else if (message.type == hdf5_is::symbol_table) {
         const std::uint64_t tree = body.take_u64(), heap = body.take_u64();
-        if (!body.is_good() || !open_names(heap))
-          return bad;
-        if (!read_tree(tree, 0, max_depth))
-          return bad;
+        if (!body.is_good() || !open_names(heap)) return bad;
+        if (!read_tree(tree, 0, max_depth)) return bad;
       } else if (message.type == hdf5_is::link_info) {
         const bool is_known = body.take_u8() == 0;
         const std::uint8_t flags = body.take_u8();
         is_ordered_ = (flags & 1) != 0;
-        if (is_ordered_)
-          body.skip(8);
+        if (is_ordered_) body.skip(8);
         const std::uint64_t heap = body.take_u64(), tree = body.take_u64();
-        if (!body.is_good() || !is_known)
-          return bad;
-        if (heap == hdf5_file::nowhere)
-          continue;
-        if (auto read = read_dense(heap, tree); !read)
-          return read;
+        if (!body.is_good() || !is_known) return bad;
+        if (heap == hdf5_file::nowhere) continue;
+        if (auto read = read_dense(heap, tree); !read) return read;
       }
     }
     return {};
@@ -93,10 +85,8 @@ class hdf5_group_reader {
     const std::uint8_t flags = fields.take_u8();
     const std::uint8_t type = (flags & 8) != 0 ? fields.take_u8() : std::uint8_t{0};
     hdf5_link link;
-    if ((flags & 4) != 0)
-      link.order = fields.take_u64();
-    if ((flags & 16) != 0)
-      fields.skip(1);
+    if ((flags & 4) != 0) link.order = fields.take_u64();
+    if ((flags & 16) != 0) fields.skip(1);
     link.name = fields.take_text(fields.take_sized(std::size_t{1} << (flags & 3)));
     constexpr std::uint8_t hard = 0, soft = 1, external = 64;
     link.kind = type == hard       ? hdf5_link_kind::hard
@@ -127,17 +117,13 @@ class hdf5_group_reader {
   result<void> read_dense(std::uint64_t heap_address, std::uint64_t tree) {
     constexpr std::uint8_t links_by_name = 5;
     result<fractal_heap> heap = fractal_heap::open(file_, heap_address);
-    if (!heap)
-      return heap.error();
+    if (!heap) return heap.error();
     const auto records = btree2_reader(file_).run(tree, links_by_name, 5);
-    if (!records)
-      return records.error();
+    if (!records) return records.error();
     for (const std::span<const std::byte> record : *records) {
       const auto object = heap->find(record.subspan(4));
-      if (!object)
-        return object.error();
-      if (!read_link(*object))
-        return hdf5_file::bad(heap_address);
+      if (!object) return object.error();
+      if (!read_link(*object)) return hdf5_file::bad(heap_address);
     }
     return {};
   }
@@ -153,12 +139,10 @@ class hdf5_group_reader {
     return heap.is_good() && is_heap && (size == 0 || !names_.empty());
   }
   bool find_name(std::uint64_t offset, std::string_view& into) noexcept {
-    if (offset >= names_.size())
-      return false;
+    if (offset >= names_.size()) return false;
     const char* const begin = reinterpret_cast<const char*>(names_.data()) + offset;
     const void* const end = std::memchr(begin, 0, static_cast<std::size_t>(names_.size() - offset));
-    if (end == nullptr)
-      return false;
+    if (end == nullptr) return false;
     into = {begin, static_cast<std::size_t>(static_cast<const char*>(end) - begin)};
     return file_.charge(into.size());
   }
@@ -171,15 +155,13 @@ class hdf5_group_reader {
     const std::uint8_t own_level = node.take_u8();
     const std::uint16_t count = node.take_u16();
     // The root says how deep the tree is; then each level has to be one less.
-    if (!node.is_good() || !is_group_tree || (depth != max_depth && own_level != level) ||
-        own_level >= max_depth)
+    if (!node.is_good() || !is_group_tree || (depth != max_depth && own_level != level) || own_level >= max_depth)
       return false;
     byte_cursor entries = file_.at(address + 24, std::uint64_t{count} * 16 + 8);
     for (std::uint16_t i = 0; i < count; ++i) {
       entries.skip(8);
       const std::uint64_t child = entries.take_u64();
-      if (!entries.is_good())
-        return false;
+      if (!entries.is_good()) return false;
       if (own_level == 0 ? !read_symbols(child)
                          : !read_tree(child, static_cast<std::uint8_t>(own_level - 1), depth - 1))
         return false;
@@ -194,8 +176,7 @@ class hdf5_group_reader {
     node.skip(1);
     const std::uint16_t count = node.take_u16();
     byte_cursor entries = file_.at(address + 8, std::uint64_t{count} * 40);
-    if (!node.is_good() || !is_node || !entries.is_good())
-      return false;
+    if (!node.is_good() || !is_node || !entries.is_good()) return false;
     for (std::uint16_t i = 0; i < count; ++i) {
       hdf5_link link;
       const std::uint64_t name = entries.take_u64();
@@ -207,11 +188,9 @@ class hdf5_group_reader {
       entries.skip(12);
       if (is_soft) {
         link.kind = hdf5_link_kind::soft;
-        if (!find_name(target, link.target))
-          return false;
+        if (!find_name(target, link.target)) return false;
       }
-      if (!entries.is_good() || !find_name(name, link.name) || !add(link))
-        return false;
+      if (!entries.is_good() || !find_name(name, link.name) || !add(link)) return false;
     }
     return true;
   }
@@ -239,21 +218,18 @@ inline bool is_hdf5_group(const hdf5_object& object) noexcept {
 inline result<hdf5_object> find_object(hdf5_file& file, std::initializer_list<std::string_view> path) {
   result<hdf5_object> at = hdf5_object::read(file, file.root());
   for (const std::string_view name : path) {
-    if (!at)
-      break;
+    if (!at) break;
     const auto links = read_links(file, *at);
-    if (!links)
-      return links.error();
+    if (!links) return links.error();
     std::uint64_t next = hdf5_file::nowhere;
     for (const hdf5_link& link : *links) {
-      if (link.name == name && link.kind == hdf5_link_kind::hard)
-        next = link.address;
+      if (link.name == name && link.kind == hdf5_link_kind::hard) next = link.address;
     }
     at = next == hdf5_file::nowhere ? result<hdf5_object>(errc::not_found) : hdf5_object::read(file, next);
   }
   return at;
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// A fractal heap: blocks in rows of `width`, of which the first two rows are of the starting size and each
 /// later one of twice the size of the row before. Rows up to the greatest size of a direct block are of
@@ -22,14 +22,15 @@ namespace stet::inline v0_1::detail {
 /// them; their ids are keys of a B-tree, or say where they are. A heap may have filters, which direct blocks
 /// and large objects go through, each as a whole. Source: HDF5 File Format Specification 3.0, III.G.
 class fractal_heap {
- public:
+public:
   static result<fractal_heap> open(hdf5_file& file, std::uint64_t address) {
     fractal_heap made(file, address);
     byte_cursor start = file.from(address);
     start.skip(7);
     const std::uint16_t filter_size = start.take_u16();
     // The size and mask of a filtered root, and the filters, stand in front of the checksum.
-    byte_cursor header = file.checked_at(address, 146 + (filter_size == 0 ? std::uint64_t{0} : 12 + std::uint64_t{filter_size}));
+    byte_cursor header =
+        file.checked_at(address, 146 + (filter_size == 0 ? std::uint64_t{0} : 12 + std::uint64_t{filter_size}));
     const bool is_heap = header.take_mark("FRHP") && header.take_u8() == 0;
     made.id_size_ = header.take_u16();
     header.skip(2);
@@ -53,8 +54,8 @@ class fractal_heap {
     constexpr std::uint64_t greatest_block = std::uint64_t{1} << 32;
     if (!header.is_good() || !is_heap || made.id_size_ == 0 || !is_power_of_two(made.width_) ||
         !is_power_of_two(made.start_size_) || !is_power_of_two(made.max_direct_size_) ||
-        made.start_size_ > made.max_direct_size_ || made.max_direct_size_ > greatest_block || bits == 0 ||
-        bits > 64 || made.rows_ > max_rows) {
+        made.start_size_ > made.max_direct_size_ || made.max_direct_size_ > greatest_block || bits == 0 || bits > 64 ||
+        made.rows_ > max_rows) {
       return hdf5_file::bad(address);
     }
     made.offset_size_ = (std::size_t{bits} + 7) / 8;
@@ -73,23 +74,19 @@ class fractal_heap {
       const std::span<const std::byte> object = fields.take_bytes(std::uint64_t{first & 15u} + 1);
       return fields.is_good() ? result(object) : hdf5_file::bad(address_);
     }
-    if (!fields.is_good() || (first & 0xC0) != 0 || kind > 1)
-      return hdf5_file::bad(address_);
-    if (kind == 1)
-      return find_huge(fields);
+    if (!fields.is_good() || (first & 0xC0) != 0 || kind > 1) return hdf5_file::bad(address_);
+    if (kind == 1) return find_huge(fields);
     const std::uint64_t offset = fields.take_sized(offset_size_), size = fields.take_sized(length_size_);
-    if (!fields.is_good())
-      return hdf5_file::bad(address_);
+    if (!fields.is_good()) return hdf5_file::bad(address_);
     block_place block = root_;
     block.size = start_size_;
     for (std::size_t rows = rows_, depth = 0; rows != 0; ++depth) {
-      if (depth == max_depth || !enter(block, rows, offset))
-        return hdf5_file::bad(address_);
+      if (depth == max_depth || !enter(block, rows, offset)) return hdf5_file::bad(address_);
     }
     return in_direct(block, offset, size);
   }
 
- private:
+private:
   static constexpr std::size_t max_depth = 32;
   /// Of an indirect block: sizes double with each, and no heap is larger than 2^64.
   static constexpr std::size_t max_rows = 64;
@@ -100,7 +97,8 @@ class fractal_heap {
     std::uint64_t stored_size = 0;
     std::uint32_t filter_mask = 0;
   };
-  fractal_heap(hdf5_file& file, std::uint64_t address) : file_(&file), contents_(&file.heap(address)), address_(address) {}
+  fractal_heap(hdf5_file& file, std::uint64_t address)
+      : file_(&file), contents_(&file.heap(address)), address_(address) {}
 
   [[nodiscard]] std::uint64_t size_in_row(std::size_t row) const noexcept {
     return row < 2 ? start_size_ : log_of(start_size_) + row <= 62 ? start_size_ << (row - 1) : 0;
@@ -118,15 +116,11 @@ class fractal_heap {
     for (; row < rows; ++row) {
       const std::uint64_t size = size_in_row(row);
       std::uint64_t row_size = 0;
-      if (size == 0 || !checked_multiply(size, width_, row_size))
-        return false;
-      if (offset - row_begin < row_size)
-        break;
-      if (!checked_add(row_begin, row_size, row_begin))
-        return false;
+      if (size == 0 || !checked_multiply(size, width_, row_size)) return false;
+      if (offset - row_begin < row_size) break;
+      if (!checked_add(row_begin, row_size, row_begin)) return false;
     }
-    if (row == rows || offset < block.begin)
-      return false;
+    if (row == rows || offset < block.begin) return false;
     const std::uint64_t size = size_in_row(row), column = (offset - row_begin) / size;
     // An entry is an address; of direct blocks with filters also the size in the file and the mask.
     const std::uint64_t direct_entry = filters_.empty() ? 8 : 8 + 8 + 4;
@@ -137,9 +131,9 @@ class fractal_heap {
                                   : direct * direct_entry + ((at_row - direct_rows) * width_ + at_column) * 8;
     };
     const std::uint64_t whole = 4 + 1 + 8 + offset_size_ + entries_before(rows, 0) + 4;
-    byte_cursor indirect = is_known(block.address) ? file_->from(block.address) : file_->checked_at(block.address, whole);
-    const bool is_own =
-        indirect.take_mark("FHIB") && indirect.take_u8() == 0 && indirect.take_u64() == address_;
+    byte_cursor indirect =
+        is_known(block.address) ? file_->from(block.address) : file_->checked_at(block.address, whole);
+    const bool is_own = indirect.take_mark("FHIB") && indirect.take_u8() == 0 && indirect.take_u64() == address_;
     indirect.skip(offset_size_ + entries_before(row, column));
     contents_->sound_blocks.insert(block.address);
     block.address = indirect.take_u64();
@@ -153,8 +147,7 @@ class fractal_heap {
       rows = 0;
     } else {
       const std::size_t log_size = log_of(size), log_least = log_of(start_size_ * width_);
-      if (log_size < log_least)
-        return false;
+      if (log_size < log_least) return false;
       rows = log_size - log_least + 1;
     }
     return is_own && indirect.is_good();
@@ -166,15 +159,13 @@ class fractal_heap {
       return hdf5_file::bad(address_);
     if (!filters_.empty()) {
       const auto bytes = unfiltered(block.address, block.stored_size, block.filter_mask, block.size);
-      if (!bytes)
-        return bytes.error();
+      if (!bytes) return bytes.error();
       if (!is_known(block.address) && !is_sound(*bytes, static_cast<std::size_t>(frame)))
         return hdf5_file::bad(block.address);
       contents_->sound_blocks.insert(block.address);
       return bytes->subspan(static_cast<std::size_t>(offset - begin), static_cast<std::size_t>(size));
     }
-    if (!file_->contains(block.address, block.size))
-      return hdf5_file::bad(address_);
+    if (!file_->contains(block.address, block.size)) return hdf5_file::bad(address_);
     if (!is_known(block.address)) {
       if (!is_sound(file_->at(block.address, block.size).rest(), static_cast<std::size_t>(frame)))
         return hdf5_file::bad(block.address);
@@ -189,8 +180,7 @@ class fractal_heap {
     byte_cursor fields(block);
     if (block.size() < frame || !fields.take_mark("FHDB") || fields.take_u8() != 0 || fields.take_u64() != address_)
       return false;
-    if (!is_checked_)
-      return true;
+    if (!is_checked_) return true;
     std::vector<std::byte> copy(block.begin(), block.end());
     std::fill_n(copy.begin() + static_cast<std::ptrdiff_t>(frame) - 4, 4, std::byte{0});
     return lookup3(copy) == load_little<std::uint32_t>(block.data() + frame - 4);
@@ -205,15 +195,12 @@ class fractal_heap {
       object = take_huge(id, is_filtered);
     } else {
       const std::uint64_t key = id.take_sized((std::min)(id_size_ - std::size_t{1}, std::size_t{8}));
-      if (auto read = read_huge(is_filtered, place_size); !read)
-        return read.error();
+      if (auto read = read_huge(is_filtered, place_size); !read) return read.error();
       const auto found = contents_->huge.find(key);
-      if (found == contents_->huge.end())
-        return hdf5_file::bad(address_);
+      if (found == contents_->huge.end()) return hdf5_file::bad(address_);
       object = found->second;
     }
-    if (!id.is_good())
-      return hdf5_file::bad(address_);
+    if (!id.is_good()) return hdf5_file::bad(address_);
     if (is_filtered)
       return unfiltered(object.address, object.size_bytes, object.filter_mask, object.unfiltered_size_bytes);
     byte_cursor bytes = file_->at(object.address, object.size_bytes);
@@ -231,17 +218,15 @@ class fractal_heap {
   }
   /// Reads the B-tree of huge objects: their places, each with its key.
   result<void> read_huge(bool is_filtered, std::size_t place_size) {
-    if (contents_->has_huge)
-      return {};
+    if (contents_->has_huge) return {};
     constexpr std::uint8_t indirect = 1, indirect_filtered = 2;
-    const auto records = btree2_reader(*file_).run(huge_tree_, is_filtered ? indirect_filtered : indirect, place_size + 8);
-    if (!records)
-      return records.error();
+    const auto records =
+        btree2_reader(*file_).run(huge_tree_, is_filtered ? indirect_filtered : indirect, place_size + 8);
+    if (!records) return records.error();
     for (const std::span<const std::byte> record : *records) {
       byte_cursor fields(record);
       const hdf5_huge_object object = take_huge(fields, is_filtered);
-      if (!file_->charge(sizeof object))
-        return hdf5_file::bad(address_);
+      if (!file_->charge(sizeof object)) return hdf5_file::bad(address_);
       contents_->huge.emplace(fields.take_u64(), object);
     }
     contents_->has_huge = true;
@@ -253,16 +238,13 @@ class fractal_heap {
                                                 std::uint64_t size) {
     const auto known = contents_->unfiltered.find(address);
     if (known != contents_->unfiltered.end()) {
-      if (known->second.size() != size)
-        return hdf5_file::bad(address);
+      if (known->second.size() != size) return hdf5_file::bad(address);
       return std::span<const std::byte>(known->second);
     }
     byte_cursor stored = file_->at(address, stored_size);
-    if (!stored.is_good() || !file_->charge(size))
-      return hdf5_file::bad(address);
+    if (!stored.is_good() || !file_->charge(size)) return hdf5_file::bad(address);
     std::vector<std::byte> made(static_cast<std::size_t>(size));
-    if (auto undone = file_->undo_filters(filters_, mask, stored.rest(), made); !undone)
-      return undone.error();
+    if (auto undone = file_->undo_filters(filters_, mask, stored.rest(), made); !undone) return undone.error();
     return std::span<const std::byte>(contents_->unfiltered.emplace(address, std::move(made)).first->second);
   }
 
@@ -281,7 +263,7 @@ class fractal_heap {
 ///   object      u16 number, 0 for free space | u16 references | 4 unused | u64 size | bytes, padded to 8
 /// Source: HDF5 File Format Specification 3.0, III.E.
 class global_heap {
- public:
+public:
   explicit global_heap(hdf5_file& file) noexcept : file_(file) {}
 
   /// The first `size_bytes` bytes of an object; false if there is no such or it is shorter.
@@ -290,24 +272,21 @@ class global_heap {
     auto at = file_.collections().find(collection);
     if (at == file_.collections().end()) {
       std::vector<hdf5_heap_object> objects;
-      if (!read(collection, objects))
-        return false;
+      if (!read(collection, objects)) return false;
       at = file_.collections().emplace(collection, std::move(objects)).first;
     }
-    const auto found = std::lower_bound(
-        at->second.begin(), at->second.end(), number,
-        [](const hdf5_heap_object& each, std::uint32_t wanted) { return each.number < wanted; });
-    if (found == at->second.end() || found->number != number || found->bytes.size() < size_bytes)
-      return false;
+    const auto found =
+        std::lower_bound(at->second.begin(), at->second.end(), number,
+                         [](const hdf5_heap_object& each, std::uint32_t wanted) { return each.number < wanted; });
+    if (found == at->second.end() || found->number != number || found->bytes.size() < size_bytes) return false;
     into = found->bytes.first(static_cast<std::size_t>(size_bytes));
     return true;
   }
 
- private:
+private:
   bool read(std::uint64_t address, std::vector<hdf5_heap_object>& into) {
     byte_cursor header = file_.at(address, 16);
-    if (!header.take_mark("GCOL") || header.take_u8() != 1)
-      return false;
+    if (!header.take_mark("GCOL") || header.take_u8() != 1) return false;
     header.skip(3);
     byte_cursor all = file_.at(address, header.take_u64());
     all.skip(16);
@@ -315,8 +294,7 @@ class global_heap {
       const std::uint16_t number = all.take_u16();
       all.skip(6);
       const std::uint64_t size = all.take_u64();
-      if (number == 0)
-        break; // what is left is free
+      if (number == 0) break; // what is left is free
       const std::span<const std::byte> bytes = all.take_bytes(size);
       all.skip((std::min)((8 - size % 8) % 8, std::uint64_t{all.left()}));
       into.push_back({number, bytes});
@@ -329,6 +307,6 @@ class global_heap {
   hdf5_file& file_;
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Ways to find the chunks of a dataset; the numbers from 1 on are those of layouts of version 4.
 enum class hdf5_chunk_index : std::uint8_t {
@@ -54,28 +54,22 @@ struct hdf5_layout {
   [[nodiscard]] errc parse(std::span<const std::byte> body) noexcept {
     byte_cursor fields(body);
     const std::uint8_t version = fields.take_u8();
-    if (version == 0 || version > 5)
-      return fields.is_good() ? errc::unsupported : errc::bad_hdf5;
+    if (version == 0 || version > 5) return fields.is_good() ? errc::unsupported : errc::bad_hdf5;
     const errc failure = version < 3 ? parse_old(fields) : parse_new(fields, version);
-    if (failure != errc{})
-      return failure;
+    if (failure != errc{}) return failure;
     return fields.is_good() ? errc{} : errc::bad_hdf5;
   }
 
- private:
+private:
   errc parse_old(byte_cursor& fields) noexcept {
     const std::uint8_t dimensions = fields.take_u8();
     storage = static_cast<hdf5_storage>(fields.take_u8());
     fields.skip(5);
-    if (storage > hdf5_storage::chunked)
-      return errc::unsupported;
-    if (storage != hdf5_storage::compact)
-      address = fields.take_u64();
-    if (storage == hdf5_storage::chunked)
-      return take_chunk(fields, dimensions, 4);
+    if (storage > hdf5_storage::chunked) return errc::unsupported;
+    if (storage != hdf5_storage::compact) address = fields.take_u64();
+    if (storage == hdf5_storage::chunked) return take_chunk(fields, dimensions, 4);
     fields.skip(std::uint64_t{dimensions} * 4);
-    if (storage == hdf5_storage::compact)
-      compact = fields.take_bytes(fields.take_u32());
+    if (storage == hdf5_storage::compact) compact = fields.take_bytes(fields.take_u32());
     return {};
   }
 
@@ -105,13 +99,11 @@ struct hdf5_layout {
     const std::uint8_t flags = fields.take_u8();
     leaves_edges = (flags & 1) != 0;
     const std::uint8_t dimensions = fields.take_u8();
-    if (const errc failure = take_chunk(fields, dimensions, fields.take_u8()); failure != errc{})
-      return failure;
+    if (const errc failure = take_chunk(fields, dimensions, fields.take_u8()); failure != errc{}) return failure;
     index = static_cast<hdf5_chunk_index>(fields.take_u8());
     // How the index is made its own header says again; a single chunk has none.
     constexpr std::uint8_t sizes_of_details[] = {0, 0, 0, 1, 5, 6};
-    if (index == hdf5_chunk_index::btree1 || index > hdf5_chunk_index::btree2)
-      return errc::unsupported;
+    if (index == hdf5_chunk_index::btree1 || index > hdf5_chunk_index::btree2) return errc::unsupported;
     if (index == hdf5_chunk_index::single && (flags & 2) != 0) {
       single_size_bytes = fields.take_u64();
       single_mask = fields.take_u32();
@@ -123,13 +115,11 @@ struct hdf5_layout {
 
   /// The extents of a chunk, and behind them the size of an element, which the datatype says.
   errc take_chunk(byte_cursor& fields, std::uint8_t dimensions, std::uint8_t extent_size) noexcept {
-    if (dimensions < 2 || dimensions > hdf5_space::max_rank + 1)
-      return errc::bad_hdf5;
+    if (dimensions < 2 || dimensions > hdf5_space::max_rank + 1) return errc::bad_hdf5;
     rank = static_cast<std::uint8_t>(dimensions - 1);
     for (std::size_t axis = 0; axis < rank; ++axis) {
       chunk[axis] = fields.take_sized(extent_size);
-      if (chunk[axis] == 0)
-        return errc::bad_hdf5;
+      if (chunk[axis] == 0) return errc::bad_hdf5;
     }
     element_size = fields.take_sized(extent_size);
     return {};
@@ -162,10 +152,8 @@ struct hdf5_filter {
 inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filter>& into) {
   byte_cursor fields(body);
   const std::uint8_t version = fields.take_u8(), count = fields.take_u8();
-  if (version == 1)
-    fields.skip(6);
-  if (version == 0 || version > 2 || count > 32)
-    return false;
+  if (version == 1) fields.skip(6);
+  if (version == 0 || version > 2 || count > 32) return false;
   for (std::uint8_t i = 0; i < count; ++i) {
     hdf5_filter made;
     made.id = fields.take_u16();
@@ -176,10 +164,8 @@ inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filte
     made.name = fields.take_text(version == 1 ? (name_size + 7u) / 8u * 8u : name_size);
     made.name = made.name.substr(0, made.name.find('\0'));
     made.values = fields.take_bytes((version == 1 ? (value_count + 1u) / 2u * 2u : value_count) * 4u);
-    if (value_count != 0)
-      made.value = byte_cursor(made.values).take_u32();
-    if (!fields.is_good())
-      return false;
+    if (value_count != 0) made.value = byte_cursor(made.values).take_u32();
+    if (!fields.is_good()) return false;
     into.push_back(made);
   }
   return fields.is_good();
@@ -190,11 +176,9 @@ inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filte
 inline result<std::span<const std::byte>> read_fill_value(hdf5_file& file, const hdf5_object& object) {
   const hdf5_message* const found = object.find(hdf5_is::fill_value);
   const hdf5_message* const old = object.find(hdf5_is::old_fill_value);
-  if (found == nullptr && old == nullptr)
-    return std::span<const std::byte>();
+  if (found == nullptr && old == nullptr) return std::span<const std::byte>();
   const auto body = body_of(file, found != nullptr ? *found : *old);
-  if (!body)
-    return body.error();
+  if (!body) return body.error();
   byte_cursor fields(*body);
   bool has_value = true;
   if (found != nullptr) {
@@ -205,8 +189,7 @@ inline result<std::span<const std::byte>> read_fill_value(hdf5_file& file, const
       fields.skip(2);
       has_value = fields.take_u8() != 0 || version == 1;
     }
-    if (version < 1 || version > 3)
-      return hdf5_file::bad(object.address(), "fill value");
+    if (version < 1 || version > 3) return hdf5_file::bad(object.address(), "fill value");
   }
   constexpr std::uint32_t undefined = 0xFFFFFFFFu; // as version 1 says that there is none
   const std::uint32_t size = has_value ? fields.take_u32() : 0;
@@ -214,6 +197,6 @@ inline result<std::span<const std::byte>> read_fill_value(hdf5_file& file, const
   return fields.is_good() ? result(value) : hdf5_file::bad(object.address(), "fill value");
 }
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

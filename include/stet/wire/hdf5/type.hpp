@@ -12,7 +12,7 @@
 #include <span>
 #include <string_view>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Classes of datatypes.
 enum class hdf5_class : std::uint8_t {
@@ -83,8 +83,7 @@ inline std::string_view take_hdf5_name(byte_cursor& from, std::uint8_t version) 
   const std::span<const std::byte> rest = from.rest();
   const std::string_view text(reinterpret_cast<const char*>(rest.data()), rest.size());
   const std::size_t size = text.find('\0');
-  if (size == std::string_view::npos)
-    return from.fail(), std::string_view();
+  if (size == std::string_view::npos) return from.fail(), std::string_view();
   from.skip(version < 3 ? (size + 8) / 8 * 8 : size + 1);
   return text.substr(0, size);
 }
@@ -104,13 +103,11 @@ inline bool take_hdf5_member(byte_cursor& from, const hdf5_type& compound, std::
   std::size_t offset_size = 4;
   if (compound.version >= 3) { // as many bytes as the size of the compound needs
     offset_size = 1;
-    while (offset_size < 4 && compound.size_bytes >> offset_size * 8 != 0)
-      ++offset_size;
+    while (offset_size < 4 && compound.size_bytes >> offset_size * 8 != 0) ++offset_size;
   }
   into.offset_bytes = from.take_sized(offset_size);
   if (compound.version == 1) {
-    if (from.take_u8() != 0)
-      return false; // an array
+    if (from.take_u8() != 0) return false; // an array
     from.skip(27);
   }
   return into.type.parse(from.take_bytes(8 + fixed_size)) && from.is_good();
@@ -139,17 +136,13 @@ struct hdf5_space {
     } else {
       const std::uint8_t type = fields.take_u8();
       is_null = type == 2;
-      if (version != 2 || type > 2 || (type != 1 && rank != 0))
-        return false;
+      if (version != 2 || type > 2 || (type != 1 && rank != 0)) return false;
     }
-    if (rank > max_rank)
-      return false;
-    for (std::size_t axis = 0; axis < rank; ++axis)
-      limits[axis] = extents[axis] = fields.take_u64();
+    if (rank > max_rank) return false;
+    for (std::size_t axis = 0; axis < rank; ++axis) limits[axis] = extents[axis] = fields.take_u64();
     for (std::size_t axis = 0; axis < rank && (flags & 1) != 0; ++axis) {
       limits[axis] = fields.take_u64();
-      if (limits[axis] < extents[axis])
-        return false;
+      if (limits[axis] < extents[axis]) return false;
     }
     return fields.is_good();
   }
@@ -157,6 +150,6 @@ struct hdf5_space {
   [[nodiscard]] std::span<const std::uint64_t> shape() const noexcept { return {extents, rank}; }
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

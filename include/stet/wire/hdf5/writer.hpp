@@ -5,7 +5,7 @@
 
 #include "writer_type.hpp"
 
-#include "../../vocabulary/checked.hpp"
+#include "../../vocabulary/detail/checked.hpp"
 #include "../../vocabulary/result.hpp"
 
 #include <algorithm>
@@ -31,11 +31,11 @@
 // Nothing in it depends on time or place; the same calls make the same file.
 // Source: HDF5 File Format Specification 3.0 (II.A.0, III.A.1, III.B, III.C, III.D, IV.A.1).
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Says what stands in front of the data, and where the data is to be written.
 class hdf5_writer {
- public:
+public:
   /// A group or a dataset, by number.
   using object = std::size_t;
   static constexpr object root = 0;
@@ -49,20 +49,16 @@ class hdf5_writer {
   /// @retval errc::bad_name        a step is empty, "." or "..", or holds a NUL
   /// @retval errc::duplicate_name  one is a dataset
   result<object> group(object below, std::string_view path) {
-    if (path.ends_with('/'))
-      return error(errc::bad_name, path);
+    if (path.ends_with('/')) return error(errc::bad_name, path);
     while (!path.empty()) {
       const std::size_t slash = (std::min)(path.find('/'), path.size());
       const std::string_view step = path.substr(0, slash);
       path.remove_prefix((std::min)(slash + 1, path.size()));
-      if (!is_link_name(step))
-        return error(errc::bad_name, step);
+      if (!is_link_name(step)) return error(errc::bad_name, step);
       const auto [found, is_new] = objects_[below].links.try_emplace(std::string(step), objects_.size());
       below = found->second;
-      if (is_new)
-        objects_.emplace_back();
-      if (objects_[below].is_dataset)
-        return error(errc::duplicate_name, step);
+      if (is_new) objects_.emplace_back();
+      if (objects_[below].is_dataset) return error(errc::duplicate_name, step);
     }
     return below;
   }
@@ -74,20 +70,16 @@ class hdf5_writer {
   /// @param room_bytes  what is to be kept free there, with the data and what belongs to it
   /// @retval errc::bad_name, duplicate_name  as `group`; or there is an object already
   /// @retval errc::bad_shape  more than 32 dimensions
-  result<object> dataset(object below, std::string_view path, std::string type,
-                         std::span<const std::uint64_t> shape, std::uint64_t size_bytes,
-                         std::uint64_t room_bytes) {
+  result<object> dataset(object below, std::string_view path, std::string type, std::span<const std::uint64_t> shape,
+                         std::uint64_t size_bytes, std::uint64_t room_bytes) {
     constexpr std::size_t max_hdf5_rank = 32;
     const std::size_t slash = path.rfind('/');
     const std::string_view name = path.substr(slash + 1); // npos + 1 is 0
-    if (slash == 0 || !is_link_name(name))
-      return error(errc::bad_name, path);
+    if (slash == 0 || !is_link_name(name)) return error(errc::bad_name, path);
     const result<object> parent =
         slash == std::string_view::npos ? result<object>(below) : group(below, path.substr(0, slash));
-    if (!parent)
-      return parent.error();
-    if (shape.size() > max_hdf5_rank)
-      return error(errc::bad_shape, path);
+    if (!parent) return parent.error();
+    if (shape.size() > max_hdf5_rank) return error(errc::bad_shape, path);
     if (!objects_[*parent].links.try_emplace(std::string(name), objects_.size()).second)
       return error(errc::duplicate_name, path);
     object_plan& made = objects_.emplace_back();
@@ -106,8 +98,7 @@ class hdf5_writer {
   /// Adds an attribute that is a list of strings.
   /// @retval errc::too_large  there are too many, `max_attribute_bytes` / 16 at most
   result<void> attribute(object of, std::string name, std::vector<std::string> texts) {
-    if (texts.size() > max_attribute_bytes / hdf5_reference_size)
-      return error(errc::too_large, name);
+    if (texts.size() > max_attribute_bytes / hdf5_reference_size) return error(errc::too_large, name);
     objects_[of].attributes.push_back({std::move(name), std::move(texts), false});
     return {};
   }
@@ -123,15 +114,12 @@ class hdf5_writer {
       objects_[number].is_dataset ? append_dataset(number) : append_group(number);
     std::uint64_t end = out_.size_bytes();
     for (object_plan& each : objects_) {
-      if (!each.is_dataset || each.room_bytes == 0)
-        continue;
+      if (!each.is_dataset || each.room_bytes == 0) continue;
       if (!checked_add(end, base_bytes, end) || !checked_align_up(end, alignment_bytes, each.data_address))
         return errc::too_large;
       each.data_address -= base_bytes;
-      if (!checked_add(each.data_address, each.room_bytes, end))
-        return errc::too_large;
-      if (each.size_bytes != 0)
-        out_.set_u64(each.address_at, each.data_address);
+      if (!checked_add(each.data_address, each.room_bytes, end)) return errc::too_large;
+      if (each.size_bytes != 0) out_.set_u64(each.address_at, each.data_address);
     }
     end_ = end;
     set_superblock();
@@ -145,7 +133,7 @@ class hdf5_writer {
   /// The size of the file.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return end_; }
 
- private:
+private:
   static constexpr std::size_t superblock_size = 96, group_message_size = 16;
   static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
   // The ranks that HDF5 uses by default: a node has twice as many entries.
@@ -193,8 +181,7 @@ class hdf5_writer {
       for (const attribute_plan& attribute : each.attributes)
         all.insert(all.end(), attribute.texts.begin(), attribute.texts.end());
     }
-    for (const std::string_view each : all)
-      heap.add(each.size());
+    for (const std::string_view each : all) heap.add(each.size());
     std::string references;
     (void)heap.write_references(all, out_.size_bytes(), [&](std::string_view piece) {
       references += piece;
@@ -217,14 +204,12 @@ class hdf5_writer {
   static std::string space_message(std::span<const std::uint64_t> shape) {
     little_writer body;
     body.u8(1).u8(static_cast<std::uint8_t>(shape.size())).zeros(6);
-    for (const std::uint64_t extent : shape)
-      body.u64(extent);
+    for (const std::uint64_t extent : shape) body.u64(extent);
     return body.take();
   }
 
   /// Appends a message; its body fills a multiple of 8 bytes.
-  static void append_message(little_writer& messages, message type, std::string_view body,
-                             bool is_constant = false) {
+  static void append_message(little_writer& messages, message type, std::string_view body, bool is_constant = false) {
     const std::size_t size = (body.size() + 7) / 8 * 8;
     messages.u16(type)
         .u16(static_cast<std::uint16_t>(size))
@@ -237,8 +222,7 @@ class hdf5_writer {
     for (const attribute_plan& each : of.attributes) {
       const std::string type = hdf5_string_type();
       const std::uint64_t count = each.texts.size();
-      const std::string space =
-          space_message(each.is_scalar ? std::span<const std::uint64_t>() : std::span(&count, 1));
+      const std::string space = space_message(each.is_scalar ? std::span<const std::uint64_t>() : std::span(&count, 1));
       little_writer body;
       body.u8(1).u8(0).u16(static_cast<std::uint16_t>(each.name.size() + 1));
       body.u16(static_cast<std::uint16_t>(type.size())).u16(static_cast<std::uint16_t>(space.size()));
@@ -286,16 +270,10 @@ class hdf5_writer {
     constexpr std::uint64_t nothing_free = 1;
     out_.align(8);
     of.heap = out_.size_bytes();
-    out_.text("HEAP")
-        .zeros(4)
-        .u64(names.size_bytes())
-        .u64(nothing_free)
-        .u64(of.heap + 32)
-        .text(names.bytes());
+    out_.text("HEAP").zeros(4).u64(names.size_bytes()).u64(nothing_free).u64(of.heap + 32).text(names.bytes());
 
     std::vector<tree_entry> level = append_symbols(of, name_offsets);
-    for (std::uint8_t height = 0; height == 0 || level.size() > 1; ++height)
-      level = append_tree_level(level, height);
+    for (std::uint8_t height = 0; height == 0 || level.size() > 1; ++height) level = append_tree_level(level, height);
     of.tree = level.front().address;
     little_writer messages, body;
     append_message(messages, symbol_table, body.u64(of.tree).u64(of.heap).bytes());
@@ -303,8 +281,7 @@ class hdf5_writer {
   }
 
   /// Appends the symbol table nodes of a group: "SNOD", and entries of 40 bytes.
-  std::vector<tree_entry> append_symbols(const object_plan& of,
-                                         const std::vector<std::uint64_t>& name_offsets) {
+  std::vector<tree_entry> append_symbols(const object_plan& of, const std::vector<std::uint64_t>& name_offsets) {
     std::vector<tree_entry> made;
     constexpr std::size_t entry_size = 40, capacity = 2 * leaf_rank;
     auto member = of.links.begin();
@@ -331,9 +308,7 @@ class hdf5_writer {
       const std::uint64_t address = out_.size_bytes();
       const bool is_last = first + count == below.size();
       out_.text("TREE").u8(0).u8(height).u16(static_cast<std::uint16_t>(count));
-      out_.u64(first == 0 ? nowhere : address - node_size)
-          .u64(is_last ? nowhere : address + node_size)
-          .u64(last_name);
+      out_.u64(first == 0 ? nowhere : address - node_size).u64(is_last ? nowhere : address + node_size).u64(last_name);
       for (std::size_t i = 0; i < count; ++i) {
         last_name = below[first + i].last_name;
         out_.u64(below[first + i].address).u64(last_name);
@@ -350,12 +325,7 @@ class hdf5_writer {
     block.text("\x89HDF\r\n\x1a\n").zeros(5).u8(8).u8(8).u8(0).u16(leaf_rank).u16(tree_rank).u32(0);
     block.u64(0).u64(nowhere).u64(end_).u64(nowhere);
     constexpr std::uint32_t is_group = 1; // the rest of the entry says where its table is
-    block.u64(0)
-        .u64(objects_[root].header)
-        .u32(is_group)
-        .u32(0)
-        .u64(objects_[root].tree)
-        .u64(objects_[root].heap);
+    block.u64(0).u64(objects_[root].header).u32(is_group).u32(0).u64(objects_[root].tree).u64(objects_[root].heap);
     out_.replace(0, block.bytes());
   }
 
@@ -364,6 +334,6 @@ class hdf5_writer {
   std::uint64_t end_ = 0;
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

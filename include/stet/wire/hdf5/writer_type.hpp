@@ -16,11 +16,10 @@
 #include <string_view>
 #include <vector>
 
-namespace stet::inline v0_1::detail {
+namespace stet::inline STET_NAMESPACE::detail {
 
 /// Appends what every datatype begins with, in version 1.
-inline void append_hdf5_type_head(little_writer& out, hdf5_class kind, std::uint32_t flags,
-                                  std::uint32_t size_bytes) {
+inline void append_hdf5_type_head(little_writer& out, hdf5_class kind, std::uint32_t flags, std::uint32_t size_bytes) {
   out.u8(static_cast<std::uint8_t>(1u << 4 | static_cast<unsigned>(kind))).sized(flags, 3).u32(size_bytes);
 }
 
@@ -37,12 +36,7 @@ inline std::string hdf5_float_type(std::uint8_t exponent_bits, std::uint8_t mant
   constexpr std::uint32_t leading_one_is_implied = 2u << 4;
   little_writer out;
   append_hdf5_type_head(out, hdf5_class::floating, leading_one_is_implied | (bits - 1) << 8, bits / 8);
-  out.u16(0)
-      .u16(static_cast<std::uint16_t>(bits))
-      .u8(mantissa_bits)
-      .u8(exponent_bits)
-      .u8(0)
-      .u8(mantissa_bits);
+  out.u16(0).u16(static_cast<std::uint16_t>(bits)).u8(mantissa_bits).u8(exponent_bits).u8(0).u8(mantissa_bits);
   return out.u32((1u << (exponent_bits - 1)) - 1).take();
 }
 
@@ -118,9 +112,8 @@ inline std::string hdf5_type_of(dtype of) {
     break;
   }
   const bool is_integer = row.kind == dtype_kind::signed_integer || row.kind == dtype_kind::unsigned_integer;
-  return is_integer && row.bits >= 8
-             ? hdf5_integer_type(row.bits / 8u, row.kind == dtype_kind::signed_integer)
-             : std::string();
+  return is_integer && row.bits >= 8 ? hdf5_integer_type(row.bits / 8u, row.kind == dtype_kind::signed_integer)
+                                     : std::string();
 }
 
 /// Strings in the global heap: where each is, and what the heap's collections look like. A collection:
@@ -128,21 +121,18 @@ inline std::string hdf5_type_of(dtype of) {
 ///   eights, and where 16 bytes or more are left, an object of index 0 that is them
 /// Source: HDF5 File Format Specification 3.0, III.E.
 class hdf5_string_heap {
- public:
+public:
   /// Adds the next string of this size.
   void add(std::uint64_t size_bytes) {
-    if (size_bytes == 0)
-      return;
-    if (collections_.empty() || collections_.back().count == max_count)
-      collections_.push_back({});
+    if (size_bytes == 0) return;
+    if (collections_.empty() || collections_.back().count == max_count) collections_.push_back({});
     ++collections_.back().count;
     collections_.back().size_bytes += head_size + (size_bytes + 7) / 8 * 8;
   }
   /// What the collections take, in one run; a multiple of 8.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept {
     std::uint64_t size = 0;
-    for (const collection& each : collections_)
-      size += padded(each.size_bytes);
+    for (const collection& each : collections_) size += padded(each.size_bytes);
     return size;
   }
 
@@ -164,8 +154,7 @@ class hdf5_string_heap {
         }
         reference.u32(static_cast<std::uint32_t>(each.size())).u64(heap_address).u32(++index);
       }
-      if (auto done = write(std::string_view(reference.bytes())); !done)
-        return done;
+      if (auto done = write(std::string_view(reference.bytes())); !done) return done;
     }
     return write(std::string_view());
   }
@@ -179,26 +168,21 @@ class hdf5_string_heap {
       head.text("GCOL").u8(1).zeros(3).u64(size);
       for (std::uint32_t index = 1; index <= of.count; ++number) {
         const std::string_view each = strings[number];
-        if (each.empty())
-          continue;
+        if (each.empty()) continue;
         head.u16(static_cast<std::uint16_t>(index++)).u16(1).u32(0).u64(each.size());
-        if (auto done = write(std::string_view(head.bytes())); !done)
-          return done;
-        if (auto done = write(each); !done)
-          return done;
+        if (auto done = write(std::string_view(head.bytes())); !done) return done;
+        if (auto done = write(each); !done) return done;
         head = {};
         head.zeros((8 - each.size() % 8) % 8);
       }
       const auto left = static_cast<std::size_t>(size - of.size_bytes);
-      if (left >= head_size)
-        head.u16(0).u16(0).u32(0).u64(left).zeros(left - head_size);
-      if (auto done = write(std::string_view(head.bytes())); !done)
-        return done;
+      if (left >= head_size) head.u16(0).u16(0).u32(0).u64(left).zeros(left - head_size);
+      if (auto done = write(std::string_view(head.bytes())); !done) return done;
     }
     return write(std::string_view());
   }
 
- private:
+private:
   static constexpr std::size_t head_size = 16, max_count = 0xFFFF, min_size = 4096;
   struct collection {
     std::uint32_t count = 0;
@@ -212,6 +196,6 @@ class hdf5_string_heap {
   std::vector<collection> collections_;
 };
 
-} // namespace stet::inline v0_1::detail
+} // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

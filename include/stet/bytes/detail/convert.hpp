@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+// Copies elements out of stored bytes, at any address, packed or not, in either byte order, as any C++ type.
+//
+// What becomes of a value of type From (stored) as the type To (wanted):
+//
+//   From            To       result
+//   the same as To           the same bits, NaN payloads included
+//   integer         integer  the nearest integer of To (saturates; NumPy wraps)
+//   float           integer  the fraction dropped, then as above; 0 for NaN (NumPy: undefined beyond To)
+//   anything        bool     whether it differs from zero, so true for NaN (as NumPy)
+//   integer, float  float    rounded once, to nearest, ties to even (IEEE 754-2008, 4.3.1; as NumPy);
+//                            beyond To what To defines: infinity, NaN or its largest number
+//                            (narrow_float.hpp)
+//   real            complex  the real part by the rules above, the imaginary part 0 (as NumPy)
+//   complex         complex  both parts by the rules above (as NumPy)
+//   complex         real     refused: not_convertible (NumPy drops the imaginary part)
+//   string, block   any      refused: not_convertible
+//
+// A bool counts as the integer 0 or 1; a stored byte that is neither is refused: bad_value. A quantized
+// integer counts as the integer that is stored: scale and zero point are the caller's business.
+#ifndef STET_BYTES_DETAIL_CONVERT_HPP
+#define STET_BYTES_DETAIL_CONVERT_HPP
+
+#include "../../vocabulary/detail/bit_cast.hpp"
+#include "../../vocabulary/config.hpp"
+#include "../../vocabulary/element.hpp"
+#include "../../vocabulary/detail/endian.hpp"
+#include "../../vocabulary/error.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <type_traits>
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+/// Elements as a store holds them, at any address.
+struct stored_elements {
+  const std::byte* bytes;
+  stet::dtype dtype;
+  /// Stored bits of one element: the dtype's own, packed from the least significant bit of each byte if they
+  /// are fewer than 8; or 8 for a dtype of fewer, with each element in the low bits of a byte of its own.
+  std::uint8_t bits;
+  /// Whether each word (`dtype_description::word_size_bytes`) is in the other byte order than this machine's.
+  bool is_swapped;
+};
+
+// One value
+
+/// The integers that a type can hold; `<limits>` would cost a tenth of what including the span header does.
+template <class T> struct integer_range {
+  static constexpr bool is_signed = static_cast<T>(-1) < static_cast<T>(1);
+  static constexpr std::uint64_t largest =
+      is_signed ? (std::uint64_t{1} << (sizeof(T) * 8 - 1)) - 1 : static_cast<std::uint64_t>(static_cast<T>(-1));
+  static constexpr std::int64_t lowest = is_signed ? -static_cast<std::int64_t>(largest) - 1 : 0;
+};
+template <int Bits, bool Signed> struct integer_range<small_int<Bits, Signed>> {
+  static constexpr std::int64_t lowest = small_int<Bits, Signed>::lowest_value;
+  static constexpr std::uint64_t largest = static_cast<std::uint64_t>(small_int<Bits, Signed>::largest_value);
+};
+
+/// The same value in a type of the language.
+template <class T> constexpr T number_of(T value) noexcept { return value; }
+template <class Format> constexpr float number_of(narrow_float<Format> value) noexcept { return value; }
+template <int Bits, bool Signed> constexpr int number_of(small_int<Bits, Signed> value) noexcept { return value; }
+
+/// The integer nearest to `value` that `To` has.
+template <class To, class From> constexpr To saturated(From value) noexcept {
+  using to = integer_range<To>;
+  using from = integer_range<From>;
+  constexpr From lowest = static_cast<From>(to::lowest > from::lowest ? to::lowest : from::lowest);
+  constexpr From largest = static_cast<From>(to::largest < from::largest ? to::largest : from::largest);
+  const From above = value > lowest ? value : lowest;
+  return static_cast<To>(above < largest ? above : largest);
+}
+
+/// `value` without its fraction, or the integer of `To` nearest to it; 0 for NaN.
+template <class To, class Float> constexpr To truncated(Float value) noexcept {
+  using range = integer_range<To>;
+  // Both are zero or powers of two, up to sign, and so exact.
+  constexpr Float lowest = static_cast<Float>(range::lowest);
+  constexpr Float beyond = static_cast<Float>(range::largest / 2 + 1) * 2;
+  // Selects rather than branches, so that loops vectorise; only what fits is cast, anything else would be
+  // undefined.
+  const Float fitting = value >= lowest && value < beyond ? value : Float{0};
+  using integer = std::conditional_t<std::is_integral_v<To>, To, int>;
+  const To inside = static_cast<To>(static_cast<integer>(fitting));
+  const To above = value >= beyond ? static_cast<To>(range::largest) : inside;
+  return value < lowest ? static_cast<To>(range::lowest) : above;
+}
+
+template <class T> inline constexpr dtype_kind kind_of = describe(dtype_of<T>::value).kind;
+
+/// Whether there is a rule for these types.
+template <class To, class From>
+inline constexpr bool is_convertible =
+    kind_of<From> != dtype_kind::complex || kind_of<To> == dtype_kind::complex || kind_of<To> == dtype_kind::boolean;
+
+/// `value` as `To`, rounded to nearest; NaN keeps its sign and the leading bits of its payload and becomes quiet.
+template <class To, class From> constexpr To floating(From value) noexcept {
+#if defined(__riscv)
+  // Its conversions give one NaN for all ("The RISC-V Instruction Set Manual", Volume I, "NaN Generation and Propagation").
+  if constexpr (std::is_same_v<From, float> && std::is_same_v<To, double>) {
+    if (value != value) {
+      const std::uint64_t bits = bit_cast<std::uint32_t>(value);
+      return bit_cast<double>((bits & 0x8000'0000) << 32 | 0x7ff8'0000'0000'0000 | (bits & 0x003f'ffff) << 29);
+    }
+  } else if constexpr (std::is_same_v<From, double> && std::is_same_v<To, float>) {
+    if (value != value) {
+      const auto bits = bit_cast<std::uint64_t>(value);
+      return bit_cast<float>(
+          static_cast<std::uint32_t>((bits >> 32 & 0x8000'0000) | 0x7fc0'0000 | (bits >> 29 & 0x003f'ffff)));
+    }
+  }
+#endif
+  return static_cast<To>(value);
+}
+
+/// One value by the rules at the top of this file. Neither type is quantized.
+template <class To, class From> constexpr To convert_value(From value) noexcept {
+  if constexpr (kind_of<From> == dtype_kind::complex) {
+    if constexpr (kind_of<To> == dtype_kind::boolean) {
+      return value.real != 0 || value.imag != 0;
+    } else {
+      using part = decltype(To::real);
+      return {convert_value<part>(value.real), convert_value<part>(value.imag)};
+    }
+  } else if constexpr (kind_of<To> == dtype_kind::complex) {
+    return {convert_value<decltype(To::real)>(value), 0};
+  } else if constexpr (kind_of<To> == dtype_kind::boolean) {
+    return number_of(value) != 0;
+  } else if constexpr (kind_of<To> == dtype_kind::floating) {
+    return floating<To>(number_of(value));
+  } else if constexpr (kind_of<From> == dtype_kind::floating) {
+    return truncated<To>(number_of(value));
+  } else {
+    return saturated<To>(number_of(value));
+  }
+}
+
+// Many values: block by block, each brought into this machine's form first where it is packed or in the other
+// byte order. Blocks have a fixed length and pointers no aliases, which is what compilers need to vectorise
+// the loops over them.
+
+/// Elements in a block. A multiple of 8, so that a block of any width begins with a byte.
+inline constexpr std::size_t block_elements = 64;
+
+/// Spreads a block of packed codes of `Bits` bits to one a byte.
+template <int Bits> void unpack_block(const std::byte* __restrict packed, std::byte* __restrict codes) noexcept {
+  // A group is as few bytes as hold whole codes.
+  constexpr std::size_t group_bytes = Bits == 6 ? 3 : 1, group_elements = group_bytes * 8 / Bits;
+  for (std::size_t group = 0; group < block_elements / group_elements; ++group) {
+    std::uint32_t bits = 0;
+    for (std::size_t i = 0; i < group_bytes; ++i) {
+      bits |= static_cast<std::uint32_t>(packed[group * group_bytes + i]) << (8 * i);
+    }
+    for (std::size_t i = 0; i < group_elements; ++i) {
+      codes[group * group_elements + i] = static_cast<std::byte>((bits >> (i * Bits)) & ((1u << Bits) - 1));
+    }
+  }
+}
+
+/// Copies `WordCount` words, the bytes of each reversed.
+template <class Word, std::size_t WordCount>
+void swap_block(const std::byte* __restrict swapped, std::byte* __restrict words) noexcept {
+  for (std::size_t i = 0; i < WordCount; ++i) {
+    Word word;
+    std::memcpy(&word, swapped + i * sizeof word, sizeof word);
+    word = byte_swapped(word);
+    std::memcpy(words + i * sizeof word, &word, sizeof word);
+  }
+}
+
+/// Converts a block of `From` to a block of `To`.
+template <class To, class From>
+void convert_block(const std::byte* __restrict from, std::byte* __restrict into) noexcept {
+  if constexpr (std::is_same_v<To, From>) {
+    std::memcpy(into, from, block_elements * sizeof(To)); // as bytes: a float register may change a NaN
+  } else {
+    for (std::size_t i = 0; i < block_elements; ++i) {
+      From value;
+      std::memcpy(&value, from + i * sizeof value, sizeof value);
+      const To converted = convert_value<To>(value);
+      std::memcpy(into + i * sizeof converted, &converted, sizeof converted);
+    }
+  }
+}
+
+/// Converts `count` elements of type `From` to elements of type `To` at `into`.
+template <class To, class From>
+void convert_blocks(const stored_elements& from, std::byte* into, std::size_t count) noexcept {
+  constexpr dtype_description stored = describe(dtype_of<From>::value);
+  STET_ASSERT(from.bits == stored.bits || (from.bits == 8 && stored.bits < 8));
+  if (std::is_same_v<To, From> && from.bits == 8 * sizeof(From) && !from.is_swapped) {
+    if (count != 0) std::memcpy(into, from.bytes, count * sizeof(From)); // not from nullptr
+    return;
+  }
+  // The last block is converted whole even if it is not full: from a copy, into another, of which the rest is
+  // dropped.
+  std::byte last_stored[block_elements * sizeof(From)] = {}, last_converted[block_elements * sizeof(To)];
+  for (std::size_t first = 0; first < count; first += block_elements) {
+    const std::size_t left = count - first;
+    const std::byte* source = from.bytes + first / 8 * from.bits;
+    std::byte* target = into + first * sizeof(To);
+    if (left < block_elements) {
+      std::memcpy(last_stored, source, (left * from.bits + 7) / 8);
+      source = last_stored;
+      target = last_converted;
+    }
+    [[maybe_unused]] std::byte native[block_elements * sizeof(From)];
+    if constexpr (stored.bits < 8) {
+      if (from.bits < 8) {
+        unpack_block<stored.bits>(source, native);
+        source = native;
+      }
+    } else if constexpr (stored.word_size_bytes > 1) {
+      using word = std::conditional_t<stored.word_size_bytes == 2, std::uint16_t,
+                                      std::conditional_t<stored.word_size_bytes == 4, std::uint32_t, std::uint64_t>>;
+      constexpr std::size_t word_count = block_elements * (sizeof(From) / sizeof(word));
+      if (from.is_swapped) {
+        swap_block<word, word_count>(source, native);
+        source = native;
+      }
+    }
+    convert_block<To, From>(source, target);
+    if (left < block_elements) std::memcpy(into + first * sizeof(To), last_converted, left * sizeof(To));
+  }
+}
+
+/// Whether each of `count` stored bytes is 0 or 1, and so may be read as bool.
+inline bool are_booleans(const std::byte* bytes, std::size_t count) noexcept {
+  std::byte seen{0};
+  for (std::size_t i = 0; i < count; ++i) seen |= bytes[i];
+  return seen <= std::byte{1};
+}
+
+/// The type whose values a stored type has: a quantized integer's integer, itself for others.
+template <class T> struct value_of : std::type_identity<T> {};
+template <class Integer> struct value_of<quantized_int<Integer>> : std::type_identity<Integer> {};
+
+/// Copies `into.size()` elements whose dtype is that of `To`: unpacked, in this machine's byte order, bit for
+/// bit.
+/// @retval errc::bad_value  To is bool and a byte is neither 0 nor 1; nothing was written
+/// Cost: reads every byte once (bool: twice), allocates nothing. Compiles nothing but this one copy.
+template <element To> errc copy_elements(const stored_elements& from, std::span<To> into) noexcept {
+  using stored = typename element_of<dtype_of<To>::value>::type;
+  using word = std::conditional_t<std::is_same_v<stored, bool>, std::uint8_t, typename value_of<stored>::type>;
+  static_assert(sizeof(To) == sizeof(stored), "dtype_of names a dtype of another size");
+  if (std::is_same_v<stored, bool> && !are_booleans(from.bytes, into.size())) return errc::bad_value;
+  convert_blocks<word, word>(from, reinterpret_cast<std::byte*>(into.data()), into.size());
+  return errc{};
+}
+
+/// Copies `into.size()` elements of any dtype, as elements of `To` by the rules at the top of this file.
+/// @param from  as many elements as `into` has
+/// @retval errc::not_convertible  strings, blocks, or complex numbers to real ones
+/// @retval errc::bad_value        bool elements, and a byte is neither 0 nor 1; nothing was written
+/// Cost: reads every byte once (bool: twice), allocates nothing. Compiles a loop for each dtype there is.
+template <element To> errc convert_elements(const stored_elements& from, std::span<To> into) noexcept {
+  if (from.dtype == dtype_of<To>::value) return copy_elements(from, into);
+  // One of stet's own types takes the place of `To`, which may be a program's own with no operations that
+  // stet knows.
+  using target = typename value_of<typename element_of<dtype_of<To>::value>::type>::type;
+  static_assert(sizeof(To) == sizeof(target), "dtype_of names a dtype of another size");
+  errc outcome = errc::not_convertible;
+  visit_dtype(from.dtype, [&]<class Stored>(std::type_identity<Stored>) {
+    using source = std::conditional_t<std::is_same_v<Stored, bool>, std::uint8_t, typename value_of<Stored>::type>;
+    if constexpr (is_convertible<target, source>) {
+      if (std::is_same_v<Stored, bool> && !are_booleans(from.bytes, into.size())) {
+        outcome = errc::bad_value;
+      } else {
+        convert_blocks<target, source>(from, reinterpret_cast<std::byte*>(into.data()), into.size());
+        outcome = errc{};
+      }
+    }
+  });
+  return outcome;
+}
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#endif

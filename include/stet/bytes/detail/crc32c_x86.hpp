@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+// CRC-32C kernels of x86: the crc32 instruction of SSE4.2, and folding with VPCLMULQDQ.
+#ifndef STET_BYTES_DETAIL_CRC32C_X86_HPP
+#define STET_BYTES_DETAIL_CRC32C_X86_HPP
+
+#include "crc32c_portable.hpp"
+
+// GCC and Clang are used through their builtins: <immintrin.h> costs more to include than the whole reading
+// core. Microsoft's compiler has the crc32 kernel only, because it offers no cheap way to ask for VPCLMULQDQ.
+#if STET_SMALL_CODE || defined(_M_ARM64EC)
+#define STET_CRC32C_SSE42 0
+#elif defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
+#define STET_CRC32C_SSE42 1
+#else
+#define STET_CRC32C_SSE42 0
+#endif
+
+#if STET_CRC32C_SSE42 && !defined(_MSC_VER)
+#define STET_CRC32C_VPCLMULQDQ 1
+#else
+#define STET_CRC32C_VPCLMULQDQ 0
+#endif
+
+#if STET_CRC32C_SSE42
+
+#include <cstring>
+
+// What the C library found at start, where it tells: asking the compiler's run-time library links its own detection, 4.5 KB.
+// Declared as <sys/platform/x86.h> does, which costs more to include than <cstdint> and which Clang does not take in C++.
+#if defined(__GLIBC__)
+#if __GLIBC_PREREQ(2, 34)
+#define STET_CPU_KNOWN_TO_LIBRARY 1
+extern "C" const struct cpuid_feature* __x86_get_cpuid_feature_leaf(unsigned leaf) __attribute__((pure));
+#define STET_CPU_HAS(compiler_name, leaf, word, bit) detail::has_cpu_feature(leaf, word, bit)
+#endif
+#endif
+#if !defined(STET_CPU_HAS)
+#define STET_CPU_HAS(compiler_name, leaf, word, bit) (__builtin_cpu_supports(compiler_name) != 0)
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <nmmintrin.h>
+#define STET_CRC32C_TARGET(instructions)
+#else
+#define STET_CRC32C_TARGET(instructions) __attribute__((target(instructions)))
+#endif
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+#if defined(STET_CPU_KNOWN_TO_LIBRARY)
+/// Whether this processor and its operating system have a feature: of the library's leaf 0 (CPUID 1) or 1 (CPUID 7), the bit of
+/// a word, EBX 1 or ECX 2. Four words of a leaf say what there is, the next four what can be used. Cost: a call.
+inline bool has_cpu_feature(unsigned leaf, unsigned word, unsigned bit) noexcept {
+  const auto* const words = reinterpret_cast<const unsigned*>(__x86_get_cpuid_feature_leaf(leaf));
+  return (words[4 + word] >> bit & 1u) != 0;
+}
+#endif
+
+#if defined(_MSC_VER)
+/// The instruction set level that Microsoft's run-time library finds at start; <bit> of its standard library
+/// reads it too. 2 stands for SSE4.2.
+extern "C" int __isa_available;
+inline bool has_crc32c_sse42() noexcept { return __isa_available >= 2; }
+#elif defined(__SSE4_2__)
+inline bool has_crc32c_sse42() noexcept { return true; }
+#else
+/// Whether this processor has SSE4.2. Cost: a load and test of what was found at start.
+inline bool has_crc32c_sse42() noexcept { return STET_CPU_HAS("sse4.2", 0, 2, 20); }
+#endif
+
+/// One register of message per crc32 instruction.
+struct crc32c_sse42_step {
+#if defined(__x86_64__) || defined(_M_X64)
+  using word_type = std::uint64_t;
+#else
+  using word_type = std::uint32_t;
+#endif
+  static constexpr std::size_t word_size_bytes = sizeof(word_type);
+
+  STET_CRC32C_TARGET("sse4.2") static std::uint32_t byte(std::uint32_t state, std::byte next) noexcept {
+#if defined(_MSC_VER) && !defined(__clang__)
+    return _mm_crc32_u8(state, std::to_integer<unsigned char>(next));
+#else
+    return __builtin_ia32_crc32qi(state, std::to_integer<unsigned char>(next));
+#endif
+  }
+
+  STET_CRC32C_TARGET("sse4.2")
+  static std::uint32_t word(std::uint32_t state, const std::byte* next) noexcept {
+    const auto value = load_little<word_type>(next);
+#if defined(_MSC_VER) && defined(_M_X64) && !defined(__clang__)
+    return static_cast<std::uint32_t>(_mm_crc32_u64(state, value));
+#elif defined(_MSC_VER) && !defined(__clang__)
+    return _mm_crc32_u32(state, value);
+#elif defined(__x86_64__)
+    return static_cast<std::uint32_t>(__builtin_ia32_crc32di(state, value));
+#else
+    return __builtin_ia32_crc32si(state, value);
+#endif
+  }
+};
+
+/// The crc32 instruction in three lanes; `has_crc32c_sse42()` must hold.
+STET_CRC32C_TARGET("sse4.2")
+inline std::uint32_t crc32c_update_sse42(std::uint32_t state, const std::byte* bytes, std::size_t size_bytes) noexcept {
+  return crc32c_update_by_words<crc32c_sse42_step>(state, bytes, size_bytes);
+}
+
+#if STET_CRC32C_VPCLMULQDQ
+
+// Folding, after Gopal et al., Intel 2009, "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ". A
+// 128-bit piece of message is A x^64 + B, A being its first eight bytes. Instead of dividing it by P, it is
+// moved d bits on: (A x^64 + B) x^d is congruent to A (x^(d+64) mod P) + B (x^d mod P), two products of less
+// than 128 bits, which are added to the piece of message that stands d bits further on. In the end one short
+// message is left whose CRC is that of the whole.
+//
+// The bits being reflected, the instruction's 127-bit product of two registers appears one power of x too low
+// in a 128-bit register, that is, multiplied by x; and a 32-bit remainder in a 64-bit register stands for its
+// product with x^32. The exponents of the factors are therefore less by 33: d + 31 and d - 33.
+
+/// What a 128-bit piece's first and last eight bytes are multiplied by to move it on by `distance_bits`.
+template <unsigned distance_bits, std::uint32_t Polynomial = crc32c_polynomial> struct crc32c_fold_factors {
+  static constexpr std::uint32_t first = crc32c_known_power_of_x<Polynomial, distance_bits + 31>;
+  static constexpr std::uint32_t last = crc32c_known_power_of_x<Polynomial, distance_bits - 33>;
+};
+
+/// Two pieces of message side by side.
+using crc32c_pieces = long long __attribute__((vector_size(32)));
+
+#define STET_CRC32C_FOLDING STET_CRC32C_TARGET("sse4.2,avx2,pclmul,vpclmulqdq")
+
+/// Below this size folding gains nothing over the crc32 instruction.
+inline constexpr std::size_t crc32c_folding_from_bytes = 256;
+
+/// Whether this processor and its operating system have VPCLMULQDQ on 256-bit registers, and SSE4.2.
+/// Cost: three loads and tests.
+inline bool has_crc32c_vpclmulqdq() noexcept {
+  return STET_CPU_HAS("vpclmulqdq", 1, 2, 10) && STET_CPU_HAS("avx2", 1, 1, 5) && has_crc32c_sse42();
+}
+
+/// The pieces at any address.
+STET_CRC32C_FOLDING inline crc32c_pieces crc32c_pieces_at(const std::byte* bytes) noexcept {
+  crc32c_pieces pieces;
+  std::memcpy(&pieces, bytes, sizeof(pieces));
+  return pieces;
+}
+
+/// The pieces moved on by `distance_bits` and added to what stands there.
+template <unsigned distance_bits, std::uint32_t Polynomial>
+STET_CRC32C_FOLDING inline crc32c_pieces crc32c_folded(crc32c_pieces pieces, crc32c_pieces there) noexcept {
+  using factors = crc32c_fold_factors<distance_bits, Polynomial>;
+  const crc32c_pieces by = {factors::first, factors::last, factors::first, factors::last};
+#if defined(__clang__)
+  return there ^ __builtin_ia32_pclmulqdq256(pieces, by, 0x00) ^ __builtin_ia32_pclmulqdq256(pieces, by, 0x11);
+#else
+  return there ^ __builtin_ia32_vpclmulqdq_v4di(pieces, by, 0x00) ^ __builtin_ia32_vpclmulqdq_v4di(pieces, by, 0x11);
+#endif
+}
+
+/// Folding in four pairs of pieces, 128 bytes a round, enough to cover the latency of the products; at least
+/// 128 bytes, whose messages are taken off. What is left of them is a message of 32 bytes, in front of the bytes
+/// not yet read.
+template <std::uint32_t Polynomial>
+STET_CRC32C_FOLDING inline crc32c_pieces crc32c_fold(std::uint32_t state, const std::byte*& bytes,
+                                                     std::size_t& size_bytes) noexcept {
+  // The state is a remainder of what came before: it is added to the first 32 bits of the message.
+  const crc32c_pieces before = {static_cast<long long>(state), 0, 0, 0};
+  crc32c_pieces a = crc32c_pieces_at(bytes) ^ before;
+  crc32c_pieces b = crc32c_pieces_at(bytes + 32);
+  crc32c_pieces c = crc32c_pieces_at(bytes + 64);
+  crc32c_pieces d = crc32c_pieces_at(bytes + 96);
+  for (bytes += 128, size_bytes -= 128; size_bytes >= 128; bytes += 128, size_bytes -= 128) {
+    a = crc32c_folded<1024, Polynomial>(a, crc32c_pieces_at(bytes));
+    b = crc32c_folded<1024, Polynomial>(b, crc32c_pieces_at(bytes + 32));
+    c = crc32c_folded<1024, Polynomial>(c, crc32c_pieces_at(bytes + 64));
+    d = crc32c_folded<1024, Polynomial>(d, crc32c_pieces_at(bytes + 96));
+  }
+  a = crc32c_folded<256, Polynomial>(a, b);
+  a = crc32c_folded<256, Polynomial>(a, c);
+  a = crc32c_folded<256, Polynomial>(a, d);
+  for (; size_bytes >= 32; bytes += 32, size_bytes -= 32)
+    a = crc32c_folded<256, Polynomial>(a, crc32c_pieces_at(bytes));
+  return a;
+}
+
+/// Folding; `has_crc32c_vpclmulqdq()` must hold.
+STET_CRC32C_FOLDING
+inline std::uint32_t crc32c_update_vpclmulqdq(std::uint32_t state, const std::byte* bytes,
+                                              std::size_t size_bytes) noexcept {
+  if (size_bytes < crc32c_folding_from_bytes) return crc32c_update_sse42(state, bytes, size_bytes);
+  const crc32c_pieces folded = crc32c_fold<crc32c_polynomial>(state, bytes, size_bytes);
+  std::byte left[sizeof(folded)];
+  std::memcpy(left, &folded, sizeof(folded));
+  return crc32c_update_sse42(crc32c_update_sse42(0, left, sizeof(left)), bytes, size_bytes);
+}
+
+/// The same for another polynomial, the rest by tables.
+template <std::uint32_t Polynomial>
+STET_CRC32C_FOLDING inline std::uint32_t crc32_update_folding(std::uint32_t state, const std::byte* bytes,
+                                                              std::size_t size_bytes) noexcept {
+  if (size_bytes < crc32c_folding_from_bytes) return crc32c_update_by_tables<Polynomial>(state, bytes, size_bytes);
+  const crc32c_pieces folded = crc32c_fold<Polynomial>(state, bytes, size_bytes);
+  std::byte left[sizeof(folded)];
+  std::memcpy(left, &folded, sizeof(folded));
+  return crc32c_update_by_tables<Polynomial>(crc32c_update_by_tables<Polynomial>(0, left, sizeof(left)), bytes,
+                                             size_bytes);
+}
+
+#undef STET_CRC32C_FOLDING
+#endif
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#undef STET_CRC32C_TARGET
+#undef STET_CPU_HAS
+#undef STET_CPU_KNOWN_TO_LIBRARY
+#endif
+
+#endif // STET_BYTES_DETAIL_CRC32C_X86_HPP

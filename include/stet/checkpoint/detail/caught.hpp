@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// Makes an error of what a call throws, where nobody could catch it.
+#ifndef STET_CHECKPOINT_DETAIL_CAUGHT_HPP
+#define STET_CHECKPOINT_DETAIL_CAUGHT_HPP
+
+#include "../../vocabulary/result.hpp"
+
+#include <exception>
+#include <new>
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+/// What `work()`, a result, comes to. Without exceptions there is nothing to catch.
+/// @retval errc::out_of_memory     it threw std::bad_alloc
+/// @retval errc::invalid_argument  a function that the program gave threw anything else, whose text is the subject
+template <class Work> auto caught(Work&& work) noexcept -> decltype(work()) {
+#if defined(__cpp_exceptions)
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return errc::out_of_memory;
+  } catch (const std::exception& thrown) {
+    return error(errc::invalid_argument, thrown.what());
+  } catch (...) {
+    return errc::invalid_argument;
+  }
+#else
+  return work();
+#endif
+}
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#endif

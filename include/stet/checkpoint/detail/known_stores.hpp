@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+// Which files each store of a folder needs. Remembered for as long as the files stay as they are.
+#ifndef STET_CHECKPOINT_DETAIL_KNOWN_STORES_HPP
+#define STET_CHECKPOINT_DETAIL_KNOWN_STORES_HPP
+
+#include "../delta.hpp"
+
+#include "../../source/file.hpp"
+#include "../../writer/detail/parts.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+/// The identity of the file at a path; nothing if there is none, or no regular one.
+/// Errors: what the operating system reports.
+inline result<std::optional<file_identity>> identity_of(std::string_view path_utf8) {
+  const result<file> opened = file::open(path_utf8);
+  if (opened) return std::optional(opened->identity());
+  if (is_of_contents(opened.error()) || opened.error().code() == errc::file_not_found)
+    return std::optional<file_identity>();
+  return opened.error();
+}
+
+/// A file of a folder, as far as others may need it or it others.
+struct known_store {
+  store_kind kind = store_kind::none;
+  /// Whether it opens, with everything that it builds on.
+  bool is_sound = false;
+  /// The files that it needs besides its own: its parts and, of a delta, the base.
+  std::vector<std::string> needs;
+  /// The base, of a delta.
+  std::string base;
+  /// The files that decided all this, its own first, as they were then.
+  std::vector<std::pair<std::string, std::optional<file_identity>>> seen;
+  /// Whether all this holds for as long as these files stay the same. What is damaged may be repaired by a file that is not
+  /// among them.
+  bool is_final = false;
+
+  [[nodiscard]] std::optional<file_identity> identity() const { return seen.front().second; }
+};
+
+/// The stores of a folder. Looks at each again once a file that it builds on is another: the folder is the truth.
+class known_stores {
+public:
+  /// @param folder  "" or ending in a separator
+  explicit known_stores(std::string folder) : folder_(std::move(folder)) {}
+
+  /// What the file called `name` is and needs; valid until the next call for the same name, and `keep_only`.
+  /// @retval errc::file_not_found  there is no such file
+  /// Any error means that this could not be found out, and so nothing may be removed.
+  /// Cost: three system calls for each file that it builds on; the first time that of `open_checkpoint`, too.
+  result<const known_store*> look_at(const std::string& name) {
+    const auto known = all_.find(name);
+    if (known != all_.end() && known->second.is_final) {
+      const result<bool> is_current = is_as_seen(known->second);
+      if (!is_current) return is_current.error();
+      if (*is_current) return &known->second;
+    }
+    result<known_store> found = look_closely_at(name);
+    if (!found) return found.error();
+    return &(all_[name] = std::move(*found));
+  }
+
+  /// The files that some stores need besides their own, those that their bases need included. Names of files that are not there
+  /// are passed over.
+  result<std::set<std::string>> needed_by(std::vector<std::string> names) {
+    std::set<std::string> needed;
+    while (!names.empty()) {
+      const std::string name = std::move(names.back());
+      names.pop_back();
+      const result<const known_store*> known = look_at(name);
+      if (!known && known.error().code() == errc::file_not_found) continue;
+      if (!known) return known.error();
+      for (const std::string& each : (*known)->needs) {
+        if (needed.insert(each).second && each == (*known)->base) names.push_back(each);
+      }
+    }
+    return needed;
+  }
+
+  /// Forgets all but these.
+  /// @param names  ascending
+  void keep_only(const std::vector<std::string>& names) {
+    std::erase_if(all_, [&](const auto& each) { return !std::binary_search(names.begin(), names.end(), each.first); });
+  }
+
+private:
+  result<bool> is_as_seen(const known_store& known) const {
+    for (const auto& [name, identity] : known.seen) {
+      const auto now = identity_of(folder_ + name);
+      if (!now) return now.error();
+      if (*now != identity) return false;
+    }
+    return true;
+  }
+
+  result<known_store> look_closely_at(const std::string& name) const {
+    known_store found;
+    const std::string path = folder_ + name;
+    // Identities first: what changes while it is read has another one afterwards.
+    std::string at = name;
+    for (std::size_t depth = 0; depth < max_delta_depth && !at.empty(); ++depth) {
+      const auto identity = identity_of(folder_ + at);
+      if (!identity) return identity.error();
+      found.seen.emplace_back(at, *identity);
+      const auto stated = read_stated_base(folder_ + at);
+      if (!stated && !is_of_contents(stated.error()) && stated.error().code() != errc::file_not_found)
+        return stated.error();
+      if (depth == 0) {
+        if (!stated && stated.error().code() == errc::file_not_found) return stated.error();
+        if (stated) found.kind = stated->kind;
+        if (stated) found.base = stated->base;
+      }
+      at = stated ? stated->base : std::string();
+    }
+    if (found.kind == store_kind::none) {
+      found.is_final = is_settled(found);
+      return found;
+    }
+    const result<checkpoint_store> opened = open_checkpoint(path);
+    if (opened) {
+      found.is_sound = true;
+      for (std::size_t i = 0; i < opened->file_count(); ++i) {
+        const tensor_index& index = opened->file(i).index();
+        for (std::uint32_t part = 0; part < index.part_count(); ++part) {
+          std::string part_name(index.part(part).path);
+          const auto identity = identity_of(folder_ + part_name);
+          if (!identity) return identity.error();
+          if (i == 0) found.needs.push_back(part_name);
+          found.seen.emplace_back(std::move(part_name), *identity);
+        }
+      }
+      found.is_final = is_settled(found);
+    } else if (!is_of_contents(opened.error())) {
+      return opened.error();
+    } else if (const auto own = found.kind == store_kind::loose ? open_manifest(path) : open(path)) {
+      for (std::uint32_t part = 0; part < own->index().part_count(); ++part)
+        found.needs.emplace_back(own->index().part(part).path);
+    } else {
+      found.needs = listed_parts(path);
+    }
+    if (!found.base.empty()) found.needs.push_back(found.base);
+    return found;
+  }
+
+  /// Whether every file has been as it is for so long that the next change gives it another time, whatever the file system: a
+  /// tick of FAT's clock is 2 seconds.
+  static bool is_settled(const known_store& found) {
+    constexpr std::chrono::nanoseconds longest_tick = std::chrono::seconds(3);
+    const auto now =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch());
+    const auto last = static_cast<std::uint64_t>((now - longest_tick).count());
+    return std::all_of(found.seen.begin(), found.seen.end(),
+                       [last](const auto& each) { return !each.second || each.second->changed_ns < last; });
+  }
+
+  std::string folder_;
+  std::map<std::string, known_store> all_;
+};
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#endif

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+// The state file of a folder of checkpoints: a cache of what the folder itself does not tell.
+#ifndef STET_CHECKPOINT_DETAIL_STATE_FILE_HPP
+#define STET_CHECKPOINT_DETAIL_STATE_FILE_HPP
+
+#include "../retention.hpp"
+
+#include "../../manifest/manifest.hpp"
+#include "../../source/file.hpp"
+#include "../../source/source.hpp"
+#include "../../writer/atomic_file.hpp"
+
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+// checkpoint.json
+// ===============
+//
+//   {"latest": "ckpt-1200.stet", "file": "1a2b-3c4d-17a0…", "all": [{"step": 1100, "saved_ms": 1700000000000, "metric": 0.93,
+//    "file": "…"}, …]}
+//
+//   latest    the newest checkpoint when the file was written
+//   file      which file had this name and was on the disk under it; absent: that is not known
+//   all       the checkpoints there were, in ascending order of steps:
+//     step      required
+//     saved_ms  when it was saved, in milliseconds since 1970-01-01 UTC without leap seconds
+//     metric    how good the program was, as the checkpoint itself has it under `state`
+//     file      which file has this metric, or none
+//
+// A file is given by its number in the file system, its size, and the time of its last change (`file_identity`), in hexadecimal
+// digits: a checkpoint that was saved again, or copied over, is another file.
+//
+// It can be removed at any time, and whatever it says is believed of files only that are in the folder. The times stand
+// here because a checkpoint has none: the same training gives the same files.
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+inline constexpr std::string_view state_file_name = "checkpoint.json";
+
+/// What the state file knows of one checkpoint.
+struct checkpoint_details {
+  std::optional<std::chrono::system_clock::time_point> saved_at;
+  std::optional<double> metric;
+  /// The file that has this metric, or none, as `file_text` gives it; empty: not known.
+  std::string file{};
+};
+
+/// What the state file says. A file that is missing or damaged says nothing, or what was read before the damage.
+struct state_file {
+  std::string latest;
+  /// The file that `latest` named when that name was on the disk, as `file_text` gives it; empty: not known.
+  std::string latest_file;
+  std::map<std::uint64_t, checkpoint_details> all;
+};
+
+/// A larger state file is neither read nor written.
+inline constexpr std::uint64_t max_state_file_size_bytes = std::uint64_t{64} << 20;
+
+/// Which file this is, among those of a folder, as text.
+inline std::string file_text(const file_identity& of) {
+  std::string text;
+  for (const std::uint64_t number : {of.index, of.size_bytes, of.changed_ns}) {
+    char digits[16];
+    if (!text.empty()) text += '-';
+    text.append(digits, std::to_chars(digits, digits + sizeof digits, number, 16).ptr);
+  }
+  return text;
+}
+
+/// The latest time of a save that is read and written. The clock may count in nanoseconds, of which 63 bits hold 292 years.
+inline constexpr std::uint64_t max_saved_ms = (std::uint64_t{1} << 63) / 1'000'000 - 1;
+
+/// Handles the events of nlohmann's parser. The text may be anything.
+class state_file_parser {
+public:
+  /// With `only_latest`, the rest is not read.
+  state_file_parser(state_file& into, bool only_latest) : into_(into), only_latest_(only_latest) {}
+
+  // ---- the events; false ends the parsing ----
+
+  bool null() { return true; }
+  bool boolean(bool) { return true; }
+  bool number_integer(json_value::number_integer_t value) { return number_float(static_cast<double>(value), {}); }
+  bool number_unsigned(json_value::number_unsigned_t value) {
+    if (depth_ == item_depth && key_ == "step") step_ = value;
+    if (depth_ == item_depth && key_ == "saved_ms" && value <= max_saved_ms) {
+      item_.saved_at =
+          std::chrono::system_clock::time_point(std::chrono::milliseconds(static_cast<std::int64_t>(value)));
+    }
+    return number_float(static_cast<double>(value), {});
+  }
+  bool number_float(json_value::number_float_t value, const std::string&) {
+    if (depth_ == item_depth && key_ == "metric") item_.metric = value;
+    return true;
+  }
+  bool string(std::string& value) {
+    if (depth_ == item_depth && key_ == "file") item_.file = std::move(value);
+    if (depth_ != 1) return true;
+    if (key_ == "latest")
+      into_.latest = std::move(value);
+    else if (key_ == "file")
+      into_.latest_file = std::move(value);
+    return !only_latest_ || into_.latest.empty() || into_.latest_file.empty();
+  }
+  bool binary(json_value::binary_t&) { return false; }
+  bool key(std::string& name) {
+    key_ = std::move(name);
+    if (depth_ == 1) is_in_all_ = key_ == "all";
+    return true;
+  }
+  bool start_object(std::size_t) {
+    item_ = {};
+    step_.reset();
+    return ++depth_ <= max_depth;
+  }
+  bool end_object() {
+    if (depth_-- == item_depth && is_in_all_ && step_ && !only_latest_) into_.all[*step_] = std::move(item_);
+    return true;
+  }
+  bool start_array(std::size_t) { return ++depth_ <= max_depth; }
+  bool end_array() { return --depth_, true; }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) { return false; }
+
+private:
+  static constexpr int item_depth = 3, max_depth = 16;
+
+  state_file& into_;
+  bool only_latest_, is_in_all_ = false;
+  int depth_ = 0;
+  std::string key_;
+  std::optional<std::uint64_t> step_;
+  checkpoint_details item_;
+};
+
+/// Reads the state file of a folder ("" or ending in a separator).
+inline state_file read_state_file(const std::string& folder, bool only_latest) {
+  state_file made;
+  const result<file> opened = file::open(folder + std::string(state_file_name), open_for::read, links::no_follow);
+  if (!opened || opened->size_bytes() > max_state_file_size_bytes) return made;
+  const result<source> bytes = source::read(*opened, {0, opened->size_bytes()});
+  if (!bytes) return made;
+  const char* const text = reinterpret_cast<const char*>(bytes->data());
+  state_file_parser parser(made, only_latest);
+  (void)json_value::sax_parse(text, text + bytes->size_bytes(), &parser);
+  return made;
+}
+
+/// The text of a state file. Without objects of nlohmann's: their destructors need memory and could not report that there is none.
+inline std::string text_of(const state_file& of) {
+  const auto quoted = [](const std::string& text) {
+    return json_value(text).dump(-1, ' ', false, json_value::error_handler_t::replace);
+  };
+  std::string text = "{\"latest\":" + quoted(of.latest);
+  if (!of.latest_file.empty()) text += ",\"file\":" + quoted(of.latest_file);
+  text += ",\"all\":[";
+  for (const auto& [step, details] : of.all) {
+    if (text.back() != '[') text += ',';
+    text += "{\"step\":" + std::to_string(step);
+    if (details.saved_at) {
+      const auto since =
+          std::chrono::duration_cast<std::chrono::milliseconds>(details.saved_at->time_since_epoch()).count();
+      if (since >= 0 && static_cast<std::uint64_t>(since) <= max_saved_ms)
+        text += ",\"saved_ms\":" + std::to_string(since);
+    }
+    if (details.metric && std::isfinite(*details.metric)) text += ",\"metric\":" + json_value(*details.metric).dump();
+    if (!details.file.empty()) text += ",\"file\":" + quoted(details.file);
+    text += '}';
+  }
+  return text += "]}\n";
+}
+
+/// Writes the state file of a folder, in place of the one there was.
+/// @retval errc::too_large  it would be larger than a reader takes; nothing was written
+inline result<void> write_state_file(const file_operations& operations, const std::string& folder, const state_file& of,
+                                     bool is_durable) {
+  const std::string text = text_of(of);
+  if (text.size() > max_state_file_size_bytes)
+    return error(errc::too_large, folder + std::string(state_file_name), max_state_file_size_bytes);
+  result<atomic_file> made = atomic_file::create(operations, folder, state_file_name, text.size());
+  if (!made) return made.error();
+  if (auto written = made->write_at(0, std::as_bytes(std::span(text.data(), text.size()))); !written) return written;
+  if (auto finished = made->finish(is_durable); !finished) return finished;
+  return made->publish();
+}
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// Members of JSON objects from anyone, by name, where any type may stand.
+#ifndef STET_FORMATS_COMMON_JSON_MEMBERS_HPP
+#define STET_FORMATS_COMMON_JSON_MEMBERS_HPP
+
+#include "../../manifest/manifest.hpp"
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+/// The member of an object called `name`; nullptr if there is none, or `object` is no object.
+inline json_value* find_member(json_value& object, std::string_view name) {
+  json_value::object_t* const members = object.get_ptr<json_value::object_t*>();
+  if (members == nullptr) return nullptr;
+  for (auto& [key, value] : *members) {
+    if (key == name) return &value;
+  }
+  return nullptr;
+}
+inline const json_value* find_member(const json_value& object, std::string_view name) {
+  return find_member(const_cast<json_value&>(object), name);
+}
+
+/// A string's text; empty for anything else.
+inline std::string_view text_of_string(const json_value* value) {
+  const std::string* const text = value == nullptr ? nullptr : value->get_ptr<const json_value::string_t*>();
+  return text == nullptr ? std::string_view() : std::string_view(*text);
+}
+/// The text of the member called `name`; empty if it is no string.
+inline std::string_view text_member(const json_value& object, std::string_view name) {
+  return text_of_string(find_member(object, name));
+}
+
+/// Takes the member called `name` out of an object; null if there is none.
+inline json_value take_member(json_value& object, std::string_view name) {
+  json_value::object_t* const members = object.get_ptr<json_value::object_t*>();
+  if (members == nullptr) return nullptr;
+  for (auto at = members->begin(); at != members->end(); ++at) {
+    if (at->first != name) continue;
+    json_value taken = std::move(at->second);
+    members->erase(at);
+    return taken;
+  }
+  return nullptr;
+}
+
+/// The elements of an array; nullptr for anything else.
+inline const json_value::array_t* elements_of(const json_value* value) {
+  return value == nullptr ? nullptr : value->get_ptr<const json_value::array_t*>();
+}
+
+/// Gives out names, each once. Cost: log n; nothing is hashed, so that names made to collide are no harm.
+class distinct_names {
+public:
+  /// `name`, or if that was given out, the same with the first number behind it that was not: "name_1".
+  [[nodiscard]] std::string take(std::string name) {
+    const auto [found, is_new] = next_numbers_.try_emplace(name, 1);
+    if (is_new) return name;
+    for (;;) {
+      std::string made = name + "_" + std::to_string(found->second++);
+      if (next_numbers_.try_emplace(made, 1).second) return made;
+    }
+  }
+
+private:
+  std::map<std::string, std::size_t> next_numbers_;
+};
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#endif

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT
+// Makes a store of the tensors that a reader of another format finds.
+#ifndef STET_FORMATS_COMMON_STORE_BUILDER_HPP
+#define STET_FORMATS_COMMON_STORE_BUILDER_HPP
+
+#include "../../index/detail/builder.hpp"
+#include "../../index/detail/check.hpp"
+#include "../../source/memory.hpp"
+#include "../../store/store.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline STET_NAMESPACE {
+
+/// A tensor, constant or link that a file contains and that its store cannot give, not even as an error at reading.
+struct omitted_item {
+  /// Its name in the file.
+  std::string name;
+  /// The reason: errc::unknown_dtype for a dtype that stet does not have, errc::external_data for a link to another file, …
+  error reason;
+};
+
+/// A checksum that a file has of a range of its bytes, which may hold many tensors: CRC-32, as a member of a ZIP archive has.
+struct range_check {
+  /// The part of the store.
+  std::uint32_t part = 0;
+  std::uint64_t offset_bytes = 0, size_bytes = 0;
+  std::uint32_t crc32 = 0;
+  /// The name of the range in the file: that of the member.
+  std::string name;
+  /// Of a range that is deflated (RFC 1951), whose checksum is that of what it becomes: the size of that.
+  std::optional<std::uint64_t> inflated_size_bytes = std::nullopt;
+};
+
+namespace detail {
+
+/// The entries of an index as they stand in it, one behind the other. Room is kept before them for what an index begins with, so
+/// that most often it is made where they are.
+class entry_buffer {
+public:
+  /// What an entry of rank 2 with a usual name takes.
+  static constexpr std::uint64_t usual_entry_size = 96;
+
+  [[nodiscard]] bool has_room(std::uint64_t size_bytes) const noexcept {
+    return size_bytes <= bytes_.size_bytes() - begin_ - size_;
+  }
+  /// Makes room for so many more bytes of entries, which moves those that are there. Errors: those of `source::allocate`.
+  result<void> grow(std::uint64_t size_bytes, memory_resource* memory) {
+    const std::uint64_t doubled = (bytes_.size_bytes() - begin_) * 2;
+    const std::uint64_t larger = size_bytes + size_ < doubled ? doubled : size_bytes + size_;
+    // Slots for entries that are small, and a few parts.
+    const std::uint64_t begin =
+        slot_count_for(static_cast<std::uint32_t>(larger / 64)) * index_layout::slot_size + 1024;
+    result<source> made = source::allocate(begin + larger, memory);
+    if (!made) return made.error();
+    if (size_ != 0) std::memcpy(made->writable_data() + begin, data(), size_);
+    bytes_ = std::move(*made);
+    begin_ = static_cast<std::size_t>(begin);
+    return {};
+  }
+  [[nodiscard]] std::byte* end() noexcept { return bytes_.writable_data() + begin_ + size_; }
+  /// Counts an entry that was written at `end()`, in room that was made. @return  where it begins, in units
+  std::uint32_t take(std::uint64_t entry_size_bytes) noexcept {
+    const std::uint32_t place = static_cast<std::uint32_t>(size_ / index_layout::unit);
+    size_ += static_cast<std::size_t>(entry_size_bytes);
+    return place;
+  }
+  [[nodiscard]] const std::byte* data() const noexcept { return bytes_.data() + begin_; }
+  [[nodiscard]] const std::byte* at(std::uint32_t place) const noexcept { return data() + place * index_layout::unit; }
+  [[nodiscard]] std::size_t size_bytes() const noexcept { return size_; }
+
+  /// Memory for an index of this layout, which has the entries in their place; all else in it is unspecified. They are moved if
+  /// there is no room around them, or so much that most of the memory would be kept for nothing. The buffer is spent.
+  /// Errors: those of `source::allocate`.
+  result<source> release(const index_layout& layout, memory_resource* memory) {
+    const std::uint64_t capacity = bytes_.size_bytes();
+    if (layout.entries <= begin_ && layout.size_bytes - layout.entries <= capacity - begin_ &&
+        capacity / 2 <= layout.size_bytes) {
+      return source::part_of(std::move(bytes_), {begin_ - layout.entries, layout.size_bytes}, memory);
+    }
+    result<source> made = source::allocate(layout.size_bytes, memory);
+    if (made && size_ != 0) std::memcpy(made->writable_data() + layout.entries, data(), size_);
+    return made;
+  }
+
+private:
+  source bytes_;
+  std::size_t begin_ = 0, size_ = 0;
+};
+
+} // namespace detail
+
+/// Collects files and tensors of another format, and makes the store of them: an index in memory over the bytes where they
+/// lie. Used once; not by several threads.
+///
+/// First come the files of the model, then, as need be, bytes that lie in none of them as they are: decoded, gathered,
+/// unpacked. Names and shapes are copied, so a row may view anything.
+class store_builder {
+public:
+  /// @param memory  where the table of the store, and what is decoded for it, is to be; nullptr: on the heap
+  explicit store_builder(memory_resource* memory = nullptr) noexcept : memory_(memory) {}
+  /// A store of about `tensor_count` tensors, so that memory need not grow in steps.
+  explicit store_builder(std::size_t tensor_count, memory_resource* memory = nullptr) : memory_(memory) {
+    places_.reserve(tensor_count);
+    (void)make_room(tensor_count * detail::entry_buffer::usual_entry_size);
+  }
+
+  /// Adds a file.
+  /// @param path  relative to the folder of the model, '/'-separated
+  /// @return the number by which rows name it
+  std::uint32_t add_file(std::string_view path, source&& bytes) {
+    file_count_ = static_cast<std::uint32_t>(parts_.size() + 1);
+    return add_part(path, std::move(bytes));
+  }
+
+  /// Adds bytes that lie in no file as they are. Comes after every `add_file`.
+  /// @return the number by which rows name them
+  std::uint32_t add_decoded(source&& bytes) { return add_part("(decoded)", std::move(bytes)); }
+
+  /// Where memory for what is decoded is to come from.
+  [[nodiscard]] memory_resource* memory() const noexcept { return memory_; }
+
+  /// How many files were added; parts from this number on are no files.
+  [[nodiscard]] std::uint32_t file_count() const noexcept { return file_count_; }
+
+  /// The bytes of a part: they, and their `data()` and `fetcher()`, stay where they are when the store is made and moved.
+  /// The reference lasts until the next part is added.
+  [[nodiscard]] const source& part(std::uint32_t number) const noexcept { return parts_[number].bytes; }
+
+  /// Adds a tensor, or a second name of one that was added before (`alias_of`; what else the row says is that one's). `finish`
+  /// checks it.
+  void add(const index_row& row) {
+    using detail::index_layout;
+    if (failure_) return;
+    if (row.alias_of != index_row::not_an_alias) return add_alias(row.alias_of, row.name);
+    if (row.name.size() > max_name_size_bytes) return fail(error(errc::bad_name, row.name));
+    if (row.shape.size() > max_rank) return fail(error(errc::bad_shape, row.name));
+    const std::uint64_t size = index_layout::size_of_entry(row.shape.size(), row.name.size());
+    if (!make_room(size)) return;
+    const std::uint32_t block = row.layout.dtype == dtype::block ? number_of(row.layout.block) : 0;
+    const errc failure = detail::write_entry(row, static_cast<std::uint32_t>(places_.size()), block, entries_.end());
+    if (failure != errc{}) return fail(error(failure, row.name));
+    places_.push_back(entries_.take(size));
+  }
+  /// Adds a second name of the tensor `original`, which was added before and is none.
+  /// @param name  not in this builder
+  void add_alias(std::uint32_t original, std::string_view name) {
+    if (failure_) return;
+    if (name.size() > max_name_size_bytes) return fail(error(errc::bad_name, name));
+    if (original >= places_.size() || original_in(original) != 0) return fail(error(errc::bad_alias, name));
+    const std::uint64_t size = size_of_alias(original, name.size());
+    if (!make_room(size)) return;
+    const std::uint32_t number = static_cast<std::uint32_t>(places_.size());
+    detail::write_alias(entries_.at(places_[original]), number, name, entries_.end());
+    // By its number, until `finish` knows the slot.
+    detail::store_little(entries_.end() + 32, original + 1);
+    aliases_.push_back(number);
+    places_.push_back(entries_.take(size));
+  }
+  /// The same where the second name is the first bytes of the tensor's own.
+  void add_alias(std::uint32_t original, std::size_t name_size_bytes) {
+    // To make room moves names, and so comes before they are viewed.
+    if (!failure_ && make_room(size_of_alias(original, name_size_bytes)))
+      add_alias(original, name(original).substr(0, name_size_bytes));
+  }
+  /// Records an item of the file that cannot become a tensor of the store. Use `add` with a reader that fails, instead, where
+  /// the dtype and shape are known.
+  void omit(std::string_view name, const error& reason) { omitted_.push_back({std::string(name), reason}); }
+  /// What was omitted, in the order of the calls. @return the list, which the builder gives up
+  [[nodiscard]] std::vector<omitted_item> take_omitted() noexcept { return std::move(omitted_); }
+  /// Records that a name, which is added too, is a link by a path in the file.
+  void note_link(std::string_view name) { links_.emplace_back(name); }
+  /// The names that were recorded, in order. @return the list, which the builder gives up
+  [[nodiscard]] std::vector<std::string> take_links() noexcept { return std::move(links_); }
+  /// Records a checksum that the file has of a range of its bytes; opening does not compare it.
+  void add_check(range_check&& check) { checks_.push_back(std::move(check)); }
+  /// The checks that were added, in order. @return the list, which the builder gives up
+  [[nodiscard]] std::vector<range_check> take_checks() noexcept { return std::move(checks_); }
+  /// The name of tensor `number` that was added; lives until the next is.
+  [[nodiscard]] std::string_view name(std::uint32_t number) const noexcept {
+    return detail::entry_name(entries_.data(), places_[number]);
+  }
+  /// How many tensors, second names counted, were added.
+  [[nodiscard]] std::size_t tensor_count() const noexcept { return places_.size(); }
+
+  /// Makes the store, in which tensors may stand in any order, overlap, and be big-endian. Where two of a part overlap, that part
+  /// may only be read: who writes to one tensor must not change another. The builder is spent.
+  /// Errors: those of `build_index` and `check_index`, the tensor's name the subject; errc::out_of_memory.
+  /// Cost: a few passes over the tensors, and sorts those of parts that may be written to; allocates the index.
+  [[nodiscard]] result<store> finish() {
+    if (failure_) return *failure_;
+    std::vector<index_part> parts(parts_.size());
+    detail::index_layout layout;
+    for (std::size_t number = 0; number < parts.size(); ++number) {
+      parts[number].path = {names_.data() + parts_[number].name, parts_[number].name_size};
+      parts[number].size_bytes = parts_[number].bytes.size_bytes();
+      layout.names_size += parts_[number].name_size;
+    }
+    for (std::uint32_t number = 0; number < blocks_.count(); ++number) layout.names_size += blocks_[number].name.size();
+    layout.tensor_count = static_cast<std::uint32_t>(places_.size());
+    layout.part_count = static_cast<std::uint32_t>(parts.size());
+    layout.block_count = blocks_.count();
+    layout.slot_count = detail::slot_count_for(layout.tensor_count);
+    layout.entries_size = entries_.size_bytes();
+    if (!layout.place()) return errc::too_large;
+
+    store::contents made;
+    result<source> table = entries_.release(layout, memory_);
+    if (!table) return table.error();
+    std::byte* const index = table->writable_data();
+    std::vector<std::uint32_t> slots(aliases_.empty() ? 0 : places_.size());
+    if (auto completed = detail::complete_index(index, layout, parts, blocks_, slots); !completed)
+      return completed.error();
+    for (const std::uint32_t alias : aliases_) {
+      std::byte* const entry = index + layout.entries + places_[alias] * detail::index_layout::unit;
+      detail::set_original(entry, slots[detail::load_little<std::uint32_t>(entry + 32) - 1]);
+    }
+    index_limits limits;
+    limits.foreign = true;
+    const result<tensor_index> checked =
+        detail::check_built_index({index, static_cast<std::size_t>(layout.size_bytes)}, limits);
+    // The checker names places in the index, which nobody has seen.
+    if (!checked) return error(checked.error().code(), checked.error().subject());
+    made.table = std::move(*table);
+    made.index = *checked;
+    result<part_sources> sources = part_sources::allocate(layout.part_count, memory_);
+    if (!sources) return sources.error();
+    for (std::uint32_t number = 0; number < sources->count(); ++number)
+      (*sources)[number] = std::move(parts_[number].bytes);
+    protect_shared_bytes(*checked, *sources);
+    made.parts = std::move(*sources);
+    return store(std::move(made));
+  }
+
+private:
+  struct part_row {
+    std::size_t name, name_size;
+    source bytes;
+  };
+  struct own_block {
+    std::string name;
+    block_type type;
+  };
+
+  std::uint32_t add_part(std::string_view name, source&& bytes) {
+    parts_.push_back({names_.size(), name.size(), std::move(bytes)});
+    names_.insert(names_.end(), name.begin(), name.end());
+    return static_cast<std::uint32_t>(parts_.size() - 1);
+  }
+
+  /// Makes read only what two tensors have in common. Second names are no tensors of their own.
+  static void protect_shared_bytes(const tensor_index& index, part_sources& sources) {
+    std::vector<index_entry> entries;
+    for (const index_entry entry : index) {
+      if (entry.size_bytes() != 0 && sources[entry.part()].is_writable() && !index.original_of(entry))
+        entries.push_back(entry);
+    }
+    std::sort(entries.begin(), entries.end(), [](index_entry a, index_entry b) {
+      return a.part() != b.part() ? a.part() < b.part() : a.offset_bytes() < b.offset_bytes();
+    });
+    std::uint64_t end = 0; // of those of the part so far
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const index_entry entry = entries[i];
+      if (i == 0 || entries[i - 1].part() != entry.part()) end = 0;
+      if (entry.offset_bytes() < end) sources[entry.part()].make_read_only();
+      end = (std::max)(end, entry.offset_bytes() + entry.size_bytes()); // within the part, and so no overflow
+    }
+  }
+
+  void fail(const error& failure) { failure_ = failure; }
+
+  /// Makes room for so many more bytes of entries.
+  bool make_room(std::uint64_t size_bytes) {
+    if (entries_.has_room(size_bytes)) return true;
+    const auto made = entries_.grow(size_bytes, memory_);
+    if (!made) fail(made.error());
+    return bool(made);
+  }
+  /// The size of the entry that a second name makes.
+  [[nodiscard]] std::uint64_t size_of_alias(std::uint32_t original, std::size_t name_size_bytes) const noexcept {
+    const std::uint64_t rank = static_cast<std::uint64_t>(entries_.at(places_[original])[44]);
+    return detail::index_layout::size_of_entry(rank, name_size_bytes);
+  }
+  /// The number of the tensor, plus one, of which `number` is a second name; 0 if it is none.
+  [[nodiscard]] std::uint32_t original_in(std::uint32_t number) const noexcept {
+    return detail::load_little<std::uint32_t>(entries_.at(places_[number]) + 32);
+  }
+
+  /// The number of a block type; a new one is kept, since the row may not last.
+  std::uint32_t number_of(const block_type& type) {
+    result<std::uint32_t> number = blocks_.find(type);
+    if (number && *number == blocks_.count()) {
+      own_block& kept = own_blocks_.emplace_back(own_block{std::string(type.name), type});
+      kept.type.name = kept.name;
+      number = blocks_.number_of(kept.type);
+    }
+    if (number) return *number;
+    fail(error(number.error().code(), type.name));
+    return 0;
+  }
+
+  memory_resource* memory_;
+  std::vector<part_row> parts_;
+  std::vector<char> names_;
+  detail::entry_buffer entries_;
+  std::vector<std::uint32_t> places_;  // where each entry begins, in units
+  std::vector<std::uint32_t> aliases_; // their numbers
+  std::vector<omitted_item> omitted_;
+  std::vector<std::string> links_;
+  std::vector<range_check> checks_;
+  std::deque<own_block> own_blocks_; // never moved: `blocks_` points at them
+  detail::block_types blocks_;
+  std::optional<error> failure_;
+  std::uint32_t file_count_ = 0;
+};
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif

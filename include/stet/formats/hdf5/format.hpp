@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// HDF5 files as a format: every dataset is a tensor.
+#ifndef STET_FORMATS_HDF5_FORMAT_HPP
+#define STET_FORMATS_HDF5_FORMAT_HPP
+
+#include "open.hpp"
+#include "../keras/describe.hpp"
+#include "../keras/open.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+namespace stet::inline STET_NAMESPACE {
+
+namespace detail {
+
+/// A file may begin with a user block, bytes of its owner: the superblock is at 0, 512, 1024, 2048 and so on.
+/// Cost: beyond the beginning, which the probe has, it opens the file and reads 8 bytes at each of these places.
+inline bool is_hdf5(const format_probe& probe) noexcept {
+  const auto is_signature = [](std::span<const std::byte> bytes) {
+    return std::memcmp(bytes.data(), hdf5_signature.data(), hdf5_signature.size()) == 0;
+  };
+  std::uint64_t at = 0;
+  for (; at + hdf5_signature.size() <= probe.start().size(); at = at == 0 ? 512 : at * 2) {
+    if (is_signature(probe.start().subspan(static_cast<std::size_t>(at), hdf5_signature.size()))) return true;
+  }
+  if (!range_fits(at, hdf5_signature.size(), probe.size_bytes())) return false;
+  const result<source> file = open_source(probe.path(), probe.options());
+  if (!file) return false;
+  std::byte bytes[8];
+  static_assert(hdf5_signature.size() == sizeof bytes);
+  for (; range_fits(at, sizeof bytes, file->size_bytes()); at *= 2) {
+    if (!file->read_at(at, bytes)) return false;
+    if (is_signature(bytes)) return true;
+  }
+  return false;
+}
+
+} // namespace detail
+
+/// An HDF5 file, of Keras or anyone: `.h5`, `.weights.h5`. Tensors are the datasets, by their paths
+/// ("/layers/dense/vars/0"), in the order in which the groups list them: as they were made where the file
+/// keeps that, else by name. Each is a tensor once; further paths to it, by hard links, are second names.
+///
+/// Contiguous and compact data lie in place, big-endian ones, too, which `copy_to` turns. Chunked data are
+/// put together when they are read, shuffle, fletcher32, szip, scale-offset, LZF and LZ4 undone; deflated ones
+/// need `open_options::inflate` (include <zlib.h> and stet/ext/zlib.hpp, and give `inflate_with_zlib`). Whatever
+/// cannot be read is listed, and reading it is
+///   errc::compressed      deflated, and there is no `inflate`
+///   errc::unsupported     other filters (n-bit, plugins: the subject names them and what removes them)
+///   errc::external_data   data in other files, virtual datasets
+///   errc::too_large       never written, or almost: more than 4 GiB and 1032 times the file; strings that
+///   are
+///                         many times the file
+///   errc::bad_compression, checksum_mismatch, bad_string_table  damaged
+///
+/// Integers, bit fields, floats, h5py's truth values and complex numbers, and strings of any size are dtypes;
+/// enumerations are their integers. Everything else (compounds, references, strings of fixed size, opaque
+/// bytes, sequences, arrays, numbers of other forms) is a block named by its class and size: "compound24".
+/// Soft links to objects of the file are second names. Other links, names that are not UTF-8, groups whose links
+/// went through filters that cannot be undone, and datasets without a shape are in `model::omitted`, with the reason. Named datatypes are passed over.
+///
+/// Damage is found where it can be: structures of the newer kinds have checksums, which are compared; data
+/// have none but fletcher32. Work and memory of opening are in proportion to the file, whatever it says.
+///
+/// A file of Keras has second names (keras/names.hpp), and `describe` tells its graph and state
+/// (keras/describe.hpp).
+///
+/// Opening fails with those of file::open, and
+/// @retval errc::truncated    the file, or the bytes of a tensor, the subject, are shorter than they say
+/// @retval errc::unsupported  addresses are not of 8 bytes; in a file of Keras, a soft or external link, or
+/// data outside the file
+/// @retval errc::bad_hdf5     a structure, at the byte or of the object named, is damaged, or leads to others so
+/// often that reading it all would be many times the file
+/// @retval errc::bad_shape, bad_size, duplicate_name  what a dataset, the subject, says of itself
+/// is not
+inline constexpr format hdf5_format{"hdf5", detail::is_hdf5, detail::open_hdf5, detail::describe_hdf5};
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif

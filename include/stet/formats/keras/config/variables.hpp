@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// Which tensors of a store are the weights of which layers, by their names.
+#ifndef STET_FORMATS_KERAS_CONFIG_VARIABLES_HPP
+#define STET_FORMATS_KERAS_CONFIG_VARIABLES_HPP
+
+#include "../../common/json_members.hpp"
+#include "../../common/original_name.hpp"
+
+#include "../../../manifest/graph_link.hpp"
+#include "../../../store/store.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline STET_NAMESPACE {
+
+namespace detail {
+
+/// The nodes of a graph, and of each of its functions, by name.
+class nodes_by_name {
+public:
+  explicit nodes_by_name(graph& whole) {
+    add(whole);
+    for (graph_function& function : whole.functions) {
+      add(function);
+      functions_.add(function.name);
+    }
+    functions_.sort();
+    names_.sort();
+  }
+  /// The node called `name`: the graph's own before a function's; nullptr if there is none.
+  [[nodiscard]] graph_node* find(std::string_view name) const {
+    const std::size_t number = names_.number_of(name);
+    return number == name_table::none ? nullptr : nodes_[number];
+  }
+
+  /// The node that has the variable of this full name: A/B/ROLE is that of layer B of the model that node A
+  /// calls, and of A itself if there is none. Leaves in `name` what it is to that node.
+  [[nodiscard]] graph_node* find_owner(std::string_view& name) const {
+    graph_node* owner = nullptr;
+    for (const name_table* body = &bodies_.front(); body != nullptr;) {
+      graph_node* found = nullptr;
+      for (std::size_t slash = name.rfind('/'); slash != std::string_view::npos && slash != 0 && found == nullptr;
+           slash = name.rfind('/', slash - 1)) {
+        const std::size_t number = body->number_of(name.substr(0, slash));
+        if (number == name_table::none) continue;
+        found = nodes_[first_nodes_[static_cast<std::size_t>(body - bodies_.data())] + number];
+        name.remove_prefix(slash + 1);
+        break;
+      }
+      if (found == nullptr) break;
+      owner = found;
+      const std::size_t function = functions_.number_of(text_member(found->attributes, "function"));
+      body = function == name_table::none ? nullptr : &bodies_[function + 1];
+    }
+    return owner;
+  }
+
+private:
+  void add(graph_body& body) {
+    first_nodes_.push_back(nodes_.size());
+    name_table& own = bodies_.emplace_back();
+    for (graph_node& node : body.nodes) {
+      names_.add(node.name);
+      own.add(node.name);
+      nodes_.push_back(&node);
+    }
+    own.sort();
+  }
+  std::vector<graph_node*> nodes_;
+  name_table names_, functions_;
+  std::vector<name_table> bodies_;       // the graph's, and then each function's
+  std::vector<std::size_t> first_nodes_; // of each of these
+};
+
+/// Puts the variables of each node in the order of `place_of(tensor's name)`; equal ones stay as they are.
+template <class PlaceOf> void order_keras_variables(graph& whole, PlaceOf place_of) {
+  const auto order = [&](graph_body& body) {
+    for (graph_node& node : body.nodes) {
+      std::stable_sort(node.variables.begin(), node.variables.end(),
+                       [&](const graph_variable& a, const graph_variable& b) {
+                         return place_of(std::string_view(a.tensor)) < place_of(std::string_view(b.tensor));
+                       });
+    }
+  };
+  order(whole);
+  for (graph_function& each : whole.functions) order(each);
+}
+
+} // namespace detail
+
+/// Fills in the variables of layers: a tensor LAYER/ROLE belongs to the node called LAYER, MODEL/LAYER/ROLE
+/// to a layer of the model that the node called MODEL calls. Of others, ANYTHING/LAYER/ROLE belongs to any
+/// node called LAYER, if nothing else has that role. A role may have slashes in it ("lstm_cell/kernel"), and
+/// ":0" at its end is not part of it.
+///
+///     stet::name_keras_variables(*graph, store);  // dense: {"kernel": "dense/kernel", "bias": "dense/bias"}
+///
+/// @param is_weight  asked for each tensor by name; those of an optimizer, say, are none
+/// Cost: a few look-ups a tensor.
+template <class IsWeight> void name_keras_variables(graph& whole, const store& where, IsWeight is_weight) {
+  const detail::nodes_by_name nodes(whole);
+  std::set<std::pair<const graph_node*, std::string>> taken; // roles of nodes
+  const auto take_all = [&taken](const graph_body& body) {
+    for (const graph_node& node : body.nodes) {
+      for (const graph_variable& each : node.variables) taken.emplace(&node, each.role);
+    }
+  };
+  take_all(whole);
+  for (const graph_function& each : whole.functions) take_all(each);
+  const auto give = [&](graph_node& node, std::string_view role, const tensor& given) {
+    if (role.ends_with(":0")) role.remove_suffix(2);
+    if (!role.empty() && taken.emplace(&node, std::string(role)).second)
+      node.variables.push_back({std::string(role), std::string(detail::original_name(where, given))});
+  };
+  // First those that say their layer in full.
+  std::vector<tensor> others;
+  for (const tensor each : where) {
+    std::string_view role = each.name();
+    if (!is_weight(role)) continue;
+    if (graph_node* const owner = nodes.find_owner(role))
+      give(*owner, role, each);
+    else
+      others.push_back(each);
+  }
+  for (const tensor& each : others) {
+    const std::string_view name = each.name();
+    for (std::size_t slash = name.rfind('/'); slash != std::string_view::npos && slash != 0;
+         slash = name.rfind('/', slash - 1)) {
+      std::string_view layer = name.substr(0, slash);
+      layer.remove_prefix(layer.rfind('/') + 1); // npos + 1 is 0
+      if (graph_node* const node = nodes.find(layer)) {
+        give(*node, name.substr(slash + 1), each);
+        break;
+      }
+    }
+  }
+}
+inline void name_keras_variables(graph& whole, const store& where) {
+  name_keras_variables(whole, where, [](std::string_view) { return true; });
+}
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif

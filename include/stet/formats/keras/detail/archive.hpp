@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// The parts of a .keras file, and the shards of a sharded one.
+#ifndef STET_FORMATS_KERAS_DETAIL_ARCHIVE_HPP
+#define STET_FORMATS_KERAS_DETAIL_ARCHIVE_HPP
+
+#include "../../../bytes/crc32.hpp"
+#include "../../../manifest/json_text.hpp"
+#include "../../../manifest/manifest.hpp"
+#include "../../../source/source.hpp"
+#include "../../../vocabulary/inflate.hpp"
+#include "../../../wire/zip.hpp"
+
+#include "../../common/json_members.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+inline constexpr std::string_view keras_weights_member = "model.weights.h5", keras_config_member = "config.json",
+                                  keras_metadata_member = "metadata.json";
+
+/// All bytes of a resident source.
+inline std::span<const std::byte> bytes_in(const source& from) noexcept {
+  return {from.data(), static_cast<std::size_t>(from.size_bytes())};
+}
+
+/// The member called `name`; nullptr if there is none.
+inline const zip_member* find_member(const std::vector<zip_member>& members, std::string_view name) noexcept {
+  for (const zip_member& each : members) {
+    if (each.name == name) return &each;
+  }
+  return nullptr;
+}
+
+/// The bytes of a member: borrowed from the archive if they are stored, else decompressed, and then checked.
+/// @retval errc::compressed       they are deflated, and `inflate` is nullptr; or compressed in another way
+/// @retval errc::bad_compression  they are not valid
+/// @retval errc::bad_archive      they cannot become as many as the directory says, or became others
+inline result<source> open_member(std::span<const std::byte> archive, const zip_member& member,
+                                  inflate_function inflate, memory_resource* memory = nullptr) {
+  const std::span<const std::byte> stored = archive.subspan(static_cast<std::size_t>(member.offset_bytes),
+                                                            static_cast<std::size_t>(member.stored_size_bytes));
+  if (member.method == zip_member::is_stored) return source::borrow(stored);
+  if (member.method != zip_member::is_deflated || inflate == nullptr)
+    return error(errc::compressed, member.name, member.offset_bytes);
+  if (member.size_bytes / max_inflation > member.stored_size_bytes)
+    return error(errc::bad_archive, member.name, member.offset_bytes);
+  result<source> made = source::allocate(member.size_bytes, memory);
+  if (!made) return made;
+  if (!inflate(stored.data(), stored.size(), made->writable_data(), static_cast<std::size_t>(made->size_bytes()),
+               false)) {
+    return error(errc::bad_compression, member.name, member.offset_bytes);
+  }
+  if (crc32(bytes_in(*made)) != member.crc32) return error(errc::bad_archive, member.name, member.offset_bytes);
+  return made;
+}
+
+/// The text of a member as JSON; null if there is no such member.
+/// Errors: those of open_member and parse_json; errc::bad_archive also if its checksum is wrong.
+inline result<json_value> read_json_member(std::span<const std::byte> archive, const std::vector<zip_member>& members,
+                                           std::string_view name, inflate_function inflate,
+                                           memory_resource* memory = nullptr) {
+  const zip_member* const member = find_member(members, name);
+  if (member == nullptr) return json_value();
+  // Before it is decompressed: nobody's description is so long.
+  if (const std::uint64_t most = manifest_limits().size_bytes; member->size_bytes > most)
+    return error(errc::too_large, name, most);
+  const result<source> text = open_member(archive, *member, inflate, memory);
+  if (!text) return text.error();
+  if (crc32(bytes_in(*text)) != member->crc32) return error(errc::bad_archive, name, member->offset_bytes);
+  result<json_value> parsed =
+      parse_json({reinterpret_cast<const char*>(text->data()), static_cast<std::size_t>(text->size_bytes())});
+  return parsed || !parsed.error().subject().empty() ? std::move(parsed)
+                                                     : result<json_value>(parsed.error().about(name));
+}
+
+/// The files that the index of a sharded model names, each with the groups that it has something of.
+using keras_shards = std::map<std::string, std::vector<std::string>>;
+
+/// Reads them.
+/// @retval errc::wrong_type  it is not {"weight_map": {GROUP: FILE or [FILE …]}}, the subject says what
+inline result<keras_shards> read_keras_shards(const json_value& index) {
+  const json_value* const groups = find_member(index, "weight_map");
+  if (groups == nullptr || !groups->is_object()) return error(errc::wrong_type, "weight_map");
+  keras_shards made;
+  const auto add = [&](const std::string& group, const json_value& file) {
+    if (file.is_string()) made[std::string(text_of_string(&file))].push_back(group);
+    return file.is_string();
+  };
+  for (const auto& [group, where] : groups->items()) {
+    const json_value::array_t* const files = elements_of(&where);
+    const bool are_files = files == nullptr
+                               ? add(group, where)
+                               : std::all_of(files->begin(), files->end(),
+                                             [&, &name = group](const json_value& each) { return add(name, each); });
+    if (!are_files) return error(errc::wrong_type, group);
+  }
+  return made;
+}
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#endif

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// stet's own files as one of the formats: single, sharded and loose; a delta with the files that it builds on.
+#ifndef STET_FORMATS_NATIVE_FORMAT_HPP
+#define STET_FORMATS_NATIVE_FORMAT_HPP
+
+#include "../model.hpp"
+
+#include "../../checkpoint/delta.hpp"
+#include "../../manifest.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace stet::inline STET_NAMESPACE {
+
+namespace detail {
+
+/// A loose manifest says near its beginning that it is one, by the key "stet"; only then is a JSON file taken for it.
+inline bool is_native(const format_probe& probe) {
+  if (has_native_magic(probe.start())) return true;
+  if (!probe.starts_like_json()) return false;
+  constexpr std::string_view key = "\"stet\"";
+  const std::string_view text(reinterpret_cast<const char*>(probe.start().data()), probe.start().size());
+  for (std::size_t at = text.find(key); at != std::string_view::npos; at = text.find(key, at + 1)) {
+    const std::size_t next = text.find_first_not_of(" \t\r\n", at + key.size());
+    if (next != std::string_view::npos && text[next] == ':') return true;
+  }
+  return false;
+}
+
+/// A store that views another, which must stay open and in place.
+inline result<store> borrow_store(const store& of, memory_resource* memory) {
+  store::contents made;
+  made.index = of.index();
+  made.manifest = of.manifest_text();
+  made.alignment_bytes = of.alignment_bytes();
+  made.data = borrow_source(of.data());
+  result<part_sources> parts = part_sources::allocate(of.index().part_count(), memory);
+  if (!parts) return parts.error();
+  for (std::uint32_t number = 0; number < parts->count(); ++number) (*parts)[number] = borrow_source(of.part(number));
+  made.parts = std::move(*parts);
+  return store(std::move(made));
+}
+
+/// The model of an open checkpoint, with all files that it builds on.
+inline result<model> model_of_checkpoint(checkpoint_store&& opened, const open_options& options) {
+  const auto files = std::make_shared<const checkpoint_store>(std::move(opened));
+  result<store> all = borrow_store(**files, options.memory);
+  if (!all) return all.error();
+  std::uint32_t file_count = 0;
+  for (std::size_t number = 0; number < files->file_count(); ++number)
+    file_count += 1 + files->file(number).index().part_count();
+  return model{std::move(*all), nullptr, file_count, options, {}, {}, {}, files};
+}
+
+inline result<model> open_native(std::string_view path_utf8, const open_options& options) {
+  result<store> opened = open_manifest(path_utf8, options);
+  if (!opened) return opened.error();
+  const result<std::optional<delta_base>> base = base_of(*opened);
+  if (!base) return base.error();
+  if (*base) {
+    result<checkpoint_store> all = open_checkpoint(path_utf8, options);
+    return all ? model_of_checkpoint(std::move(*all), options) : all.error();
+  }
+  const std::uint32_t file_count = 1 + opened->index().part_count();
+  return model{std::move(*opened), nullptr, file_count, options};
+}
+
+} // namespace detail
+
+/// The store of a native model's own file: of a delta, without those that it builds on. It has the manifest.
+[[nodiscard]] inline const store& own_store_of(const model& of) noexcept {
+  if (of.whole != nullptr) return own_store_of(*of.whole);
+  return of.files != nullptr ? of.files->file(0) : of.store;
+}
+
+/// The name of the file that a delta builds on; empty if the model is no delta. Lives as long as the model.
+[[nodiscard]] inline std::string_view base_name_of(const model& of) noexcept {
+  if (of.whole != nullptr) return base_name_of(*of.whole);
+  return of.files != nullptr && of.files->file_count() > 1 ? std::string_view(of.files->file_name(1))
+                                                           : std::string_view();
+}
+
+namespace detail {
+
+/// What the manifests of a native model say of all its tensors; `tensors` are those of which something is said, in the order of
+/// the store. Of a delta, the field "base" is left out.
+inline result<manifest> merged_manifest(const model& of) {
+  if (of.whole != nullptr) return merged_manifest(*of.whole);
+  if (of.files == nullptr || of.files->file_count() == 1) return parse_manifest(own_store_of(of).manifest_text());
+  result<checkpoint_fields> fields = fields_of(*of.files);
+  if (!fields) return fields.error();
+  manifest made = std::move(fields->newest);
+  if (made.extra.is_object()) made.extra.erase("base");
+  if (made.extra.is_object() && made.extra.empty()) made.extra = nullptr;
+  for (const tensor each : of.store) {
+    const auto found = fields->attributes.find(each.name());
+    made.tensors.emplace_back();
+    made.tensors.back().name = each.name();
+    if (found != fields->attributes.end()) made.tensors.back().attributes = std::move(found->second);
+  }
+  return made;
+}
+
+inline result<model_description> describe_native(std::string_view, const model& of) {
+  result<manifest> parsed = merged_manifest(of);
+  if (!parsed) return parsed.error();
+  model_description made;
+  if (!parsed->graph.is_null()) {
+    result<graph> read = graph_from_json(parsed->graph);
+    if (!read) return read.error();
+    made.graphs.push_back(std::move(*read));
+  }
+  made.state = std::move(parsed->state);
+  made.metadata = std::move(parsed->metadata);
+  for (manifest_tensor& each : parsed->tensors) {
+    if (!each.attributes.is_null()) made.tensors.push_back({std::move(each.name), std::move(each.attributes)});
+  }
+  return made;
+}
+
+} // namespace detail
+
+/// A native file, or the manifest of a loose store. A delta is opened with its base, which lies beside it, and has the tensors of
+/// both. Opening fails as `open_manifest` and `open_checkpoint` do:
+/// @retval errc::missing_base   the file is a delta, and a file that it builds on, the subject, is missing
+/// @retval errc::part_mismatch  that file is not the one that the delta was made from: its content digest is another
+inline constexpr format native_format{"stet", detail::is_native, detail::open_native, detail::describe_native};
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// TensorFlow's checkpoints as formats: found by prefix, by one of their files, or by the folder with the state file.
+#ifndef STET_FORMATS_TENSORFLOW_FORMAT_HPP
+#define STET_FORMATS_TENSORFLOW_FORMAT_HPP
+
+#include "../model.hpp"
+
+#include "open.hpp"
+#include "open_v1.hpp"
+#include "describe.hpp"
+#include "detail/locate.hpp"
+#include "state_file.hpp"
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace stet::inline STET_NAMESPACE {
+
+namespace detail {
+
+/// Whether the probe is at a checkpoint of this version. A folder whose state file leads to none, or that has several checkpoints
+/// and no state file, and a shard without its index count as version 2, so that opening them says what is wrong.
+template <checkpoint_version Version> bool is_tensorflow_checkpoint(const format_probe& probe) {
+  // A file is one if it is a table, or has an index beside it; other paths may be prefixes or folders.
+  const bool is_shard = prefix_of_data_file(probe.path()).has_value();
+  if (!probe.failure() && !is_shard && !is_sorted_table(probe.end()) && !probe.has_file(".index")) return false;
+  const result<located_checkpoint> found = locate_tensorflow_checkpoint(probe.path(), probe.options());
+  if (found) return found->version == Version;
+  return Version == checkpoint_version::v2 && (is_shard || found.error().code() != errc::file_not_found ||
+                                               read_tensorflow_state(probe.path(), probe.options()).has_value());
+}
+
+inline result<model> open_located(const located_checkpoint& found, const open_options& options) {
+  if (found.version == checkpoint_version::v2)
+    return open_tensorflow_checkpoint(found.prefix, options, found.subfolder);
+  return open_tensorflow_checkpoint_v1(found.files, options, found.subfolder);
+}
+
+inline result<model> open_tensorflow(std::string_view path_utf8, const open_options& options) {
+  const result<located_checkpoint> found = locate_tensorflow_checkpoint(path_utf8, options);
+  if (!found) return found.error();
+  return open_located(*found, options);
+}
+
+} // namespace detail
+
+/// A checkpoint of an index and shards, as every TensorFlow since 1.0 writes; name-based or object-based.
+inline constexpr format tensorflow_checkpoint_format{"tf-ckpt-v2",
+                                                     detail::is_tensorflow_checkpoint<detail::checkpoint_version::v2>,
+                                                     detail::open_tensorflow, detail::describe_tensorflow_checkpoint};
+
+/// A checkpoint of the first version, a single table or several.
+inline constexpr format tensorflow_checkpoint_v1_format{
+    "tf-ckpt-v1", detail::is_tensorflow_checkpoint<detail::checkpoint_version::v1>, detail::open_tensorflow,
+    detail::describe_tensorflow_checkpoint};
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif

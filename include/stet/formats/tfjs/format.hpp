@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Models of TensorFlow.js as a format: layers models, graph models, and bare manifests of weights.
+#ifndef STET_FORMATS_TFJS_FORMAT_HPP
+#define STET_FORMATS_TFJS_FORMAT_HPP
+
+#include "describe.hpp"
+#include "open.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace stet::inline STET_NAMESPACE {
+
+namespace detail {
+
+/// Whether a file is JSON that says near its beginning or end that it is such a model: the topology may be
+/// longer than what is looked at.
+inline bool is_tfjs_json(const format_probe& probe) {
+  if (!probe.starts_like_json()) return false;
+  for (const std::span<const std::byte> sample : {probe.start(), probe.end()}) {
+    const std::string_view text(reinterpret_cast<const char*>(sample.data()), sample.size());
+    const auto says = [text](std::string_view key) { return text.find(key) != std::string_view::npos; };
+    if (says("\"weightsManifest\"") || says("\"modelTopology\"") ||
+        (says("\"weights\"") && says("\"shape\"") && says("\"dtype\"")) || (says("\"paths\"") && says("\"weights\"")))
+      return true;
+  }
+  return false;
+}
+
+inline bool is_tfjs(const format_probe& probe) {
+  if (probe.failure() && probe.failure()->code() == errc::not_a_regular_file) {
+    const std::string path = std::string(probe.path()) + "/model.json";
+    return is_tfjs_json(format_probe(path, probe.options()));
+  }
+  return is_tfjs_json(probe);
+}
+
+} // namespace detail
+
+/// A model of TensorFlow.js: model.json, the folder it is in, or weights_manifest.json. Weights lie where the
+/// files beside it have them; those that are cut over files, and strings, are brought together when they are
+/// read. Quantized ones are listed as the codes that are stored, and describe says what these stand for
+/// (`quantization`, manifest/quantization.hpp).
+///
+/// Opening fails with those of file::open, and
+/// @retval errc::bad_json … bad_number, wrong_type, missing_field  model.json is not what tfjs/model_json.hpp says
+/// @retval errc::unknown_dtype, bad_shape, bad_quantization, bad_name, duplicate_name  a weight, the subject, is not
+/// @retval errc::bad_path, duplicate_part, missing_part  a file, the subject, lies elsewhere, is listed twice, or is
+///                                not there
+/// @retval errc::truncated        the files of a group are too short for a weight, the subject
+/// @retval errc::trailing_bytes   they are longer than all weights of the group; the last file is the subject
+/// @retval errc::bad_string_table a string of a weight, the subject, reaches beyond its group
+inline constexpr format tfjs_format{"tfjs", detail::is_tfjs, detail::open_tfjs, detail::describe_tfjs};
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif

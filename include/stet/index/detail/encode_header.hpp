@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// Makes the header of a native file: places the sections, writes the 128 bytes.
+#ifndef STET_INDEX_DETAIL_ENCODE_HEADER_HPP
+#define STET_INDEX_DETAIL_ENCODE_HEADER_HPP
+
+#include "../format.hpp"
+
+#include "../../vocabulary/detail/spans.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+namespace stet::inline STET_NAMESPACE {
+
+/// Sets the offsets of `header`'s sections, and the size of the file, from the sizes of its sections.
+/// @retval errc::too_large      the file would exceed 2^63 bytes
+/// @retval errc::bad_alignment  `header.alignment_bytes` is no alignment
+constexpr result<void> place_sections(file_header& header) noexcept {
+  if (!is_valid_alignment(header.alignment_bytes)) return errc::bad_alignment;
+  const std::uint64_t data_alignment = header.alignment_bytes < 64 ? 64 : header.alignment_bytes;
+  std::uint64_t end = 0;
+  header.manifest_offset_bytes = file_header::size_bytes;
+  bool fits = detail::checked_add(header.manifest_offset_bytes, header.manifest_size_bytes, end);
+  if (header.index_size_bytes != 0) {
+    fits = fits && detail::checked_align_up(end, 64, header.index_offset_bytes);
+    fits = fits && detail::checked_add(header.index_offset_bytes, header.index_size_bytes, end);
+  } else {
+    header.index_offset_bytes = 0;
+  }
+  fits = fits && detail::checked_align_up(end, data_alignment, header.data_offset_bytes);
+  fits = fits && detail::checked_add(header.data_offset_bytes, header.data_size_bytes, header.file_size_bytes);
+  if (!fits || header.file_size_bytes > max_tensor_size_bytes) return errc::too_large;
+  return {};
+}
+
+/// Writes `header` as its 128 bytes, checksum included.
+inline void encode_header(const file_header& header, std::span<std::byte, file_header::size_bytes> bytes) noexcept {
+  std::byte* at = bytes.data();
+  std::memset(at, 0, bytes.size());
+  std::memcpy(at, file_header::magic, sizeof file_header::magic);
+  detail::store_little(at + 8, header.version);
+  detail::store_little(at + 12, header.minimum_reader);
+  detail::store_little(at + 16, header.file_size_bytes);
+  detail::store_little(at + 24, static_cast<std::uint32_t>(file_header::size_bytes));
+  detail::store_little(at + 28, header.alignment_bytes);
+  detail::store_little(at + 32, header.manifest_offset_bytes);
+  detail::store_little(at + 40, header.manifest_size_bytes);
+  detail::store_little(at + 48, header.index_offset_bytes);
+  detail::store_little(at + 56, header.index_size_bytes);
+  detail::store_little(at + 64, header.data_offset_bytes);
+  detail::store_little(at + 72, header.data_size_bytes);
+  detail::store_little(at + 80, header.manifest_crc32c);
+  detail::store_little(at + 84, header.index_crc32c);
+  detail::store_little(at + 88, static_cast<std::uint32_t>(header.kind));
+  detail::store_little(at + 92, header.part_number);
+  detail::store_little(at + 96, header.part_count);
+  detail::store_little(at + 104, header.content_id);
+  detail::store_little(at + 124, crc32c(detail::bytes_at(at, 124)));
+}
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif

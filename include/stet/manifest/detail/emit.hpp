@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+// Emits the text of a manifest: once to learn its size, once to write it. Both runs are the same code.
+#ifndef STET_MANIFEST_DETAIL_EMIT_HPP
+#define STET_MANIFEST_DETAIL_EMIT_HPP
+
+#include "../manifest.hpp"
+
+#include "../../index/detail/builder.hpp"
+#include "../../vocabulary/detail/json_string.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+/// The further fields of one tensor, already JSON, as the inside of an object: `"a":1,"b":2`.
+struct attribute_text {
+  std::size_t tensor_number;
+  std::string text;
+};
+
+/// Free-form fields, already JSON; empty if there are none.
+struct manifest_texts {
+  std::string graph, state, metadata;
+  /// Further fields of the manifest, as the inside of an object.
+  std::string extra;
+  /// Of the tensors that have some, by number, ascending.
+  std::vector<attribute_text> attributes;
+};
+
+/// What a manifest says, in the terms of the index.
+struct manifest_lines {
+  std::uint32_t version = format_version;
+  std::uint32_t minimum_reader = format_version;
+  std::uint32_t alignment_bytes = 1;
+  std::span<const manifest_part> parts;
+  std::span<const index_row> rows;
+  /// Added to every offset: it may be known only after the size of the text is.
+  std::uint64_t base_offset_bytes = 0;
+  const manifest_texts& texts;
+
+  [[nodiscard]] std::uint64_t offset_of(const index_row& row) const noexcept {
+    return row.size_bytes == 0 ? 0 : row.offset_bytes + base_offset_bytes;
+  }
+};
+
+/// Counts what would be written.
+class text_counter {
+public:
+  void raw(std::string_view text) noexcept { size_bytes_ += text.size(); }
+  void number(std::uint64_t value) noexcept { size_bytes_ += digit_count(value); }
+  /// Offsets are counted apart, by `offsets_size_bytes`: they alone change while the store is laid out.
+  void offset(std::uint64_t) noexcept {}
+  void hex(std::uint64_t, std::size_t digits) noexcept { size_bytes_ += digits; }
+  /// Calls `write` with a sink for a piece of at most `bound` bytes.
+  template <class Write> void piece(std::uint64_t, Write write) { write(*this); }
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+
+  /// The decimal digits of `value`.
+  static constexpr std::uint32_t digit_count(std::uint64_t value) noexcept {
+    std::uint32_t digits = 1;
+    for (; value >= 10000; value /= 10000) digits += 4;
+    return digits + (value >= 10) + (value >= 100) + (value >= 1000);
+  }
+
+private:
+  std::uint64_t size_bytes_ = 0;
+};
+
+/// Writes to memory that is known to be large enough.
+class text_filler {
+public:
+  explicit text_filler(char* at) noexcept : at_(at) {}
+  void raw(std::string_view text) noexcept {
+    if (!text.empty()) std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  void number(std::uint64_t value) noexcept {
+    const std::uint32_t digits = text_counter::digit_count(value);
+    char* last = at_ + digits;
+    at_ = last;
+    for (; value >= 100; value /= 100) {
+      const auto pair = static_cast<std::uint32_t>(value % 100);
+      *--last = static_cast<char>('0' + pair % 10);
+      *--last = static_cast<char>('0' + pair / 10);
+    }
+    *--last = static_cast<char>('0' + value % 10);
+    if (value >= 10) *--last = static_cast<char>('0' + value / 10);
+  }
+  void offset(std::uint64_t value) noexcept { number(value); }
+  /// The lowest `digits`, a multiple of 8, hexadecimal digits of `value`.
+  void hex(std::uint64_t value, std::size_t digits) noexcept {
+    for (std::size_t left = digits; left != 0; left -= 8, at_ += 8) {
+      const std::uint64_t text = eight_hex_digits(static_cast<std::uint32_t>(value >> (left - 8) * 4));
+      for (int i = 0; i < 8; ++i) at_[i] = static_cast<char>(text >> (56 - 8 * i) & 0xFFu);
+    }
+  }
+  /// Calls `write` with a sink for a piece of at most `bound` bytes.
+  template <class Write> void piece(std::uint64_t, Write write) {
+    text_filler filler = *this; // of its own, so that its place stays in a register
+    write(filler);
+    *this = filler;
+  }
+  [[nodiscard]] char* at() const noexcept { return at_; }
+
+private:
+  /// The digits of `value` in the bytes of a word, the first in the highest: all eight at once.
+  static constexpr std::uint64_t eight_hex_digits(std::uint32_t value) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101u;
+    std::uint64_t digits = value; // each step doubles the distances between the digits
+    digits = (digits | digits << 16) & 0x0000FFFF0000FFFFu;
+    digits = (digits | digits << 8) & 0x00FF00FF00FF00FFu;
+    digits = (digits | digits << 4) & 0x0F0F0F0F0F0F0F0Fu;
+    const std::uint64_t letters = (digits + ones * 6) >> 4 & ones; // from 10 on
+    return digits + ones * '0' + letters * ('a' - '0' - 10);
+  }
+
+  char* at_;
+};
+
+/// Writes a manifest field by field into a sink.
+template <class Sink> class manifest_emitter {
+public:
+  explicit manifest_emitter(Sink& sink) noexcept : sink_(sink) {}
+
+  void emit(const manifest_lines& lines) {
+    raw("{\"stet\":{\"version\":").number(lines.version).raw(",\"minimum_reader\":").number(lines.minimum_reader);
+    raw("},\n\"alignment_bytes\":").number(lines.alignment_bytes);
+    if (!lines.parts.empty()) {
+      raw(",\n\"data\":[");
+      for (std::size_t i = 0; i < lines.parts.size(); ++i) next(i).part(lines.parts[i]);
+      raw("]");
+    }
+    raw(",\n\"tensors\":{");
+    auto attributes = lines.texts.attributes.begin();
+    for (std::size_t i = 0; i < lines.rows.size(); ++i) {
+      const bool has_attributes = attributes != lines.texts.attributes.end() && attributes->tensor_number == i;
+      next(i).tensor(lines, lines.rows[i], has_attributes ? attributes++->text : std::string_view());
+    }
+    raw("\n}");
+    field(",\n\"graph\":", lines.texts.graph);
+    field(",\n\"state\":", lines.texts.state);
+    field(",\n\"metadata\":", lines.texts.metadata);
+    field(",\n", lines.texts.extra);
+    raw("}\n");
+  }
+
+private:
+  template <class> friend class manifest_emitter;
+
+  manifest_emitter& raw(std::string_view text) { return sink_.raw(text), *this; }
+  /// What stands before the member of that number.
+  manifest_emitter& next(std::size_t number) { return number == 0 ? raw("\n") : raw(",\n"); }
+  manifest_emitter& number(std::uint64_t value) { return sink_.number(value), *this; }
+  void field(std::string_view before, std::string_view text) {
+    if (!text.empty()) raw(before).raw(text);
+  }
+
+  /// A JSON string. Most need no look at each character.
+  manifest_emitter& string(std::string_view text) {
+    if (is_plain(text)) return raw("\"").raw(text).raw("\"");
+    emit_json_string(text, [this](std::string_view piece) { raw(piece); });
+    return *this;
+  }
+
+  /// Whether it is certain that nothing in `text` has to be escaped. Eight characters at once, the last eight perhaps twice;
+  /// shorter texts are left to the loop.
+  static bool is_plain(std::string_view text) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101u;
+    constexpr std::uint64_t high_bits = ones * 0x80u;
+    if (text.size() < 8) return false;
+    const std::byte* const bytes = reinterpret_cast<const std::byte*>(text.data());
+    // The high bit of a byte less than another, or equal to one: exact in the lowest byte that has it, which is enough.
+    const auto has_escaped = [](std::uint64_t word) noexcept {
+      const std::uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
+      return (((word - ones * 0x20u) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) &
+             high_bits;
+    };
+    std::uint64_t escaped = has_escaped(load_little<std::uint64_t>(bytes + text.size() - 8));
+    for (std::size_t at = 0; at + 8 < text.size(); at += 8)
+      escaped |= has_escaped(load_little<std::uint64_t>(bytes + at));
+    return escaped == 0;
+  }
+
+  void part(const manifest_part& part) {
+    if (!part.size_bytes && !part.content_id) {
+      string(part.path);
+      return;
+    }
+    raw("{\"path\":").string(part.path);
+    if (part.size_bytes) raw(",\"size_bytes\":").number(*part.size_bytes);
+    if (part.content_id) {
+      raw(",\"content_id\":\"");
+      sink_.hex(*part.content_id, 16);
+      raw("\"");
+    }
+    raw("}");
+  }
+
+  /// One tensor, whose text is bounded, so that a sink need look but once whether it has room.
+  void tensor(const manifest_lines& lines, const index_row& row, std::string_view attributes) {
+    constexpr std::uint64_t longest_number = 20, longest_escape = 6, everything_else = 400;
+    const std::string_view alias =
+        row.alias_of != index_row::not_an_alias ? lines.rows[row.alias_of].name : std::string_view();
+    const std::uint64_t text_bound =
+        (row.name.size() + row.layout.block.name.size() + alias.size()) * longest_escape + attributes.size();
+    sink_.piece(text_bound + row.shape.size() * (longest_number + 1) + everything_else, [&](auto& sink) {
+      manifest_emitter<std::remove_reference_t<decltype(sink)>>(sink).tensor_fields(lines, row, alias, attributes);
+    });
+  }
+
+  void tensor_fields(const manifest_lines& lines, const index_row& row, std::string_view alias,
+                     std::string_view attributes) {
+    string(row.name).raw(":{\"dtype\":\"").raw(name_of(row.layout.dtype)).raw("\",\"shape\":[");
+    for (std::size_t axis = 0; axis < row.shape.size(); ++axis) {
+      if (axis != 0) raw(",");
+      number(row.shape[axis]);
+    }
+    raw("],\"offset_bytes\":");
+    sink_.offset(lines.offset_of(row));
+    raw(",\"size_bytes\":").number(row.size_bytes);
+    if (row.has_crc32c) {
+      raw(",\"crc32c\":\"");
+      sink_.hex(row.crc32c, 8);
+      raw("\"");
+    }
+    if (row.part != 0) raw(",\"data\":").number(row.part);
+    if (row.layout.bits != describe(row.layout.dtype).bits) raw(",\"bits\":").number(row.layout.bits);
+    if (row.layout.dtype == dtype::block) {
+      raw(",\"block\":{\"name\":").string(row.layout.block.name);
+      raw(",\"elements\":").number(row.layout.block.element_count);
+      raw(",\"size_bytes\":").number(row.layout.block.size_bytes).raw("}");
+    }
+    if (row.alias_of != index_row::not_an_alias) raw(",\"alias_of\":").string(alias);
+    field(",", attributes);
+    raw("}");
+  }
+
+  Sink& sink_;
+};
+
+/// The size of the text of `lines` without the digits of the tensors' offsets.
+inline std::uint64_t size_without_offsets_bytes(const manifest_lines& lines) noexcept {
+  text_counter counter;
+  manifest_emitter(counter).emit(lines);
+  return counter.size_bytes();
+}
+
+/// The digits of the tensors' offsets.
+inline std::uint64_t offsets_size_bytes(const manifest_lines& lines) noexcept {
+  std::uint64_t size = 0;
+  for (const index_row& row : lines.rows) size += text_counter::digit_count(lines.offset_of(row));
+  return size;
+}
+
+/// The size of the text of `lines`.
+inline std::uint64_t manifest_size_bytes(const manifest_lines& lines) noexcept {
+  return size_without_offsets_bytes(lines) + offsets_size_bytes(lines);
+}
+
+/// Writes the text of `lines`, `manifest_size_bytes(lines)` bytes, to `into`.
+inline void emit_manifest(const manifest_lines& lines, char* into) noexcept {
+  text_filler filler(into);
+  manifest_emitter(filler).emit(lines);
+}
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#endif

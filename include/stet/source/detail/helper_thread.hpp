@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// A thread that may fail to start: std::thread throws then, or ends a program that has no exceptions.
+#ifndef STET_SOURCE_DETAIL_HELPER_THREAD_HPP
+#define STET_SOURCE_DETAIL_HELPER_THREAD_HPP
+
+#include "os.hpp"
+
+#if defined(_WIN32)
+#include <process.h>
+#define STET_SOURCE_THREADS 1
+#elif defined(__wasi__) && !defined(_REENTRANT)
+#define STET_SOURCE_THREADS 0
+#elif __has_include(<pthread.h>)
+#include <pthread.h>
+#define STET_SOURCE_THREADS 1
+#else
+#define STET_SOURCE_THREADS 0
+#endif
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+#if defined(_WIN32)
+namespace win32 {
+extern "C" __declspec(dllimport) unsigned long __stdcall WaitForSingleObject(void*, unsigned long);
+} // namespace win32
+#endif
+
+/// A thread of the operating system, or none. It is waited for at the latest when this object ends.
+class helper_thread {
+public:
+  helper_thread() noexcept = default;
+  helper_thread(const helper_thread&) = delete;
+  helper_thread& operator=(const helper_thread&) = delete;
+  ~helper_thread() { join(); }
+
+  /// Calls `work()`, which does not throw, on a new thread; to be called once. `work` must stay where it is until `join`.
+  /// @return false where the system has no thread to give: its limits, or those of a container, are reached
+  template <class Work> [[nodiscard]] bool start([[maybe_unused]] Work& work) noexcept {
+#if STET_SOURCE_THREADS && defined(_WIN32)
+    thread_ = reinterpret_cast<void*>(::_beginthreadex(nullptr, 0, call<Work>, &work, 0, nullptr));
+    is_started_ = thread_ != nullptr;
+#elif STET_SOURCE_THREADS
+    is_started_ = ::pthread_create(&thread_, nullptr, call<Work>, &work) == 0;
+#endif
+    return is_started_;
+  }
+
+  /// Waits until the work is done; nothing to do where there is no thread.
+  void join() noexcept {
+    if (!is_started_) return;
+    is_started_ = false;
+#if STET_SOURCE_THREADS && defined(_WIN32)
+    (void)win32::WaitForSingleObject(thread_, ~0ul);
+    (void)win32::CloseHandle(thread_);
+#elif STET_SOURCE_THREADS
+    (void)::pthread_join(thread_, nullptr);
+#endif
+  }
+
+private:
+#if STET_SOURCE_THREADS && defined(_WIN32)
+  template <class Work> static unsigned __stdcall call(void* work) noexcept {
+    return (*static_cast<Work*>(work))(), 0u;
+  }
+  void* thread_ = nullptr;
+#elif STET_SOURCE_THREADS
+  template <class Work> static void* call(void* work) noexcept { return (*static_cast<Work*>(work))(), nullptr; }
+  ::pthread_t thread_{};
+#endif
+  bool is_started_ = false;
+};
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#undef STET_SOURCE_THREADS
+
+#endif
