@@ -10,7 +10,7 @@ const fs = require("node:fs");
 const http = require("node:http");
 const os = require("node:os");
 const path = require("node:path");
-const { write_store, read_store, bytes_of } = require("./stores.cjs");
+const { write_store, read_store, write_checkpoints, bytes_of } = require("./stores.cjs");
 
 const [page_folder, digits, pictures] = process.argv.slice(2).map((each) => path.resolve(each));
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "stet_web_"));
@@ -357,6 +357,27 @@ async function opens_other_formats() {
   console.log(`  ${checked} tensors of other formats have the shapes and first values that their frameworks read`);
 }
 
+async function opens_a_delta_with_its_base() {
+  const folder = path.join(scratch, "checkpoints");
+  fs.mkdirSync(folder);
+  write_checkpoints(folder);
+  const [base, delta] = ["ckpt-1.stet", "ckpt-2.stet"].map((name) => path.join(folder, name));
+  await open_files(page, [base, delta]);
+  await is_open(page, "ckpt-2.stet");
+  assert.match(await page.textContent("#summary"), /delta of ckpt-1\.stet/);
+  assert.deepEqual((await rows(page)).map(([name, dtype, shape]) => [name, dtype, shape]),
+    [["trunk", "float32", "[2, 2]"], ["head", "float32", "[2]"]]);
+  await choose(page, "trunk");
+  assert.equal(await value_at(page, 1, 1), 4);
+  await choose(page, "head");
+  assert.equal(await value_at(page, 1, 0), 8);
+
+  // Alone it is no model, and the page names the file that is missing.
+  await open_files(page, delta);
+  await page.waitForSelector("#failure:not([hidden])");
+  assert.match(await page.textContent("#failure"), /ckpt-1\.stet/);
+}
+
 async function connects_to_nothing() {
   // All that was ever asked of the server is the page itself, before the first file was opened.
   assert.deepEqual(asked, ["/", "/style.css", "/stet_web.js", "/worker.js", "/page.js"]);
@@ -465,8 +486,9 @@ async function main() {
     page.on("pageerror", (failure) => complaints.push(failure.message));
     page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
     await page.goto(address);
-for (const check of [shows_the_digits, draws_exact_values, reads_little_of_a_large_file, reads_little_of_a_model_of_several_files, reads_beyond_four_gibibytes, stays_quick_with_many_tensors,
-      says_what_is_wrong, takes_what_is_dropped, opens_other_formats]) {
+    for (const check of [shows_the_digits, draws_exact_values, reads_little_of_a_large_file,
+      reads_little_of_a_model_of_several_files, reads_beyond_four_gibibytes, stays_quick_with_many_tensors,
+      says_what_is_wrong, takes_what_is_dropped, opens_other_formats, opens_a_delta_with_its_base]) {
       await check();
       assert.deepEqual(complaints, [], check.name);
       console.log(`ok: ${check.name}`);

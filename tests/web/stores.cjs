@@ -3,6 +3,8 @@
 // with holes, so that a store of gigabytes costs a few pages of disk.
 "use strict";
 const fs = require("node:fs");
+const path = require("node:path");
+const zlib = require("node:zlib");
 
 const table = Uint32Array.from({ length: 256 }, (_, byte) => {
   let bits = byte;
@@ -73,6 +75,29 @@ function read_store(path) {
   } };
 }
 
+// A checkpoint and its delta, as stet saves them: a manager with full_every = 5 saved the variables trunk, [2, 2] of 1, 2, 3, 4,
+// and head, [2] of 5, 6; then head alone had changed to 7, 8. The digest of the base covers its index, which only stet makes.
+const checkpoints = {
+  "ckpt-1.stet":
+    "H4sIAAAAAAACA+sMDnEN4eWSYmRgYABhD2YGMGgAYgcoDQLejFAGE4R6AeUyQNV7QLmM9xy+6PifzWQgAszY+oKxWqm4JLVEyapaqSy1qDgzP0/JylBHKTcz" +
+    "LzO3NDe+KDUxJbUIKFSrw6WUmJOZnpebmlcSn1RZklqsZGVmAhQtSc0rzi8C8qqB7KLSvGyQWSkllQWpSlZKaTn5iSXGRko6SsUZiSCRaCMdo1gdpfy0tOJU" +
+    "uDnmZhZABZlVqTABQzMdpeSiZGOjZKAZlqlJiWaWBolAQ0qKEjPzEpNygAYBrUoFOSoD6EICNmLYZ2FshGqfBZJ1ZuZGiaYWxqlYrOMCWVhckliSCrIxPSc/" +
+    "KTEnHhh8BaAAquViIAcwIbFZgLiDRP1h9llXeYC0ghx3nCg2BdD0IYBkBwhwZe6ah6yMFeQWHgVGJjR3gaMUlBah5nCgydtFaKXDzGCEms+IZA4ofvD7oMEe" +
+    "ktQdgLjBgfQQXADUc8ABAHzIft5IAwAA",
+  "ckpt-2.stet":
+    "H4sIAAAAAAACA6VSu07DMBRNKoYqwMjCgKo7sBBQ4jzcZAIhvoBKDAgqO3HaqHlUsYtUqkisbDAy8QH8AgMbfAZ/AnaUooqJx5Es+5xjH98r+/Z0cDLYNLZ1" +
+    "TdPUeOtoDW7kOGxnhWO9XbT+XUtfWt5t+dlD7X3sToj2A7xudZ8WwAUTEC7gilU8LQsIbRPytEjzWT6sGIlZJaXaNIBk6ajIWSGGdC4Yh9B3pSpYwctKsoUB" +
+    "Y7ldRcViPmUQQpKVRDgITOBjopRzdGFCmSScfYVgy5V2es2WQt+EqIocFMmAIAlsGiEqE0RF0oLQTKaIasZqQ5XEBRFM3TjKSkqyoexlCiFSFiW8cZJUHYFo" +
+    "MhX79kHTbFMO8nwpI4pt7OIEu3ZMmc0QJgGKMPIYpjShkRdT3/JYHGPLlzsDN3DdvuUQJyLECZw+1LWh/Qf6yrrTvvlv0NtZv1yt4Pt/aKm293z/uHpuTd29" +
+    "0dOXvnq6v3Xwrko++gR1PmDqyAIAAA==",
+};
+
+/** Writes both into a folder. */
+function write_checkpoints(folder) {
+  for (const [name, gzipped] of Object.entries(checkpoints))
+    fs.writeFileSync(path.join(folder, name), zlib.gunzipSync(Buffer.from(gzipped, "base64")));
+}
+
 const bytes_of = (array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
-module.exports = { write_store, read_store, bytes_of };
+module.exports = { write_store, read_store, write_checkpoints, bytes_of };
