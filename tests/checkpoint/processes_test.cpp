@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Processes that save into one folder: killed at any moment, and several at a time.
+#include <stet/checkpoint/detail/folder_lock.hpp>
 #include <stet/checkpoint/manager.hpp>
 
 #include "program.hpp"
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <random>
 #include <thread>
@@ -195,6 +197,38 @@ TEST_SUITE("processes") {
     CHECK(outcome(next->save(trained.session(), trained.variables)) == "ok");
     auto moved = std::move(*next);
     CHECK(outcome(moved.save(trained.session(), trained.variables)) == "ok");
+  }
+
+  TEST_CASE("a child that another thread forks while a lock is taken does not hold it") {
+    const temp_folder folder;
+    const std::string path = folder.path(".stet-lock");
+    // The file is locked, and only then does the fork begin.
+    std::atomic<bool> is_locked = false;
+    stet::file_operations operations = stet::system_file_operations();
+    operations.context = &is_locked;
+    operations.lock_file = [](void* context, std::string_view file) noexcept {
+      const stet::file_operations& system = stet::system_file_operations();
+      auto handle = system.lock_file(system.context, file);
+      *static_cast<std::atomic<bool>*>(context) = true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      return handle;
+    };
+    ::pid_t forked = -1;
+    std::thread other([&] {
+      while (!is_locked) std::this_thread::yield();
+      forked = ::fork();
+      while (forked == 0) ::pause();
+    });
+    {
+      const auto lock = stet::detail::folder_lock::take(operations, std::string(path));
+      other.join();
+      CHECK(outcome(lock) == "ok");
+    }
+    REQUIRE(forked > 0);
+    const auto again = stet::detail::folder_lock::take(stet::system_file_operations(), std::string(path));
+    (void)::kill(forked, SIGKILL);
+    (void)::waitpid(forked, nullptr, 0);
+    CHECK(outcome(again) == "ok");
   }
 
   TEST_CASE("processes that take turns by the lock make every step once") {

@@ -27,8 +27,8 @@ inline constexpr std::string_view lock_name = ".stet-lock";
 /// An open file whose lock this process holds, on the list of all of them.
 struct held_lock {
   const file_operations* operations;
-  native_handle handle;
   std::string path;
+  native_handle handle = {};
   bool is_held = true;
   held_lock *before = nullptr, *after = nullptr;
 };
@@ -38,10 +38,15 @@ struct held_lock {
 /// becomes by exec has none of them either.
 class held_locks {
 public:
-  /// @retval errc::out_of_memory  there is no room to remember that children are to close them
-  static result<void> add(held_lock& lock) noexcept {
+  /// Calls `acquire`, which locks a file, and lists the lock; no fork comes between.
+  /// @retval errc::out_of_memory  there is no room to remember that children are to close it
+  /// or the error of `acquire`
+  static result<void> add(held_lock& lock, auto&& acquire) noexcept {
     if (!watches_forks()) return errc::out_of_memory;
     const std::lock_guard guard(mutex_);
+    const result<native_handle> handle = acquire();
+    if (!handle) return handle.error();
+    lock.handle = *handle;
     lock.after = first_;
     if (first_ != nullptr) first_->before = &lock;
     first_ = &lock;
@@ -79,17 +84,19 @@ private:
 /// The lock of a folder, held until this ends; not by a child of the process that took it.
 class folder_lock {
 public:
-  /// Holds the lock of an open file.
-  /// @retval errc::out_of_memory  the file is closed
-  static result<folder_lock> hold(const file_operations& operations, native_handle handle,
-                                  std::string&& path) noexcept {
+  /// Takes the lock of the file at `path`.
+  /// @retval errc::locked         another writer, of this process or another, has it
+  /// @retval errc::out_of_memory  there is no memory for the entry in the list of locks
+  /// or what the operating system reports
+  static result<folder_lock> take(const file_operations& operations, std::string&& path) noexcept {
+    std::unique_ptr<held_lock> lock(new (std::nothrow) held_lock{&operations, std::move(path)});
+    if (lock == nullptr) return errc::out_of_memory;
+    const auto acquire = [&] {
+      return call_again(operations, &file_operations::lock_file, std::string_view(lock->path));
+    };
+    if (auto added = held_locks::add(*lock, acquire); !added) return added.error().about(lock->path);
     folder_lock made;
-    made.held_.reset(new (std::nothrow) held_lock{&operations, handle, std::move(path)});
-    if (made.held_ == nullptr) {
-      (void)operations.close(operations.context, handle);
-      return errc::out_of_memory;
-    }
-    if (auto added = held_locks::add(*made.held_); !added) return added.error();
+    made.held_ = std::move(lock);
     return made;
   }
   folder_lock(folder_lock&&) noexcept = default;
@@ -127,10 +134,7 @@ public:
   /// @retval errc::locked  another writer, of this process or another, has it; or what the operating system reports
   result<folder_lock> make_and_lock() const {
     if (auto made = make_folder(); !made) return made.error();
-    std::string path = folder() + std::string(lock_name);
-    const result<native_handle> handle = call(&file_operations::lock_file, path);
-    if (!handle) return handle.error();
-    return folder_lock::hold(operations(), *handle, std::move(path));
+    return folder_lock::take(operations(), folder() + std::string(lock_name));
   }
 
 private:
