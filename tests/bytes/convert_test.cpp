@@ -3,11 +3,14 @@
 // byte order, addresses; what is refused.
 #include <stet/bytes/detail/convert.hpp>
 
+#include "support/sanitized.hpp"
+
 #include <doctest/doctest.h>
 
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <vector>
@@ -460,7 +463,9 @@ TEST_SUITE("convert") {
     for (const format& from : formats) {
       const std::vector<code> all = codes_of(from);
       random_bits random;
-      for (const std::size_t count : {0u, 1u, 2u, 3u, 7u, 8u, 63u, 64u, 65u, 127u, 128u, 200u}) {
+      constexpr std::size_t counts[] = {0, 1, 2, 3, 7, 8, 63, 64, 65, 127, 128, 200};
+      for (std::size_t row = 0; row < std::size(counts); row += stet_test::step_if_sanitized(3)) {
+        const std::size_t count = counts[row];
         std::vector<code> codes;
         for (std::size_t i = 0; i < count; ++i) codes.push_back(all[static_cast<std::size_t>(random() % all.size())]);
         for (std::size_t lead = 0; lead < 3; ++lead) {

@@ -5,6 +5,7 @@
 #include "program.hpp"
 
 #include "support/outcome.hpp"
+#include "support/sanitized.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
 
@@ -24,6 +25,7 @@ using stet_test::disk_image;
 using stet_test::outcome;
 using stet_test::program;
 using stet_test::simulated_disk;
+using stet_test::step_if_sanitized;
 using stet_test::steps_in;
 using stet_test::temp_folder;
 
@@ -176,6 +178,10 @@ public:
     ++count_;
     return seen_.insert(std::move(text)).second;
   }
+  /// The same for what is looked at: under a sanitizer one new case of 16.
+  bool is_new_to_check(const disk_image& image, std::uint64_t acknowledged, std::uint64_t named = 0) {
+    return is_new(image, acknowledged, named) && different_count() % step_if_sanitized(16) == 0;
+  }
   /// All cases, and the different ones.
   [[nodiscard]] std::size_t count() const { return count_; }
   [[nodiscard]] std::size_t different_count() const { return seen_.size(); }
@@ -254,7 +260,7 @@ TEST_SUITE("faults") {
         reader_count += named != 0 ? 1u : 0u;
         if (is_new) note(problem_after_restart(seen, way, true));
         disk.after_power_loss([&](const disk_image& image) {
-          if (!cut.is_new(image, acknowledged, named)) return;
+          if (!cut.is_new_to_check(image, acknowledged, named)) return;
           const temp_folder& left = scratch.fill(image);
           note(problem_of(left, acknowledged, named));
           note(problem_after_restart(left, way, cut.different_count() % 8 == 0));
@@ -308,7 +314,7 @@ TEST_SUITE("faults") {
         if (sync_count != 0) named = 0; // the reader itself has put it on the disk
         reader_count += named != 0 ? 1u : 0u;
         disk.after_power_loss([&](const disk_image& image) {
-          if (!cut.is_new(image, acknowledged, named)) return;
+          if (!cut.is_new_to_check(image, acknowledged, named)) return;
           note(version_in(scratch.fill(image), stet::system_file_operations()), (std::max)(acknowledged, named),
                "after a loss of power");
         });
@@ -400,7 +406,7 @@ TEST_SUITE("faults") {
     };
     for (const disk_fault fault : {disk_fault::no_space, disk_fault::io_error, disk_fault::interruption}) {
       std::size_t call_count = 1;
-      for (std::size_t at_call = 0; at_call < call_count; ++at_call) {
+      for (std::size_t at_call = 0; at_call < call_count; at_call += step_if_sanitized(4)) {
         CAPTURE(at_call);
         CAPTURE(static_cast<int>(fault));
         const temp_folder folder(temp_folder::in_memory());
@@ -415,7 +421,7 @@ TEST_SUITE("faults") {
           std::string problem = problem_in(folder, steps);
           CHECK_MESSAGE(problem.empty(), problem);
           disk.after_power_loss([&](const disk_image& image) {
-            if (!cut.is_new(image, steps.size() == 0 ? 0 : *steps.begin())) return;
+            if (!cut.is_new_to_check(image, steps.size() == 0 ? 0 : *steps.begin())) return;
             ++image_count;
             problem = problem_in(scratch.fill(image), steps);
             CHECK_MESSAGE(problem.empty(), problem);
@@ -454,8 +460,8 @@ TEST_SUITE("faults") {
     }
     MESSAGE(run_count << " runs, " << failed_count << " calls failed, " << image_count
                       << " folders after a loss of power");
-    CHECK(run_count > 100);
-    CHECK(failed_count > 50);
+    CHECK(run_count > 100 / step_if_sanitized(4));
+    CHECK(failed_count > 50 / step_if_sanitized(4));
   }
 
   TEST_CASE("at every call: a full disk, a broken one, one that fails late, a signal, a short write") {
@@ -468,7 +474,7 @@ TEST_SUITE("faults") {
       for (std::size_t number = 0; number < std::size(faults); ++number) {
         const disk_fault fault = faults[number];
         std::size_t call_count = 1;
-        for (std::size_t at_call = 0; at_call < call_count; ++at_call) {
+        for (std::size_t at_call = 0; at_call < call_count; at_call += step_if_sanitized(4)) {
           const temp_folder folder(temp_folder::in_memory());
           simulated_disk disk;
           disk.set_fault(fault, at_call);
@@ -492,7 +498,7 @@ TEST_SUITE("faults") {
           // And now the power fails: after each call with one of the faults, or it would take minutes.
           if (at_call % std::size(faults) == number) {
             disk.after_power_loss([&](const disk_image& image) {
-              if (!cut.is_new(image, acknowledged)) return;
+              if (!cut.is_new_to_check(image, acknowledged)) return;
               const std::string lost = problem_of(scratch.fill(image), acknowledged);
               CHECK_MESSAGE(lost.empty(), lost);
             });
@@ -505,8 +511,8 @@ TEST_SUITE("faults") {
     MESSAGE(run_count << " runs with a fault, of which " << failed_count << " saves failed and were made again; "
                       << cut.count() << " folders after a loss of power, " << cut.different_count()
                       << " of them different");
-    CHECK(run_count > 500);
-    CHECK(failed_count > 100);
+    CHECK(run_count > 500 / step_if_sanitized(4));
+    CHECK(failed_count > 100 / step_if_sanitized(4));
   }
 }
 

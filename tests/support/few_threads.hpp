@@ -3,17 +3,10 @@
 #ifndef STET_TESTS_SUPPORT_FEW_THREADS_HPP
 #define STET_TESTS_SUPPORT_FEW_THREADS_HPP
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define STET_TEST_IS_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STET_TEST_IS_SANITIZED 1
-#endif
+#include "sanitized.hpp"
 
 // A sanitizer needs more address space than there then is.
-#if defined(__linux__) && !defined(STET_TEST_IS_SANITIZED)
+#if defined(__linux__) && !STET_TEST_IS_SANITIZED
 
 #include <cstddef>
 #include <cstdio>
