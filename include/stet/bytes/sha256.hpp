@@ -15,6 +15,7 @@ namespace stet::inline STET_NAMESPACE {
 
 /// A SHA-256 digest.
 struct sha256_digest {
+  /// The digest, most significant byte first.
   std::byte bytes[32] = {};
   friend constexpr bool operator==(const sha256_digest&, const sha256_digest&) noexcept = default;
 };

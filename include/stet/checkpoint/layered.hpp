@@ -20,7 +20,9 @@ namespace stet::inline STET_NAMESPACE {
 
 /// One layer: an open store, which must stay open and in place, and what to call it.
 struct store_layer {
+  /// The name of the layer, which `layer_of` gives.
   std::string_view label;
+  /// The store of the layer, which must stay open.
   const store* of;
   /// Names that are not to be taken from this layer.
   std::span<const std::string> hidden{};

@@ -17,11 +17,13 @@ namespace stet::inline STET_NAMESPACE {
 
 /// A checkpoint of a folder.
 struct checkpoint_info {
+  /// The global step at which it was saved.
   std::uint64_t step = 0;
   /// Its file, UTF-8.
   std::string path;
   /// When it was saved, and how good the program was, as far as the state file knows.
   std::optional<std::chrono::system_clock::time_point> saved_at;
+  /// The quality of the program at this step, if it is known.
   std::optional<double> metric;
 };
 
@@ -39,6 +41,7 @@ struct retention_rules {
   std::uint64_t keep_step_multiple = 0;
   /// The best by their metric, the older of equals; 0: none.
   std::size_t keep_best = 0;
+  /// Whether a larger or a smaller metric is better.
   better_metric better = better_metric::larger;
 };
 

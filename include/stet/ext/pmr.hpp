@@ -16,6 +16,7 @@ namespace stet::inline STET_NAMESPACE {
 ///   auto model = stet::open("model.stet", {.backing = stet::backing::read, .memory = &memory});
 class pmr_memory final : public memory_resource {
 public:
+  /// Allocates from `to`, which must outlive this object.
   explicit pmr_memory(std::pmr::memory_resource& to) noexcept : to_(to) {}
 
   void* allocate(std::size_t size_bytes, std::size_t alignment_bytes) noexcept override {

@@ -131,23 +131,40 @@ struct file_header {
   enum class file_kind : std::uint32_t { store = 0, part = 1 };
   /// Bytes of the header.
   static constexpr std::size_t size_bytes = 128;
+  /// The first eight bytes of every file.
   static constexpr unsigned char magic[8] = {0x89, 'S', 'T', 'E', 'T', '\r', '\n', 0x1A};
 
+  /// The version of the format that the writer followed.
   std::uint32_t version = format_version;
+  /// The least version a reader must know to read the file correctly.
   std::uint32_t minimum_reader = format_version;
+  /// The size of the file.
   std::uint64_t file_size_bytes = 0;
+  /// The power of two that every tensor's offset is a multiple of.
   std::uint32_t alignment_bytes = default_alignment_bytes;
+  /// The offset of the JSON manifest.
   std::uint64_t manifest_offset_bytes = size_bytes;
+  /// The size of the JSON manifest.
   std::uint64_t manifest_size_bytes = 0;
+  /// The offset of the index.
   std::uint64_t index_offset_bytes = 0;
+  /// The size of the index; 0: the file has no index.
   std::uint64_t index_size_bytes = 0;
+  /// The offset of the tensors.
   std::uint64_t data_offset_bytes = 0;
+  /// The size of the tensors with the padding between them.
   std::uint64_t data_size_bytes = 0;
+  /// The CRC-32C of the manifest.
   std::uint32_t manifest_crc32c = 0;
+  /// The CRC-32C of the index.
   std::uint32_t index_crc32c = 0;
+  /// The kind of the file: a store, or a part of one.
   file_kind kind = file_kind::store;
+  /// The number of this part.
   std::uint32_t part_number = 0;
+  /// The number of parts of the store.
   std::uint32_t part_count = 0;
+  /// The number that a store and its parts have in common.
   std::uint64_t content_id = 0;
 };
 

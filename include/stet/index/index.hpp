@@ -19,23 +19,31 @@ public:
   /// Whether a tensor is named.
   [[nodiscard]] constexpr explicit operator bool() const noexcept { return at_ != nullptr; }
 
+  /// The offset of the tensor's bytes in its file.
   [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return load<std::uint64_t>(0); }
+  /// The size of the tensor's bytes.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return load<std::uint64_t>(8); }
+  /// The number of elements.
   [[nodiscard]] std::uint64_t element_count() const noexcept { return load<std::uint64_t>(16); }
   /// The checksum of the tensor's bytes; 0 if there is none.
   [[nodiscard]] std::uint32_t crc32c() const noexcept { return load<std::uint32_t>(24); }
+  /// True if the entry has a CRC-32C of the tensor's bytes.
   [[nodiscard]] bool has_crc32c() const noexcept { return (flags() & detail::index_layout::has_crc32c) != 0; }
+  /// True if the elements are stored most significant byte first.
   [[nodiscard]] bool is_big_endian() const noexcept { return (flags() & detail::index_layout::big_endian) != 0; }
   /// The number of the file that holds the tensor.
   [[nodiscard]] std::uint32_t part() const noexcept { return load<std::uint32_t>(28); }
   /// The number of the tensor in manifest order.
   [[nodiscard]] std::uint32_t number() const noexcept { return load<std::uint32_t>(36); }
+  /// The dtype of the elements.
   [[nodiscard]] stet::dtype dtype() const noexcept { return static_cast<stet::dtype>(at_[45]); }
   /// Stored bits of an element; 0 for strings and blocks.
   [[nodiscard]] std::uint8_t bits() const noexcept { return static_cast<std::uint8_t>(at_[46]); }
+  /// The extents, outermost first.
   [[nodiscard]] stet::shape shape() const noexcept {
     return {at_ + detail::index_layout::entry_size, static_cast<std::size_t>(at_[44])};
   }
+  /// The name, UTF-8.
   [[nodiscard]] std::string_view name() const noexcept {
     const std::size_t rank = static_cast<std::size_t>(at_[44]);
     return detail::text_at(at_ + detail::index_layout::entry_size + rank * 8, load<std::uint16_t>(40));
@@ -100,7 +108,9 @@ public:
     constexpr explicit iterator(index_entry entry) noexcept : entry_(entry) {}
     index_entry entry_;
   };
+  /// The first tensor.
   [[nodiscard]] iterator begin() const noexcept { return iterator(index_entry(base_ + layout_.entries)); }
+  /// The end of the tensors.
   [[nodiscard]] iterator end() const noexcept { return iterator(index_entry(base_ + layout_.names)); }
 
   /// The tensor that `entry` shares its bytes with; false if it is no alias.

@@ -41,10 +41,12 @@ struct graph_source {
   std::uint32_t output;
 };
 
-/// Who uses an output of a node.
+/// A use of an output of a node.
 struct graph_use {
-  /// The number of the node that uses it, and which of its inputs it is.
-  std::uint32_t node, input;
+  /// The number of the node that uses it.
+  std::uint32_t node;
+  /// The number of the input of that node.
+  std::uint32_t input;
   friend bool operator==(const graph_use&, const graph_use&) = default;
 };
 

@@ -20,6 +20,7 @@ namespace stet::inline STET_NAMESPACE {
 /// `rename_rule::exact`.
 class glob {
 public:
+  /// The pattern `pattern`, which is copied.
   glob(std::string_view pattern) : start_(pattern.substr(0, pattern.find_first_of("*?"))) {
     for (std::size_t i = start_.size(); i < pattern.size(); ++i) {
       if (pattern[i] == '*') {
@@ -31,7 +32,9 @@ public:
       }
     }
   }
+  /// The same, for a string literal.
   glob(const char* pattern) : glob(std::string_view(pattern)) {}
+  /// The same, for a string.
   glob(const std::string& pattern) : glob(std::string_view(pattern)) {}
 
   /// Whether all of `name` matches.

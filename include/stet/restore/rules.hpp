@@ -105,14 +105,21 @@ struct restore_rules {
   std::vector<glob> include;
   /// … but those that match one of these.
   std::vector<glob> exclude;
+  /// The names of variables in the store.
   std::vector<rename_rule> renames;
   /// Tensors that no variable needs to take, and that are no surprise: an optimizer's slots, for example.
   std::vector<glob> ignore;
+  /// For a variable that the store does not have.
   absence_policy missing = absence_policy::error;
+  /// For a tensor that no variable takes.
   absence_policy unexpected = absence_policy::error;
+  /// For a variable whose shape differs.
   shape_policy shape = shape_policy::error;
+  /// For a variable whose dtype differs.
   dtype_policy dtype = dtype_policy::error;
+  /// Whether values are copied or bound.
   restore_mode mode = restore_mode::copy;
+  /// The function that `shape_policy::ask` calls.
   reshape_function reshape;
   /// Compare each tensor's bytes with its checksum before anything changes; one that has none is an error.
   bool verify_checksums = false;

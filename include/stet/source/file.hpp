@@ -23,7 +23,11 @@ enum class links : std::uint8_t { follow, no_follow };
 /// Which file it is and when it last changed: where two are equal, they are of the same file, and its bytes were the same. Two
 /// changes within one tick of the file system's clock (of milliseconds to 2 seconds) are not told apart.
 struct file_identity {
-  std::uint64_t volume = 0, index = 0;
+  /// The number of the volume.
+  std::uint64_t volume = 0;
+  /// The number of the file on its volume.
+  std::uint64_t index = 0;
+  /// The size of the file.
   std::uint64_t size_bytes = 0;
   /// In nanoseconds since 1970-01-01 UTC, by the clock of the file system.
   std::uint64_t changed_ns = 0;

@@ -29,6 +29,7 @@ enum class reservation : std::uint8_t {
 /// codes may come, and errc::unsupported for offsets and sizes that no file can have. Every entry gets
 /// `context` as its first argument; the system's own table ignores it.
 struct file_operations {
+  /// The first argument of every function.
   void* context = nullptr;
 
   /// Creates a file that must not exist yet, open for reading and writing, and takes its lock; its permissions

@@ -33,9 +33,13 @@ enum class float_coding : std::uint8_t {
 /// worth `2^(e - Bias) * (1 + f / 2^m)`, or for `e == 0` (except in `power_of_two`) `2^(1 - Bias) * f / 2^m`.
 /// Fields lie as in IEEE 754: sign, exponent, mantissa, from the highest bit down.
 template <int ExponentBits, int MantissaBits, int Bias, float_coding Coding> struct float_format {
+  /// Bits of the exponent.
   static constexpr int exponent_bits = ExponentBits;
+  /// Bits of the fraction.
   static constexpr int mantissa_bits = MantissaBits;
+  /// What is subtracted from a stored exponent.
   static constexpr int bias = Bias;
+  /// The meaning of the highest codes.
   static constexpr float_coding coding = Coding;
 };
 
@@ -77,16 +81,23 @@ template <class Format> class narrow_float {
   static constexpr float_coding coding = Format::coding;
 
 public:
+  /// The widths and the coding of the type.
   using format = Format;
 
+  /// Whether there are negative values.
   static constexpr bool is_signed = coding != float_coding::power_of_two;
+  /// Whether there are infinities.
   static constexpr bool has_infinity = coding == float_coding::ieee;
+  /// Whether there is a NaN.
   static constexpr bool has_quiet_nan = coding != float_coding::finite;
+  /// Whether there is a zero.
   static constexpr bool has_zero = coding != float_coding::power_of_two;
+  /// Whether zero has a sign.
   static constexpr bool has_negative_zero = is_signed && coding != float_coding::finite_nan_unsigned_zero;
   /// Bits of a code that mean something.
   static constexpr int width_bits = int{is_signed} + Format::exponent_bits + mantissa_bits;
 
+  /// The integer that holds a code.
   using storage_type = std::conditional_t<(width_bits > 8), std::uint16_t, std::uint8_t>;
 
   /// Leaves the value undetermined; `narrow_float{}` holds code 0.
@@ -115,7 +126,9 @@ public:
     return detail::bit_cast<float>(decode());
   }
 
+  /// The largest finite value.
   [[nodiscard]] static constexpr narrow_float largest_finite() noexcept { return from_code(largest_finite_code); }
+  /// The lowest finite value.
   [[nodiscard]] static constexpr narrow_float lowest_finite() noexcept {
     return from_code(is_signed ? sign_code | largest_finite_code : 0);
   }
@@ -125,11 +138,13 @@ public:
   }
   /// The smallest positive number.
   [[nodiscard]] static constexpr narrow_float smallest_positive() noexcept { return from_code(has_zero ? 1 : 0); }
+  /// Positive infinity, where the type has one.
   [[nodiscard]] static constexpr narrow_float infinity() noexcept
     requires(has_infinity)
   {
     return from_code(infinity_code);
   }
+  /// A NaN, where the type has one.
   [[nodiscard]] static constexpr narrow_float quiet_nan() noexcept
     requires(has_quiet_nan)
   {

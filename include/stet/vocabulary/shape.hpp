@@ -58,16 +58,20 @@ public:
     constexpr explicit iterator(const std::byte* at) noexcept : at_(at) {}
     const std::byte* at_ = nullptr;
   };
+  /// The outermost extent.
   [[nodiscard]] constexpr iterator begin() const noexcept { return iterator(extents_); }
+  /// The end of the extents.
   [[nodiscard]] constexpr iterator end() const noexcept { return iterator(extents_ + rank_ * sizeof(std::uint64_t)); }
 
   /// Whether rank and extents are those given.
   [[nodiscard]] bool equals(std::span<const std::uint64_t> extents) const noexcept {
     return equals(extents.data(), extents.size());
   }
+  /// The same, for extents in braces.
   [[nodiscard]] bool equals(std::initializer_list<std::uint64_t> extents) const noexcept {
     return equals(extents.begin(), extents.size());
   }
+  /// True if both have the same rank and extents.
   friend bool operator==(const shape& a, const shape& b) noexcept {
     if (a.rank_ != b.rank_) return false;
     for (std::size_t axis = 0; axis < a.rank_; ++axis) {
@@ -132,9 +136,11 @@ constexpr bool packed_size(std::uint64_t count, std::uint32_t bits, std::uint64_
 /// How elements are laid out: `bits` for each, or blocks. The same dtype may be stored at two widths: TensorFlow keeps an
 /// int4 in a byte of its own.
 struct element_layout {
+  /// The dtype of the elements.
   stet::dtype dtype = dtype::float32;
   /// Stored bits of one element; 0 for strings and blocks.
   std::uint8_t bits = 32;
+  /// The block of the dtype `block`; else empty.
   block_type block{};
 
   /// The normal layout of a dtype: its own width.

@@ -23,10 +23,13 @@ template <int Bits, bool Signed> class small_int {
   static_assert(Bits >= 1 && Bits < 8);
 
 public:
+  /// Whether there are negative values.
   static constexpr bool is_signed = Signed;
   /// Bits of a code that mean something.
   static constexpr int width_bits = Bits;
+  /// The lowest value.
   static constexpr int lowest_value = Signed ? -(1 << (Bits - 1)) : 0;
+  /// The largest value.
   static constexpr int largest_value = Signed ? (1 << (Bits - 1)) - 1 : (1 << Bits) - 1;
 
   /// Leaves the value undetermined; `small_int{}` is 0.
@@ -43,6 +46,7 @@ public:
   /// The code, in the low `width_bits` bits.
   [[nodiscard]] constexpr std::uint8_t bits() const noexcept { return static_cast<std::uint8_t>(code_ & code_mask); }
 
+  /// The value.
   [[nodiscard]] constexpr operator int() const noexcept { // NOLINT(google-explicit-constructor): loses nothing
     const int code = bits();
     return Signed ? (code ^ sign_code) - sign_code : code;
@@ -72,6 +76,7 @@ template <class Integer> struct quantized_int {
 
   using value_type = Integer;
 
+  /// The code.
   Integer value;
 
   [[nodiscard]] friend constexpr bool operator==(quantized_int, quantized_int) noexcept = default;
@@ -79,10 +84,15 @@ template <class Integer> struct quantized_int {
 };
 
 // Source: tensorflow/core/framework/types.proto, DT_QINT8 … DT_QINT32.
+/// TensorFlow's quantized integer of 8 bits, signed.
 using qint8 = quantized_int<std::int8_t>;
+/// TensorFlow's quantized integer of 8 bits, unsigned.
 using quint8 = quantized_int<std::uint8_t>;
+/// TensorFlow's quantized integer of 16 bits, signed.
 using qint16 = quantized_int<std::int16_t>;
+/// TensorFlow's quantized integer of 16 bits, unsigned.
 using quint16 = quantized_int<std::uint16_t>;
+/// TensorFlow's quantized integer of 32 bits, signed.
 using qint32 = quantized_int<std::int32_t>;
 
 } // namespace stet::inline STET_NAMESPACE

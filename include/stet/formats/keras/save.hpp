@@ -34,6 +34,7 @@ enum class keras_form : std::uint8_t {
 
 /// How a model is saved for Keras.
 struct keras_save_options {
+  /// The form of the file.
   keras_form form = keras_form::by_extension;
   /// Whether the variables of the optimizer are saved, too.
   bool save_optimizer = false;
@@ -45,10 +46,13 @@ struct keras_save_options {
 
 /// What was saved for Keras.
 struct keras_save_report {
+  /// The size of the file.
   std::uint64_t file_size_bytes = 0;
+  /// The form that was chosen.
   keras_form form = keras_form::keras;
   /// Whether load_model can build the model from the file alone.
   bool has_config = false;
+  /// The number of datasets that were written.
   std::uint64_t dataset_count = 0;
   /// Variables of the optimizer that were not saved.
   std::uint64_t left_out_count = 0;

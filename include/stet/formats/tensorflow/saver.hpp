@@ -52,6 +52,7 @@ struct tensorflow_saver_options {
 struct saved_tensorflow_checkpoint {
   /// The prefix of the checkpoint's files.
   std::string path;
+  /// The sizes of the files and more.
   save_report report;
   /// Whether what is not to be kept could be removed. A failure of this loses nothing, and the next save tries again.
   result<void> upkeep;

@@ -35,9 +35,11 @@ namespace stet::inline STET_NAMESPACE {
 struct tensorflow_state {
   /// Prefix of the newest checkpoint, as it stands there.
   std::string model_checkpoint_path;
+  /// The checkpoints that are kept, oldest first.
   std::vector<std::string> all_model_checkpoint_paths;
   /// One a path, or none.
   std::vector<double> all_model_checkpoint_timestamps;
+  /// The time of the last checkpoint that is never removed, in seconds since 1970-01-01 UTC.
   double last_preserved_timestamp = 0;
   friend bool operator==(const tensorflow_state&, const tensorflow_state&) = default;
 };

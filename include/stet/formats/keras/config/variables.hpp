@@ -141,6 +141,7 @@ template <class IsWeight> void name_keras_variables(graph& whole, const store& w
     }
   }
 }
+/// The same, for every tensor of the store.
 inline void name_keras_variables(graph& whole, const store& where) {
   name_keras_variables(whole, where, [](std::string_view) { return true; });
 }
