@@ -120,7 +120,7 @@ inline constexpr std::uint64_t max_manifest_size_bytes = std::uint64_t{64} << 20
 /// The largest index that is written and read. What the index has of a tensor is at most four times its text in the manifest.
 inline constexpr std::uint64_t max_index_size_bytes = 4 * max_manifest_size_bytes;
 
-/// Whether a store may have this alignment.
+/// True if a store may have this alignment.
 constexpr bool is_valid_alignment(std::uint64_t alignment_bytes) noexcept {
   return detail::is_power_of_two(alignment_bytes) && alignment_bytes <= max_alignment_bytes;
 }
@@ -168,7 +168,7 @@ struct file_header {
   std::uint64_t content_id = 0;
 };
 
-/// Whether `bytes` begin like a native file. Reads at most 8 bytes.
+/// True if `bytes` begin like a native file. Reads at most 8 bytes.
 inline bool has_native_magic(std::span<const std::byte> bytes) noexcept {
   return bytes.size() >= sizeof file_header::magic &&
          std::memcmp(bytes.data(), file_header::magic, sizeof file_header::magic) == 0;

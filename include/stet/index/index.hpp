@@ -16,7 +16,7 @@ class index_entry {
 public:
   /// Names no tensor.
   constexpr index_entry() noexcept = default;
-  /// Whether a tensor is named.
+  /// True if a tensor is named.
   [[nodiscard]] constexpr explicit operator bool() const noexcept { return at_ != nullptr; }
 
   /// The offset of the tensor's bytes in its file.

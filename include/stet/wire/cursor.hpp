@@ -22,7 +22,7 @@ public:
   explicit byte_cursor(std::span<const std::byte> bytes) noexcept
       : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
-  /// Whether every field so far was there.
+  /// True if every field so far was there.
   [[nodiscard]] bool is_good() const noexcept { return is_good_; }
   /// How many bytes are left; none after a failure.
   [[nodiscard]] std::size_t left() const noexcept { return static_cast<std::size_t>(end_ - at_); }
@@ -56,7 +56,7 @@ public:
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
   void skip(std::uint64_t size_bytes) noexcept { (void)take_bytes(size_bytes); }
-  /// Whether `mark` stands here; it is passed over. That it does not is a failure.
+  /// True if `mark` stands here; it is passed over. That it does not is a failure.
   bool take_mark(std::string_view mark) noexcept {
     if (take_text(mark.size()) != mark) fail();
     return is_good_;

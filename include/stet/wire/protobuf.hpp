@@ -84,7 +84,7 @@ public:
     return at_ != end_ && next_of_any_form();
   }
 
-  /// Whether no malformed field was met so far; to be asked when `next` says that there are no more.
+  /// True if no malformed field was met so far; to be asked when `next` says that there are no more.
   [[nodiscard]] bool is_whole() const noexcept { return is_whole_; }
   /// Where in the message the field begins that `next` went to or failed at.
   [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return static_cast<std::uint64_t>(field_ - begin_); }

@@ -50,7 +50,7 @@ struct table_layout {
   }
 };
 
-/// Whether a file of which `end` are the last bytes (at least 48, unless it is shorter) ends as a table does.
+/// True if a file of which `end` are the last bytes (at least 48, unless it is shorter) ends as a table does.
 inline bool is_sorted_table(std::span<const std::byte> end) noexcept {
   return end.size() >= table_layout::footer_size &&
          load_little<std::uint64_t>(end.data() + end.size() - 8) == table_layout::magic;
@@ -202,7 +202,7 @@ public:
   [[nodiscard]] std::string_view key() const noexcept { return block_.key(); }
   /// The value; lives as long as the file if it is in place, else until the next call.
   [[nodiscard]] std::span<const std::byte> value() const noexcept { return block_.value(); }
-  /// Whether the block is stored plain, so that the value lies in the file.
+  /// True if the block is stored plain, so that the value lies in the file.
   [[nodiscard]] bool is_in_place() const noexcept { return is_in_place_; }
   /// Where in the file the entry begins, or its block if that is compressed.
   [[nodiscard]] std::uint64_t offset_bytes() const noexcept {

@@ -59,12 +59,12 @@ struct zip_member {
   enum : std::uint16_t { is_stored = 0, is_deflated = 8 };
 };
 
-/// Whether a file with these first bytes could be an archive with a member.
+/// True if a file with these first bytes could be an archive with a member.
 inline bool is_zip(std::span<const std::byte> start) noexcept {
   return start.size() >= 4 && load_little<std::uint32_t>(start.data()) == 0x04034B50u;
 }
 
-/// Whether a member may be called so: a relative path with '/' that stays in its folder. A name that ends in
+/// True if a member may be called so: a relative path with '/' that stays in its folder. A name that ends in
 /// '/' is that of a folder.
 inline bool is_zip_name(std::string_view name) noexcept {
   if (name.empty() || name.front() == '/' || name.find('\\') != std::string_view::npos ||
@@ -152,7 +152,7 @@ private:
     }
     return {};
   }
-  /// Whether a field of the end record has this value, or leaves it to the ZIP64 record.
+  /// True if a field of the end record has this value, or leaves it to the ZIP64 record.
   static bool says(std::uint16_t field, std::uint64_t value) noexcept { return field == value || field == elsewhere16; }
   static bool says(std::uint32_t field, std::uint64_t value) noexcept { return field == value || field == elsewhere; }
 
@@ -255,7 +255,7 @@ private:
     return is_followed && !pass_descriptor(into) ? result<void>(contradiction) : result<void>();
   }
 
-  /// Whether the descriptor behind a member says what the directory says; it has no mark, or 4-byte sizes, as
+  /// True if the descriptor behind a member says what the directory says; it has no mark, or 4-byte sizes, as
   /// its writer liked.
   bool pass_descriptor(zip_member& member) const noexcept {
     for (const std::size_t mark_size : {4u, 0u}) {

@@ -169,7 +169,7 @@ private:
     return none;
   }
 
-  /// Whether the range lies in the data of its file.
+  /// True if the range lies in the data of its file.
   [[nodiscard]] bool in_part(std::uint32_t part, std::uint64_t offset, std::uint64_t size) const noexcept {
     std::uint64_t begin = limits_.data_begin_bytes, end = limits_.data_end_bytes;
     if (layout().part_count != 0) {
@@ -180,7 +180,7 @@ private:
     return offset >= begin && range_fits(offset, size, end);
   }
 
-  /// Whether `entry` says what the earlier entry that slot `number` (from 1) leads to, no alias itself, says of everything
+  /// True if `entry` says what the earlier entry that slot `number` (from 1) leads to, no alias itself, says of everything
   /// but the name. That an entry begins there is certain in the end, when no slot is left that leads anywhere else; its
   /// name is not searched for, since that costs as much as the name is long, for each of its aliases.
   [[nodiscard]] bool is_alias_of(index_entry entry, std::uint32_t number) const noexcept {
@@ -218,7 +218,7 @@ private:
     return errc::bad_hash_table;
   }
 
-  /// Whether the entry at `place`, which may not have been checked yet or be none at all, has this name.
+  /// True if the entry at `place`, which may not have been checked yet or be none at all, has this name.
   [[nodiscard]] bool is_named(std::uint32_t place, std::string_view name) const noexcept {
     const std::uint64_t offset = place * index_layout::unit;
     if (offset < layout().entries || !range_fits(offset, index_layout::entry_size, layout().names)) return false;

@@ -20,7 +20,7 @@ struct index_part {
   std::string_view path;
   std::uint64_t size_bytes = 0;
   std::uint64_t content_id = 0;
-  /// Whether the file begins with a header of kind part, which `content_id` must match.
+  /// True if the file begins with a header of kind part, which `content_id` must match.
   bool has_header = false;
 };
 

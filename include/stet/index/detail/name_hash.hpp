@@ -56,7 +56,7 @@ constexpr std::uint32_t slot_count_for(std::uint32_t tensor_count) noexcept {
   return slots;
 }
 
-/// Whether `text` is well-formed UTF-8 without NUL (Unicode 15, table 3-7: no overlong forms, no surrogates, nothing above
+/// True if `text` is well-formed UTF-8 without NUL (Unicode 15, table 3-7: no overlong forms, no surrogates, nothing above
 /// U+10FFFF).
 inline bool is_utf8_without_nul(std::string_view text) noexcept {
   constexpr std::uint64_t high_bits = 0x8080808080808080u;
@@ -108,12 +108,12 @@ inline bool is_utf8_without_nul(std::string_view text) noexcept {
   return true;
 }
 
-/// Whether a tensor may have this name: 1 … max_name_size_bytes bytes of UTF-8 without NUL.
+/// True if a tensor may have this name: 1 … max_name_size_bytes bytes of UTF-8 without NUL.
 inline bool is_valid_name(std::string_view name) noexcept {
   return !name.empty() && name.size() <= max_name_size_bytes && is_utf8_without_nul(name);
 }
 
-/// Whether Windows takes a file name for a device, in whatever folder and whatever follows a '.': "nul", "COM1.txt".
+/// True if Windows takes a file name for a device, in whatever folder and whatever follows a '.': "nul", "COM1.txt".
 /// Source: learn.microsoft.com/windows/win32/fileio/naming-a-file, "Naming Conventions".
 constexpr bool is_device_name(std::string_view name) noexcept {
   name = name.substr(0, name.find('.'));
@@ -135,7 +135,7 @@ constexpr bool is_device_name(std::string_view name) noexcept {
   return number == "\xC2\xB9" || number == "\xC2\xB2" || number == "\xC2\xB3"; // superscript digits
 }
 
-/// Whether a part may be called this: a plain file name on every platform, so that it can neither leave the
+/// True if a part may be called this: a plain file name on every platform, so that it can neither leave the
 /// folder of the manifest nor reach a device or a stream. A name that ends in '.' or ' ' would be cut short
 /// on Windows; "." and ".." are among them.
 inline bool is_part_name(std::string_view name) noexcept {

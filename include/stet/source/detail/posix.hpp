@@ -68,7 +68,7 @@ inline constexpr error_row error_rows[] = {
 /// The error for errno as the last call left it.
 inline error last_failure() noexcept { return translate(error_rows, errno); }
 
-/// Whether the call that gave `failure` was cut short by a signal and may simply be made again.
+/// True if the call that gave `failure` was cut short by a signal and may simply be made again.
 inline bool interrupted(const error& failure) noexcept { return failure.system_code() == EINTR; }
 
 /// A path as the system calls take it.
@@ -130,7 +130,7 @@ inline result<file_facts> inspect(native_handle handle) noexcept {
   return facts;
 }
 
-/// Whether bytes can be read through `handle` at all.
+/// True if bytes can be read through `handle` at all.
 inline result<void> check_readable(native_handle handle) noexcept {
   const int flags = ::fcntl(handle, F_GETFL);
   if (flags == -1) return last_failure();

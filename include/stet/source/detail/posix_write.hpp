@@ -49,7 +49,7 @@ inline result<void> take_lock([[maybe_unused]] native_handle handle) noexcept {
 #endif
 }
 
-/// Whether `status` is that of the open file.
+/// True if `status` is that of the open file.
 inline bool is_same_file(native_handle handle, const file_status& status) noexcept {
   file_status own;
   return fstat_call(handle, &own) == 0 && own.st_dev == status.st_dev && own.st_ino == status.st_ino;
@@ -137,7 +137,7 @@ inline bool cannot_reserve(int code) noexcept {
   return code == EOPNOTSUPP || code == ENOTSUP || code == ENOSYS || code == EINVAL;
 }
 
-/// Whether space was really reserved; false where the file system cannot.
+/// True if space was really reserved; false where the file system cannot.
 inline result<bool> reserve(native_handle handle, std::uint64_t size_bytes) noexcept {
   if (size_bytes > max_file_bytes) return errc::unsupported;
   if (size_bytes == 0) return true;

@@ -135,7 +135,7 @@ inline constexpr error_row error_rows[] = {
 /// The error for GetLastError() as the last call left it.
 inline error last_failure() noexcept { return translate(error_rows, static_cast<std::int32_t>(win32::GetLastError())); }
 
-/// Whether the call that gave `failure` may simply be made again; Windows has no such calls.
+/// True if the call that gave `failure` may simply be made again; Windows has no such calls.
 inline bool interrupted(const error&) noexcept { return false; }
 
 /// UTF-8 as UTF-16. `into` has room for as many units as `utf8` has bytes.
@@ -291,7 +291,7 @@ inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_
   return last_failure();
 }
 
-/// Whether bytes can be read through `handle` at all. Reading none of them asks for the same right.
+/// True if bytes can be read through `handle` at all. Reading none of them asks for the same right.
 inline result<void> check_readable(native_handle handle) noexcept {
   std::byte none[1];
   const auto count = read_some(handle, 0, none, 0);

@@ -94,7 +94,7 @@ inline result<void> set_size(native_handle handle, std::uint64_t size_bytes) noe
   return {};
 }
 
-/// Whether space was really reserved: the size of a file that is not sparse is space that it owns.
+/// True if space was really reserved: the size of a file that is not sparse is space that it owns.
 inline result<bool> reserve(native_handle handle, std::uint64_t size_bytes) noexcept {
   const auto now = inspect(handle);
   if (!now) return now.error();

@@ -132,7 +132,7 @@ class hdf5_string_reader {
 public:
   hdf5_string_reader(hdf5_file& file, const hdf5_type& type) noexcept : heap_(file), type_(type) {}
 
-  /// Whether the type is one of strings.
+  /// True if the type is one of strings.
   [[nodiscard]] bool are_strings() const noexcept {
     return type_.kind == hdf5_class::string || (type_.is_variable_string() && type_.size_bytes == 16);
   }

@@ -108,7 +108,7 @@ public:
   [[nodiscard]] std::uint64_t base_bytes() const noexcept { return base_; }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return bytes_.size(); }
 
-  /// Whether so many bytes at this address lie in the file.
+  /// True if so many bytes at this address lie in the file.
   [[nodiscard]] bool contains(std::uint64_t address, std::uint64_t size_bytes) const noexcept {
     return range_fits(address, size_bytes, bytes_.size());
   }

@@ -208,7 +208,7 @@ inline result<std::vector<hdf5_link>> read_links(hdf5_file& file, const hdf5_obj
   return hdf5_group_reader(file).run(group);
 }
 
-/// Whether an object is a group.
+/// True if an object is a group.
 inline bool is_hdf5_group(const hdf5_object& object) noexcept {
   return object.find(hdf5_is::symbol_table) != nullptr || object.find(hdf5_is::link_info) != nullptr ||
          object.find(hdf5_is::link) != nullptr;

@@ -173,9 +173,9 @@ private:
     }
     return file_->at(block.address + (offset - begin), size).take_bytes(size);
   }
-  /// Whether a block was read before, and found sound.
+  /// True if a block was read before, and found sound.
   [[nodiscard]] bool is_known(std::uint64_t block) const { return contents_->sound_blocks.count(block) != 0; }
-  /// Whether a direct block is one of this heap, and what its checksum says, which counts as zeros itself.
+  /// True if a direct block is one of this heap, and what its checksum says, which counts as zeros itself.
   [[nodiscard]] bool is_sound(std::span<const std::byte> block, std::size_t frame) const {
     byte_cursor fields(block);
     if (block.size() < frame || !fields.take_mark("FHDB") || fields.take_u8() != 0 || fields.take_u64() != address_)

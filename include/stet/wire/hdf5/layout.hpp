@@ -46,7 +46,7 @@ struct hdf5_layout {
   /// What a single chunk takes in the file, if it is filtered; else 0.
   std::uint64_t single_size_bytes = 0;
   std::uint32_t single_mask = 0;
-  /// Whether chunks at the edge, which lie only partly within the dataset, are left unfiltered.
+  /// True if chunks at the edge, which lie only partly within the dataset, are left unfiltered.
   bool leaves_edges = false;
 
   /// @retval errc::unsupported  a version or index that is not known

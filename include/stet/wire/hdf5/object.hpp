@@ -42,7 +42,7 @@ enum class hdf5_is : std::uint16_t {
 /// A message of an object header, its body where it lies.
 struct hdf5_message {
   hdf5_is type{};
-  /// Whether the body is only a pointer to the message.
+  /// True if the body is only a pointer to the message.
   bool is_shared = false;
   std::span<const std::byte> body;
 };
