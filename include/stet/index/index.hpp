@@ -11,12 +11,12 @@ namespace detail {
 class index_checker;
 } // namespace detail
 
-/// One tensor of an index, as it stands there. Valid while the bytes of the index are. Every call is a load from memory.
+/// An entry of an index: one tensor. Views the bytes of the index and is valid as long as they are. Each call is a load.
 class index_entry {
 public:
-  /// Names no tensor.
+  /// An entry that refers to no tensor.
   constexpr index_entry() noexcept = default;
-  /// True if a tensor is named.
+  /// True if the entry refers to a tensor.
   [[nodiscard]] constexpr explicit operator bool() const noexcept { return at_ != nullptr; }
 
   /// The offset of the tensor's bytes in its file.
@@ -65,8 +65,8 @@ private:
   const std::byte* at_ = nullptr;
 };
 
-/// A checked index over bytes that someone else keeps; `check_index` makes it. Trivially copyable; every call is a table
-/// look-up that allocates nothing and may run in several threads. The bytes must not change while it is used.
+/// A checked index over borrowed bytes, made by `check_index`. Trivially copyable. Each call is a table look-up that
+/// allocates nothing and is safe from several threads. The bytes must not change while the index is used.
 class tensor_index {
 public:
   /// An index without tensors.
@@ -76,12 +76,12 @@ public:
   [[nodiscard]] std::uint32_t tensor_count() const noexcept { return layout_.tensor_count; }
   /// The number of files that hold tensors; 0 when they lie in the store's own file.
   [[nodiscard]] std::uint32_t part_count() const noexcept { return layout_.part_count; }
-  /// What was checked.
+  /// The bytes of the index.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
     return detail::bytes_at(base_, static_cast<std::size_t>(layout_.size_bytes));
   }
 
-  /// The tensor called `name` (compared bytewise); false if there is none. Cost: constant.
+  /// The tensor called `name` (compared bytewise); an empty entry if there is none. Cost: constant.
   [[nodiscard]] index_entry find(std::string_view name) const noexcept {
     if (base_ == nullptr) return {};
     const std::byte* const slot = detail::find_slot(base_, layout_, name);
@@ -113,13 +113,13 @@ public:
   /// The end of the tensors.
   [[nodiscard]] iterator end() const noexcept { return iterator(index_entry(base_ + layout_.names)); }
 
-  /// The tensor that `entry` shares its bytes with; false if it is no alias.
+  /// The tensor whose bytes the alias `entry` shares; an empty entry if `entry` is not an alias.
   [[nodiscard]] index_entry original_of(index_entry entry) const noexcept {
     const std::uint32_t slot = entry.load<std::uint32_t>(32);
     return slot == 0 ? index_entry() : entry_of(slot_at(slot - 1));
   }
 
-  /// How the elements of `entry` are laid out; the name of a block type lives as long as the bytes.
+  /// The layout of the elements of `entry`; the name of a block type lives as long as the bytes.
   [[nodiscard]] element_layout layout(index_entry entry) const noexcept {
     element_layout layout{entry.dtype(), entry.bits(), {}};
     if (layout.dtype == dtype::block) {
