@@ -327,13 +327,13 @@ struct delta_report {
   std::vector<std::string_view> opened_order; // as `open_checkpoint` will make it
   for (const tensor each : *base) {
     const variable* const now = from.find(each.name());
-    if (now != nullptr && now->is_there())
+    if (now != nullptr && now->has_storage())
       opened_order.push_back(each.name());
     else
       removed.push_back(std::string(each.name()));
   }
   for (const variable& each : from) {
-    if (!each.is_there()) continue;
+    if (!each.has_storage()) continue;
     const auto before = base->find(each.name());
     if (!before) opened_order.push_back(each.name());
     order.push_back(each.name());

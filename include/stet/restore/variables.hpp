@@ -44,7 +44,7 @@ public:
   /// Whether the program can do without it: a store need not have it.
   [[nodiscard]] bool is_optional() const noexcept { return is_optional_; }
   /// Whether there is anything to save: not where an optional view views nothing.
-  [[nodiscard]] bool is_there() const noexcept { return !is_optional_ || data() != nullptr; }
+  [[nodiscard]] bool has_storage() const noexcept { return !is_optional_ || data() != nullptr; }
 
 private:
   friend class variable_list;

@@ -125,7 +125,7 @@ public:
 
   /// Makes the folder if there is none, and takes its lock.
   /// @retval errc::locked  another writer, of this process or another, has it; or what the operating system reports
-  result<folder_lock> make_and_lock() const {
+  result<folder_lock> create_and_lock() const {
     if (auto made = make_folder(); !made) return made.error();
     std::string path = folder() + std::string(lock_name);
     const result<native_handle> handle = call(&file_operations::lock_file, path);

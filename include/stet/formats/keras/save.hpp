@@ -148,7 +148,7 @@ private:
     const json_value* const training = keras == nullptr ? nullptr : find_member(*keras, "training_config");
     if (training != nullptr)
       file.attribute(file.root, "training_config",
-                     training->is_string() ? std::string(text_of_string(training)) : text_of(*training));
+                     training->is_string() ? std::string(string_or_empty(training)) : text_of(*training));
     return {};
   }
 

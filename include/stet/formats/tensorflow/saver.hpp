@@ -161,7 +161,7 @@ public:
     const file_operations& operations =
         options.save.operations != nullptr ? *options.save.operations : system_file_operations();
     const checkpoint_folder where(folder_utf8, options.prefix, operations);
-    result<detail::folder_lock> lock = detail::lockable_folder(where).make_and_lock();
+    result<detail::folder_lock> lock = detail::lockable_folder(where).create_and_lock();
     if (!lock) return lock.error();
     tensorflow_saver made(where, std::move(*lock), std::move(options));
     if (auto swept = made.sweep(); !swept) return swept.error();

@@ -93,14 +93,15 @@ private:
         {dtype::float32, 4, 8, 23, 127}, {dtype::float64, 8, 11, 52, 1023}, {dtype::float16, 2, 5, 10, 15},
         {dtype::bfloat16, 2, 8, 7, 127}, {dtype::float8_e5m2, 1, 5, 2, 15}, {dtype::float8_e4m3fn, 1, 4, 3, 7},
     };
-    hdf5_float is;
+    hdf5_float found;
     constexpr std::uint32_t vax = 1u << 6, normalisation = 3u << 4, first_bit_is_implied = 2u << 4;
-    if (!is.parse(type.properties) || (type.flags & (vax | normalisation)) != first_bit_is_implied) return false;
+    if (!found.parse(type.properties) || (type.flags & (vax | normalisation)) != first_bit_is_implied) return false;
     for (const auto& row : known) {
-      const bool is_packed = is.bit_offset == 0 && is.precision == row.size_bytes * 8 && is.mantissa_at == 0 &&
-                             is.exponent_at == row.mantissa_bits && (type.flags >> 8 & 0xFF) == row.size_bytes * 8 - 1;
-      if (type.size_bytes == row.size_bytes && is.exponent_bits == row.exponent_bits &&
-          is.mantissa_bits == row.mantissa_bits && is.bias == row.bias && is_packed) {
+      const bool is_packed = found.bit_offset == 0 && found.precision == row.size_bytes * 8 && found.mantissa_at == 0 &&
+                             found.exponent_at == row.mantissa_bits &&
+                             (type.flags >> 8 & 0xFF) == row.size_bytes * 8 - 1;
+      if (type.size_bytes == row.size_bytes && found.exponent_bits == row.exponent_bits &&
+          found.mantissa_bits == row.mantissa_bits && found.bias == row.bias && is_packed) {
         into = row.dtype;
         return true;
       }

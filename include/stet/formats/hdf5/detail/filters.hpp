@@ -118,7 +118,8 @@ inline void unshuffle(std::span<const std::byte> from, std::span<std::byte> into
 }
 
 /// The first filter that cannot be undone; nullptr if all can.
-inline const hdf5_filter* find_obstacle(const std::vector<hdf5_filter>& filters, inflate_function inflate) noexcept {
+inline const hdf5_filter* first_unsupported_filter(const std::vector<hdf5_filter>& filters,
+                                                   inflate_function inflate) noexcept {
   for (const hdf5_filter& each : filters) {
     switch (each.id) {
     case hdf5_filter::shuffle:
@@ -207,12 +208,12 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
     const hdf5_filter& filter = filters[i];
     if (filter.id == hdf5_filter::fletcher) {
       if (bytes.size() < 4) return errc::bad_compression;
-      const std::uint32_t said = load_little<std::uint32_t>(bytes.data() + bytes.size() - 4);
+      const std::uint32_t stored_checksum = load_little<std::uint32_t>(bytes.data() + bytes.size() - 4);
       bytes = bytes.first(bytes.size() - 4);
-      const std::uint32_t is = fletcher32(bytes);
-      // Before HDF5 1.6.3 the bytes of each half stood the other way on little-endian machines.
-      const std::uint32_t turned = (is & 0x00FF00FFu) << 8 | (is >> 8 & 0x00FF00FFu);
-      if (said != is && said != turned) return errc::checksum_mismatch;
+      const std::uint32_t actual = fletcher32(bytes);
+      // Before HDF5 1.6.3, little-endian machines swapped the bytes of each half.
+      const std::uint32_t turned = (actual & 0x00FF00FFu) << 8 | (actual >> 8 & 0x00FF00FFu);
+      if (stored_checksum != actual && stored_checksum != turned) return errc::checksum_mismatch;
       continue;
     }
     // The first compressor makes the chunk. Each later one makes what the one before it made, whose size is its own.
@@ -260,7 +261,7 @@ inline result<void> undo_heap_filters(std::span<const std::byte> pipeline, std::
                                       inflate_function inflate) {
   std::vector<hdf5_filter> filters;
   if (!read_filters(pipeline, filters)) return errc::bad_hdf5;
-  if (const hdf5_filter* const obstacle = find_obstacle(filters, inflate))
+  if (const hdf5_filter* const obstacle = first_unsupported_filter(filters, inflate))
     return obstacle->id == hdf5_filter::deflate ? error(errc::compressed) : error_of_obstacle(*obstacle, "a group");
   const result<source> made = undo_filters(filters, mask, source::borrow(stored), into.size(), inflate);
   if (!made) return made.error();

@@ -18,9 +18,9 @@
 namespace stet::inline STET_NAMESPACE::detail {
 
 /// Takes bits off bytes, the highest of each byte first. What is not there reads as zeros, and is remembered.
-class high_bits {
+class msb_bit_reader {
 public:
-  explicit high_bits(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
+  explicit msb_bit_reader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
   [[nodiscard]] bool is_good() const noexcept { return is_good_; }
 
   /// The next `count` bits, 64 at most.
@@ -134,7 +134,7 @@ private:
     }
   }
 
-  high_bits from_;
+  msb_bit_reader from_;
   options how_;
   std::size_t id_bits_;
 };
@@ -207,7 +207,7 @@ inline bool decompress_scale_offset(std::span<const std::byte> from, std::span<s
     std::copy(from.begin() + head, from.end(), into.begin());
     return true;
   }
-  high_bits packed(from.subspan(head));
+  msb_bit_reader packed(from.subspan(head));
   const std::uint64_t all_ones = (std::uint64_t{1} << bits) - 1;
   const double scale = is_float ? std::pow(10.0, exponent) : 1;
   const auto scaled = [&](auto least, std::uint64_t number) { // in the arithmetic of the float itself

@@ -34,7 +34,7 @@ inline std::string keras_group_of_class(std::string_view class_name) {
 /// @param class_name  of the object, wherever it is
 inline bool is_own_keras_class(const json_value& object, std::string_view class_name) {
   const json_value* const module = find_member(object, "module");
-  const std::string_view registered = text_member(object, "registered_name"), name = text_of_string(module);
+  const std::string_view registered = text_member(object, "registered_name"), name = string_or_empty(module);
   if (name == "keras" || name.starts_with("keras.")) return true;
   const bool has_no_module = module == nullptr || module->is_null();
   return has_no_module && registered.find('>') == std::string_view::npos &&

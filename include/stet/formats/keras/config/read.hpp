@@ -39,7 +39,7 @@ inline bool is_keras_model(const json_value& layer) {
 
 /// The bytes of the texts in a value, and some for each element.
 inline std::uint64_t size_of_texts(const json_value& value, std::size_t depth = 0) {
-  std::uint64_t size = 16 + text_of_string(&value).size();
+  std::uint64_t size = 16 + string_or_empty(&value).size();
   if (value.is_structured() && depth <= 2 * max_manifest_depth) {
     for (const auto& [key, each] : value.items())
       size += (value.is_object() ? key.size() : 0) + size_of_texts(each, depth + 1);
@@ -126,12 +126,12 @@ private:
     bool are_all_named = true;
     for (const std::string& name : list.names) {
       are_all_named = are_all_named && !name.empty();
-      if (!name.empty()) (void)taken.take(name);
+      if (!name.empty()) (void)taken.unique_name(name);
     }
     for (std::size_t number = 0; number < layers.size() && !are_all_named; ++number) {
       if (!list.names[number].empty()) continue;
       std::string name = keras_group_of_class(text_member(layers[number], "class_name"));
-      list.names[number] = taken.take(name.empty() ? "layer" : std::move(name));
+      list.names[number] = taken.unique_name(name.empty() ? "layer" : std::move(name));
     }
   }
 
@@ -139,7 +139,7 @@ private:
   static void find_first_calls(const json_value& value, layer_list& list, std::size_t depth) {
     if (!value.is_structured() || depth > max_manifest_depth) return;
     if (call_reader::is_history(list, value)) {
-      const std::size_t number = list.numbers.number_of(text_of_string(&value[0]));
+      const std::size_t number = list.numbers.number_of(string_or_empty(&value[0]));
       if (value[1] == list.call_counts[number]) list.first_calls[number] = 1;
       if (value.size() == 3) return;
     }
@@ -166,7 +166,7 @@ private:
       json_value rest;
       if (auto read = read_model(inner, function, rest, depth + 3); !read)
         return read.error().subject().empty() ? read.error().about(name) : read;
-      function.name = function_names_.take(name);
+      function.name = function_names_.unique_name(name);
       function.attributes = json_value{{"keras", std::move(rest)}};
       attributes = json_value{{"function", function.name}};
       made_.functions.push_back(std::move(function));
@@ -250,7 +250,7 @@ private:
                                               std::string_view user) {
       const json_value::array_t* const fields = elements_of(&history);
       const std::string_view layer =
-          fields == nullptr || fields->size() < 3 ? std::string_view() : text_of_string(&fields->front());
+          fields == nullptr || fields->size() < 3 ? std::string_view() : string_or_empty(&fields->front());
       const std::size_t number = list.numbers.number_of(layer);
       std::uint32_t call = 0;
       graph_endpoint made;
@@ -269,7 +269,7 @@ private:
       const json_value::array_t* const fields = elements_of(&value);
       return fields != nullptr && (fields->size() == 3 || (fields->size() == 4 && (*fields)[3].is_object())) &&
              (*fields)[1].is_number_unsigned() && (*fields)[2].is_number_unsigned() && (*fields)[0].is_string() &&
-             list.numbers.number_of(text_of_string(&(*fields)[0])) != name_table::none;
+             list.numbers.number_of(string_or_empty(&(*fields)[0])) != name_table::none;
     }
 
   private:
@@ -337,7 +337,7 @@ private:
       const json_value* const config = find_member(*dtype, "config");
       dtype = config == nullptr ? nullptr : find_member(*config, "name");
     }
-    if (const dtype_description* const row = find_dtype(text_of_string(dtype))) port.dtype = row->dtype;
+    if (const dtype_description* const row = find_dtype(string_or_empty(dtype))) port.dtype = row->dtype;
     const json_value* shape = node.attribute("batch_input_shape");
     if (shape == nullptr) shape = node.attribute("batch_shape");
     json_value extents = shape == nullptr ? json_value() : *shape;
@@ -355,7 +355,7 @@ private:
       result<graph_endpoint> endpoint = call_reader::endpoint_of(list, value, key);
       if (!endpoint) return endpoint.error();
       std::string name = key.empty() ? keras_node_name(endpoint->node, endpoint->output) : std::string(key);
-      name = names.take(std::move(name));
+      name = names.unique_name(std::move(name));
       const std::size_t layer = list.numbers.number_of(endpoint->node);
       graph_port port{name, *endpoint, std::nullopt, std::nullopt};
       if (are_inputs && layer != name_table::none && endpoint->output == 0)

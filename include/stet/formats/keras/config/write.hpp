@@ -50,7 +50,7 @@ struct keras_layer_calls {
     return layer.empty() ? name_table::none : names.number_of(layer);
   }
   static std::string_view first_call_name(const graph_node& node) {
-    return node.attributes.size() == 1 ? text_of_string(node.attribute("layer")) : std::string_view();
+    return node.attributes.size() == 1 ? string_or_empty(node.attribute("layer")) : std::string_view();
   }
   /// [layer, call, output]; nothing if there is no such node. For TensorFlow.js a model within the model
   /// has been called before.

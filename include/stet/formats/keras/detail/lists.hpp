@@ -80,7 +80,7 @@ private:
       if (link.kind != hdf5_link_kind::hard || is_other || !seen_.insert(link.address).second) continue;
       const auto object = hdf5_object::read(file_, link.address);
       if (!object) return object.error();
-      if (!is_hdf5_group(*object) || object->find(hdf5_is::layout) != nullptr) continue;
+      if (!is_hdf5_group(*object) || object->find(hdf5_message_type::layout) != nullptr) continue;
       // Names of groups above this one come again in each path: only so far as the file is long.
       const std::string name = path.empty() ? std::string(link.name) : path + "/" + std::string(link.name);
       if ((path_bytes_ += name.size()) > 16 * file_.size_bytes() + 65536) return error(errc::too_large, name);
@@ -118,7 +118,7 @@ inline std::map<std::string, std::size_t, std::less<>> keras_list_places(const j
   std::map<std::string, std::size_t, std::less<>> made;
   for (const auto& [layer, weights] : lists.items()) {
     for (const json_value& each : weights)
-      made.emplace(std::string(group).append(layer).append("/").append(text_of_string(&each)), made.size());
+      made.emplace(std::string(group).append(layer).append("/").append(string_or_empty(&each)), made.size());
   }
   return made;
 }

@@ -193,7 +193,7 @@ private:
     if (path.size() > max_depth || !groups_.insert(address).second) return {};
     const auto group = hdf5_object::read(file, address);
     if (!group) return group.error();
-    if (!is_hdf5_group(*group) || group->find(hdf5_is::layout) != nullptr) return {};
+    if (!is_hdf5_group(*group) || group->find(hdf5_message_type::layout) != nullptr) return {};
     const auto attributes = read_attributes(file, *group);
     if (!attributes) return attributes.error();
     is_listed = is_listed || std::any_of(attributes->begin(), attributes->end(), [](const hdf5_attribute& each) {

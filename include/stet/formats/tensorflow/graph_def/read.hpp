@@ -31,7 +31,7 @@ inline std::int32_t data_type_of_json(const json_value* value) {
   if (value == nullptr) return 0;
   if (const auto* const number = value->get_ptr<const json_value::number_integer_t*>())
     return *number > 0 && *number < 256 ? static_cast<std::int32_t>(*number) : 0;
-  const std::string_view name = text_of_string(value);
+  const std::string_view name = string_or_empty(value);
   for (std::size_t row = 0; row < std::size(data_type_names); ++row) {
     if (data_type_names[row] == name) return static_cast<std::int32_t>(row);
   }
@@ -43,7 +43,7 @@ template <class Integer> std::optional<Integer> integer_of_json(const json_value
   if (value == nullptr) return std::nullopt;
   if (const auto* const number = value->get_ptr<const json_value::number_integer_t*>())
     return static_cast<Integer>(*number);
-  const std::string_view text = text_of_string(value);
+  const std::string_view text = string_or_empty(value);
   Integer made = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), made);
   if (text.empty() || problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -141,7 +141,8 @@ inline result<void> read_node_defs(json_value nodes, bool in_function, std::vect
     if (node.attributes.empty()) node.attributes = nullptr;
     const json_value inputs = take_member(each, "input");
     if (const json_value::array_t* const texts = elements_of(&inputs)) {
-      for (const json_value& text : *texts) node.inputs.push_back(endpoint_of_text(text_of_string(&text), in_function));
+      for (const json_value& text : *texts)
+        node.inputs.push_back(endpoint_of_text(string_or_empty(&text), in_function));
     } else if (!inputs.is_null()) {
       return error_about({errc::wrong_type, "input"}, node.name);
     }
