@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Checkpoints that hold only what changed since another file, and one store over both.
+// Deltas: checkpoints that hold only the changes to another file; and stores that include their bases.
 #ifndef STET_CHECKPOINT_DELTA_HPP
 #define STET_CHECKPOINT_DELTA_HPP
 

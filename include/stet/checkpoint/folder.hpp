@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A folder of checkpoints as its readers see it: what is there, the newest, and restoring a program from one.
+// A folder of checkpoints for readers: lists them, opens the newest, restores a program.
 #ifndef STET_CHECKPOINT_FOLDER_HPP
 #define STET_CHECKPOINT_FOLDER_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One store over several: a base, a fine-tuned head, a user's patch. The first that has a name wins; nothing is copied.
+// One store over several, such as a base, a fine-tuned head and a user's patch. The first that has a name wins; nothing is copied.
 #ifndef STET_CHECKPOINT_LAYERED_HPP
 #define STET_CHECKPOINT_LAYERED_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Saves a program into a folder of checkpoints, and decides which of them stay.
+// Saves a program into a folder of checkpoints, and removes old ones by rules.
 #ifndef STET_CHECKPOINT_MANAGER_HPP
 #define STET_CHECKPOINT_MANAGER_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which checkpoints are kept.
+// The rules by which checkpoints are kept.
 #ifndef STET_CHECKPOINT_RETENTION_HPP
 #define STET_CHECKPOINT_RETENTION_HPP
 

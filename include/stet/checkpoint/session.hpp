@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where a program stands besides its variables, as the JSON object `state` of a manifest.
+// The state of a program besides its variables, as the JSON object `state` of a manifest.
 #ifndef STET_CHECKPOINT_SESSION_HPP
 #define STET_CHECKPOINT_SESSION_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the variables of a program hold at one moment.
+// A copy of the variables of a program at one moment.
 #ifndef STET_CHECKPOINT_SNAPSHOT_HPP
 #define STET_CHECKPOINT_SNAPSHOT_HPP
 

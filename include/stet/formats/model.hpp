@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What opening a file of any format gives, and how a format is told apart from the others.
+// An open model of any format, and the interface of a format.
 #ifndef STET_FORMATS_MODEL_HPP
 #define STET_FORMATS_MODEL_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes an error of what a call throws, where nobody could catch it.
+// Converts exceptions to errors where a caller could not catch them.
 #ifndef STET_CHECKPOINT_DETAIL_CAUGHT_HPP
 #define STET_CHECKPOINT_DETAIL_CAUGHT_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The lock that the one writer of a folder of checkpoints holds.
+// The lock of a folder of checkpoints, which its one writer holds.
 #ifndef STET_CHECKPOINT_DETAIL_FOLDER_LOCK_HPP
 #define STET_CHECKPOINT_DETAIL_FOLDER_LOCK_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which files each store of a folder needs. Remembered for as long as the files stay as they are.
+// The files that each store of a folder needs, cached while the files do not change.
 #ifndef STET_CHECKPOINT_DETAIL_KNOWN_STORES_HPP
 #define STET_CHECKPOINT_DETAIL_KNOWN_STORES_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Readers for tensors that lie in no file as they are: cut over several files, or in a file that is not there.
+// Readers for tensors that are not contiguous in one file: in pieces over several files, or in a missing file.
 #ifndef STET_FORMATS_COMMON_GATHER_HPP
 #define STET_FORMATS_COMMON_GATHER_HPP
 

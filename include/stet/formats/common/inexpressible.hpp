@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The error of a save to a format that cannot express something of the model.
+// The error of saving to a format that cannot express a part of the model.
 #ifndef STET_FORMATS_COMMON_INEXPRESSIBLE_HPP
 #define STET_FORMATS_COMMON_INEXPRESSIBLE_HPP
 

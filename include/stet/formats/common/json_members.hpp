@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Members of JSON objects from anyone, by name, where any type may stand.
+// Access to the members of untrusted JSON objects by name and type.
 #ifndef STET_FORMATS_COMMON_JSON_MEMBERS_HPP
 #define STET_FORMATS_COMMON_JSON_MEMBERS_HPP
 

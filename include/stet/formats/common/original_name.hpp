@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The first name of a tensor that is known by several.
+// The first name of a tensor that has several.
 #ifndef STET_FORMATS_COMMON_ORIGINAL_NAME_HPP
 #define STET_FORMATS_COMMON_ORIGINAL_NAME_HPP
 

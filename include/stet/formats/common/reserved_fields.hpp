@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Fields of other formats that are kept in a graph as they are must not be taken for the graph's own.
+// Renames fields of other formats that would be taken for a graph's own fields.
 #ifndef STET_FORMATS_COMMON_RESERVED_FIELDS_HPP
 #define STET_FORMATS_COMMON_RESERVED_FIELDS_HPP
 

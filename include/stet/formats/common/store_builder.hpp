@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes a store of the tensors that a reader of another format finds.
+// Builds a store from the tensors that the reader of another format finds.
 #ifndef STET_FORMATS_COMMON_STORE_BUILDER_HPP
 #define STET_FORMATS_COMMON_STORE_BUILDER_HPP
 

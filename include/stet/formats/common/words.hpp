@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Lists of words in tables: texts in which a space separates the words.
+// Lists of words, separated by spaces, for tables.
 #ifndef STET_FORMATS_COMMON_WORDS_HPP
 #define STET_FORMATS_COMMON_WORDS_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The datasets of an HDF5 file as tensors.
+// Opens the datasets of an HDF5 file as tensors.
 #ifndef STET_FORMATS_HDF5_OPEN_HPP
 #define STET_FORMATS_HDF5_OPEN_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What files of Keras say beside the weights: the graph, the optimizer's state, versions.
+// Describes Keras files: the graph, the state of the optimizer, versions.
 #ifndef STET_FORMATS_KERAS_DESCRIBE_HPP
 #define STET_FORMATS_KERAS_DESCRIBE_HPP
 

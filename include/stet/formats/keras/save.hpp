@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Saves a model for Keras: as a .keras file, as weights alone, or as a file of HDF5 as before Keras 3.
+// Saves a model for Keras: as a .keras file, as weights alone, or as an HDF5 file of Keras 1 and 2.
 #ifndef STET_FORMATS_KERAS_SAVE_HPP
 #define STET_FORMATS_KERAS_SAVE_HPP
 
@@ -242,16 +242,16 @@ private:
 /// @retval errc::not_found        a tensor, the subject, that the graph names is not there
 /// @retval errc::not_convertible  a tensor, the subject, is of blocks, or of an optimizer whose order the names
 ///                                do not tell
-/// @retval errc::duplicate_name, bad_name, bad_shape  a tensor, the subject, cannot be a dataset: another has
-/// its path, a
-///                                step of the path is empty or ".", or it has more than 32 dimensions
+/// @retval errc::duplicate_name, bad_name, bad_shape  a tensor, the subject, cannot be a dataset: another one has its
+///                                path, a step of the path is empty or ".", or it has more than 32 dimensions
 /// @retval errc::too_large, too_deep  a string is longer than 4 GiB, the file than 2^64 bytes, the paths of all
 ///                                datasets than 64 MiB, or the configuration longer or deeper than readers accept
 /// @retval errc::checksum_mismatch  a tensor, the subject, is damaged
 /// @retval errc::bad_path         the path names no file
 /// or an error of describe_any, of reading, or of the operating system. After one the folder is as it was
-/// before. Cost: reads every byte once; memory for what is not data, and 512 KiB. Source:
-/// wire/hdf5/writer.hpp; keras-team/keras 3.15, src/saving/saving_lib.py,
+/// before.
+/// Cost: reads every byte once; memory for what is not data, and 512 KiB.
+/// Source: wire/hdf5/writer.hpp; keras-team/keras 3.15, src/saving/saving_lib.py,
 /// src/legacy/saving/legacy_h5_format.py.
 inline result<keras_save_report> save_keras(std::string_view path_utf8, std::string_view from_path, const model& from,
                                             const keras_save_options& options = {}) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// TensorFlow's graphs ⇄ graph, from their binary form and from JSON; and the tensors in them.
+// Converts TensorFlow's graphs, binary or JSON, to graphs and back; and reads the tensors in them.
 #ifndef STET_FORMATS_TENSORFLOW_GRAPH_DEF_HPP
 #define STET_FORMATS_TENSORFLOW_GRAPH_DEF_HPP
 

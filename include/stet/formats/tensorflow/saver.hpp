@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Saves a program into a folder of TensorFlow checkpoints as its Saver and CheckpointManager do, and restores it from one.
+// Saves a program into a folder of TensorFlow checkpoints, as its Saver and CheckpointManager do, and restores it.
 #ifndef STET_FORMATS_TENSORFLOW_SAVER_HPP
 #define STET_FORMATS_TENSORFLOW_SAVER_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The file `checkpoint`, in which TensorFlow notes the newest checkpoint of a folder, and those that are kept.
+// The file `checkpoint`, which lists the newest checkpoint of a TensorFlow folder and all that are kept.
 #ifndef STET_FORMATS_TENSORFLOW_STATE_FILE_HPP
 #define STET_FORMATS_TENSORFLOW_STATE_FILE_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Readers for HDF5 datasets that lie in no file as they are: cut into chunks, filtered, or never written.
+// Readers for HDF5 datasets that are not contiguous in the file: chunked, filtered, or never written.
 #ifndef STET_FORMATS_HDF5_DETAIL_CHUNKED_HPP
 #define STET_FORMATS_HDF5_DETAIL_CHUNKED_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// HDF5's datatypes as dtypes.
+// Converts HDF5 datatypes to dtypes.
 #ifndef STET_FORMATS_HDF5_DETAIL_ELEMENT_HPP
 #define STET_FORMATS_HDF5_DETAIL_ELEMENT_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The size of what a compressed chunk of HDF5 decompresses to, from the compressed bytes alone.
+// Computes the decompressed size of an HDF5 chunk from the compressed bytes alone.
 #ifndef STET_FORMATS_HDF5_DETAIL_FILTER_SIZES_HPP
 #define STET_FORMATS_HDF5_DETAIL_FILTER_SIZES_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The filters of HDF5 undone: all but n-bit, and of other ones LZF and LZ4; deflate by an adapter.
+// Undoes the filters of HDF5: all standard ones but n-bit, LZF and LZ4; deflate by an adapter.
 #ifndef STET_FORMATS_HDF5_DETAIL_FILTERS_HPP
 #define STET_FORMATS_HDF5_DETAIL_FILTERS_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The filters of HDF5 that pack numbers into few bits, undone: szip and scale-offset.
+// Undoes the filters of HDF5 that pack numbers into few bits: szip and scale-offset.
 #ifndef STET_FORMATS_HDF5_DETAIL_PACKED_FILTERS_HPP
 #define STET_FORMATS_HDF5_DETAIL_PACKED_FILTERS_HPP
 

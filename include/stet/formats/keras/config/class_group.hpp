@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Classes of Keras: the names that objects get from them, and whether a class is Keras' own.
+// The classes of Keras: the names of objects that come from them, and whether a class is Keras' own.
 #ifndef STET_FORMATS_KERAS_CONFIG_CLASS_GROUP_HPP
 #define STET_FORMATS_KERAS_CONFIG_CLASS_GROUP_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes a graph of the configuration of a Keras model (config.hpp).
+// Makes a graph from the configuration of a Keras model (config.hpp).
 #ifndef STET_FORMATS_KERAS_CONFIG_READ_HPP
 #define STET_FORMATS_KERAS_CONFIG_READ_HPP
 
@@ -420,7 +420,7 @@ private:
 /// @retval errc::duplicate_key  a layer has a field, "FIELD of LAYER", that Keras does not write and graphs
 /// have
 /// @retval errc::bad_graph   a layer is called with a tensor that no layer makes: "input NAME of NODE"
-/// @retval errc::too_deep    models within models beyond any sense
+/// @retval errc::too_deep    models are nested too deeply
 /// Whether the graph is sound (layers of one name, cycles) is check_graph's to say.
 /// Cost: moves what it keeps; n log n in the layers of a model.
 /// Source: config.hpp; keras-team/keras, src/models/functional.py and sequential.py (get_config,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which tensors of a store are the weights of which layers, by their names.
+// Maps the tensors of a store to the weights of layers, by their names.
 #ifndef STET_FORMATS_KERAS_CONFIG_VARIABLES_HPP
 #define STET_FORMATS_KERAS_CONFIG_VARIABLES_HPP
 

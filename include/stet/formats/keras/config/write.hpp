@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes the configuration of a Keras model of a graph (config.hpp).
+// Makes the configuration of a Keras model from a graph (config.hpp).
 #ifndef STET_FORMATS_KERAS_CONFIG_WRITE_HPP
 #define STET_FORMATS_KERAS_CONFIG_WRITE_HPP
 
@@ -311,13 +311,11 @@ private:
 
 } // namespace detail
 
-/// Makes the configuration of a Keras model of a graph: of one that graph_from_keras made, or of one's own
-/// with layers as nodes, in which a Placeholder is an input. What the layers are called and take is not
-/// looked into.
-/// @retval errc::bad_graph  the graph (the subject: "model", or a function) has no nodes, inputs or outputs,
-/// or a
-///                          node calls a function that is not there
-/// @retval errc::too_deep   models within models beyond any sense
+/// Makes the configuration of a Keras model from a graph. graph_from_keras made the graph, or a program did, with layers as
+/// nodes and Placeholders as inputs. The names and arguments of layers are not checked.
+/// @retval errc::bad_graph  the graph (the subject: "model", or a function) has no nodes, inputs or outputs, or a
+///                          node calls a function that does not exist
+/// @retval errc::too_deep   models are nested too deeply
 /// Cost: copies what it writes.
 /// Source: as graph_from_keras.
 inline result<json_value> graph_to_keras(const graph& from, keras_dialect dialect = keras_dialect::keras) {

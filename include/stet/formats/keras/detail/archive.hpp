@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The parts of a .keras file, and the shards of a sharded one.
+// The members of a .keras file, and the shards of a sharded file.
 #ifndef STET_FORMATS_KERAS_DETAIL_ARCHIVE_HPP
 #define STET_FORMATS_KERAS_DETAIL_ARCHIVE_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Keras' own classes: names of their variables, classes of the objects in them.
+// Keras' own classes: the names of their variables, and the classes of the objects in them.
 #ifndef STET_FORMATS_KERAS_DETAIL_CLASSES_HPP
 #define STET_FORMATS_KERAS_DETAIL_CLASSES_HPP
 

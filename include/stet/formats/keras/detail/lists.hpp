@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The lists of layers and weights in a legacy file of Keras, in the order that loading goes by.
+// The lists of layers and weights in a legacy Keras file, in the order of loading.
 #ifndef STET_FORMATS_KERAS_DETAIL_LISTS_HPP
 #define STET_FORMATS_KERAS_DETAIL_LISTS_HPP
 

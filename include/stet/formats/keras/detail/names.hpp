@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The names that Keras knows variables by, beside the paths of their datasets.
+// The names of variables in Keras, in addition to the paths of their datasets.
 #ifndef STET_FORMATS_KERAS_DETAIL_NAMES_HPP
 #define STET_FORMATS_KERAS_DETAIL_NAMES_HPP
 

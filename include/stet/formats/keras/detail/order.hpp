@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The order of the weights of a layer, as Keras numbers them, and the objects within the layer that have them.
+// The order of the weights of a layer, and the objects within the layer that own them.
 #ifndef STET_FORMATS_KERAS_DETAIL_ORDER_HPP
 #define STET_FORMATS_KERAS_DETAIL_ORDER_HPP
 

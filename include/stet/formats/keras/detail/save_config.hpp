@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The configuration of a model as the files of Keras have it: with or without where its classes are found.
+// The configuration of a model in the form of a Keras file: with or without the modules of its classes.
 #ifndef STET_FORMATS_KERAS_DETAIL_SAVE_CONFIG_HPP
 #define STET_FORMATS_KERAS_DETAIL_SAVE_CONFIG_HPP
 

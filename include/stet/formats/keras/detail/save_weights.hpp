@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which dataset of a Keras file becomes of which tensor, and what the groups around them say.
+// Maps tensors to the datasets of a Keras file, and writes the attributes of their groups.
 #ifndef STET_FORMATS_KERAS_DETAIL_SAVE_WEIGHTS_HPP
 #define STET_FORMATS_KERAS_DETAIL_SAVE_WEIGHTS_HPP
 

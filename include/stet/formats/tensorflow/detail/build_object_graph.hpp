@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes the graph of objects that an object-based TensorFlow checkpoint needs, from the names of its variables.
+// Builds the object graph of an object-based TensorFlow checkpoint from the names of its variables.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_BUILD_OBJECT_GRAPH_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_BUILD_OBJECT_GRAPH_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The messages in the index of a TensorFlow V2 checkpoint: its header, and an entry for each tensor or slice of one.
+// The messages in the index of a TensorFlow V2 checkpoint: a header, and an entry for each tensor or slice.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_BUNDLE_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_BUNDLE_HPP
 

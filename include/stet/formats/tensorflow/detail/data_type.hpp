@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// TensorFlow's numbers of element types, and the dtypes they are.
+// TensorFlow's numbers of element types, and the dtypes for them.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_DATA_TYPE_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_DATA_TYPE_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The graph of objects that TensorFlow 2 saves with their variables: what each is called, and the slots that belong to it.
+// The object graph that TensorFlow 2 saves with variables: the names of objects, and the slots of variables.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_OBJECT_GRAPH_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_OBJECT_GRAPH_HPP
 

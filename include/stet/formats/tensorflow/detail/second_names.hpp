@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Further names for the variables of an object-based checkpoint: what their keys are without the suffix, and their full names.
+// Aliases for the variables of an object-based checkpoint: their keys without the suffix, and their full names.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_SECOND_NAMES_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_SECOND_NAMES_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// String tensors that were saved in slices, put together.
+// Joins string tensors that were saved in slices.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_SLICED_STRINGS_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_SLICED_STRINGS_HPP
 

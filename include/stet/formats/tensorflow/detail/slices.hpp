@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tensors that were saved in slices: whether these make up the tensor, and its bytes gathered from them.
+// Tensors that were saved in slices: checks that the slices cover the tensor, and gathers its bytes.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_SLICES_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_SLICES_HPP
 

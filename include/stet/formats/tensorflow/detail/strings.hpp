@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// String tensors of TensorFlow's checkpoints: decoded to stet's own layout, and encoded.
+// Decodes string tensors of TensorFlow checkpoints to stet's layout, and encodes them.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_STRINGS_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_STRINGS_HPP
 

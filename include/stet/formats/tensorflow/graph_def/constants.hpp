@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The constants of TensorFlow's graphs as tensors, in place where their bytes lie in the file.
+// The constants of TensorFlow's graphs as tensors, in place where the file has their bytes.
 #ifndef STET_FORMATS_TENSORFLOW_GRAPH_DEF_CONSTANTS_HPP
 #define STET_FORMATS_TENSORFLOW_GRAPH_DEF_CONSTANTS_HPP
 

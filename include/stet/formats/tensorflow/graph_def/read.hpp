@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes graphs and signatures of TensorFlow's messages in JSON (graph_def.hpp).
+// Makes graphs and signatures from TensorFlow's messages in JSON (graph_def.hpp).
 #ifndef STET_FORMATS_TENSORFLOW_GRAPH_DEF_READ_HPP
 #define STET_FORMATS_TENSORFLOW_GRAPH_DEF_READ_HPP
 
@@ -256,11 +256,10 @@ inline result<graph_signature> signature_from_json(std::string_view name, json_v
 }
 
 /// Makes a graph of a GraphDef in JSON, as TensorFlow.js has it.
-/// @retval errc::wrong_type  a field, "FIELD of NODE" or "node NUMBER", has another JSON type
-/// @retval errc::duplicate_key  a node, port or function has a field, "FIELD of NAME", that TensorFlow does
-/// not write and
-///                           graphs have
-/// Whether the graph is sound is check_graph's to say, with `tensorflow_graph_rules`.
+/// @retval errc::wrong_type     a field, "FIELD of NODE" or "node NUMBER", has another JSON type
+/// @retval errc::duplicate_key  a node, port or function has a field, "FIELD of NAME", that graphs have but
+///                              TensorFlow does not write
+/// The graph is not checked; call check_graph with `tensorflow_graph_rules`.
 /// Cost: moves what it keeps.
 /// Source: graph_def.hpp, "A GraphDef as a graph".
 inline result<graph> graph_from_graph_def(json_value json) {

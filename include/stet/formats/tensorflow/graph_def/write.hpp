@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes TensorFlow's messages in JSON of graphs and signatures (graph_def.hpp).
+// Makes TensorFlow's messages in JSON from graphs and signatures (graph_def.hpp).
 #ifndef STET_FORMATS_TENSORFLOW_GRAPH_DEF_WRITE_HPP
 #define STET_FORMATS_TENSORFLOW_GRAPH_DEF_WRITE_HPP
 
@@ -129,8 +129,9 @@ inline json_value signature_to_signature_def(const graph_signature& from) {
 
 /// The GraphDef of a graph whose nodes have TensorFlow's ops and attributes, in JSON. Constants keep dtype
 /// and shape alone, as TensorFlow.js wants them.
-/// @retval errc::not_convertible  an attribute, "NAME of NODE", is none of TensorFlow's: another kind of
-/// graph Cost: copies what it writes. Source: graph_def.hpp, "A GraphDef as a graph".
+/// @retval errc::not_convertible  an attribute, "NAME of NODE", does not exist in TensorFlow: the graph is of another kind
+/// Cost: copies what it writes.
+/// Source: graph_def.hpp, "A GraphDef as a graph".
 inline result<json_value> graph_to_graph_def(const graph& from) {
   result<json_value> nodes = detail::nodes_to_node_defs(from.nodes);
   if (!nodes) return nodes;

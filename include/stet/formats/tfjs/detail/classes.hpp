@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The classes of layers that TensorFlow.js has, and where they differ from those of Keras.
+// The classes of layers of TensorFlow.js, and their differences from Keras.
 #ifndef STET_FORMATS_TFJS_DETAIL_CLASSES_HPP
 #define STET_FORMATS_TFJS_DETAIL_CLASSES_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A graph of Keras layers in the terms of TensorFlow.js, or the layer that it cannot express.
+// Converts a graph of Keras layers to the form of TensorFlow.js, or finds the layer that it cannot express.
 #ifndef STET_FORMATS_TFJS_DETAIL_DIALECT_HPP
 #define STET_FORMATS_TFJS_DETAIL_DIALECT_HPP
 
