@@ -9,7 +9,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// The name of a tensor, or of the one of which it is only a second name. Lives as long as the store.
+/// The name of a tensor; for an alias, the name of its original. Lives as long as the store.
 inline std::string_view original_name(const store& where, const tensor& of) noexcept {
   const result<tensor> original = where.original_of(of);
   return original ? original->name() : of.name();

@@ -13,13 +13,13 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// What an element is. What no dtype says is a block of its own, called by its class and size: "compound24",
-/// "opaque2", "string15" for strings of fixed size, "floating16", "integer4" where not every bit counts. Its
-/// bytes are the file's, whatever their order.
+/// The dtype of an element. An HDF5 type without a dtype is a block with the name of its class and size: "compound24",
+/// "opaque2", "string15" for strings of fixed size, "floating16", "integer4" if not every bit is significant. Its bytes
+/// are those of the file, in either byte order.
 struct hdf5_element {
   element_layout layout;
   bool is_big_endian = false;
-  /// Where the name of a block is kept.
+  /// The storage of the name of a block.
   std::string block_name;
   explicit hdf5_element(const hdf5_type& type) {
     dtype found = dtype::block;
@@ -109,8 +109,8 @@ private:
     return false;
   }
 
-  /// Truth values are, by h5py's custom, an enumeration of FALSE and TRUE in a byte; other ones are their
-  /// integers.
+  /// Finds the dtype of an enumeration: bool for FALSE and TRUE in a byte, as h5py writes booleans, else the integer
+  /// type.
   bool find_enumeration(const hdf5_type& type, dtype& into) noexcept {
     byte_cursor fields(type.properties);
     hdf5_type base;
@@ -130,7 +130,7 @@ private:
     return true;
   }
 
-  /// Complex numbers are, by the same custom, a compound of r and i.
+  /// Finds the complex dtype of a compound of r and i, as h5py writes complex numbers.
   bool find_complex(const hdf5_type& type, dtype& into) noexcept {
     constexpr std::size_t float_size = 12;
     byte_cursor fields(type.properties);

@@ -120,7 +120,7 @@ inline result<void> read_signature_ports(json_value ports, std::vector<graph_por
         if (key != "name") append_member(port.endpoint.extra, key, std::move(value));
       }
     }
-    if (auto checked = check_further_fields<graph_port>(port.endpoint.extra, port_fields, name); !checked)
+    if (auto checked = check_reserved_fields<graph_port>(port.endpoint.extra, port_fields, name); !checked)
       return checked;
   }
   return {};
@@ -149,7 +149,7 @@ inline result<void> read_node_defs(json_value nodes, bool in_function, std::vect
     for (auto& [key, value] : *each.get_ptr<json_value::object_t*>()) {
       if (key != "name" && key != "op") append_member(node.extra, key, std::move(value));
     }
-    if (auto checked = check_further_fields<graph_node>(node.extra, node_fields, node.name); !checked) return checked;
+    if (auto checked = check_reserved_fields<graph_node>(node.extra, node_fields, node.name); !checked) return checked;
   }
   return {};
 }
@@ -185,7 +185,7 @@ inline result<graph_function> read_function_def(json_value json) {
       for (const auto& [key, value] : each.items()) {
         if (key != "name" && key != "type") append_member(port.endpoint.extra, key, value);
       }
-      if (auto checked = check_further_fields<graph_port>(port.endpoint.extra, port_fields, made.name); !checked)
+      if (auto checked = check_reserved_fields<graph_port>(port.endpoint.extra, port_fields, made.name); !checked)
         return checked.error();
     }
   }
@@ -194,7 +194,7 @@ inline result<graph_function> read_function_def(json_value json) {
   if (!signature.empty()) append_member(made.extra, "signature", std::move(signature));
   append_members(made.extra, json);
   using function_read = graph_read<graph_function>;
-  if (auto checked = check_further_fields<function_read>(made.extra, function_fields, made.name); !checked)
+  if (auto checked = check_reserved_fields<function_read>(made.extra, function_fields, made.name); !checked)
     return checked.error();
   return made;
 }
