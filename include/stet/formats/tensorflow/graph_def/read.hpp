@@ -26,7 +26,7 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// The number of an element type by its name, or by a number in its place; 0 if it is none.
+/// The number of an element type, which is given by name or by number; 0 if it is invalid.
 inline std::int32_t data_type_of_json(const json_value* value) {
   if (value == nullptr) return 0;
   if (const auto* const number = value->get_ptr<const json_value::number_integer_t*>())
@@ -38,7 +38,7 @@ inline std::int32_t data_type_of_json(const json_value* value) {
   return 0;
 }
 
-/// A whole decimal number of up to 64 bits, in a string or not.
+/// A decimal integer of up to 64 bits, as a string or as a number.
 template <class Integer> std::optional<Integer> integer_of_json(const json_value* value) {
   if (value == nullptr) return std::nullopt;
   if (const auto* const number = value->get_ptr<const json_value::number_integer_t*>())
@@ -50,7 +50,7 @@ template <class Integer> std::optional<Integer> integer_of_json(const json_value
   return made;
 }
 
-/// Where "NAME", "NAME:2" or, in a function, "NAME:out:0" leads; "^NAME" is a control input.
+/// The endpoint for "NAME", "NAME:2" or, in a function, "NAME:out:0"; "^NAME" is a control input.
 inline graph_endpoint endpoint_of_text(std::string_view text, bool in_function) {
   if (text.starts_with('^')) return graph_endpoint::control(std::string(text.substr(1)));
   graph_endpoint made;
@@ -71,7 +71,7 @@ inline graph_endpoint endpoint_of_text(std::string_view text, bool in_function) 
   return made;
 }
 
-/// The extents of a TensorShapeProto; nothing if the rank is unknown, or it is none.
+/// The extents of a TensorShapeProto; nothing if the rank is unknown or the value is invalid.
 inline std::optional<std::vector<std::int64_t>> shape_of_json(const json_value* shape) {
   if (shape == nullptr || !shape->is_object() || find_member(*shape, "unknownRank") != nullptr) return std::nullopt;
   std::vector<std::int64_t> made;
@@ -85,7 +85,7 @@ inline std::optional<std::vector<std::int64_t>> shape_of_json(const json_value* 
   return made;
 }
 
-/// Says of a port what lies there: `info` holds a dtype and a shape under these names.
+/// Sets the dtype and the shape of a port.
 inline void describe_port(graph_port& port, const json_value* data_type, const json_value* shape) {
   const dtype known = dtype_of_tensorflow(data_type_of_json(data_type));
   if (known != no_dtype && known != dtype::block)
@@ -95,7 +95,7 @@ inline void describe_port(graph_port& port, const json_value* data_type, const j
   port.shape = shape_of_json(shape);
 }
 
-/// The first tensor that a TensorInfo names: its own, or one of those it consists of.
+/// The first tensor name in a TensorInfo: its own, or that of a component.
 inline std::string_view tensor_name_of_info(const json_value& info) {
   if (const std::string_view name = text_member(info, "name"); !name.empty()) return name;
   if (const json_value* const sparse = find_member(info, "cooSparse")) return text_member(*sparse, "valuesTensorName");
@@ -199,26 +199,26 @@ inline result<graph_function> read_function_def(json_value json) {
   return made;
 }
 
-/// The text of an attribute of kind `s`; empty if it is none.
+/// The text of an attribute of kind `s`; empty for any other attribute.
 inline std::string text_attribute(const graph_node& node, std::string_view name) {
   const json_value* const value = node.attribute(name);
   const std::string_view text = value == nullptr ? std::string_view() : text_member(*value, "s");
   return from_base64(text).value_or(std::string());
 }
 
-/// Whether a node is a constant with a value.
+/// True if a node is a constant with a value.
 inline bool has_constant(const graph_node& node) {
   const json_value* const value = node.attribute("value");
   return node.op == "Const" && value != nullptr && find_member(*value, "tensor") != nullptr;
 }
 
-/// The names under which the tensor of a node may be in a store, the likeliest first.
+/// The names that the tensor of a node may have in a store, most likely first.
 inline std::vector<std::string> tensor_names_of_node(const graph_node& node, std::string_view function,
                                                      std::string_view prefix) {
   if (has_constant(node)) {
     const std::string name = std::string(prefix) + node.name;
     if (function.empty()) return {name};
-    // TensorFlow.js has all under the names of the nodes.
+    // In TensorFlow.js, all tensors have the names of their nodes.
     return {std::string(prefix).append(function).append("/").append(node.name), name};
   }
   if (node.op == "VarHandleOp" || node.op == "VariableV2" || node.op == "Variable")
@@ -239,11 +239,11 @@ inline void name_body_variables(graph_body& body, std::string_view function, con
 
 } // namespace detail
 
-/// The name of a signature where a file has but one.
+/// The name of the signature of a file that can have only one.
 inline constexpr std::string_view default_signature_name = "serving_default";
 
-/// Makes a signature of a SignatureDef in JSON.
-/// @retval errc::wrong_type  inputs or outputs are no object
+/// Makes a signature from a SignatureDef in JSON.
+/// @retval errc::wrong_type  inputs or outputs are not an object
 inline result<graph_signature> signature_from_json(std::string_view name, json_value json) {
   graph_signature made;
   made.name = name;
@@ -255,12 +255,12 @@ inline result<graph_signature> signature_from_json(std::string_view name, json_v
   return made;
 }
 
-/// Makes a graph of a GraphDef in JSON, as TensorFlow.js has it.
+/// Makes a graph from a GraphDef in JSON, the form of TensorFlow.js.
 /// @retval errc::wrong_type     a field, "FIELD of NODE" or "node NUMBER", has another JSON type
 /// @retval errc::duplicate_key  a node, port or function has a field, "FIELD of NAME", that graphs have but
 ///                              TensorFlow does not write
 /// The graph is not checked; call check_graph with `tensorflow_graph_rules`.
-/// Cost: moves what it keeps.
+/// Cost: moves the parts that it keeps.
 /// Source: graph_def.hpp, "A GraphDef as a graph".
 inline result<graph> graph_from_graph_def(json_value json) {
   if (!json.is_object()) return errc::wrong_type;
@@ -286,10 +286,10 @@ inline result<graph> graph_from_graph_def(json_value json) {
   return made;
 }
 
-/// Makes a graph of a GraphDef as TensorFlow writes it. Values of constants are left where they are.
+/// Makes a graph from a binary GraphDef. Values of constants are not read.
 /// Errors: those of the overload above, and
-/// @retval errc::bad_protobuf   it is malformed; the offset is where
-/// @retval errc::too_deep       messages are nested more than Protocol Buffers allow
+/// @retval errc::bad_protobuf   the message is malformed, at the offset of the error
+/// @retval errc::too_deep       messages are nested deeper than Protocol Buffers allow
 /// @retval errc::duplicate_key  an attribute (the subject) occurs twice
 inline result<graph> graph_from_graph_def(std::span<const std::byte> bytes) {
   result<json_value> json = detail::proto_to_json::run(detail::proto_id::graph_def, bytes);
@@ -297,16 +297,15 @@ inline result<graph> graph_from_graph_def(std::span<const std::byte> bytes) {
   return graph_from_graph_def(std::move(*json));
 }
 
-/// Fills in the variables of nodes: the value of a constant, or of a variable, is the tensor of that name in
-/// the store.
-/// @param prefix  what the names of constants have before that of the node
-/// Cost: a look-up or two for each such node.
+/// Sets the variables of nodes: the value of a constant or a variable is the tensor of that name in the store.
+/// @param prefix  the prefix of the names of constants
+/// Cost: one or two look-ups for each such node.
 inline void name_graph_def_variables(graph& whole, const store& where, std::string_view prefix = {}) {
   detail::name_body_variables(whole, {}, where, prefix);
   for (graph_function& function : whole.functions) detail::name_body_variables(function, function.name, where, prefix);
 }
 
-/// What TensorFlow's ops allow: loops are closed by NextIteration.
+/// The rules for TensorFlow's graphs: NextIteration closes loops.
 inline graph_rules tensorflow_graph_rules() {
   graph_rules rules;
   rules.may_close_cycle = [](std::string_view op) { return op == "NextIteration" || op == "RefNextIteration"; };
