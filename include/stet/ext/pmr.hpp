@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A std::pmr::memory_resource as the allocator of stet. Include <memory_resource> before this.
+// A std::pmr::memory_resource as the memory of stet. Include <memory_resource> before this header.
 #ifndef STET_EXT_PMR_HPP
 #define STET_EXT_PMR_HPP
 
@@ -9,7 +9,7 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// Passes on to a resource of the standard library, which must outlive it. As safe for threads as that is:
+/// Forwards to a resource of the standard library, which must outlive it and determines the thread safety:
 ///
 ///   std::pmr::monotonic_buffer_resource arena;
 ///   stet::pmr_memory memory(arena);
@@ -23,7 +23,7 @@ public:
 #if defined(__cpp_exceptions)
     try {
       return to_.allocate(size_bytes, alignment_bytes);
-    } catch (...) { // std::bad_alloc, or whatever the resource throws
+    } catch (...) { // std::bad_alloc, or another exception of the resource
       return nullptr;
     }
 #else
