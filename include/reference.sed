@@ -8,3 +8,6 @@ s/^ .*) *\(const \)\?\(noexcept\)\? = \(default\|delete\);//
 s/^ *\(constexpr \)\?\([a-z_]*\)(\2&& other) noexcept/\/** Takes over what `other` holds. *\/ &/
 s/^ *\(constexpr \)\?\([a-z_]*\)& operator=(\2&& other) noexcept/\/** Takes over what `other` holds. *\/ &/
 s/^ *using \(value_type\|difference_type\|element_type\) = .*/\/** As in the standard library. *\/ &/
+# Cost, lifetime, threads, source and further errors are paragraphs of their own.
+s/^\( *\/\/\/ \)\(Cost\|Errors\|Lifetime\|Threads\|Source\): /\1@par \2 \\ilinebr /
+s/^\( *\/\/\/ \)or an error of /\1@par Further errors \\ilinebr Those of /
