@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What Doxygen reads of a header (reference.cmake). Lines stay lines, so that warnings name the right one.
+# Prepares a header for Doxygen (reference.cmake). Lines stay lines, so that warnings have the right line number.
 # Users write stet::store: the inline namespace is left out.
 s/stet::inline STET_NAMESPACE/stet/
 # Special member functions that the compiler makes are no declarations of their own.
