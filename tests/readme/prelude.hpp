@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a fragment of the documentation may take for granted: the library, and a function to return from.
+// The prelude of a fragment of the documentation: the library, and a function to return from.
 #ifndef STET_TESTS_README_PRELUDE_HPP
 #define STET_TESTS_README_PRELUDE_HPP
 
@@ -8,7 +8,7 @@
 
 #include <cstdio>
 
-/// The return type of a fragment's function: whatever the fragment returns.
+/// The return type of the function of a fragment, which accepts any value.
 struct anything {
   anything() = default;
   template <class T> anything(const T&) noexcept {}

@@ -146,8 +146,8 @@ TEST_SUITE("variables") {
     CHECK(variables[2].is_optional());
     CHECK(variables[0].size_bytes() == 24);
     CHECK(variables[0].bytes().empty()); // the view views nothing yet
-    CHECK(variables[0].is_there());
-    CHECK_FALSE(variables[2].is_there());
+    CHECK(variables[0].has_storage());
+    CHECK_FALSE(variables[2].has_storage());
     CHECK(outcome(variables.add_model(model)) == "duplicate_name");
   }
 

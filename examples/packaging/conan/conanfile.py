@@ -37,7 +37,8 @@ class Stet(ConanFile):
 
     def export_sources(self):
         copy(self, "LICENSE", self._root, self.export_sources_folder)
-        copy(self, "*", self._root / "include/stet", pathlib.Path(self.export_sources_folder, "include/stet"))
+        copy(self, "*", self._root / "include/stet", pathlib.Path(self.export_sources_folder, "include/stet"),
+             excludes="*.md")
 
     def requirements(self):
         if self.options.json:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// CRC-32, the checksum of zip archives, by folding where the processor can, else by tables.
+// CRC-32, the checksum of zip archives: by carry-less multiplication where the processor has it, else by tables.
 #ifndef STET_BYTES_CRC32_HPP
 #define STET_BYTES_CRC32_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// CRC-32C, the checksum of native files and of TensorFlow's, by the fastest kernel that the processor has.
+// CRC-32C, the checksum of native files and of TensorFlow's files, by the fastest kernel of the processor.
 #ifndef STET_BYTES_CRC32C_HPP
 #define STET_BYTES_CRC32C_HPP
 
@@ -15,7 +15,7 @@ namespace stet::inline STET_NAMESPACE {
 /// `crc32c(b, crc32c(a)) == crc32c(ab)`.
 ///
 /// @param bytes  any size, at any address; may be empty
-/// @param crc    finished CRC of what comes before; 0 if nothing does
+/// @param crc    finished CRC of the bytes before; 0 if there are none
 /// @return  finished CRC, both inversions of RFC 3720 included; TensorFlow's masking is not applied
 /// Cost: reads every byte once, no allocation; at memory speed where the processor has VPCLMULQDQ.
 /// Threads: safe, keeps no state. Source: RFC 3720 sections 12.1 and B.4.
@@ -31,7 +31,7 @@ namespace stet::inline STET_NAMESPACE {
 /// Cost: at most 128 products of 32 steps (some microseconds), whatever the size. Threads: safe.
 [[nodiscard]] constexpr std::uint32_t crc32c_combine(std::uint32_t crc_a, std::uint32_t crc_b,
                                                      std::uint64_t size_b_bytes) noexcept {
-  // The inversions cancel out: a finished CRC moves on as a state does.
+  // The inversions cancel out, so a finished CRC can be advanced like a state.
   constexpr std::uint32_t past_one_byte = 0x80000000u >> 8; // x^8
   return detail::crc32c_multiply(crc_a, detail::crc32c_power(past_one_byte, size_b_bytes)) ^ crc_b;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// SHA-256: tells whether a file is the very one that another was made from.
+// SHA-256, which identifies the file that a delta was made from.
 #ifndef STET_BYTES_SHA256_HPP
 #define STET_BYTES_SHA256_HPP
 
@@ -15,15 +15,16 @@ namespace stet::inline STET_NAMESPACE {
 
 /// A SHA-256 digest.
 struct sha256_digest {
+  /// The digest, most significant byte first.
   std::byte bytes[32] = {};
   friend constexpr bool operator==(const sha256_digest&, const sha256_digest&) noexcept = default;
 };
 
-/// Computes a SHA-256 digest piece by piece. Portable code, some hundred MB/s: for tables, not for tensors.
+/// Computes a SHA-256 digest piece by piece. Portable code at some hundred MB/s: fast enough for tables, too slow for tensors.
 /// Source: FIPS 180-4.
 class sha256 {
 public:
-  /// Takes the next bytes.
+  /// Adds the next bytes.
   void update(std::span<const std::byte> bytes) noexcept {
     size_bytes_ += bytes.size();
     while (!bytes.empty()) {
@@ -36,7 +37,7 @@ public:
     }
   }
 
-  /// The digest of all bytes taken. Takes no more afterwards.
+  /// The digest of all bytes added. No bytes may be added afterwards.
   [[nodiscard]] sha256_digest finish() noexcept {
     const std::uint64_t size_bits = size_bytes_ * 8;
     block_[used_++] = std::byte{0x80};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Hands the variables of a program to a writer.
+// Adds the variables of a program to a writer.
 #ifndef STET_CHECKPOINT_ADD_VARIABLES_HPP
 #define STET_CHECKPOINT_ADD_VARIABLES_HPP
 

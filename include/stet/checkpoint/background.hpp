@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Saves checkpoints while the program goes on: a snapshot at once, the writing on a thread.
+// Saves checkpoints on a thread: a snapshot at once, the writing later.
 #ifndef STET_CHECKPOINT_BACKGROUND_HPP
 #define STET_CHECKPOINT_BACKGROUND_HPP
 

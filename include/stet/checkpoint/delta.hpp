@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Checkpoints that hold only what changed since another file, and one store over both.
+// Deltas: checkpoints that hold only the changes to another file; and stores that include their bases.
 #ifndef STET_CHECKPOINT_DELTA_HPP
 #define STET_CHECKPOINT_DELTA_HPP
 
@@ -48,8 +48,12 @@ namespace stet::inline STET_NAMESPACE {
 struct delta_base {
   /// A plain file name in the folder of the delta.
   std::string file_name;
+  /// The SHA-256 of that file.
   sha256_digest digest;
-  std::vector<std::string> removed, order;
+  /// The tensors of the base that the delta does not have.
+  std::vector<std::string> removed;
+  /// The names of all tensors in their order; empty: those of the base, then new ones.
+  std::vector<std::string> order;
   /// An object of objects, or null.
   json_value attributes;
 };
@@ -177,12 +181,15 @@ class checkpoint_store {
 public:
   /// The tensors of all files; they and the store stay where they are when this object is moved.
   [[nodiscard]] const store& operator*() const noexcept { return all_ == nullptr ? *files_.front() : *all_; }
+  /// The same, for `->`.
   [[nodiscard]] const store* operator->() const noexcept { return &**this; }
 
   /// How many files there are: 1 for a whole checkpoint. The first is the checkpoint's own, each other the base of the one
   /// before it.
   [[nodiscard]] std::size_t file_count() const noexcept { return files_.size(); }
+  /// The store of file `number` < file_count(), without the files that it builds on.
   [[nodiscard]] const store& file(std::size_t number) const noexcept { return *files_[number]; }
+  /// The name of file `number` in the folder.
   [[nodiscard]] const std::string& file_name(std::size_t number) const noexcept { return names_[number]; }
 
 private:
@@ -290,8 +297,14 @@ inline result<checkpoint_fields> fields_of(const checkpoint_store& of) {
 
 /// What `add_changed` found.
 struct delta_report {
-  std::size_t changed_count = 0, unchanged_count = 0;
-  std::uint64_t changed_bytes = 0, unchanged_bytes = 0;
+  /// The number of variables that were added.
+  std::size_t changed_count = 0;
+  /// The number of variables that are in the base already.
+  std::size_t unchanged_count = 0;
+  /// The size of the variables that were added.
+  std::uint64_t changed_bytes = 0;
+  /// The size of the variables that are in the base already.
+  std::uint64_t unchanged_bytes = 0;
 };
 
 /// Adds to `to` the variables that `base` does not have just so, compared byte for byte, and names the base in the manifest:
@@ -314,13 +327,13 @@ struct delta_report {
   std::vector<std::string_view> opened_order; // as `open_checkpoint` will make it
   for (const tensor each : *base) {
     const variable* const now = from.find(each.name());
-    if (now != nullptr && now->is_there())
+    if (now != nullptr && now->has_storage())
       opened_order.push_back(each.name());
     else
       removed.push_back(std::string(each.name()));
   }
   for (const variable& each : from) {
-    if (!each.is_there()) continue;
+    if (!each.has_storage()) continue;
     const auto before = base->find(each.name());
     if (!before) opened_order.push_back(each.name());
     order.push_back(each.name());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A folder of checkpoints as its readers see it: what is there, the newest, and restoring a program from one.
+// A folder of checkpoints for readers: lists them, opens the newest, restores a program.
 #ifndef STET_CHECKPOINT_FOLDER_HPP
 #define STET_CHECKPOINT_FOLDER_HPP
 
@@ -43,13 +43,17 @@ namespace stet::inline STET_NAMESPACE {
 
 /// A checkpoint that is open, and which one it is.
 struct opened_checkpoint {
+  /// The properties of the checkpoint.
   checkpoint_info info;
+  /// The store over its file and the files that it builds on.
   checkpoint_store opened;
 };
 
 /// What a program gets back besides its variables.
 struct restored_checkpoint {
+  /// The properties of the checkpoint.
   checkpoint_info info;
+  /// The state of the session as it was saved.
   session_state session;
   /// The graph that was saved; null: none.
   json_value graph;
@@ -135,9 +139,13 @@ public:
   }
 
 protected:
+  /// The path of the folder, UTF-8.
   [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
+  /// The names of checkpoints begin with it.
   [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
+  /// The system calls that are made.
   [[nodiscard]] const file_operations& operations() const noexcept { return *operations_; }
+  /// The file name of the checkpoint of a step.
   [[nodiscard]] std::string name_of(std::uint64_t step) const {
     return prefix_ + "-" + std::to_string(step) + std::string(extension);
   }
@@ -191,6 +199,7 @@ protected:
     return steps;
   }
 
+  /// Describes the checkpoints of `steps`; `known` has what the state file says of some.
   [[nodiscard]] std::vector<checkpoint_info>
   describe_all(const std::vector<std::uint64_t>& steps,
                const std::map<std::uint64_t, detail::checkpoint_details>& known) const {

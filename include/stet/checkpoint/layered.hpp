@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One store over several: a base, a fine-tuned head, a user's patch. The first that has a name wins; nothing is copied.
+// One store over several, such as a base, a fine-tuned head and a user's patch. The first that has a name wins; nothing is copied.
 #ifndef STET_CHECKPOINT_LAYERED_HPP
 #define STET_CHECKPOINT_LAYERED_HPP
 
@@ -18,41 +18,43 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// One layer: an open store, which must stay open and in place, and what to call it.
+/// A layer: an open store, which must stay open and must not move, and its label.
 struct store_layer {
+  /// The name of the layer, which `layer_of` gives.
   std::string_view label;
+  /// The store of the layer, which must stay open.
   const store* of;
-  /// Names that are not to be taken from this layer.
+  /// Names that this layer does not provide.
   std::span<const std::string> hidden{};
 };
 
 namespace detail {
 
-/// The bytes of a source that someone else owns, as a source of its own.
+/// A source that borrows the bytes of another source.
 inline source borrow_source(const source& of) noexcept {
   if (of.fetcher() != nullptr) return source::stream(*of.fetcher());
   const std::span<const std::byte> bytes(of.data(), static_cast<std::size_t>(of.size_bytes()));
-  // Whether a tensor may be written to is the layer's to say.
+  // The layer decides whether tensors are writable.
   return of.is_writable() ? source::borrow_writable({const_cast<std::byte*>(bytes.data()), bytes.size()})
                           : source::borrow(bytes);
 }
 
 } // namespace detail
 
-/// Makes one store of several, the first layer on top: of tensors with the same name, the first is found. The result is a
-/// store like any other: bind it, restore from it, verify it, save it. Each file of each layer is a part of it, so
-/// `layer_of` tells where a tensor comes from. Its tensors may be written to where those of the layer may. Asking for pages
-/// (prefetch, drop) is for the layers, which have the mappings.
-/// @param order  names in the order in which their tensors are to stand, before those of all others; names that no layer has
-///               are passed over. Else tensors stand in the order of the lowest layer that names them
+/// Makes one store from several, with the first layer on top: of tensors with the same name, the first one is found. The result
+/// is an ordinary store: bind it, restore from it, verify it, save it. Each file of each layer is a part of it, so that
+/// `layer_of` can return the layer of a tensor. Its tensors are writable if those of the layer are. Call prefetch and drop on
+/// the layers, which have the mappings.
+/// @param order  the names of the first tensors, in their order; names that no layer has are ignored. All other tensors are in
+///               the order of the lowest layer that has them
 /// @retval errc::too_large         too many tensors for one index
 /// @retval errc::out_of_memory
-/// Lifetime: while every layer is open. Cost: an index of its own, in memory from `memory` (nullptr: the heap), some hundred nanoseconds a tensor;
-/// reads no tensor.
+/// Lifetime: while every layer is open.
+/// Cost: its own index in memory from `memory` (nullptr: the heap), some hundred nanoseconds a tensor; reads no tensor.
 [[nodiscard]] inline result<store> layer_stores(std::span<const store_layer> layers,
                                                 std::span<const std::string> order = {},
                                                 memory_resource* memory = nullptr) {
-  // Where the files of each layer begin among the parts.
+  // The number of the first part of each layer.
   std::vector<std::uint32_t> first_parts;
   std::vector<std::string> paths;
   std::vector<const source*> sources;
@@ -80,7 +82,7 @@ inline source borrow_source(const source& of) noexcept {
 
   std::vector<index_row> rows;
   std::vector<std::vector<std::uint64_t>> shapes;
-  // By layer and number of a tensor there: whether it has a row, and the first row that stands for its bytes.
+  // By layer and number of the tensor in it: whether it has a row, and the first row for its bytes.
   constexpr std::uint32_t no_row = index_row::not_an_alias;
   std::vector<std::vector<bool>> is_placed;
   std::vector<std::vector<std::uint32_t>> first_rows;
@@ -106,7 +108,7 @@ inline source borrow_source(const source& of) noexcept {
       row.crc32c = entry.crc32c();
       row.has_crc32c = entry.has_crc32c();
       row.big_endian = entry.is_big_endian();
-      // Of tensors that share their bytes the first stands for itself, whichever it was in its layer.
+      // Of tensors that share bytes, the first one becomes the original, even if it is an alias in its layer.
       const index_entry original = index.original_of(entry);
       std::uint32_t& first = first_rows[layer][(original ? original : entry).number()];
       if (first != no_row)
@@ -117,7 +119,7 @@ inline source borrow_source(const source& of) noexcept {
     }
   };
   for (const std::string& name : order) place(name);
-  // From the lowest layer up, so that a layer which only replaces tensors leaves their order as it was.
+  // From the lowest layer up, so that a layer that only replaces tensors keeps their order.
   for (std::size_t layer = layers.size(); layer-- > 0;) {
     for (const index_entry named : layers[layer].of->index()) {
       if (!is_hidden(layer, named.name())) place(named.name());
@@ -146,7 +148,7 @@ inline source borrow_source(const source& of) noexcept {
   return store(std::move(made));
 }
 
-/// The label of the layer that a tensor of a layered store comes from, followed by "/FILE" where that layer has parts.
+/// The label of the layer of a tensor of a layered store, followed by "/FILE" if that layer has parts.
 /// Lives as long as the store.
 [[nodiscard]] inline std::string_view layer_of(const store& layered, const tensor& of) noexcept {
   return layered.index().part_count() == 0 ? std::string_view() : layered.index().part(of.entry().part()).path;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A store that follows its file: polled once a frame, it opens what was published under the name since.
+// A store that follows its file: `poll` reopens it after the file was replaced.
 #ifndef STET_CHECKPOINT_LIVE_STORE_HPP
 #define STET_CHECKPOINT_LIVE_STORE_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Saves a program into a folder of checkpoints, and decides which of them stay.
+// Saves a program into a folder of checkpoints, and removes old ones by rules.
 #ifndef STET_CHECKPOINT_MANAGER_HPP
 #define STET_CHECKPOINT_MANAGER_HPP
 
@@ -21,6 +21,7 @@ namespace stet::inline STET_NAMESPACE {
 struct checkpoint_options {
   /// What the names of checkpoints begin with: a plain file name.
   std::string prefix = "ckpt";
+  /// The rules by which checkpoints are kept.
   retention_rules keep;
   /// Each save of this number is whole, the first of a manager included; those between are deltas (delta.hpp), which hold
   /// only the variables that changed since the last whole one. It stays as long as one of them does. 0, 1: every save is
@@ -35,7 +36,9 @@ struct checkpoint_options {
 
 /// What a save did.
 struct saved_checkpoint {
+  /// The path of the checkpoint, UTF-8.
   std::string path;
+  /// The size of the file and more.
   save_report report;
   /// The file, in the same folder, that it is a delta of; empty: it is whole.
   std::string base;
@@ -69,7 +72,7 @@ public:
       const checkpoint_folder where(folder_utf8, options.prefix,
                                     options.save.operations != nullptr ? *options.save.operations
                                                                        : system_file_operations());
-      result<detail::folder_lock> lock = detail::lockable_folder(where).make_and_lock();
+      result<detail::folder_lock> lock = detail::lockable_folder(where).create_and_lock();
       if (!lock) return lock.error();
       checkpoint_manager made(where, std::move(*lock), std::move(options));
       if (auto swept = made.sweep(); !swept) return swept.error();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which checkpoints are kept.
+// The rules by which checkpoints are kept.
 #ifndef STET_CHECKPOINT_RETENTION_HPP
 #define STET_CHECKPOINT_RETENTION_HPP
 
@@ -17,33 +17,36 @@ namespace stet::inline STET_NAMESPACE {
 
 /// A checkpoint of a folder.
 struct checkpoint_info {
+  /// The global step at which it was saved.
   std::uint64_t step = 0;
-  /// Its file, UTF-8.
+  /// The path of the file, UTF-8.
   std::string path;
-  /// When it was saved, and how good the program was, as far as the state file knows.
+  /// The time at which it was saved, if the state file has it.
   std::optional<std::chrono::system_clock::time_point> saved_at;
+  /// The quality of the program at this step, if the state file has it.
   std::optional<double> metric;
 };
 
-/// Which of two metrics is the better one: an accuracy is better larger, a loss smaller.
+/// The direction of a metric: an accuracy is better if it is larger, a loss if it is smaller.
 enum class better_metric : std::uint8_t { larger, smaller };
 
-/// What to keep: a checkpoint stays if any of these wants it.
+/// The rules for keeping checkpoints. A checkpoint is kept if any of the rules applies.
 struct retention_rules {
-  /// The newest, by step; 0: all.
+  /// Keeps this number of the newest, by step; 0: all.
   std::size_t max_to_keep = 5;
-  /// The first, and then each that was saved at least so long after the last one kept for this; 0: none. One of which the
-  /// time is not known stays, since nothing says that it may go.
+  /// Keeps the first, and then each one that was saved at least this long after the last one that this rule keeps; 0: none.
+  /// A checkpoint whose time is unknown is kept.
   std::chrono::milliseconds keep_every{0};
-  /// Those whose step is a multiple of this; 0: none.
+  /// Keeps those whose step is a multiple of this; 0: none.
   std::uint64_t keep_step_multiple = 0;
-  /// The best by their metric, the older of equals; 0: none.
+  /// Keeps this number of the best by metric, and the older of equal ones; 0: none.
   std::size_t keep_best = 0;
+  /// Whether a larger or a smaller metric is better.
   better_metric better = better_metric::larger;
 };
 
-/// Which of `all`, in ascending order of steps, the rules want; the last one always. Removing the others and asking again
-/// gives the same answer.
+/// Selects those of `all`, in ascending order of steps, that the rules keep; always the last one. Removing the others and
+/// selecting again gives the same result.
 inline std::vector<bool> select_kept(const std::vector<checkpoint_info>& all, const retention_rules& rules) {
   const std::size_t newest = rules.max_to_keep == 0 ? all.size() : (std::min)(rules.max_to_keep, all.size());
   std::vector<bool> kept(all.size());
@@ -55,7 +58,7 @@ inline std::vector<bool> select_kept(const std::vector<checkpoint_info>& all, co
     std::optional<std::chrono::system_clock::time_point> last;
     for (std::size_t i = 0; i < all.size(); ++i) {
       const auto& saved_at = all[i].saved_at;
-      // A clock that was set back says nothing about how much time went by.
+      // If the clock was set back, the time that has passed is unknown.
       const bool is_due = !saved_at || !last || *saved_at < *last || *saved_at - *last >= rules.keep_every;
       if (!is_due) continue;
       kept[i] = true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where a program stands besides its variables, as the JSON object `state` of a manifest.
+// The state of a program besides its variables, as the JSON object `state` of a manifest.
 #ifndef STET_CHECKPOINT_SESSION_HPP
 #define STET_CHECKPOINT_SESSION_HPP
 
@@ -21,9 +21,12 @@ struct session_state {
   /// How good the program was at this step, for those who keep the best checkpoints. A number that is not finite, which
   /// JSON cannot hold, is saved as none.
   std::optional<double> metric = std::nullopt;
-  /// The state of the random number generators, the optimizer's hyper-parameters, and what else the program wants; null:
-  /// none.
-  json_value random = nullptr, optimizer = nullptr, user = nullptr;
+  /// The state of the random number generators; null, as in the next two: none.
+  json_value random = nullptr;
+  /// The optimizer's hyper-parameters.
+  json_value optimizer = nullptr;
+  /// Anything else that the program saves.
+  json_value user = nullptr;
 };
 
 namespace detail {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the variables of a program hold at one moment.
+// A copy of the variables of a program at one moment.
 #ifndef STET_CHECKPOINT_SNAPSHOT_HPP
 #define STET_CHECKPOINT_SNAPSHOT_HPP
 
@@ -16,16 +16,16 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// A copy of the variables of a program: what they are, which of the optional ones are there, and their elements, in memory
-/// that is used again for the next one. Afterwards nothing looks at the program's list, memory or views any more. Not for use
-/// by several threads at once.
+/// A copy of the variables of a program: their descriptions, the presence of optional ones, and their elements, in memory that is
+/// reused for the next copy. The copy does not refer to the program's list, memory or views. Not safe from several threads at
+/// once.
 class snapshot {
 public:
-  /// @param memory  where the elements are to be; it must outlive the snapshot; nullptr: on the heap
+  /// @param memory  the memory for the elements, which must outlive the snapshot; nullptr: the heap
   explicit snapshot(memory_resource* memory = nullptr) : memory_(memory) {}
 
-  /// Makes room for these variables, those that are not there yet included, and touches it, so that the first `take` finds its
-  /// pages there. What was taken is held no more if that needs more memory than there is so far.
+  /// Allocates memory for these variables, including absent ones, and touches it, so that the first `take` causes no page faults.
+  /// If more memory is needed, an earlier copy is dropped.
   /// @retval errc::out_of_memory
   result<void> reserve(const variable_list& of) {
     std::uint64_t size_bytes = 0;
@@ -34,7 +34,7 @@ public:
     }
     if (size_bytes <= elements_.size_bytes()) return {};
     is_taken_ = false;
-    elements_ = source(); // first, since there may be no memory for both
+    elements_ = source(); // first: there may not be enough memory for both
     result<source> made = source::allocate(size_bytes, memory_);
     if (!made) return errc::out_of_memory;
     elements_ = std::move(*made);
@@ -42,10 +42,10 @@ public:
     return {};
   }
 
-  /// Copies every variable. List, memory and views may change as soon as this returns.
+  /// Copies every variable. List, memory and views may change as soon as it returns.
   /// @retval errc::out_of_memory  or
-  /// @retval errc::size_mismatch  a view that is not optional views nothing, or one has other extents than it was added with:
-  ///                              nothing is held any more
+  /// @retval errc::size_mismatch  a required view is empty, or the extents of a view have changed since it was added; the
+  ///                              snapshot is then empty
   /// Cost: one memcpy of the variables; memory is allocated only if they, or their names, became larger.
   result<void> take(const variable_list& of) {
     is_taken_ = false;
@@ -66,13 +66,13 @@ public:
     });
   }
 
-  /// The variables as they were, in memory of the snapshot, or nullptr while nothing is held. Lives as long as the snapshot.
+  /// The copied variables, in memory of the snapshot; nullptr if it is empty. Lives as long as the snapshot.
   [[nodiscard]] const variable_list* variables() const noexcept { return is_taken_ ? &held_ : nullptr; }
-  /// The copied elements of variable `number` < variables()->size(); empty if it was not there.
+  /// The copied elements of variable `number` < variables()->size(); empty if it was absent.
   [[nodiscard]] std::span<const std::byte> bytes(std::size_t number) const noexcept { return held_[number].bytes(); }
 
 private:
-  /// The room that a variable gets, so that those of two are apart by cache lines. Never 0: what has no elements is somewhere, too.
+  /// The size that a variable occupies: whole cache lines, at least one, so that an empty variable also has an address.
   static std::uint64_t place_bytes(const variable& of) noexcept {
     constexpr std::uint64_t line_bytes = 64;
     return (of.size_bytes() / line_bytes + 1) * line_bytes;
@@ -84,8 +84,8 @@ private:
   source elements_;
 };
 
-/// Adds every variable as it was when the snapshot was taken, which must stay until the last save.
-/// @retval errc::invalid_argument  nothing was taken; or the errors of `writer::add`
+/// Adds every variable of a snapshot to a writer. The snapshot must stay until the last save.
+/// @retval errc::invalid_argument  the snapshot is empty; or the errors of `writer::add`
 inline result<void> add_variables(writer& to, const snapshot& of) {
   if (of.variables() == nullptr) return errc::invalid_argument;
   return add_variables(to, *of.variables());

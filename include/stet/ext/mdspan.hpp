@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Hands views to code that takes std::mdspan. Include it after <mdspan>; it is empty where the standard library has none.
+// Converts views to std::mdspan. Include it after <mdspan>; it is empty if the standard library lacks that header.
 #ifndef STET_EXT_MDSPAN_HPP
 #define STET_EXT_MDSPAN_HPP
 
@@ -9,8 +9,8 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// The same elements as a std::mdspan with the same fixed and dynamic extents, row-major. Valid while the bytes are; copies
-/// nothing.
+/// The elements of a view as a std::mdspan with the same fixed and dynamic extents, row-major. Copies nothing; valid as long as
+/// the bytes.
 template <class T, std::size_t... Extents>
 [[nodiscard]] constexpr std::mdspan<T, std::extents<std::size_t, Extents...>>
 to_mdspan(const view<T, Extents...>& from) noexcept {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Deflated tensors by way of zlib: include <zlib.h> and then this header, link zlib, and open with inflate_with_zlib.
+// Decompresses deflated tensors by zlib: include <zlib.h> and then this header, link zlib, and open with inflate_with_zlib.
 #ifndef STET_EXT_ZLIB_HPP
 #define STET_EXT_ZLIB_HPP
 
@@ -28,7 +28,7 @@ inline bool inflate_with_zlib(const std::byte* from, std::size_t size_bytes, std
                               std::size_t into_size_bytes, bool has_frame) noexcept {
   constexpr std::size_t most = (std::numeric_limits<uInt>::max)();
   if (size_bytes > most || into_size_bytes > most) return false;
-  Bytef none = 0; // zlib takes no null pointer, even where nothing is to be written
+  Bytef none = 0; // zlib rejects a null pointer, even if it writes nothing
   z_stream stream{};
   stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(from));
   stream.avail_in = static_cast<uInt>(size_bytes);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Conversion to stet: everything that an open model of any format holds, added to a writer.
+// Adds everything that an open model of any format holds to a writer.
 #ifndef STET_FORMATS_ADD_MODEL_HPP
 #define STET_FORMATS_ADD_MODEL_HPP
 

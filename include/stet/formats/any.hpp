@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The one front door: opens a model of any format, which is told by its content and not by its name.
+// Opens a model of any format, which is recognised by content, not by name.
 #ifndef STET_FORMATS_ANY_HPP
 #define STET_FORMATS_ANY_HPP
 

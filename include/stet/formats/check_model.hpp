@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Compares the checksums that the files of a model have, beyond those of its store.
+// Compares the checksums of a model's files that its store does not have.
 #ifndef STET_FORMATS_CHECK_MODEL_HPP
 #define STET_FORMATS_CHECK_MODEL_HPP
 

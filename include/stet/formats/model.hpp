@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What opening a file of any format gives, and how a format is told apart from the others.
+// An open model of any format, and the interface of a format.
 #ifndef STET_FORMATS_MODEL_HPP
 #define STET_FORMATS_MODEL_HPP
 
@@ -24,6 +24,7 @@ namespace stet::inline STET_NAMESPACE {
 
 /// What is said of one tensor beside its dtype, shape and place.
 struct tensor_note {
+  /// The name of the tensor in the store.
   std::string name;
   /// An object as `manifest_tensor::attributes`: trainable, quantization, anything.
   json_value attributes;
@@ -34,8 +35,10 @@ struct tensor_note {
 struct model_description {
   /// The graphs; more than one where a file holds the model for several uses (the `tags` of their metadata tell them apart).
   std::vector<stet::graph> graphs;
-  /// Objects; null: none.
-  json_value state, metadata;
+  /// The state of the session, an object; null, as in `metadata`: none.
+  json_value state;
+  /// Free-form fields of the model.
+  json_value metadata;
   /// For the tensors of which something is said, in the order of the store.
   std::vector<tensor_note> tensors;
   friend bool operator==(const model_description&, const model_description&) = default;
@@ -46,6 +49,7 @@ class checkpoint_store;
 
 /// An open model of any format.
 struct model {
+  /// The tensors.
   stet::store store;
   /// The row of the table of formats by which it was opened.
   const stet::format* format = nullptr;
@@ -128,6 +132,7 @@ inline bool is_folder(std::string_view path_utf8, const open_options& options) n
 /// A file, or folder, or prefix of file names, that is looked at to find its format. Reads its first and last bytes once.
 class format_probe {
 public:
+  /// The size of `start` and of `end`, for a file that is as large.
   static constexpr std::size_t sample_size_bytes = 4096;
 
   /// Looks at `path_utf8`, which must outlive the probe. That it cannot be opened is an answer, too: `failure`.
@@ -150,6 +155,7 @@ public:
     }
   }
 
+  /// The path that is looked at.
   [[nodiscard]] std::string_view path() const noexcept { return path_; }
   /// How to open what else is to be looked at.
   [[nodiscard]] const open_options& options() const noexcept { return options_; }
@@ -157,8 +163,9 @@ public:
   [[nodiscard]] const std::optional<error>& failure() const noexcept { return failure_; }
   /// The size of the file.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
-  /// The first and the last bytes of the file, `sample_size_bytes` at most.
+  /// The first bytes of the file, `sample_size_bytes` at most.
   [[nodiscard]] std::span<const std::byte> start() const noexcept { return {start_, sampled_}; }
+  /// The last bytes of the file, `sample_size_bytes` at most.
   [[nodiscard]] std::span<const std::byte> end() const noexcept { return {end_, sampled_}; }
 
   /// Whether the file begins with `magic`.

@@ -22,18 +22,18 @@
 // file (or of the range of a larger file that holds the store). Checksums are CRC-32C.
 //
 //   header     128 bytes
-//   manifest   UTF-8 JSON, what people and other languages read; it is normative (see manifest/manifest.hpp)
-//   index      binary, what stet reads; it says what the manifest says and can be made again from it
+//   manifest   UTF-8 JSON, for people and other languages; it is normative (see manifest/manifest.hpp)
+//   index      binary, for stet; it holds the same as the manifest and can be rebuilt from it
 //   data       the tensors' bytes, each tensor at a multiple of the alignment
 //
-// The parts stand in this order. The manifest begins at byte 128, the index at the next multiple of 64 after it, the data
-// at the next multiple of the alignment (at least 64) after that. What lies between parts or between tensors is zero.
+// The sections have this order. The manifest begins at byte 128, the index at the next multiple of 64 after it, the data
+// at the next multiple of the alignment (at least 64) after that. Bytes between sections and between tensors are zero.
 //
 // Header
 //   at  bytes
 //    0   8   magic: 89 53 54 45 54 0D 0A 1A ("\x89STET\r\n\x1A": not text, damaged visibly by line-end conversion)
 //    8   4   version of the format that the writer followed: 1
-//   12   4   the least version a reader must know to read the file rightly: 1
+//   12   4   the least version a reader must know to read the file correctly: 1
 //   16   8   size of the file
 //   24   4   size of this header: 128
 //   28   4   alignment of tensors: a power of two, 1 … 65536
@@ -43,16 +43,17 @@
 //   80   4   checksum of the manifest  84   4   checksum of the index
 //   88   4   kind: 0 a store, 1 a part of a sharded store
 //   92   4   kind 1: the number of this part, from 0; kind 0: 0
-//   96   4   kind 1: how many parts the store has; kind 0: 0
+//   96   4   kind 1: the number of parts of the store; kind 0: 0
 //  100   4   0
 //  104   8   kind 1: the content id (below); kind 0: 0
 //  112  12   0
 //  124   4   checksum of bytes 0 … 123
 //
 // A part of a sharded store is a header of kind 1 (manifest and index of size 0), zeros up to the alignment, and data.
-// The store itself then has no data; its manifest and index list the parts. The content id tells a part from one of the
-// same name and size of another save: it is the FNV-1a hash (64 bits) of the size of the part, 8 bytes, and of offset and
-// checksum, 8 and 4 bytes, of each of its tensors, in the order of their offsets; aliases and tensors without bytes apart.
+// The store itself then has no data; its manifest and index list the parts. The content id distinguishes a part from a
+// part of another save that has the same name and size. It is the FNV-1a hash (64 bits) of the size of the part, 8 bytes,
+// and of offset and checksum, 8 and 4 bytes, of each of its tensors in the order of their offsets. Aliases and tensors
+// without bytes are left out.
 //
 // Index
 //   at  bytes
@@ -66,7 +67,7 @@
 //            entries, one a tensor, in manifest order
 //            names: the parts' paths, the block types' names, in order, without separators; zeros up to a multiple of 8
 //
-// Entry. The place of an entry is counted in units of 8 bytes from the start of the index.
+// Entry. The place of an entry is its offset from the start of the index, in units of 8 bytes.
 //    0   8   offset of the tensor in its file; 0 if the tensor has no bytes
 //    8   8   size of the tensor
 //   16   8   element count
@@ -80,93 +81,111 @@
 //   48  8R   extents, outermost first
 //            the name; zeros up to a multiple of 8
 //
-// Tensors stand in ascending order of (part, offset) and do not overlap; an alias has the dtype, shape, part, offset and
+// Tensors are in ascending order of (part, offset) and do not overlap. An alias has the dtype, shape, part, offset and
 // checksum of an earlier entry that is not itself an alias.
 //
 // Hash table. S is the least power of two that is at least 2N, at least 2. A slot is 4 bytes of tag and 4 bytes of the
-// entry's place (0: empty). The name is read as little-endian integers of 8 bytes: those at 0, 8, … that lie within it
-// and, unless they end where it ends, its last 8 bytes (a name of less than 8 bytes is one integer, filled up with
-// zeros). The hash begins as seed ^ (size × K1); each integer w makes it (hash ^ w) × K1, then hash ^ (hash >> 32). At
-// last it becomes hash × K2, then hash ^ (hash >> 29). The tag is its upper half; the search begins at slot hash mod S
-// and goes on to the next, around the end. Names are entered in order. The seed is the least for which no name lies
-// more than 128 slots from where its search begins. K1 = 9E3779B97F4A7C15, K2 = D6E8FEB86659FD93 (hexadecimal).
+// entry's place (0: empty). The name is read as little-endian integers of 8 bytes: those at 0, 8, … that are within it,
+// and its last 8 bytes unless an integer ends with the name (a name of less than 8 bytes is one integer, padded with
+// zeros). The hash begins as seed ^ (size × K1). Each integer w changes it to (hash ^ w) × K1, then to hash ^ (hash >> 32).
+// Finally it becomes hash × K2, then hash ^ (hash >> 29). The tag is its upper half. The search begins at slot hash mod S
+// and continues with the next slot, wrapping around at the end. Names are entered in order. The seed is the least one for
+// which every name is at most 128 slots from where its search begins. K1 = 9E3779B97F4A7C15, K2 = D6E8FEB86659FD93
+// (hexadecimal).
 //
 // Data. Row-major, little-endian, no padding between elements. Elements of less than a byte are packed from the least
-// significant bit of each byte on, across bytes where need be; the last byte is filled with zero bits. Bits greater than
-// the dtype's own (an int4 in 8 bits) mean one element in the low bits of each byte. Strings: element count + 1 offsets
-// of 8 bytes, the first 0, each not less than the one before it, counted from the end of the offsets; then the strings'
-// bytes. A tensor without bytes has no place.
+// significant bit of each byte, across bytes where necessary; the last byte is padded with zero bits. If the bits of an
+// element exceed those of the dtype (an int4 in 8 bits), each element is in the low bits of its own byte. Strings: element
+// count + 1 offsets of 8 bytes, the first 0, each at least as large as the one before it, counted from the end of the
+// offsets; then the bytes of the strings. A tensor without bytes has no place.
 //
-// How the format grows. A reader refuses a file whose "least version" is above its own, and ignores what it does not
-// know in others: a later header may be longer (its first 128 bytes keep their meaning), and manifests may hold more
-// fields. Whatever would make an older reader misread a file raises the least version.
+// How the format grows. A reader rejects a file whose "least version" is above its own. In other files it ignores what it
+// does not know: a later header may be longer (its first 128 bytes keep their meaning), and manifests may have more
+// fields. A change that an older reader would misread raises the least version.
 //
-// A minimal writer in any language writes no index: the header, with index offset and size 0, the manifest, the tensors.
-// Simpler still is the loose form: the manifest alone, as a file of its own, naming raw files that hold the tensors'
-// bytes. A minimal reader needs bytes 32 … 47 of the header and a JSON parser.
+// A minimal writer in any language writes no index: the header with index offset and size 0, the manifest, the tensors.
+// The loose form is simpler still: the manifest is a file of its own, and names raw files that hold the tensors' bytes.
+// A minimal reader needs bytes 32 … 47 of the header and a JSON parser.
 
 namespace stet::inline STET_NAMESPACE {
 
 /// The version of the format that this library writes, and the highest "least version" that it reads.
 inline constexpr std::uint32_t format_version = 1;
-/// The alignment of tensors where nothing else is asked for: a cache line, and enough for every vector unit.
+/// The default alignment of tensors: a cache line, and enough for every vector unit.
 inline constexpr std::uint32_t default_alignment_bytes = 64;
-/// The largest alignment: the largest memory page in use.
+/// The largest alignment: the largest size of a memory page in use.
 inline constexpr std::uint32_t max_alignment_bytes = 65536;
 /// The longest name of a tensor.
 inline constexpr std::size_t max_name_size_bytes = 65535;
-/// The largest manifest that is written, and read unless limits of the caller's own say otherwise.
+/// The largest manifest that is written, and that is read unless the caller sets another limit.
 inline constexpr std::uint64_t max_manifest_size_bytes = std::uint64_t{64} << 20;
-/// The largest index that is written and read. What the index has of a tensor is at most four times its text in the manifest.
+/// The largest index that is written and read. The entry of a tensor is at most four times as large as its text in the manifest.
 inline constexpr std::uint64_t max_index_size_bytes = 4 * max_manifest_size_bytes;
 
-/// Whether a store may have this alignment.
+/// True if the alignment is valid for a store: a power of two up to `max_alignment_bytes`.
 constexpr bool is_valid_alignment(std::uint64_t alignment_bytes) noexcept {
   return detail::is_power_of_two(alignment_bytes) && alignment_bytes <= max_alignment_bytes;
 }
 
 /// The fixed header at the start of a native file; the fields are those of the specification above.
 struct file_header {
-  /// What the file is.
+  /// A store, or a part of one.
   enum class file_kind : std::uint32_t { store = 0, part = 1 };
   /// Bytes of the header.
   static constexpr std::size_t size_bytes = 128;
+  /// The first eight bytes of every file.
   static constexpr unsigned char magic[8] = {0x89, 'S', 'T', 'E', 'T', '\r', '\n', 0x1A};
 
+  /// The version of the format that the writer followed.
   std::uint32_t version = format_version;
+  /// The least version a reader must know to read the file correctly.
   std::uint32_t minimum_reader = format_version;
+  /// The size of the file.
   std::uint64_t file_size_bytes = 0;
+  /// The power of two that every tensor's offset is a multiple of.
   std::uint32_t alignment_bytes = default_alignment_bytes;
+  /// The offset of the JSON manifest.
   std::uint64_t manifest_offset_bytes = size_bytes;
+  /// The size of the JSON manifest.
   std::uint64_t manifest_size_bytes = 0;
+  /// The offset of the index.
   std::uint64_t index_offset_bytes = 0;
+  /// The size of the index; 0: the file has no index.
   std::uint64_t index_size_bytes = 0;
+  /// The offset of the tensors.
   std::uint64_t data_offset_bytes = 0;
+  /// The size of the tensors with the padding between them.
   std::uint64_t data_size_bytes = 0;
+  /// The CRC-32C of the manifest.
   std::uint32_t manifest_crc32c = 0;
+  /// The CRC-32C of the index.
   std::uint32_t index_crc32c = 0;
+  /// The kind of the file: a store, or a part of one.
   file_kind kind = file_kind::store;
+  /// The number of this part.
   std::uint32_t part_number = 0;
+  /// The number of parts of the store.
   std::uint32_t part_count = 0;
+  /// The number that a store and its parts have in common.
   std::uint64_t content_id = 0;
 };
 
-/// Whether `bytes` begin like a native file. Reads at most 8 bytes.
+/// True if `bytes` begin with the magic of a native file. Reads at most 8 bytes.
 inline bool has_native_magic(std::span<const std::byte> bytes) noexcept {
   return bytes.size() >= sizeof file_header::magic &&
          std::memcmp(bytes.data(), file_header::magic, sizeof file_header::magic) == 0;
 }
 
-/// Reads and checks the header of a native file of `file_size_bytes` bytes, of which `bytes` are the first (at least 128
+/// Reads and checks the header of a native file of `file_size_bytes` bytes. `bytes` are its first bytes (at least 128
 /// unless the file is shorter). After success every section lies within the file, in order.
-/// @retval errc::truncated        the file is shorter than its header says, or than a header
+/// @retval errc::truncated        the file is shorter than its header states, or than a header
 /// @retval errc::bad_magic        not a stet file
 /// @retval errc::header_checksum  the header is damaged
 /// @retval errc::newer_format     the file needs a later version of this library
 /// @retval errc::bad_alignment    the alignment is not a power of two from 1 to 65536
-/// @retval errc::bad_header       the kind, or what goes with it, is not one of version 1
-/// @retval errc::bad_section      a section lies outside its place
-/// @retval errc::trailing_bytes   the file is longer than its header says
+/// @retval errc::bad_header       the kind, or a field that depends on it, is invalid in version 1
+/// @retval errc::bad_section      a section is outside of its place
+/// @retval errc::trailing_bytes   the file is longer than its header states
 /// Cost: reads 128 bytes. Source: the specification at the top of this file.
 inline result<file_header> decode_header(std::span<const std::byte> bytes, std::uint64_t file_size_bytes) noexcept {
   const std::size_t magic_size = bytes.size() < 8 ? bytes.size() : 8;
@@ -216,7 +235,7 @@ inline result<file_header> decode_header(std::span<const std::byte> bytes, std::
     return error(errc::bad_header, "part", 92);
   }
 
-  // Each section begins where the one before it allows and ends within the file; the last ends with it.
+  // Each section begins after the one before it and ends within the file; the last one ends with the file.
   const std::uint64_t size = header.file_size_bytes;
   if (header.manifest_offset_bytes < header_size_bytes ||
       !detail::range_fits(header.manifest_offset_bytes, header.manifest_size_bytes, size)) {

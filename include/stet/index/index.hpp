@@ -11,31 +11,39 @@ namespace detail {
 class index_checker;
 } // namespace detail
 
-/// One tensor of an index, as it stands there. Valid while the bytes of the index are. Every call is a load from memory.
+/// An entry of an index: one tensor. Views the bytes of the index and is valid as long as they are. Each call is a load.
 class index_entry {
 public:
-  /// Names no tensor.
+  /// An entry that refers to no tensor.
   constexpr index_entry() noexcept = default;
-  /// Whether a tensor is named.
+  /// True if the entry refers to a tensor.
   [[nodiscard]] constexpr explicit operator bool() const noexcept { return at_ != nullptr; }
 
+  /// The offset of the tensor's bytes in its file.
   [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return load<std::uint64_t>(0); }
+  /// The size of the tensor's bytes.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return load<std::uint64_t>(8); }
+  /// The number of elements.
   [[nodiscard]] std::uint64_t element_count() const noexcept { return load<std::uint64_t>(16); }
   /// The checksum of the tensor's bytes; 0 if there is none.
   [[nodiscard]] std::uint32_t crc32c() const noexcept { return load<std::uint32_t>(24); }
+  /// True if the entry has a CRC-32C of the tensor's bytes.
   [[nodiscard]] bool has_crc32c() const noexcept { return (flags() & detail::index_layout::has_crc32c) != 0; }
+  /// True if the elements are stored most significant byte first.
   [[nodiscard]] bool is_big_endian() const noexcept { return (flags() & detail::index_layout::big_endian) != 0; }
   /// The number of the file that holds the tensor.
   [[nodiscard]] std::uint32_t part() const noexcept { return load<std::uint32_t>(28); }
   /// The number of the tensor in manifest order.
   [[nodiscard]] std::uint32_t number() const noexcept { return load<std::uint32_t>(36); }
+  /// The dtype of the elements.
   [[nodiscard]] stet::dtype dtype() const noexcept { return static_cast<stet::dtype>(at_[45]); }
   /// Stored bits of an element; 0 for strings and blocks.
   [[nodiscard]] std::uint8_t bits() const noexcept { return static_cast<std::uint8_t>(at_[46]); }
+  /// The extents, outermost first.
   [[nodiscard]] stet::shape shape() const noexcept {
     return {at_ + detail::index_layout::entry_size, static_cast<std::size_t>(at_[44])};
   }
+  /// The name, UTF-8.
   [[nodiscard]] std::string_view name() const noexcept {
     const std::size_t rank = static_cast<std::size_t>(at_[44]);
     return detail::text_at(at_ + detail::index_layout::entry_size + rank * 8, load<std::uint16_t>(40));
@@ -57,8 +65,8 @@ private:
   const std::byte* at_ = nullptr;
 };
 
-/// A checked index over bytes that someone else keeps; `check_index` makes it. Trivially copyable; every call is a table
-/// look-up that allocates nothing and may run in several threads. The bytes must not change while it is used.
+/// A checked index over borrowed bytes, made by `check_index`. Trivially copyable. Each call is a table look-up that
+/// allocates nothing and is safe from several threads. The bytes must not change while the index is used.
 class tensor_index {
 public:
   /// An index without tensors.
@@ -68,12 +76,12 @@ public:
   [[nodiscard]] std::uint32_t tensor_count() const noexcept { return layout_.tensor_count; }
   /// The number of files that hold tensors; 0 when they lie in the store's own file.
   [[nodiscard]] std::uint32_t part_count() const noexcept { return layout_.part_count; }
-  /// What was checked.
+  /// The bytes of the index.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
     return detail::bytes_at(base_, static_cast<std::size_t>(layout_.size_bytes));
   }
 
-  /// The tensor called `name` (compared bytewise); false if there is none. Cost: constant.
+  /// The tensor called `name` (compared bytewise); an empty entry if there is none. Cost: constant.
   [[nodiscard]] index_entry find(std::string_view name) const noexcept {
     if (base_ == nullptr) return {};
     const std::byte* const slot = detail::find_slot(base_, layout_, name);
@@ -100,16 +108,18 @@ public:
     constexpr explicit iterator(index_entry entry) noexcept : entry_(entry) {}
     index_entry entry_;
   };
+  /// The first tensor.
   [[nodiscard]] iterator begin() const noexcept { return iterator(index_entry(base_ + layout_.entries)); }
+  /// The end of the tensors.
   [[nodiscard]] iterator end() const noexcept { return iterator(index_entry(base_ + layout_.names)); }
 
-  /// The tensor that `entry` shares its bytes with; false if it is no alias.
+  /// The tensor whose bytes the alias `entry` shares; an empty entry if `entry` is not an alias.
   [[nodiscard]] index_entry original_of(index_entry entry) const noexcept {
     const std::uint32_t slot = entry.load<std::uint32_t>(32);
     return slot == 0 ? index_entry() : entry_of(slot_at(slot - 1));
   }
 
-  /// How the elements of `entry` are laid out; the name of a block type lives as long as the bytes.
+  /// The layout of the elements of `entry`; the name of a block type lives as long as the bytes.
   [[nodiscard]] element_layout layout(index_entry entry) const noexcept {
     element_layout layout{entry.dtype(), entry.bits(), {}};
     if (layout.dtype == dtype::block) {

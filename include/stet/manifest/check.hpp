@@ -208,10 +208,10 @@ inline result<void> check_free_form_of_manifest(const json_value& graph, const j
 /// @retval errc::missing_field     a tensor of blocks does not say which
 /// @retval errc::bad_alias         an alias does not name an earlier tensor that is none
 /// @retval errc::bad_quantization  a quantization does not fit its tensor
-/// @retval errc::wrong_type        free-form JSON is not an object, holds binary values, or trainable is no
-/// boolean
+/// @retval errc::wrong_type        free-form JSON is not an object or holds binary values, or trainable is not a
+///                                 boolean
 /// @retval errc::duplicate_key     a key occurs twice, or an attribute or extra field has the name of another
-/// field
+///                                 field
 /// @retval errc::bad_number        free-form JSON holds an infinity or NaN, or a block has a size of 0
 /// @retval errc::bad_json          free-form JSON holds a string that is not UTF-8
 /// @retval errc::too_deep          free-form JSON is nested too deeply

@@ -87,6 +87,7 @@ inline constexpr std::int64_t unknown_extent = -1;
 struct graph_endpoint {
   /// The name of the node.
   std::string node;
+  /// The number of the output.
   std::uint32_t output = 0;
   /// Empty: the output is known by its number alone.
   std::string output_name;
@@ -99,6 +100,7 @@ struct graph_endpoint {
   /// Output number `output_number` of the node called `node_name`.
   graph_endpoint(std::string node_name, std::uint32_t output_number = 0)
       : node(std::move(node_name)), output(output_number) {}
+  /// The same, for a string literal.
   graph_endpoint(const char* node_name, std::uint32_t output_number = 0) : node(node_name), output(output_number) {}
   /// An input that waits for the node called `node_name` and takes nothing from it.
   [[nodiscard]] static graph_endpoint control(std::string node_name) {
@@ -111,8 +113,11 @@ struct graph_endpoint {
 
 /// A named input or output of a graph, function or signature.
 struct graph_port {
+  /// The name of the port.
   std::string name;
+  /// The output that the port stands for.
   graph_endpoint endpoint;
+  /// The dtype of the elements; absent: not known.
   std::optional<stet::dtype> dtype;
   /// Extents, `unknown_extent` for those left open. Absent: the rank is not known.
   std::optional<std::vector<std::int64_t>> shape;
@@ -130,10 +135,15 @@ struct graph_variable {
 
 /// One operation.
 struct graph_node {
-  std::string name, op;
+  /// The name of the node.
+  std::string name;
+  /// The operation of the node.
+  std::string op;
+  /// The outputs of other nodes that this node reads or waits for.
   std::vector<graph_endpoint> inputs;
   /// An object, in order; null: none.
   json_value attributes;
+  /// The tensors of the store that this node uses.
   std::vector<graph_variable> variables;
   /// An object: every field that this library does not know, in order. Null: none.
   json_value extra;
@@ -159,8 +169,12 @@ struct graph_node {
 
 /// Nodes and the ports that lead to them: what a graph and a function have in common.
 struct graph_body {
+  /// The nodes, in any order.
   std::vector<graph_node> nodes;
-  std::vector<graph_port> inputs, outputs;
+  /// The ports that values enter by.
+  std::vector<graph_port> inputs;
+  /// The ports that values leave by.
+  std::vector<graph_port> outputs;
 
   /// Adds a node, and gives it back for what else there is to say of it: valid until the next is added.
   ///
@@ -180,6 +194,7 @@ struct graph_body {
 
 /// A graph that nodes can call by its name.
 struct graph_function : graph_body {
+  /// The name by which nodes call the function.
   std::string name;
   /// An object; null: none.
   json_value attributes;
@@ -190,8 +205,12 @@ struct graph_function : graph_body {
 
 /// A way to call a graph: names for some of its endpoints.
 struct graph_signature {
+  /// The name of the signature.
   std::string name;
-  std::vector<graph_port> inputs, outputs;
+  /// The names of inputs.
+  std::vector<graph_port> inputs;
+  /// The names of outputs.
+  std::vector<graph_port> outputs;
   /// An object: every field that this library does not know, in order. Null: none.
   json_value extra;
   friend bool operator==(const graph_signature&, const graph_signature&) = default;
@@ -201,7 +220,9 @@ struct graph_signature {
 /// graph_from_json reads it; check_graph says whether it is one, link_graph resolves its names, graph_to_json
 /// makes what a manifest holds.
 struct graph : graph_body {
+  /// The ways to call the graph.
   std::vector<graph_signature> signatures;
+  /// The graphs that nodes call.
   std::vector<graph_function> functions;
   /// An object; null: none.
   json_value metadata;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whether a graph is sound, and its names resolved: inputs, consumers and an order to compute the nodes in.
+// Checks a graph and resolves its names: inputs, users, and an order of computation.
 #ifndef STET_MANIFEST_GRAPH_LINK_HPP
 #define STET_MANIFEST_GRAPH_LINK_HPP
 
@@ -22,18 +22,18 @@ namespace detail {
 class graph_linker;
 }
 
-/// What a program knows that a graph alone does not say. Each question may be left empty.
+/// Rules of the program for a graph. Each function may be empty.
 struct graph_rules {
-  /// Whether an op's outputs belong to the next round of a loop, so that they may lead back to it.
-  /// Empty: none's do.
+  /// True if the outputs of an op belong to the next iteration of a loop, so that they may close a cycle.
+  /// If empty, no op may close a cycle.
   std::function<bool(std::string_view op)> may_close_cycle;
-  /// How many outputs a node has, or nothing where that is not known. Empty: it is known of none.
+  /// The number of outputs of a node; nothing if it is unknown. If empty, it is unknown for every node.
   std::function<std::optional<std::uint32_t>(const graph_node& node)> output_count;
-  /// Whether there is a variable or tensor of this name. Empty: nobody asks.
+  /// True if a variable or tensor has this name. If empty, names are not checked.
   std::function<bool(std::string_view tensor)> has_variable;
 };
 
-/// Where an input of a node comes from.
+/// The source of an input of a node.
 struct graph_source {
   /// The number of the node in `graph_body::nodes`.
   std::uint32_t node;
@@ -41,24 +41,26 @@ struct graph_source {
   std::uint32_t output;
 };
 
-/// Who uses an output of a node.
+/// A use of an output of a node.
 struct graph_use {
-  /// The number of the node that uses it, and which of its inputs it is.
-  std::uint32_t node, input;
+  /// The number of the node that uses it.
+  std::uint32_t node;
+  /// The number of the input of that node.
+  std::uint32_t input;
   friend bool operator==(const graph_use&, const graph_use&) = default;
 };
 
-/// A sound graph with its names resolved; link_graph makes it. Views the nodes, which must stay as they are
-/// and outlive it; moving the graph is no harm. Safe to read from any thread.
+/// A valid graph with its names resolved, made by link_graph. Views the nodes, which must not change and must outlive it; the
+/// graph may be moved. Safe to read from any thread.
 class linked_graph {
 public:
-  /// No node's number.
+  /// The number that means "no node".
   static constexpr std::uint32_t none = ~std::uint32_t{0};
 
   /// The nodes, in the order of the graph.
   [[nodiscard]] std::span<const graph_node> nodes() const noexcept { return nodes_; }
-  /// The number of the node called `name`, or `none`. Cost: the same for any count of nodes, unless their
-  /// names were made to collide; never more than log n comparisons.
+  /// The number of the node called `name`, or `none`. Cost: constant, or log n comparisons if the names were made to
+  /// collide.
   [[nodiscard]] std::uint32_t number_of(std::string_view name) const {
     const std::size_t number = names_.number_of(name);
     return number == detail::name_table::none ? none : static_cast<std::uint32_t>(number);
@@ -68,11 +70,11 @@ public:
     const std::uint32_t number = number_of(name);
     return number == none ? nullptr : &nodes_[number];
   }
-  /// Where the inputs of node `number` come from, one for each of `graph_node::inputs`.
+  /// The sources of the inputs of node `number`, one for each of `graph_node::inputs`.
   [[nodiscard]] std::span<const graph_source> inputs(std::uint32_t number) const noexcept {
     return std::span(sources_).subspan(first_source_[number], first_source_[number + 1] - first_source_[number]);
   }
-  /// Who uses the outputs of node `number`, control inputs included: in the order of users, then of inputs.
+  /// The uses of the outputs of node `number`, control inputs included, in the order of users, then of inputs.
   [[nodiscard]] std::span<const graph_use> consumers(std::uint32_t number) const noexcept {
     return std::span(uses_).subspan(first_use_[number], first_use_[number + 1] - first_use_[number]);
   }
@@ -109,8 +111,8 @@ inline error error_in_function(const error& problem, std::string_view function_n
   return problem.about(subject.append(problem.subject()).append(" in ").append(function_name).text());
 }
 
-/// Checks names that must be valid and differ: of nodes, ports, signatures, functions.
-/// @param kind  what they are the names of
+/// Checks that the names of nodes, ports, signatures or functions are valid and distinct.
+/// @param kind  the kind of the named elements, for messages
 template <class Element>
 result<void> check_names(const std::vector<Element>& elements, std::string Element::* name_of_it, std::string_view kind,
                          std::string_view owner = {}) {
@@ -124,10 +126,10 @@ result<void> check_names(const std::vector<Element>& elements, std::string Eleme
   return {};
 }
 
-/// Whether free-form JSON is an object, or null for none.
+/// True if free-form JSON is an object or null.
 inline bool is_object_or_null(const json_value& value) noexcept { return value.is_object() || value.is_null(); }
 
-/// Checks what a node says of itself and of the store's tensors.
+/// Checks the fields of a node, and its references to tensors of the store.
 inline result<void> check_node(const graph_node& node, const graph_rules& rules) {
   if (!is_valid_name(node.op)) return error_about({errc::bad_name, "op"}, node.name);
   if (!is_object_or_null(node.attributes)) return error_about({errc::wrong_type, "attributes"}, node.name);
@@ -140,7 +142,7 @@ inline result<void> check_node(const graph_node& node, const graph_rules& rules)
   return {};
 }
 
-/// Makes a linked_graph of a body: what must be sound is checked on the way.
+/// Makes a linked_graph from a body, and checks it.
 class graph_linker {
 public:
   graph_linker(const graph_body& body, const graph_rules& rules) noexcept : body_(body), rules_(rules) {}
@@ -155,7 +157,7 @@ public:
     return std::move(made_);
   }
 
-  /// Checks ports that lead into `in`: the body's own, or of the signature called `owner`.
+  /// Checks ports that refer to `in`: those of the body, or of the signature called `owner`.
   result<void> check_ports(const linked_graph& in, const std::vector<graph_port>& ports, std::string_view kind,
                            std::string_view owner = {}) const {
     if (auto checked = check_names(ports, &graph_port::name, kind, owner); !checked) return checked;
@@ -188,14 +190,14 @@ private:
     return {};
   }
 
-  /// The output that an endpoint names; nothing if there is none.
+  /// The output that an endpoint refers to; nothing if it does not exist.
   [[nodiscard]] std::optional<graph_source> resolve(const linked_graph& in, const graph_endpoint& endpoint) const {
     const std::uint32_t node = in.number_of(endpoint.node);
     if (node == linked_graph::none || endpoint.output >= max_output_count) return std::nullopt;
     if (endpoint.is_control) {
       return endpoint.output == 0 && endpoint.output_name.empty() ? std::optional(graph_source{node, 0}) : std::nullopt;
     }
-    // The number of a named output counts from where the op's own table of outputs says.
+    // The number of a named output is relative to that name, in the op's own table of outputs.
     if (rules_.output_count && endpoint.output_name.empty()) {
       const std::optional<std::uint32_t> count = rules_.output_count(in.nodes()[node]);
       if (count && endpoint.output >= *count) return std::nullopt;
@@ -218,7 +220,7 @@ private:
     return {};
   }
 
-  /// Turns "takes from" around: counts the uses of each node, then puts each in its place.
+  /// Inverts the inputs: counts the uses of each node, then stores each use.
   void list_uses() {
     const std::uint32_t count = static_cast<std::uint32_t>(body_.nodes.size());
     std::vector<std::uint32_t>& first = made_.first_use_;
@@ -234,8 +236,7 @@ private:
     }
   }
 
-  /// Depth first from each node in turn, inputs before what uses them. The way back is kept on a stack of its
-  /// own, so that no chain is too long.
+  /// Sorts the nodes depth first, inputs before their users. It uses an explicit stack, so that chains may have any length.
   result<void> put_in_order() {
     enum : unsigned char { unseen, on_the_way, done };
     const std::uint32_t count = static_cast<std::uint32_t>(body_.nodes.size());
@@ -278,27 +279,26 @@ private:
 
 } // namespace detail
 
-/// Resolves the names of a graph, or of one of its functions, and checks all that this needs.
+/// Resolves the names of a graph, or of one of its functions, and checks it.
 ///
 ///     auto linked = stet::link_graph(graph);
-///     for (const std::uint32_t number : linked->order()) build(linked->nodes()[number],
-///     linked->inputs(number));
+///     for (const std::uint32_t number : linked->order())
+///       build(linked->nodes()[number], linked->inputs(number));
 ///
 /// @retval errc::bad_name       a name is empty, too long, not UTF-8, or holds a NUL: "node NUMBER",
 ///                              "input NUMBER", "output NUMBER", "variable NUMBER", "op of NODE"
 /// @retval errc::wrong_type     attributes are not an object
 /// @retval errc::not_found      a node uses a variable that does not exist: the subject is its name
-/// @retval errc::unknown_dtype  the dtype of the port that is the subject is no dtype
-/// @retval errc::bad_shape      the shape of the port that is the subject has too many or negative extents
-/// @retval errc::too_large      2^32 - 1 nodes or inputs
-/// @retval errc::bad_graph      the subject says what is wrong:
+/// @retval errc::unknown_dtype  the dtype of a port (the subject) is invalid
+/// @retval errc::bad_shape      the shape of a port (the subject) has too many or negative extents
+/// @retval errc::too_large      there are 2^32 - 1 nodes or inputs, or more
+/// @retval errc::bad_graph      the subject is the fault:
 ///   "node NAME"           two nodes have this name
 ///   "input NAME of NODE"  the node takes its input from a node, or from an output of it, that does not exist
 ///   "input PORT", "output PORT"    so does a port of the graph, or two have this name
 ///   "variable ROLE of NODE"        the node has two variables of this role
 ///   "cycle through NODE"  the node's inputs lead back to it
-/// Cost: allocates 50 to 100 bytes a node; linear in nodes and inputs but for putting the names in order. No
-/// recursion.
+/// Cost: allocates 50 to 100 bytes a node; linear in nodes and inputs, except for sorting the names. No recursion.
 /// Source: graph.hpp, "The graph, field `graph` of the manifest".
 inline result<linked_graph> link_graph(const graph_body& body, const graph_rules& rules = {}) {
   return detail::graph_linker(body, rules).run();
@@ -306,9 +306,9 @@ inline result<linked_graph> link_graph(const graph_body& body, const graph_rules
 
 /// Checks a whole graph: its nodes and ports, its signatures, and every function.
 ///
-/// Errors are those of link_graph. Further subjects of errc::bad_graph: "input PORT of SIGNATURE", "output
-/// PORT of SIGNATURE", and "signature NAME" or "function NAME" where two have this name. What is wrong in a
-/// function is "… in FUNCTION". Free-form JSON is looked into when a manifest is saved (check_manifest).
+/// Errors: those of link_graph. Additional subjects of errc::bad_graph are "input PORT of SIGNATURE", "output PORT of
+/// SIGNATURE", and "signature NAME" or "function NAME" if two have this name. The subject of a fault in a function is
+/// "… in FUNCTION". Free-form JSON is checked when a manifest is saved (check_manifest).
 inline result<void> check_graph(const graph& whole, const graph_rules& rules = {}) {
   detail::graph_linker linker(whole, rules);
   const result<linked_graph> linked = linker.run();

@@ -115,24 +115,34 @@ struct manifest_limits {
 
 /// The block of a tensor whose dtype is `dtype::block`.
 struct manifest_block {
+  /// The name of the block type: "q4_k".
   std::string name;
+  /// The number of elements of a block.
   std::uint32_t element_count = 0;
+  /// The size of a block.
   std::uint32_t size_bytes = 0;
   friend bool operator==(const manifest_block&, const manifest_block&) = default;
 };
 
 /// One tensor of a manifest; the fields are those of the specification above.
 struct manifest_tensor {
+  /// The name, UTF-8.
   std::string name;
+  /// The dtype of the elements.
   stet::dtype dtype = dtype::float32;
   /// Stored bits of an element; 0 for strings and blocks.
   std::uint8_t bits = 32;
+  /// The block of the dtype "block".
   manifest_block block;
+  /// The extents, outermost first.
   std::vector<std::uint64_t> shape;
   /// Number of the file that holds the tensor.
   std::uint32_t part = 0;
+  /// The offset of the bytes in the part.
   std::uint64_t offset_bytes = 0;
+  /// The size of the bytes.
   std::uint64_t size_bytes = 0;
+  /// The CRC-32C of the bytes.
   std::optional<std::uint32_t> crc32c;
   /// The number, in `manifest::tensors`, of the tensor this one shares its bytes with.
   std::optional<std::uint32_t> alias_of;
@@ -149,6 +159,7 @@ struct manifest_tensor {
 
 /// One file that holds tensors.
 struct manifest_part {
+  /// The plain name of the file.
   std::string path;
   /// Absent: whatever size the file has.
   std::optional<std::uint64_t> size_bytes;
@@ -161,13 +172,22 @@ struct manifest_part {
 /// text, check_manifest says whether it can be printed, print_manifest prints it, make_index makes an index
 /// from it.
 struct manifest {
+  /// The version of the format that the writer followed.
   std::uint32_t version = format_version;
+  /// The least version a reader must know to read the store correctly.
   std::uint32_t minimum_reader = format_version;
+  /// The power of two that every tensor's offset is a multiple of.
   std::uint32_t alignment_bytes = 1;
+  /// The files that hold the tensors; empty: the file of the manifest does.
   std::vector<manifest_part> parts;
+  /// The tensors.
   std::vector<manifest_tensor> tensors;
-  /// Objects; null: absent.
-  json_value graph, state, metadata;
+  /// The graph of the model, an object; null, as in the next two: absent.
+  json_value graph;
+  /// The state of the session.
+  json_value state;
+  /// Free-form fields of the model.
+  json_value metadata;
   /// An object: every field that this library does not know, in order. Null: none.
   json_value extra;
   friend bool operator==(const manifest&, const manifest&) = default;

@@ -165,6 +165,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
   return made;
 }
+/// The same, for a string literal.
 [[nodiscard]] inline result<store> open_manifest(const char* path_utf8, const open_options& options = {}) {
   return open_manifest(std::string_view(path_utf8), options);
 }

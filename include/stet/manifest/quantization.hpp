@@ -92,8 +92,9 @@ inline double rounded_up(double number) noexcept {
 /// @retval errc::bad_quantization  the fields are not what manifest.hpp says, or do not fit the tensor
 /// @retval errc::unknown_dtype     `dtype` is no dtype
 /// @retval errc::unsupported       blocks, which have a quantization of their own
-/// @retval errc::not_found         `scales` or `zero_points` name no tensor (the subject); or an error of
-/// reading it Cost: allocates scales and zero points.
+/// @retval errc::not_found         the tensor that `scales` or `zero_points` name (the subject) does not exist
+/// or an error of reading that tensor.
+/// Cost: allocates scales and zero points.
 inline result<quantization> read_quantization(const json_value& json, const tensor& codes, const store& where) {
   if (!json.is_object()) return error(errc::wrong_type, codes.name());
   if (codes.layout().bits == 0) return error(errc::unsupported, codes.name());

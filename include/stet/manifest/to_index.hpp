@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Manifest → index: the table of tensors that the rest of the library works with.
+// Makes the index, the table of tensors, from a manifest.
 #ifndef STET_MANIFEST_TO_INDEX_HPP
 #define STET_MANIFEST_TO_INDEX_HPP
 
@@ -19,8 +19,7 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// Finds the tensors that overlap in a manifest that lists them in any order. Aliases and tensors without
-/// bytes have no place of their own.
+/// Checks that no tensors of a manifest overlap, in any order. Aliases and tensors without bytes are ignored.
 inline result<void> check_no_overlap(const manifest& m) {
   std::vector<const manifest_tensor*> placed;
   placed.reserve(m.tensors.size());
@@ -30,11 +29,11 @@ inline result<void> check_no_overlap(const manifest& m) {
   std::sort(placed.begin(), placed.end(), [](const manifest_tensor* a, const manifest_tensor* b) {
     if (a->part != b->part) return a->part < b->part;
     if (a->offset_bytes != b->offset_bytes) return a->offset_bytes < b->offset_bytes;
-    return a < b; // so that the later one is named
+    return a < b; // so that the error is about the later one
   });
   for (std::size_t i = 1; i < placed.size(); ++i) {
     const manifest_tensor &before = *placed[i - 1], &tensor = *placed[i];
-    // In order, so the difference is not negative; sums could be too large.
+    // Sorted, so the difference is not negative; a sum could overflow.
     if (before.part == tensor.part && tensor.offset_bytes - before.offset_bytes < before.size_bytes) {
       return error(errc::overlap, tensor.name);
     }
@@ -42,7 +41,7 @@ inline result<void> check_no_overlap(const manifest& m) {
   return {};
 }
 
-/// `make_index` in the memory that `make_room(size_bytes)` gives, a result<std::span<std::byte>>.
+/// `make_index` in the memory that `make_room(size_bytes)` returns, a result<std::span<std::byte>>.
 template <class MakeRoom> result<void> make_index_in(const manifest& m, index_limits limits, MakeRoom make_room) {
   if (!is_valid_alignment(m.alignment_bytes)) return error(errc::bad_alignment, "alignment_bytes");
   limits.alignment_bytes = m.alignment_bytes;
@@ -64,7 +63,7 @@ template <class MakeRoom> result<void> make_index_in(const manifest& m, index_li
   const result<std::span<std::byte>> index = make_room(static_cast<std::size_t>(*size_bytes));
   if (!index) return index.error();
   if (const result<void> built = build_index(rows, parts, *index); !built) return built.error();
-  // The checker names places in the index, which nobody has seen.
+  // The offset of the error is a place in the index in memory, which means nothing to the caller.
   if (const auto checked = check_index(*index, limits); !checked)
     return error(checked.error().code(), checked.error().subject());
   if (limits.foreign) {
@@ -77,21 +76,20 @@ template <class MakeRoom> result<void> make_index_in(const manifest& m, index_li
 
 /// Makes the index of a manifest and checks it; the same manifest gives the same bytes everywhere.
 ///
-/// `limits` say where data may lie in the manifest's own file. Its alignment is not used, but the manifest's.
-/// Where `limits.foreign` is set, as for the loose form, tensors may stand in any order; even then they do
-/// not overlap, and empty ones have the offset 0. Every part must have a size, which the caller sets from the
-/// file where the text has none.
+/// `limits` give the place of data in the manifest's own file. Their alignment is ignored; that of the manifest is used. With
+/// `limits.foreign`, as for the loose form, tensors may be in any order, but must not overlap, and empty tensors must have
+/// the offset 0. Every part must have a size, which the caller sets from the file if the text has none.
 /// @retval errc::bad_shape       a size overflows, or there are too many dimensions
-/// @retval errc::bad_size        a size is not that of the shape and dtype
+/// @retval errc::bad_size        a size differs from that of the shape and dtype
 /// @retval errc::bad_offset      an offset is misaligned or outside the data
-/// @retval errc::overlap         tensors overlap or, where that matters, are out of order
-/// @retval errc::bad_alias       an alias is not like the tensor it names
+/// @retval errc::overlap         tensors overlap or, without `limits.foreign`, are out of order
+/// @retval errc::bad_alias       an alias differs from its original
 /// @retval errc::duplicate_name  two tensors have the same name
-/// @retval errc::bad_name        a tensor has a name that it may not have
-/// @retval errc::unknown_dtype   a dtype is not known, or its element width is not one it can have
+/// @retval errc::bad_name        the name of a tensor is invalid
+/// @retval errc::unknown_dtype   a dtype is not known, or the width of its elements is invalid
 /// @retval errc::bad_path        the path of a part is not a plain file name
 /// @retval errc::duplicate_part  two parts are the same file
-/// @retval errc::missing_part    a tensor lies in a part that is not listed
+/// @retval errc::missing_part    the part of a tensor is not listed
 /// @retval errc::missing_field   a part has no size
 /// @retval errc::bad_hash_table  the names were made to collide
 /// @retval errc::too_large       too many tensors or names for one index, or more than 65536 block types

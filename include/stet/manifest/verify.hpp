@@ -21,8 +21,11 @@ namespace stet::inline STET_NAMESPACE {
 
 /// What `verify` looks at, and with how many threads.
 struct verify_options {
+  /// Whether to compare the manifest with the index.
   bool manifest = true;
+  /// Whether to compare the padding with zero.
   bool padding = true;
+  /// Whether to compare the checksums of the tensors.
   bool checksums = true;
   /// 0: as many as the machine has processors. Fewer where the system has no more to give.
   unsigned thread_count = 0;
@@ -36,6 +39,7 @@ struct verify_report {
   /// Tensors whose checksum was compared, and those that have none (an alias counts as its original and is in neither). Of the
   /// latter, those that are not in memory were read, which compares the checks that their reader knows of.
   std::uint64_t tensors_compared = 0;
+  /// The number of tensors that have no checksum.
   std::uint64_t tensors_without_checksum = 0;
   /// Of the tensors that were compared, those whose checksum is right.
   std::uint64_t tensors_sound = 0;
@@ -43,6 +47,7 @@ struct verify_report {
   std::uint64_t compared_bytes = 0;
   /// Whether the store has a manifest that was compared with its index, and padding that was looked at.
   bool has_manifest = false;
+  /// Whether there is padding that was compared.
   bool has_padding = false;
 
   /// Whether nothing is wrong.

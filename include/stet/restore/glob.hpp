@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Patterns of names: matching, and rewriting by what the wildcards matched.
+// Patterns of names: matches names, and rewrites them by the text that the wildcards matched.
 #ifndef STET_RESTORE_GLOB_HPP
 #define STET_RESTORE_GLOB_HPP
 
@@ -15,11 +15,11 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// A pattern of tensor names. `?` stands for one byte other than '/', `*` for any bytes other than '/', `**` for any bytes
-/// at all; everything else for itself. There is no escape: names with these characters are matched exactly by
-/// `rename_rule::exact`.
+/// A pattern of tensor names. `?` matches one byte other than '/', `*` any bytes other than '/', `**` any bytes. Every other
+/// character matches itself. There is no escape: `rename_rule::exact` matches names with these characters.
 class glob {
 public:
+  /// The pattern `pattern`, which is copied.
   glob(std::string_view pattern) : start_(pattern.substr(0, pattern.find_first_of("*?"))) {
     for (std::size_t i = start_.size(); i < pattern.size(); ++i) {
       if (pattern[i] == '*') {
@@ -31,19 +31,21 @@ public:
       }
     }
   }
+  /// The same, for a string literal.
   glob(const char* pattern) : glob(std::string_view(pattern)) {}
+  /// The same, for a string.
   glob(const std::string& pattern) : glob(std::string_view(pattern)) {}
 
-  /// Whether all of `name` matches.
-  /// @param captures  if given and all of it does, set to what each wildcard matched, in order; views `name`. Earlier
-  ///                  wildcards take as few bytes as they can.
-  /// Cost: at most the product of both sizes in time, an eighth of it in memory, whatever the pattern.
+  /// True if the whole of `name` matches.
+  /// @param captures  if not nullptr, receives the text that each wildcard matched, in order; views `name`. Earlier wildcards
+  ///                  match as few bytes as possible. Unchanged if the name does not match
+  /// Cost: for any pattern, at most the product of both sizes in time, and an eighth of it in memory.
   [[nodiscard]] bool matches(std::string_view name, std::vector<std::string_view>* captures = nullptr) const {
     if (!name.starts_with(start_)) return false;
     const std::string_view rest = name.substr(start_.size());
     const std::size_t width = rest.size() + 1;
-    // By token and place: whether the tokens from there on match the bytes from there on. Filled from the end, so that no
-    // way is tried twice.
+    // By token and position: whether the rest of the tokens matches the rest of the bytes. Filled from the end, so that no
+    // combination is tried twice.
     std::vector<bool> fits(detail::container_size((tokens_.size() + std::uint64_t{1}) * width), false);
     fits[tokens_.size() * width + rest.size()] = true;
     for (std::size_t token = tokens_.size(); token-- > 0;) {
@@ -71,8 +73,8 @@ public:
     return true;
   }
 
-  /// The text `replacement` in which $1 … $9 stand for what the first … ninth wildcard matched (nothing, if there are not so
-  /// many), and $$ for '$'.
+  /// The text `replacement` with $1 … $9 replaced by the text that the first … ninth wildcard matched (nothing, if there are
+  /// fewer), and $$ by '$'.
   [[nodiscard]] static std::string rewrite(std::string_view replacement,
                                            const std::vector<std::string_view>& captures) {
     std::string made;
@@ -103,7 +105,7 @@ private:
     return token.what == kind::deep || byte != '/';
   }
 
-  /// What a name must begin with: most names are told apart by it.
+  /// The literal beginning of the pattern, which rejects most names quickly.
   std::string start_;
   std::vector<token_type> tokens_;
 };

@@ -50,6 +50,7 @@ struct restore_entry {
   std::string variable;
   /// The tensor it was looked for as.
   std::string tensor;
+  /// The outcome for this variable or tensor.
   restore_outcome outcome = restore_outcome::copied;
   /// Whether the rules make this an error.
   bool is_error = false;
@@ -62,7 +63,9 @@ struct restore_entry {
 /// What a restore did, or a dry run would do: variables in their order, then unexpected tensors in manifest order. Where
 /// something is an error nothing was done, and the other entries say what would have been.
 struct restore_report {
+  /// A row for each variable, then for each tensor that no variable took.
   std::vector<restore_entry> entries;
+  /// The number of bytes that were written to variables.
   std::uint64_t copied_bytes = 0;
 
   /// How many entries have this outcome.

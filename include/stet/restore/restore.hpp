@@ -26,6 +26,7 @@ namespace stet::inline STET_NAMESPACE {
 /// One restore: a plan that changes nothing, then the changes, of which none can fail. Keeps references to its arguments.
 class restore_run {
 public:
+  /// A restore of `to` from `from`, by `rules`.
   restore_run(const store& from, const variable_list& to, const restore_rules& rules)
       : store_(from), variables_(to), rules_(rules) {}
 

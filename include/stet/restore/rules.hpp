@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What to restore, from which names, and what to do where a store and a program differ.
+// The rules of a restore: selection, renaming, and policies for differences between store and program.
 #ifndef STET_RESTORE_RULES_HPP
 #define STET_RESTORE_RULES_HPP
 
@@ -18,8 +18,8 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// Says under which name a store has a variable. Rules are asked in order; the first that knows the variable decides, and a
-/// variable that none knows is looked for under its own name.
+/// Maps the name of a variable to the name of its tensor. The first rule that knows the variable decides. A variable that no
+/// rule knows has the same name in the store.
 class rename_rule {
 public:
   /// The variable called `variable` is the tensor called `tensor`.
@@ -38,7 +38,7 @@ public:
       return to + std::string(name.substr(from.size()));
     });
   }
-  /// Variables that match `pattern` are the tensors called `replacement`, with $1 … $9 for what its wildcards matched.
+  /// Variables that match `pattern` are the tensors called `replacement`; $1 … $9 are the texts that its wildcards matched.
   static rename_rule matching(glob pattern, std::string replacement) {
     return rename_rule([pattern = std::move(pattern),
                         replacement = std::move(replacement)](std::string_view name) -> std::optional<std::string> {
@@ -47,13 +47,13 @@ public:
       return glob::rewrite(replacement, captures);
     });
   }
-  /// Whatever `ask` gives for the name of a variable; nothing if it does not know it.
+  /// Calls `ask` with the name of a variable. It returns the name of the tensor, or nothing if it does not know the variable.
   static rename_rule callback(std::function<std::optional<std::string>(std::string_view variable)> ask) {
     return rename_rule(std::move(ask));
   }
-  /// One entry of an assignment map as `tf.compat.v1.train.init_from_checkpoint` has them, checkpoint first: two scopes, both
-  /// ending in '/' ("" or "/" is the whole checkpoint or program), or else two names. TensorFlow leaves variables that no
-  /// entry speaks of as they are; so does a restore whose `include` names the scopes.
+  /// One entry of an assignment map of `tf.compat.v1.train.init_from_checkpoint`, checkpoint first: two scopes that end in '/'
+  /// ("" or "/" is the whole checkpoint or program), or two names. TensorFlow does not change variables without an entry; to do
+  /// the same, list the scopes in `include`.
   static rename_rule assignment(std::string checkpoint, std::string program) {
     const auto is_scope = [](const std::string& name) { return name.empty() || name.back() == '/'; };
     if (!is_scope(checkpoint) || !is_scope(program)) return exact(std::move(program), std::move(checkpoint));
@@ -70,53 +70,60 @@ private:
   std::function<std::optional<std::string>(std::string_view)> ask_;
 };
 
-/// What to do with a variable that the store does not have, or a tensor that no variable takes.
+/// The policy for a variable that the store lacks, or a tensor that no variable takes.
 enum class absence_policy : std::uint8_t { error, skip };
-/// What to do when the shapes differ.
+/// The policy for different shapes.
 enum class shape_policy : std::uint8_t {
   error,
-  /// Leave the variable as it is.
+  /// Does not change the variable.
   skip,
-  /// Copy what both have: in every dimension, the elements up to the smaller extent. Ranks must be equal.
+  /// Copies the common elements: in every dimension, those up to the smaller extent. Ranks must be equal.
   overlap,
-  /// Ask `restore_rules::reshape`.
+  /// Calls `restore_rules::reshape`.
   ask,
 };
-/// What to do when the dtypes differ: `cast` converts by the rules of bytes/detail/convert.hpp.
+/// The policy for different dtypes: `cast` converts by the rules of bytes/detail/convert.hpp.
 enum class dtype_policy : std::uint8_t { error, cast };
 
-/// How variables get their values.
+/// The way in which variables get their values.
 enum class restore_mode : std::uint8_t {
   /// Copied into the program's memory.
   copy,
-  /// Views of the program are pointed at the store's bytes, which must stay open while they are used; variables in plain
-  /// memory are copied. Open the store copy-on-write where the program's views are of elements it writes to.
+  /// Views of the program are set to the bytes of the store, which must stay open while they are used; variables in plain memory
+  /// are copied. If the program writes through its views, open the store copy-on-write.
   bind,
 };
 
-/// Fills a variable from a tensor of another shape, and of another dtype if `restore_rules::dtype` lets it: `into` is a copy of
-/// the variable's present elements, which becomes the variable if all goes well. `copy_to` and `copy_elements` give the tensor's
-/// elements as this machine has them; `read` gives them as the file does.
+/// Fills a variable from a tensor of another shape, and of another dtype if `restore_rules::dtype` allows it. `into` is a copy of
+/// the variable's present elements, which replaces them if the restore succeeds. `copy_to` and `copy_elements` give the elements
+/// of the tensor in the form of this machine; `read` gives them in the form of the file.
 using reshape_function = std::function<result<void>(const tensor& from, const variable& to, std::span<std::byte> into)>;
 
-/// What to restore and how. The default restores everything, strictly: any difference is an error.
+/// The rules of a restore. By default everything is restored, and any difference is an error.
 struct restore_rules {
-  /// Variables to restore: those that match one of these; empty: all.
+  /// The variables to restore: those that match one of these patterns; empty: all.
   std::vector<glob> include;
-  /// … but those that match one of these.
+  /// Exceptions from `include`: variables that match one of these patterns are not restored.
   std::vector<glob> exclude;
+  /// The names of variables in the store.
   std::vector<rename_rule> renames;
-  /// Tensors that no variable needs to take, and that are no surprise: an optimizer's slots, for example.
+  /// Tensors that are not reported as unexpected if no variable takes them: an optimizer's slots, for example.
   std::vector<glob> ignore;
+  /// For a variable that the store does not have.
   absence_policy missing = absence_policy::error;
+  /// For a tensor that no variable takes.
   absence_policy unexpected = absence_policy::error;
+  /// For a variable whose shape differs.
   shape_policy shape = shape_policy::error;
+  /// For a variable whose dtype differs.
   dtype_policy dtype = dtype_policy::error;
+  /// Whether values are copied or bound.
   restore_mode mode = restore_mode::copy;
+  /// The function that `shape_policy::ask` calls.
   reshape_function reshape;
-  /// Compare each tensor's bytes with its checksum before anything changes; one that has none is an error.
+  /// Compares the bytes of each tensor with its checksum before anything changes. A tensor without a checksum is an error.
   bool verify_checksums = false;
-  /// Where memory comes from for what is copied or converted before anything changes; nullptr: from the heap.
+  /// The memory for values that are copied or converted before anything changes; nullptr: the heap.
   memory_resource* memory = nullptr;
 };
 

@@ -25,9 +25,11 @@ public:
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   /// The variable whose slot this is; empty for a variable of its own.
   [[nodiscard]] const std::string& slot_of() const noexcept { return slot_of_; }
+  /// The layout of the elements.
   [[nodiscard]] const element_layout& layout() const noexcept { return layout_; }
   /// Extents in elements, outermost first.
   [[nodiscard]] const std::vector<std::uint64_t>& shape() const noexcept { return shape_; }
+  /// True if training changes the variable.
   [[nodiscard]] bool is_trainable() const noexcept { return is_trainable_; }
 
   /// The elements where they are now; read-only memory for a variable bound to a read-only store. They are `size_bytes()`, but
@@ -42,7 +44,7 @@ public:
   /// Whether the program can do without it: a store need not have it.
   [[nodiscard]] bool is_optional() const noexcept { return is_optional_; }
   /// Whether there is anything to save: not where an optional view views nothing.
-  [[nodiscard]] bool is_there() const noexcept { return !is_optional_ || data() != nullptr; }
+  [[nodiscard]] bool has_storage() const noexcept { return !is_optional_ || data() != nullptr; }
 
 private:
   friend class variable_list;
@@ -132,9 +134,13 @@ public:
     return visit.failed;
   }
 
+  /// The number of variables.
   [[nodiscard]] std::size_t size() const noexcept { return variables_.size(); }
+  /// Variable `number` < size(), in the order of registration.
   [[nodiscard]] const variable& operator[](std::size_t number) const noexcept { return variables_[number]; }
+  /// The first variable.
   [[nodiscard]] auto begin() const noexcept { return variables_.begin(); }
+  /// The end of the variables.
   [[nodiscard]] auto end() const noexcept { return variables_.end(); }
   /// The variable called `name`, or nullptr.
   [[nodiscard]] const variable* find(std::string_view name) const {

@@ -14,18 +14,22 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// What a file is opened for. `read_write` is needed only for mappings whose writes reach the file.
+/// The purpose of opening a file. `read_write` is needed only for mappings whose writes reach the file.
 enum class open_for : std::uint8_t { read, read_write };
 
-/// Whether a path whose last component is a symbolic link may be opened.
+/// The treatment of a path whose last component is a symbolic link.
 enum class links : std::uint8_t { follow, no_follow };
 
-/// Which file it is and when it last changed: where two are equal, they are of the same file, and its bytes were the same. Two
-/// changes within one tick of the file system's clock (of milliseconds to 2 seconds) are not told apart.
+/// The identity of a file and the time of its last change. If two are equal, they are of the same file with the same bytes, except
+/// that two changes within one tick of the file system's clock (milliseconds to 2 seconds) are not distinguished.
 struct file_identity {
-  std::uint64_t volume = 0, index = 0;
+  /// The number of the volume.
+  std::uint64_t volume = 0;
+  /// The number of the file on its volume.
+  std::uint64_t index = 0;
+  /// The size of the file.
   std::uint64_t size_bytes = 0;
-  /// In nanoseconds since 1970-01-01 UTC, by the clock of the file system.
+  /// The time of the last change, in nanoseconds since 1970-01-01 UTC, by the clock of the file system.
   std::uint64_t changed_ns = 0;
 
   friend bool operator==(const file_identity&, const file_identity&) noexcept = default;
@@ -35,16 +39,16 @@ struct file_identity {
 /// Its size is the size at the time of opening. Threads: const members may be called from several at once.
 class file final : public reader {
 public:
-  /// Opens the file at `path_utf8`, UTF-8 on every platform. Returns at once whatever lies there.
-  /// `links::no_follow` guards the last component only: a caller that must stay within a folder checks the
-  /// other components itself, and `link_count()` against hard links.
+  /// Opens the file at `path_utf8`, UTF-8 on every platform. Never blocks.
+  /// `links::no_follow` concerns the last component only. A caller that must stay within a folder checks the other
+  /// components itself, and `link_count()` for hard links.
   /// @retval errc::bad_path            empty, holds a NUL, malformed, too long, or a link under no_follow
   /// @retval errc::file_not_found      no such file or folder
-  /// @retval errc::access_denied       the file may not be opened so
+  /// @retval errc::access_denied       the file may not be opened for this purpose
   /// @retval errc::not_a_regular_file  a folder, pipe, device or socket
   /// @retval errc::out_of_memory
-  /// @retval errc::unsupported         2 GiB or more under Emscripten, whose runtime would read elsewhere
-  /// @retval errc::io_error            anything else, with `system_code()`; a loop of links, for one
+  /// @retval errc::unsupported         2 GiB or more under Emscripten, whose runtime would read from another offset
+  /// @retval errc::io_error            anything else, such as a loop of links, with `system_code()`
   /// Cost: two system calls; allocates only for a path of more than about 300 bytes.
   [[nodiscard]] static result<file> open(std::string_view path_utf8, open_for purpose = open_for::read,
                                          links policy = links::follow) noexcept {
@@ -63,15 +67,15 @@ public:
     }
   }
 
-  /// Uses an open handle without ever closing it; it must stay open while this file and what was made of it
-  /// on demand live. Its position is neither used nor, except on Windows, moved.
+  /// Uses an open handle and never closes it. The handle must stay open while this file, and every source that reads from it
+  /// on demand, are in use. Its position is not used and, except on Windows, not moved.
   /// @retval errc::not_a_regular_file  a folder, pipe, device or socket
   /// @retval errc::access_denied       the handle is open for writing only
   /// @retval errc::io_error            the handle is closed or was never one
   [[nodiscard]] static result<file> borrow(native_handle handle) noexcept { return check_and_take(handle, false); }
 
-  /// Takes over an open handle and closes it in the end. Errors as `borrow`; after one the handle is still
-  /// the caller's to close.
+  /// Takes over an open handle and closes it at the end. Errors: those of `borrow`; after an error the caller still has to close
+  /// the handle.
   [[nodiscard]] static result<file> adopt(native_handle handle) noexcept { return check_and_take(handle, true); }
 
   file(file&& other) noexcept : handle_(other.handle_), owned_(other.owned_), facts_(other.facts_) {
@@ -90,24 +94,24 @@ public:
 
   /// The size when the file was opened.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return facts_.size_bytes; }
-  /// The operating system's handle; still this file's to close.
+  /// The operating system's handle, which this file still owns.
   [[nodiscard]] native_handle handle() const noexcept { return handle_; }
-  /// How many names the file had when it was opened; more than 1 means hard links.
+  /// The number of names of the file when it was opened; more than 1 means hard links.
   [[nodiscard]] std::uint64_t link_count() const noexcept { return facts_.link_count; }
-  /// Whether both are the same file on the disk, by whatever paths they were opened.
+  /// True if both are the same file on the disk, even if their paths differ.
   [[nodiscard]] bool same_file_as(const file& other) const noexcept {
     return facts_.volume == other.facts_.volume && facts_.index == other.facts_.index;
   }
 
-  /// What the file was when it was opened.
+  /// The identity of the file when it was opened.
   [[nodiscard]] file_identity identity() const noexcept {
     return {facts_.volume, facts_.index, facts_.size_bytes, facts_.changed_ns};
   }
 
-  /// Fills `into` with the bytes from `offset_bytes` on, however many calls that takes.
-  /// @retval errc::truncated  the file ends before `into` is full; `offset_bytes()` of the error says where
-  /// @retval errc::bad_range  no file can reach that far
-  /// @retval errc::io_error   or what else the operating system reports
+  /// Fills `into` with the bytes from `offset_bytes` on, by as many calls as needed.
+  /// @retval errc::truncated  the file ends before `into` is full, at `offset_bytes()` of the error
+  /// @retval errc::bad_range  the range exceeds the largest size of a file
+  /// @retval errc::io_error   or another error of the operating system
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
     constexpr std::uint64_t end_bytes = detail::os::max_file_bytes;
     if (offset_bytes > end_bytes || into.size() > end_bytes - offset_bytes) return errc::bad_range;
@@ -138,7 +142,7 @@ private:
   }
 
   static result<file> check_and_take(native_handle handle, bool owned) noexcept {
-    // The kind first: a closed handle fails at either, but reading from a pipe could wait.
+    // The kind first: a closed handle fails in both checks, but reading from a pipe could block.
     result<file> taken = take(handle, false);
     if (!taken) return taken;
     if (const auto readable = detail::os::check_readable(handle); !readable) return readable.error();

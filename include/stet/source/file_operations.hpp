@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The system calls that a save makes, as a table, so that tests can make any one of them fail.
+// The system calls of a save, as a table that tests can replace to make any call fail.
 #ifndef STET_SOURCE_FILE_OPERATIONS_HPP
 #define STET_SOURCE_FILE_OPERATIONS_HPP
 
@@ -17,109 +17,107 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// Whether `file_operations::reserve` could do what it is for.
+/// The outcome of `file_operations::reserve`.
 enum class reservation : std::uint8_t {
   reserved,      ///< writing within the size cannot run out of space
   not_supported, ///< this file system cannot reserve; space may still run out
 };
 
-/// What to call for each step of a save. Paths are UTF-8; an empty path of a folder means the current one. An
-/// entry makes its system call once: repeating after `was_interrupted`, continuing after a short write and
-/// cleaning up are the caller's. Every error carries `system_code()`; besides those listed, any of the 2xx
-/// codes may come, and errc::unsupported for offsets and sizes that no file can have. Every entry gets
-/// `context` as its first argument; the system's own table ignores it.
+/// The functions for each step of a save. Paths are UTF-8; an empty path of a folder is the current folder. An entry makes its
+/// system call once; the caller repeats it after `was_interrupted`, continues after a short write, and cleans up. Every error
+/// has a `system_code()`. Besides the listed errors, any of the 2xx codes is possible, and errc::unsupported for offsets and
+/// sizes that no file can have. The first argument of every entry is `context`, which the system's own table ignores.
 struct file_operations {
+  /// The first argument of every function.
   void* context = nullptr;
 
-  /// Creates a file that must not exist yet, open for reading and writing, and takes its lock; its permissions
-  /// are 0666 less the umask. The caller closes the handle, which ends the lock. Never follows a link.
+  /// Creates a file that must not exist, opens it for reading and writing, and takes its lock. Its permissions are 0666
+  /// without the umask. The caller closes the handle, which releases the lock. Never follows a link.
   /// @retval errc::file_exists  something has this name
   result<native_handle> (*create_exclusive)(void* context, std::string_view path_utf8) noexcept;
 
-  /// Writes at an offset without moving a position.
-  /// @return how many bytes were written, perhaps fewer than asked
+  /// Writes at an offset; does not use the position of the handle.
+  /// @return the number of bytes written, which may be fewer than requested
   /// @retval errc::no_space
   result<std::size_t> (*write_at)(void* context, native_handle handle, std::uint64_t offset_bytes,
                                   std::span<const std::byte> bytes) noexcept;
 
-  /// Reserves space for the first `size_bytes`, and makes the file at least as large if that succeeds.
-  /// @retval errc::no_space  there is not that much
+  /// Reserves space for the first `size_bytes`. If that succeeds, the file is at least as large.
+  /// @retval errc::no_space  the disk has too little space
   result<reservation> (*reserve)(void* context, native_handle handle, std::uint64_t size_bytes) noexcept;
 
-  /// Cuts or extends the file. Nothing else may map it on Windows.
+  /// Shortens or extends the file, which must not be mapped on Windows.
   result<void> (*set_size)(void* context, native_handle handle, std::uint64_t size_bytes) noexcept;
 
-  /// Returns when the file's bytes and size are on the disk. After an error the bytes must be taken for lost:
-  /// some systems report a failed write only once.
+  /// Waits until the file's bytes and size are on the disk. After an error the bytes must be considered lost: some systems
+  /// report a failed write only once.
   result<void> (*sync)(void* context, native_handle handle) noexcept;
 
-  /// Closes a handle, which is gone afterwards even if this fails.
+  /// Closes a handle, which is invalid afterwards, even after an error.
   result<void> (*close)(void* context, native_handle handle) noexcept;
 
-  /// Gives a file another name in the same file system, in one step, in place of what has that name. Those
-  /// who have the replaced file open or mapped keep it. On Windows a mapped file cannot be replaced so; there
-  /// the old file first takes the name `to` + ".stet-old-" + a digit, in two steps of the system's own, and
-  /// is removed when it can be, at the latest by who sweeps the folder.
-  /// @retval errc::access_denied  or it is mapped, and the system cannot replace it
+  /// Renames a file within the file system, atomically, and replaces a file of that name. Programs that have the replaced
+  /// file open or mapped keep it. On Windows a mapped file cannot be replaced in this way: the system first renames it to
+  /// `to` + ".stet-old-" + a digit, in two steps. It is removed when possible, at the latest by a sweep of the folder.
+  /// @retval errc::access_denied  also if the file is mapped and the system cannot replace it
   result<void> (*rename_over)(void* context, std::string_view from_utf8, std::string_view to_utf8) noexcept;
 
-  /// Returns when the names in a folder are on the disk, so that a rename survives a loss of power. Does
-  /// nothing where folders cannot be synced, as on Windows, whose `rename_over` waits by itself.
+  /// Waits until the names in a folder are on the disk, so that a rename survives a loss of power. Does nothing if folders
+  /// cannot be synced, as on Windows, where `rename_over` waits.
   result<void> (*sync_folder)(void* context, std::string_view path_utf8) noexcept;
 
   /// Removes a file, or the link itself if it is one.
   /// @retval errc::file_not_found
   result<void> (*remove)(void* context, std::string_view path_utf8) noexcept;
 
-  /// Calls `visit(visitor, name)` for each name in a folder but "." and "..", in no particular order, until
-  /// it returns false. Names live for the length of the call. Whether one that is created or removed
-  /// meanwhile comes is open.
+  /// Calls `visit(visitor, name)` for each name in a folder except "." and "..", in any order, until it returns false. A name
+  /// is valid during the call. A name that is created or removed meanwhile may be visited or not.
   result<void> (*list_folder)(void* context, std::string_view path_utf8,
                               bool (*visit)(void* visitor, std::string_view name) noexcept, void* visitor) noexcept;
 
-  /// Opens a file, making it if need be, and takes its lock without waiting. The lock ends when the caller
-  /// closes the handle, at the latest with the process. It keeps out only those who ask for it.
-  /// @retval errc::locked  someone else holds it, in this process or another
+  /// Opens or creates a file, and takes its lock without waiting. The lock ends when the caller closes the handle, at the
+  /// latest with the process. The lock is advisory.
+  /// @retval errc::locked  the lock is held, in this process or another
   result<native_handle> (*lock_file)(void* context, std::string_view path_utf8) noexcept;
 
-  /// Makes a folder; its permissions are 0777 less the umask.
+  /// Creates a folder with the permissions 0777 without the umask.
   /// @retval errc::file_exists  something has this name
   result<void> (*create_folder)(void* context, std::string_view path_utf8) noexcept;
 
-  // A table may leave out the following entries; without them a save does not have what they are for.
+  // A table may leave out the following entries; a save then lacks their functions.
 
-  /// Gives a second handle of a file that `create_exclusive` made, with which it stays locked when the first is
+  /// Duplicates the handle of a file that `create_exclusive` made, so that the file stays locked when the first handle is
   /// closed. The caller closes it.
-  /// @retval errc::unsupported  no file that stays open can be renamed here
+  /// @retval errc::unsupported  an open file cannot be renamed on this system
   result<native_handle> (*keep_locked)(void* context, native_handle handle) noexcept = nullptr;
 
-  /// Removes a file that `create_exclusive` made and whose lock nobody holds: its program has ended.
-  /// @retval errc::locked  its program is at work; or errc::unsupported: there are no locks here
+  /// Removes a file that `create_exclusive` made and whose lock is free because its program has ended.
+  /// @retval errc::locked  its program is running; or errc::unsupported: the system has no locks
   result<void> (*remove_unlocked)(void* context, std::string_view path_utf8) noexcept = nullptr;
 
-  /// Gives an open file the permissions of the one at a path, and its owner and group where that is permitted. Does
-  /// nothing where permissions are those of the folder, as on Windows.
-  /// @retval errc::file_not_found  there is none
+  /// Copies the permissions of the file at a path to an open file, and its owner and group if that is permitted. Does nothing
+  /// if permissions come from the folder, as on Windows.
+  /// @retval errc::file_not_found  there is no file at the path
   result<void> (*copy_access)(void* context, native_handle handle, std::string_view from_utf8) noexcept = nullptr;
 
-  /// Reads where a symbolic link leads.
+  /// Reads the target of a symbolic link.
   /// @return the size of the path that was written to `into`
-  /// @retval errc::not_found  it is no link, or links are not followed here
+  /// @retval errc::not_found  the path is not a link, or the system does not follow links
   /// @retval errc::bad_path   the path does not fit
   result<std::size_t> (*read_link)(void* context, std::string_view path_utf8, std::span<char> into) noexcept = nullptr;
 
-  /// Looks whether a file that `lock_file` opened is still the one at its path.
-  /// @retval errc::locked          another file is there, whose lock anybody may hold
-  /// @retval errc::file_not_found  none is
+  /// Checks that a file that `lock_file` opened is still the file at its path.
+  /// @retval errc::locked          another file is at the path, and its lock may be held
+  /// @retval errc::file_not_found  no file is at the path
   result<void> (*check_lock)(void* context, native_handle handle, std::string_view path_utf8) noexcept = nullptr;
 };
 
-/// Whether a call that failed so was cut short by a signal and may simply be made again.
+/// True if a signal interrupted the call that returned `failure`, so that it can be repeated.
 [[nodiscard]] inline bool was_interrupted(const error& failure) noexcept { return detail::os::interrupted(failure); }
 
 namespace detail {
 
-/// Calls `call` with the system's form of a path; errors are about the path.
+/// Calls `call` with the system's form of a path; the path is the subject of errors.
 template <class Value>
 result<Value> with_path(std::string_view path_utf8, result<Value> (*call)(const os::native_path&) noexcept) noexcept {
   os::native_path path;
@@ -194,7 +192,7 @@ inline constexpr file_operations system_operations = {
 
 using os::most_interruptions;
 
-/// Makes a system call by an entry of `operations`, again while signals cut it short.
+/// Makes a system call by an entry of `operations`, and repeats it while signals interrupt it.
 /// @retval errc::unsupported  the table has no such entry
 template <class Result, class... Arguments>
 Result call_again(const file_operations& operations, Result (*file_operations::*entry)(void*, Arguments...) noexcept,
@@ -206,7 +204,7 @@ Result call_again(const file_operations& operations, Result (*file_operations::*
   }
 }
 
-/// The most links that a path leads through, as POSIX systems have it.
+/// The largest number of links that a path may lead through, as on POSIX systems.
 inline constexpr int most_links = 40;
 
 } // namespace detail

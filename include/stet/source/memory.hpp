@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where memory comes from: the program's own allocator, or the heap.
+// The memory of stet: from the program's own allocator, or from the heap.
 #ifndef STET_SOURCE_MEMORY_HPP
 #define STET_SOURCE_MEMORY_HPP
 
@@ -11,16 +11,17 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// An allocator of the program. Derive from it and give its address to `open_options::memory` and the like; it must outlive
-/// all that was made with it. stet/ext/pmr.hpp makes one of a `std::pmr::memory_resource`, which is not used here because
-/// its header takes longer to include than the whole reading core. Called from every thread that opens, reads or closes.
+/// An allocator of the program. Derive from it and pass its address to `open_options::memory` and similar options. It must
+/// outlive everything that was made with it, and is called from every thread that opens, reads or closes. stet/ext/pmr.hpp
+/// adapts a `std::pmr::memory_resource`, which is not used here because its header costs more to include than the whole reading
+/// core.
 class memory_resource {
 public:
-  /// Memory for `size_bytes` > 0 bytes, at a multiple of `alignment_bytes`, a power of two up to 65536; nullptr: none left,
-  /// which is errc::out_of_memory to who asked for it.
+  /// Allocates `size_bytes` > 0 bytes at a multiple of `alignment_bytes`, a power of two up to 65536. Returns nullptr if there
+  /// is no memory left; the call that needed it then fails with errc::out_of_memory.
   [[nodiscard]] virtual void* allocate(std::size_t size_bytes, std::size_t alignment_bytes) noexcept = 0;
 
-  /// Takes back what `allocate` gave for the same size and alignment.
+  /// Frees a block that `allocate` returned for the same size and alignment.
   virtual void deallocate(void* block, std::size_t size_bytes, std::size_t alignment_bytes) noexcept = 0;
 
 protected:
@@ -33,9 +34,8 @@ protected:
 
 namespace detail {
 
-/// A block of memory, or objects in one, from a memory resource or, where that is nullptr, from the heap. How to free it is
-/// stored rather than named in the destructor: a program that never allocates, as firmware, is not asked for an operator
-/// delete.
+/// A block of memory, or of objects, from a memory resource, or from the heap if that is nullptr. The function that frees it is
+/// stored, not named in the destructor, so that a program that never allocates, such as firmware, needs no operator delete.
 class owned_block {
 public:
   owned_block() noexcept = default;
@@ -57,7 +57,7 @@ public:
     release_(*this);
   }
 
-  /// Memory with unspecified contents; nullptr in `get()` when there is none left.
+  /// Allocates memory with unspecified contents; `get()` is nullptr if there is no memory left.
   static owned_block allocate(std::size_t size_bytes, std::size_t alignment_bytes, memory_resource* memory) noexcept {
     owned_block made;
     made.size_bytes_ = size_bytes;
@@ -77,7 +77,7 @@ public:
     return made;
   }
 
-  /// One object, moved from `from`.
+  /// Allocates one object, moved from `from`.
   template <class Object> static owned_block keep(Object&& from, memory_resource* memory) noexcept {
     owned_block made = allocate(sizeof(Object), alignof(Object), memory);
     if (made.block_ == nullptr) return made;
@@ -86,7 +86,7 @@ public:
     return made;
   }
 
-  /// So many objects; the caller has checked that their sizes fit.
+  /// Allocates `count` objects; the caller has checked that the total size fits.
   template <class Object> static owned_block make(std::size_t count, memory_resource* memory) noexcept {
     owned_block made = allocate(count * sizeof(Object), alignof(Object), memory);
     if (made.block_ == nullptr) return made;

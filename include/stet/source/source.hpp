@@ -22,7 +22,9 @@ struct file_range {
   /// As a size: up to the end of the file.
   static constexpr std::uint64_t to_end = ~std::uint64_t{0};
 
+  /// The offset of the first byte.
   std::uint64_t offset_bytes = 0;
+  /// The number of bytes; `to_end`: all that follow.
   std::uint64_t size_bytes = to_end;
 
   /// This range with its size known, in a file of `total_bytes`.

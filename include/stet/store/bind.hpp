@@ -34,7 +34,9 @@ struct binding_mismatch {
   errc code;
   /// What the field is: its dtype, and its extents (`dynamic` where any will do), if it has any.
   bool has_dtype = false;
+  /// The dtype of the field.
   stet::dtype expected_dtype{};
+  /// The extents of the field; `dynamic` for an extent that may be any.
   std::span<const std::size_t> expected_extents{};
   /// What the store has under that name; names no tensor for not_found.
   tensor found{};
@@ -193,6 +195,7 @@ template <class Model, class OnMismatch>
 result<void> bind_model(Model& model, const store& from, OnMismatch&& on_mismatch) noexcept {
   return detail::model_binder<std::remove_reference_t<OnMismatch>>(from, on_mismatch).run(model);
 }
+/// The same, without a report of the fields that do not fit.
 template <class Model> result<void> bind_model(Model& model, const store& from) noexcept {
   return bind_model(model, from, [](const binding_mismatch&) noexcept {});
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Copies elements of a tensor as a dtype that is known only when the program runs.
+// Copies elements of a tensor as a dtype that is chosen at run time.
 #ifndef STET_STORE_COPY_ELEMENTS_HPP
 #define STET_STORE_COPY_ELEMENTS_HPP
 
@@ -16,14 +16,13 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// So many elements are copied at a time: a whole number of bytes of any width.
+/// The number of elements that are copied at a time: a whole number of bytes for any width.
 inline constexpr std::size_t copy_step = 512;
 
-// Between any two of the thirty-odd dtypes there would be a thousand loops to compile. By way of the widest types of each
-// kind there are a hundred, with the same results, since no value changes on the way to the first (a NaN that signals
-// becomes one that does not).
+// Converting between any two of about thirty dtypes directly would need a thousand loops. Converting by way of the widest type of
+// each kind needs a hundred, with the same results, since widening does not change a value (a signalling NaN becomes quiet).
 
-/// The type of stet that has every value of `T`, which is not quantized; bool counts as an integer.
+/// The widest type of the kind of `T`, which is not quantized; bool is an integer.
 template <class T> constexpr auto widest_of() noexcept {
   if constexpr (kind_of<T> == dtype_kind::complex) {
     return std::type_identity<complex128>();
@@ -36,7 +35,7 @@ template <class T> constexpr auto widest_of() noexcept {
   }
 }
 
-/// The type whose values an element of type `T` has: bytes for bool, which may be neither true nor false.
+/// The type for reading an element of type `T`: a byte for bool, since the stored byte may be neither 0 nor 1.
 template <class T>
 using plain_of = std::conditional_t<std::is_same_v<T, bool>, std::uint8_t, typename value_of<T>::type>;
 
@@ -71,7 +70,7 @@ inline errc narrow(const stored_elements& from, dtype to, std::byte* into, std::
   return outcome;
 }
 
-/// Copies stored elements to `into` as those of the C++ type that views `to`.
+/// Copies stored elements to `into` as elements of the C++ type of `to`.
 inline errc copy_as(const stored_elements& from, dtype to, std::byte* into, std::size_t count) noexcept {
   constexpr std::size_t widest_size = 16;
   errc outcome = errc::not_convertible;
@@ -89,15 +88,15 @@ inline errc copy_as(const stored_elements& from, dtype to, std::byte* into, std:
 
 } // namespace detail
 
-/// Copies elements of a tensor, in row-major order, as those of the C++ type that views `to`, by the rules of
-/// bytes/detail/convert.hpp: `tensor::copy_to` where the dtype is known only when the program runs, and for a part of a tensor.
-/// @param into           aligned for that type; as many elements are copied as it has room for
-/// @param first_element  where to begin; a multiple of 8, so that elements below a byte begin with one
-/// @retval errc::invalid_argument  `first_element` is no multiple of 8, or `into` holds no whole number of elements
-/// @retval errc::bad_range         the tensor has fewer elements than that
+/// Copies elements of a tensor, in row-major order, as elements of the C++ type of `to`, by the rules of
+/// bytes/detail/convert.hpp. It is `tensor::copy_to` for a dtype that is chosen at run time, and for a part of a tensor.
+/// @param into           aligned for that type; its size determines the number of elements
+/// @param first_element  the first element; a multiple of 8, so that elements narrower than a byte begin at a byte
+/// @retval errc::invalid_argument  `first_element` is not a multiple of 8, or `into` is not a whole number of elements
+/// @retval errc::bad_range         the tensor has too few elements
 /// @retval errc::not_convertible   strings, blocks, or complex numbers to real ones
 /// @retval errc::bad_value         the tensor is of bools, and a byte is neither 0 nor 1
-/// or an error of the reader. Cost: reads what it copies once, allocates nothing.
+/// or an error of the reader. Cost: reads each byte once, allocates nothing.
 inline result<void> copy_elements(const tensor& from, dtype to, std::span<std::byte> into,
                                   std::uint64_t first_element = 0) noexcept {
   std::size_t element_size = 0;

@@ -341,6 +341,7 @@ inline result<store> open_path(std::string_view path_utf8, const open_options& o
 [[nodiscard]] inline result<store> open(std::string_view path_utf8, const open_options& options = {}) noexcept {
   return detail::open_path(path_utf8, options);
 }
+/// The same, for a string literal.
 [[nodiscard]] inline result<store> open(const char* path_utf8, const open_options& options = {}) noexcept {
   return detail::open_path(path_utf8, options);
 }

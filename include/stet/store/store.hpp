@@ -39,8 +39,11 @@ public:
     return made;
   }
 
+  /// The number of sources.
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
+  /// The source of part number `part` < count().
   [[nodiscard]] source& operator[](std::uint32_t part) noexcept { return static_cast<source*>(block_.get())[part]; }
+  /// The source of part number `part` < count().
   [[nodiscard]] const source& operator[](std::uint32_t part) const noexcept {
     return static_cast<const source*>(block_.get())[part];
   }
@@ -54,8 +57,11 @@ private:
 /// Valid while the store is open. Move-only.
 class loaded_tensor {
 public:
+  /// A tensor like `of`, whose bytes are `bytes`.
   loaded_tensor(source&& bytes, const tensor& of) noexcept : bytes_(std::move(bytes)), of_(of) {}
+  /// The tensor; it lives as long as this object.
   [[nodiscard]] const tensor& operator*() const noexcept { return of_; }
+  /// The same, for `->`.
   [[nodiscard]] const tensor* operator->() const noexcept { return &of_; }
 
 private:
@@ -72,12 +78,15 @@ public:
   struct contents {
     /// Owns the bytes of the index and the manifest, unless `data` does.
     source table;
+    /// The table of tensors, in `table` or `data`.
     tensor_index index;
     /// The JSON text, if there is one; it lives in `table` or `data`.
     std::string_view manifest;
     /// The store's own file, where tensors lie when there are no parts.
     source data;
+    /// The files with the tensors of a store that has parts.
     part_sources parts;
+    /// The power of two that every tensor's offset is a multiple of.
     std::uint32_t alignment_bytes = 1;
   };
 
@@ -107,8 +116,9 @@ public:
   /// The manifest as it stands in the file, UTF-8 JSON (its checksum was compared at open, its text not parsed); empty
   /// if the format has none. Lives as long as the store.
   [[nodiscard]] std::string_view manifest_text() const noexcept { return contents_.manifest; }
-  /// The bytes of the store's own file, and of part `number` < index().part_count().
+  /// The bytes of the store's own file.
   [[nodiscard]] const source& data() const noexcept { return contents_.data; }
+  /// The bytes of part `number` < index().part_count().
   [[nodiscard]] const source& part(std::uint32_t number) const noexcept { return contents_.parts[number]; }
 
   /// The tensor called `name`, compared bytewise.
@@ -176,7 +186,9 @@ public:
     const store* store_ = nullptr;
     tensor_index::iterator entry_;
   };
+  /// The first tensor, in manifest order.
   [[nodiscard]] iterator begin() const noexcept { return {*this, contents_.index.begin()}; }
+  /// The end of the tensors.
   [[nodiscard]] iterator end() const noexcept { return {*this, contents_.index.end()}; }
 
   /// The tensor that `entry` of this store's index names.
@@ -211,17 +223,21 @@ public:
 
   /// Starts reading tensors ahead of use: all of them, or those named.
   result<void> prefetch() const noexcept { return for_all(&source::prefetch); }
+  /// The same for the tensors called `names`.
   result<void> prefetch(std::span<const std::string_view> names) const noexcept {
     return for_each(names, &source::prefetch);
   }
   /// Takes tensors out of memory until they are next used.
   result<void> drop() const noexcept { return for_all(&source::drop); }
+  /// The same for the tensors called `names`.
   result<void> drop(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::drop); }
   /// Keeps tensors in memory until `unlock`.
   result<void> lock() const noexcept { return for_all(&source::lock); }
+  /// The same for the tensors called `names`.
   result<void> lock(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::lock); }
   /// Ends what `lock` began.
   result<void> unlock() const noexcept { return for_all(&source::unlock); }
+  /// The same for the tensors called `names`.
   result<void> unlock(std::span<const std::string_view> names) const noexcept {
     return for_each(names, &source::unlock);
   }

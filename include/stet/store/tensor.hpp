@@ -13,6 +13,7 @@ namespace stet::inline STET_NAMESPACE {
 
 /// Asks `copy_to` to convert elements to the destination's type.
 struct convert_t {};
+/// The argument that asks `tensor::copy_to` to convert.
 inline constexpr convert_t convert{};
 
 /// A tensor of an open store. A handle of a few words, copied freely; it and what it gives are valid while the store is
@@ -29,12 +30,15 @@ public:
 
   /// The name, UTF-8.
   [[nodiscard]] std::string_view name() const noexcept { return entry_.name(); }
+  /// The dtype of the elements.
   [[nodiscard]] stet::dtype dtype() const noexcept { return layout_.dtype; }
   /// Dtype, width and block of the elements.
   [[nodiscard]] const element_layout& layout() const noexcept { return layout_; }
   /// Extents in elements, outermost first.
   [[nodiscard]] stet::shape shape() const noexcept { return entry_.shape(); }
+  /// The number of elements.
   [[nodiscard]] std::uint64_t element_count() const noexcept { return entry_.element_count(); }
+  /// The size of the bytes.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return entry_.size_bytes(); }
   /// Where and how the tensor stands in its file.
   [[nodiscard]] index_entry entry() const noexcept { return entry_; }

@@ -26,6 +26,9 @@
 #endif
 #endif
 
+/// @namespace stet
+/// Everything in stet. The contents of namespaces called `detail` may change at any time.
+
 // The inline namespace of everything in stet: the version, and each setting that changes the layout of a type or the body of
 // an inline function and is not the default. Parts of a program that were built with different releases or settings have
 // different names for everything, so that they do not link instead of misbehaving.

@@ -58,9 +58,11 @@ enum class dtype_kind : std::uint8_t { boolean, signed_integer, unsigned_integer
 
 /// One row of `dtype_table`.
 struct dtype_description {
+  /// The dtype that the row describes.
   stet::dtype dtype;
   /// The name in manifests: NumPy's and ml_dtypes' own.
   const char* name;
+  /// The kind of its values.
   dtype_kind kind;
   /// Bits of an element as it is normally stored; 0 where elements have no width of their own (string, block).
   std::uint8_t bits;
@@ -132,8 +134,11 @@ constexpr const dtype_description* find_dtype(std::string_view name) noexcept {
 /// The block of an opaque block-quantized type: `element_count` elements in `size_bytes` bytes, and the name its format
 /// gives it, in lower case ("q4_k"). All zero and empty for other dtypes.
 struct block_type {
+  /// The name that the format gives the block: "q4_k".
   std::string_view name{};
+  /// The number of elements of a block.
   std::uint32_t element_count = 0;
+  /// The size of a block.
   std::uint32_t size_bytes = 0;
   friend constexpr bool operator==(const block_type&, const block_type&) noexcept = default;
 };

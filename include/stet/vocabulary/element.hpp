@@ -16,12 +16,18 @@ namespace stet::inline STET_NAMESPACE {
 
 /// A complex number of two floats, the real part first.
 struct complex64 {
-  float real, imag;
+  /// The real part.
+  float real;
+  /// The imaginary part.
+  float imag;
   friend constexpr bool operator==(const complex64&, const complex64&) noexcept = default;
 };
 /// A complex number of two doubles, the real part first.
 struct complex128 {
-  double real, imag;
+  /// The real part.
+  double real;
+  /// The imaginary part.
+  double imag;
   friend constexpr bool operator==(const complex128&, const complex128&) noexcept = default;
 };
 

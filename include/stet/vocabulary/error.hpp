@@ -119,8 +119,11 @@ enum class errc : std::uint16_t {
 
 /// One row of `error_table`.
 struct error_description {
+  /// The code.
   errc code;
+  /// The name of the enumerator.
   const char* name;
+  /// A sentence.
   const char* message;
 };
 
@@ -257,7 +260,7 @@ public:
     return append(detail::text_at(digits + first, sizeof digits - first));
   }
 
-  /// Appends text that came from a file: control characters, which could command a terminal, become \xNN.
+  /// Appends text that came from a file: control characters, which could command a terminal, become `\xNN`.
   constexpr text_writer& append_escaped(std::string_view text) noexcept {
     constexpr char hex[] = "0123456789abcdef";
     std::size_t plain = 0;
@@ -293,6 +296,7 @@ class error {
 public:
   /// A longer subject keeps its first `kept_head_bytes` and its end, with "…" between: paths and names differ at the end.
   static constexpr std::size_t max_subject_bytes = 95;
+  /// The size of the beginning that a cut subject keeps.
   static constexpr std::size_t kept_head_bytes = 30;
   /// The size of a buffer that holds every line of `print`: a subject escaped, the longest sentence, two numbers and a NUL.
   static constexpr std::size_t max_text_bytes = 640;

@@ -6,15 +6,15 @@
 #include "config.hpp"
 
 #include "detail/bit_cast.hpp"
-#include "dtype.hpp" // ahead of the classes: GCC warns of an enumerator that comes after a class of its name
+#include "dtype.hpp" // before the classes: GCC warns if an enumerator follows a class of the same name
 
 #include <cstdint>
 #include <type_traits>
 
 namespace stet::inline STET_NAMESPACE {
 
-/// How a format codes what is not an ordinary number, and so what becomes of values beyond its largest finite
-/// one. "Overflow" below means: beyond the largest finite value after rounding, infinities included.
+/// The special values of a format, and its result for values beyond the largest finite one. "Overflow" below means: beyond the
+/// largest finite value after rounding, infinities included.
 enum class float_coding : std::uint8_t {
   /// IEEE 754: the top exponent holds infinity and the NaNs. Overflow gives infinity.
   ieee,
@@ -33,9 +33,13 @@ enum class float_coding : std::uint8_t {
 /// worth `2^(e - Bias) * (1 + f / 2^m)`, or for `e == 0` (except in `power_of_two`) `2^(1 - Bias) * f / 2^m`.
 /// Fields lie as in IEEE 754: sign, exponent, mantissa, from the highest bit down.
 template <int ExponentBits, int MantissaBits, int Bias, float_coding Coding> struct float_format {
+  /// Bits of the exponent.
   static constexpr int exponent_bits = ExponentBits;
+  /// Bits of the fraction.
   static constexpr int mantissa_bits = MantissaBits;
+  /// What is subtracted from a stored exponent.
   static constexpr int bias = Bias;
+  /// The meaning of the highest codes.
   static constexpr float_coding coding = Coding;
 };
 
@@ -77,16 +81,23 @@ template <class Format> class narrow_float {
   static constexpr float_coding coding = Format::coding;
 
 public:
+  /// The widths and the coding of the type.
   using format = Format;
 
+  /// True if there are negative values.
   static constexpr bool is_signed = coding != float_coding::power_of_two;
+  /// True if there are infinities.
   static constexpr bool has_infinity = coding == float_coding::ieee;
+  /// True if there is a NaN.
   static constexpr bool has_quiet_nan = coding != float_coding::finite;
+  /// True if there is a zero.
   static constexpr bool has_zero = coding != float_coding::power_of_two;
+  /// True if zero has a sign.
   static constexpr bool has_negative_zero = is_signed && coding != float_coding::finite_nan_unsigned_zero;
-  /// Bits of a code that mean something.
+  /// The number of significant bits of a code.
   static constexpr int width_bits = int{is_signed} + Format::exponent_bits + mantissa_bits;
 
+  /// The integer that holds a code.
   using storage_type = std::conditional_t<(width_bits > 8), std::uint16_t, std::uint8_t>;
 
   /// Leaves the value undetermined; `narrow_float{}` holds code 0.
@@ -101,7 +112,7 @@ public:
     requires std::is_integral_v<Integer>
   explicit constexpr narrow_float(Integer value) noexcept : narrow_float(to_double(value)) {}
 
-  /// The number with this code; bits of `code` above `width_bits` are ignored.
+  /// Makes the number with this code; bits of `code` above `width_bits` are ignored.
   [[nodiscard]] static constexpr narrow_float from_bits(storage_type code) noexcept {
     narrow_float result{};
     result.code_ = static_cast<storage_type>(code & code_mask);
@@ -115,7 +126,9 @@ public:
     return detail::bit_cast<float>(decode());
   }
 
+  /// The largest finite value.
   [[nodiscard]] static constexpr narrow_float largest_finite() noexcept { return from_code(largest_finite_code); }
+  /// The lowest finite value.
   [[nodiscard]] static constexpr narrow_float lowest_finite() noexcept {
     return from_code(is_signed ? sign_code | largest_finite_code : 0);
   }
@@ -125,11 +138,13 @@ public:
   }
   /// The smallest positive number.
   [[nodiscard]] static constexpr narrow_float smallest_positive() noexcept { return from_code(has_zero ? 1 : 0); }
+  /// Positive infinity, where the type has one.
   [[nodiscard]] static constexpr narrow_float infinity() noexcept
     requires(has_infinity)
   {
     return from_code(infinity_code);
   }
+  /// A NaN, where the type has one.
   [[nodiscard]] static constexpr narrow_float quiet_nan() noexcept
     requires(has_quiet_nan)
   {
@@ -137,7 +152,7 @@ public:
   }
 
 private:
-  // A magnitude is a code without its sign bit. Magnitudes are ordered as the numbers they stand for.
+  // A magnitude is a code without its sign bit. Magnitudes are in the order of their numbers.
   static constexpr std::uint32_t code_mask = (1U << width_bits) - 1;
   static constexpr std::uint32_t sign_code = is_signed ? 1U << (width_bits - 1) : 0;
   static constexpr std::uint32_t magnitude_mask = code_mask & ~sign_code;

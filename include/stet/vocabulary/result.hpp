@@ -53,20 +53,28 @@ public:
 
   /// The value; requires `*this`. It lives as long as this result.
   [[nodiscard]] constexpr T& operator*() & noexcept { return STET_ASSERT(has_value_), value_; }
+  /// The value; requires `*this`.
   [[nodiscard]] constexpr const T& operator*() const& noexcept { return STET_ASSERT(has_value_), value_; }
+  /// The value, to move from; requires `*this`.
   [[nodiscard]] constexpr T&& operator*() && noexcept { return STET_ASSERT(has_value_), std::move(value_); }
+  /// Accesses a member of the value; requires `*this`.
   [[nodiscard]] constexpr T* operator->() noexcept { return STET_ASSERT(has_value_), &value_; }
+  /// Accesses a member of the value; requires `*this`.
   [[nodiscard]] constexpr const T* operator->() const noexcept { return STET_ASSERT(has_value_), &value_; }
 
   /// As std::expected has them. `value` requires `*this`, as `*` does: it never throws.
   [[nodiscard]] constexpr bool has_value() const noexcept { return has_value_; }
+  /// The value; requires `*this`.
   [[nodiscard]] constexpr T& value() & noexcept { return **this; }
+  /// The value; requires `*this`.
   [[nodiscard]] constexpr const T& value() const& noexcept { return **this; }
+  /// The value, to move from; requires `*this`.
   [[nodiscard]] constexpr T&& value() && noexcept { return *std::move(*this); }
   /// The value, or `otherwise` where an error is held.
   template <class U> [[nodiscard]] constexpr T value_or(U&& otherwise) const& {
     return has_value_ ? value_ : static_cast<T>(std::forward<U>(otherwise));
   }
+  /// The value, or `otherwise` if there is none.
   template <class U> [[nodiscard]] constexpr T value_or(U&& otherwise) && {
     return has_value_ ? std::move(value_) : static_cast<T>(std::forward<U>(otherwise));
   }
@@ -107,6 +115,7 @@ public:
 
   /// Whether the call succeeded.
   [[nodiscard]] constexpr explicit operator bool() const noexcept { return has_value_; }
+  /// True if the call succeeded.
   [[nodiscard]] constexpr bool has_value() const noexcept { return has_value_; }
   /// The error; requires `!*this`.
   [[nodiscard]] constexpr const stet::error& error() const noexcept { return STET_ASSERT(!has_value_), error_; }

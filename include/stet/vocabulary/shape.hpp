@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The extents of a tensor, and how many elements and bytes they make.
+// The extents of a tensor, and the number of its elements and bytes.
 #ifndef STET_VOCABULARY_SHAPE_HPP
 #define STET_VOCABULARY_SHAPE_HPP
 
@@ -17,16 +17,16 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// More dimensions than this are refused (TensorFlow's own limit).
+/// The largest number of dimensions (TensorFlow's own limit).
 inline constexpr std::size_t max_rank = 254;
-/// More bytes than this in one tensor are refused.
+/// The largest size of a tensor.
 inline constexpr std::uint64_t max_tensor_size_bytes = ~std::uint64_t{0} >> 1;
 
-/// The extents of a tensor, outermost first, row-major; rank 0 is a scalar. A view of little-endian 64-bit integers that
-/// lie in the store's index: valid while that store is open. Two words, copied freely.
+/// The extents of a tensor, outermost first, row-major; rank 0 is a scalar. A view of little-endian 64-bit integers in the
+/// store's index, valid while that store is open. Two words, cheap to copy.
 class shape {
 public:
-  /// A scalar's.
+  /// The shape of a scalar (rank 0).
   constexpr shape() noexcept = default;
   /// Views `rank` little-endian 64-bit integers at `extents`, at any alignment.
   constexpr shape(const std::byte* extents, std::size_t rank) noexcept : extents_(extents), rank_(rank) {}
@@ -58,16 +58,20 @@ public:
     constexpr explicit iterator(const std::byte* at) noexcept : at_(at) {}
     const std::byte* at_ = nullptr;
   };
+  /// The outermost extent.
   [[nodiscard]] constexpr iterator begin() const noexcept { return iterator(extents_); }
+  /// The end of the extents.
   [[nodiscard]] constexpr iterator end() const noexcept { return iterator(extents_ + rank_ * sizeof(std::uint64_t)); }
 
-  /// Whether rank and extents are those given.
+  /// True if rank and extents equal `extents`.
   [[nodiscard]] bool equals(std::span<const std::uint64_t> extents) const noexcept {
     return equals(extents.data(), extents.size());
   }
+  /// The same, for extents in braces.
   [[nodiscard]] bool equals(std::initializer_list<std::uint64_t> extents) const noexcept {
     return equals(extents.begin(), extents.size());
   }
+  /// True if both have the same rank and extents.
   friend bool operator==(const shape& a, const shape& b) noexcept {
     if (a.rank_ != b.rank_) return false;
     for (std::size_t axis = 0; axis < a.rank_; ++axis) {
@@ -76,7 +80,7 @@ public:
     return true;
   }
 
-  /// Writes the shape as a person reads it, for example "[784, 10]".
+  /// Writes the shape as text, for example "[784, 10]".
   void print(text_writer& out) const noexcept {
     out.append("[");
     for (std::size_t axis = 0; axis < rank_; ++axis) out.append(axis == 0 ? "" : ", ").append((*this)[axis]);
@@ -98,18 +102,18 @@ private:
 
 namespace detail {
 
-/// Accumulates extents into an element count by the rule that no order of extents can hide an overflow behind a zero:
-/// the product of all extents, zeros taken as ones, must fit.
+/// Accumulates extents into an element count. The product of all extents, with zeros taken as ones, must fit, so that a zero
+/// extent cannot hide an overflow.
 class element_counter {
 public:
-  /// Takes the next extent; false if the product no longer fits.
+  /// Multiplies by the next extent; false if the product does not fit.
   constexpr bool multiply(std::uint64_t extent) noexcept {
     zero_ |= extent == 0;
     return checked_multiply(product_, extent == 0 ? 1 : extent, product_);
   }
   /// The product of the extents.
   [[nodiscard]] constexpr std::uint64_t element_count() const noexcept { return zero_ ? 0 : product_; }
-  /// The product with zeros taken as ones; what must still fit when multiplied by the element's width.
+  /// The product with zeros taken as ones, which must also fit when multiplied by the element's width.
   [[nodiscard]] constexpr std::uint64_t nonzero_product() const noexcept { return product_; }
 
 private:
@@ -117,10 +121,10 @@ private:
   bool zero_ = false;
 };
 
-/// Sets `size_bytes` to what `count` elements of `bits` bits occupy when packed, the last byte filled up with zero bits;
-/// false if that exceeds `max_tensor_size_bytes`.
+/// Sets `size_bytes` to the size of `count` packed elements of `bits` bits, whose last byte is padded with zero bits; false if
+/// it exceeds `max_tensor_size_bytes`.
 constexpr bool packed_size(std::uint64_t count, std::uint32_t bits, std::uint64_t& size_bytes) noexcept {
-  // Whole bytes first: the count of bits of a legal tensor may not fit in 64 bits.
+  // Whole bytes first: the number of bits of a valid tensor may not fit in 64 bits.
   std::uint64_t whole = 0;
   if (!checked_multiply(count / 8, bits, whole)) return false;
   size_bytes = whole + (count % 8 * bits + 7) / 8;
@@ -129,29 +133,31 @@ constexpr bool packed_size(std::uint64_t count, std::uint32_t bits, std::uint64_
 
 } // namespace detail
 
-/// How elements are laid out: `bits` for each, or blocks. The same dtype may be stored at two widths: TensorFlow keeps an
-/// int4 in a byte of its own.
+/// The layout of elements: `bits` for each, or blocks. The same dtype may be stored with two widths: TensorFlow stores an int4
+/// in its own byte.
 struct element_layout {
+  /// The dtype of the elements.
   stet::dtype dtype = dtype::float32;
   /// Stored bits of one element; 0 for strings and blocks.
   std::uint8_t bits = 32;
+  /// The block of the dtype `block`; else empty.
   block_type block{};
 
   /// The normal layout of a dtype: its own width.
   static constexpr element_layout of(stet::dtype d) noexcept { return {d, describe(d).bits, {}}; }
 };
 
-/// Sets `size_bytes` to the bytes that `count` elements need, where `count` is `counter.element_count()`. For strings
-/// it is the least size: that of the offsets alone.
-/// @return false if a size overflows (zero extents hide nothing) or exceeds `max_tensor_size_bytes`, or if the elements
-///         do not fill whole blocks.
+/// Sets `size_bytes` to the size of `counter.element_count()` elements. For strings it is the least size: that of the offsets
+/// alone.
+/// @return false if a size overflows (even with zero extents) or exceeds `max_tensor_size_bytes`, or if the elements do not
+///         fill whole blocks
 constexpr bool checked_size_bytes(const detail::element_counter& counter, const element_layout& layout,
                                   std::uint64_t& size_bytes) noexcept {
   std::uint64_t upper_bound = 0;
   if (layout.dtype == dtype::block) {
     const std::uint64_t elements = layout.block.element_count;
     if (elements == 0 || counter.element_count() % elements != 0) return false;
-    // Rounded up; the product is at least 1, and so nothing wraps.
+    // Rounded up; the product is at least 1, so nothing wraps.
     const std::uint64_t blocks = (counter.nonzero_product() - 1) / elements + 1;
     const bool fits = detail::checked_multiply(blocks, layout.block.size_bytes, upper_bound);
     size_bytes = counter.element_count() / elements * layout.block.size_bytes;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Integer elements that the language lacks: int4, uint4, int2, uint2, and TensorFlow's quantized integers.
+// Integer elements without a built-in type: int4, uint4, int2, uint2, and TensorFlow's quantized integers.
 #ifndef STET_VOCABULARY_SMALL_INT_HPP
 #define STET_VOCABULARY_SMALL_INT_HPP
 
 #include "config.hpp"
 
-#include "dtype.hpp" // ahead of the classes: GCC warns of an enumerator that comes after a class of its name
+#include "dtype.hpp" // before the classes: GCC warns if an enumerator follows a class of the same name
 
 #include <compare>
 #include <cstdint>
@@ -13,8 +13,8 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// An integer of fewer than 8 bits in the low bits of a byte of its own (two's complement where signed), as
-/// ml_dtypes lays it out in memory. Files pack several into one byte; unpacking gives this type.
+/// An integer of fewer than 8 bits in the low bits of its own byte (two's complement if signed), the same layout as in
+/// ml_dtypes. Files pack several into one byte; unpacking gives this type.
 ///
 /// Trivially copyable, one byte. The bits above are written as zero and ignored when read. Widening to `int`
 /// is implicit, so that comparison and arithmetic happen in `int`; narrowing is explicit and wraps, as
@@ -23,16 +23,19 @@ template <int Bits, bool Signed> class small_int {
   static_assert(Bits >= 1 && Bits < 8);
 
 public:
+  /// True if there are negative values.
   static constexpr bool is_signed = Signed;
-  /// Bits of a code that mean something.
+  /// The number of significant bits of a code.
   static constexpr int width_bits = Bits;
+  /// The lowest value.
   static constexpr int lowest_value = Signed ? -(1 << (Bits - 1)) : 0;
+  /// The largest value.
   static constexpr int largest_value = Signed ? (1 << (Bits - 1)) - 1 : (1 << Bits) - 1;
 
   /// Leaves the value undetermined; `small_int{}` is 0.
   small_int() = default;
 
-  /// Takes `value` modulo 2^Bits.
+  /// Holds `value` modulo 2^Bits.
   template <class Integer>
     requires std::is_integral_v<Integer>
   explicit constexpr small_int(Integer value) noexcept
@@ -43,6 +46,7 @@ public:
   /// The code, in the low `width_bits` bits.
   [[nodiscard]] constexpr std::uint8_t bits() const noexcept { return static_cast<std::uint8_t>(code_ & code_mask); }
 
+  /// The value.
   [[nodiscard]] constexpr operator int() const noexcept { // NOLINT(google-explicit-constructor): loses nothing
     const int code = bits();
     return Signed ? (code ^ sign_code) - sign_code : code;
@@ -64,14 +68,15 @@ using int2 = small_int<2, true>;
 /// 0 … 3.
 using uint2 = small_int<2, false>;
 
-/// The stored integer of a quantized number, a type of its own so that it is not taken for a plain count.
-/// What number it stands for depends on the scale and zero point kept beside the tensor; hence no arithmetic
-/// here. Trivially copyable, of the size and alignment of `Integer`.
+/// The stored integer of a quantized number: a separate type, so that it is not used as an ordinary integer. Its value depends
+/// on the scale and zero point of the tensor, so it has no arithmetic. Trivially copyable, with the size and alignment of
+/// `Integer`.
 template <class Integer> struct quantized_int {
   static_assert(std::is_integral_v<Integer>);
 
   using value_type = Integer;
 
+  /// The code.
   Integer value;
 
   [[nodiscard]] friend constexpr bool operator==(quantized_int, quantized_int) noexcept = default;
@@ -79,10 +84,15 @@ template <class Integer> struct quantized_int {
 };
 
 // Source: tensorflow/core/framework/types.proto, DT_QINT8 … DT_QINT32.
+/// TensorFlow's quantized integer of 8 bits, signed.
 using qint8 = quantized_int<std::int8_t>;
+/// TensorFlow's quantized integer of 8 bits, unsigned.
 using quint8 = quantized_int<std::uint8_t>;
+/// TensorFlow's quantized integer of 16 bits, signed.
 using qint16 = quantized_int<std::int16_t>;
+/// TensorFlow's quantized integer of 16 bits, unsigned.
 using quint16 = quantized_int<std::uint16_t>;
+/// TensorFlow's quantized integer of 32 bits, signed.
 using qint32 = quantized_int<std::int32_t>;
 
 } // namespace stet::inline STET_NAMESPACE

@@ -64,7 +64,9 @@ public:
   }
   /// All elements in a row.
   [[nodiscard]] constexpr std::span<T> flat() const noexcept { return {data_, data_ == nullptr ? 0 : element_count()}; }
+  /// The first element.
   [[nodiscard]] constexpr T* begin() const noexcept { return data_; }
+  /// The end of the elements.
   [[nodiscard]] constexpr T* end() const noexcept { return data_ == nullptr ? nullptr : data_ + element_count(); }
 
   /// The element at these indices, one a dimension.
@@ -113,6 +115,7 @@ public:
   constexpr packed_span(const std::byte* bytes, std::uint64_t element_count, std::uint8_t bits) noexcept
       : bytes_(bytes), element_count_(element_count), bits_(bits) {}
 
+  /// The number of elements.
   [[nodiscard]] constexpr std::uint64_t element_count() const noexcept { return element_count_; }
   /// Element `index` < element_count().
   [[nodiscard]] constexpr T operator[](std::uint64_t index) const noexcept {

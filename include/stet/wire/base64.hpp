@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Bytes in base64 (RFC 4648, 4), as JSON holds them.
+// Base64 (RFC 4648, 4), the form of bytes in JSON.
 #ifndef STET_WIRE_BASE64_HPP
 #define STET_WIRE_BASE64_HPP
 
@@ -13,7 +13,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// The text for `bytes`, filled up with '='.
+/// Encodes `bytes`, padded with '='.
 inline std::string to_base64(std::string_view bytes) {
   constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string text;
@@ -27,8 +27,8 @@ inline std::string to_base64(std::string_view bytes) {
   return text;
 }
 
-/// The bytes of `text`, in either alphabet and with or without '=' at the end, as every reader of JSON
-/// messages takes it; nothing if it is no base64.
+/// Decodes `text`, which may use either alphabet and may lack the padding, as readers of JSON messages accept it.
+/// Returns nothing if the text is invalid.
 inline std::optional<std::string> from_base64(std::string_view text) {
   while (!text.empty() && text.back() == '=') text.remove_suffix(1);
   if (text.size() % 4 == 1) return std::nullopt;

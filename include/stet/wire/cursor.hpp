@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads little-endian fields one after the other and remembers whether they were all there.
+// Reads little-endian fields in order and remembers a failure.
 #ifndef STET_WIRE_CURSOR_HPP
 #define STET_WIRE_CURSOR_HPP
 
@@ -14,17 +14,17 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Walks over bytes, which must outlive it. A field that is not there whole reads as zero, and so does every
-/// later one: a caller asks once, `is_good()`, after it has taken all fields and before it believes any.
+/// Walks over bytes, which must outlive it. A field that is cut off reads as zero, and so does every later one. The
+/// caller takes all fields, and then tests `is_good()` once before it uses any.
 class byte_cursor {
 public:
   byte_cursor() noexcept = default;
   explicit byte_cursor(std::span<const std::byte> bytes) noexcept
       : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
-  /// Whether every field so far was there.
+  /// True if no field so far was cut off.
   [[nodiscard]] bool is_good() const noexcept { return is_good_; }
-  /// How many bytes are left; none after a failure.
+  /// The number of bytes left; 0 after a failure.
   [[nodiscard]] std::size_t left() const noexcept { return static_cast<std::size_t>(end_ - at_); }
   [[nodiscard]] std::span<const std::byte> rest() const noexcept { return {at_, left()}; }
 
@@ -45,7 +45,7 @@ public:
     return value;
   }
 
-  /// The next bytes, where they lie; empty if there are not so many.
+  /// The next bytes, in place; empty, and a failure, if fewer are left.
   std::span<const std::byte> take_bytes(std::uint64_t size_bytes) noexcept {
     if (!needs(size_bytes)) return {};
     const auto size = static_cast<std::size_t>(size_bytes);
@@ -56,7 +56,7 @@ public:
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
   void skip(std::uint64_t size_bytes) noexcept { (void)take_bytes(size_bytes); }
-  /// Whether `mark` stands here; it is passed over. That it does not is a failure.
+  /// Passes over `mark`. Returns false, and fails, if other bytes are there.
   bool take_mark(std::string_view mark) noexcept {
     if (take_text(mark.size()) != mark) fail();
     return is_good_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Protocol Buffers, read field by field where they lie: no schema, no message objects, no allocation.
+// Reads Protocol Buffers field by field and in place: no schema, no message objects, no allocation.
 #ifndef STET_WIRE_PROTOBUF_HPP
 #define STET_WIRE_PROTOBUF_HPP
 
@@ -14,7 +14,7 @@
 #include <span>
 #include <string_view>
 
-// A message is a row of fields, in any order:
+// A message is a sequence of fields, in any order:
 //
 //   field  = varint (number << 3 | type) | payload by type
 //   type   0  varint   integers, bool, enum (negative ones as 64 bits)
@@ -23,8 +23,8 @@
 //          3  group    fields up to a field of type 4 with the same number (obsolete; skipped here)
 //          5  fixed32  4 bytes, little-endian
 //
-// The rules of every reader: unknown fields, and known ones of another type, are skipped; of a scalar that occurs twice the
-// last counts; a sub-message that occurs twice is merged; a repeated scalar may be packed, loose, or both.
+// The rules for every reader: unknown fields, and known fields of another type, are skipped. Of a scalar that occurs twice,
+// the last one is valid. A sub-message that occurs twice is merged. A repeated scalar may be packed, loose, or both.
 // Source: protobuf.dev, "Encoding".
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -35,21 +35,21 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// How the payload of a field is written.
+/// The encoding of the payload of a field.
 enum class protobuf_type : std::uint8_t { varint = 0, fixed64 = 1, bytes = 2, group = 3, group_end = 4, fixed32 = 5 };
 
-/// More levels of groups than this are refused, as Protocol Buffers' own readers do; a reader of recursive messages should
-/// count its own calls against the same limit.
+/// The largest depth of groups, as in Protocol Buffers' own readers. A reader of recursive messages should apply the same
+/// limit to its own recursion.
 inline constexpr std::uint32_t max_protobuf_depth = 100;
 
-// The labels of a switch over `protobuf_message::tag()`. A field of another type than expected has another tag, and so falls
-// to the default with the unknown ones.
+// Labels for a switch over `protobuf_message::tag()`. A field of an unexpected type has another tag, and so is treated like an
+// unknown field.
 constexpr std::uint32_t varint_field(std::uint32_t number) noexcept { return number << 3; }
 constexpr std::uint32_t fixed64_field(std::uint32_t number) noexcept { return number << 3 | 1; }
 constexpr std::uint32_t bytes_field(std::uint32_t number) noexcept { return number << 3 | 2; }
 constexpr std::uint32_t fixed32_field(std::uint32_t number) noexcept { return number << 3 | 5; }
 
-/// Walks over the fields of one message. A view: the bytes must outlive it and what it gives.
+/// Walks over the fields of one message. The bytes must outlive it and every view that it returns.
 ///
 ///     protobuf_message entry(bytes);
 ///     while (entry.next()) {
@@ -65,11 +65,12 @@ public:
   explicit protobuf_message(std::span<const std::byte> bytes) noexcept
       : begin_(bytes.data()), field_(begin_), at_(begin_), end_(begin_ + bytes.size()) {}
 
-  /// Goes to the next field. @return  false at the end of the message, and where it is malformed (then `!is_whole()`)
-  /// Groups are checked and passed over. Cost: a few instructions, whatever the size of the field.
+  /// Goes to the next field. Groups are checked and skipped.
+  /// @return  false at the end of the message, and where the message is malformed (then `!is_whole()`)
+  /// Cost: a few instructions for a field of any size.
   [[nodiscard]] bool next() noexcept {
-    // Most fields are a tag, and a value or size, of one byte each. For them this is short enough to become part of the loop
-    // around it.
+    // Most fields are a tag and a value or size, of one byte each. This path is short enough to be inlined into the caller's
+    // loop.
     if (left(at_) >= 2 && (at_[0] | at_[1]) < std::byte{0x80}) {
       field_ = at_;
       tag_ = static_cast<std::uint32_t>(at_[0]);
@@ -84,21 +85,21 @@ public:
     return at_ != end_ && next_of_any_form();
   }
 
-  /// Whether no malformed field was met so far; to be asked when `next` says that there are no more.
+  /// True if no field so far is malformed. Test it when `next` returns false.
   [[nodiscard]] bool is_whole() const noexcept { return is_whole_; }
-  /// Where in the message the field begins that `next` went to or failed at.
+  /// The offset in the message of the field that `next` went to or failed at.
   [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return static_cast<std::uint64_t>(field_ - begin_); }
 
   // The field that `next` went to.
 
-  /// Its number and type, to be compared with `varint_field(number)` and its siblings.
+  /// The number and type of the field, for comparison with `varint_field(number)` and its siblings.
   [[nodiscard]] std::uint32_t tag() const noexcept { return tag_; }
   [[nodiscard]] std::uint32_t number() const noexcept { return tag_ >> 3; }
   [[nodiscard]] protobuf_type type() const noexcept { return static_cast<protobuf_type>(tag_ & 7); }
 
-  /// The integer of a varint, fixed32 or fixed64.
+  /// The value of a varint, fixed32 or fixed64.
   [[nodiscard]] std::uint64_t varint() const noexcept { return value_; }
-  /// The same as int64, or as int32 and enum, which are written sign-extended and keep their low 32 bits.
+  /// The same as int64. An int32 or enum is stored sign-extended, and its value is the low 32 bits.
   [[nodiscard]] std::int64_t int64() const noexcept { return static_cast<std::int64_t>(value_); }
   [[nodiscard]] std::int32_t int32() const noexcept {
     return static_cast<std::int32_t>(static_cast<std::uint32_t>(value_));
@@ -108,11 +109,11 @@ public:
   [[nodiscard]] std::uint64_t fixed64() const noexcept { return value_; }
   [[nodiscard]] float float32() const noexcept { return bit_cast<float>(fixed32()); }
   [[nodiscard]] double float64() const noexcept { return bit_cast<double>(fixed64()); }
-  /// The payload of a field of type bytes, where it lies.
+  /// The payload of a field of type bytes, in place.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
     return {payload_, static_cast<std::size_t>(value_)};
   }
-  /// The same as text, which may be any bytes.
+  /// The same as text; any bytes are possible.
   [[nodiscard]] std::string_view text() const noexcept {
     return {reinterpret_cast<const char*>(payload_), static_cast<std::size_t>(value_)};
   }
@@ -148,7 +149,7 @@ private:
     payload_ = at;
     return at + static_cast<std::size_t>(value_);
   }
-  /// Reads the payload of a field of this type, no group; nullptr if it is cut off.
+  /// Reads the payload of a field of this type, which is not a group; nullptr if it is cut off.
   const std::byte* read_payload(const std::byte* at, protobuf_type type) noexcept {
     switch (type) {
     case protobuf_type::varint:
@@ -163,7 +164,7 @@ private:
       return nullptr;
     }
   }
-  /// Passes over the group whose first field would stand at `at`; leaves the tag of a group.
+  /// Skips the group whose first field is at `at`; `tag()` stays that of the group.
   const std::byte* skip_group(const std::byte* at) noexcept {
     std::uint32_t open[max_protobuf_depth]; // numbers of the groups around `at`
     std::uint32_t depth = 0;
@@ -195,8 +196,8 @@ private:
   bool is_whole_ = true;
 };
 
-/// Calls `visit(std::uint64_t)` for each integer of a repeated field, packed (type bytes) or loose (type varint).
-/// @return  false if the packed bytes are malformed; the integers before that place were visited
+/// Calls `visit(std::uint64_t)` for each integer of a repeated field that is packed (type bytes) or loose (type varint).
+/// @return  false if the packed bytes are malformed; the integers before that place have been visited
 template <class Visit> bool for_each_varint(const protobuf_message& field, Visit&& visit) {
   if (field.type() != protobuf_type::bytes) {
     visit(field.varint());
@@ -212,9 +213,9 @@ template <class Visit> bool for_each_varint(const protobuf_message& field, Visit
   return true;
 }
 
-/// Calls `visit(Unsigned)` for each of the fixed32 (std::uint32_t) or fixed64 (std::uint64_t) words of a repeated field,
-/// packed or loose; bit_cast makes floats of them.
-/// @return  false if the packed bytes are not whole words; nothing was visited then
+/// Calls `visit(Unsigned)` for each fixed32 (std::uint32_t) or fixed64 (std::uint64_t) word of a repeated field that is packed
+/// or loose. For floats, the caller applies bit_cast.
+/// @return  false if the packed bytes are not whole words; nothing has been visited then
 template <class Unsigned, class Visit> bool for_each_fixed(const protobuf_message& field, Visit&& visit) {
   static_assert(sizeof(Unsigned) == 4 || sizeof(Unsigned) == 8);
   if (field.type() != protobuf_type::bytes) {

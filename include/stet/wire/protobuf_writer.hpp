@@ -12,20 +12,20 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Makes one message. Every call appends a field, zero or not: whether a zero is left out is the schema's business. To be
-/// byte for byte what Protocol Buffers write, append fields in ascending order of their numbers.
+/// Writes one message. Every call appends a field, even a zero; the caller leaves out what the schema leaves out. Fields in
+/// ascending order of their numbers give the same bytes as Protocol Buffers.
 ///
 ///     protobuf_writer shape;
 ///     for (std::uint64_t extent : extents) shape.message(2, [&](protobuf_writer& dim) { dim.varint(1, extent); });
 class protobuf_writer {
 public:
-  /// An unsigned integer, an enumerator, or a bool.
+  /// Appends an unsigned integer, an enumerator, or a bool.
   protobuf_writer& varint(std::uint32_t number, std::uint64_t value) {
     append_varint(bytes_, varint_field(number));
     append_varint(bytes_, value);
     return *this;
   }
-  /// An int32 or int64: negative ones take ten bytes.
+  /// Appends an int32 or int64; a negative one takes ten bytes.
   protobuf_writer& integer(std::uint32_t number, std::int64_t value) {
     return varint(number, static_cast<std::uint64_t>(value));
   }
@@ -37,25 +37,25 @@ public:
   protobuf_writer& float64(std::uint32_t number, double value) {
     return fixed64(number, bit_cast<std::uint64_t>(value));
   }
-  /// A string, bytes, a finished message or packed scalars.
+  /// Appends a string, bytes, a complete message or packed scalars.
   protobuf_writer& bytes(std::uint32_t number, std::string_view payload) {
     append_varint(bytes_, bytes_field(number));
     append_varint(bytes_, payload.size());
     bytes_.append(payload);
     return *this;
   }
-  /// The sub-message that `fill(protobuf_writer&)` makes.
+  /// Appends the sub-message that `fill(protobuf_writer&)` writes.
   template <class Fill> protobuf_writer& message(std::uint32_t number, Fill&& fill) {
     protobuf_writer inner;
     std::forward<Fill>(fill)(inner);
     return bytes(number, inner.bytes_);
   }
 
-  /// What was written; lives until the next call.
+  /// The bytes of the message; valid until the next call.
   [[nodiscard]] std::string_view view() const noexcept { return bytes_; }
-  /// The same, moved out; the writer is then empty.
+  /// Returns the bytes and leaves the writer empty.
   [[nodiscard]] std::string take() noexcept { return std::exchange(bytes_, {}); }
-  /// Begins another message in the same memory.
+  /// Begins another message, and reuses the memory.
   void clear() noexcept { bytes_.clear(); }
 
 private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Decompresses snappy blocks, the way in which sorted tables may be compressed.
+// Decompresses snappy blocks, which sorted tables may consist of.
 #ifndef STET_WIRE_SNAPPY_HPP
 #define STET_WIRE_SNAPPY_HPP
 
@@ -13,29 +13,30 @@
 #include <cstring>
 #include <span>
 
-// A block is the varint (32 bits) of its decompressed size, then elements, told apart by the low 2 bits of their first byte t:
+// A block is the varint (32 bits) of its decompressed size, then elements. The low 2 bits of the first byte t of an element
+// are its kind:
 //
-//   00  literal  t >> 2 is the size - 1, or, from 60 to 63, says that the size - 1 follows in 1 to 4 bytes; then the bytes
-//   01  copy     4 + (t >> 2 & 7) bytes, from (t >> 5) << 8 | next byte before the end of what is decompressed
+//   00  literal  t >> 2 is the size - 1; from 60 to 63, the size - 1 follows in 1 to 4 bytes; then the bytes
+//   01  copy     4 + (t >> 2 & 7) bytes; the distance back from the end of the output is (t >> 5) << 8 | next byte
 //   10  copy     1 + (t >> 2) bytes, the distance in 2 bytes
 //   11  copy     1 + (t >> 2) bytes, the distance in 4 bytes
 //
-// A copy may reach into what it writes. Source: google/snappy, format_description.txt.
+// A copy may overlap the bytes that it writes. Source: google/snappy, format_description.txt.
 
 namespace stet::inline STET_NAMESPACE::detail {
 
 /// A block whose elements begin at `elements`.
 struct snappy_block {
   std::span<const std::byte> elements;
-  /// What they decompress to, as the block says. No more than `snappy_block::max_ratio` times the compressed size.
+  /// The decompressed size, as the block declares it: at most `snappy_block::max_ratio` times the compressed size.
   std::uint32_t size_bytes = 0;
 
-  /// The densest element is a copy of 64 bytes in 3.
+  /// The largest expansion: a copy of 64 bytes takes 3.
   static constexpr std::uint64_t max_ratio = 22;
 };
 
-/// Reads the size that a snappy block declares, so that room for it can be made.
-/// @retval errc::bad_compression  there is none, or more than so few compressed bytes can give
+/// Reads the declared size of a snappy block, for which the caller then allocates.
+/// @retval errc::bad_compression  the size is missing, or too large for the number of compressed bytes
 inline result<snappy_block> open_snappy(std::span<const std::byte> compressed) noexcept {
   snappy_block block;
   const std::byte* const end = compressed.data() + compressed.size();
@@ -46,9 +47,9 @@ inline result<snappy_block> open_snappy(std::span<const std::byte> compressed) n
   return block;
 }
 
-/// Decompresses `block` into `into`, which has room for its `size_bytes` and does not overlap it.
-/// @retval errc::bad_compression  an element is cut off, copies from before the beginning, or does not fit; or they give
-///                                less than was declared. `offset_bytes` counts from the first element
+/// Decompresses `block` into `into`, which must hold `block.size_bytes` bytes and not overlap the block.
+/// @retval errc::bad_compression  an element is cut off, copies from before the beginning, or does not fit; or the
+///                                output is smaller than declared. `offset_bytes` counts from the first element
 /// Cost: writes every byte once, allocates nothing.
 inline result<void> decompress_snappy(const snappy_block& block, std::byte* into) noexcept {
   const std::byte* const begin = block.elements.data();
@@ -60,7 +61,7 @@ inline result<void> decompress_snappy(const snappy_block& block, std::byte* into
     };
     const std::uint32_t tag = static_cast<std::uint32_t>(*at++);
     const bool is_literal = (tag & 3) == 0;
-    // The bytes that follow the tag: of a literal's size, or of a copy's distance.
+    // The number of bytes after the tag: the size of a literal, or the distance of a copy.
     std::size_t extra = (tag & 3) == 3 ? 4 : tag & 3;
     if (is_literal) extra = tag >> 2 < 60 ? 0 : (tag >> 2) - 59;
     if (static_cast<std::size_t>(end - at) < extra) return bad();
@@ -85,7 +86,7 @@ inline result<void> decompress_snappy(const snappy_block& block, std::byte* into
       if (number >= size) {
         std::memcpy(to, from, static_cast<std::size_t>(size));
       } else {
-        for (std::size_t i = 0; i < size; ++i) to[i] = from[i]; // overlaps: repeats what it has just written
+        for (std::size_t i = 0; i < size; ++i) to[i] = from[i]; // overlap: repeats the bytes just written
       }
     }
     done += static_cast<std::size_t>(size);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sorted tables of keys and values in LevelDB's layout, walked from the first entry to the last, every byte checked.
+// Reads sorted tables of keys and values in LevelDB's layout, in order, and checks every byte.
 #ifndef STET_WIRE_SORTED_TABLE_HPP
 #define STET_WIRE_SORTED_TABLE_HPP
 
@@ -42,26 +42,26 @@ struct table_layout {
   static constexpr std::size_t footer_size = 48, trailer_size = 5;
   static constexpr std::uint64_t magic = 0xDB4775248B80FB57u;
   enum compression : std::uint8_t { none = 0, snappy = 1 };
-  /// The most bytes of keys, all together, that a table of this size may have. A key can share nearly all of its bytes with the
-  /// key before, so a small file could list any amount. Tables with a restart every 16 entries, as writers make them, stay
-  /// below 16 times their size.
+  /// The largest total size of the keys of a table of this size. A key can share nearly all of its bytes with the key before
+  /// it, so a small file could contain keys of any total size. Writers restart every 16 entries, so their tables stay below
+  /// 16 times the size.
   static constexpr std::uint64_t max_key_bytes(std::uint64_t file_size_bytes) noexcept {
     return (std::uint64_t{1} << 20) + 32 * file_size_bytes;
   }
 };
 
-/// Whether a file of which `end` are the last bytes (at least 48, unless it is shorter) ends as a table does.
+/// True if a file with the last bytes `end` (at least 48, unless it is shorter) ends with the footer of a table.
 inline bool is_sorted_table(std::span<const std::byte> end) noexcept {
   return end.size() >= table_layout::footer_size &&
          load_little<std::uint64_t>(end.data() + end.size() - 8) == table_layout::magic;
 }
 
-/// Walks over the entries of one block, decompressed.
+/// Walks over the entries of one decompressed block.
 class table_block {
 public:
-  /// Goes before the first entry of `contents`, which must outlive the walk. The last key of the block before stays in
-  /// `key()` until `next` is called.
-  /// @return  false if the restarts do not lie within the block
+  /// Begins before the first entry of `contents`, which must outlive the walk. `key()` keeps the last key of the previous
+  /// block until `next` is called.
+  /// @return  false if the restarts are not within the block
   [[nodiscard]] bool open(std::span<const std::byte> contents) noexcept {
     begin_ = at_ = entry_ = contents.data();
     is_whole_ = contents.size() >= 4;
@@ -75,12 +75,12 @@ public:
     return true;
   }
 
-  /// Goes to the next entry; its key must be greater than the one before it, and share bytes with it as restarts allow.
-  /// @return  false at the end, and where the block contradicts itself (then `!is_whole()`)
-  /// Cost: copies the unshared bytes of the key; allocates only for a key longer than all before.
+  /// Goes to the next entry. Its key must be greater than the key before it, and may share bytes with it except at a restart.
+  /// @return  false at the end, and where the block is malformed (then `!is_whole()`)
+  /// Cost: copies the unshared bytes of the key; allocates only for a key longer than all keys before it.
   [[nodiscard]] bool next() {
     entry_ = at_;
-    // Each restart must be met, and the first must be the first entry; an empty block may have just that one.
+    // Each restart must be an entry, and the first restart the first entry. An empty block may have only that restart.
     const bool is_restart = restart_ != restarts_end_ && offset_bytes() == load_little<std::uint32_t>(restart_);
     if (is_restart) restart_ += 4;
     if (at_ == end_) {
@@ -102,18 +102,18 @@ public:
   }
 
   [[nodiscard]] bool is_whole() const noexcept { return is_whole_; }
-  /// The key; lives until the next call.
+  /// The key; valid until the next call.
   [[nodiscard]] std::string_view key() const noexcept { return key_; }
-  /// The value, where it lies in the block.
+  /// The value, in place in the block.
   [[nodiscard]] std::span<const std::byte> value() const noexcept { return {value_, at_}; }
-  /// Where in the block the entry begins that `next` went to or failed at.
+  /// The offset in the block of the entry that `next` went to or failed at.
   [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return static_cast<std::uint64_t>(entry_ - begin_); }
 
 private:
   bool fail() noexcept { return is_whole_ = false; }
 
   bool read_sizes(std::uint32_t& shared, std::uint32_t& unshared, std::uint32_t& value_size) noexcept {
-    // Nearly always each takes one byte.
+    // Each nearly always takes one byte.
     if (end_ - at_ >= 3 && ((at_[0] | at_[1] | at_[2]) & std::byte{0x80}) == std::byte{0}) {
       shared = static_cast<std::uint32_t>(at_[0]);
       unshared = static_cast<std::uint32_t>(at_[1]);
@@ -136,7 +136,7 @@ private:
   const std::byte* at_ = nullptr;
   const std::byte* end_ = nullptr;
   const std::byte* value_ = nullptr;
-  const std::byte* restart_ = nullptr; // the next that was not met yet
+  const std::byte* restart_ = nullptr; // the next one that is not reached yet
   const std::byte* restarts_end_ = nullptr;
   bool is_first_ = true, is_whole_ = true;
 };
@@ -149,13 +149,13 @@ private:
 ///     if (!table.is_whole()) return table.failure();
 class sorted_table {
 public:
-  /// Goes before the first entry of the table that fills `file`.
+  /// Begins before the first entry of the table that fills `file`.
   /// @retval errc::truncated        the file is shorter than a footer
-  /// @retval errc::bad_magic        it is no table
-  /// @retval errc::bad_table        a block lies outside its place
+  /// @retval errc::bad_magic        the file is not a table
+  /// @retval errc::bad_table        a block is outside of its place
   /// @retval errc::table_checksum   the index or metaindex block is damaged
-  /// @retval errc::bad_compression  it is compressed in an unknown way, or wrongly
-  /// Cost: reads the index block; allocates only if it is compressed.
+  /// @retval errc::bad_compression  that block is compressed by an unknown method, or damaged
+  /// Cost: reads the index block; allocates only if the block is compressed.
   result<void> open(std::span<const std::byte> file) {
     using layout = table_layout;
     if (file.size() < layout::footer_size) return error(errc::truncated, {}, file.size());
@@ -177,8 +177,9 @@ public:
     return {};
   }
 
-  /// Goes to the next entry. @return  false at the end, and where the table is damaged (then `!is_whole()`)
-  /// Cost: copies a few bytes of the key; where a block begins, reads the block, and allocates if it is compressed.
+  /// Goes to the next entry.
+  /// @return  false at the end, and where the table is damaged (then `!is_whole()`)
+  /// Cost: copies a few bytes of the key. At the beginning of a block, reads the block, and allocates if it is compressed.
   [[nodiscard]] bool next() {
     for (;;) {
       if (block_.next()) {
@@ -193,18 +194,18 @@ public:
   }
 
   [[nodiscard]] bool is_whole() const noexcept { return failure_.code() == errc{}; }
-  /// What is wrong with the table; requires `!is_whole()`. Its offset is that in the file, of the block where that is
-  /// compressed: errc::bad_table, errc::table_checksum, errc::bad_compression, or errc::too_large: the keys have more bytes than
-  /// `table_layout::max_key_bytes`.
+  /// The error of a damaged table; requires `!is_whole()`: errc::bad_table, errc::table_checksum, errc::bad_compression, or
+  /// errc::too_large (the keys have more bytes than `table_layout::max_key_bytes`). Its offset is that of the entry in the
+  /// file, or of its block if that is compressed.
   [[nodiscard]] const error& failure() const noexcept { return failure_; }
 
-  /// The key; lives until the next call.
+  /// The key; valid until the next call.
   [[nodiscard]] std::string_view key() const noexcept { return block_.key(); }
-  /// The value; lives as long as the file if it is in place, else until the next call.
+  /// The value; valid as long as the file if it is in place, else until the next call.
   [[nodiscard]] std::span<const std::byte> value() const noexcept { return block_.value(); }
-  /// Whether the block is stored plain, so that the value lies in the file.
+  /// True if the block is not compressed, so that the value is in place in the file.
   [[nodiscard]] bool is_in_place() const noexcept { return is_in_place_; }
-  /// Where in the file the entry begins, or its block if that is compressed.
+  /// The offset in the file of the entry, or of its block if that is compressed.
   [[nodiscard]] std::uint64_t offset_bytes() const noexcept {
     return block_offset_ + (is_in_place_ ? block_.offset_bytes() : 0);
   }
@@ -213,7 +214,7 @@ private:
   struct handle {
     std::uint64_t offset = 0, size = 0;
   };
-  /// No entries.
+  /// A block without entries.
   static constexpr std::byte empty_block[4] = {};
 
   static bool read_handle(const std::byte*& at, const std::byte* end, handle& into) noexcept {
@@ -226,7 +227,7 @@ private:
     failure_ = failure;
     return false;
   }
-  /// Counts the bytes of a key; fails if the keys so far have too many.
+  /// Adds the size of a key to the total; fails if the total is too large.
   bool count_key(std::string_view key) noexcept {
     if (key.size() > keys_left_) return fail(error(errc::too_large, "keys", offset_bytes()));
     keys_left_ -= key.size();
@@ -234,7 +235,7 @@ private:
   }
   bool fail_in_block() noexcept { return fail(error(errc::bad_table, {}, offset_bytes())); }
 
-  /// Sets `contents` to the block at `at`: in the file, or decompressed into `memory`.
+  /// Sets `contents` to the block at `at`: in place in the file, or decompressed into `memory`.
   result<void> load_block(const handle& at, std::string& memory, std::span<const std::byte>& contents) {
     std::uint64_t size = 0;
     if (!checked_add(at.size, table_layout::trailer_size, size) || !range_fits(at.offset, size, file_.size())) {
@@ -256,7 +257,7 @@ private:
     return {};
   }
 
-  /// Opens the block that the next entry of the index names; false if there is none or it is damaged.
+  /// Opens the block of the next entry of the index; false if there is none or the block is damaged.
   bool next_block() {
     separator_ = index_.key();
     has_separator_ = has_block_;
@@ -267,7 +268,7 @@ private:
     handle at;
     const std::span<const std::byte> value = index_.value();
     const std::byte* from = value.data();
-    // Blocks lie one behind the other, so that no byte is read twice, however many entries the index has.
+    // Blocks must follow one another, so that no byte is read twice for any number of entries of the index.
     if (!read_handle(from, from + value.size(), at) || at.offset < block_end_)
       return fail(error(errc::bad_table, {}, index_offset_));
     std::span<const std::byte> contents;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Writes sorted tables, byte for byte as TensorFlow does: uncompressed, with an empty metaindex.
+// Writes sorted tables with the same bytes as TensorFlow: uncompressed, with an empty metaindex.
 #ifndef STET_WIRE_SORTED_TABLE_WRITER_HPP
 #define STET_WIRE_SORTED_TABLE_WRITER_HPP
 
@@ -12,10 +12,10 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Makes one block (sorted_table.hpp, "A table file").
+/// Writes one block (sorted_table.hpp, "A table file").
 class table_block_writer {
 public:
-  /// A restart every `restart_interval` ≥ 1 entries.
+  /// Writes a restart every `restart_interval` ≥ 1 entries.
   explicit table_block_writer(std::uint32_t restart_interval) : restart_interval_(restart_interval) {}
 
   /// Appends an entry; `key` is greater than the one before it.
@@ -38,10 +38,10 @@ public:
   [[nodiscard]] bool is_empty() const noexcept { return entry_count_ == 0; }
   /// The last key.
   [[nodiscard]] const std::string& key() const noexcept { return key_; }
-  /// What the block takes if nothing is added.
+  /// The size of the block if nothing else is added.
   [[nodiscard]] std::size_t size_bytes() const noexcept { return bytes_.size() + restarts_.size() * 4 + 4; }
 
-  /// Ends the block and begins another.
+  /// Returns the finished block, and begins another.
   std::string take() {
     if (restarts_.empty()) restarts_.push_back(0);
     for (const std::uint32_t restart : restarts_) append_little(bytes_, restart);
@@ -62,19 +62,19 @@ private:
   std::uint32_t restart_interval_, entry_count_ = 0;
 };
 
-/// Makes the bytes of a table file in memory.
+/// Writes a table file in memory.
 class sorted_table_writer {
 public:
-  /// Blocks end where they exceed `block_size_bytes`. The default is that of TensorFlow's checkpoints.
+  /// A block ends when it exceeds `block_size_bytes`. The default is that of TensorFlow's checkpoints.
   explicit sorted_table_writer(std::size_t block_size_bytes = std::size_t{1} << 18)
       : block_size_bytes_(block_size_bytes) {}
 
   /// Appends an entry; `key` is greater than the one before it.
   void add(std::string_view key, std::string_view value) {
-    // TensorFlow gives a large value a block of its own, if it can.
+    // TensorFlow begins a new block for a large value.
     if (!block_.is_empty() && value.size() >= 2 * block_size_bytes_) flush();
     if (has_handle_) {
-      // Ahead of the first key of a block, and not behind the last of the one before, the separator can be short.
+      // The separator may be any key from the last one of a block up to, but not including, the first of the next: a short one.
       index_.add(separator(block_key_, key), handle_);
       has_handle_ = false;
     }
@@ -82,7 +82,7 @@ public:
     if (block_.size_bytes() >= block_size_bytes_) flush();
   }
 
-  /// Ends the table and gives its bytes; the writer is then empty.
+  /// Returns the finished table and leaves the writer empty.
   std::string finish() {
     flush();
     const std::string metaindex = append_block(table_block_writer(1).take());
@@ -104,7 +104,7 @@ private:
     has_handle_ = true;
   }
 
-  /// Appends a block and its trailer to the file; gives its handle.
+  /// Appends a block and its trailer to the file. @return the handle of the block
   std::string append_block(std::string block) {
     std::string handle;
     append_varint(handle, file_.size());
@@ -116,7 +116,7 @@ private:
     return handle;
   }
 
-  /// The shortest key from `last` on and before `next`, if one byte can be raised; else `last`.
+  /// The shortest key that is at least `last` and less than `next`, if one byte of `last` can be incremented; else `last`.
   /// Source: google/leveldb, util/comparator.cc, FindShortestSeparator.
   static std::string separator(std::string_view last, std::string_view next) {
     std::size_t same = 0;
@@ -128,7 +128,7 @@ private:
     return std::string(last);
   }
 
-  /// A short key that is not before `last`: up to its first byte that can be raised, raised.
+  /// A short key that is at least `last`: cut after the first byte that can be incremented, which is incremented.
   /// Source: google/leveldb, util/comparator.cc, FindShortSuccessor.
   static std::string successor(std::string_view last) {
     for (std::size_t i = 0; i < last.size(); ++i) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Integers in seven bits a byte, least significant first (LEB128), as Protocol Buffers, sorted tables and snappy write them.
+// Integers of seven bits a byte, least significant first (LEB128), in Protocol Buffers, sorted tables and snappy.
 #ifndef STET_WIRE_VARINT_HPP
 #define STET_WIRE_VARINT_HPP
 
@@ -10,10 +10,10 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// A varint of 64 bits has no more bytes than this; one of 32 bits no more than 5.
+/// The largest size of a varint of 64 bits. A varint of 32 bits has at most 5 bytes.
 inline constexpr std::size_t max_varint_size_bytes = 10;
 
-/// The rest of a varint of which the first byte, `value`, says that more follow.
+/// Reads the rest of a varint whose first byte, `value`, announces more.
 inline const std::byte* read_long_varint(const std::byte* at, const std::byte* end, std::uint64_t& value) noexcept {
   value &= 0x7F;
   for (unsigned shift = 7; at != end && shift < 64; shift += 7) {
@@ -25,16 +25,16 @@ inline const std::byte* read_long_varint(const std::byte* at, const std::byte* e
   return nullptr;
 }
 
-/// Reads a varint that stands at `at` and ends before `end`.
-/// @return  where it ends; nullptr, with `value` unspecified, if it is cut off or exceeds 64 bits
-/// Needless zero groups at its end are accepted, as every reader of these formats does, but not beyond ten bytes.
+/// Reads the varint at `at`, which must end before `end`.
+/// @return  the end of the varint; nullptr, with `value` unspecified, if it is cut off or exceeds 64 bits
+/// Superfluous zero groups at the end are accepted, as by every reader of these formats, up to ten bytes in all.
 inline const std::byte* read_varint(const std::byte* at, const std::byte* end, std::uint64_t& value) noexcept {
   if (at == end) return nullptr;
   value = static_cast<std::uint64_t>(*at++);
-  return value < 0x80 ? at : read_long_varint(at, end, value); // nearly all are short
+  return value < 0x80 ? at : read_long_varint(at, end, value); // most are short
 }
 
-/// As above, for an integer of 32 bits in at most five bytes.
+/// The same for an integer of 32 bits in at most five bytes.
 inline const std::byte* read_varint(const std::byte* at, const std::byte* end, std::uint32_t& value) noexcept {
   std::uint64_t wide = 0;
   const std::byte* const after = read_varint(at, end, wide);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The directory of a zip archive: which members there are, and where their bytes lie.
+// Reads the directory of a zip archive: its members, and the places of their bytes.
 #ifndef STET_WIRE_ZIP_HPP
 #define STET_WIRE_ZIP_HPP
 
@@ -19,53 +19,53 @@
 // A zip archive
 // =============
 //
-//   members, each behind its local header | central directory | [ZIP64 end record, its locator] | end record,
+//   members, each after its local header | central directory | [ZIP64 end record, its locator] | end record,
 //   comment
 //
 //   local header   "PK\3\4" | u16 version | u16 flags | u16 method | u32 time | u32 crc-32 | u32 stored size
 //                  | u32 size | u16 sizes of name and extra fields | name | extra fields
-//   descriptor     behind the bytes of a member with flag 8, whose header may then say 0: ["PK\7\8"] | u32
+//   descriptor     after the bytes of a member with flag 8, whose header may then have 0: ["PK\7\8"] | u32
 //                  crc-32 | stored size, size, of 4 or 8 bytes
 //   central entry  "PK\1\2" | u16 versions (2) | u16 flags | u16 method | u32 time | u32 crc-32 | u32 stored
 //                  size | u32 size | u16 sizes of name, extra fields, comment | u16 disk | 6 bytes of
 //                  attributes | u32 offset of the local header | name | extra fields | comment
 //   end record     "PK\5\6" | u16 disks (2) | u16 entries (here, in all) | u32 size, u32 offset of the
 //                  directory | u16 size of the comment
-//   ZIP64 end      "PK\6\6" | u64 size of what follows | u16 versions (2) | u32 disks (2) | u64 entries (2) |
+//   ZIP64 end      "PK\6\6" | u64 size of the rest | u16 versions (2) | u32 disks (2) | u64 entries (2) |
 //                  u64 size, u64 offset of the directory | anything
 //   locator        "PK\6\7" | u32 disk | u64 offset of the ZIP64 end record | u32 count of disks
 //   extra fields   u16 id | u16 size | bytes. Field 1 has, 8 bytes each, the size, stored size and offset
 //                  that are all ones above
 //
-// Several places say the same. Readers differ in which they believe, and an archive that one program has
-// checked is another one to the next: here, all that is said has to agree.
+// Several fields repeat each other. Readers differ in which of them they use, so an archive can have different contents
+// for two programs. Here, all of them must agree.
 //
 // Source: PKWARE, APPNOTE.TXT 6.3.10, 4.3 and 4.5.3.
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// A member of an archive. The name views the archive.
+/// A member of an archive; its name views the archive.
 struct zip_member {
   std::string_view name;
-  /// Where in the archive its local header begins, and where the stored bytes.
+  /// The offsets of the local header and of the stored bytes in the archive.
   std::uint64_t header_bytes = 0, offset_bytes = 0;
   std::uint64_t stored_size_bytes = 0;
-  /// Decompressed.
+  /// The decompressed size.
   std::uint64_t size_bytes = 0;
-  /// Where the next header can begin: behind the stored bytes and their descriptor.
+  /// The end of the stored bytes and their descriptor, where the next header can begin.
   std::uint64_t end_bytes = 0;
   std::uint32_t crc32 = 0;
   std::uint16_t method = 0;
   enum : std::uint16_t { is_stored = 0, is_deflated = 8 };
 };
 
-/// Whether a file with these first bytes could be an archive with a member.
+/// True if a file with these first bytes can be an archive with a member.
 inline bool is_zip(std::span<const std::byte> start) noexcept {
   return start.size() >= 4 && load_little<std::uint32_t>(start.data()) == 0x04034B50u;
 }
 
-/// Whether a member may be called so: a relative path with '/' that stays in its folder. A name that ends in
-/// '/' is that of a folder.
+/// True if the name is valid for a member: a relative path with '/' that stays in its folder. A name that ends in '/' is
+/// the name of a folder.
 inline bool is_zip_name(std::string_view name) noexcept {
   if (name.empty() || name.front() == '/' || name.find('\\') != std::string_view::npos ||
       name.find('\0') != std::string_view::npos || (name.size() > 1 && name[1] == ':')) {
@@ -87,7 +87,7 @@ public:
 
   result<std::vector<zip_member>> run() {
     if (auto found = find_directory(); !found) return found.error();
-    // An entry has 46 bytes at least, so that the count can be believed only so far.
+    // An entry has at least 46 bytes, which limits the count.
     if (count_ > directory_size_ / central_size) return bad(directory_);
     byte_cursor directory = at(directory_, directory_size_);
     std::vector<zip_member> members(static_cast<std::size_t>(count_));
@@ -102,13 +102,13 @@ public:
 private:
   static constexpr std::size_t end_size = 22, locator_size = 20, end64_size = 56, central_size = 46, local_size = 30;
   static constexpr std::uint32_t end_mark = 0x06054B50u, locator_mark = 0x07064B50u;
-  // "see the ZIP64 record"
+  // the value that refers to the ZIP64 record
   static constexpr std::uint32_t elsewhere = 0xFFFFFFFFu;
   static constexpr std::uint16_t elsewhere16 = 0xFFFFu;
   enum : std::uint16_t { has_descriptor = 0x0008, is_encrypted = 0x2041, is_patch = 0x0020 };
 
   static error bad(std::uint64_t at, std::string_view name = {}) noexcept { return error(errc::bad_archive, name, at); }
-  /// A range of the file; not good if it does not lie in it.
+  /// A cursor over a range of the file; not good if the range is not within the file.
   [[nodiscard]] byte_cursor at(std::uint64_t offset, std::uint64_t size) const noexcept {
     if (!range_fits(offset, size, file_.size())) {
       byte_cursor nowhere;
@@ -120,8 +120,8 @@ private:
 
   // ---- where the directory is ----
 
-  /// The end record: at the end of the file but for its comment, of 65535 bytes at most. The last mark there
-  /// is has to be it: a comment with a mark in it would be another archive to others.
+  /// Finds the end record: at the end of the file, before a comment of at most 65535 bytes. The last mark must be its
+  /// mark: other readers would see another archive if the comment had a mark.
   result<void> find_directory() noexcept {
     if (file_.size() < end_size) return error(errc::truncated, {}, file_.size());
     const std::size_t last = file_.size() - end_size;
@@ -139,7 +139,7 @@ private:
     if (record.take_u16() != last - end) return bad(end);
     count_ = count, directory_size_ = size, directory_ = offset;
     std::uint64_t directory_end = end;
-    // A locator is believed wherever there is one, as others do.
+    // A locator is always used if there is one, as other readers do.
     byte_cursor locator = at(end >= locator_size ? end - locator_size : end, locator_size);
     if (locator.take_u32() == locator_mark) {
       if (auto read = read_end64(end - locator_size, locator, directory_end); !read) return read;
@@ -152,11 +152,11 @@ private:
     }
     return {};
   }
-  /// Whether a field of the end record has this value, or leaves it to the ZIP64 record.
+  /// True if a field of the end record has this value, or refers to the ZIP64 record.
   static bool says(std::uint16_t field, std::uint64_t value) noexcept { return field == value || field == elsewhere16; }
   static bool says(std::uint32_t field, std::uint64_t value) noexcept { return field == value || field == elsewhere; }
 
-  /// The ZIP64 end record, which ends where its locator begins.
+  /// Reads the ZIP64 end record, which ends where its locator begins.
   result<void> read_end64(std::uint64_t locator_at, byte_cursor locator, std::uint64_t& directory_end) noexcept {
     const std::uint32_t disk = locator.take_u32();
     const std::uint64_t place = locator.take_u64();
@@ -207,7 +207,7 @@ private:
   }
 
   /// Replaces the values that are all ones by those in extra field 1.
-  /// @return  false if one is not there, the field is there twice, or the fields are cut off
+  /// @return  false if a value is missing, the field occurs twice, or the fields are cut off
   static bool take_large(std::span<const std::byte> extra, std::initializer_list<std::uint64_t*> values) noexcept {
     byte_cursor fields(extra), large;
     bool is_there = false;
@@ -225,7 +225,7 @@ private:
     return fields.is_good() && large.is_good();
   }
 
-  /// The local header, which must say what the directory says; where the bytes begin, it alone says.
+  /// Reads the local header, which must agree with the directory. Only the local header gives the offset of the bytes.
   result<void> read_local(std::uint16_t flags, zip_member& into) const noexcept {
     const error contradiction = bad(into.header_bytes, into.name);
     byte_cursor header = at(into.header_bytes, local_size);
@@ -242,8 +242,8 @@ private:
     if (!rest.is_good() || !take_large(rest.rest(), {&size, &stored_size})) return contradiction;
     constexpr std::uint16_t of_meaning = has_descriptor | is_encrypted | is_patch;
     const bool is_followed = (flags & has_descriptor) != 0;
-    const auto agrees = [&](std::uint64_t said, std::uint64_t known) {
-      return said == known || (is_followed && said == 0);
+    const auto agrees = [&](std::uint64_t stated, std::uint64_t known) {
+      return stated == known || (is_followed && stated == 0);
     };
     if (name != into.name || method != into.method || ((flags ^ own_flags) & of_meaning) != 0 ||
         !agrees(crc32, into.crc32) || !agrees(stored_size, into.stored_size_bytes) || !agrees(size, into.size_bytes)) {
@@ -255,8 +255,8 @@ private:
     return is_followed && !pass_descriptor(into) ? result<void>(contradiction) : result<void>();
   }
 
-  /// Whether the descriptor behind a member says what the directory says; it has no mark, or 4-byte sizes, as
-  /// its writer liked.
+  /// Passes over the descriptor after a member. Returns false if it disagrees with the directory. Writers differ: the mark
+  /// may be missing, and sizes may have 4 bytes.
   bool pass_descriptor(zip_member& member) const noexcept {
     for (const std::size_t mark_size : {4u, 0u}) {
       for (const std::size_t size_size : {8u, 4u}) {
@@ -274,8 +274,8 @@ private:
     return false;
   }
 
-  /// The first member begins the file, and no two may have one name, or share bytes: that is how a small file
-  /// becomes a large one.
+  /// Checks that the first member begins the file, and that no two members share a name or bytes: by shared bytes, a small
+  /// file could expand to a very large one.
   static result<void> check_apart(const std::vector<zip_member>& members) {
     std::vector<const zip_member*> sorted;
     sorted.reserve(members.size());
@@ -299,18 +299,16 @@ private:
   std::uint64_t count_ = 0, directory_ = 0, directory_size_ = 0;
 };
 
-/// Lists the members of the archive that fills `file`, in the order of its directory. What a member's bytes
-/// are is not looked at: neither its checksum nor whether they decompress. Members may stand apart and in any
-/// order.
+/// Lists the members of the archive that fills `file`, in the order of its directory. The bytes of members are not read:
+/// neither checksums nor decompression are checked. Members may be in any order and have gaps between them.
 /// @retval errc::truncated    the file is shorter than any archive
-/// @retval errc::bad_archive  directory, headers and descriptors contradict each other or lie outside;
-///                            members share bytes or names; or something stands before the first, or behind
-///                            the last byte that the archive knows of. The subject is the member, if it is
-///                            about one
-/// @retval errc::bad_path     a name, the subject, is absolute, leads out of its folder, or is not
+/// @retval errc::bad_archive  directory, headers and descriptors disagree or are outside of the file; members share
+///                            bytes or names; or the file has bytes before the first member or after the end
+///                            record and its comment. The subject is the member, if the error concerns one
+/// @retval errc::bad_path     a name (the subject) is absolute, leads out of its folder, or is not
 ///                            '/'-separated
-/// @retval errc::unsupported  a member, the subject, is encrypted or a patch
-/// Cost: n log n in the members; allocates the list.
+/// @retval errc::unsupported  a member (the subject) is encrypted or a patch
+/// Cost: n log n in the number of members; allocates the list.
 inline result<std::vector<zip_member>> read_zip(std::span<const std::byte> file) { return zip_reader(file).run(); }
 
 } // namespace stet::inline STET_NAMESPACE::detail

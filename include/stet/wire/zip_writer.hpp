@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Plans zip archives of stored members, each beginning at a multiple of an alignment (zip.hpp, "A zip
-// archive").
+// Plans zip archives of stored members, each at a multiple of an alignment (zip.hpp, "A zip archive").
 #ifndef STET_WIRE_ZIP_WRITER_HPP
 #define STET_WIRE_ZIP_WRITER_HPP
 
@@ -18,23 +17,23 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Says where the members of an archive lie, and makes the headers around them; the bytes are the caller's to
-/// write: for each member its header at `header_offset`, with the checksum, and its bytes at `data_offset`;
-/// then the directory. Every member is dated 1980-01-01, so that the same members make the same archive.
+/// Computes the offsets of the members of an archive, and makes the headers around them. The caller writes the bytes: for
+/// each member its header at `header_offset`, with the checksum, and its bytes at `data_offset`; then the directory. The
+/// date of every member is 1980-01-01, so that the same members make the same archive.
 class zip_writer {
 public:
-  /// Adds a member behind the others.
-  /// @param alignment  its bytes begin at a multiple of this, a power of two up to 4096
-  /// @return its number
+  /// Adds a member after the others.
+  /// @param alignment  the power of two, up to 4096, that the offset of its bytes is a multiple of
+  /// @return the number of the member
   /// @retval errc::bad_name   the name is empty or longer than 65535 bytes
-  /// @retval errc::too_large  no archive is as large as that
+  /// @retval errc::too_large  the archive would be too large
   result<std::size_t> add(std::string name, std::uint64_t size_bytes, std::uint32_t alignment = 1) {
     if (name.empty() || name.size() > 0xFFFF) return error(errc::bad_name, name);
     member made{std::move(name), size_bytes, end_, 0, 0, 0, alignment};
     const std::size_t header_size = local_size + made.name.size() + (needs_zip64(size_bytes) ? zip64_size : 0);
     const std::uint64_t natural = end_ + header_size;
     std::uint64_t padding = (alignment - natural % alignment) % alignment;
-    // A field of padding has a head of its own.
+    // A padding field includes its own head.
     if (padding != 0 && padding < min_padding)
       padding += (min_padding - padding + alignment - 1) / alignment * alignment;
     made.padding = static_cast<std::uint16_t>(padding);
@@ -47,12 +46,12 @@ public:
 
   [[nodiscard]] std::uint64_t header_offset(std::size_t number) const { return members_[number].header_offset; }
   [[nodiscard]] std::uint64_t data_offset(std::size_t number) const { return members_[number].data_offset; }
-  /// Where the directory begins.
+  /// The offset of the directory.
   [[nodiscard]] std::uint64_t directory_offset() const noexcept { return end_; }
-  /// The size of the whole archive; it does not depend on the checksums.
+  /// The size of the archive, which does not depend on the checksums.
   [[nodiscard]] std::uint64_t size_bytes() const { return end_ + directory().size(); }
 
-  /// What stands in front of a member's bytes, whose CRC-32 is `crc`.
+  /// The local header of a member whose bytes have the CRC-32 `crc`.
   [[nodiscard]] std::string header(std::size_t number, std::uint32_t crc) {
     member& of = members_[number];
     of.crc = crc;
@@ -62,7 +61,7 @@ public:
     append_common(out, of, is_large, is_large);
     out.u16(static_cast<std::uint16_t>((is_large ? zip64_size : 0) + of.padding)).text(of.name);
     if (is_large) out.u16(1).u16(16).u64(of.size_bytes).u64(of.size_bytes);
-    // Android's zipalign pads so.
+    // The same padding as Android's zipalign.
     if (of.padding != 0) {
       out.u16(0xD935).u16(static_cast<std::uint16_t>(of.padding - 4)).u16(static_cast<std::uint16_t>(of.alignment));
       out.zeros(of.padding - min_padding);
@@ -70,7 +69,7 @@ public:
     return out.take();
   }
 
-  /// The directory and the end records; after all headers were made.
+  /// The directory and the end records. Call it after `header` of every member.
   [[nodiscard]] std::string directory() const {
     little_writer out;
     for (const member& of : members_) {
@@ -117,11 +116,10 @@ private:
   };
 
   static bool needs_zip64(std::uint64_t value) noexcept { return value >= unknown; }
-  /// What a reader has to know: 2.0, or 4.5 for ZIP64.
+  /// The version that a reader must support: 2.0, or 4.5 for ZIP64.
   static std::uint16_t version(bool is_zip64) noexcept { return is_zip64 ? 45 : 20; }
 
-  /// What a local header and an entry of the directory have in common, from the version up to the size of the
-  /// name.
+  /// Appends the fields that a local header and an entry of the directory share, from the version to the size of the name.
   static void append_common(little_writer& out, const member& of, bool is_large, bool is_zip64) {
     constexpr std::uint16_t is_utf8 = 1u << 11, first_day = 1u << 5 | 1u;
     const std::uint32_t size = is_large ? unknown : static_cast<std::uint32_t>(of.size_bytes);

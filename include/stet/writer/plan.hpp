@@ -31,6 +31,7 @@ enum class store_form : std::uint8_t {
 
 /// How to save a store.
 struct save_options {
+  /// The form of the store.
   store_form form = store_form::single_file;
   /// Every tensor begins at a multiple of this: a power of two, 1 … 65536.
   std::uint32_t alignment_bytes = default_alignment_bytes;
@@ -51,6 +52,7 @@ struct save_options {
 struct save_report {
   /// All files together, and the tensors' bytes alone.
   std::uint64_t file_size_bytes = 0;
+  /// The size of all tensors, without padding.
   std::uint64_t tensor_size_bytes = 0;
   /// Files beside the store's own.
   std::uint32_t part_count = 0;

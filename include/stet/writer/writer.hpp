@@ -17,9 +17,13 @@ namespace stet::inline STET_NAMESPACE {
 /// The extents of a tensor as an argument: `{784, 10}`, a vector, or a span. Views what it is made from.
 class extents {
 public:
+  /// Extents in braces.
   extents(std::initializer_list<std::uint64_t> values) noexcept : values_(values.begin(), values.size()) {}
+  /// Extents of a span.
   extents(std::span<const std::uint64_t> values) noexcept : values_(values) {}
+  /// Extents of a vector.
   extents(const std::vector<std::uint64_t>& values) noexcept : values_(values) {}
+  /// The extents.
   operator std::span<const std::uint64_t>() const noexcept { return values_; }
 
 private:
@@ -42,8 +46,12 @@ private:
 /// error, so that no tensor is lost for want of a check.
 class writer {
 public:
-  /// Free-form JSON objects that are saved with the tensors; null: none.
-  json_value graph, state, metadata;
+  /// The graph of the model, an object that is saved with the tensors; null, as in the next two: none.
+  json_value graph;
+  /// The state of the session.
+  json_value state;
+  /// Free-form fields of the model.
+  json_value metadata;
 
   /// Adds a tensor whose elements are `elements`, row-major. Types narrower than a byte are packed when saved.
   /// @param attributes  an object of further fields (trainable, quantization, anything), or null
@@ -153,7 +161,9 @@ public:
 
   /// What was added, for writers of other formats; views this writer.
   struct contents {
+    /// The tensors.
     const detail::tensor_list& tensors;
+    /// The functions that give the bytes of those tensors that are not in memory.
     std::span<const piece_source> sources;
   };
   /// Errors: that of the first `add` that failed.

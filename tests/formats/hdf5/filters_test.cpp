@@ -352,7 +352,7 @@ TEST_SUITE("formats/hdf5/filters") {
 
   TEST_CASE("filters that nobody undoes are named") {
     const auto obstacle = [](const std::vector<hdf5_filter>& filters, stet::inflate_function inflate) {
-      const hdf5_filter* const found = stet::detail::find_obstacle(filters, inflate);
+      const hdf5_filter* const found = stet::detail::first_unsupported_filter(filters, inflate);
       if (found == nullptr) return std::string("none");
       const stet::error made = stet::detail::error_of_obstacle(*found, "/a");
       return std::string(stet::describe(made.code()).name) + ": " + std::string(made.subject());

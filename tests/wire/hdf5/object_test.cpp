@@ -11,7 +11,7 @@
 
 using namespace stet_test;
 using namespace stet_test::made_hdf5;
-using stet::detail::hdf5_is;
+using stet::detail::hdf5_message_type;
 using stet::detail::hdf5_object;
 
 namespace {
@@ -49,9 +49,9 @@ TEST_SUITE("wire/hdf5/object") {
     if (!object) return;
     CHECK(object->address() == at);
     CHECK(object->messages().size() == 2);
-    REQUIRE(object->find(hdf5_is::link) != nullptr);
-    CHECK(object->find(hdf5_is::link)->body.size() == 2);
-    CHECK(object->find(hdf5_is::datatype) == nullptr);
+    REQUIRE(object->find(hdf5_message_type::link) != nullptr);
+    CHECK(object->find(hdf5_message_type::link)->body.size() == 2);
+    CHECK(object->find(hdf5_message_type::datatype) == nullptr);
 
     const std::string further = message1(is_link, "12345678");
     hdf5_bytes first = first_version(
@@ -129,7 +129,7 @@ TEST_SUITE("wire/hdf5/object") {
       opened_hdf5 opened(made.file(type));
       const std::string text = std::move(body);
       const auto found = stet::detail::resolve_shared(*opened.file, std::as_bytes(std::span(text.data(), text.size())),
-                                                      hdf5_is::datatype);
+                                                      hdf5_message_type::datatype);
       return found ? std::string(reinterpret_cast<const char*>(found->data()), found->size()) : outcome(found);
     };
     CHECK(resolve(hdf5_fields().u8(3).u8(2).u64(type)) == "TYPE");
@@ -150,7 +150,7 @@ TEST_SUITE("wire/hdf5/object") {
       std::uint64_t table = 0, heap = 0;
     };
     // A table of two indexes: of attributes, whose heap is damaged, and of datatypes.
-    const auto resolve = [](const changes& is, hdf5_is type, std::string_view id) {
+    const auto resolve = [](const changes& is, hdf5_message_type type, std::string_view id) {
       hdf5_bytes made;
       const std::uint64_t heap = made.size();
       made.raw("FRHP")
@@ -189,16 +189,16 @@ TEST_SUITE("wire/hdf5/object") {
       return found ? std::string(reinterpret_cast<const char*>(found->data()), found->size()) : outcome(found);
     };
     const std::string id = hdf5_fields().u8(0).u16(15).u8(4).zeros(4);
-    CHECK(resolve({}, hdf5_is::datatype, id) == "TYPE");
-    CHECK(resolve({}, hdf5_is::dataspace, id) == "TYPE");
-    CHECK(resolve({}, hdf5_is::attribute, id) == "bad_hdf5");
-    CHECK(resolve({}, hdf5_is::filters, id) == "bad_hdf5"); // in no index
-    CHECK(resolve({}, hdf5_is::datatype, id.substr(0, 3)) == "bad_hdf5");
-    CHECK(resolve({.mark = "SMTC"}, hdf5_is::datatype, id) == "bad_hdf5");
-    CHECK(resolve({.version = 1}, hdf5_is::datatype, id) == "bad_hdf5");
-    CHECK(resolve({.table_version = 1}, hdf5_is::datatype, id) == "bad_hdf5");
-    CHECK(resolve({.count = 3}, hdf5_is::datatype, id) == "bad_hdf5");
-    CHECK(resolve({.table = 49}, hdf5_is::datatype, id) == "bad_hdf5");
-    CHECK(resolve({.heap = 49}, hdf5_is::datatype, id) == "bad_hdf5");
+    CHECK(resolve({}, hdf5_message_type::datatype, id) == "TYPE");
+    CHECK(resolve({}, hdf5_message_type::dataspace, id) == "TYPE");
+    CHECK(resolve({}, hdf5_message_type::attribute, id) == "bad_hdf5");
+    CHECK(resolve({}, hdf5_message_type::filters, id) == "bad_hdf5"); // in no index
+    CHECK(resolve({}, hdf5_message_type::datatype, id.substr(0, 3)) == "bad_hdf5");
+    CHECK(resolve({.mark = "SMTC"}, hdf5_message_type::datatype, id) == "bad_hdf5");
+    CHECK(resolve({.version = 1}, hdf5_message_type::datatype, id) == "bad_hdf5");
+    CHECK(resolve({.table_version = 1}, hdf5_message_type::datatype, id) == "bad_hdf5");
+    CHECK(resolve({.count = 3}, hdf5_message_type::datatype, id) == "bad_hdf5");
+    CHECK(resolve({.table = 49}, hdf5_message_type::datatype, id) == "bad_hdf5");
+    CHECK(resolve({.heap = 49}, hdf5_message_type::datatype, id) == "bad_hdf5");
   }
 }

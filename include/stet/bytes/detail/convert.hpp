@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
-// Copies elements out of stored bytes, at any address, packed or not, in either byte order, as any C++ type.
+// Converts stored elements to any C++ type: at any address, packed or not, in either byte order.
 //
-// What becomes of a value of type From (stored) as the type To (wanted):
+// The result of converting a value of type From (stored) to type To (wanted):
 //
 //   From            To       result
 //   the same as To           the same bits, NaN payloads included
 //   integer         integer  the nearest integer of To (saturates; NumPy wraps)
 //   float           integer  the fraction dropped, then as above; 0 for NaN (NumPy: undefined beyond To)
-//   anything        bool     whether it differs from zero, so true for NaN (as NumPy)
+//   anything        bool     true if it differs from zero, so true for NaN (as NumPy)
 //   integer, float  float    rounded once, to nearest, ties to even (IEEE 754-2008, 4.3.1; as NumPy);
-//                            beyond To what To defines: infinity, NaN or its largest number
-//                            (narrow_float.hpp)
+//                            out of range of To: as To defines (narrow_float.hpp), infinity, NaN
+//                            or its largest number
 //   real            complex  the real part by the rules above, the imaginary part 0 (as NumPy)
 //   complex         complex  both parts by the rules above (as NumPy)
 //   complex         real     refused: not_convertible (NumPy drops the imaginary part)
 //   string, block   any      refused: not_convertible
 //
-// A bool counts as the integer 0 or 1; a stored byte that is neither is refused: bad_value. A quantized
-// integer counts as the integer that is stored: scale and zero point are the caller's business.
+// A bool is the integer 0 or 1; any other stored byte is refused: bad_value. A quantized integer is converted as
+// the integer that is stored; the caller applies scale and zero point.
 #ifndef STET_BYTES_DETAIL_CONVERT_HPP
 #define STET_BYTES_DETAIL_CONVERT_HPP
 
@@ -39,16 +39,16 @@ namespace stet::inline STET_NAMESPACE::detail {
 struct stored_elements {
   const std::byte* bytes;
   stet::dtype dtype;
-  /// Stored bits of one element: the dtype's own, packed from the least significant bit of each byte if they
-  /// are fewer than 8; or 8 for a dtype of fewer, with each element in the low bits of a byte of its own.
+  /// Stored bits of one element. The dtype's own number: fewer than 8 are packed from the least significant bit
+  /// of each byte. Or 8 for a narrower dtype: each element is in the low bits of its own byte.
   std::uint8_t bits;
-  /// Whether each word (`dtype_description::word_size_bytes`) is in the other byte order than this machine's.
+  /// True if each word (`dtype_description::word_size_bytes`) is in the other byte order than this machine's.
   bool is_swapped;
 };
 
 // One value
 
-/// The integers that a type can hold; `<limits>` would cost a tenth of what including the span header does.
+/// The range of integers of a type. Written out, because `<limits>` costs a tenth of what the span header does.
 template <class T> struct integer_range {
   static constexpr bool is_signed = static_cast<T>(-1) < static_cast<T>(1);
   static constexpr std::uint64_t largest =
@@ -60,12 +60,12 @@ template <int Bits, bool Signed> struct integer_range<small_int<Bits, Signed>> {
   static constexpr std::uint64_t largest = static_cast<std::uint64_t>(small_int<Bits, Signed>::largest_value);
 };
 
-/// The same value in a type of the language.
+/// The value in a built-in type of the same width.
 template <class T> constexpr T number_of(T value) noexcept { return value; }
 template <class Format> constexpr float number_of(narrow_float<Format> value) noexcept { return value; }
 template <int Bits, bool Signed> constexpr int number_of(small_int<Bits, Signed> value) noexcept { return value; }
 
-/// The integer nearest to `value` that `To` has.
+/// The integer of `To` that is nearest to `value`.
 template <class To, class From> constexpr To saturated(From value) noexcept {
   using to = integer_range<To>;
   using from = integer_range<From>;
@@ -75,14 +75,13 @@ template <class To, class From> constexpr To saturated(From value) noexcept {
   return static_cast<To>(above < largest ? above : largest);
 }
 
-/// `value` without its fraction, or the integer of `To` nearest to it; 0 for NaN.
+/// `value` without its fraction, saturated to the range of `To`; 0 for NaN.
 template <class To, class Float> constexpr To truncated(Float value) noexcept {
   using range = integer_range<To>;
-  // Both are zero or powers of two, up to sign, and so exact.
+  // Both are zero or, up to sign, a power of two, and therefore exact.
   constexpr Float lowest = static_cast<Float>(range::lowest);
   constexpr Float beyond = static_cast<Float>(range::largest / 2 + 1) * 2;
-  // Selects rather than branches, so that loops vectorise; only what fits is cast, anything else would be
-  // undefined.
+  // Selects instead of branches, so that loops vectorise. Only values in range are cast: other casts are undefined.
   const Float fitting = value >= lowest && value < beyond ? value : Float{0};
   using integer = std::conditional_t<std::is_integral_v<To>, To, int>;
   const To inside = static_cast<To>(static_cast<integer>(fitting));
@@ -92,7 +91,7 @@ template <class To, class Float> constexpr To truncated(Float value) noexcept {
 
 template <class T> inline constexpr dtype_kind kind_of = describe(dtype_of<T>::value).kind;
 
-/// Whether there is a rule for these types.
+/// True if there is a rule for these types.
 template <class To, class From>
 inline constexpr bool is_convertible =
     kind_of<From> != dtype_kind::complex || kind_of<To> == dtype_kind::complex || kind_of<To> == dtype_kind::boolean;
@@ -100,7 +99,7 @@ inline constexpr bool is_convertible =
 /// `value` as `To`, rounded to nearest; NaN keeps its sign and the leading bits of its payload and becomes quiet.
 template <class To, class From> constexpr To floating(From value) noexcept {
 #if defined(__riscv)
-  // Its conversions give one NaN for all ("The RISC-V Instruction Set Manual", Volume I, "NaN Generation and Propagation").
+  // RISC-V converts every NaN to the same NaN ("The RISC-V Instruction Set Manual", Volume I, "NaN Generation and Propagation").
   if constexpr (std::is_same_v<From, float> && std::is_same_v<To, double>) {
     if (value != value) {
       const std::uint64_t bits = bit_cast<std::uint32_t>(value);
@@ -117,7 +116,7 @@ template <class To, class From> constexpr To floating(From value) noexcept {
   return static_cast<To>(value);
 }
 
-/// One value by the rules at the top of this file. Neither type is quantized.
+/// Converts one value by the rules at the top of this file. Neither type is quantized.
 template <class To, class From> constexpr To convert_value(From value) noexcept {
   if constexpr (kind_of<From> == dtype_kind::complex) {
     if constexpr (kind_of<To> == dtype_kind::boolean) {
@@ -139,16 +138,15 @@ template <class To, class From> constexpr To convert_value(From value) noexcept 
   }
 }
 
-// Many values: block by block, each brought into this machine's form first where it is packed or in the other
-// byte order. Blocks have a fixed length and pointers no aliases, which is what compilers need to vectorise
-// the loops over them.
+// Many values: block by block. A block that is packed or in the other byte order is first unpacked or swapped.
+// Blocks have a fixed length and their pointers do not alias, so that compilers vectorise the loops.
 
-/// Elements in a block. A multiple of 8, so that a block of any width begins with a byte.
+/// The number of elements in a block: a multiple of 8, so that a block of any width begins at a byte.
 inline constexpr std::size_t block_elements = 64;
 
-/// Spreads a block of packed codes of `Bits` bits to one a byte.
+/// Unpacks a block of codes of `Bits` bits to one code a byte.
 template <int Bits> void unpack_block(const std::byte* __restrict packed, std::byte* __restrict codes) noexcept {
-  // A group is as few bytes as hold whole codes.
+  // A group is the smallest number of bytes that holds whole codes.
   constexpr std::size_t group_bytes = Bits == 6 ? 3 : 1, group_elements = group_bytes * 8 / Bits;
   for (std::size_t group = 0; group < block_elements / group_elements; ++group) {
     std::uint32_t bits = 0;
@@ -161,7 +159,7 @@ template <int Bits> void unpack_block(const std::byte* __restrict packed, std::b
   }
 }
 
-/// Copies `WordCount` words, the bytes of each reversed.
+/// Copies `WordCount` words and reverses the bytes of each.
 template <class Word, std::size_t WordCount>
 void swap_block(const std::byte* __restrict swapped, std::byte* __restrict words) noexcept {
   for (std::size_t i = 0; i < WordCount; ++i) {
@@ -196,8 +194,8 @@ void convert_blocks(const stored_elements& from, std::byte* into, std::size_t co
     if (count != 0) std::memcpy(into, from.bytes, count * sizeof(From)); // not from nullptr
     return;
   }
-  // The last block is converted whole even if it is not full: from a copy, into another, of which the rest is
-  // dropped.
+  // A last block that is not full is converted as a whole block: from a padded copy, into a buffer of which only the
+  // elements that exist are kept.
   std::byte last_stored[block_elements * sizeof(From)] = {}, last_converted[block_elements * sizeof(To)];
   for (std::size_t first = 0; first < count; first += block_elements) {
     const std::size_t left = count - first;
@@ -228,21 +226,20 @@ void convert_blocks(const stored_elements& from, std::byte* into, std::size_t co
   }
 }
 
-/// Whether each of `count` stored bytes is 0 or 1, and so may be read as bool.
+/// True if each of `count` stored bytes is 0 or 1, and so may be read as bool.
 inline bool are_booleans(const std::byte* bytes, std::size_t count) noexcept {
   std::byte seen{0};
   for (std::size_t i = 0; i < count; ++i) seen |= bytes[i];
   return seen <= std::byte{1};
 }
 
-/// The type whose values a stored type has: a quantized integer's integer, itself for others.
+/// The type of the values of a stored type: the integer of a quantized integer, else the type itself.
 template <class T> struct value_of : std::type_identity<T> {};
 template <class Integer> struct value_of<quantized_int<Integer>> : std::type_identity<Integer> {};
 
-/// Copies `into.size()` elements whose dtype is that of `To`: unpacked, in this machine's byte order, bit for
-/// bit.
+/// Copies `into.size()` elements whose dtype is that of `To`: unpacked, in this machine's byte order, with the same bits.
 /// @retval errc::bad_value  To is bool and a byte is neither 0 nor 1; nothing was written
-/// Cost: reads every byte once (bool: twice), allocates nothing. Compiles nothing but this one copy.
+/// Cost: reads every byte once (bool: twice), allocates nothing. Instantiates this one copy only.
 template <element To> errc copy_elements(const stored_elements& from, std::span<To> into) noexcept {
   using stored = typename element_of<dtype_of<To>::value>::type;
   using word = std::conditional_t<std::is_same_v<stored, bool>, std::uint8_t, typename value_of<stored>::type>;
@@ -252,15 +249,14 @@ template <element To> errc copy_elements(const stored_elements& from, std::span<
   return errc{};
 }
 
-/// Copies `into.size()` elements of any dtype, as elements of `To` by the rules at the top of this file.
+/// Converts `into.size()` elements of any dtype to `To`, by the rules at the top of this file.
 /// @param from  as many elements as `into` has
 /// @retval errc::not_convertible  strings, blocks, or complex numbers to real ones
 /// @retval errc::bad_value        bool elements, and a byte is neither 0 nor 1; nothing was written
-/// Cost: reads every byte once (bool: twice), allocates nothing. Compiles a loop for each dtype there is.
+/// Cost: reads every byte once (bool: twice), allocates nothing. Instantiates a loop for each dtype.
 template <element To> errc convert_elements(const stored_elements& from, std::span<To> into) noexcept {
   if (from.dtype == dtype_of<To>::value) return copy_elements(from, into);
-  // One of stet's own types takes the place of `To`, which may be a program's own with no operations that
-  // stet knows.
+  // `To` may be a type of the program, with operations that stet does not know; a type of stet is used instead.
   using target = typename value_of<typename element_of<dtype_of<To>::value>::type>::type;
   static_assert(sizeof(To) == sizeof(target), "dtype_of names a dtype of another size");
   errc outcome = errc::not_convertible;

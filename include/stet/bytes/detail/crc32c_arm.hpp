@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The CRC-32C kernel of Arm: the crc32c instructions of ARMv8.
+// The CRC-32C kernel for Arm, by the crc32c instructions of ARMv8.
 #ifndef STET_BYTES_DETAIL_CRC32C_ARM_HPP
 #define STET_BYTES_DETAIL_CRC32C_ARM_HPP
 
 #include "crc32c_portable.hpp"
 
-// The instructions are optional in ARMv8.0. The compiler may have been told that they exist; on 64-bit Linux
-// and Android the kernel of the system tells; elsewhere the portable kernel serves.
+// The instructions are optional in ARMv8.0. They are used where the compiler's options promise them, and on 64-bit
+// Linux and Android where the operating system reports them. Elsewhere the portable kernel is used.
 #if STET_SMALL_CODE || (!defined(__GNUC__) && !defined(__clang__))
 #define STET_CRC32C_ARM 0
 #elif defined(__ARM_FEATURE_CRC32) || (defined(__aarch64__) && defined(__linux__))
@@ -33,7 +33,7 @@ namespace stet::inline STET_NAMESPACE::detail {
 #if defined(__ARM_FEATURE_CRC32)
 inline bool has_crc32c_arm() noexcept { return true; }
 #else
-/// Whether this processor has the crc32c instructions: HWCAP_CRC32 of Linux, bit 7 of AT_HWCAP (16). Cost:
+/// True if this processor has the crc32c instructions: HWCAP_CRC32 of Linux, bit 7 of AT_HWCAP (16). Cost:
 /// one call into the C library, which keeps the answer.
 inline bool has_crc32c_arm() noexcept { return (getauxval(16) & (1u << 7)) != 0; }
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// CRC-32C without special instructions: its arithmetic, the loop that every word-at-a-time kernel shares, the
-// tables. The arithmetic and the tables serve other reflected CRCs of 32 bits as well (crc32.hpp).
+// CRC-32C without special instructions: the arithmetic, the tables, and the loop that every word-at-a-time kernel
+// shares. Arithmetic and tables also serve other reflected 32-bit CRCs (crc32.hpp).
 #ifndef STET_BYTES_DETAIL_CRC32C_PORTABLE_HPP
 #define STET_BYTES_DETAIL_CRC32C_PORTABLE_HPP
 
@@ -21,8 +21,8 @@ namespace stet::inline STET_NAMESPACE::detail {
 
 // A CRC is the remainder of the message, read as a polynomial over GF(2), modulo P. CRC-32C is reflected: the
 // first bit of a message is the lowest bit of its first byte and has the highest power of x. Remainders are
-// held likewise, bit 31 being x^0 and bit 0 being x^31. All functions here work on the *state*, which is the
-// remainder alone; the public functions add the inversion that RFC 3720 asks for before and after.
+// stored in the same way: bit 31 is x^0 and bit 0 is x^31. All functions here work on the *state*, which is the
+// bare remainder; the public functions invert it before and after, as RFC 3720 requires.
 
 /// P = x^32 + x^28 + x^27 + x^26 + x^25 + x^23 + x^22 + x^20 + x^19 + x^18 + x^14 + x^13 + x^11 + x^10 + x^9
 /// + x^8 + x^6 + 1, reflected and without its x^32. Source: RFC 3720 section 12.1, generator 0x11edc6f41.
@@ -63,8 +63,8 @@ constexpr std::uint32_t crc32c_power_of_x(std::uint64_t exponent) noexcept {
   return crc32c_power<Polynomial>(0x40000000u, exponent);
 }
 
-/// `crc32c_power_of_x` at compile time. The powers that every includer needs are written out, since working them out takes the
-/// compiler longer than any other header of the core.
+/// `crc32c_power_of_x` at compile time. The powers that every includer needs are written out: computing them takes the compiler
+/// longer than any other header of the core.
 template <std::uint32_t Polynomial, std::uint64_t exponent>
 inline constexpr std::uint32_t crc32c_known_power_of_x = crc32c_power_of_x<Polynomial>(exponent);
 template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 223> = 0xba4fc28eu;
@@ -74,7 +74,7 @@ template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polyno
 template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 65536> = 0x28461564u;
 template <> inline constexpr std::uint32_t crc32c_known_power_of_x<crc32c_polynomial, 131072> = 0xbf455269u;
 
-/// Every kernel has this form: the state after `size_bytes` more bytes of message.
+/// The type of every kernel: returns the state after `size_bytes` more bytes of message.
 using crc32c_update_function = std::uint32_t(std::uint32_t state, const std::byte* bytes,
                                              std::size_t size_bytes) noexcept;
 
@@ -98,7 +98,7 @@ template <std::uint32_t Polynomial> constexpr crc32c_nibble_table make_crc32c_ni
 template <std::uint32_t Polynomial = crc32c_polynomial>
 inline constexpr crc32c_nibble_table crc32c_nibbles = make_crc32c_nibble_table<Polynomial>();
 
-/// Half a byte at a time.
+/// Advances the state by half a byte at a time.
 template <std::uint32_t Polynomial>
 inline std::uint32_t crc32c_update_by_tables(std::uint32_t state, const std::byte* bytes,
                                              std::size_t size_bytes) noexcept {
@@ -112,7 +112,7 @@ inline std::uint32_t crc32c_update_by_tables(std::uint32_t state, const std::byt
 
 #else
 
-/// Long enough for the processor's prefetching to find its stride and for the two products of a round to be
+/// The size of a lane: long enough for the processor's prefetcher to settle, and for the two products of a round to be
 /// cheap.
 inline constexpr std::size_t crc32c_lane_size_bytes = 8192;
 template <std::uint32_t Polynomial = crc32c_polynomial>
@@ -120,10 +120,10 @@ inline constexpr std::uint32_t crc32c_past_one_lane = crc32c_known_power_of_x<Po
 template <std::uint32_t Polynomial = crc32c_polynomial>
 inline constexpr std::uint32_t crc32c_past_two_lanes = crc32c_known_power_of_x<Polynomial, 16 * crc32c_lane_size_bytes>;
 
-/// The loop of the kernels that take a word at a time. `Step::word` and `Step::byte` each wait for the state
-/// before them, so one chain leaves most of the processor idle: long messages are cut into three lanes that
-/// advance side by side. A lane's state, multiplied by x to the number of bits behind it, is its share of the
-/// whole message's state.
+/// The loop of the kernels that take a word at a time. Each `Step::word` and `Step::byte` depends on the state
+/// before it, so a single chain leaves most of the processor idle. Long messages are therefore cut into three lanes
+/// that advance in parallel. The state of a lane, multiplied by x to the number of bits that follow it, is its share
+/// of the state of the whole message.
 template <typename Step, std::uint32_t Polynomial = crc32c_polynomial>
 STET_CRC32C_INLINE std::uint32_t crc32c_update_by_words(std::uint32_t state, const std::byte* bytes,
                                                         std::size_t size_bytes) noexcept {
@@ -145,8 +145,8 @@ STET_CRC32C_INLINE std::uint32_t crc32c_update_by_words(std::uint32_t state, con
   return state;
 }
 
-/// Four tables of remainders: that of the byte `b` followed by k zero bytes, times x^32, is the lower half of `at[k / 2][b]`
-/// for an even k, else the upper half. 4 KiB of table, in pairs because every includer pays the compiler for each step.
+/// Four tables of remainders. The remainder of the byte `b` followed by k zero bytes, times x^32, is the lower half of
+/// `at[k / 2][b]` for an even k, else the upper half. 4 KiB of table. Pairs halve the steps that each includer compiles.
 struct crc32c_byte_tables {
   std::uint64_t at[2][256];
 };
@@ -183,13 +183,13 @@ template <std::uint32_t Polynomial> struct crc32c_table_step {
   }
 
 private:
-  /// Of the lowest byte of `state`.
+  /// The entry for the lowest byte of `state`.
   template <unsigned zeros> static std::uint32_t remainder(std::uint32_t state) noexcept {
     return static_cast<std::uint32_t>(crc32c_tables<Polynomial>.at[zeros / 2][state & 255u] >> zeros % 2 * 32);
   }
 };
 
-/// Tables only.
+/// The kernel that uses only tables.
 template <std::uint32_t Polynomial>
 inline std::uint32_t crc32c_update_by_tables(std::uint32_t state, const std::byte* bytes,
                                              std::size_t size_bytes) noexcept {
@@ -198,7 +198,7 @@ inline std::uint32_t crc32c_update_by_tables(std::uint32_t state, const std::byt
 
 #endif
 
-/// The kernel of every processor.
+/// The kernel that every processor can run.
 inline std::uint32_t crc32c_update_portable(std::uint32_t state, const std::byte* bytes,
                                             std::size_t size_bytes) noexcept {
   return crc32c_update_by_tables<crc32c_polynomial>(state, bytes, size_bytes);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// CRC-32C kernels of x86: the crc32 instruction of SSE4.2, and folding with VPCLMULQDQ.
+// The CRC-32C kernels for x86: by the crc32 instruction of SSE4.2, and by folding with VPCLMULQDQ.
 #ifndef STET_BYTES_DETAIL_CRC32C_X86_HPP
 #define STET_BYTES_DETAIL_CRC32C_X86_HPP
 
 #include "crc32c_portable.hpp"
 
 // GCC and Clang are used through their builtins: <immintrin.h> costs more to include than the whole reading
-// core. Microsoft's compiler has the crc32 kernel only, because it offers no cheap way to ask for VPCLMULQDQ.
+// core. With Microsoft's compiler only the crc32 kernel exists, because it has no cheap test for VPCLMULQDQ.
 #if STET_SMALL_CODE || defined(_M_ARM64EC)
 #define STET_CRC32C_SSE42 0
 #elif defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
@@ -25,8 +25,9 @@
 
 #include <cstring>
 
-// What the C library found at start, where it tells: asking the compiler's run-time library links its own detection, 4.5 KB.
-// Declared as <sys/platform/x86.h> does, which costs more to include than <cstdint> and which Clang does not take in C++.
+// The C library detects the processor's features at start. Its result is used where it offers one: the compiler's run-time
+// library would link its own detection, 4.5 KB. The declarations are those of <sys/platform/x86.h>, which costs more to include
+// than <cstdint>, and which Clang rejects in C++.
 #if defined(__GLIBC__)
 #if __GLIBC_PREREQ(2, 34)
 #define STET_CPU_KNOWN_TO_LIBRARY 1
@@ -48,8 +49,8 @@ extern "C" const struct cpuid_feature* __x86_get_cpuid_feature_leaf(unsigned lea
 namespace stet::inline STET_NAMESPACE::detail {
 
 #if defined(STET_CPU_KNOWN_TO_LIBRARY)
-/// Whether this processor and its operating system have a feature: of the library's leaf 0 (CPUID 1) or 1 (CPUID 7), the bit of
-/// a word, EBX 1 or ECX 2. Four words of a leaf say what there is, the next four what can be used. Cost: a call.
+/// True if this processor and its operating system support a feature: a bit of word 1 (EBX) or 2 (ECX) of the library's leaf 0
+/// (CPUID 1) or 1 (CPUID 7). Four words of a leaf state what the processor has, the next four what can be used. Cost: a call.
 inline bool has_cpu_feature(unsigned leaf, unsigned word, unsigned bit) noexcept {
   const auto* const words = reinterpret_cast<const unsigned*>(__x86_get_cpuid_feature_leaf(leaf));
   return (words[4 + word] >> bit & 1u) != 0;
@@ -57,14 +58,14 @@ inline bool has_cpu_feature(unsigned leaf, unsigned word, unsigned bit) noexcept
 #endif
 
 #if defined(_MSC_VER)
-/// The instruction set level that Microsoft's run-time library finds at start; <bit> of its standard library
-/// reads it too. 2 stands for SSE4.2.
+/// The instruction set level that Microsoft's run-time library detects at start, and that <bit> of its standard library
+/// reads. 2 means SSE4.2.
 extern "C" int __isa_available;
 inline bool has_crc32c_sse42() noexcept { return __isa_available >= 2; }
 #elif defined(__SSE4_2__)
 inline bool has_crc32c_sse42() noexcept { return true; }
 #else
-/// Whether this processor has SSE4.2. Cost: a load and test of what was found at start.
+/// True if this processor has SSE4.2. Cost: a load and test of what was found at start.
 inline bool has_crc32c_sse42() noexcept { return STET_CPU_HAS("sse4.2", 0, 2, 20); }
 #endif
 
@@ -109,43 +110,43 @@ inline std::uint32_t crc32c_update_sse42(std::uint32_t state, const std::byte* b
 #if STET_CRC32C_VPCLMULQDQ
 
 // Folding, after Gopal et al., Intel 2009, "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ". A
-// 128-bit piece of message is A x^64 + B, A being its first eight bytes. Instead of dividing it by P, it is
-// moved d bits on: (A x^64 + B) x^d is congruent to A (x^(d+64) mod P) + B (x^d mod P), two products of less
-// than 128 bits, which are added to the piece of message that stands d bits further on. In the end one short
-// message is left whose CRC is that of the whole.
+// 128-bit piece of message is A x^64 + B, where A is its first eight bytes. Instead of dividing it by P, it is
+// moved forward by d bits: (A x^64 + B) x^d is congruent to A (x^(d+64) mod P) + B (x^d mod P). These two products
+// of less than 128 bits are added to the piece that is d bits further on. A short message remains, which has the
+// CRC of the whole message.
 //
-// The bits being reflected, the instruction's 127-bit product of two registers appears one power of x too low
-// in a 128-bit register, that is, multiplied by x; and a 32-bit remainder in a 64-bit register stands for its
-// product with x^32. The exponents of the factors are therefore less by 33: d + 31 and d - 33.
+// Because the bits are reflected, the instruction's 127-bit product of two registers appears multiplied by x in a
+// 128-bit register, and a 32-bit remainder in a 64-bit register appears multiplied by x^32. The exponents of the
+// factors are therefore 33 less: d + 31 and d - 33.
 
-/// What a 128-bit piece's first and last eight bytes are multiplied by to move it on by `distance_bits`.
+/// The factors for the first and the last eight bytes of a 128-bit piece that is moved forward by `distance_bits`.
 template <unsigned distance_bits, std::uint32_t Polynomial = crc32c_polynomial> struct crc32c_fold_factors {
   static constexpr std::uint32_t first = crc32c_known_power_of_x<Polynomial, distance_bits + 31>;
   static constexpr std::uint32_t last = crc32c_known_power_of_x<Polynomial, distance_bits - 33>;
 };
 
-/// Two pieces of message side by side.
+/// Two adjacent pieces of message.
 using crc32c_pieces = long long __attribute__((vector_size(32)));
 
 #define STET_CRC32C_FOLDING STET_CRC32C_TARGET("sse4.2,avx2,pclmul,vpclmulqdq")
 
-/// Below this size folding gains nothing over the crc32 instruction.
+/// The size below which folding is not faster than the crc32 instruction.
 inline constexpr std::size_t crc32c_folding_from_bytes = 256;
 
-/// Whether this processor and its operating system have VPCLMULQDQ on 256-bit registers, and SSE4.2.
+/// True if this processor and its operating system have VPCLMULQDQ on 256-bit registers, and SSE4.2.
 /// Cost: three loads and tests.
 inline bool has_crc32c_vpclmulqdq() noexcept {
   return STET_CPU_HAS("vpclmulqdq", 1, 2, 10) && STET_CPU_HAS("avx2", 1, 1, 5) && has_crc32c_sse42();
 }
 
-/// The pieces at any address.
+/// Loads pieces from any address.
 STET_CRC32C_FOLDING inline crc32c_pieces crc32c_pieces_at(const std::byte* bytes) noexcept {
   crc32c_pieces pieces;
   std::memcpy(&pieces, bytes, sizeof(pieces));
   return pieces;
 }
 
-/// The pieces moved on by `distance_bits` and added to what stands there.
+/// Moves pieces forward by `distance_bits` and adds the pieces that are there.
 template <unsigned distance_bits, std::uint32_t Polynomial>
 STET_CRC32C_FOLDING inline crc32c_pieces crc32c_folded(crc32c_pieces pieces, crc32c_pieces there) noexcept {
   using factors = crc32c_fold_factors<distance_bits, Polynomial>;
@@ -157,9 +158,8 @@ STET_CRC32C_FOLDING inline crc32c_pieces crc32c_folded(crc32c_pieces pieces, crc
 #endif
 }
 
-/// Folding in four pairs of pieces, 128 bytes a round, enough to cover the latency of the products; at least
-/// 128 bytes, whose messages are taken off. What is left of them is a message of 32 bytes, in front of the bytes
-/// not yet read.
+/// Folds in four pairs of pieces, 128 bytes a round, which covers the latency of the products. Needs at least 128 bytes.
+/// Whole rounds are consumed from the message. The result is a message of 32 bytes in front of the bytes that are left.
 template <std::uint32_t Polynomial>
 STET_CRC32C_FOLDING inline crc32c_pieces crc32c_fold(std::uint32_t state, const std::byte*& bytes,
                                                      std::size_t& size_bytes) noexcept {
@@ -183,7 +183,7 @@ STET_CRC32C_FOLDING inline crc32c_pieces crc32c_fold(std::uint32_t state, const 
   return a;
 }
 
-/// Folding; `has_crc32c_vpclmulqdq()` must hold.
+/// The kernel that folds; `has_crc32c_vpclmulqdq()` must hold.
 STET_CRC32C_FOLDING
 inline std::uint32_t crc32c_update_vpclmulqdq(std::uint32_t state, const std::byte* bytes,
                                               std::size_t size_bytes) noexcept {
@@ -194,7 +194,7 @@ inline std::uint32_t crc32c_update_vpclmulqdq(std::uint32_t state, const std::by
   return crc32c_update_sse42(crc32c_update_sse42(0, left, sizeof(left)), bytes, size_bytes);
 }
 
-/// The same for another polynomial, the rest by tables.
+/// The same for another polynomial; the bytes that are left are handled by tables.
 template <std::uint32_t Polynomial>
 STET_CRC32C_FOLDING inline std::uint32_t crc32_update_folding(std::uint32_t state, const std::byte* bytes,
                                                               std::size_t size_bytes) noexcept {

@@ -12,15 +12,14 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// One way to advance a CRC-32C state, for tests and benchmarks. `update` may only be called where
-/// `supported`.
+/// A CRC-32C kernel with its name, for tests and benchmarks. `update` may only be called if `supported`.
 struct crc32c_kernel {
   const char* name;
   crc32c_update_function* update;
   bool supported;
 };
 
-/// All kernels that this build holds, slowest first, the portable one always.
+/// All kernels of this build, slowest first. The portable one is always there.
 struct crc32c_kernel_list {
   crc32c_kernel at[1 + STET_CRC32C_SSE42 + STET_CRC32C_VPCLMULQDQ + STET_CRC32C_ARM];
 
@@ -43,8 +42,8 @@ inline crc32c_kernel_list crc32c_kernels() noexcept {
   }};
 }
 
-/// The state after `size_bytes` more bytes, by the best kernel for this processor and this size. The
-/// processor is asked on each call, a few loads on x86, so that there is nothing to initialise or share.
+/// The state after `size_bytes` more bytes, by the best kernel for this processor and this size. Features are tested on
+/// each call, which takes a few loads on x86, so that no state has to be initialised or shared.
 inline std::uint32_t crc32c_update(std::uint32_t state, const std::byte* bytes, std::size_t size_bytes) noexcept {
 #if STET_CRC32C_VPCLMULQDQ
   if (size_bytes >= crc32c_folding_from_bytes && has_crc32c_vpclmulqdq())
@@ -60,11 +59,11 @@ inline std::uint32_t crc32c_update(std::uint32_t state, const std::byte* bytes, 
 }
 
 /// x^32 + x^26 + x^23 + x^22 + x^16 + x^12 + x^11 + x^10 + x^8 + x^7 + x^5 + x^4 + x^2 + x + 1, reflected and
-/// without its x^32. Source: PKWARE, APPNOTE.TXT, 4.4.7 (its "magic number", 0xdebb20e3, is a remainder of
-/// this).
+/// without its x^32. Source: PKWARE, APPNOTE.TXT, 4.4.7 (its "magic number", 0xdebb20e3, is a remainder modulo
+/// this polynomial).
 inline constexpr std::uint32_t crc32_polynomial = 0xEDB88320u;
 
-/// The state after `size_bytes` more bytes. The processor is asked on each call.
+/// The state after `size_bytes` more bytes. Features are tested on each call.
 inline std::uint32_t crc32_update(std::uint32_t state, const std::byte* bytes, std::size_t size_bytes) noexcept {
 #if STET_CRC32C_VPCLMULQDQ
   if (size_bytes >= crc32c_folding_from_bytes && has_crc32c_vpclmulqdq())
@@ -75,7 +74,7 @@ inline std::uint32_t crc32_update(std::uint32_t state, const std::byte* bytes, s
 
 } // namespace stet::inline STET_NAMESPACE::detail
 
-// They belong to the headers above and to this one.
+// Only the headers above and this one use them.
 #undef STET_CRC32C_ARM
 #undef STET_CRC32C_SSE42
 #undef STET_CRC32C_VPCLMULQDQ

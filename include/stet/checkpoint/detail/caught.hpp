@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes an error of what a call throws, where nobody could catch it.
+// Converts exceptions to errors where a caller could not catch them.
 #ifndef STET_CHECKPOINT_DETAIL_CAUGHT_HPP
 #define STET_CHECKPOINT_DETAIL_CAUGHT_HPP
 
@@ -10,9 +10,9 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// What `work()`, a result, comes to. Without exceptions there is nothing to catch.
-/// @retval errc::out_of_memory     it threw std::bad_alloc
-/// @retval errc::invalid_argument  a function that the program gave threw anything else, whose text is the subject
+/// Returns `work()`, a result, and converts exceptions to errors. Without exceptions it only calls `work`.
+/// @retval errc::out_of_memory     `work` threw std::bad_alloc
+/// @retval errc::invalid_argument  a function of the program threw anything else; its text is the subject
 template <class Work> auto caught(Work&& work) noexcept -> decltype(work()) {
 #if defined(__cpp_exceptions)
   try {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The lock that the one writer of a folder of checkpoints holds.
+// The lock of a folder of checkpoints, which its one writer holds.
 #ifndef STET_CHECKPOINT_DETAIL_FOLDER_LOCK_HPP
 #define STET_CHECKPOINT_DETAIL_FOLDER_LOCK_HPP
 
@@ -132,7 +132,7 @@ public:
 
   /// Makes the folder if there is none, and takes its lock.
   /// @retval errc::locked  another writer, of this process or another, has it; or what the operating system reports
-  result<folder_lock> make_and_lock() const {
+  result<folder_lock> create_and_lock() const {
     if (auto made = make_folder(); !made) return made.error();
     return folder_lock::take(operations(), folder() + std::string(lock_name));
   }

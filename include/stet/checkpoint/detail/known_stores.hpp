@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which files each store of a folder needs. Remembered for as long as the files stay as they are.
+// The files that each store of a folder needs, cached while the files do not change.
 #ifndef STET_CHECKPOINT_DETAIL_KNOWN_STORES_HPP
 #define STET_CHECKPOINT_DETAIL_KNOWN_STORES_HPP
 
@@ -20,7 +20,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// The identity of the file at a path; nothing if there is none, or no regular one.
+/// The identity of the file at a path; nothing if there is no regular file.
 /// Errors: what the operating system reports.
 inline result<std::optional<file_identity>> identity_of(std::string_view path_utf8) {
   const result<file> opened = file::open(path_utf8);
@@ -30,34 +30,34 @@ inline result<std::optional<file_identity>> identity_of(std::string_view path_ut
   return opened.error();
 }
 
-/// A file of a folder, as far as others may need it or it others.
+/// A file of a folder, with the files that it needs.
 struct known_store {
   store_kind kind = store_kind::none;
-  /// Whether it opens, with everything that it builds on.
+  /// True if the file and everything that it builds on can be opened.
   bool is_sound = false;
-  /// The files that it needs besides its own: its parts and, of a delta, the base.
+  /// The other files that it needs: its parts and, for a delta, the base.
   std::vector<std::string> needs;
-  /// The base, of a delta.
+  /// The base of a delta.
   std::string base;
-  /// The files that decided all this, its own first, as they were then.
+  /// The files that these properties depend on, its own first, with their identities at that time.
   std::vector<std::pair<std::string, std::optional<file_identity>>> seen;
-  /// Whether all this holds for as long as these files stay the same. What is damaged may be repaired by a file that is not
-  /// among them.
+  /// True if these properties are valid as long as these files do not change. A damaged store may be repaired by a file that
+  /// is not among them.
   bool is_final = false;
 
   [[nodiscard]] std::optional<file_identity> identity() const { return seen.front().second; }
 };
 
-/// The stores of a folder. Looks at each again once a file that it builds on is another: the folder is the truth.
+/// The stores of a folder. A store is read again when a file that it builds on has changed: the folder is the truth.
 class known_stores {
 public:
   /// @param folder  "" or ending in a separator
   explicit known_stores(std::string folder) : folder_(std::move(folder)) {}
 
-  /// What the file called `name` is and needs; valid until the next call for the same name, and `keep_only`.
+  /// The properties of the file called `name`; valid until the next call for the same name, or `keep_only`.
   /// @retval errc::file_not_found  there is no such file
-  /// Any error means that this could not be found out, and so nothing may be removed.
-  /// Cost: three system calls for each file that it builds on; the first time that of `open_checkpoint`, too.
+  /// After any error the properties are unknown, so nothing may be removed.
+  /// Cost: three system calls for each file that it builds on; the first time also that of `open_checkpoint`.
   result<const known_store*> look_at(const std::string& name) {
     const auto known = all_.find(name);
     if (known != all_.end() && known->second.is_final) {
@@ -70,8 +70,7 @@ public:
     return &(all_[name] = std::move(*found));
   }
 
-  /// The files that some stores need besides their own, those that their bases need included. Names of files that are not there
-  /// are passed over.
+  /// The other files that some stores need, including those that their bases need. Names of missing files are ignored.
   result<std::set<std::string>> needed_by(std::vector<std::string> names) {
     std::set<std::string> needed;
     while (!names.empty()) {
@@ -87,7 +86,7 @@ public:
     return needed;
   }
 
-  /// Forgets all but these.
+  /// Forgets all stores except these.
   /// @param names  ascending
   void keep_only(const std::vector<std::string>& names) {
     std::erase_if(all_, [&](const auto& each) { return !std::binary_search(names.begin(), names.end(), each.first); });
@@ -106,7 +105,7 @@ private:
   result<known_store> look_closely_at(const std::string& name) const {
     known_store found;
     const std::string path = folder_ + name;
-    // Identities first: what changes while it is read has another one afterwards.
+    // Identities first: a file that changes while it is read then has another identity.
     std::string at = name;
     for (std::size_t depth = 0; depth < max_delta_depth && !at.empty(); ++depth) {
       const auto identity = identity_of(folder_ + at);
@@ -152,8 +151,8 @@ private:
     return found;
   }
 
-  /// Whether every file has been as it is for so long that the next change gives it another time, whatever the file system: a
-  /// tick of FAT's clock is 2 seconds.
+  /// True if every file has been unchanged for so long that the next change gives it another time on any file system. The clock
+  /// of FAT has ticks of 2 seconds.
   static bool is_settled(const known_store& found) {
     constexpr std::chrono::nanoseconds longest_tick = std::chrono::seconds(3);
     const auto now =

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The state file of a folder of checkpoints: a cache of what the folder itself does not tell.
+// The state file of a folder of checkpoints: a cache of what the folder does not contain otherwise.
 #ifndef STET_CHECKPOINT_DETAIL_STATE_FILE_HPP
 #define STET_CHECKPOINT_DETAIL_STATE_FILE_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Readers for tensors that lie in no file as they are: cut over several files, or in a file that is not there.
+// Readers for tensors that are not contiguous in one file: in pieces over several files, or in a missing file.
 #ifndef STET_FORMATS_COMMON_GATHER_HPP
 #define STET_FORMATS_COMMON_GATHER_HPP
 
@@ -17,12 +17,12 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// Pieces of other sources, one after the other, read as one run of bytes. The bytes of those sources must outlive it, as
-/// the parts of a store do, whichever `source` holds them.
+/// Reads pieces of other sources as one contiguous range of bytes. The bytes of those sources must outlive it, as those of
+/// the parts of a store do.
 class gathered_bytes final : public reader {
 public:
   /// Appends `size_bytes` bytes of `from`, from `offset_bytes` on.
-  /// @retval errc::bad_range  they do not lie within `from`, or make more than 2^64 bytes
+  /// @retval errc::bad_range  the bytes are not within `from`, or the total exceeds 2^64 bytes
   result<void> append(const source& from, std::uint64_t offset_bytes, std::uint64_t size_bytes) {
     if (!detail::range_fits(offset_bytes, size_bytes, from.size_bytes()))
       return error(errc::bad_range, {}, offset_bytes);
@@ -35,7 +35,7 @@ public:
 
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_bytes_; }
 
-  /// Cost: a binary search, and a copy of what is asked for.
+  /// Cost: a binary search, and a copy of the requested bytes.
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
     if (!detail::range_fits(offset_bytes, into.size(), size_bytes_)) return error(errc::bad_range, {}, offset_bytes);
     for (std::size_t number = into.empty() ? 0 : piece_at(offset_bytes); !into.empty(); ++number) {
@@ -60,7 +60,7 @@ private:
     const std::byte* data;
     const reader* fetcher;
     std::uint64_t offset_bytes;
-    /// Where it begins among the gathered bytes.
+    /// The offset of the piece in the gathered bytes.
     std::uint64_t begin;
   };
 
@@ -78,10 +78,10 @@ private:
   std::uint64_t size_bytes_ = 0;
 };
 
-/// Stands for a file that is not there: its tensors are listed, and reading one is errc::missing_part about the file.
+/// The reader for a missing file: its tensors are listed, and reading one is errc::missing_part about the file.
 class missing_file final : public reader {
 public:
-  /// @param size_bytes  how large the file has to be for what is said of it
+  /// @param size_bytes  the least size that the file must have for its tensors
   explicit missing_file(std::string_view path, std::uint64_t size_bytes = ~std::uint64_t{0})
       : path_(path), size_bytes_(size_bytes) {}
 

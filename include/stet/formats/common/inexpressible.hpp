@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The error of a save to a format that cannot express something of the model.
+// The error of saving to a format that cannot express a part of the model.
 #ifndef STET_FORMATS_COMMON_INEXPRESSIBLE_HPP
 #define STET_FORMATS_COMMON_INEXPRESSIBLE_HPP
 
@@ -14,7 +14,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// errc::not_expressible with the subject "WHAT: HINT", of which WHAT is cut so that the hint fits.
+/// errc::not_expressible with the subject "WHAT: HINT". WHAT is shortened so that the hint fits.
 /// @param what  the layer or tensor that cannot be expressed
 /// @param hint  the form that the model can be saved in
 inline error inexpressible(std::string what, std::string_view hint) {

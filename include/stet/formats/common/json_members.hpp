@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Members of JSON objects from anyone, by name, where any type may stand.
+// Access to the members of untrusted JSON objects by name and type.
 #ifndef STET_FORMATS_COMMON_JSON_MEMBERS_HPP
 #define STET_FORMATS_COMMON_JSON_MEMBERS_HPP
 
@@ -27,13 +27,13 @@ inline const json_value* find_member(const json_value& object, std::string_view 
 }
 
 /// A string's text; empty for anything else.
-inline std::string_view text_of_string(const json_value* value) {
+inline std::string_view string_or_empty(const json_value* value) {
   const std::string* const text = value == nullptr ? nullptr : value->get_ptr<const json_value::string_t*>();
   return text == nullptr ? std::string_view() : std::string_view(*text);
 }
 /// The text of the member called `name`; empty if it is no string.
 inline std::string_view text_member(const json_value& object, std::string_view name) {
-  return text_of_string(find_member(object, name));
+  return string_or_empty(find_member(object, name));
 }
 
 /// Takes the member called `name` out of an object; null if there is none.
@@ -58,7 +58,7 @@ inline const json_value::array_t* elements_of(const json_value* value) {
 class distinct_names {
 public:
   /// `name`, or if that was given out, the same with the first number behind it that was not: "name_1".
-  [[nodiscard]] std::string take(std::string name) {
+  [[nodiscard]] std::string unique_name(std::string name) {
     const auto [found, is_new] = next_numbers_.try_emplace(name, 1);
     if (is_new) return name;
     for (;;) {

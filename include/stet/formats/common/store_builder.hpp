@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes a store of the tensors that a reader of another format finds.
+// Builds a store from the tensors that the reader of another format finds.
 #ifndef STET_FORMATS_COMMON_STORE_BUILDER_HPP
 #define STET_FORMATS_COMMON_STORE_BUILDER_HPP
 
@@ -22,43 +22,43 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// A tensor, constant or link that a file contains and that its store cannot give, not even as an error at reading.
+/// A tensor, constant or link of a file that is missing in the store, where it cannot be listed.
 struct omitted_item {
-  /// Its name in the file.
+  /// The name in the file.
   std::string name;
   /// The reason: errc::unknown_dtype for a dtype that stet does not have, errc::external_data for a link to another file, …
   error reason;
 };
 
-/// A checksum that a file has of a range of its bytes, which may hold many tensors: CRC-32, as a member of a ZIP archive has.
+/// The CRC-32 that a file states for a range of its bytes, such as a member of a zip archive. The range may hold many tensors.
 struct range_check {
-  /// The part of the store.
+  /// The number of the part.
   std::uint32_t part = 0;
   std::uint64_t offset_bytes = 0, size_bytes = 0;
   std::uint32_t crc32 = 0;
-  /// The name of the range in the file: that of the member.
+  /// The name of the range: that of the member.
   std::string name;
-  /// Of a range that is deflated (RFC 1951), whose checksum is that of what it becomes: the size of that.
+  /// For a deflated range (RFC 1951), the decompressed size. The checksum is then that of the decompressed bytes.
   std::optional<std::uint64_t> inflated_size_bytes = std::nullopt;
 };
 
 namespace detail {
 
-/// The entries of an index as they stand in it, one behind the other. Room is kept before them for what an index begins with, so
-/// that most often it is made where they are.
+/// The entries of an index, contiguous as in the index. Room is kept in front of them for the beginning of an index, so that the
+/// index can usually be made in place.
 class entry_buffer {
 public:
-  /// What an entry of rank 2 with a usual name takes.
+  /// The size of an entry of rank 2 with a name of usual length.
   static constexpr std::uint64_t usual_entry_size = 96;
 
   [[nodiscard]] bool has_room(std::uint64_t size_bytes) const noexcept {
     return size_bytes <= bytes_.size_bytes() - begin_ - size_;
   }
-  /// Makes room for so many more bytes of entries, which moves those that are there. Errors: those of `source::allocate`.
+  /// Makes room for `size_bytes` more bytes of entries, and moves the present ones. Errors: those of `source::allocate`.
   result<void> grow(std::uint64_t size_bytes, memory_resource* memory) {
     const std::uint64_t doubled = (bytes_.size_bytes() - begin_) * 2;
     const std::uint64_t larger = size_bytes + size_ < doubled ? doubled : size_bytes + size_;
-    // Slots for entries that are small, and a few parts.
+    // Room for the slots of small entries, and for a few parts.
     const std::uint64_t begin =
         slot_count_for(static_cast<std::uint32_t>(larger / 64)) * index_layout::slot_size + 1024;
     result<source> made = source::allocate(begin + larger, memory);
@@ -69,7 +69,7 @@ public:
     return {};
   }
   [[nodiscard]] std::byte* end() noexcept { return bytes_.writable_data() + begin_ + size_; }
-  /// Counts an entry that was written at `end()`, in room that was made. @return  where it begins, in units
+  /// Adds the entry that was written at `end()`. @return its place, in units of 8 bytes
   std::uint32_t take(std::uint64_t entry_size_bytes) noexcept {
     const std::uint32_t place = static_cast<std::uint32_t>(size_ / index_layout::unit);
     size_ += static_cast<std::size_t>(entry_size_bytes);
@@ -79,8 +79,8 @@ public:
   [[nodiscard]] const std::byte* at(std::uint32_t place) const noexcept { return data() + place * index_layout::unit; }
   [[nodiscard]] std::size_t size_bytes() const noexcept { return size_; }
 
-  /// Memory for an index of this layout, which has the entries in their place; all else in it is unspecified. They are moved if
-  /// there is no room around them, or so much that most of the memory would be kept for nothing. The buffer is spent.
+  /// Memory for an index of this layout with the entries in their place; its other bytes are unspecified. The entries are moved
+  /// if the room around them is too small, or so large that most of the memory would be unused. The buffer is then empty.
   /// Errors: those of `source::allocate`.
   result<source> release(const index_layout& layout, memory_resource* memory) {
     const std::uint64_t capacity = bytes_.size_bytes();
@@ -100,16 +100,16 @@ private:
 
 } // namespace detail
 
-/// Collects files and tensors of another format, and makes the store of them: an index in memory over the bytes where they
-/// lie. Used once; not by several threads.
+/// Collects the files and tensors of another format, and makes a store from them: an index in memory over the bytes in
+/// place. Used once. Not safe from several threads.
 ///
-/// First come the files of the model, then, as need be, bytes that lie in none of them as they are: decoded, gathered,
-/// unpacked. Names and shapes are copied, so a row may view anything.
+/// Add the files of the model first, then bytes that are not contiguous in any of them: decoded, gathered, unpacked. Names
+/// and shapes are copied, so a row may view temporary memory.
 class store_builder {
 public:
-  /// @param memory  where the table of the store, and what is decoded for it, is to be; nullptr: on the heap
+  /// @param memory  the memory for the table of the store and for decoded bytes; nullptr: the heap
   explicit store_builder(memory_resource* memory = nullptr) noexcept : memory_(memory) {}
-  /// A store of about `tensor_count` tensors, so that memory need not grow in steps.
+  /// Reserves memory for about `tensor_count` tensors, so that it does not grow in steps.
   explicit store_builder(std::size_t tensor_count, memory_resource* memory = nullptr) : memory_(memory) {
     places_.reserve(tensor_count);
     (void)make_room(tensor_count * detail::entry_buffer::usual_entry_size);
@@ -117,28 +117,28 @@ public:
 
   /// Adds a file.
   /// @param path  relative to the folder of the model, '/'-separated
-  /// @return the number by which rows name it
+  /// @return the number of the file, which rows use
   std::uint32_t add_file(std::string_view path, source&& bytes) {
     file_count_ = static_cast<std::uint32_t>(parts_.size() + 1);
     return add_part(path, std::move(bytes));
   }
 
-  /// Adds bytes that lie in no file as they are. Comes after every `add_file`.
-  /// @return the number by which rows name them
+  /// Adds bytes that are not contiguous in any file. Call it after every `add_file`.
+  /// @return the number of these bytes, which rows use
   std::uint32_t add_decoded(source&& bytes) { return add_part("(decoded)", std::move(bytes)); }
 
-  /// Where memory for what is decoded is to come from.
+  /// The memory for decoded bytes.
   [[nodiscard]] memory_resource* memory() const noexcept { return memory_; }
 
-  /// How many files were added; parts from this number on are no files.
+  /// The number of files that were added. Parts from this number on are not files.
   [[nodiscard]] std::uint32_t file_count() const noexcept { return file_count_; }
 
-  /// The bytes of a part: they, and their `data()` and `fetcher()`, stay where they are when the store is made and moved.
-  /// The reference lasts until the next part is added.
+  /// The bytes of a part. They, and their `data()` and `fetcher()`, do not move when the store is made or moved. The reference
+  /// is valid until the next part is added.
   [[nodiscard]] const source& part(std::uint32_t number) const noexcept { return parts_[number].bytes; }
 
-  /// Adds a tensor, or a second name of one that was added before (`alias_of`; what else the row says is that one's). `finish`
-  /// checks it.
+  /// Adds a tensor, or an alias of a tensor that was added before (`alias_of`; the rest of the row is that of the original).
+  /// `finish` checks it.
   void add(const index_row& row) {
     using detail::index_layout;
     if (failure_) return;
@@ -152,8 +152,8 @@ public:
     if (failure != errc{}) return fail(error(failure, row.name));
     places_.push_back(entries_.take(size));
   }
-  /// Adds a second name of the tensor `original`, which was added before and is none.
-  /// @param name  not in this builder
+  /// Adds an alias of the tensor `original`, which was added before and is not an alias.
+  /// @param name  must not view this builder
   void add_alias(std::uint32_t original, std::string_view name) {
     if (failure_) return;
     if (name.size() > max_name_size_bytes) return fail(error(errc::bad_name, name));
@@ -162,41 +162,41 @@ public:
     if (!make_room(size)) return;
     const std::uint32_t number = static_cast<std::uint32_t>(places_.size());
     detail::write_alias(entries_.at(places_[original]), number, name, entries_.end());
-    // By its number, until `finish` knows the slot.
+    // The number of the original, until `finish` knows its slot.
     detail::store_little(entries_.end() + 32, original + 1);
     aliases_.push_back(number);
     places_.push_back(entries_.take(size));
   }
-  /// The same where the second name is the first bytes of the tensor's own.
+  /// The same for an alias whose name is the first bytes of the name of the original.
   void add_alias(std::uint32_t original, std::size_t name_size_bytes) {
-    // To make room moves names, and so comes before they are viewed.
+    // Making room moves names, so it must happen before the name is viewed.
     if (!failure_ && make_room(size_of_alias(original, name_size_bytes)))
       add_alias(original, name(original).substr(0, name_size_bytes));
   }
-  /// Records an item of the file that cannot become a tensor of the store. Use `add` with a reader that fails, instead, where
-  /// the dtype and shape are known.
+  /// Records an item of the file that cannot be a tensor of the store. If dtype and shape are known, use `add` with a reader
+  /// that fails instead.
   void omit(std::string_view name, const error& reason) { omitted_.push_back({std::string(name), reason}); }
-  /// What was omitted, in the order of the calls. @return the list, which the builder gives up
+  /// Returns the omitted items, in the order of the calls, and removes them from the builder.
   [[nodiscard]] std::vector<omitted_item> take_omitted() noexcept { return std::move(omitted_); }
-  /// Records that a name, which is added too, is a link by a path in the file.
+  /// Records that a name, which must also be added, is a link by a path in the file.
   void note_link(std::string_view name) { links_.emplace_back(name); }
-  /// The names that were recorded, in order. @return the list, which the builder gives up
+  /// Returns the names of links, in the order of the calls, and removes them from the builder.
   [[nodiscard]] std::vector<std::string> take_links() noexcept { return std::move(links_); }
-  /// Records a checksum that the file has of a range of its bytes; opening does not compare it.
+  /// Records a checksum that the file states for a range of its bytes. Opening does not compare it.
   void add_check(range_check&& check) { checks_.push_back(std::move(check)); }
-  /// The checks that were added, in order. @return the list, which the builder gives up
+  /// Returns the checks, in the order of the calls, and removes them from the builder.
   [[nodiscard]] std::vector<range_check> take_checks() noexcept { return std::move(checks_); }
-  /// The name of tensor `number` that was added; lives until the next is.
+  /// The name of tensor `number`; valid until the next one is added.
   [[nodiscard]] std::string_view name(std::uint32_t number) const noexcept {
     return detail::entry_name(entries_.data(), places_[number]);
   }
-  /// How many tensors, second names counted, were added.
+  /// The number of tensors that were added, aliases included.
   [[nodiscard]] std::size_t tensor_count() const noexcept { return places_.size(); }
 
-  /// Makes the store, in which tensors may stand in any order, overlap, and be big-endian. Where two of a part overlap, that part
-  /// may only be read: who writes to one tensor must not change another. The builder is spent.
+  /// Makes the store. Tensors may be in any order, overlap, and be big-endian. If tensors of a part overlap, that part is read
+  /// only, so that writing to one tensor cannot change another. The builder is then empty.
   /// Errors: those of `build_index` and `check_index`, the tensor's name the subject; errc::out_of_memory.
-  /// Cost: a few passes over the tensors, and sorts those of parts that may be written to; allocates the index.
+  /// Cost: a few passes over the tensors, and sorts those of writable parts; allocates the index.
   [[nodiscard]] result<store> finish() {
     if (failure_) return *failure_;
     std::vector<index_part> parts(parts_.size());
@@ -229,7 +229,7 @@ public:
     limits.foreign = true;
     const result<tensor_index> checked =
         detail::check_built_index({index, static_cast<std::size_t>(layout.size_bytes)}, limits);
-    // The checker names places in the index, which nobody has seen.
+    // The offset of the error is a place in the index in memory, which means nothing to the caller.
     if (!checked) return error(checked.error().code(), checked.error().subject());
     made.table = std::move(*table);
     made.index = *checked;
@@ -258,7 +258,7 @@ private:
     return static_cast<std::uint32_t>(parts_.size() - 1);
   }
 
-  /// Makes read only what two tensors have in common. Second names are no tensors of their own.
+  /// Makes the parts read only in which tensors overlap. Aliases do not count as tensors.
   static void protect_shared_bytes(const tensor_index& index, part_sources& sources) {
     std::vector<index_entry> entries;
     for (const index_entry entry : index) {
@@ -268,7 +268,7 @@ private:
     std::sort(entries.begin(), entries.end(), [](index_entry a, index_entry b) {
       return a.part() != b.part() ? a.part() < b.part() : a.offset_bytes() < b.offset_bytes();
     });
-    std::uint64_t end = 0; // of those of the part so far
+    std::uint64_t end = 0; // the end of the part's tensors so far
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const index_entry entry = entries[i];
       if (i == 0 || entries[i - 1].part() != entry.part()) end = 0;
@@ -279,24 +279,24 @@ private:
 
   void fail(const error& failure) { failure_ = failure; }
 
-  /// Makes room for so many more bytes of entries.
+  /// Makes room for `size_bytes` more bytes of entries.
   bool make_room(std::uint64_t size_bytes) {
     if (entries_.has_room(size_bytes)) return true;
     const auto made = entries_.grow(size_bytes, memory_);
     if (!made) fail(made.error());
     return bool(made);
   }
-  /// The size of the entry that a second name makes.
+  /// The size of the entry of an alias.
   [[nodiscard]] std::uint64_t size_of_alias(std::uint32_t original, std::size_t name_size_bytes) const noexcept {
     const std::uint64_t rank = static_cast<std::uint64_t>(entries_.at(places_[original])[44]);
     return detail::index_layout::size_of_entry(rank, name_size_bytes);
   }
-  /// The number of the tensor, plus one, of which `number` is a second name; 0 if it is none.
+  /// The number of the original of the alias `number`, plus one; 0 if `number` is not an alias.
   [[nodiscard]] std::uint32_t original_in(std::uint32_t number) const noexcept {
     return detail::load_little<std::uint32_t>(entries_.at(places_[number]) + 32);
   }
 
-  /// The number of a block type; a new one is kept, since the row may not last.
+  /// The number of a block type. A new type is copied, since the row may be temporary.
   std::uint32_t number_of(const block_type& type) {
     result<std::uint32_t> number = blocks_.find(type);
     if (number && *number == blocks_.count()) {

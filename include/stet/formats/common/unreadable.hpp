@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A reader for a tensor that a file lists and does not hold soundly.
+// A reader that fails: for a tensor that is listed in a file but damaged there.
 #ifndef STET_FORMATS_COMMON_UNREADABLE_HPP
 #define STET_FORMATS_COMMON_UNREADABLE_HPP
 

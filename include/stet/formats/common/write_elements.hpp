@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The elements of tensors on their way into files of other formats: converted a window at a time, strings as
-// views.
+// Writes the elements of tensors to files of other formats: numbers converted in blocks, strings as views.
 #ifndef STET_FORMATS_COMMON_WRITE_ELEMENTS_HPP
 #define STET_FORMATS_COMMON_WRITE_ELEMENTS_HPP
 

@@ -41,30 +41,30 @@ inline bool is_hdf5(const format_probe& probe) noexcept {
 
 } // namespace detail
 
-/// An HDF5 file, of Keras or anyone: `.h5`, `.weights.h5`. Tensors are the datasets, by their paths
-/// ("/layers/dense/vars/0"), in the order in which the groups list them: as they were made where the file
-/// keeps that, else by name. Each is a tensor once; further paths to it, by hard links, are second names.
+/// An HDF5 file, of Keras or any other program: `.h5`, `.weights.h5`. Tensors are the datasets, by their paths
+/// ("/layers/dense/vars/0"), in the order of the groups: by creation if the file stores it, else by name. Each dataset is a
+/// tensor once; other paths to it, by hard links, are aliases.
 ///
-/// Contiguous and compact data lie in place, big-endian ones, too, which `copy_to` turns. Chunked data are
-/// put together when they are read, shuffle, fletcher32, szip, scale-offset, LZF and LZ4 undone; deflated ones
-/// need `open_options::inflate` (include <zlib.h> and stet/ext/zlib.hpp, and give `inflate_with_zlib`). Whatever
-/// cannot be read is listed, and reading it is
+/// Contiguous and compact data are in place, also big-endian data, whose bytes `copy_to` swaps. Chunked data are
+/// assembled when they are read; shuffle, fletcher32, szip, scale-offset, LZF and LZ4 are undone. Deflated data need
+/// `open_options::inflate` (include <zlib.h> and stet/ext/zlib.hpp, and pass `inflate_with_zlib`). Data that cannot be
+/// read are listed, and reading them is
 ///   errc::compressed      deflated, and there is no `inflate`
-///   errc::unsupported     other filters (n-bit, plugins: the subject names them and what removes them)
+///   errc::unsupported     other filters (n-bit, plugins: the subject names the filter and how to remove it)
 ///   errc::external_data   data in other files, virtual datasets
-///   errc::too_large       never written, or almost: more than 4 GiB and 1032 times the file; strings that
-///   are
-///                         many times the file
+///   errc::too_large       never or hardly written: more than 4 GiB and 1032 times the file; or strings many times
+///                         the size of the file
 ///   errc::bad_compression, checksum_mismatch, bad_string_table  damaged
 ///
 /// Integers, bit fields, floats, h5py's truth values and complex numbers, and strings of any size are dtypes;
 /// enumerations are their integers. Everything else (compounds, references, strings of fixed size, opaque
 /// bytes, sequences, arrays, numbers of other forms) is a block named by its class and size: "compound24".
-/// Soft links to objects of the file are second names. Other links, names that are not UTF-8, groups whose links
-/// went through filters that cannot be undone, and datasets without a shape are in `model::omitted`, with the reason. Named datatypes are passed over.
+/// Soft links to objects of the file are aliases. Other links, names that are not UTF-8, groups whose links have filters
+/// that cannot be undone, and datasets without a shape are in `model::omitted`, with the reason. Named datatypes are
+/// ignored.
 ///
-/// Damage is found where it can be: structures of the newer kinds have checksums, which are compared; data
-/// have none but fletcher32. Work and memory of opening are in proportion to the file, whatever it says.
+/// Structures of the newer kinds have checksums, which are compared; data have none but fletcher32. Time and memory of
+/// opening are in proportion to the size of the file, also for hostile files.
 ///
 /// A file of Keras has second names (keras/names.hpp), and `describe` tells its graph and state
 /// (keras/describe.hpp).

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The datasets of an HDF5 file as tensors.
+// Opens the datasets of an HDF5 file as tensors.
 #ifndef STET_FORMATS_HDF5_OPEN_HPP
 #define STET_FORMATS_HDF5_OPEN_HPP
 
@@ -237,7 +237,7 @@ private:
     }
     const result<hdf5_object> object = hdf5_object::read(file_, link.address);
     if (!object) return about(object.error(), path);
-    if (object->find(hdf5_is::layout) != nullptr) {
+    if (object->find(hdf5_message_type::layout) != nullptr) {
       if (!file_.charge(path.size())) return hdf5_file::bad(link.address, path);
       const std::size_t number = tensors_.size();
       if (auto added = add_dataset(*object, path); !added) return about(added.error(), path);
@@ -246,15 +246,15 @@ private:
     }
     if (is_hdf5_group(*object)) return enter(*object, path);
     const bool is_named_type =
-        object->find(hdf5_is::datatype) != nullptr && object->find(hdf5_is::dataspace) == nullptr;
+        object->find(hdf5_message_type::datatype) != nullptr && object->find(hdf5_message_type::dataspace) == nullptr;
     return is_named_type ? result<void>() : hdf5_file::bad(link.address, path);
   }
 
   result<void> add_dataset(const hdf5_object& object, const std::string& path) {
     const error bad = hdf5_file::bad(object.address(), path);
-    const hdf5_message* const type_message = object.find(hdf5_is::datatype);
-    const hdf5_message* const space_message = object.find(hdf5_is::dataspace);
-    const hdf5_message* const layout_message = object.find(hdf5_is::layout);
+    const hdf5_message* const type_message = object.find(hdf5_message_type::datatype);
+    const hdf5_message* const space_message = object.find(hdf5_message_type::dataspace);
+    const hdf5_message* const layout_message = object.find(hdf5_message_type::layout);
     if (type_message == nullptr || space_message == nullptr || layout_message->is_shared) return bad;
     const auto type_body = body_of(file_, *type_message), space_body = body_of(file_, *space_message);
     if (!type_body) return type_body.error();
@@ -290,7 +290,7 @@ private:
     result<source> decoded = source();
     bool is_in_place = false;
     const bool is_elsewhere =
-        object.find(hdf5_is::external_files) != nullptr || layout.storage == hdf5_storage::virtual_sets;
+        object.find(hdf5_message_type::external_files) != nullptr || layout.storage == hdf5_storage::virtual_sets;
     if (unknown_layout != errc{} || is_elsewhere) {
       if (strictness_ == hdf5_strictness::strict) return error(errc::unsupported, path);
       decoded = unreadable(error(is_elsewhere ? errc::external_data : errc::unsupported, path), row.size_bytes);
@@ -360,7 +360,7 @@ private:
                              const hdf5_type& type, std::span<const std::byte> fill, const index_row& row) {
     const error bad = hdf5_file::bad(object.address(), row.name);
     chunked_dataset made;
-    if (const hdf5_message* const filters = object.find(hdf5_is::filters)) {
+    if (const hdf5_message* const filters = object.find(hdf5_message_type::filters)) {
       const auto body = body_of(file_, *filters);
       if (!body) return body.error();
       if (!read_filters(*body, made.filters)) return bad;
@@ -374,7 +374,7 @@ private:
     auto chunks = read_chunks(file_, layout, space, made.chunk_size_bytes, !made.filters.empty());
     if (!chunks) return chunks.error();
     if (row.size_bytes == 0) return source();
-    if (const hdf5_filter* const obstacle = find_obstacle(made.filters, inflate_))
+    if (const hdf5_filter* const obstacle = first_unsupported_filter(made.filters, inflate_))
       return unreadable(error_of_obstacle(*obstacle, row.name), row.size_bytes);
     if (is_bomb(row.size_bytes)) return unreadable(error(errc::too_large, row.name), row.size_bytes);
     made.name = row.name;

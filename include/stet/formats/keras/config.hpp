@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The configuration of a Keras model ⇄ graph: layers as nodes, calls of layers as their inputs.
+// Converts the configuration of a Keras model to a graph and back: layers are nodes, calls of layers are their inputs.
 #ifndef STET_FORMATS_KERAS_CONFIG_HPP
 #define STET_FORMATS_KERAS_CONFIG_HPP
 
@@ -17,23 +17,21 @@
 //
 //   node         a call of a layer; the first has the layer's name, the next one NAME:1 and so on
 //     op         the layer's class, "Dense"
-//     attributes the layer's config as it is; of a further call, {"layer": NAME} alone
-//     inputs     the tensors it is called with, in order. An endpoint's further fields shape and dtype are
-//     those
-//                that Keras 3 writes there
-//     variables  what name_keras_variables finds in the store: {"kernel": "dense/kernel"}
-//     call       further field, only where the call is more than one tensor or a list of them:
-//                {"args": …, "kwargs": …}, in which {"$input": 0} stands for the first input
-//     first_call further field: 1 where the calls of a model within the model are counted from 1
-//     unnamed    further field of a layer whose configuration has no name: it has that of its class
-//     module, registered_name, build_config …   further fields of Keras, as they are
+//     attributes the layer's config, unchanged; of a further call only {"layer": NAME}
+//     inputs     the tensors of the call, in order. The additional fields shape and dtype of an endpoint are those of
+//                Keras 3
+//     variables  the tensors that name_keras_variables finds in the store: {"kernel": "dense/kernel"}
+//     call       additional field, unless the call is one tensor or a list of tensors:
+//                {"args": …, "kwargs": …}, in which {"$input": 0} is the first input
+//     first_call additional field: 1 if the calls of a model within the model are counted from 1
+//     unnamed    additional field of a layer without a name in its configuration; it gets the name of its class
+//     module, registered_name, build_config …   additional fields of Keras, unchanged
 //   inputs, outputs  the model's, by the names of their nodes
-//   functions    models within the model; the node that calls one has the attributes {"function": NAME} alone
-//   metadata     {"keras": the rest of the description}; of a function, its attributes hold the same. What
-//   stood around
-//                the description is "keras_file"
+//   functions    models within the model; the node that calls one has only the attributes {"function": NAME}
+//   metadata     {"keras": the rest of the description}; the attributes of a function hold the same. "keras_file" is
+//                the object around the description
 //
-// A Sequential model is the chain of its layers. Where it has no layer for its input, as old ones, a node of
-// op InputLayer stands for it, with the further field "implicit".
+// A Sequential model is the chain of its layers. If it has no layer for its input, as in old files, a node of op
+// InputLayer with the additional field "implicit" represents it.
 
 #endif

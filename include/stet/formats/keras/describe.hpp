@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What files of Keras say beside the weights: the graph, the optimizer's state, versions.
+// Describes Keras files: the graph, the state of the optimizer, versions.
 #ifndef STET_FORMATS_KERAS_DESCRIBE_HPP
 #define STET_FORMATS_KERAS_DESCRIBE_HPP
 
@@ -150,7 +150,7 @@ inline result<void> order_listed_optimizer(hdf5_file& file, json_value& state) {
   const auto texts = read_keras_list(file, *attributes, list_name);
   if (!texts) return texts.error();
   std::set<std::string_view> left;
-  for (const json_value& each : *variables) left.insert(text_of_string(&each));
+  for (const json_value& each : *variables) left.insert(string_or_empty(&each));
   json_value::array_t listed;
   for (const std::string& text : *texts) {
     const std::string path = std::string("/").append(group_name).append("/").append(text);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Models of Keras as a format: .keras files, and sharded weights by their index.
+// Keras models as a format: .keras files, and sharded weights by their index.
 #ifndef STET_FORMATS_KERAS_FORMAT_HPP
 #define STET_FORMATS_KERAS_FORMAT_HPP
 

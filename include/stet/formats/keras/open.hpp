@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Opens HDF5 files, .keras files and sharded weights of Keras where their tensors lie.
+// Opens HDF5 files, .keras files and sharded weights of Keras, with their tensors in place.
 #ifndef STET_FORMATS_KERAS_OPEN_HPP
 #define STET_FORMATS_KERAS_OPEN_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Saves a model for Keras: as a .keras file, as weights alone, or as a file of HDF5 as before Keras 3.
+// Saves a model for Keras: as a .keras file, as weights alone, or as an HDF5 file of Keras 1 and 2.
 #ifndef STET_FORMATS_KERAS_SAVE_HPP
 #define STET_FORMATS_KERAS_SAVE_HPP
 
@@ -34,6 +34,7 @@ enum class keras_form : std::uint8_t {
 
 /// How a model is saved for Keras.
 struct keras_save_options {
+  /// The form of the file.
   keras_form form = keras_form::by_extension;
   /// Whether the variables of the optimizer are saved, too.
   bool save_optimizer = false;
@@ -45,10 +46,13 @@ struct keras_save_options {
 
 /// What was saved for Keras.
 struct keras_save_report {
+  /// The size of the file.
   std::uint64_t file_size_bytes = 0;
+  /// The form that was chosen.
   keras_form form = keras_form::keras;
   /// Whether load_model can build the model from the file alone.
   bool has_config = false;
+  /// The number of datasets that were written.
   std::uint64_t dataset_count = 0;
   /// Variables of the optimizer that were not saved.
   std::uint64_t left_out_count = 0;
@@ -144,7 +148,7 @@ private:
     const json_value* const training = keras == nullptr ? nullptr : find_member(*keras, "training_config");
     if (training != nullptr)
       file.attribute(file.root, "training_config",
-                     training->is_string() ? std::string(text_of_string(training)) : text_of(*training));
+                     training->is_string() ? std::string(string_or_empty(training)) : text_of(*training));
     return {};
   }
 
@@ -238,16 +242,16 @@ private:
 /// @retval errc::not_found        a tensor, the subject, that the graph names is not there
 /// @retval errc::not_convertible  a tensor, the subject, is of blocks, or of an optimizer whose order the names
 ///                                do not tell
-/// @retval errc::duplicate_name, bad_name, bad_shape  a tensor, the subject, cannot be a dataset: another has
-/// its path, a
-///                                step of the path is empty or ".", or it has more than 32 dimensions
+/// @retval errc::duplicate_name, bad_name, bad_shape  a tensor, the subject, cannot be a dataset: another one has its
+///                                path, a step of the path is empty or ".", or it has more than 32 dimensions
 /// @retval errc::too_large, too_deep  a string is longer than 4 GiB, the file than 2^64 bytes, the paths of all
 ///                                datasets than 64 MiB, or the configuration longer or deeper than readers accept
 /// @retval errc::checksum_mismatch  a tensor, the subject, is damaged
 /// @retval errc::bad_path         the path names no file
 /// or an error of describe_any, of reading, or of the operating system. After one the folder is as it was
-/// before. Cost: reads every byte once; memory for what is not data, and 512 KiB. Source:
-/// wire/hdf5/writer.hpp; keras-team/keras 3.15, src/saving/saving_lib.py,
+/// before.
+/// Cost: reads every byte once; memory for what is not data, and 512 KiB.
+/// Source: wire/hdf5/writer.hpp; keras-team/keras 3.15, src/saving/saving_lib.py,
 /// src/legacy/saving/legacy_h5_format.py.
 inline result<keras_save_report> save_keras(std::string_view path_utf8, std::string_view from_path, const model& from,
                                             const keras_save_options& options = {}) {

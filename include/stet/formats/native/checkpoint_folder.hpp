@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A folder of stet's own checkpoints as one of the formats: the newest that is complete.
+// A folder of stet's own checkpoints as a format: opens the newest complete one.
 #ifndef STET_FORMATS_NATIVE_CHECKPOINT_FOLDER_HPP
 #define STET_FORMATS_NATIVE_CHECKPOINT_FOLDER_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// stet's own files as one of the formats: single, sharded and loose; a delta with the files that it builds on.
+// stet's own files as a format: single, sharded and loose; a delta together with the files that it builds on.
 #ifndef STET_FORMATS_NATIVE_FORMAT_HPP
 #define STET_FORMATS_NATIVE_FORMAT_HPP
 

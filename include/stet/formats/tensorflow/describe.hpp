@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the object graph of a TensorFlow checkpoint says of its variables, as notes of a model.
+// Describes the variables of a TensorFlow checkpoint from its object graph.
 #ifndef STET_FORMATS_TENSORFLOW_DESCRIBE_HPP
 #define STET_FORMATS_TENSORFLOW_DESCRIBE_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// TensorFlow's checkpoints as formats: found by prefix, by one of their files, or by the folder with the state file.
+// TensorFlow checkpoints as formats: found by prefix, by one of their files, or by the folder with the state file.
 #ifndef STET_FORMATS_TENSORFLOW_FORMAT_HPP
 #define STET_FORMATS_TENSORFLOW_FORMAT_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Opens TensorFlow's V2 checkpoints: shards mapped, tensors where they lie.
+// Opens TensorFlow V2 checkpoints: shards mapped, tensors in place.
 #ifndef STET_FORMATS_TENSORFLOW_OPEN_HPP
 #define STET_FORMATS_TENSORFLOW_OPEN_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Opens TensorFlow's V1 checkpoints, whose tables hold the tensors: floats where they lie, the rest decoded.
+// Opens TensorFlow V1 checkpoints, whose tables hold the tensors: floats in place, others decoded.
 #ifndef STET_FORMATS_TENSORFLOW_OPEN_V1_HPP
 #define STET_FORMATS_TENSORFLOW_OPEN_V1_HPP
 

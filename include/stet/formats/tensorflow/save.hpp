@@ -40,6 +40,7 @@ enum class tensorflow_naming : std::uint8_t {
 
 /// How to save a TensorFlow checkpoint.
 struct tensorflow_save_options {
+  /// The names that the checkpoint gives its tensors.
   tensorflow_naming naming = tensorflow_naming::by_name;
   /// The largest shard; a larger tensor gets a shard of its own.
   std::uint64_t max_shard_size_bytes = ~std::uint64_t{0};

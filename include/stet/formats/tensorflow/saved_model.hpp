@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// TensorFlow's files with graphs in them as formats: SavedModel, MetaGraph (.meta), and GraphDef.
+// TensorFlow files with graphs as formats: SavedModel, MetaGraph (.meta), and GraphDef.
 #ifndef STET_FORMATS_TENSORFLOW_SAVED_MODEL_HPP
 #define STET_FORMATS_TENSORFLOW_SAVED_MODEL_HPP
 
@@ -12,8 +12,7 @@
 // The files
 // =========
 //
-//   a SavedModel   a folder: saved_model.pb (a SavedModel: MetaGraphs for several uses, told apart by their
-//   tags),
+//   a SavedModel   a folder: saved_model.pb (MetaGraphs for several uses, which have different tags),
 //                  variables/variables.index and .data (a checkpoint; absent without variables), assets/
 //   P.meta         a MetaGraph beside the checkpoint P: a graph with its signatures, collections and saver
 //   a GraphDef     a graph alone, its weights constants in it

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Saves a program into a folder of TensorFlow checkpoints as its Saver and CheckpointManager do, and restores it from one.
+// Saves a program into a folder of TensorFlow checkpoints, as its Saver and CheckpointManager do, and restores it.
 #ifndef STET_FORMATS_TENSORFLOW_SAVER_HPP
 #define STET_FORMATS_TENSORFLOW_SAVER_HPP
 
@@ -52,6 +52,7 @@ struct tensorflow_saver_options {
 struct saved_tensorflow_checkpoint {
   /// The prefix of the checkpoint's files.
   std::string path;
+  /// The sizes of the files and more.
   save_report report;
   /// Whether what is not to be kept could be removed. A failure of this loses nothing, and the next save tries again.
   result<void> upkeep;
@@ -160,7 +161,7 @@ public:
     const file_operations& operations =
         options.save.operations != nullptr ? *options.save.operations : system_file_operations();
     const checkpoint_folder where(folder_utf8, options.prefix, operations);
-    result<detail::folder_lock> lock = detail::lockable_folder(where).make_and_lock();
+    result<detail::folder_lock> lock = detail::lockable_folder(where).create_and_lock();
     if (!lock) return lock.error();
     tensorflow_saver made(where, std::move(*lock), std::move(options));
     if (auto swept = made.sweep(); !swept) return swept.error();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The file `checkpoint`, in which TensorFlow notes the newest checkpoint of a folder, and those that are kept.
+// The file `checkpoint`, which lists the newest checkpoint of a TensorFlow folder and all that are kept.
 #ifndef STET_FORMATS_TENSORFLOW_STATE_FILE_HPP
 #define STET_FORMATS_TENSORFLOW_STATE_FILE_HPP
 
@@ -19,32 +19,35 @@
 // A CheckpointState in the text form of Protocol Buffers:
 //
 //   model_checkpoint_path: "ckpt-2"                      the newest
-//   all_model_checkpoint_paths: "ckpt-1"                 each that is kept, the oldest first
+//   all_model_checkpoint_paths: "ckpt-1"                 all that are kept, oldest first
 //   all_model_checkpoint_paths: "ckpt-2"
-//   all_model_checkpoint_timestamps: 1700000000.25       when each was saved, in seconds since 1970 (CheckpointManager only)
-//   last_preserved_timestamp: 1699990000.5               of the last that will never be removed (CheckpointManager only)
+//   all_model_checkpoint_timestamps: 1700000000.25       the time of each, in seconds since 1970 (CheckpointManager only)
+//   last_preserved_timestamp: 1699990000.5               the time of the last one that is never removed (CheckpointManager only)
 //
-// Paths are prefixes of checkpoints, relative to the folder or absolute. Fields may be separated by ',' or ';', lists written
-// as [a, b], strings in either quotes with C's escapes and in several pieces; '#' begins a comment. Of a field that is not
-// repeated the last counts. As for TensorFlow, an unknown field or a missing colon makes the file invalid.
+// Paths are prefixes of checkpoints, relative to the folder or absolute. Fields may be separated by ',' or ';', and lists may be
+// written as [a, b]. Strings have either kind of quotes, C's escapes, and may be in several pieces. '#' begins a comment. If a
+// field that is not repeated occurs twice, the last one is valid. As in TensorFlow, an unknown field or a missing colon makes
+// the file invalid.
 // Source: tensorflow/python/training/checkpoint_state.proto; protobuf.dev, "Text Format Language".
 
 namespace stet::inline STET_NAMESPACE {
 
-/// What TensorFlow's state file says. A plain value.
+/// The contents of TensorFlow's state file. A plain value.
 struct tensorflow_state {
-  /// Prefix of the newest checkpoint, as it stands there.
+  /// The prefix of the newest checkpoint, as stored.
   std::string model_checkpoint_path;
+  /// The checkpoints that are kept, oldest first.
   std::vector<std::string> all_model_checkpoint_paths;
-  /// One a path, or none.
+  /// The time of each path, in seconds since 1970-01-01 UTC; or empty.
   std::vector<double> all_model_checkpoint_timestamps;
+  /// The time of the last checkpoint that is never removed, in seconds since 1970-01-01 UTC.
   double last_preserved_timestamp = 0;
   friend bool operator==(const tensorflow_state&, const tensorflow_state&) = default;
 };
 
 namespace detail {
 
-/// Nothing that is longer is read as a state file.
+/// The largest size of a state file.
 inline constexpr std::uint64_t max_tensorflow_state_size_bytes = std::uint64_t{64} << 20;
 
 /// Reads the text form, token by token.
@@ -77,7 +80,7 @@ private:
     return false;
   }
 
-  /// One value, or a list of them.
+  /// Parses one value, or a list of values.
   template <class Value> bool each(Value&& value) {
     if (!take('[')) return value();
     if (take(']')) return true;
@@ -96,7 +99,7 @@ private:
       }
     }
   }
-  /// Whether `c` comes next; it is then passed over.
+  /// Passes over `c`. Returns false if another character is next.
   bool take(char c) noexcept {
     skip_blanks();
     if (at_ >= text_.size() || text_[at_] != c) return false;
@@ -130,7 +133,7 @@ private:
     return any;
   }
 
-  /// The character that stands behind a backslash as an escape.
+  /// Parses the escape after a backslash.
   bool escape(std::string& into) {
     if (at_ >= text_.size()) return false;
     constexpr std::string_view letters = "abfnrtv\\'\"?", meanings = "\a\b\f\n\r\t\v\\'\"?";
@@ -157,7 +160,7 @@ private:
     into += static_cast<char>(code);
     return true;
   }
-  /// Reads up to `limit` digits; says how many there were.
+  /// Parses up to `limit` digits. @return the number of digits
   std::size_t digits(std::uint32_t& value, std::uint32_t base, std::size_t limit) noexcept {
     constexpr std::string_view known = "0123456789abcdef0123456789ABCDEF";
     std::size_t count = 0;
@@ -175,8 +178,8 @@ private:
     for (unsigned i = following; i-- > 0;) into += static_cast<char>(0x80 | (code >> (6 * i) & 0x3F));
   }
 
-  /// A decimal number. Read digit by digit: the functions of the C library depend on the locale, and a second's fraction needs
-  /// no more than the sixteen digits that a double has.
+  /// Parses a decimal number, digit by digit, because the functions of the C library depend on the locale. Fractions of a second
+  /// need at most the sixteen digits of a double.
   bool number(double& into) {
     skip_blanks();
     const std::size_t begin = at_;
@@ -205,7 +208,7 @@ private:
       if (digits(power, 10, 4) == 0) return false;
       exponent += is_small ? -static_cast<int>(power) : static_cast<int>(power);
     }
-    // The C library's parser takes digits and an exponent in any locale, and rounds rightly.
+    // The C library parses digits with an exponent in every locale, and rounds correctly.
     char digits_and_exponent[48];
     std::snprintf(digits_and_exponent, sizeof digits_and_exponent, "%s%llue%d", is_negative ? "-" : "",
                   static_cast<unsigned long long>(value), exponent);
@@ -219,14 +222,14 @@ private:
 
 } // namespace detail
 
-/// Parses TensorFlow's state file, of any content.
-/// @retval errc::bad_state_file  it is not valid, at the offset given, or names no checkpoint
+/// Parses TensorFlow's state file, which may have any content.
+/// @retval errc::bad_state_file  the file is invalid, at the offset of the error, or lists no checkpoint
 /// Cost: one pass; allocates the strings.
 [[nodiscard]] inline result<tensorflow_state> parse_tensorflow_state(std::string_view text) {
   return detail::tensorflow_state_parser(text).run();
 }
 
-/// The text of a state file that says `state`. Times of 0 are left out where that is one number, as TensorFlow does.
+/// Prints a state file. Like TensorFlow, it leaves out a `last_preserved_timestamp` of 0.
 [[nodiscard]] inline std::string print_tensorflow_state(const tensorflow_state& state) {
   std::string text;
   const auto path = [&](std::string_view name, std::string_view value) {
@@ -247,7 +250,7 @@ private:
   const auto time = [&](std::string_view name, double seconds) {
     char digits[32];
     std::snprintf(digits, sizeof digits, "%.17g", seconds);
-    std::replace(std::begin(digits), std::end(digits), ',', '.'); // of some locales
+    std::replace(std::begin(digits), std::end(digits), ',', '.'); // some locales print ','
     text.append(name).append(": ").append(digits).append("\n");
   };
   path("model_checkpoint_path", state.model_checkpoint_path);

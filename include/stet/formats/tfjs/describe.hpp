@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What model.json of TensorFlow.js says beside the weights: graphs, quantization, metadata.
+// Describes a model.json of TensorFlow.js: graphs, quantization, metadata.
 #ifndef STET_FORMATS_TFJS_DESCRIBE_HPP
 #define STET_FORMATS_TFJS_DESCRIBE_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Models of TensorFlow.js as a format: layers models, graph models, and bare manifests of weights.
+// TensorFlow.js models as a format: layers models, graph models, and bare manifests of weights.
 #ifndef STET_FORMATS_TFJS_FORMAT_HPP
 #define STET_FORMATS_TFJS_FORMAT_HPP
 

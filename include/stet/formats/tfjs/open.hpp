@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Opens the weights of a TensorFlow.js model where they lie.
+// Opens the weights of a TensorFlow.js model in place.
 #ifndef STET_FORMATS_TFJS_OPEN_HPP
 #define STET_FORMATS_TFJS_OPEN_HPP
 

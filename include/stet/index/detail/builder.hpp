@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes an index from rows that say where each tensor lies. The same rows give the same bytes everywhere.
+// Builds an index from rows that give the place of each tensor. The same rows give the same bytes everywhere.
 #ifndef STET_INDEX_DETAIL_BUILDER_HPP
 #define STET_INDEX_DETAIL_BUILDER_HPP
 
@@ -16,7 +16,7 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// What an index says of one tensor.
+/// The properties of one tensor, from which its entry is made.
 struct index_row {
   /// `alias_of` of a tensor that is not an alias.
   static constexpr std::uint32_t not_an_alias = ~std::uint32_t{0};
@@ -26,24 +26,24 @@ struct index_row {
   std::span<const std::uint64_t> shape;
   /// Number of the file that holds the tensor: 0, or a row of the parts.
   std::uint32_t part = 0;
-  /// Absolute in that file.
+  /// Counted from the beginning of that file.
   std::uint64_t offset_bytes = 0;
   std::uint64_t size_bytes = 0;
   std::uint32_t crc32c = 0;
   bool has_crc32c = false;
-  /// The bytes of each word stand in the opposite order; only of foreign files, never in a native one.
+  /// The bytes of each word are in big-endian order: only for foreign files, never in a native one.
   bool big_endian = false;
-  /// The number of the earlier row this tensor shares its bytes with.
+  /// The number of the earlier row whose bytes this tensor shares.
   std::uint32_t alias_of = not_an_alias;
 };
 
 namespace detail {
 
-/// The different block types among the rows, in order of first use. The first few are kept in place; a table of more, which a
-/// search by hash goes through, is on the heap.
+/// The distinct block types of the rows, in order of first use. A few are stored in this object; more are in a hash table on the
+/// heap.
 class block_types {
 public:
-  /// What is kept in place. GGUF has about forty.
+  /// The number of types that are stored in this object. GGUF has about forty.
   static constexpr std::uint32_t usual_count = 64;
 
   block_types() noexcept = default;
@@ -51,7 +51,7 @@ public:
   block_types& operator=(const block_types&) = delete;
   ~block_types() noexcept { ::operator delete(more_); }
 
-  /// The number of `type`, which is added if it is new; it must then outlive this.
+  /// The number of `type`, which is added if it is new; its name must then outlive this object.
   /// @retval errc::too_large       there are `max_block_types` others
   /// @retval errc::bad_hash_table  the types were made to collide
   /// @retval errc::out_of_memory   there is no memory for a larger table
@@ -83,7 +83,7 @@ public:
 private:
   [[nodiscard]] const block_type* const* types() const noexcept { return more_ == nullptr ? few_ : more_; }
   [[nodiscard]] const block_type** types() noexcept { return more_ == nullptr ? few_ : more_; }
-  /// Behind the types, twice as many: numbers from 1 on, or 0.
+  /// The slots, twice as many as there is room for types: numbers of types, counted from 1, or 0. They follow the types.
   [[nodiscard]] std::uint32_t* slots() const noexcept { return reinterpret_cast<std::uint32_t*>(more_ + capacity_); }
 
   /// Makes the table four times as large.
@@ -109,7 +109,7 @@ private:
     *slot = number + 1;
     return true;
   }
-  /// The slot that leads to `type`, or where it would be entered; nullptr if that is too far from where its search begins.
+  /// The slot of `type`, or the free slot for it; nullptr if it is too far from the slot where the search begins.
   [[nodiscard]] std::uint32_t* slot_of(const block_type& type) const noexcept {
     const std::uint64_t mask = std::uint64_t{capacity_} * 2 - 1;
     const std::uint64_t first = hash_name(type.name, std::uint64_t{type.element_count} << 32 | type.size_bytes);
@@ -125,15 +125,15 @@ private:
   std::uint32_t count_ = 0, capacity_ = usual_count;
 };
 
-/// Writes the name in an entry, its last word filled up with zeros.
+/// Writes the name of an entry, and pads its last word with zeros.
 inline void write_name(std::string_view name, std::byte* at) noexcept {
   if (name.empty()) return;
   store_little(at + (name.size() - 1) / 8 * 8, std::uint64_t{0});
   std::memcpy(at, name.data(), name.size());
 }
 
-/// Writes the entry of a row, as many bytes as `index_layout::size_of_entry` says, at `entry`. That of an alias still lacks
-/// its original, which `set_original` adds.
+/// Writes the entry of a row at `entry`: `index_layout::size_of_entry` bytes. The entry of an alias still lacks its original,
+/// which `set_original` adds.
 /// @param block  the number of the row's block type, for blocks
 /// @return  errc{}, or errc::bad_shape when the number of elements overflows
 inline errc write_entry(const index_row& row, std::uint32_t number, std::uint32_t block, std::byte* entry) noexcept {
@@ -162,7 +162,7 @@ inline errc write_entry(const index_row& row, std::uint32_t number, std::uint32_
   return errc{};
 }
 
-/// Writes, at `entry`, what the entry `original` says under another name. Its original is still to be set.
+/// Writes at `entry` a copy of the entry `original` under another name; `set_original` must follow.
 inline void write_alias(const std::byte* original, std::uint32_t number, std::string_view name,
                         std::byte* entry) noexcept {
   std::memcpy(entry, original, index_layout::entry_size);
@@ -175,12 +175,12 @@ inline void write_alias(const std::byte* original, std::uint32_t number, std::st
   write_name(name, at);
 }
 
-/// Enters every entry of the index at `index` into its slots, all zero before.
-/// @param found_at  empty, or as many numbers as there are tensors: set to the slot of each
-/// @return  errc{}; errc::bad_hash_table when a name would lie too far (the slots are then to be cleared); or
-///          errc::duplicate_name, `name` being one that occurs before
-inline errc enter_names(std::byte* index, const index_layout& layout, std::uint64_t seed, std::string_view& name,
-                        std::span<std::uint32_t> found_at) noexcept {
+/// Fills the slots of the index at `index`, which are zero, with all of its entries.
+/// @param found_at  empty, or one number for each tensor, which is set to its slot
+/// @return  errc{}; errc::bad_hash_table if a name is too far from its first slot (the slots must then be cleared); or
+///          errc::duplicate_name, and `name` is the name that occurs twice
+inline errc fill_hash_table(std::byte* index, const index_layout& layout, std::uint64_t seed, std::string_view& name,
+                            std::span<std::uint32_t> found_at) noexcept {
   std::byte* const slots = index + layout.slots;
   const std::uint64_t mask = layout.slot_count - 1;
   std::uint64_t next = layout.entries / index_layout::unit;
@@ -217,10 +217,10 @@ inline errc enter_names(std::byte* index, const index_layout& layout, std::uint6
   return errc{};
 }
 
-/// Makes the alias at `entry` name its original by the number of the slot that leads to it.
+/// Sets the original of the alias at `entry`, by the number of the slot of the original.
 inline void set_original(std::byte* entry, std::uint32_t slot) noexcept { store_little(entry + 32, slot + 1); }
 
-/// The counts and places of the index of these rows.
+/// The layout of an index of these rows.
 inline result<index_layout> lay_out_index(std::span<const index_row> rows, std::span<const index_part> parts,
                                           block_types& blocks) noexcept {
   constexpr std::size_t limit = 0x40000000u;
@@ -243,11 +243,11 @@ inline result<index_layout> lay_out_index(std::span<const index_row> rows, std::
   return layout;
 }
 
-/// Appends names to the pool of an index, and writes where each stands.
+/// Appends names to the pool of an index, and writes references to them.
 class name_pool {
 public:
   explicit name_pool(std::byte* pool) noexcept : pool_(pool) {}
-  /// Appends `name`; its offset and size go to `reference`, 4 bytes each.
+  /// Appends `name`, and writes its offset and size to `reference`, 4 bytes each.
   void append(std::string_view name, std::byte* reference) noexcept {
     store_little(reference, size_);
     store_little(reference + 4, static_cast<std::uint32_t>(name.size()));
@@ -260,9 +260,9 @@ private:
   std::uint32_t size_ = 0;
 };
 
-/// Writes all of an index but its entries, which are there already: header, parts, block types, slots and names.
-/// @param found_at  that of `enter_names`
-/// Errors: those that `build_index` names for names.
+/// Writes the rest of an index whose entries are already written: header, parts, block types, slots and names.
+/// @param found_at  as for `fill_hash_table`
+/// Errors: those of `build_index` that concern names.
 inline result<void> complete_index(std::byte* index, const index_layout& layout, std::span<const index_part> parts,
                                    const block_types& blocks, std::span<std::uint32_t> found_at = {}) noexcept {
   std::memset(index, 0, static_cast<std::size_t>(layout.entries));
@@ -292,7 +292,7 @@ inline result<void> complete_index(std::byte* index, const index_layout& layout,
   constexpr std::uint64_t seed_limit = 64;
   for (std::uint64_t seed = 0; seed < seed_limit; ++seed) {
     std::string_view name;
-    const errc failure = enter_names(index, layout, seed, name, found_at);
+    const errc failure = fill_hash_table(index, layout, seed, name, found_at);
     if (failure == errc::duplicate_name) return error(failure, name);
     store_little(index + 32, seed);
     if (failure == errc{}) return {};
@@ -306,8 +306,8 @@ inline result<void> complete_index(std::byte* index, const index_layout& layout,
 /// The bytes that `build_index` needs for these rows.
 /// @retval errc::bad_shape  a tensor has more than `max_rank` dimensions
 /// @retval errc::too_large  too many rows or names for one index, or more than 65536 block types
-/// @retval errc::bad_hash_table, out_of_memory  more than 64 block types: they were made to collide, or there is no memory
-/// Cost: reads every row; allocates nothing but for a table of more than 64 block types, 16 bytes for each.
+/// @retval errc::bad_hash_table, out_of_memory  of more than 64 block types: they were made to collide, or there is no memory
+/// Cost: reads every row. Allocates only for more than 64 block types, 16 bytes for each.
 inline result<std::uint64_t> index_size_bytes(std::span<const index_row> rows,
                                               std::span<const index_part> parts) noexcept {
   detail::block_types blocks;
@@ -316,12 +316,12 @@ inline result<std::uint64_t> index_size_bytes(std::span<const index_row> rows,
   return layout->size_bytes;
 }
 
-/// Writes the index of `rows` and `parts` to `into`, whose size is that of `index_size_bytes`. The rows are written as
-/// they are; `check_index` says whether they make a sound index, and is to be called on the result.
+/// Writes the index of `rows` and `parts` to `into`, whose size is `index_size_bytes`. The rows are not checked: call
+/// `check_index` on the result.
 /// @retval errc::duplicate_name  two rows have the same name (the subject)
-/// @retval errc::bad_hash_table  no seed keeps every name near its place: the names were made to collide
+/// @retval errc::bad_hash_table  no seed keeps every name near its first slot: the names were made to collide
 /// @retval errc::size_mismatch   `into` has another size
-/// Cost: a few passes over the rows; allocates what `index_size_bytes` does. Deterministic.
+/// Cost: a few passes over the rows; allocates as `index_size_bytes` does. Deterministic.
 /// Source: format.hpp, "Index".
 inline result<void> build_index(std::span<const index_row> rows, std::span<const index_part> parts,
                                 std::span<std::byte> into) noexcept {
@@ -336,7 +336,7 @@ inline result<void> build_index(std::span<const index_row> rows, std::span<const
   std::byte* entry = base + layout.entries;
   for (std::uint32_t number = 0; number < layout.tensor_count; ++number) {
     const index_row& row = rows[number];
-    // Each type was counted already.
+    // Every type was added before, so `find` succeeds.
     const std::uint32_t block = row.layout.dtype == dtype::block ? *blocks.find(row.layout.block) : 0;
     if (const errc failure = detail::write_entry(row, number, block, entry); failure != errc{})
       return error(failure, row.name);
@@ -344,7 +344,7 @@ inline result<void> build_index(std::span<const index_row> rows, std::span<const
   }
   if (auto completed = detail::complete_index(base, layout, parts, blocks); !completed) return completed;
 
-  // An alias names its original by row; its entry names it by its slot, which is known by now.
+  // A row refers to its original by row; the entry refers to it by slot, which is known by now.
   entry = base + layout.entries;
   for (const index_row& row : rows) {
     if (row.alias_of != index_row::not_an_alias) {
@@ -358,7 +358,7 @@ inline result<void> build_index(std::span<const index_row> rows, std::span<const
   return {};
 }
 
-/// Sets the checksums in an index that `build_index` made of the same rows, which may have been without them then.
+/// Sets the checksums in an index that `build_index` made from the same rows before their checksums were known.
 /// Cost: one pass over the entries.
 inline void set_checksums(std::span<std::byte> index, std::span<const index_row> rows) noexcept {
   using detail::index_layout;

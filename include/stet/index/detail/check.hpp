@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The one check of an index: afterwards every look-up is safe, whoever wrote the bytes.
+// Checks an index completely, so that every later look-up is safe, even in hostile bytes.
 #ifndef STET_INDEX_DETAIL_CHECK_HPP
 #define STET_INDEX_DETAIL_CHECK_HPP
 
@@ -7,31 +7,31 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// What an index is checked against: the file around it.
+/// The limits that an index is checked against, which come from the file around it.
 struct index_limits {
   /// Tensors must lie at multiples of this power of two.
   std::uint32_t alignment_bytes = 1;
-  /// Where tensors may lie when the index lists no parts: [data_begin_bytes, data_end_bytes) of the file.
+  /// The place of tensors in the file if the index lists no parts: [data_begin_bytes, data_end_bytes).
   std::uint64_t data_begin_bytes = 0;
   std::uint64_t data_end_bytes = 0;
-  /// Accept what only an index made in memory from another format may hold: tensors in any order, overlapping, empty
-  /// ones with an offset, and big-endian ones.
+  /// Accepts what only an index of another format may have, which is made in memory: tensors in any order, overlapping
+  /// tensors, empty tensors with an offset, and big-endian tensors.
   bool foreign = false;
 };
 
 namespace detail {
 
-/// Walks the arrays of an index in step, each item used once and in order, so that an offset is right exactly when it
-/// equals the running position.
+/// Walks over the arrays of an index in parallel. Each item is used once and in order, so that an offset is correct if and only
+/// if it equals the running position.
 class index_checker {
 public:
-  /// @param is_built  slots and aliases were made just now, and so are as they should be
+  /// @param is_built  `complete_index` has just made the slots and aliases, so they need no check
   index_checker(const std::byte* base, std::size_t size_bytes, const index_limits& limits, bool is_built) noexcept
       : base_(base), size_bytes_(size_bytes), limits_(limits), is_built_(is_built) {}
 
   result<tensor_index> run() noexcept {
     if (!read_header()) return error(errc::bad_index, {}, 0);
-    // Ahead of the entries, which speak of parts and block types.
+    // First, because the entries refer to parts and block types.
     for (std::uint32_t number = 0; number < layout().part_count; ++number) {
       const std::byte* const part = base() + index_layout::header_size + number * index_layout::part_size;
       if (!take_name(part) || load<std::uint32_t>(part + 24) > 1 || load<std::uint32_t>(part + 28) != 0) {
@@ -52,7 +52,7 @@ public:
       std::uint32_t count = 0;
       for (; count < slot_batch_size && number < layout().tensor_count; ++count, ++number) {
         const index_entry entry(at);
-        // Nothing of an entry is read before it is known to lie within the entries.
+        // An entry is read only after it is known to be within the entries.
         const std::uint64_t left = layout().names - static_cast<std::uint64_t>(at - base());
         if (left < index_layout::entry_size || left < static_cast<std::uint64_t>(entry.next() - at))
           return bad(errc::bad_index, at);
@@ -90,7 +90,7 @@ private:
     return true;
   }
 
-  /// An error about the place `at` in the index.
+  /// An error with the offset of `at` in the index.
   [[nodiscard]] error bad(errc code, const std::byte* at) const noexcept {
     return error(code, {}, static_cast<std::uint64_t>(at - base()));
   }
@@ -110,7 +110,7 @@ private:
            layout.place() && layout.size_bytes == size_bytes_;
   }
 
-  /// Checks that the name which `reference` points at is the next in the pool, and takes it.
+  /// Checks that `reference` refers to the next name in the pool, and passes over that name.
   bool take_name(const std::byte* reference) noexcept {
     const std::uint32_t size = load<std::uint32_t>(reference + 4);
     if (load<std::uint32_t>(reference) != running_name_ || size > layout().names_size - running_name_) return false;
@@ -119,7 +119,7 @@ private:
   }
 
   errc check_entry(std::uint32_t number, index_entry entry) noexcept {
-    // A name that does not fill its last word is followed by zeros; a shift by 8 bytes would be undefined.
+    // Zeros follow a name that does not fill its last word. A shift by 8 bytes would be undefined.
     const std::size_t in_last_word = entry.name().size() % 8;
     const bool is_padded = in_last_word == 0 || load<std::uint64_t>(entry.next() - 8) >> (8 * in_last_word) == 0;
     if (entry.number() != number || !is_padded) return errc::bad_index;
@@ -127,7 +127,7 @@ private:
     return check_place(entry);
   }
 
-  /// The dtype, the shape, and the size they make.
+  /// Checks the dtype, the shape, and the size that follows from them.
   [[nodiscard]] errc check_elements(index_entry entry) const noexcept {
     const shape extents = entry.shape();
     if (extents.rank() > max_rank) return errc::bad_shape;
@@ -150,7 +150,7 @@ private:
     return size_is_right && entry.element_count() == counter.element_count() ? none : errc::bad_size;
   }
 
-  /// Where the bytes lie: within the data, in order, apart from all others unless an alias.
+  /// Checks the place of the bytes: within the data, in order, and without overlap except for an alias.
   [[nodiscard]] errc check_place(index_entry entry) noexcept {
     const std::uint8_t allowed = index_layout::has_crc32c | (limits_.foreign ? index_layout::big_endian : 0);
     if ((entry.flags() & ~allowed) != 0 || (!entry.has_crc32c() && entry.crc32c() != 0)) return errc::bad_index;
@@ -169,7 +169,7 @@ private:
     return none;
   }
 
-  /// Whether the range lies in the data of its file.
+  /// True if the range is within the data of its file.
   [[nodiscard]] bool in_part(std::uint32_t part, std::uint64_t offset, std::uint64_t size) const noexcept {
     std::uint64_t begin = limits_.data_begin_bytes, end = limits_.data_end_bytes;
     if (layout().part_count != 0) {
@@ -180,9 +180,9 @@ private:
     return offset >= begin && range_fits(offset, size, end);
   }
 
-  /// Whether `entry` says what the earlier entry that slot `number` (from 1) leads to, no alias itself, says of everything
-  /// but the name. That an entry begins there is certain in the end, when no slot is left that leads anywhere else; its
-  /// name is not searched for, since that costs as much as the name is long, for each of its aliases.
+  /// True if `entry` equals, in everything but the name, the earlier entry of slot `number` (from 1), which is not itself an
+  /// alias. That an entry begins there is certain once all slots are known to lead to entries. The name of the original is
+  /// not searched for, because each of its aliases would pay for its length.
   [[nodiscard]] bool is_alias_of(index_entry entry, std::uint32_t number) const noexcept {
     if (number > layout().slot_count) return false;
     const std::byte* const slot = index_.slot_at(number - 1);
@@ -197,12 +197,12 @@ private:
   [[nodiscard]] std::uint64_t hash_of(index_entry entry) const noexcept {
     return hash_name(entry.name(), load<std::uint64_t>(base() + 32));
   }
-  /// The slot of this number, counted on around the end.
+  /// The slot of this number, which wraps around at the end.
   [[nodiscard]] const std::byte* slot_around(std::uint64_t number) const noexcept {
     return index_.slot_at(static_cast<std::uint32_t>(number) & (layout().slot_count - 1));
   }
 
-  /// Searches the entry's name, whose hash is given, as `find` does: the search must end at the entry itself.
+  /// Searches for the entry's name, which has the hash `hash`, as `find` does. The search must end at the entry itself.
   [[nodiscard]] errc check_slot(index_entry entry, std::uint64_t hash) const noexcept {
     const std::string_view name = entry.name();
     const std::uint32_t place =
@@ -218,7 +218,7 @@ private:
     return errc::bad_hash_table;
   }
 
-  /// Whether the entry at `place`, which may not have been checked yet or be none at all, has this name.
+  /// True if the entry at `place` has this name. It may be unchecked, and `place` may be invalid.
   [[nodiscard]] bool is_named(std::uint32_t place, std::string_view name) const noexcept {
     const std::uint64_t offset = place * index_layout::unit;
     if (offset < layout().entries || !range_fits(offset, index_layout::entry_size, layout().names)) return false;
@@ -226,7 +226,7 @@ private:
     return static_cast<std::uint64_t>(entry.next() - base()) <= layout().names && entry.name() == name;
   }
 
-  /// The slots in use. Every tensor was found in one of its own, so as many as tensors means that there is no other.
+  /// The number of slots in use. Every tensor has its own slot, so no other slot is in use if the number is that of tensors.
   [[nodiscard]] std::uint64_t occupied_slots() const noexcept {
     std::uint64_t occupied = 0;
     const std::byte* slot = base() + layout().slots;
@@ -245,8 +245,8 @@ private:
   bool is_built_;
 };
 
-/// Checks an index that was made just now of entries that may say anything: `complete_index` has filled its slots, and its aliases
-/// are copies of their originals.
+/// Checks an index of unchecked entries whose slots `complete_index` has just filled, and whose aliases are copies of their
+/// originals.
 /// Errors: those of `check_index`.
 inline result<tensor_index> check_built_index(std::span<const std::byte> bytes, const index_limits& limits) noexcept {
   return index_checker(bytes.data(), bytes.size(), limits, true).run();
@@ -258,13 +258,13 @@ inline result<tensor_index> check_built_index(std::span<const std::byte> bytes, 
 /// @retval errc::bad_index       counts, sizes or reserved bytes contradict each other
 /// @retval errc::bad_name        a name is empty, too long, not UTF-8, or holds a NUL
 /// @retval errc::duplicate_name  two tensors have the same name
-/// @retval errc::unknown_dtype   a dtype is not known, or its element width is not one it can have
+/// @retval errc::unknown_dtype   a dtype is not known, or the width of its elements is invalid
 /// @retval errc::bad_shape       a rank is too large or a size overflows
-/// @retval errc::bad_size        a size is not that of the shape and dtype
+/// @retval errc::bad_size        a size differs from that of the shape and dtype
 /// @retval errc::bad_offset      an offset is misaligned or outside the data
 /// @retval errc::overlap         tensors overlap or are out of order
-/// @retval errc::bad_alias       an alias differs from the tensor it names
-/// @retval errc::bad_hash_table  the hash table does not lead to every name, or to more
+/// @retval errc::bad_alias       an alias differs from its original
+/// @retval errc::bad_hash_table  the hash table lacks a name, or has a slot that leads elsewhere
 /// Cost: one pass over the bytes, tens of nanoseconds a tensor, no allocation.
 /// Source: format.hpp, "Index".
 inline result<tensor_index> check_index(std::span<const std::byte> bytes, const index_limits& limits) noexcept {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes the header of a native file: places the sections, writes the 128 bytes.
+// Makes the header of a native file: computes the offsets of the sections, and writes the 128 bytes.
 #ifndef STET_INDEX_DETAIL_ENCODE_HEADER_HPP
 #define STET_INDEX_DETAIL_ENCODE_HEADER_HPP
 
@@ -14,9 +14,9 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// Sets the offsets of `header`'s sections, and the size of the file, from the sizes of its sections.
+/// Sets the offsets of the sections of `header`, and the size of the file, from the sizes of the sections.
 /// @retval errc::too_large      the file would exceed 2^63 bytes
-/// @retval errc::bad_alignment  `header.alignment_bytes` is no alignment
+/// @retval errc::bad_alignment  `header.alignment_bytes` is not a valid alignment
 constexpr result<void> place_sections(file_header& header) noexcept {
   if (!is_valid_alignment(header.alignment_bytes)) return errc::bad_alignment;
   const std::uint64_t data_alignment = header.alignment_bytes < 64 ? 64 : header.alignment_bytes;
@@ -35,7 +35,7 @@ constexpr result<void> place_sections(file_header& header) noexcept {
   return {};
 }
 
-/// Writes `header` as its 128 bytes, checksum included.
+/// Writes the 128 bytes of `header`, checksum included.
 inline void encode_header(const file_header& header, std::span<std::byte, file_header::size_bytes> bytes) noexcept {
   std::byte* at = bytes.data();
   std::memset(at, 0, bytes.size());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where everything lies in an index.
+// The layout of an index: offsets and sizes of its arrays.
 #ifndef STET_INDEX_DETAIL_LAYOUT_HPP
 #define STET_INDEX_DETAIL_LAYOUT_HPP
 
@@ -14,22 +14,22 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// What an index says of one file that holds tensors.
+/// A file that holds tensors, as the index lists it.
 struct index_part {
-  /// Relative to the folder of the manifest, '/'-separated.
+  /// The path, relative to the folder of the manifest, separated by '/'.
   std::string_view path;
   std::uint64_t size_bytes = 0;
   std::uint64_t content_id = 0;
-  /// Whether the file begins with a header of kind part, which `content_id` must match.
+  /// True if the file begins with a header of kind part, which `content_id` must match.
   bool has_header = false;
 };
 
 namespace detail {
 
-/// The sizes and places of what an index is made of, from the counts in its first 64 bytes.
+/// The sizes and offsets of the arrays of an index, computed from the counts in its first 64 bytes.
 struct index_layout {
   static constexpr std::uint64_t header_size = 64, part_size = 32, block_size = 16, slot_size = 8, unit = 8;
-  /// The fixed part of an entry; extents and name follow.
+  /// The size of the fixed part of an entry; extents and name follow.
   static constexpr std::uint64_t entry_size = 48;
   enum entry_flags : std::uint8_t { has_crc32c = 1, big_endian = 2 };
 
@@ -37,12 +37,12 @@ struct index_layout {
   std::uint64_t entries_size = 0, names_size = 0;
   std::uint64_t blocks = 0, slots = 0, entries = 0, names = 0, size_bytes = 0;
 
-  /// The bytes of an entry with this rank and size of name.
+  /// The size of an entry with this rank and this size of name.
   static constexpr std::uint64_t size_of_entry(std::uint64_t rank, std::uint64_t name_size) noexcept {
     return entry_size + rank * 8 + (name_size + 7) / 8 * 8;
   }
 
-  /// Computes where everything begins; false if a place would not fit in 32 bits.
+  /// Computes the offsets; false if a place does not fit in 32 bits.
   constexpr bool place() noexcept {
     constexpr std::uint64_t limit = std::uint64_t{0xFFFFFFFFu} * unit;
     if (entries_size > limit || names_size > limit) return false;
@@ -55,14 +55,14 @@ struct index_layout {
   }
 };
 
-/// More different block types than this in one index are refused: an entry names its own with 16 bits.
+/// The largest number of block types in one index: an entry refers to its own with 16 bits.
 inline constexpr std::uint32_t max_block_types = 65536;
 
-/// Slots of entries beside each other lie anywhere in a table that may exceed the caches. So many of them are asked for before
-/// the first is needed, so that the memory is waited for once and not for each.
+/// The number of slots that are prefetched together. Adjacent entries have slots anywhere in a table that may exceed the caches,
+/// so the processor waits for memory once for a batch instead of once for each.
 inline constexpr std::uint32_t slot_batch_size = 16;
 
-/// Asks the processor to bring memory near; no access.
+/// Prefetches memory into the processor's cache; does not access it.
 inline void load_ahead([[maybe_unused]] const void* at) noexcept {
 #if defined(__GNUC__)
   __builtin_prefetch(at);
@@ -76,7 +76,7 @@ inline std::string_view entry_name(const std::byte* index, std::uint32_t place) 
   return text_at(entry + index_layout::entry_size + rank * 8, load_little<std::uint16_t>(entry + 40));
 }
 
-/// The slot that leads to the entry called `name` in the checked or just built index at `index`; nullptr if none does.
+/// The slot of the entry called `name` in the index at `index`, which is checked or just built; nullptr if there is none.
 inline const std::byte* find_slot(const std::byte* index, const index_layout& layout, std::string_view name) noexcept {
   const std::uint64_t hash = hash_name(name, load_little<std::uint64_t>(index + 32));
   const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The hash of a tensor's name, and what a name may be.
+// The hash of a tensor's name, and the rules for names.
 #ifndef STET_INDEX_DETAIL_NAME_HASH_HPP
 #define STET_INDEX_DETAIL_NAME_HASH_HPP
 
@@ -11,11 +11,11 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// No name lies further than this many slots from where its search begins; so a look-up is bounded in any file, and a
-/// flood of names made to collide is found out early.
+/// The largest distance of a name from the slot where its search begins. It bounds look-ups in any file, and detects names
+/// made to collide early.
 inline constexpr std::uint32_t max_probe_count = 128;
 
-/// The first `count` < 8 bytes at `at` as an integer, the rest zero. Without a loop: two overlapping halves.
+/// The first `count` < 8 bytes at `at` as an integer, the rest zero. Loads two overlapping halves instead of looping.
 inline std::uint64_t load_short(const std::byte* at, std::size_t count) noexcept {
   if (count >= 4) {
     const std::uint64_t low = load_little<std::uint32_t>(at), high = load_little<std::uint32_t>(at + count - 4);
@@ -56,7 +56,7 @@ constexpr std::uint32_t slot_count_for(std::uint32_t tensor_count) noexcept {
   return slots;
 }
 
-/// Whether `text` is well-formed UTF-8 without NUL (Unicode 15, table 3-7: no overlong forms, no surrogates, nothing above
+/// True if `text` is well-formed UTF-8 without NUL (Unicode 15, table 3-7: no overlong forms, no surrogates, no code above
 /// U+10FFFF).
 inline bool is_utf8_without_nul(std::string_view text) noexcept {
   constexpr std::uint64_t high_bits = 0x8080808080808080u;
@@ -64,7 +64,7 @@ inline bool is_utf8_without_nul(std::string_view text) noexcept {
   const char* at = text.data();
   std::size_t left = text.size();
   const auto byte_at = [&](std::size_t i) noexcept { return static_cast<unsigned char>(at[i]); };
-  // Eight bytes of ASCII at once; a NUL among them borrows into the high bit.
+  // Tests eight bytes of ASCII at once; a NUL among them borrows into the high bit.
   const auto is_ascii_word = [](const char* word_at) noexcept {
     const std::uint64_t word = load_little<std::uint64_t>(reinterpret_cast<const std::byte*>(word_at));
     return ((word | (word - low_bits)) & high_bits) == 0;
@@ -77,7 +77,7 @@ inline bool is_utf8_without_nul(std::string_view text) noexcept {
         continue;
       }
     } else if (text.size() >= 8 && is_ascii_word(at + left - 8)) {
-      return true; // bytes seen before come again: ASCII stands for itself wherever it is
+      return true; // the last word overlaps bytes that were tested before, which is harmless: ASCII has no context
     }
     const unsigned char lead = byte_at(0);
     std::size_t length = 1;
@@ -108,12 +108,12 @@ inline bool is_utf8_without_nul(std::string_view text) noexcept {
   return true;
 }
 
-/// Whether a tensor may have this name: 1 … max_name_size_bytes bytes of UTF-8 without NUL.
+/// True if the name is valid for a tensor: 1 … max_name_size_bytes bytes of UTF-8 without NUL.
 inline bool is_valid_name(std::string_view name) noexcept {
   return !name.empty() && name.size() <= max_name_size_bytes && is_utf8_without_nul(name);
 }
 
-/// Whether Windows takes a file name for a device, in whatever folder and whatever follows a '.': "nul", "COM1.txt".
+/// True if Windows treats a file name as a device, in every folder and with every ending: "nul", "COM1.txt".
 /// Source: learn.microsoft.com/windows/win32/fileio/naming-a-file, "Naming Conventions".
 constexpr bool is_device_name(std::string_view name) noexcept {
   name = name.substr(0, name.find('.'));
@@ -135,16 +135,16 @@ constexpr bool is_device_name(std::string_view name) noexcept {
   return number == "\xC2\xB9" || number == "\xC2\xB2" || number == "\xC2\xB3"; // superscript digits
 }
 
-/// Whether a part may be called this: a plain file name on every platform, so that it can neither leave the
-/// folder of the manifest nor reach a device or a stream. A name that ends in '.' or ' ' would be cut short
-/// on Windows; "." and ".." are among them.
+/// True if the name is valid for a part: a plain file name on every platform, which can neither leave the folder of the
+/// manifest nor reach a device or a stream. Names that end in '.' or ' ', such as "." and "..", are invalid: Windows
+/// shortens them.
 inline bool is_part_name(std::string_view name) noexcept {
   constexpr std::size_t longest = 255;
   if (!is_valid_name(name) || name.size() > longest || name.back() == '.' || name.back() == ' ') return false;
   if (is_device_name(name)) return false;
   for (std::size_t i = 0; i < name.size(); ++i) {
     const unsigned char c = static_cast<unsigned char>(name[i]);
-    // Control characters, of which U+0080 … U+009F take two bytes.
+    // Control characters; U+0080 … U+009F take two bytes.
     if (c < 0x20u || c == 0x7Fu || (c == 0xC2u && static_cast<unsigned char>(name[i + 1]) < 0xA0u)) return false;
     if (c == '/' || c == '\\' || c == ':') return false;
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The tensors and parts of a manifest as rows of an index.
+// Converts the tensors and parts of a manifest to rows of an index.
 #ifndef STET_MANIFEST_DETAIL_ROWS_HPP
 #define STET_MANIFEST_DETAIL_ROWS_HPP
 
@@ -30,7 +30,7 @@ inline std::vector<index_row> rows_of(const manifest& m) {
   return rows;
 }
 
-/// The rows of the parts of `m`, 0 standing for a size that it does not give; they view its paths.
+/// The rows of the parts of `m`, with 0 for a missing size; they view its paths.
 inline std::vector<index_part> part_rows_of(const manifest& m) {
   std::vector<index_part> rows;
   rows.reserve(m.parts.size());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A thread that may fail to start: std::thread throws then, or ends a program that has no exceptions.
+// A thread that may fail to start; std::thread would throw, or end a program without exceptions.
 #ifndef STET_SOURCE_DETAIL_HELPER_THREAD_HPP
 #define STET_SOURCE_DETAIL_HELPER_THREAD_HPP
 
@@ -25,7 +25,7 @@ extern "C" __declspec(dllimport) unsigned long __stdcall WaitForSingleObject(voi
 } // namespace win32
 #endif
 
-/// A thread of the operating system, or none. It is waited for at the latest when this object ends.
+/// A thread of the operating system, or none. The destructor waits for it.
 class helper_thread {
 public:
   helper_thread() noexcept = default;
@@ -33,8 +33,8 @@ public:
   helper_thread& operator=(const helper_thread&) = delete;
   ~helper_thread() { join(); }
 
-  /// Calls `work()`, which does not throw, on a new thread; to be called once. `work` must stay where it is until `join`.
-  /// @return false where the system has no thread to give: its limits, or those of a container, are reached
+  /// Calls `work()`, which must not throw, on a new thread. Call it once. `work` must not move until `join`.
+  /// @return false if the system has no thread left: its limits, or those of a container, are reached
   template <class Work> [[nodiscard]] bool start([[maybe_unused]] Work& work) noexcept {
 #if STET_SOURCE_THREADS && defined(_WIN32)
     thread_ = reinterpret_cast<void*>(::_beginthreadex(nullptr, 0, call<Work>, &work, 0, nullptr));
@@ -45,7 +45,7 @@ public:
     return is_started_;
   }
 
-  /// Waits until the work is done; nothing to do where there is no thread.
+  /// Waits until the work is done. Does nothing without a thread.
   void join() noexcept {
     if (!is_started_) return;
     is_started_ = false;

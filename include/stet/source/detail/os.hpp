@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The operating system's calls under `detail::os`, the same set on every platform.
+// The calls of the operating system in `detail::os`, the same set on every platform.
 #ifndef STET_SOURCE_DETAIL_OS_HPP
 #define STET_SOURCE_DETAIL_OS_HPP
 
-// Each is empty where the other is meant, and both are without files.
+// Only the header of this platform has content; neither has any when STET_FILES is 0.
 #include "posix.hpp"
 #include "windows.hpp"
 

@@ -11,8 +11,8 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// The rules of a system for paths. On Windows '\\' separates as '/' does, and a drive ("C:") is a folder; elsewhere both are
-/// characters of a name like any other.
+/// The rules of a system for paths. On Windows '\\' is a separator like '/', and a drive ("C:") is a folder; elsewhere both are
+/// ordinary characters of a name.
 enum class path_rules : std::uint8_t { posix, windows };
 
 #if defined(_WIN32)
@@ -30,7 +30,7 @@ constexpr std::size_t drive_size(std::string_view path, path_rules rules = syste
   return rules == path_rules::windows && path.size() >= 2 && path[1] == ':' ? 2 : 0;
 }
 
-/// The size in bytes of the folder at the beginning of `path`, its separators included. 0: the path is a name only.
+/// The size in bytes of the folder at the beginning of `path`, separators included; 0 if the path is only a name.
 constexpr std::size_t folder_size(std::string_view path, path_rules rules = system_path_rules) noexcept {
   const std::size_t least = drive_size(path, rules);
   std::size_t size = path.size();
@@ -38,12 +38,12 @@ constexpr std::size_t folder_size(std::string_view path, path_rules rules = syst
   return size;
 }
 
-/// The folder of `path`, ending in its separator; empty: the current one. `folder_in(p)` and `file_name_in(p)` together are `p`.
+/// The folder of `path` with its separator; empty: the current folder. `folder_in(p)` and `file_name_in(p)` together are `p`.
 constexpr std::string_view folder_in(std::string_view path, path_rules rules = system_path_rules) noexcept {
   return path.substr(0, folder_size(path, rules));
 }
 
-/// The file name of `path`; empty if the path is that of a folder.
+/// The file name of `path`; empty if the path ends in a separator.
 constexpr std::string_view file_name_in(std::string_view path, path_rules rules = system_path_rules) noexcept {
   return path.substr(folder_size(path, rules));
 }
@@ -55,7 +55,7 @@ constexpr std::string_view separator_after(std::string_view folder, path_rules r
   return is_complete ? std::string_view() : std::string_view("/");
 }
 
-/// A path without the separators at its end, which "/" and "C:/" keep: one that the system takes for a folder's own name.
+/// A path without the separators at its end, as the system expects the name of a folder. "/" and "C:/" keep theirs.
 constexpr std::string_view without_last_separators(std::string_view path,
                                                    path_rules rules = system_path_rules) noexcept {
   const std::size_t least = drive_size(path, rules) + 1;

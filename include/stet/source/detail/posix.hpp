@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The system calls that reading and mapping need, on POSIX; windows.hpp declares the same set.
+// The system calls of reading and mapping on POSIX; windows.hpp declares the same set.
 #ifndef STET_SOURCE_DETAIL_POSIX_HPP
 #define STET_SOURCE_DETAIL_POSIX_HPP
 
@@ -33,8 +33,8 @@ namespace stet::inline STET_NAMESPACE::detail::os {
 
 inline constexpr native_handle no_handle = -1;
 
-// A header cannot set _FILE_OFFSET_BITS for its includer, so where a 32-bit off_t is possible the calls with
-// 64-bit offsets are named outright.
+// A header cannot set _FILE_OFFSET_BITS for its includer. Where off_t may have 32 bits, the calls with 64-bit offsets
+// are therefore called by their own names.
 #if (defined(__GLIBC__) && defined(__USE_LARGEFILE64)) || defined(__BIONIC__)
 using file_status = struct ::stat64;
 using file_offset = ::off64_t;
@@ -58,20 +58,20 @@ inline constexpr error_row error_rows[] = {
     {ENOENT, errc::file_not_found},    {ENOTDIR, errc::file_not_found},
     {EACCES, errc::access_denied},     {EPERM, errc::access_denied},
     {EROFS, errc::access_denied},      {EISDIR, errc::not_a_regular_file},
-    {ENXIO, errc::not_a_regular_file}, // what opening a socket gives
+    {ENXIO, errc::not_a_regular_file}, // for opening a socket
     {ENOSPC, errc::no_space},          {EDQUOT, errc::no_space},
     {ENOMEM, errc::out_of_memory},     {ENAMETOOLONG, errc::bad_path},
-    {EEXIST, errc::file_exists},       {ENODEV, errc::unsupported}, // what mmap gives on a file system that cannot map
+    {EEXIST, errc::file_exists},       {ENODEV, errc::unsupported}, // mmap on a file system that cannot map
     {ENOSYS, errc::unsupported},       {EOPNOTSUPP, errc::unsupported},
 };
 
-/// The error for errno as the last call left it.
+/// The error for the errno of the last call.
 inline error last_failure() noexcept { return translate(error_rows, errno); }
 
-/// Whether the call that gave `failure` was cut short by a signal and may simply be made again.
+/// True if a signal interrupted the call that returned `failure`, so that it can be repeated.
 inline bool interrupted(const error& failure) noexcept { return failure.system_code() == EINTR; }
 
-/// A path as the system calls take it.
+/// A path in the form of the system calls.
 class native_path {
 public:
   native_path() noexcept { text_[0] = '\0'; }
@@ -91,7 +91,7 @@ private:
   char text_[4096]; // PATH_MAX of Linux; nowhere more
 };
 
-/// Opens without ever blocking on what lies there (a FIFO without a writer would block a plain open).
+/// Opens without blocking (a plain open of a FIFO without a writer would block).
 inline result<native_handle> open(const native_path& path, bool writable, bool follow_links) noexcept {
   int flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC;
   if (!follow_links) flags |= O_NOFOLLOW;
@@ -107,7 +107,7 @@ inline result<void> close(native_handle handle) noexcept {
   return {};
 }
 
-/// When the file last changed. No program can set this time back, as it can that of the last write.
+/// The time of the last change. Unlike the time of the last write, no program can set it back.
 inline std::uint64_t changed_ns(const file_status& status) noexcept {
 #if defined(__APPLE__)
   const auto& time = status.st_ctimespec;
@@ -130,7 +130,7 @@ inline result<file_facts> inspect(native_handle handle) noexcept {
   return facts;
 }
 
-/// Whether bytes can be read through `handle` at all.
+/// Checks that `handle` is open for reading.
 inline result<void> check_readable(native_handle handle) noexcept {
   const int flags = ::fcntl(handle, F_GETFL);
   if (flags == -1) return last_failure();
@@ -138,7 +138,7 @@ inline result<void> check_readable(native_handle handle) noexcept {
   return {};
 }
 
-/// One call; gives how many bytes it delivered, 0 at the end of the file.
+/// Makes one call. @return the number of bytes read; 0 at the end of the file
 inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_bytes, std::byte* into,
                                      std::size_t size_bytes) noexcept {
   const std::size_t count = size_bytes < max_transfer_bytes ? size_bytes : max_transfer_bytes;
@@ -147,10 +147,10 @@ inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_
   return static_cast<std::size_t>(done);
 }
 
-/// What the offset of a mapping must be a multiple of; a power of two.
+/// The power of two that the offset of a mapping must be a multiple of.
 inline std::size_t mapping_granularity() noexcept { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 
-/// Bytes widened to whole pages, as the calls below demand.
+/// A range of bytes extended to whole pages, as the calls below require.
 struct page_range {
   page_range(const std::byte* at, std::size_t count) noexcept {
     const std::size_t slack = reinterpret_cast<std::uintptr_t>(at) % mapping_granularity();
@@ -165,7 +165,7 @@ struct page_range {
 
 inline void unmap(std::byte* at, std::size_t) noexcept { ::free(at); }
 
-/// Without virtual memory a mapping is a copy, as it is under Emscripten, whose own runtime makes it.
+/// Copies the bytes instead of mapping them, since there is no virtual memory; Emscripten's own runtime does the same.
 inline result<std::byte*> map(native_handle handle, std::uint64_t offset_bytes, std::size_t size_bytes, bool,
                               bool shared) noexcept {
   if (shared) return errc::unsupported;
@@ -230,14 +230,14 @@ inline result<void> prefetch(const std::byte* at, std::size_t size_bytes) noexce
   return {};
 }
 
-/// Asks the system to read only what is touched of these pages.
+/// Asks the system to read only those of these pages that are touched.
 inline result<void> stop_read_ahead(const std::byte* at, std::size_t size_bytes) noexcept {
   const page_range pages(at, size_bytes);
   if (::madvise(pages.begin, pages.size_bytes, MADV_RANDOM) != 0) return last_failure();
   return {};
 }
 
-/// Asks the system for large pages for memory that is still to be touched; a tenth of the time goes into them.
+/// Asks the system for large pages for memory that is not touched yet; touching it then takes a tenth of the time.
 inline void prefer_large_pages([[maybe_unused]] const std::byte* at, [[maybe_unused]] std::size_t size_bytes) noexcept {
 #if defined(MADV_HUGEPAGE)
   const page_range pages(at, size_bytes);
@@ -245,7 +245,7 @@ inline void prefer_large_pages([[maybe_unused]] const std::byte* at, [[maybe_unu
 #endif
 }
 
-/// Takes these pages out of the process; only for mappings without private changes, which would be lost.
+/// Removes these pages from the process. Only for mappings without private changes, which would be lost.
 inline result<void> drop(const std::byte* at, std::size_t size_bytes) noexcept {
   const page_range pages(at, size_bytes);
   if (::madvise(pages.begin, pages.size_bytes, MADV_DONTNEED) != 0) return last_failure();

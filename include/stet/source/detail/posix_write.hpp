@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The system calls that saving needs, on POSIX, each made once; windows_write.hpp declares the same set.
+// The system calls of saving on POSIX, each made once; windows_write.hpp declares the same set.
 #ifndef STET_SOURCE_DETAIL_POSIX_WRITE_HPP
 #define STET_SOURCE_DETAIL_POSIX_WRITE_HPP
 
@@ -37,7 +37,7 @@ inline constexpr auto* fallocate_call = &::fallocate;
 #endif
 #endif
 
-/// Takes the lock of an open file, without waiting. It is that of the `open`, which a fork shares and no other one does.
+/// Takes the lock of an open file without waiting. The lock belongs to the open file description, which a fork shares.
 /// @retval errc::locked  another open file holds it
 inline result<void> take_lock([[maybe_unused]] native_handle handle) noexcept {
 #if defined(__wasi__)
@@ -49,7 +49,7 @@ inline result<void> take_lock([[maybe_unused]] native_handle handle) noexcept {
 #endif
 }
 
-/// Whether `status` is that of the open file.
+/// True if `status` describes the file that `handle` has open.
 inline bool is_same_file(native_handle handle, const file_status& status) noexcept {
   file_status own;
   return fstat_call(handle, &own) == 0 && own.st_dev == status.st_dev && own.st_ino == status.st_ino;
@@ -60,10 +60,10 @@ inline result<native_handle> create_exclusive(const native_path& path) noexcept 
   if (handle < 0) return last_failure();
   const auto locked = take_lock(handle);
   file_status named;
-  // Until it was locked a sweep may have taken it for abandoned: it has the lock now, or has removed the file already.
+  // Before the lock was taken, a sweep may have considered the file abandoned: it has the lock, or has removed the file.
   const bool is_swept = locked ? lstat_call(path.c_str(), &named) != 0 || !is_same_file(handle, named)
                                : locked.error().code() == errc::locked;
-  if (!is_swept) return handle; // where locking fails otherwise, the file system has no locks
+  if (!is_swept) return handle; // if locking failed for another reason, the file system has no locks
   (void)close(handle);
   return error(errc::file_exists).with_system_code(EEXIST);
 }
@@ -83,7 +83,7 @@ inline result<void> remove_unlocked(const native_path& path) noexcept {
   if (handle < 0) return last_failure();
   result<void> done = take_lock(handle);
   if (done) {
-    // The name may have become that of another file before the lock was taken.
+    // Before the lock was taken, another file may have got the name.
     file_status named;
     if (lstat_call(path.c_str(), &named) != 0 || (is_same_file(handle, named) && ::unlink(path.c_str()) != 0))
       done = last_failure();
@@ -98,12 +98,12 @@ inline result<void> copy_access(native_handle handle, const native_path& from) n
   if (!S_ISREG(old.st_mode)) return {};
   if (fstat_call(handle, &made) != 0) return last_failure();
 #if !defined(__wasi__)
-  // Only an administrator may give a file away; who is a member of the group may give it to the group.
+  // Only an administrator may change the owner of a file; a member of a group may give the file to that group.
   if (made.st_uid != old.st_uid && ::fchown(handle, old.st_uid, old.st_gid) == 0) made.st_gid = old.st_gid;
   if (made.st_gid != old.st_gid && ::fchown(handle, static_cast<::uid_t>(-1), old.st_gid) == 0)
     made.st_gid = old.st_gid;
   ::mode_t mode = old.st_mode & 0777;
-  // Another group gets no more than everybody.
+  // Another group gets only the rights of all users.
   if (made.st_gid != old.st_gid) mode &= static_cast<::mode_t>(0707 | (mode & 07) << 3);
   if (mode != (made.st_mode & 07777) && ::fchmod(handle, mode) != 0) return last_failure();
 #endif
@@ -113,7 +113,7 @@ inline result<void> copy_access(native_handle handle, const native_path& from) n
 inline result<std::size_t> read_link(const native_path& path, std::span<char> into) noexcept {
   const auto size = ::readlink(path.c_str(), into.data(), into.size());
   if (size < 0) return errno == EINVAL ? error(errc::not_found).with_system_code(EINVAL) : last_failure();
-  if (static_cast<std::size_t>(size) == into.size()) return errc::bad_path; // perhaps cut
+  if (static_cast<std::size_t>(size) == into.size()) return errc::bad_path; // the link may be longer
   return static_cast<std::size_t>(size);
 }
 
@@ -132,17 +132,17 @@ inline result<void> set_size(native_handle handle, std::uint64_t size_bytes) noe
   return {};
 }
 
-/// Errors of `reserve` that mean that this file system has no such operation: nothing is wrong with the disk.
+/// True if an error of `reserve` means that the file system lacks the operation, not that the disk has a fault.
 inline bool cannot_reserve(int code) noexcept {
   return code == EOPNOTSUPP || code == ENOTSUP || code == ENOSYS || code == EINVAL;
 }
 
-/// Whether space was really reserved; false where the file system cannot.
+/// Reserves space for the file. @return false if the file system cannot reserve any
 inline result<bool> reserve(native_handle handle, std::uint64_t size_bytes) noexcept {
   if (size_bytes > max_file_bytes) return errc::unsupported;
   if (size_bytes == 0) return true;
 #if defined(__linux__)
-  // The system call: posix_fallocate of glibc would write to every block where the file system lacks it.
+  // The system call itself: without support of the file system, glibc's posix_fallocate would write to every block.
   if (fallocate_call(handle, 0, 0, static_cast<file_offset>(size_bytes)) == 0) return true;
   if (cannot_reserve(errno)) return false;
   return last_failure();
@@ -158,7 +158,7 @@ inline result<bool> reserve(native_handle handle, std::uint64_t size_bytes) noex
   if (ftruncate_call(handle, static_cast<file_offset>(size_bytes)) != 0) return last_failure();
   return true;
 #elif defined(__FreeBSD__) || defined(__NetBSD__)
-  const int code = ::posix_fallocate(handle, 0, static_cast<file_offset>(size_bytes)); // leaves errno alone
+  const int code = ::posix_fallocate(handle, 0, static_cast<file_offset>(size_bytes)); // does not set errno
   if (code == 0) return true;
   if (cannot_reserve(code)) return false;
   return translate(error_rows, code);
@@ -169,7 +169,7 @@ inline result<bool> reserve(native_handle handle, std::uint64_t size_bytes) noex
 
 inline result<void> sync(native_handle handle) noexcept {
 #if defined(__APPLE__)
-  // fsync leaves the bytes in the disk's own cache there; the stronger call is missing on network volumes.
+  // fsync leaves the bytes in the cache of the disk here. Network volumes lack the stronger call.
   if (::fcntl(handle, F_FULLFSYNC) == 0) return {};
   if (errno != ENOTSUP && errno != EINVAL) return last_failure();
 #endif
@@ -185,12 +185,12 @@ inline result<void> rename_over(const native_path& from, const native_path& to) 
 inline result<void> sync_folder(const native_path& path) noexcept {
   const int handle = open_call(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 #if defined(__linux__)
-  // A folder that may be written but not read cannot be opened; what is left is to wait for every disk.
+  // A folder that is writable but not readable cannot be opened, so wait for every disk instead.
   if (handle < 0 && errno == EACCES) return ::sync(), result<void>();
 #endif
   if (handle < 0) return last_failure();
   result<void> done;
-  // EINVAL: this file system keeps no folders on a disk that could be synced, as some network ones.
+  // EINVAL: this file system cannot sync folders, as some network file systems.
   if (::fsync(handle) != 0 && errno != EINVAL) done = last_failure();
   (void)close(handle);
   return done;

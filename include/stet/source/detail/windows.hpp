@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The system calls that reading and mapping need, on Windows; posix.hpp declares the same set.
+// The system calls of reading and mapping on Windows; posix.hpp declares the same set.
 #ifndef STET_SOURCE_DETAIL_WINDOWS_HPP
 #define STET_SOURCE_DETAIL_WINDOWS_HPP
 
@@ -11,9 +11,8 @@
 
 #include <string_view>
 
-// <windows.h> would hand its macros to every includer, so the few functions are declared here. They are C
-// functions: a program that includes <windows.h> as well sees the same ones twice, which is why the
-// parameters name its structs.
+// <windows.h> would give its macros to every includer, so the few functions are declared here. They are C functions:
+// a program that also includes <windows.h> sees each declaration twice. The parameters therefore use its structs.
 struct _OVERLAPPED;
 struct _SECURITY_ATTRIBUTES;
 struct _SYSTEM_INFO;
@@ -32,7 +31,7 @@ namespace stet::inline STET_NAMESPACE::detail::win32 {
 // SIZE_T and ULONG_PTR: not std::size_t, which is another type of the same width on 32-bit Windows.
 using word = std::conditional_t<sizeof(void*) == 8, unsigned long long, unsigned long>;
 
-// Laid out as the structs of the same meaning in <windows.h>.
+// The same layout as the structs of the same meaning in <windows.h>.
 struct overlapped {
   word internal[2];
   unsigned long offset;
@@ -87,7 +86,7 @@ __declspec(dllimport) int __stdcall VirtualUnlock(void*, word);
 
 // Values of <windows.h>, whose own names for them are macros.
 inline constexpr unsigned long generic_read = 0x80000000, generic_write = 0x40000000;
-inline constexpr unsigned long share_everything = 7; // reading, writing, deleting: a saver may rename over us
+inline constexpr unsigned long share_everything = 7; // reading, writing, deleting: a saver may replace the file
 inline constexpr unsigned long create_new = 1, open_existing = 3;
 inline constexpr unsigned long attribute_directory = 0x10, attribute_normal = 0x80, attribute_reparse_point = 0x400;
 inline constexpr unsigned long flag_backup_semantics = 0x02000000, flag_open_reparse_point = 0x00200000;
@@ -97,7 +96,7 @@ inline constexpr unsigned long map_copy = 1, map_write = 2, map_read = 4;
 inline constexpr unsigned long error_access_denied = 5, error_handle_eof = 38, error_io_pending = 997,
                                error_io_incomplete = 996, error_not_locked = 158;
 
-/// What CreateFileW gives instead of a handle when it fails.
+/// True for the value that CreateFileW returns when it fails.
 inline bool is_invalid(void* handle) noexcept { return reinterpret_cast<word>(handle) == ~word{0}; }
 
 } // namespace stet::inline STET_NAMESPACE::detail::win32
@@ -132,15 +131,15 @@ inline constexpr error_row error_rows[] = {
     {120, errc::unsupported},    // ERROR_CALL_NOT_IMPLEMENTED
 };
 
-/// The error for GetLastError() as the last call left it.
+/// The error for the GetLastError() of the last call.
 inline error last_failure() noexcept { return translate(error_rows, static_cast<std::int32_t>(win32::GetLastError())); }
 
-/// Whether the call that gave `failure` may simply be made again; Windows has no such calls.
+/// True if the call that returned `failure` can be repeated: never on Windows.
 inline bool interrupted(const error&) noexcept { return false; }
 
-/// UTF-8 as UTF-16. `into` has room for as many units as `utf8` has bytes.
+/// Converts UTF-8 to UTF-16. `into` has room for as many units as `utf8` has bytes.
 /// Source: the well-formed sequences of the Unicode Standard, table 3-7.
-/// @return the number of units, or -1 when `utf8` is malformed or holds a NUL
+/// @return the number of units; -1 if `utf8` is malformed or holds a NUL
 inline std::ptrdiff_t to_utf16(std::string_view utf8, wchar_t* into) noexcept {
   std::ptrdiff_t units = 0;
   for (std::size_t i = 0; i < utf8.size();) {
@@ -169,8 +168,8 @@ inline std::ptrdiff_t to_utf16(std::string_view utf8, wchar_t* into) noexcept {
   return units;
 }
 
-/// A path as the system calls take it: absolute, and with the prefix that lifts the limit of 260 units if it
-/// is long.
+/// A path in the form of the system calls: absolute, and, if it is long, with the prefix that removes the limit of 260
+/// units.
 class native_path {
 public:
   /// @retval errc::bad_path  empty, not UTF-8, holds a NUL, or not a path    @retval errc::out_of_memory
@@ -223,7 +222,7 @@ inline result<win32::file_information> information(native_handle handle) noexcep
   return raw;
 }
 
-/// Opens folders, too, so that `inspect` can tell what lies there.
+/// Opens files and folders, so that `inspect` can distinguish them.
 inline result<native_handle> open(const native_path& path, bool writable, bool follow_links) noexcept {
   using namespace win32;
   const unsigned long wanted = writable ? generic_read | generic_write : generic_read;
@@ -242,7 +241,7 @@ inline result<native_handle> open(const native_path& path, bool writable, bool f
 }
 
 inline result<file_facts> inspect(native_handle handle) noexcept {
-  // Consoles and pipes have no file information; a handle that is none has no type and sets the error.
+  // Consoles and pipes have no file information. An invalid handle has no type and sets the error.
   const unsigned long type = win32::GetFileType(handle);
   if (type == 0 && win32::GetLastError() != 0) return last_failure();
   file_facts facts;
@@ -260,7 +259,7 @@ inline result<file_facts> inspect(native_handle handle) noexcept {
   return facts;
 }
 
-/// The argument of a call that reads or writes at an offset.
+/// The argument for a call that reads or writes at an offset.
 inline win32::overlapped at_offset(std::uint64_t offset_bytes) noexcept {
   win32::overlapped where = {};
   where.offset = static_cast<unsigned long>(offset_bytes & 0xFFFFFFFFu);
@@ -268,8 +267,8 @@ inline win32::overlapped at_offset(std::uint64_t offset_bytes) noexcept {
   return where;
 }
 
-/// Ends a ReadFile or WriteFile whose return value was `done`. A handle that the program opened for
-/// overlapped use returns before the transfer is over, and `where` must outlive it.
+/// Completes a ReadFile or WriteFile that returned `done`. If the program opened the handle for overlapped use, the call
+/// returns before the transfer ends, and `where` must outlive the transfer.
 inline bool finish_transfer(native_handle handle, int done, win32::overlapped& where, unsigned long& count) noexcept {
   if (done != 0 || win32::GetLastError() != win32::error_io_pending) return done != 0;
   auto* const raw = reinterpret_cast<::_OVERLAPPED*>(&where);
@@ -278,7 +277,7 @@ inline bool finish_transfer(native_handle handle, int done, win32::overlapped& w
   return done != 0;
 }
 
-/// One call; gives how many bytes it delivered, 0 at the end of the file.
+/// Makes one call. @return the number of bytes read; 0 at the end of the file
 inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_bytes, std::byte* into,
                                      std::size_t size_bytes) noexcept {
   win32::overlapped where = at_offset(offset_bytes);
@@ -291,7 +290,7 @@ inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_
   return last_failure();
 }
 
-/// Whether bytes can be read through `handle` at all. Reading none of them asks for the same right.
+/// Checks that `handle` is open for reading. Reading zero bytes requires the same right.
 inline result<void> check_readable(native_handle handle) noexcept {
   std::byte none[1];
   const auto count = read_some(handle, 0, none, 0);
@@ -299,7 +298,7 @@ inline result<void> check_readable(native_handle handle) noexcept {
   return {};
 }
 
-/// What the offset of a mapping must be a multiple of; a power of two.
+/// The power of two that the offset of a mapping must be a multiple of.
 inline std::size_t mapping_granularity() noexcept {
   win32::system_info info;
   win32::GetSystemInfo(reinterpret_cast<::_SYSTEM_INFO*>(&info));
@@ -328,17 +327,16 @@ inline result<std::byte*> map(native_handle handle, std::uint64_t offset_bytes, 
 
 inline void unmap(std::byte* at, std::size_t) noexcept { win32::UnmapViewOfFile(at); }
 
-/// Writes changes of a shared mapping to its file; whether they are on the disk then is up to the file's
-/// handle.
+/// Writes changes of a shared mapping to its file. Flushing the file's handle then brings them to the disk.
 inline result<void> flush(const std::byte* at, std::size_t size_bytes) noexcept {
   if (win32::FlushViewOfFile(at, size_bytes) == 0) return last_failure();
   return {};
 }
 
-/// Windows decides for each file, not for each mapping, how far it reads ahead.
+/// Does nothing: Windows controls read-ahead for each file, not for each mapping.
 inline result<void> stop_read_ahead(const std::byte*, std::size_t) noexcept { return {}; }
 
-/// Large pages need a privilege that programs do not have.
+/// Does nothing: large pages need a privilege that programs do not have.
 inline void prefer_large_pages(const std::byte*, std::size_t) noexcept {}
 
 /// Asks the system to start reading these pages.
@@ -359,8 +357,7 @@ inline result<void> unlock(const std::byte* at, std::size_t size_bytes) noexcept
   return {};
 }
 
-/// Takes these pages out of the process: unlocking pages that are not locked removes them from the working
-/// set.
+/// Removes these pages from the process: unlocking pages that are not locked removes them from the working set.
 /// Source: the documentation of VirtualUnlock, "Remarks".
 inline result<void> drop(const std::byte* at, std::size_t size_bytes) noexcept {
   if (win32::VirtualUnlock(const_cast<std::byte*>(at), size_bytes) != 0) return {};

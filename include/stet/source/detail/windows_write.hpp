@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The system calls that saving needs, on Windows, each made once; posix_write.hpp declares the same set.
+// The system calls of saving on Windows, each made once; posix_write.hpp declares the same set.
 #ifndef STET_SOURCE_DETAIL_WINDOWS_WRITE_HPP
 #define STET_SOURCE_DETAIL_WINDOWS_WRITE_HPP
 
@@ -15,7 +15,7 @@ struct _WIN32_FIND_DATAW;
 
 namespace stet::inline STET_NAMESPACE::detail::win32 {
 
-// Laid out as the struct of the same meaning in <windows.h>.
+// The same layout as the struct of the same meaning in <windows.h>.
 struct find_data {
   unsigned long attributes;
   unsigned long times[6];
@@ -54,20 +54,20 @@ namespace stet::inline STET_NAMESPACE::detail::os {
 
 inline result<native_handle> create_exclusive(const native_path& path) noexcept {
   using namespace win32;
-  // Not shared for deletion: a sweep cannot remove a file that is being written.
+  // Not shared for deletion, so that a sweep cannot remove a file that is being written.
   void* const handle = CreateFileW(path.c_str(), generic_read | generic_write, share_without_deleting, nullptr,
                                    create_new, attribute_normal, nullptr);
   if (is_invalid(handle)) return last_failure();
   return static_cast<native_handle>(handle);
 }
 
-/// A file that is open without being shared for deletion cannot be renamed either.
+/// Unsupported: a file that is open without sharing for deletion cannot be renamed either.
 inline result<native_handle> keep_locked(native_handle) noexcept { return errc::unsupported; }
 
-/// Access follows from the folder.
+/// Does nothing: access rights come from the folder.
 inline result<void> copy_access(native_handle, const native_path&) noexcept { return {}; }
 
-/// Links are replaced as files are: making one takes an administrator.
+/// Finds no link: links are replaced like files, since only an administrator can make one.
 inline result<std::size_t> read_link(const native_path&, std::span<char>) noexcept { return errc::not_found; }
 
 inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset_bytes, const std::byte* from,
@@ -84,8 +84,8 @@ inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset
 
 inline result<void> set_size(native_handle handle, std::uint64_t size_bytes) noexcept {
   if (size_bytes > max_file_bytes) return errc::unsupported;
-  // SetFilePointer, because the parameters of its successor cannot be declared without <windows.h>. Its
-  // return value alone does not tell a failure from the low half of a position.
+  // SetFilePointer, because its successor has parameters that cannot be declared without <windows.h>. A failure and
+  // the low half of a position can have the same return value.
   long high = static_cast<long>(size_bytes >> 32);
   win32::SetLastError(0);
   const unsigned long low = win32::SetFilePointer(handle, static_cast<long>(size_bytes & 0xFFFFFFFFu), &high, 0);
@@ -94,7 +94,7 @@ inline result<void> set_size(native_handle handle, std::uint64_t size_bytes) noe
   return {};
 }
 
-/// Whether space was really reserved: the size of a file that is not sparse is space that it owns.
+/// Reserves space for the file. @return true: a file that is not sparse owns the space of its size
 inline result<bool> reserve(native_handle handle, std::uint64_t size_bytes) noexcept {
   const auto now = inspect(handle);
   if (!now) return now.error();
@@ -120,8 +120,8 @@ inline result<void> remove_unlocked(const native_path& path) noexcept {
   return error(errc::locked).with_system_code(removed.error().system_code());
 }
 
-/// Replaces `to` while it is mapped: ReplaceFileW moves it out of the way under the backup's name. A backup
-/// of an earlier save may be mapped still, hence several names.
+/// Replaces `to` while it is mapped: ReplaceFileW first renames it to the name of a backup. Several names are tried,
+/// because the backup of an earlier save may still be mapped.
 inline result<void> replace_mapped(const native_path& from, const native_path& to) noexcept {
   using namespace win32;
   if ((GetFileAttributesW(to.c_str()) & attribute_directory) != 0) return errc::access_denied; // never a folder
@@ -145,7 +145,7 @@ inline result<void> replace_mapped(const native_path& from, const native_path& t
     }
     failure = last_failure();
     if (failure.system_code() == static_cast<std::int32_t>(error_unable_to_move_replacement)) {
-      MoveFileExW(backup, to.c_str(), move_write_through); // only the first of the two steps was done
+      MoveFileExW(backup, to.c_str(), move_write_through); // only the first of the two steps had succeeded
       break;
     }
   }
@@ -157,15 +157,15 @@ inline result<void> rename_over(const native_path& from, const native_path& to) 
   if (MoveFileExW(from.c_str(), to.c_str(), move_replace_existing | move_write_through) != 0) return {};
   const error failure = last_failure();
   if (failure.system_code() != static_cast<std::int32_t>(error_access_denied)) return failure;
-  if (!replace_mapped(from, to)) return failure; // the first refusal says more than the last attempt
+  if (!replace_mapped(from, to)) return failure; // the first failure tells more than the last attempt
   return {};
 }
 
-/// Nothing to do: `rename_over` has waited for the disk.
+/// Does nothing: `rename_over` has waited for the disk.
 inline result<void> sync_folder(const native_path&) noexcept { return {}; }
 
-/// A name that the system gave, as UTF-8. `into` has room for three bytes a unit. Unpaired surrogates, which
-/// no UTF-8 can express, become U+FFFD.
+/// Converts a name from the system to UTF-8. `into` has room for three bytes a unit. Unpaired surrogates, which UTF-8
+/// cannot express, become U+FFFD.
 /// @return the number of bytes
 inline std::size_t to_utf8(const wchar_t* name, char* into) noexcept {
   char* out = into;
@@ -195,7 +195,7 @@ inline result<void> list_folder(const native_path& path, bool (*visit)(void*, st
   if (pattern == nullptr) return errc::out_of_memory;
   wchar_t* end = pattern;
   for (const wchar_t unit : folder) *end++ = unit;
-  if (!folder.ends_with(L'\\')) *end++ = L'\\'; // two of them are no path with the prefix of long ones
+  if (!folder.ends_with(L'\\')) *end++ = L'\\'; // two are invalid after the prefix of long paths
   *end++ = L'*';
   *end = L'\0';
 
@@ -217,7 +217,7 @@ inline result<void> list_folder(const native_path& path, bool (*visit)(void*, st
   return done;
 }
 
-/// Opening without sharing is the lock: the system closes the handle of a process that ends.
+/// Locks a file by opening it without sharing. The system closes the handle of a process that ends.
 inline result<native_handle> lock_file(const native_path& path) noexcept {
   using namespace win32;
   void* const handle = CreateFileW(path.c_str(), generic_read | generic_write, share_nothing, nullptr, open_always,
@@ -228,7 +228,7 @@ inline result<native_handle> lock_file(const native_path& path) noexcept {
   return error(errc::locked).with_system_code(failure.system_code());
 }
 
-/// Nothing can take the name of a file that is open without sharing, nor of a folder that it is in.
+/// Does nothing: the name of a file that is open without sharing, and of its folder, cannot be taken.
 inline result<void> check_lock(native_handle, const native_path&) noexcept { return {}; }
 
 inline result<void> create_folder(const native_path& path) noexcept {

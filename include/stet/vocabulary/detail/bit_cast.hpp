@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The bits of a number seen as another number of the same size, on every standard library that stet supports.
+// Reinterprets the bits of a number, with every standard library that stet supports.
 #ifndef STET_VOCABULARY_DETAIL_BIT_CAST_HPP
 #define STET_VOCABULARY_DETAIL_BIT_CAST_HPP
 
@@ -7,9 +7,8 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Returns the object of type `To` whose bytes are those of `from`. Both must be trivially copyable and of
-/// one size. Stands in for `std::bit_cast`, which older libc++ lacks although every compiler has the builtin
-/// beneath it; and <bit> need not be included for it.
+/// Returns the object of type `To` with the bytes of `from`. Both types must be trivially copyable and have the same size.
+/// Replaces `std::bit_cast`, which older versions of libc++ lack although every compiler has the builtin, and avoids <bit>.
 template <class To, class From> [[nodiscard]] constexpr To bit_cast(const From& from) noexcept {
   static_assert(sizeof(To) == sizeof(From), "bit_cast: both types must have the same size");
   return __builtin_bit_cast(To, from);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Arithmetic on sizes and offsets that says when a value does not fit.
+// Arithmetic on sizes and offsets that reports overflow.
 #ifndef STET_VOCABULARY_DETAIL_CHECKED_HPP
 #define STET_VOCABULARY_DETAIL_CHECKED_HPP
 
@@ -34,18 +34,18 @@ constexpr bool checked_align_up(std::uint64_t value, std::uint64_t alignment, st
   return true;
 }
 
-/// Whether [offset, offset + size) lies within [0, limit), whatever the three values are.
+/// True if [offset, offset + size) is within [0, limit); correct for all values.
 constexpr bool range_fits(std::uint64_t offset, std::uint64_t size, std::uint64_t limit) noexcept {
   return offset <= limit && size <= limit - offset;
 }
 
-/// `size` for a container: one that does not fit becomes the largest there is, which no container takes.
+/// `size` as std::size_t. If it does not fit, the largest value, which every container rejects.
 constexpr std::size_t container_size(std::uint64_t size) noexcept {
   constexpr std::size_t largest = ~std::size_t{0};
   return size < largest ? static_cast<std::size_t>(size) : largest;
 }
 
-/// Whether `value` is a power of two.
+/// True if `value` is a power of two.
 constexpr bool is_power_of_two(std::uint64_t value) noexcept { return value != 0 && (value & (value - 1)) == 0; }
 
 } // namespace stet::inline STET_NAMESPACE::detail

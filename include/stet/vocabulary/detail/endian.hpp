@@ -12,7 +12,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Whether this machine has the byte order of the files. std::endian would say so, too, for the price of <bit>.
+/// True if this machine is little-endian, as the files are. std::endian would require <bit>.
 #if defined(__BYTE_ORDER__)
 inline constexpr bool host_is_little_endian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 #else
@@ -22,7 +22,7 @@ inline constexpr bool host_is_little_endian = true; // Windows
 /// `value` with its bytes in the opposite order.
 template <class Unsigned> constexpr Unsigned byte_swapped(Unsigned value) noexcept {
   static_assert(std::is_unsigned_v<Unsigned>);
-  // By halves, which compilers see to be their one instruction.
+  // By halves, a pattern that compilers replace by one instruction.
   if constexpr (sizeof value == 8) {
     return std::uint64_t{byte_swapped(static_cast<std::uint32_t>(value))} << 32 |
            byte_swapped(static_cast<std::uint32_t>(value >> 32));
@@ -36,7 +36,7 @@ template <class Unsigned> constexpr Unsigned byte_swapped(Unsigned value) noexce
   }
 }
 
-/// The unsigned integer whose little-endian bytes stand at `bytes`, which need not be aligned.
+/// The unsigned integer with the little-endian bytes at `bytes`, which need not be aligned.
 template <class Unsigned> inline Unsigned load_little(const std::byte* bytes) noexcept {
   Unsigned value;
   std::memcpy(&value, bytes, sizeof value);

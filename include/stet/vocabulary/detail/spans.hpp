@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Text and spans from a pointer and a count, at little cost to the compiler.
+// Makes string views and spans from a pointer and a count, at little cost for the compiler.
 #ifndef STET_VOCABULARY_DETAIL_SPANS_HPP
 #define STET_VOCABULARY_DETAIL_SPANS_HPP
 
@@ -9,9 +9,9 @@
 #include <span>
 #include <string_view>
 
-// Whoever includes stet.hpp pays for each kind of argument with which the core makes or converts a string_view or a span: the
-// compiler proves for each that it is an iterator, or a range, and one such proof costs a tenth of what <span> costs. So the core
-// makes them here, of pointers and sizes alone, and passes on pointers and sizes where a span of another type is wanted.
+// Every program that includes stet.hpp pays for each kind of argument from which the core makes a string_view or a span: the
+// compiler checks the concepts of iterators and ranges, and each check costs a tenth of <span>. The core therefore makes them
+// only here, from pointers and sizes, and passes pointers and sizes where a span of another type is needed.
 
 namespace stet::inline STET_NAMESPACE::detail {
 
@@ -21,8 +21,8 @@ inline std::string_view text_at(const std::byte* text, std::size_t size_bytes) n
   return text_at(reinterpret_cast<const char*>(text), size_bytes);
 }
 
-/// The `count` bytes at `first`. Both kinds of span are made from one kind of pointer, which is one proof less; the span gives
-/// `first` back as it came, const.
+/// The `count` bytes at `first`. Builds both spans from `std::byte*`, to instantiate one span constructor instead of two. The
+/// data stays const.
 constexpr std::span<std::byte> writable_bytes_at(std::byte* first, std::size_t count) noexcept {
   return {first, count};
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Attributes of HDF5 objects, and strings of either kind.
+// Attributes of HDF5 objects, and their strings of fixed and variable size.
 #ifndef STET_WIRE_HDF5_ATTRIBUTE_HPP
 #define STET_WIRE_HDF5_ATTRIBUTE_HPP
 
@@ -17,16 +17,16 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// An attribute; everything views the file.
+/// An attribute; all members view the file.
 struct hdf5_attribute {
   std::string_view name;
   hdf5_type type;
   hdf5_space space;
-  /// The elements, as far as they lie with the attribute.
+  /// The elements, as far as they are stored with the attribute.
   std::span<const std::byte> data;
 };
 
-/// How many elements a space has; false if that, or their size, does not fit.
+/// Counts the elements of a space; false if the number or the size of all of them overflows.
 inline bool count_elements(const hdf5_space& space, std::uint32_t element_size, std::uint64_t& count,
                            std::uint64_t& size_bytes) noexcept {
   element_counter counter;
@@ -44,11 +44,11 @@ public:
 
   result<std::vector<hdf5_attribute>> run(const hdf5_object& object) {
     for (const hdf5_message& message : object.messages()) {
-      if (message.type == hdf5_is::attribute) {
+      if (message.type == hdf5_message_type::attribute) {
         const auto body = body_of(file_, message);
         if (!body) return body.error();
         if (auto read = read_one(*body, object.address()); !read) return read.error();
-      } else if (message.type == hdf5_is::attribute_info) {
+      } else if (message.type == hdf5_message_type::attribute_info) {
         byte_cursor fields(message.body);
         const bool is_known = fields.take_u8() == 0;
         if ((fields.take_u8() & 1) != 0) fields.skip(2);
@@ -71,14 +71,14 @@ private:
     for (const std::span<const std::byte> record : *records) {
       const bool is_shared = (record[8] & std::byte{shared}) != std::byte{0};
       const auto object =
-          is_shared ? find_shared(file_, record.first(8), hdf5_is::attribute) : heap->find(record.first(8));
+          is_shared ? find_shared(file_, record.first(8), hdf5_message_type::attribute) : heap->find(record.first(8));
       if (!object) return object.error();
       if (auto read = read_one(*object, heap_address); !read) return read;
     }
     return {};
   }
 
-  /// u8 version | u8 flags | u16 sizes of name, datatype, dataspace | [u8 character set] | each of them, in
+  /// Reads u8 version | u8 flags | u16 sizes of name, datatype, dataspace | [u8 character set] | each of them, in
   /// version 1 padded to 8 | data
   result<void> read_one(std::span<const std::byte> body, std::uint64_t where) {
     const error bad = hdf5_file::bad(where, "attribute");
@@ -96,7 +96,8 @@ private:
     if (version != 1) {
       for (std::size_t i = 1; i < 3; ++i) {
         if ((flags & i) == 0) continue;
-        const auto resolved = resolve_shared(file_, parts[i], i == 1 ? hdf5_is::datatype : hdf5_is::dataspace);
+        const auto resolved =
+            resolve_shared(file_, parts[i], i == 1 ? hdf5_message_type::datatype : hdf5_message_type::dataspace);
         if (!resolved) return resolved.error();
         parts[i] = *resolved;
       }
@@ -119,25 +120,25 @@ private:
   std::vector<hdf5_attribute> attributes_;
 };
 
-/// The attributes of an object.
-/// @retval errc::bad_hdf5     one is damaged, or what leads to it
-/// Errors: those of `hdf5_file::undo_filters` where they are in a heap with filters.
+/// Reads the attributes of an object.
+/// @retval errc::bad_hdf5     an attribute, or a structure that leads to it, is damaged
+/// Errors: those of `hdf5_file::undo_filters`, if the attributes are in a heap with filters.
 inline result<std::vector<hdf5_attribute>> read_attributes(hdf5_file& file, const hdf5_object& object) {
   return hdf5_attribute_reader(file).run(object);
 }
 
-/// Reads elements that are strings: of fixed size, ended or padded by NULs or padded by spaces, or of any
-/// size in the global heap. They view the file.
+/// Reads elements that are strings: of fixed size, terminated or padded by NULs or padded by spaces, or of variable
+/// size in the global heap. The strings view the file.
 class hdf5_string_reader {
 public:
   hdf5_string_reader(hdf5_file& file, const hdf5_type& type) noexcept : heap_(file), type_(type) {}
 
-  /// Whether the type is one of strings.
+  /// True if the datatype is a string type.
   [[nodiscard]] bool are_strings() const noexcept {
     return type_.kind == hdf5_class::string || (type_.is_variable_string() && type_.size_bytes == 16);
   }
 
-  /// The string of which `element` are the bytes; false if it is not where it says.
+  /// Reads the string of the element whose bytes are `element`; false if its reference is invalid.
   bool read(std::span<const std::byte> element, std::string_view& into) {
     into = {reinterpret_cast<const char*>(element.data()), element.size()};
     if (type_.kind == hdf5_class::string) {
@@ -167,8 +168,8 @@ private:
   const hdf5_type& type_;
 };
 
-/// The strings of an attribute; none if it is not of strings.
-/// @retval errc::bad_hdf5  one is not where it says
+/// Reads the strings of an attribute; none if the attribute has another type.
+/// @retval errc::bad_hdf5  the reference of a string is invalid
 inline result<std::vector<std::string_view>> read_strings(hdf5_file& file, const hdf5_attribute& attribute) {
   std::vector<std::string_view> made;
   hdf5_string_reader reader(file, attribute.type);

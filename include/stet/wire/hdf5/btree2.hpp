@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Version 2 B-trees of HDF5: the records in order.
+// Reads the records of version 2 B-trees of HDF5 in order.
 #ifndef STET_WIRE_HDF5_BTREE2_HPP
 #define STET_WIRE_HDF5_BTREE2_HPP
 
@@ -12,29 +12,28 @@
 #include <vector>
 
 // header    "BTHD" | u8 0 | u8 type | u32 node size | u16 record size | u16 depth | u8 split | u8 merge |
-// root | u16 records of the
-//           root | u64 all records | checksum
+//           root | u16 records of the root | u64 all records | checksum
 // leaf      "BTLF" | u8 0 | u8 type | records | checksum
-// internal  "BTIN" | u8 0 | u8 type | records | for each child, one more than records: address, its records,
-// and if those are no
-//           leaves all records below it, both in as few bytes as their greatest value needs | checksum
+// internal  "BTIN" | u8 0 | u8 type | records | children, one more than records | checksum
+//   child   address | its records | all records below it, unless it is a leaf
+//           both numbers have as many bytes as their largest possible value needs
 // Source: HDF5 File Format Specification 3.0, III.A.2.
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// How many bytes an unsigned integer up to `greatest` takes.
+/// The number of bytes of an unsigned integer up to `greatest`.
 constexpr std::size_t bytes_needed(std::uint64_t greatest) noexcept {
   return greatest == 0 ? 1 : (static_cast<std::size_t>(std::bit_width(greatest)) + 7) / 8;
 }
 
-/// Collects the records of one tree.
+/// Reads the records of one tree.
 class btree2_reader {
 public:
   explicit btree2_reader(hdf5_file& file) noexcept : file_(file) {}
 
   /// Reads the records of the tree at `address`, which must be of `type`, in order.
-  /// @param least_size  of a record
-  /// @retval errc::bad_hdf5  the tree is damaged, or has other records than it counts
+  /// @param least_size  the least size of a record, in bytes
+  /// @retval errc::bad_hdf5  the tree is damaged, or the number of records differs from its count
   result<std::vector<std::span<const std::byte>>> run(std::uint64_t address, std::uint8_t type,
                                                       std::size_t least_size) {
     byte_cursor header = file_.checked_at(address, 38);
@@ -61,7 +60,7 @@ private:
   static constexpr std::size_t max_depth = 16;
   static constexpr std::size_t frame_size = 10; // mark, version, type, checksum
 
-  /// What a node of each depth can hold.
+  /// Computes the largest number of records of a node of each depth.
   bool measure(std::size_t depth) noexcept {
     std::uint64_t all = capacity_[0] = (node_size_ - frame_size) / record_size_;
     count_size_ = bytes_needed(capacity_[0]);
@@ -90,7 +89,7 @@ private:
         if (!node.is_good() || !read_node(child, child_count, depth - 1)) return false;
       }
       if (number == count) break;
-      if (records_.size() == total_) // nodes that are there several times over
+      if (records_.size() == total_) // some nodes occur several times
         return false;
       records_.push_back(records.take_bytes(record_size_));
     }
@@ -100,7 +99,7 @@ private:
   hdf5_file& file_;
   std::vector<std::span<const std::byte>> records_;
   std::uint64_t capacity_[max_depth] = {};
-  std::size_t total_size_[max_depth] = {}; // 0 for leaves, which say no total
+  std::size_t total_size_[max_depth] = {}; // 0 for leaves, which have no total
   std::size_t count_size_ = 0;
   std::uint64_t total_ = 0;
   std::uint32_t node_size_ = 0;

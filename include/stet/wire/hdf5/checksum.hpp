@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The two checksums of HDF5 files: lookup3 of structures, Fletcher-32 of chunks.
+// The two checksums of HDF5 files: lookup3 for structures, Fletcher-32 for chunks.
 #ifndef STET_WIRE_HDF5_CHECKSUM_HPP
 #define STET_WIRE_HDF5_CHECKSUM_HPP
 
@@ -47,14 +47,13 @@ inline std::uint32_t lookup3(std::span<const std::byte> bytes) noexcept {
   return c;
 }
 
-/// Fletcher's checksum over 16-bit words, the first byte of each the higher; an odd last byte is the higher
-/// of a word. Source: Fletcher, "An Arithmetic Checksum for Serial Transmissions" (1982); the form is that of
-/// the HDF5 filter.
+/// Fletcher's checksum over 16-bit big-endian words; an odd last byte is the high byte of a word.
+/// Source: Fletcher, "An Arithmetic Checksum for Serial Transmissions" (1982), in the form of the HDF5 filter.
 inline std::uint32_t fletcher32(std::span<const std::byte> bytes) noexcept {
   std::uint32_t sum = 0, sum_of_sums = 0;
   const std::byte* at = bytes.data();
   for (std::size_t words = bytes.size() / 2; words != 0;) {
-    std::size_t some = words < 360 ? words : 360; // so many that no sum overflows
+    std::size_t some = words < 360 ? words : 360; // few enough that no sum overflows
     for (words -= some; some != 0; --some, at += 2) {
       sum += static_cast<std::uint32_t>(at[0]) << 8 | static_cast<std::uint32_t>(at[1]);
       sum_of_sums += sum;

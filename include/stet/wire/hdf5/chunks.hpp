@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Indexes of the chunks of an HDF5 dataset, of all six kinds.
+// The six kinds of chunk indexes of an HDF5 dataset.
 #ifndef STET_WIRE_HDF5_CHUNKS_HPP
 #define STET_WIRE_HDF5_CHUNKS_HPP
 
@@ -18,21 +18,21 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// A chunk that is in the file.
+/// A chunk that is stored in the file.
 struct hdf5_chunk {
-  /// Counted row by row over the grid of chunks that the dataset has now.
+  /// The number of the chunk, row by row over the present grid of chunks of the dataset.
   std::uint64_t number = 0;
   std::uint64_t address = 0;
-  /// In the file.
+  /// The size in the file.
   std::uint64_t size_bytes = 0;
-  /// Which filters, by bit, it did not go through.
+  /// The filters that were not applied to it, one bit each.
   std::uint32_t mask = 0;
 };
 
-/// Collects the chunks of one dataset.
+/// Reads the chunk index of one dataset.
 class hdf5_chunk_reader {
 public:
-  /// @param size_bytes  of a chunk, unfiltered
+  /// @param size_bytes  the size of a chunk without filters
   hdf5_chunk_reader(hdf5_file& file, const hdf5_layout& layout, const hdf5_space& space, std::uint64_t size_bytes,
                     bool is_filtered) noexcept
       : file_(file), layout_(layout), space_(space), size_bytes_(size_bytes), is_filtered_(is_filtered) {}
@@ -47,7 +47,7 @@ public:
     }
     all_ = all;
     if (!read()) return hdf5_file::bad(layout_.address);
-    // Each has bytes of its own: else a few could be decompressed as many.
+    // Chunks must not share bytes: else a small file could be decompressed to many chunks.
     std::sort(chunks_.begin(), chunks_.end(),
               [](const hdf5_chunk& a, const hdf5_chunk& b) { return a.address < b.address; });
     const auto over = [](const hdf5_chunk& a, const hdf5_chunk& b) { return b.address - a.address < a.size_bytes; };
@@ -88,8 +88,8 @@ private:
     return false;
   }
 
-  /// Adds the chunk at a place of the grid; one beyond what the dataset has now is left over from when it was
-  /// larger.
+  /// Adds the chunk at a place of the grid. A chunk outside of the present extents is ignored: it remains from a time
+  /// when the dataset was larger.
   bool add(const std::uint64_t* place, std::uint64_t address, std::uint64_t size, std::uint32_t mask) {
     std::uint64_t number = 0;
     for (std::size_t axis = 0; axis < layout_.rank; ++axis) {
@@ -106,8 +106,8 @@ private:
     return true;
   }
 
-  /// A version 1 B-tree of type 1; a key is u32 size, u32 mask, and the offset of the first element along
-  /// each axis and 0.
+  /// Reads a version 1 B-tree of type 1. A key is u32 size, u32 mask, the offset of the first element along each axis,
+  /// and 0.
   bool read_tree(std::uint64_t address, std::uint8_t level, std::size_t depth) {
     byte_cursor node = file_.at(address, 24);
     const bool is_chunk_tree = node.take_mark("TREE") && node.take_u8() == 1;
@@ -137,7 +137,7 @@ private:
     return entries.is_good();
   }
 
-  /// Records are address, [size, u32 mask], and the place in the grid.
+  /// Reads a version 2 B-tree. A record is address, [size, u32 mask], and the place in the grid.
   bool read_tree2() {
     constexpr std::uint8_t plain = 10, filtered = 11;
     const std::size_t fixed = 8 + std::size_t{layout_.rank} * 8;
@@ -162,8 +162,8 @@ private:
 
   // ---- indexes by number: row by row over the grid of the dataset at its largest ----
 
-  /// Sets the sizes of the largest grid. @param unlimited  whether one axis may grow without end: it then
-  /// counts as the first
+  /// Computes the largest grid.
+  /// @param unlimited  true if one axis may grow without limit; that axis then counts as the first
   bool measure_largest(bool unlimited) noexcept {
     std::uint64_t all = 1;
     growing_ = layout_.rank;
@@ -193,7 +193,7 @@ private:
     }
     return add(place, address, size, mask);
   }
-  /// An element of an array: address, [size, u32 mask].
+  /// Reads an element of an array: address, [size, u32 mask].
   bool add_element(byte_cursor& from, std::uint64_t number, std::size_t element_size) {
     const std::uint64_t address = from.take_u64();
     std::uint64_t size = size_bytes_;
@@ -210,10 +210,10 @@ private:
 
   bool read_implicit() {
     if (is_filtered_ || !measure_largest(false) || size_bytes_ == 0) return false;
-    // All chunks lie one after the other; so there are no more than the file has room for.
+    // The chunks are stored one after the other, so the size of the file limits their number.
     std::uint64_t size = 0;
     if (!checked_multiply(other_, size_bytes_, size) || !file_.contains(layout_.address, size)) return false;
-    // Only chunks of the extents are looked at, each of which is charged: those beyond may be many more, for many datasets.
+    // Only chunks within the extents are added, and each is charged: the largest grid may have many more, in many datasets.
     for (std::uint64_t number = 0; number < all_; ++number) {
       std::uint64_t rest = number, largest_number = 0, scale = 1;
       for (std::size_t axis = layout_.rank; axis-- > 0;) {
@@ -226,13 +226,13 @@ private:
     return true;
   }
 
-  /// Enters a block of an array: its mark, u8 0, u8 client, and the address of the header.
+  /// Reads the beginning of a block of an array: its mark, u8 0, u8 client, and the address of the header.
   bool enter(byte_cursor& block, std::string_view mark) const noexcept {
     return block.take_mark(mark) && block.take_u8() == 0 && block.take_u8() == (is_filtered_ ? 1u : 0u) &&
            block.take_u64() == layout_.address;
   }
 
-  /// "FAHD" | u8 0 | u8 client | u8 element size | u8 bits of a page | u64 elements | address of the data
+  /// Reads "FAHD" | u8 0 | u8 client | u8 element size | u8 bits of a page | u64 elements | address of the data
   /// block | checksum
   bool read_fixed_array() {
     byte_cursor header = file_.checked_at(layout_.address, 28);
@@ -243,7 +243,7 @@ private:
     if (!header.is_good() || !is_array || !fits_element(element_size) || page_bits > 31 || !measure_largest(false))
       return false;
     if (block == hdf5_file::nowhere) return true;
-    if (count > file_.size_bytes() * 8) return false; // a page that was never written takes one bit
+    if (count > file_.size_bytes() * 8) return false; // even a page that was never written has one bit
     constexpr std::uint64_t frame = 4 + 1 + 1 + 8;
     const std::uint64_t page = std::uint64_t{1} << page_bits;
     if (count <= page) {
@@ -262,8 +262,8 @@ private:
     }
     return data.is_good();
   }
-  /// Pages of elements, each with a checksum; bits of `bitmap`, from `bit` on and the highest of a byte
-  /// first, tell which were written.
+  /// Reads pages of elements, each with a checksum. The bits of `bitmap` from `bit` on, highest bit of a byte first, mark
+  /// the pages that were written.
   bool read_pages(std::span<const std::byte> bitmap, std::uint64_t bit, std::uint64_t at, std::uint64_t first,
                   std::uint64_t count, std::uint64_t page, std::size_t element_size) {
     for (std::uint64_t done = 0; done < count; done += page, ++bit) {
@@ -275,18 +275,17 @@ private:
         byte_cursor data = file_.checked_at(at, some * element_size + 4);
         if (!read_elements(data, first + done, some, element_size)) return false;
       }
-      at += page * element_size + 4; // the last is as long as every one
+      at += page * element_size + 4; // the last page is as long as the others
     }
     return true;
   }
 
-  /// An extensible array: elements in the index block, then in data blocks, which it points at itself or by
-  /// way of secondary blocks; number u of those has 2^(u/2) data blocks of 2^((u+1)/2) times the least number
-  /// of elements.
-  ///   header  "EAHD" | u8 0 | u8 client | u8 element size | u8 bits of a number | u8 elements in the index
-  ///   block | u8 least elements of a
-  ///           data block | u8 least data blocks of a secondary block | u8 bits of a page | 6 counts |
-  ///           address of the index block | checksum
+  /// Reads an extensible array: elements in the index block, then in data blocks. The index block has the addresses of
+  /// data blocks and of secondary blocks, which have the addresses of more data blocks. Secondary block number u has
+  /// 2^(u/2) data blocks of 2^((u+1)/2) times the least number of elements.
+  ///   header  "EAHD" | u8 0 | u8 client | u8 element size | u8 bits of a number | u8 elements in the index block |
+  ///           u8 least elements of a data block | u8 least data blocks of a secondary block | u8 bits of a page |
+  ///           6 counts | address of the index block | checksum
   bool read_extensible_array() {
     byte_cursor header = file_.checked_at(layout_.address, 72);
     const bool is_array =
@@ -332,7 +331,7 @@ private:
       if (u < direct_super_blocks) {
         for (std::uint64_t i = 0; i < blocks; ++i, first += count) {
           const std::uint64_t address = index.take_u64();
-          // Data blocks that the index block points at are too short to have pages.
+          // The data blocks of the index block are too short to have pages.
           if (!index.is_good() || !read_block(address, count, {}, 0)) return false;
         }
         continue;
@@ -351,7 +350,7 @@ private:
       const std::span<const std::byte> bitmaps = super.take_bytes(blocks * bitmap_size);
       for (std::uint64_t i = 0; i < blocks; ++i, first += count) {
         const std::uint64_t data = super.take_u64();
-        // There are whole bytes of bits for each data block, and yet the bits of all follow one another.
+        // The bitmap has whole bytes for each data block, and yet the bits of all data blocks are contiguous.
         // Source: HDF5 1.14, src/H5EA.c, H5EA__lookup_elmt.
         if (!super.is_good() || !read_block(data, count, bitmaps, i * pages)) return false;
       }
@@ -364,19 +363,19 @@ private:
   const hdf5_space& space_;
   std::uint64_t size_bytes_;
   bool is_filtered_;
-  std::uint64_t all_ = 0; // of the grid
+  std::uint64_t all_ = 0; // the number of chunks of the grid
   std::uint64_t grid_[hdf5_space::max_rank] = {}, largest_[hdf5_space::max_rank] = {};
-  /// The axis that grows, or the rank if none does; chunks of the largest grid, or of one step along that
-  /// axis.
+  /// The axis that grows, or the rank if there is none; and the number of chunks of the largest grid, or of one step
+  /// along that axis.
   std::size_t growing_ = 0;
   std::uint64_t other_ = 0;
   std::vector<hdf5_chunk> chunks_;
 };
 
-/// The chunks of a dataset that are in the file, by number; chunks that are not have the fill value.
-/// @param size_bytes  of a chunk, unfiltered
-/// @retval errc::bad_hdf5  the index is damaged, names a chunk twice, or leads out of the file or to bytes of
-/// another chunk
+/// Lists the chunks of a dataset that are stored in the file, by number. All other chunks have the fill value.
+/// @param size_bytes  the size of a chunk without filters
+/// @retval errc::bad_hdf5  the index is damaged, has a chunk twice, or leads out of the file or to bytes of
+///                         another chunk
 /// Cost: reads the index; allocates the list.
 inline result<std::vector<hdf5_chunk>> read_chunks(hdf5_file& file, const hdf5_layout& layout, const hdf5_space& space,
                                                    std::uint64_t size_bytes, bool is_filtered) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An HDF5 file as bytes at addresses: the superblock, and bounds for all that is read after it.
+// An HDF5 file in memory: its superblock, access by address, and a budget for everything that is read.
 #ifndef STET_WIRE_HDF5_FILE_HPP
 #define STET_WIRE_HDF5_FILE_HPP
 
@@ -23,59 +23,59 @@ namespace stet::inline STET_NAMESPACE::detail {
 
 inline constexpr std::string_view hdf5_signature = "\x89HDF\r\n\x1a\n";
 
-/// An object of a global heap (heap.hpp), where it lies.
+/// An object of a global heap (heap.hpp), in place.
 struct hdf5_heap_object {
   std::uint32_t number;
   std::span<const std::byte> bytes;
 };
 
-/// An object that a fractal heap (heap.hpp) keeps outside of its blocks.
+/// An object that a fractal heap (heap.hpp) stores outside of its blocks.
 struct hdf5_huge_object {
   std::uint64_t address = 0, size_bytes = 0;
-  /// Where the heap has filters: those it did not go through, and its size without them.
+  /// For a heap with filters: the filters that were not applied, and the size without filters.
   std::uint32_t filter_mask = 0;
   std::uint64_t unfiltered_size_bytes = 0;
 };
 
-/// What was read of a fractal heap so far, so that it is read once.
+/// The parts of a fractal heap that have been read, so that each is read once.
 struct hdf5_heap_contents {
-  /// Blocks that were found sound, by address.
+  /// Blocks that have been checked, by address.
   std::set<std::uint64_t> sound_blocks;
-  /// What filtered blocks and objects are without their filters, by address.
+  /// The bytes of filtered blocks and objects without their filters, by address.
   std::map<std::uint64_t, std::vector<std::byte>> unfiltered;
-  /// Objects outside of the blocks, by id, once they are read.
+  /// Objects outside of the blocks, by id, after they have been read.
   std::map<std::uint64_t, hdf5_huge_object> huge;
   bool has_huge = false;
 };
 
-/// An index of shared messages: the types of message in it, a bit each, and the fractal heap that has them.
+/// An index of shared messages: the types of its messages, one bit each, and the fractal heap that stores them.
 struct hdf5_shared_index {
   std::uint16_t types = 0;
   std::uint64_t heap = 0;
 };
 
-/// Undoes filters, which are of no file's syntax but of its formats.
-/// @param pipeline  the filter pipeline message that lists them
-/// @param mask      which of them `stored` did not go through
-/// @param into      as many bytes as there were before
+/// A function that undoes filters, which the reader of the format supplies.
+/// @param pipeline  the filter pipeline message that lists the filters
+/// @param mask      the filters that were not applied to `stored`, one bit each
+/// @param into      receives the bytes; its size is the size without filters
 using hdf5_undo_filters = result<void> (*)(std::span<const std::byte> pipeline, std::uint32_t mask,
                                            std::span<const std::byte> stored, std::span<std::byte> into,
                                            inflate_function inflate);
 
 /// The structures of an HDF5 file in memory, which must outlive it. Addresses count from the superblock.
 ///
-/// What is read, and what is made of it in memory, is charged to a budget in proportion to the file, so that
-/// structures which lead to each other, or to one place many times over, end in an error. Sound files read
-/// each structure a few times and come nowhere near it. Not for several threads at once.
+/// Everything that is read, and everything that is allocated for it, is charged to a budget in proportion to the file.
+/// Structures that form a cycle, or that refer to one place many times, therefore end in an error. Valid files read each
+/// structure a few times and stay far below the budget. Not safe from several threads at once.
 class hdf5_file {
 public:
-  /// Where nothing is.
+  /// The address that means "none".
   static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
 
-  /// Finds the superblock, of version 0 to 3, of the file that fills `bytes`.
-  /// @retval errc::bad_magic    there is none where one may be: at byte 0, 512, 1024, 2048 and so on
-  /// @retval errc::truncated    the file is shorter than it says
-  /// @retval errc::unsupported  addresses are not of 8 bytes, or the version is another
+  /// Finds the superblock (version 0 to 3) of the file that fills `bytes`.
+  /// @retval errc::bad_magic    there is no superblock at byte 0, 512, 1024, 2048 and so on
+  /// @retval errc::truncated    the file is shorter than it states
+  /// @retval errc::unsupported  addresses do not have 8 bytes, or the version is unknown
   /// @retval errc::bad_hdf5     the superblock is damaged
   static result<hdf5_file> open(std::span<const std::byte> bytes) noexcept {
     for (std::uint64_t at = 0; at < bytes.size(); at = at == 0 ? 512 : at * 2) {
@@ -88,12 +88,12 @@ public:
     return error(bytes.size() < hdf5_signature.size() ? errc::truncated : errc::bad_magic, {}, 0);
   }
 
-  /// Gives the filters that heaps with filters are read with; without, they are errc::unsupported.
+  /// Sets the function that undoes the filters of heaps. Without it, heaps with filters are errc::unsupported.
   void read_filters_with(hdf5_undo_filters undo, inflate_function inflate) noexcept {
     undo_ = undo;
     inflate_ = inflate;
   }
-  /// Undoes the filters of a structure. Errors: those of the function that was given.
+  /// Undoes the filters of a structure. Errors: those of the function that `read_filters_with` has set.
   result<void> undo_filters(std::span<const std::byte> pipeline, std::uint32_t mask, std::span<const std::byte> stored,
                             std::span<std::byte> into) const {
     if (undo_ == nullptr) return errc::unsupported;
@@ -102,24 +102,24 @@ public:
 
   /// The address of the root group's object header.
   [[nodiscard]] std::uint64_t root() const noexcept { return root_; }
-  /// That of the superblock extension, which tells of shared messages; `nowhere` if there is none.
+  /// The address of the superblock extension, which leads to shared messages; `nowhere` if there is none.
   [[nodiscard]] std::uint64_t extension() const noexcept { return extension_; }
-  /// Where in the bytes address 0 is.
+  /// The offset of address 0 in the bytes.
   [[nodiscard]] std::uint64_t base_bytes() const noexcept { return base_; }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return bytes_.size(); }
 
-  /// Whether so many bytes at this address lie in the file.
+  /// True if the range is within the file.
   [[nodiscard]] bool contains(std::uint64_t address, std::uint64_t size_bytes) const noexcept {
     return range_fits(address, size_bytes, bytes_.size());
   }
 
-  /// The address of bytes that were read from the file.
+  /// The address of bytes of the file.
   [[nodiscard]] std::uint64_t address_of(std::span<const std::byte> part) const noexcept {
     return static_cast<std::uint64_t>(part.data() - bytes_.data());
   }
 
-  /// The bytes at an address; empty, and a cursor over them not good, if they do not lie in the file or the
-  /// budget is spent.
+  /// A cursor over the bytes at an address, which are charged. It is empty and not good if the range is not within the
+  /// file or the budget is exhausted.
   [[nodiscard]] byte_cursor at(std::uint64_t address, std::uint64_t size_bytes) noexcept {
     byte_cursor made;
     if (!contains(address, size_bytes) || !charge(size_bytes)) {
@@ -128,13 +128,13 @@ public:
     }
     return byte_cursor(bytes_.subspan(static_cast<std::size_t>(address), static_cast<std::size_t>(size_bytes)));
   }
-  /// As `at`, from an address to the end of the file; what is taken has to be charged.
+  /// A cursor from an address to the end of the file. The caller charges the bytes that it takes.
   [[nodiscard]] byte_cursor from(std::uint64_t address) noexcept {
     byte_cursor made = at(address, 0);
     return made.is_good() ? byte_cursor(bytes_.subspan(static_cast<std::size_t>(address))) : made;
   }
-  /// Bytes that end in a lookup3 checksum of those before; not good also if that is wrong. The checksum is
-  /// left out.
+  /// A cursor over bytes that end in their lookup3 checksum, without the checksum. It is also not good if the checksum
+  /// is wrong.
   [[nodiscard]] byte_cursor checked_at(std::uint64_t address, std::uint64_t size_bytes) noexcept {
     byte_cursor made = at(address, size_bytes);
     const std::span<const std::byte> all = made.rest();
@@ -146,20 +146,20 @@ public:
     return byte_cursor(all.first(all.size() - 4));
   }
 
-  /// Takes so many bytes, and a little for the trouble, off the budget; false if it is spent.
+  /// Charges `size_bytes` + 8 to the read budget. Returns false when the budget is exhausted.
   [[nodiscard]] bool charge(std::uint64_t size_bytes) noexcept {
-    constexpr std::uint64_t trouble = 8;
-    if (size_bytes > budget_ || trouble > budget_ - size_bytes) return budget_ = 0, false;
-    budget_ -= size_bytes + trouble;
+    constexpr std::uint64_t overhead_bytes = 8;
+    if (size_bytes > budget_ || overhead_bytes > budget_ - size_bytes) return budget_ = 0, false;
+    budget_ -= size_bytes + overhead_bytes;
     return true;
   }
 
-  /// The global heaps that were read, by address.
+  /// The global heaps that have been read, by address.
   [[nodiscard]] std::map<std::uint64_t, std::vector<hdf5_heap_object>>& collections() noexcept { return collections_; }
 
-  /// The fractal heaps that were read, by address.
+  /// The parts that have been read of the fractal heap at an address.
   [[nodiscard]] hdf5_heap_contents& heap(std::uint64_t address) { return heaps_[address]; }
-  /// The indexes of shared messages (object.hpp), and whether they were read.
+  /// The indexes of shared messages (object.hpp), and whether they have been read.
   [[nodiscard]] std::vector<hdf5_shared_index>& shared_indexes() noexcept { return shared_indexes_; }
   [[nodiscard]] bool& has_shared_indexes() noexcept { return has_shared_indexes_; }
 
@@ -194,8 +194,8 @@ private:
       if (!block.is_good()) return errc::truncated;
       if (lookup3(bytes_.first(size)) != checksum) return errc::bad_hdf5;
     }
-    // Addresses count from where the superblock is, even if the file was put behind other bytes after it was
-    // made; what it says itself of its base tells only where it ends.
+    // Addresses count from the superblock, even if other bytes were put in front of the file after it was made. The
+    // stored base address is used only to compute the end of the file.
     if (end < base) return errc::bad_hdf5;
     if (end - base > bytes_.size()) return errc::truncated;
     return root_ < bytes_.size() ? errc{} : errc::bad_hdf5;

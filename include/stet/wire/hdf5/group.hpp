@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Groups of HDF5 files, in all three ways: symbol tables, link messages, and links in a heap.
+// The three forms of groups of HDF5 files: symbol tables, link messages, and links in a heap.
 #ifndef STET_WIRE_HDF5_GROUP_HPP
 #define STET_WIRE_HDF5_GROUP_HPP
 
@@ -17,18 +17,18 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Kinds of links: to an object, to a path in this file, to a path in another file, and to what a program defines.
+/// Kinds of links: to an object, to a path in this file, to a path in another file, and user-defined.
 enum class hdf5_link_kind : std::uint8_t { hard, soft, external, other };
 
-/// A member of a group; the name views the file.
+/// A link of a group; its name views the file.
 struct hdf5_link {
   std::string_view name;
   hdf5_link_kind kind{};
-  /// Of the object header; of hard links only.
+  /// The address of the object header, for hard links only.
   std::uint64_t address = hdf5_file::nowhere;
-  /// The path that a soft link leads to, from the root or from the group; the file that an external link leads to.
+  /// The path of a soft link, from the root or from the group; or the file of an external link.
   std::string_view target = {};
-  /// When it was made, among those of the group, if the group counts that.
+  /// The order of creation within the group, if the group stores it.
   std::uint64_t order = 0;
 };
 
@@ -40,8 +40,7 @@ public:
   result<std::vector<hdf5_link>> run(const hdf5_object& group) {
     const result<void> read = read_all(group);
     if (!read) return read.error();
-    // As people list them: by order of creation where that is kept, else by name. Trees are in order of
-    // names.
+    // The usual order of listings: by creation if that is stored, else by name. Trees are in order of names.
     const auto is_before = [&](const hdf5_link& a, const hdf5_link& b) {
       return is_ordered_ && a.order != b.order ? a.order < b.order : !is_ordered_ && a.name < b.name;
     };
@@ -57,13 +56,13 @@ private:
     const error bad = hdf5_file::bad(group.address());
     for (const hdf5_message& message : group.messages()) {
       byte_cursor body(message.body);
-      if (message.type == hdf5_is::link) {
+      if (message.type == hdf5_message_type::link) {
         if (!read_link(message.body)) return bad;
-      } else if (message.type == hdf5_is::symbol_table) {
+      } else if (message.type == hdf5_message_type::symbol_table) {
         const std::uint64_t tree = body.take_u64(), heap = body.take_u64();
         if (!body.is_good() || !open_names(heap)) return bad;
         if (!read_tree(tree, 0, max_depth)) return bad;
-      } else if (message.type == hdf5_is::link_info) {
+      } else if (message.type == hdf5_message_type::link_info) {
         const bool is_known = body.take_u8() == 0;
         const std::uint8_t flags = body.take_u8();
         is_ordered_ = (flags & 1) != 0;
@@ -77,8 +76,7 @@ private:
     return {};
   }
 
-  /// u8 1 | u8 flags | [u8 type] | [u64 order] | [u8 character set] | size of the name | name | what the type
-  /// needs
+  /// Reads u8 1 | u8 flags | [u8 type] | [u64 order] | [u8 character set] | size of the name | name | data of the type
   bool read_link(std::span<const std::byte> body) {
     byte_cursor fields(body);
     const bool is_known = fields.take_u8() == 1;
@@ -105,7 +103,7 @@ private:
     return fields.is_good() && is_known && add(link);
   }
 
-  /// A name is one step of a path.
+  /// Adds a link, whose name must be a single step of a path.
   bool add(const hdf5_link& link) {
     if (link.name.empty() || link.name.find_first_of(std::string_view("\0/", 2)) != std::string_view::npos ||
         !file_.charge(sizeof link))
@@ -128,7 +126,7 @@ private:
     return {};
   }
 
-  /// "HEAP" | u8 0 | 3 unused | u64 size | u64 free list | address of the names
+  /// Reads "HEAP" | u8 0 | 3 unused | u64 size | u64 free list | address of the names
   bool open_names(std::uint64_t address) {
     byte_cursor heap = file_.at(address, 32);
     const bool is_heap = heap.take_mark("HEAP") && heap.take_u8() == 0;
@@ -147,14 +145,13 @@ private:
     return file_.charge(into.size());
   }
 
-  /// A version 1 B-tree of type 0: "TREE" | u8 type | u8 level | u16 entries | 2 siblings | key, child, key …
-  /// key
+  /// Reads a version 1 B-tree of type 0: "TREE" | u8 type | u8 level | u16 entries | 2 siblings | key, child, key … key
   bool read_tree(std::uint64_t address, std::uint8_t level, std::size_t depth) {
     byte_cursor node = file_.at(address, 24);
     const bool is_group_tree = node.take_mark("TREE") && node.take_u8() == 0;
     const std::uint8_t own_level = node.take_u8();
     const std::uint16_t count = node.take_u16();
-    // The root says how deep the tree is; then each level has to be one less.
+    // The root has the depth of the tree. Each further level must be one less.
     if (!node.is_good() || !is_group_tree || (depth != max_depth && own_level != level) || own_level >= max_depth)
       return false;
     byte_cursor entries = file_.at(address + 24, std::uint64_t{count} * 16 + 8);
@@ -168,8 +165,8 @@ private:
     }
     return entries.is_good();
   }
-  /// "SNOD" | u8 1 | 0 | u16 count | entries: u64 name, address of the object, u32 kind, 4 unused, 16
-  /// bytes, of a soft link u32 place of its path among the names
+  /// Reads "SNOD" | u8 1 | 0 | u16 count | entries: u64 name, address of the object, u32 kind, 4 unused, 16 bytes
+  /// (for a soft link: u32 offset of its path among the names)
   bool read_symbols(std::uint64_t address) {
     byte_cursor node = file_.at(address, 8);
     const bool is_node = node.take_mark("SNOD") && node.take_u8() == 1;
@@ -201,20 +198,21 @@ private:
   bool is_ordered_ = false;
 };
 
-/// The members of a group: in order of creation where the file keeps that, else by name.
-/// @retval errc::bad_hdf5     what the object header leads to is damaged
-/// Errors: those of `hdf5_file::undo_filters` where they are in a heap with filters.
+/// Lists the links of a group: in order of creation if the file stores it, else by name.
+/// @retval errc::bad_hdf5     a structure that the object header leads to is damaged
+/// Errors: those of `hdf5_file::undo_filters`, if the links are in a heap with filters.
 inline result<std::vector<hdf5_link>> read_links(hdf5_file& file, const hdf5_object& group) {
   return hdf5_group_reader(file).run(group);
 }
 
-/// Whether an object is a group.
+/// True if an object is a group.
 inline bool is_hdf5_group(const hdf5_object& object) noexcept {
-  return object.find(hdf5_is::symbol_table) != nullptr || object.find(hdf5_is::link_info) != nullptr ||
-         object.find(hdf5_is::link) != nullptr;
+  return object.find(hdf5_message_type::symbol_table) != nullptr ||
+         object.find(hdf5_message_type::link_info) != nullptr || object.find(hdf5_message_type::link) != nullptr;
 }
 
-/// The object at a path of names from the root; an error of code not_found if there is none.
+/// Finds the object at a path of names from the root.
+/// @retval errc::not_found  there is no such object
 inline result<hdf5_object> find_object(hdf5_file& file, std::initializer_list<std::string_view> path) {
   result<hdf5_object> at = hdf5_object::read(file, file.root());
   for (const std::string_view name : path) {

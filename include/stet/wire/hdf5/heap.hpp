@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Heaps of HDF5: fractal heaps, which hold links and attributes, and global heaps, which hold strings.
+// Heaps of HDF5: fractal heaps for links and attributes, and global heaps for strings.
 #ifndef STET_WIRE_HDF5_HEAP_HPP
 #define STET_WIRE_HDF5_HEAP_HPP
 
@@ -16,11 +16,11 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// A fractal heap: blocks in rows of `width`, of which the first two rows are of the starting size and each
-/// later one of twice the size of the row before. Rows up to the greatest size of a direct block are of
-/// those; blocks further down are indirect, rows again. Objects that are too large for a block lie outside of
-/// them; their ids are keys of a B-tree, or say where they are. A heap may have filters, which direct blocks
-/// and large objects go through, each as a whole. Source: HDF5 File Format Specification 3.0, III.G.
+/// A fractal heap: rows of `width` blocks. Blocks of the first two rows have the starting size; each later row doubles
+/// it. Rows up to the largest size of a direct block consist of direct blocks; blocks of later rows are indirect, that
+/// is, consist of rows again. An object that is too large for a block is stored outside of the blocks; its id is a key
+/// of a B-tree, or its place. A heap may have filters, which are applied to whole direct blocks and large objects.
+/// Source: HDF5 File Format Specification 3.0, III.G.
 class fractal_heap {
 public:
   static result<fractal_heap> open(hdf5_file& file, std::uint64_t address) {
@@ -28,7 +28,7 @@ public:
     byte_cursor start = file.from(address);
     start.skip(7);
     const std::uint16_t filter_size = start.take_u16();
-    // The size and mask of a filtered root, and the filters, stand in front of the checksum.
+    // The size and mask of a filtered root, and the filters, precede the checksum.
     byte_cursor header =
         file.checked_at(address, 146 + (filter_size == 0 ? std::uint64_t{0} : 12 + std::uint64_t{filter_size}));
     const bool is_heap = header.take_mark("FRHP") && header.take_u8() == 0;
@@ -63,9 +63,9 @@ public:
     return made;
   }
 
-  /// The object with this id, which lives as long as the file.
-  /// @retval errc::bad_hdf5  there is no such
-  /// Errors: those of `hdf5_file::undo_filters` where the heap has filters.
+  /// Finds the object with this id, which lives as long as the file.
+  /// @retval errc::bad_hdf5  there is no such object
+  /// Errors: those of `hdf5_file::undo_filters`, if the heap has filters.
   result<std::span<const std::byte>> find(std::span<const std::byte> id) {
     byte_cursor fields(id);
     const std::uint8_t first = fields.take_u8();
@@ -88,12 +88,12 @@ public:
 
 private:
   static constexpr std::size_t max_depth = 32;
-  /// Of an indirect block: sizes double with each, and no heap is larger than 2^64.
+  /// The largest number of rows of an indirect block: sizes double with each row, up to 2^64.
   static constexpr std::size_t max_rows = 64;
   struct block_place {
     /// `begin` is an offset of the heap.
     std::uint64_t address = 0, begin = 0, size = 0;
-    /// Of a direct block of a heap with filters.
+    /// The size in the file of a direct block of a heap with filters.
     std::uint64_t stored_size = 0;
     std::uint32_t filter_mask = 0;
   };
@@ -107,8 +107,7 @@ private:
     return static_cast<std::size_t>(std::bit_width(value)) - 1;
   }
 
-  /// Goes from an indirect block to the one in it that holds `offset`; `rows` becomes 0 if that is a direct
-  /// one.
+  /// Goes from an indirect block to its block that contains `offset`. `rows` becomes 0 if that block is direct.
   bool enter(block_place& block, std::size_t& rows, std::uint64_t offset) {
     const std::size_t max_direct_rows = log_of(max_direct_size_) - log_of(start_size_) + 2;
     std::size_t row = 0;
@@ -122,7 +121,7 @@ private:
     }
     if (row == rows || offset < block.begin) return false;
     const std::uint64_t size = size_in_row(row), column = (offset - row_begin) / size;
-    // An entry is an address; of direct blocks with filters also the size in the file and the mask.
+    // An entry is an address and, for direct blocks with filters, the size in the file and the mask.
     const std::uint64_t direct_entry = filters_.empty() ? 8 : 8 + 8 + 4;
     const std::uint64_t direct_rows = (std::min)(rows, max_direct_rows);
     const auto entries_before = [&](std::uint64_t at_row, std::uint64_t at_column) {
@@ -173,9 +172,9 @@ private:
     }
     return file_->at(block.address + (offset - begin), size).take_bytes(size);
   }
-  /// Whether a block was read before, and found sound.
+  /// True if a block has been read and checked.
   [[nodiscard]] bool is_known(std::uint64_t block) const { return contents_->sound_blocks.count(block) != 0; }
-  /// Whether a direct block is one of this heap, and what its checksum says, which counts as zeros itself.
+  /// True if a direct block belongs to this heap and its checksum is correct; the checksum itself counts as zeros.
   [[nodiscard]] bool is_sound(std::span<const std::byte> block, std::size_t frame) const {
     byte_cursor fields(block);
     if (block.size() < frame || !fields.take_mark("FHDB") || fields.take_u8() != 0 || fields.take_u64() != address_)
@@ -186,7 +185,7 @@ private:
     return lookup3(copy) == load_little<std::uint32_t>(block.data() + frame - 4);
   }
 
-  /// A huge object, by what follows the first byte of its id: its place where that fits, else its key.
+  /// Finds a huge object by the rest of its id after the first byte: its place if that fits, else its key.
   result<std::span<const std::byte>> find_huge(byte_cursor id) {
     const bool is_filtered = !filters_.empty();
     const std::size_t place_size = is_filtered ? 8 + 8 + 4 + 8 : 8 + 8;
@@ -216,7 +215,7 @@ private:
     }
     return made;
   }
-  /// Reads the B-tree of huge objects: their places, each with its key.
+  /// Reads the B-tree of huge objects: their keys and places.
   result<void> read_huge(bool is_filtered, std::size_t place_size) {
     if (contents_->has_huge) return {};
     constexpr std::uint8_t indirect = 1, indirect_filtered = 2;
@@ -233,7 +232,7 @@ private:
     return {};
   }
 
-  /// The `size` bytes that those at `address` were before they went through the filters of the heap.
+  /// Undoes the filters of the heap for the bytes at `address`. @return their `size` bytes without filters
   result<std::span<const std::byte>> unfiltered(std::uint64_t address, std::uint64_t stored_size, std::uint32_t mask,
                                                 std::uint64_t size) {
     const auto known = contents_->unfiltered.find(address);
@@ -258,7 +257,7 @@ private:
   bool is_checked_ = false;
 };
 
-/// The global heaps of a file: collections of numbered objects. Each is read once for the file.
+/// The global heaps of a file: collections of numbered objects. Each collection is read once for the file.
 ///   collection  "GCOL" | u8 1 | 3 unused | u64 size | objects
 ///   object      u16 number, 0 for free space | u16 references | 4 unused | u64 size | bytes, padded to 8
 /// Source: HDF5 File Format Specification 3.0, III.E.
@@ -266,7 +265,7 @@ class global_heap {
 public:
   explicit global_heap(hdf5_file& file) noexcept : file_(file) {}
 
-  /// The first `size_bytes` bytes of an object; false if there is no such or it is shorter.
+  /// Finds the first `size_bytes` bytes of an object; false if there is no such object or it is shorter.
   bool find(std::uint64_t collection, std::uint32_t number, std::uint64_t size_bytes,
             std::span<const std::byte>& into) {
     auto at = file_.collections().find(collection);
@@ -294,7 +293,7 @@ private:
       const std::uint16_t number = all.take_u16();
       all.skip(6);
       const std::uint64_t size = all.take_u64();
-      if (number == 0) break; // what is left is free
+      if (number == 0) break; // the rest is free
       const std::span<const std::byte> bytes = all.take_bytes(size);
       all.skip((std::min)((8 - size % 8) % 8, std::uint64_t{all.left()}));
       into.push_back({number, bytes});

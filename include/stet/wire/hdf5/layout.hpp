@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where the elements of an HDF5 dataset are: layout, filters, fill value.
+// The layout, the filters and the fill value of an HDF5 dataset.
 #ifndef STET_WIRE_HDF5_LAYOUT_HPP
 #define STET_WIRE_HDF5_LAYOUT_HPP
 
@@ -14,7 +14,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Ways to find the chunks of a dataset; the numbers from 1 on are those of layouts of version 4.
+/// Kinds of chunk indexes; the numbers from 1 on are those of layouts of version 4.
 enum class hdf5_chunk_index : std::uint8_t {
   btree1 = 0,
   single = 1,
@@ -24,33 +24,33 @@ enum class hdf5_chunk_index : std::uint8_t {
   btree2 = 5
 };
 
-/// How the elements of a dataset are stored.
+/// The storage of the elements of a dataset.
 enum class hdf5_storage : std::uint8_t { compact = 0, contiguous = 1, chunked = 2, virtual_sets = 3 };
 
 /// The data layout message of a dataset.
 /// Source: HDF5 File Format Specification 3.0, IV.A.2.i.
 struct hdf5_layout {
   hdf5_storage storage{};
-  /// Of contiguous data, or of the index of chunks.
+  /// The address of contiguous data, or of the chunk index.
   std::uint64_t address = hdf5_file::nowhere;
-  /// Of contiguous data; `has_size` false where the file does not say it.
+  /// The size of contiguous data; `has_size` is false if the file does not state it.
   std::uint64_t size_bytes = 0;
   bool has_size = false;
   std::span<const std::byte> compact;
 
   std::uint8_t rank = 0;
   std::uint64_t chunk[hdf5_space::max_rank] = {};
-  /// Of chunks, once more.
+  /// The size of an element, which layouts of chunks repeat.
   std::uint64_t element_size = 0;
   hdf5_chunk_index index{};
-  /// What a single chunk takes in the file, if it is filtered; else 0.
+  /// The size of a single filtered chunk in the file; else 0.
   std::uint64_t single_size_bytes = 0;
   std::uint32_t single_mask = 0;
-  /// Whether chunks at the edge, which lie only partly within the dataset, are left unfiltered.
+  /// True if chunks that are only partly within the dataset are not filtered.
   bool leaves_edges = false;
 
-  /// @retval errc::unsupported  a version or index that is not known
-  /// @retval errc::bad_hdf5     the message ends too early, or a chunk has no elements
+  /// @retval errc::unsupported  the version or the index is unknown
+  /// @retval errc::bad_hdf5     the message is cut off, or a chunk has no elements
   [[nodiscard]] errc parse(std::span<const std::byte> body) noexcept {
     byte_cursor fields(body);
     const std::uint8_t version = fields.take_u8();
@@ -101,7 +101,7 @@ private:
     const std::uint8_t dimensions = fields.take_u8();
     if (const errc failure = take_chunk(fields, dimensions, fields.take_u8()); failure != errc{}) return failure;
     index = static_cast<hdf5_chunk_index>(fields.take_u8());
-    // How the index is made its own header says again; a single chunk has none.
+    // The header of the index repeats its parameters. A single chunk has no header.
     constexpr std::uint8_t sizes_of_details[] = {0, 0, 0, 1, 5, 6};
     if (index == hdf5_chunk_index::btree1 || index > hdf5_chunk_index::btree2) return errc::unsupported;
     if (index == hdf5_chunk_index::single && (flags & 2) != 0) {
@@ -113,7 +113,7 @@ private:
     return {};
   }
 
-  /// The extents of a chunk, and behind them the size of an element, which the datatype says.
+  /// Reads the extents of a chunk, and the size of an element, which the datatype also states.
   errc take_chunk(byte_cursor& fields, std::uint8_t dimensions, std::uint8_t extent_size) noexcept {
     if (dimensions < 2 || dimensions > hdf5_space::max_rank + 1) return errc::bad_hdf5;
     rank = static_cast<std::uint8_t>(dimensions - 1);
@@ -126,7 +126,7 @@ private:
   }
 };
 
-/// A filter that chunks went through.
+/// A filter that is applied to chunks.
 struct hdf5_filter {
   enum : std::uint16_t {
     deflate = 1,
@@ -141,13 +141,15 @@ struct hdf5_filter {
 
   std::uint16_t id = 0;
   std::string_view name;
-  /// The first of the values it was given, and all of them, u32 each, in the file.
+  /// The first of its parameters; and all of them, u32 each, in the file.
   std::uint32_t value = 0;
   std::span<const std::byte> values;
 };
 
-/// Reads a filter pipeline message: u8 version | u8 count | in version 1 6 unused | filters: u16 id, [u16
-/// size of the name], u16 flags, u16 count of values, [name], u32 values. @return false if it is damaged
+/// Reads a filter pipeline message:
+///   u8 version | u8 count | in version 1: 6 unused | filters
+///   filter  u16 id | [u16 size of the name] | u16 flags | u16 count of values | [name] | u32 values
+/// @return false if the message is damaged
 /// Source: HDF5 File Format Specification 3.0, IV.A.2.l.
 inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filter>& into) {
   byte_cursor fields(body);
@@ -159,7 +161,7 @@ inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filte
     made.id = fields.take_u16();
     const bool has_name = version == 1 || made.id >= 256;
     const std::uint16_t name_size = has_name ? fields.take_u16() : std::uint16_t{0};
-    fields.skip(2); // whether it may be left out, which each chunk says
+    fields.skip(2); // whether the filter is optional; each chunk has a mask
     const std::uint16_t value_count = fields.take_u16();
     made.name = fields.take_text(version == 1 ? (name_size + 7u) / 8u * 8u : name_size);
     made.name = made.name.substr(0, made.name.find('\0'));
@@ -171,11 +173,11 @@ inline bool read_filters(std::span<const std::byte> body, std::vector<hdf5_filte
   return fields.is_good();
 }
 
-/// The value that an element has which was never written; empty: zeros.
-/// @retval errc::bad_hdf5  the message is damaged, or where it is
+/// The fill value: the value of an element that was never written; empty: zeros.
+/// @retval errc::bad_hdf5  the message, or the reference to it, is damaged
 inline result<std::span<const std::byte>> read_fill_value(hdf5_file& file, const hdf5_object& object) {
-  const hdf5_message* const found = object.find(hdf5_is::fill_value);
-  const hdf5_message* const old = object.find(hdf5_is::old_fill_value);
+  const hdf5_message* const found = object.find(hdf5_message_type::fill_value);
+  const hdf5_message* const old = object.find(hdf5_message_type::old_fill_value);
   if (found == nullptr && old == nullptr) return std::span<const std::byte>();
   const auto body = body_of(file, found != nullptr ? *found : *old);
   if (!body) return body.error();
@@ -191,7 +193,7 @@ inline result<std::span<const std::byte>> read_fill_value(hdf5_file& file, const
     }
     if (version < 1 || version > 3) return hdf5_file::bad(object.address(), "fill value");
   }
-  constexpr std::uint32_t undefined = 0xFFFFFFFFu; // as version 1 says that there is none
+  constexpr std::uint32_t undefined = 0xFFFFFFFFu; // in version 1: there is no value
   const std::uint32_t size = has_value ? fields.take_u32() : 0;
   const std::span<const std::byte> value = fields.take_bytes(size == undefined ? 0 : size);
   return fields.is_good() ? result(value) : hdf5_file::bad(object.address(), "fill value");

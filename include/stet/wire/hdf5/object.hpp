@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Object headers of HDF5 files, of both versions: the messages that say what a group or dataset is.
+// Object headers of HDF5 files, in both versions: the messages of a group or dataset.
 #ifndef STET_WIRE_HDF5_OBJECT_HPP
 #define STET_WIRE_HDF5_OBJECT_HPP
 
@@ -12,16 +12,17 @@
 
 // version 1  u8 1 | 0 | u16 messages | u32 references | u32 size of the first block | 4 unused | messages
 //   message  u16 type | u16 size, a multiple of 8 | u8 flags | 3 unused | body
-// version 2  "OHDR" | u8 2 | u8 flags | [16 bytes of times] | [u16, u16 of attributes] | size of the first
-// block | messages | checksum
+// version 2  "OHDR" | u8 2 | u8 flags | [16 bytes of times] | [u16, u16 of attributes] | size of the first block |
+//            messages | checksum
 //   message  u8 type | u16 size | u8 flags | [u16 order of creation] | body
-// Further blocks, which continuation messages lead to, are bare messages, or in version 2 "OCHK" | messages |
-// checksum. Source: HDF5 File Format Specification 3.0, IV.A.1.
+//
+// Continuation messages lead to further blocks: in version 1 messages alone, in version 2 "OCHK" | messages | checksum.
+// Source: HDF5 File Format Specification 3.0, IV.A.1.
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Types of messages.
-enum class hdf5_is : std::uint16_t {
+/// The type of a message.
+enum class hdf5_message_type : std::uint16_t {
   nil = 0,
   dataspace = 1,
   link_info = 2,
@@ -39,19 +40,19 @@ enum class hdf5_is : std::uint16_t {
   attribute_info = 21,
 };
 
-/// A message of an object header, its body where it lies.
+/// A message of an object header; its body is in place.
 struct hdf5_message {
-  hdf5_is type{};
-  /// Whether the body is only a pointer to the message.
+  hdf5_message_type type{};
+  /// True if the body only refers to the message, which is elsewhere.
   bool is_shared = false;
   std::span<const std::byte> body;
 };
 
-/// The messages of one object.
+/// An object: its messages.
 class hdf5_object {
 public:
   /// Reads the object header at an address.
-  /// @retval errc::bad_hdf5  it is damaged
+  /// @retval errc::bad_hdf5  the header is damaged
   /// Cost: allocates the list of messages.
   static result<hdf5_object> read(hdf5_file& file, std::uint64_t address) {
     hdf5_object made;
@@ -68,7 +69,7 @@ public:
   [[nodiscard]] std::uint64_t address() const noexcept { return address_; }
   [[nodiscard]] const std::vector<hdf5_message>& messages() const noexcept { return messages_; }
   /// The first message of a type; nullptr if there is none.
-  [[nodiscard]] const hdf5_message* find(hdf5_is type) const noexcept {
+  [[nodiscard]] const hdf5_message* find(hdf5_message_type type) const noexcept {
     for (const hdf5_message& each : messages_) {
       if (each.type == type) return &each;
     }
@@ -79,7 +80,7 @@ private:
   struct block {
     std::uint64_t address, size;
   };
-  /// Room for so many is made at once.
+  /// The number of messages that space is reserved for.
   static constexpr std::size_t usual_messages = 8;
 
   bool read_first(hdf5_file& file, byte_cursor start) {
@@ -125,7 +126,7 @@ private:
   }
   bool read_messages(byte_cursor messages, std::uint8_t header_flags) {
     const std::size_t fixed = (header_flags & 4) != 0 ? 6 : 4;
-    while (messages.left() >= fixed) { // what is left is a gap
+    while (messages.left() >= fixed) { // the rest is a gap
       const std::uint8_t type = messages.take_u8();
       const std::uint16_t size = messages.take_u16();
       const std::uint8_t flags = messages.take_u8();
@@ -139,15 +140,15 @@ private:
   bool add(std::uint16_t type, std::uint8_t flags, std::span<const std::byte> body) {
     constexpr std::uint8_t shared = 2, fail_if_unknown = 0x80;
     if (type > 0x18 && (flags & fail_if_unknown) != 0) return false;
-    if (type == static_cast<std::uint16_t>(hdf5_is::continuation)) {
+    if (type == static_cast<std::uint16_t>(hdf5_message_type::continuation)) {
       byte_cursor fields(body);
       const std::uint64_t address = fields.take_u64(), size = fields.take_u64();
-      // Blocks that lead to each other, or lie over each other, are together larger than the file at last.
+      // Blocks that form a cycle, or that overlap, exceed the size of the file in the end.
       if (!fields.is_good() || size == 0 || size > room_) return false;
       room_ -= size;
       blocks_.push_back({address, size});
     } else if (type != 0) {
-      messages_.push_back({static_cast<hdf5_is>(type), (flags & shared) != 0, body});
+      messages_.push_back({static_cast<hdf5_message_type>(type), (flags & shared) != 0, body});
     }
     return true;
   }
@@ -157,7 +158,7 @@ private:
   std::vector<block> blocks_;
 };
 
-/// Reads where a file keeps messages that objects share: the superblock extension leads to a table of
+/// Reads the indexes of messages that objects share. The superblock extension leads to a table:
 ///   "SMTB" | indexes: u8 0 | u8 list or tree | u16 types of message | u32 least size | u16 … | u16 … | u16 count |
 ///   address | address of the fractal heap | checksum
 /// Source: HDF5 File Format Specification 3.0, III.H and IV.A.2.p.
@@ -165,7 +166,7 @@ inline result<void> read_shared_indexes(hdf5_file& file) {
   if (file.has_shared_indexes()) return {};
   const result<hdf5_object> extension = hdf5_object::read(file, file.extension());
   if (!extension) return extension.error();
-  const hdf5_message* const found = extension->find(hdf5_is::shared_table);
+  const hdf5_message* const found = extension->find(hdf5_message_type::shared_table);
   const error bad = hdf5_file::bad(file.extension());
   if (found == nullptr) return bad;
   byte_cursor fields(found->body);
@@ -189,9 +190,10 @@ inline result<void> read_shared_indexes(hdf5_file& file) {
   return {};
 }
 
-/// The message of a type that has this id in the heap of those that objects share.
-/// @retval errc::bad_hdf5  it is not there
-inline result<std::span<const std::byte>> find_shared(hdf5_file& file, std::span<const std::byte> id, hdf5_is type) {
+/// Finds the message of a type with this id in the heap of shared messages.
+/// @retval errc::bad_hdf5  there is no such message
+inline result<std::span<const std::byte>> find_shared(hdf5_file& file, std::span<const std::byte> id,
+                                                      hdf5_message_type type) {
   if (auto read = read_shared_indexes(file); !read) return read.error();
   for (const hdf5_shared_index& each : file.shared_indexes()) {
     if ((each.types >> static_cast<unsigned>(type) & 1) == 0) continue;
@@ -201,10 +203,10 @@ inline result<std::span<const std::byte>> find_shared(hdf5_file& file, std::span
   return hdf5_file::bad(file.extension());
 }
 
-/// The message that a shared one leads to: in another object, a named datatype, say, or in a heap.
-/// @retval errc::bad_hdf5  it is not there
+/// Finds the message that a shared message refers to: in another object (such as a named datatype), or in a heap.
+/// @retval errc::bad_hdf5  there is no such message
 inline result<std::span<const std::byte>> resolve_shared(hdf5_file& file, std::span<const std::byte> body,
-                                                         hdf5_is type) {
+                                                         hdf5_message_type type) {
   byte_cursor fields(body);
   const std::uint8_t version = fields.take_u8(), kind = fields.take_u8();
   if (version == 1) fields.skip(6);
@@ -219,7 +221,7 @@ inline result<std::span<const std::byte>> resolve_shared(hdf5_file& file, std::s
   return found->body;
 }
 
-/// The body of a message, wherever it is.
+/// The body of a message, which may be shared.
 inline result<std::span<const std::byte>> body_of(hdf5_file& file, const hdf5_message& message) {
   if (message.is_shared) return resolve_shared(file, message.body, message.type);
   return message.body;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Datatypes and dataspaces of HDF5: what an element is, and how many there are.
+// Datatypes and dataspaces of HDF5: the type and the number of elements.
 #ifndef STET_WIRE_HDF5_TYPE_HPP
 #define STET_WIRE_HDF5_TYPE_HPP
 
@@ -14,7 +14,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Classes of datatypes.
+/// The class of a datatype.
 enum class hdf5_class : std::uint8_t {
   integer = 0,
   floating = 1,
@@ -37,10 +37,10 @@ struct hdf5_type {
   std::uint8_t version = 0;
   std::uint32_t flags = 0;
   std::uint32_t size_bytes = 0;
-  /// What follows, where it lies; it may be followed by other things.
+  /// The bytes after the header, in place: the properties, and possibly other things after them.
   std::span<const std::byte> properties;
 
-  /// @return false if the bytes end before, or an element has no size
+  /// @return false if the bytes are cut off, or an element has no size
   [[nodiscard]] bool parse(std::span<const std::byte> bytes) noexcept {
     byte_cursor fields(bytes);
     const std::uint8_t first = fields.take_u8();
@@ -59,7 +59,7 @@ struct hdf5_type {
   }
 };
 
-/// A floating point format, as the properties of its class say it.
+/// A floating-point format, from the properties of its class.
 struct hdf5_float {
   std::uint16_t bit_offset = 0, precision = 0;
   std::uint8_t exponent_at = 0, exponent_bits = 0, mantissa_at = 0, mantissa_bits = 0;
@@ -78,7 +78,7 @@ struct hdf5_float {
   }
 };
 
-/// The next name that ends in a NUL; in datatypes before version 3 it fills a multiple of 8 bytes.
+/// Takes a name that ends in a NUL. In datatypes before version 3 it is padded to a multiple of 8 bytes.
 inline std::string_view take_hdf5_name(byte_cursor& from, std::uint8_t version) noexcept {
   const std::span<const std::byte> rest = from.rest();
   const std::string_view text(reinterpret_cast<const char*>(rest.data()), rest.size());
@@ -95,13 +95,13 @@ struct hdf5_member {
   hdf5_type type;
 };
 
-/// Reads the next member of a compound with one element of `fixed_size` bytes of properties, which a caller
-/// knows: the two floats of a complex number. @return false if it is not such a one
+/// Takes the next member of a compound, which must be a scalar with `fixed_size` bytes of properties, as the two floats
+/// of a complex number. @return false for any other member
 inline bool take_hdf5_member(byte_cursor& from, const hdf5_type& compound, std::size_t fixed_size,
                              hdf5_member& into) noexcept {
   into.name = take_hdf5_name(from, compound.version);
   std::size_t offset_size = 4;
-  if (compound.version >= 3) { // as many bytes as the size of the compound needs
+  if (compound.version >= 3) { // the number of bytes that the size of the compound needs
     offset_size = 1;
     while (offset_size < 4 && compound.size_bytes >> offset_size * 8 != 0) ++offset_size;
   }
@@ -113,17 +113,17 @@ inline bool take_hdf5_member(byte_cursor& from, const hdf5_type& compound, std::
   return into.type.parse(from.take_bytes(8 + fixed_size)) && from.is_good();
 }
 
-/// How many elements there are: u8 version | u8 rank | u8 flags | … | extents | [greatest extents].
+/// A dataspace, the shape of a dataset: u8 version | u8 rank | u8 flags | … | extents | [largest extents].
 /// Source: HDF5 File Format Specification 3.0, IV.A.2.b.
 struct hdf5_space {
   static constexpr std::size_t max_rank = 32;
   static constexpr std::uint64_t unlimited = ~std::uint64_t{0};
 
   std::uint8_t rank = 0;
-  /// No elements and no shape either.
+  /// True if the space has neither elements nor a shape.
   bool is_null = false;
   std::uint64_t extents[max_rank] = {};
-  /// The extents that it may grow to; the same where nothing is said.
+  /// The largest extents; equal to the extents if the file does not state them.
   std::uint64_t limits[max_rank] = {};
 
   [[nodiscard]] bool parse(std::span<const std::byte> bytes) noexcept {

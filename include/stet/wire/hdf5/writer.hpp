@@ -18,36 +18,36 @@
 #include <utility>
 #include <vector>
 
-// A file as it is written
-// =======================
+// The file that is written
+// ========================
 //
-// The oldest generation of HDF5, which every reader reads: superblock 0, headers of version 1, groups that
-// are symbol tables. All that is not data comes first:
+// It has the oldest version of every structure, which every reader supports: superblock 0, headers of version 1,
+// groups as symbol tables. Everything but the data comes first:
 //
-//   superblock | strings of attributes | per object, members before their groups: header, local heap, symbol
-//   table nodes, nodes of the B-tree from the leaves up | data of each dataset, in the order they were added,
-//   each aligned
+//   superblock | strings of attributes | objects | data of each dataset, in the order of the calls, each aligned
+//   object      header | local heap | symbol table nodes | nodes of the B-tree, leaves first
+//               members precede their groups
 //
-// Nothing in it depends on time or place; the same calls make the same file.
+// The file does not depend on time or place: the same calls make the same file.
 // Source: HDF5 File Format Specification 3.0 (II.A.0, III.A.1, III.B, III.C, III.D, IV.A.1).
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Says what stands in front of the data, and where the data is to be written.
+/// Makes the bytes in front of the data, and computes the offset of the data of each dataset.
 class hdf5_writer {
 public:
-  /// A group or a dataset, by number.
+  /// The number of a group or dataset.
   using object = std::size_t;
   static constexpr object root = 0;
   static constexpr std::uint64_t alignment_bytes = 64;
-  /// No attribute may have more bytes; strings count 16 each.
+  /// The largest size of an attribute; each string counts 16 bytes.
   static constexpr std::size_t max_attribute_bytes = 64512;
 
   hdf5_writer() : objects_(1) {}
 
-  /// The group at a path of steps with '/' between them, from `below` on; it is made if it is not there.
+  /// Finds or makes the group at a path of steps with '/' between them, from `below` on.
   /// @retval errc::bad_name        a step is empty, "." or "..", or holds a NUL
-  /// @retval errc::duplicate_name  one is a dataset
+  /// @retval errc::duplicate_name  a step is a dataset
   result<object> group(object below, std::string_view path) {
     if (path.ends_with('/')) return error(errc::bad_name, path);
     while (!path.empty()) {
@@ -63,12 +63,12 @@ public:
     return below;
   }
 
-  /// Adds a dataset; its data is for the caller to write, when `plan` has decided where.
-  /// @param path        of steps with '/' between them, from `below` on
-  /// @param type        as writer_type.hpp makes them
-  /// @param size_bytes  of the data
-  /// @param room_bytes  what is to be kept free there, with the data and what belongs to it
-  /// @retval errc::bad_name, duplicate_name  as `group`; or there is an object already
+  /// Adds a dataset. The caller writes its data, at the offset that `plan` computes.
+  /// @param path        steps with '/' between them, from `below` on
+  /// @param type        a datatype made by writer_type.hpp
+  /// @param size_bytes  the size of the data
+  /// @param room_bytes  the size to reserve: the data, and the bytes that belong to it
+  /// @retval errc::bad_name, duplicate_name  as for `group`; or an object has the name already
   /// @retval errc::bad_shape  more than 32 dimensions
   result<object> dataset(object below, std::string_view path, std::string type, std::span<const std::uint64_t> shape,
                          std::uint64_t size_bytes, std::uint64_t room_bytes) {
@@ -96,16 +96,16 @@ public:
     objects_[of].attributes.push_back({std::move(name), {std::move(text)}, true});
   }
   /// Adds an attribute that is a list of strings.
-  /// @retval errc::too_large  there are too many, `max_attribute_bytes` / 16 at most
+  /// @retval errc::too_large  there are more than `max_attribute_bytes` / 16 strings
   result<void> attribute(object of, std::string name, std::vector<std::string> texts) {
     if (texts.size() > max_attribute_bytes / hdf5_reference_size) return error(errc::too_large, name);
     objects_[of].attributes.push_back({std::move(name), std::move(texts), false});
     return {};
   }
 
-  /// Decides everything. Afterwards nothing may be added.
-  /// @param base_bytes  where the file begins in the one that is aligned to, the archive around it, say
-  /// @retval errc::too_large  no file is as large as that
+  /// Computes all offsets. Nothing may be added afterwards.
+  /// @param base_bytes  the offset of this file in the file that data is aligned in, such as an archive
+  /// @retval errc::too_large  the file would be too large
   result<void> plan(std::uint64_t base_bytes) {
     out_.zeros(superblock_size);
     append_strings();
@@ -126,9 +126,9 @@ public:
     return {};
   }
 
-  /// What stands in front of the data.
+  /// The bytes in front of the data.
   [[nodiscard]] const std::string& head() const noexcept { return out_.bytes(); }
-  /// Where the data of a dataset begins, from the file's beginning; meaningless where it has no room.
+  /// The offset of the data of a dataset from the beginning of the file; meaningless if it has no room.
   [[nodiscard]] std::uint64_t data_address(object of) const noexcept { return objects_[of].data_address; }
   /// The size of the file.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return end_; }
@@ -136,7 +136,7 @@ public:
 private:
   static constexpr std::size_t superblock_size = 96, group_message_size = 16;
   static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
-  // The ranks that HDF5 uses by default: a node has twice as many entries.
+  // HDF5's default ranks; a node has twice as many entries.
   static constexpr std::uint16_t leaf_rank = 4, tree_rank = 16;
   enum message : std::uint16_t {
     dataspace = 1,
@@ -155,16 +155,16 @@ private:
     std::string references{};
   };
   struct object_plan {
-    std::map<std::string, object> links; // in the order of their bytes, as the B-tree wants them
+    std::map<std::string, object> links; // in order of bytes, as the B-tree requires
     std::vector<attribute_plan> attributes;
     bool is_dataset = false;
     std::string type;
     std::vector<std::uint64_t> shape;
     std::uint64_t size_bytes = 0, room_bytes = 0, data_address = 0;
-    std::uint64_t header = 0, tree = 0, heap = 0; // where these begin
-    std::size_t address_at = 0;                   // where the address of the data stands
+    std::uint64_t header = 0, tree = 0, heap = 0; // the offsets of these
+    std::size_t address_at = 0;                   // the offset of the address of the data
   };
-  /// A node of a B-tree: where it is, and the heap's offset of the last name below it.
+  /// A node of a B-tree: its offset, and the offset in the heap of the last name below it.
   struct tree_entry {
     std::uint64_t address, last_name;
   };
@@ -173,7 +173,7 @@ private:
     return !name.empty() && name != "." && name != ".." && name.find('\0') == std::string_view::npos;
   }
 
-  /// The strings of all attributes, in one heap.
+  /// Appends the strings of all attributes, in one heap.
   void append_strings() {
     std::vector<std::string_view> all;
     hdf5_string_heap heap;
@@ -208,7 +208,7 @@ private:
     return body.take();
   }
 
-  /// Appends a message; its body fills a multiple of 8 bytes.
+  /// Appends a message, whose body is padded to a multiple of 8 bytes.
   static void append_message(little_writer& messages, message type, std::string_view body, bool is_constant = false) {
     const std::size_t size = (body.size() + 7) / 8 * 8;
     messages.u16(type)
@@ -226,12 +226,12 @@ private:
       little_writer body;
       body.u8(1).u8(0).u16(static_cast<std::uint16_t>(each.name.size() + 1));
       body.u16(static_cast<std::uint16_t>(type.size())).u16(static_cast<std::uint16_t>(space.size()));
-      // From here in eights, which all but the first are anyway.
+      // The parts are padded to multiples of 8 bytes; all but the first already are.
       body.text(each.name).u8(0).align(8).text(type).align(8).text(space).align(8).text(each.references);
       append_message(messages, attribute_message, body.bytes());
     }
   }
-  /// Appends the header of an object; gives where its first message stands.
+  /// Appends the header of an object. @return the offset of its first message
   std::size_t append_header(object_plan& of, little_writer messages) {
     const std::size_t first_size = messages.size_bytes();
     append_attributes(messages, of);
@@ -249,17 +249,17 @@ private:
     little_writer messages, place;
     append_message(messages, dataspace, space_message(of.shape));
     append_message(messages, datatype, of.type, true);
-    // Allocated late, written if set; it is, to zero.
+    // Late allocation; the fill value is defined, as zero.
     append_message(messages, fill_value, std::string_view("\2\2\2\1\0\0\0\0", 8));
     constexpr std::uint8_t contiguous = 1;
     append_message(messages, layout, place.u8(3).u8(contiguous).u64(nowhere).u64(of.size_bytes).bytes());
-    constexpr std::size_t behind_address = 22; // the size, and what fills the message
+    constexpr std::size_t behind_address = 22; // the size, and the padding of the message
     of.address_at = append_header(of, std::move(messages)) - behind_address;
   }
 
   void append_group(object number) {
     object_plan& of = objects_[number];
-    // The heap: "HEAP", and in its data an empty name, then those of the members.
+    // The local heap: "HEAP"; its data is an empty name, then the names of the members.
     little_writer names;
     std::vector<std::uint64_t> name_offsets;
     names.zeros(8);
@@ -324,7 +324,7 @@ private:
     little_writer block;
     block.text("\x89HDF\r\n\x1a\n").zeros(5).u8(8).u8(8).u8(0).u16(leaf_rank).u16(tree_rank).u32(0);
     block.u64(0).u64(nowhere).u64(end_).u64(nowhere);
-    constexpr std::uint32_t is_group = 1; // the rest of the entry says where its table is
+    constexpr std::uint32_t is_group = 1; // the rest of the entry has the address of its table
     block.u64(0).u64(objects_[root].header).u32(is_group).u32(0).u64(objects_[root].tree).u64(objects_[root].heap);
     out_.replace(0, block.bytes());
   }

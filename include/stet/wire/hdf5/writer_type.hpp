@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The datatypes of HDF5 that are written, and strings as its global heap has them.
+// Writes HDF5 datatypes, and strings in a global heap.
 #ifndef STET_WIRE_HDF5_WRITER_TYPE_HPP
 #define STET_WIRE_HDF5_WRITER_TYPE_HPP
 
@@ -18,7 +18,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Appends what every datatype begins with, in version 1.
+/// Appends the beginning of a datatype of version 1.
 inline void append_hdf5_type_head(little_writer& out, hdf5_class kind, std::uint32_t flags, std::uint32_t size_bytes) {
   out.u8(static_cast<std::uint8_t>(1u << 4 | static_cast<unsigned>(kind))).sized(flags, 3).u32(size_bytes);
 }
@@ -30,7 +30,7 @@ inline std::string hdf5_integer_type(std::uint32_t size_bytes, bool is_signed) {
   return out.u16(0).u16(static_cast<std::uint16_t>(size_bytes * 8)).take();
 }
 
-/// A little-endian float of IEEE 754's kind: sign, exponent, mantissa whose leading 1 is implied.
+/// A little-endian float in the manner of IEEE 754: sign, exponent, mantissa with an implied leading 1.
 inline std::string hdf5_float_type(std::uint8_t exponent_bits, std::uint8_t mantissa_bits) {
   const std::uint32_t bits = 1u + exponent_bits + mantissa_bits;
   constexpr std::uint32_t leading_one_is_implied = 2u << 4;
@@ -40,24 +40,24 @@ inline std::string hdf5_float_type(std::uint8_t exponent_bits, std::uint8_t mant
   return out.u32((1u << (exponent_bits - 1)) - 1).take();
 }
 
-/// Bytes without a meaning.
+/// Opaque bytes.
 inline std::string hdf5_opaque_type(std::uint32_t size_bytes) {
   little_writer out;
   append_hdf5_type_head(out, hdf5_class::opaque, 0, size_bytes);
   return out.take();
 }
 
-/// Strings of a fixed size, filled up with NULs.
+/// Strings of a fixed size, padded with NULs.
 inline std::string hdf5_fixed_string_type(std::uint32_t size_bytes) {
   little_writer out;
   append_hdf5_type_head(out, hdf5_class::string, 1, size_bytes);
   return out.take();
 }
 
-/// What refers to a string in the global heap: u32 size | u64 address of its collection | u32 index there.
+/// The size of a reference to a string in the global heap: u32 size | u64 address of its collection | u32 index there.
 inline constexpr std::size_t hdf5_reference_size = 16;
 
-/// Strings of any size in UTF-8, in the global heap.
+/// UTF-8 strings of variable size, in the global heap.
 inline std::string hdf5_string_type() {
   constexpr std::uint32_t is_string = 1, is_utf8 = 1u << 8;
   little_writer out;
@@ -65,7 +65,7 @@ inline std::string hdf5_string_type() {
   return out.text(hdf5_fixed_string_type(1)).take();
 }
 
-/// Truth values as h5py has them: an enumeration.
+/// Booleans as in h5py: an enumeration.
 inline std::string hdf5_boolean_type() {
   little_writer out;
   append_hdf5_type_head(out, hdf5_class::enumeration, 2, 1);
@@ -73,18 +73,18 @@ inline std::string hdf5_boolean_type() {
   return out.u8(0).u8(1).take();
 }
 
-/// Complex numbers as h5py has them: a compound of r and i.
+/// Complex numbers as in h5py: a compound of r and i.
 inline std::string hdf5_complex_type(const std::string& part) {
   const std::uint32_t size = part == hdf5_float_type(8, 23) ? 4 : 8;
   little_writer out;
   append_hdf5_type_head(out, hdf5_class::compound, 2, 2 * size);
-  // Each: name in eights | u32 offset | u8 rank and 27 bytes about dimensions, which it has not.
+  // A member: name padded to 8 | u32 offset | u8 rank and 27 bytes about dimensions, all zero.
   out.text("r").zeros(7).u32(0).zeros(28).text(part);
   return out.text("i").zeros(7).u32(size).zeros(28).text(part).take();
 }
 
-/// The datatype of a dtype that HDF5 has a word for; empty for others. bfloat16 and the floats of 8 bits are
-/// as HDF5 2.0 defines them, which earlier versions understand, too.
+/// The datatype for a dtype; empty if HDF5 has none. bfloat16 and the 8-bit floats are as HDF5 2.0 defines them;
+/// earlier versions can read them, too.
 inline std::string hdf5_type_of(dtype of) {
   const dtype_description& row = describe(of);
   switch (of) {
@@ -116,28 +116,29 @@ inline std::string hdf5_type_of(dtype of) {
                                      : std::string();
 }
 
-/// Strings in the global heap: where each is, and what the heap's collections look like. A collection:
-///   "GCOL" | u8 1 | 3 zero | u64 size of it all | objects: u16 index | u16 1 | u32 0 | u64 size | bytes in
-///   eights, and where 16 bytes or more are left, an object of index 0 that is them
+/// Plans and writes strings in the global heap.
+///   collection  "GCOL" | u8 1 | 3 zero | u64 size of the collection | objects
+///   object      u16 index | u16 1 | u32 0 | u64 size | bytes, padded to 8
+/// If 16 bytes or more are left in a collection, they are an object of index 0.
 /// Source: HDF5 File Format Specification 3.0, III.E.
 class hdf5_string_heap {
 public:
-  /// Adds the next string of this size.
+  /// Adds a string of this size after the others.
   void add(std::uint64_t size_bytes) {
     if (size_bytes == 0) return;
     if (collections_.empty() || collections_.back().count == max_count) collections_.push_back({});
     ++collections_.back().count;
     collections_.back().size_bytes += head_size + (size_bytes + 7) / 8 * 8;
   }
-  /// What the collections take, in one run; a multiple of 8.
+  /// The size of all collections together; a multiple of 8.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept {
     std::uint64_t size = 0;
     for (const collection& each : collections_) size += padded(each.size_bytes);
     return size;
   }
 
-  /// Writes the references to the strings, which are those that were added.
-  /// @param heap_address  where the collections begin
+  /// Writes the references to the strings, which must be the strings that were added.
+  /// @param heap_address  the address of the first collection
   template <class Strings, class Write>
   auto write_references(const Strings& strings, std::uint64_t heap_address, Write write) const {
     std::size_t at = 0;
@@ -188,7 +189,7 @@ private:
     std::uint32_t count = 0;
     std::uint64_t size_bytes = head_size;
   };
-  /// Collections of less than 4096 bytes are not valid; nor is it said what a rest of 8 bytes is.
+  /// The size of a collection: at least 4096 bytes, as the format requires. It never has a rest of 8 bytes, which is undefined.
   static std::uint64_t padded(std::uint64_t size_bytes) noexcept {
     return size_bytes + 8 == min_size ? min_size + 8 : (std::max<std::uint64_t>)(size_bytes, min_size);
   }

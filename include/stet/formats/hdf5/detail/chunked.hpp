@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Readers for HDF5 datasets that lie in no file as they are: cut into chunks, filtered, or never written.
+// Readers for HDF5 datasets that are not contiguous in the file: chunked, filtered, or never written.
 #ifndef STET_FORMATS_HDF5_DETAIL_CHUNKED_HPP
 #define STET_FORMATS_HDF5_DETAIL_CHUNKED_HPP
 
@@ -20,8 +20,8 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Fills `into` as the value of one element repeats from byte `offset_bytes` of the tensor on; with zeros if
-/// there is none.
+/// Fills `into` with the repeated value of one element, beginning at byte `offset_bytes` of the tensor; with zeros if
+/// `value` is empty.
 inline void fill_elements(std::span<const std::byte> value, std::uint64_t offset_bytes,
                           std::span<std::byte> into) noexcept {
   if (value.empty()) {
@@ -34,7 +34,7 @@ inline void fill_elements(std::span<const std::byte> value, std::uint64_t offset
   }
 }
 
-/// Stands for a dataset that was never written: every element has the fill value.
+/// The bytes of a dataset that was never written: every element has the fill value.
 class filled_bytes final : public reader {
 public:
   filled_bytes(std::span<const std::byte> value, std::uint64_t size_bytes)
@@ -51,9 +51,9 @@ private:
   std::uint64_t size_bytes_;
 };
 
-/// What a reader of chunks has to know of its dataset.
+/// The properties of a chunked dataset that its reader needs.
 struct chunked_dataset {
-  /// What errors name.
+  /// The subject of errors.
   std::string name = {};
   std::vector<std::uint64_t> shape, chunk;
   std::uint32_t element_size = 0;
@@ -61,20 +61,20 @@ struct chunked_dataset {
   bool leaves_edges = false;
   std::vector<hdf5_filter> filters;
   inflate_function inflate = nullptr;
-  /// For chunks that are decoded; nullptr: the heap.
+  /// The memory for decoded chunks; nullptr: the heap.
   memory_resource* memory = nullptr;
   std::vector<std::byte> fill_value;
-  /// By number.
+  /// The chunks in the file, in order of their numbers.
   std::vector<hdf5_chunk> chunks;
-  /// The part that holds them, in memory or behind a reader, and where in it the address 0 is.
+  /// The part that holds the chunks, in memory or behind a reader; and the offset of address 0 in it.
   const std::byte* data = nullptr;
   const reader* fetcher = nullptr;
   std::uint64_t base_bytes = 0;
 };
 
-/// Reads the elements row by row. The chunks that one step along the first axis needs are kept decoded until
-/// they are read to their end, so that reading on from there decodes none again: memory of one such row of
-/// chunks for each dataset that is read in pieces.
+/// Reads the elements row by row. The decoded chunks of one step along the first axis are kept until they are read to
+/// their end, so that sequential reading decodes each chunk once. Memory: one such row of chunks for each dataset that is
+/// read in pieces.
 class chunked_bytes final : public reader {
 public:
   explicit chunked_bytes(chunked_dataset&& dataset) : state_(std::make_unique<state>(std::move(dataset))) {
@@ -85,7 +85,7 @@ public:
       grid_.push_back(from.shape[axis] / from.chunk[axis] + (from.shape[axis] % from.chunk[axis] != 0 ? 1u : 0u));
     }
     for (std::size_t axis = 1; axis < grid_.size(); ++axis) row_of_chunks_ *= grid_[axis];
-    // Of elements that one row of chunks holds; of the whole, where there is only one.
+    // The size of the elements of one row of chunks; of the whole dataset, if there is only one row.
     row_size_bytes_ = grid_.empty() || grid_[0] == 1 ? size_bytes_ : size_bytes_ / from.shape[0] * from.chunk[0];
   }
 
@@ -98,7 +98,7 @@ public:
     const std::lock_guard lock(state_->mutex);
     const chunked_dataset& from = state_->dataset;
     while (!into.empty()) {
-      // Where the element is, which chunk that is, and how many elements on are beside it in both.
+      // The position of the element, the number of its chunk, and the number of elements that are contiguous in both.
       std::uint64_t rest = offset_bytes / from.element_size, number = 0, within = 0, run = 1;
       std::uint64_t scale = 1, inner_scale = 1;
       bool is_edge = false;
@@ -136,7 +136,7 @@ private:
     explicit state(chunked_dataset&& from) : dataset(std::move(from)) {}
     chunked_dataset dataset;
     std::mutex mutex;
-    /// Of the chunks from number `first` on, those that are decoded.
+    /// The decoded chunks, from number `first` on.
     std::vector<source> decoded;
     std::size_t first = 0;
     std::uint64_t row = no_row;

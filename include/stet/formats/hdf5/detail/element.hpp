@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// HDF5's datatypes as dtypes.
+// Converts HDF5 datatypes to dtypes.
 #ifndef STET_FORMATS_HDF5_DETAIL_ELEMENT_HPP
 #define STET_FORMATS_HDF5_DETAIL_ELEMENT_HPP
 
@@ -13,13 +13,13 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// What an element is. What no dtype says is a block of its own, called by its class and size: "compound24",
-/// "opaque2", "string15" for strings of fixed size, "floating16", "integer4" where not every bit counts. Its
-/// bytes are the file's, whatever their order.
+/// The dtype of an element. An HDF5 type without a dtype is a block with the name of its class and size: "compound24",
+/// "opaque2", "string15" for strings of fixed size, "floating16", "integer4" if not every bit is significant. Its bytes
+/// are those of the file, in either byte order.
 struct hdf5_element {
   element_layout layout;
   bool is_big_endian = false;
-  /// Where the name of a block is kept.
+  /// The storage of the name of a block.
   std::string block_name;
   explicit hdf5_element(const hdf5_type& type) {
     dtype found = dtype::block;
@@ -93,14 +93,15 @@ private:
         {dtype::float32, 4, 8, 23, 127}, {dtype::float64, 8, 11, 52, 1023}, {dtype::float16, 2, 5, 10, 15},
         {dtype::bfloat16, 2, 8, 7, 127}, {dtype::float8_e5m2, 1, 5, 2, 15}, {dtype::float8_e4m3fn, 1, 4, 3, 7},
     };
-    hdf5_float is;
+    hdf5_float found;
     constexpr std::uint32_t vax = 1u << 6, normalisation = 3u << 4, first_bit_is_implied = 2u << 4;
-    if (!is.parse(type.properties) || (type.flags & (vax | normalisation)) != first_bit_is_implied) return false;
+    if (!found.parse(type.properties) || (type.flags & (vax | normalisation)) != first_bit_is_implied) return false;
     for (const auto& row : known) {
-      const bool is_packed = is.bit_offset == 0 && is.precision == row.size_bytes * 8 && is.mantissa_at == 0 &&
-                             is.exponent_at == row.mantissa_bits && (type.flags >> 8 & 0xFF) == row.size_bytes * 8 - 1;
-      if (type.size_bytes == row.size_bytes && is.exponent_bits == row.exponent_bits &&
-          is.mantissa_bits == row.mantissa_bits && is.bias == row.bias && is_packed) {
+      const bool is_packed = found.bit_offset == 0 && found.precision == row.size_bytes * 8 && found.mantissa_at == 0 &&
+                             found.exponent_at == row.mantissa_bits &&
+                             (type.flags >> 8 & 0xFF) == row.size_bytes * 8 - 1;
+      if (type.size_bytes == row.size_bytes && found.exponent_bits == row.exponent_bits &&
+          found.mantissa_bits == row.mantissa_bits && found.bias == row.bias && is_packed) {
         into = row.dtype;
         return true;
       }
@@ -108,8 +109,8 @@ private:
     return false;
   }
 
-  /// Truth values are, by h5py's custom, an enumeration of FALSE and TRUE in a byte; other ones are their
-  /// integers.
+  /// Finds the dtype of an enumeration: bool for FALSE and TRUE in a byte, as h5py writes booleans, else the integer
+  /// type.
   bool find_enumeration(const hdf5_type& type, dtype& into) noexcept {
     byte_cursor fields(type.properties);
     hdf5_type base;
@@ -129,7 +130,7 @@ private:
     return true;
   }
 
-  /// Complex numbers are, by the same custom, a compound of r and i.
+  /// Finds the complex dtype of a compound of r and i, as h5py writes complex numbers.
   bool find_complex(const hdf5_type& type, dtype& into) noexcept {
     constexpr std::size_t float_size = 12;
     byte_cursor fields(type.properties);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The size of what a compressed chunk of HDF5 decompresses to, from the compressed bytes alone.
+// Computes the decompressed size of an HDF5 chunk from the compressed bytes alone.
 #ifndef STET_FORMATS_HDF5_DETAIL_FILTER_SIZES_HPP
 #define STET_FORMATS_HDF5_DETAIL_FILTER_SIZES_HPP
 
@@ -14,14 +14,14 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Follows deflated bytes, in zlib's frame, and counts the bytes that they stand for. It makes none of them, and so needs no window.
+/// Counts the bytes that deflated bytes, in zlib's frame, decompress to. It does not produce them, so it needs no window.
 /// Source: RFC 1950; RFC 1951, 3.2.
 class deflated_size {
 public:
   explicit deflated_size(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
 
-  /// @param most  a larger size is not counted to its end
-  /// @return      false if the bytes are not valid, or stand for more than `most`
+  /// @param most  the largest size that is counted
+  /// @return      false if the bytes are invalid, or the size exceeds `most`
   bool measure(std::uint64_t most, std::uint64_t& size_bytes) noexcept {
     constexpr std::uint32_t deflate = 8, has_dictionary = 0x2000;
     const std::uint32_t frame = take(16);
@@ -42,7 +42,7 @@ private:
     static constexpr std::size_t max_bits = 15, max_symbols = 288;
     std::uint16_t counts[max_bits + 1] = {}, symbols[max_symbols] = {};
 
-    /// @return false if there are more codes than their lengths leave room for
+    /// @return false if there are more codes than their lengths allow
     bool make(std::span<const std::uint8_t> lengths) noexcept {
       for (const std::uint8_t each : lengths) ++counts[each];
       counts[0] = 0;
@@ -60,7 +60,7 @@ private:
     }
   };
 
-  /// The next `count` bits, 16 at most, the lowest first.
+  /// Takes the next `count` ≤ 16 bits, lowest first.
   std::uint32_t take(std::uint32_t count) noexcept {
     std::uint32_t value = 0;
     for (std::uint32_t i = 0; i < count; ++i, ++at_) {
@@ -69,7 +69,7 @@ private:
     }
     return value;
   }
-  /// The next symbol; sets `is_good_` to false if there is none.
+  /// Takes the next symbol; sets `is_good_` to false if there is none.
   std::uint32_t take_symbol(const code& from) noexcept {
     std::uint32_t number = 0, first = 0, index = 0;
     for (std::size_t bits = 1; bits <= code::max_bits && is_good_; ++bits) {
@@ -121,7 +121,7 @@ private:
     }
     return pass(std::span<const std::uint8_t>(lengths, literals + distances), literals, most);
   }
-  /// Follows symbols to the end of a block. @param lengths  of the codes of `literals` symbols, then of distances
+  /// Counts the symbols of a block to its end. @param lengths  the lengths of the codes of `literals` symbols, then of distances
   bool pass(std::span<const std::uint8_t> lengths, std::size_t literals, std::uint64_t most) noexcept {
     static constexpr std::uint16_t length_begins[] = {3,  4,  5,  6,  7,  8,  9,  10, 11,  13,  15,  17,  19,  23, 27,
                                                       31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
@@ -150,7 +150,7 @@ private:
   bool is_good_ = true;
 };
 
-/// Counts the bytes that LZF stands for (filters.hpp has the format). @return false if the bytes end within a match
+/// Counts the bytes that LZF decompresses to (filters.hpp has the format). @return false if the bytes end within a match
 inline bool measure_lzf(std::span<const std::byte> from, std::uint64_t& size_bytes) noexcept {
   size_bytes = 0;
   for (std::size_t at = 0; at < from.size();) {
@@ -162,16 +162,16 @@ inline bool measure_lzf(std::span<const std::byte> from, std::uint64_t& size_byt
     }
     std::size_t length = control >> 5;
     if (length == 7 && at < from.size()) length += static_cast<std::size_t>(from[at++]);
-    ++at; // of the distance
+    ++at; // the byte of the distance
     size_bytes += length + 2;
     if (at > from.size()) return false;
   }
   return true;
 }
 
-/// Finds the size of what a compressor was given: it is needed where the compressor was given what another filter had made.
-/// @param most  a larger size is refused
-/// @return      false if the bytes do not say it, or say more than `most`
+/// Finds the size of the input of a compressor, which is needed if another filter made that input.
+/// @param most  the largest size that is accepted
+/// @return      false if the size is not known from the bytes, or exceeds `most`
 /// Cost: reads the bytes once for deflate and LZF; else a few of them.
 inline bool measure_decompressed(const hdf5_filter& filter, std::span<const std::byte> bytes, std::uint64_t most,
                                  std::uint64_t& size_bytes) noexcept {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The filters of HDF5 undone: all but n-bit, and of other ones LZF and LZ4; deflate by an adapter.
+// Undoes the filters of HDF5: the standard ones except n-bit, and LZF and LZ4. Deflate needs an adapter.
 #ifndef STET_FORMATS_HDF5_DETAIL_FILTERS_HPP
 #define STET_FORMATS_HDF5_DETAIL_FILTERS_HPP
 
@@ -24,10 +24,9 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Decompresses LZF: a control byte below 32 begins so many literals and one; else its upper 3 bits are the
-/// length of a match less 2, 7 meaning that a byte follows to be added, and its lower 5 with the byte that
-/// follows the distance less 1.
-/// @return false if the bytes are not valid or do not make `into`
+/// Decompresses LZF. A control byte n below 32 begins n + 1 literals. Any other begins a match: its upper 3 bits are the
+/// length - 2, and if they are 7, the next byte is added; its lower 5 bits and the next byte are the distance - 1.
+/// @return false if the bytes are invalid or do not fill `into`
 /// Source: Marc Lehmann, liblzf 3.6.
 inline bool decompress_lzf(std::span<const std::byte> from, std::span<std::byte> into) noexcept {
   std::size_t at = 0, written = 0;
@@ -50,8 +49,8 @@ inline bool decompress_lzf(std::span<const std::byte> from, std::span<std::byte>
   return written == into.size();
 }
 
-/// Decompresses one block of LZ4: token, more length of literals, literals, u16 distance, more length of the
-/// match. Source: lz4/lz4, doc/lz4_Block_format.md.
+/// Decompresses one block of LZ4: token | more length of literals | literals | u16 distance | more length of the match.
+/// Source: lz4/lz4, doc/lz4_Block_format.md.
 inline bool decompress_lz4(std::span<const std::byte> from, std::span<std::byte> into) noexcept {
   std::size_t at = 0, written = 0;
   const auto add_length = [&](std::size_t& length) {
@@ -81,9 +80,9 @@ inline bool decompress_lz4(std::span<const std::byte> from, std::span<std::byte>
   return written == into.size();
 }
 
-/// LZ4 as HDF5 has it: big-endian u64 size, u32 size of a block, and for each block its u32 size in the file
-/// and its bytes; a block that would not become smaller is stored as it is. Source: the registered filter
-/// 32004, nexusformat/HDF5-External-Filter-Plugins.
+/// Decompresses the LZ4 filter of HDF5: u64 size | u32 size of a block | blocks, all big-endian. A block is its u32 size
+/// in the file and its bytes; a block that does not get smaller is stored uncompressed.
+/// Source: the registered filter 32004, nexusformat/HDF5-External-Filter-Plugins.
 inline bool decompress_lz4_blocks(std::span<const std::byte> from, std::span<std::byte> into) noexcept {
   if (from.size() < 12) return false;
   const std::uint64_t size = byte_swapped(load_little<std::uint64_t>(from.data()));
@@ -106,19 +105,19 @@ inline bool decompress_lz4_blocks(std::span<const std::byte> from, std::span<std
   return true;
 }
 
-/// Puts together what the shuffle filter took apart: all first bytes of the elements, then all second ones,
-/// and so on.
+/// Undoes the shuffle filter, which stores all first bytes of the elements, then all second bytes, and so on.
 inline void unshuffle(std::span<const std::byte> from, std::span<std::byte> into, std::size_t element_size) noexcept {
   const std::size_t count = element_size < 2 ? 0 : from.size() / element_size;
   for (std::size_t byte = 0; byte < element_size && count != 0; ++byte) {
     for (std::size_t i = 0; i < count; ++i) into[i * element_size + byte] = from[byte * count + i];
   }
-  const std::size_t done = count * element_size; // what is no whole element was left as it is
+  const std::size_t done = count * element_size; // the filter leaves an incomplete last element unchanged
   if (done < from.size()) std::memcpy(into.data() + done, from.data() + done, from.size() - done);
 }
 
 /// The first filter that cannot be undone; nullptr if all can.
-inline const hdf5_filter* find_obstacle(const std::vector<hdf5_filter>& filters, inflate_function inflate) noexcept {
+inline const hdf5_filter* first_unsupported_filter(const std::vector<hdf5_filter>& filters,
+                                                   inflate_function inflate) noexcept {
   for (const hdf5_filter& each : filters) {
     switch (each.id) {
     case hdf5_filter::shuffle:
@@ -139,7 +138,7 @@ inline const hdf5_filter* find_obstacle(const std::vector<hdf5_filter>& filters,
   return nullptr;
 }
 
-/// The name of a registered filter; empty for one that is not in the table.
+/// The name of a registered filter; empty if the table lacks it.
 /// Source: The HDF Group, "Registered Filter Plugins".
 inline std::string_view registered_filter_name(std::uint16_t id) noexcept {
   static constexpr struct {
@@ -156,9 +155,8 @@ inline std::string_view registered_filter_name(std::uint16_t id) noexcept {
   return {};
 }
 
-/// The error of reading a dataset, called `name`, that went through a filter which cannot be undone:
-/// errc::compressed for deflate, else errc::unsupported, the subject
-/// "filter 32001 (blosc; h5repack -f NONE removes it) of NAME".
+/// The error of reading the dataset `name`, which has a filter that cannot be undone: errc::compressed for deflate, else
+/// errc::unsupported with the subject "filter 32001 (blosc; h5repack -f NONE removes it) of NAME".
 inline error error_of_obstacle(const hdf5_filter& filter, std::string_view name) {
   if (filter.id == hdf5_filter::deflate) return error(errc::compressed, name);
   std::string text = filter.id == hdf5_filter::nbit ? "nbit" : "filter " + std::to_string(filter.id);
@@ -170,25 +168,25 @@ inline error error_of_obstacle(const hdf5_filter& filter, std::string_view name)
   return error(errc::unsupported, text.append("h5repack -f NONE removes it) of ").append(name));
 }
 
-/// Whether a filter changes the size of the bytes, other than by a checksum.
+/// True if a filter changes the size of the bytes by more than a checksum.
 inline bool is_compressor(const hdf5_filter& filter) noexcept {
   return filter.id != hdf5_filter::shuffle && filter.id != hdf5_filter::fletcher;
 }
 
 /// Undoes the filters of one chunk.
-/// @param mask        which filters it did not go through
-/// @param stored      its bytes in the file
-/// @param size_bytes  of the chunk
-/// @return            its elements; behind them may be a little more
-/// @retval errc::bad_compression    the bytes are not valid
-/// @retval errc::checksum_mismatch  they are damaged
-/// @retval errc::too_large          the chunk is larger than they can be when decompressed
-/// Cost: allocates the size of the chunk, twice where there are two filters; nothing where there are none.
+/// @param mask        the filters that were not applied to the chunk, one bit each
+/// @param stored      the bytes of the chunk in the file
+/// @param size_bytes  the size of the chunk without filters
+/// @return            the elements of the chunk; a few more bytes may follow them
+/// @retval errc::bad_compression    the bytes are invalid
+/// @retval errc::checksum_mismatch  the bytes are damaged
+/// @retval errc::too_large          the chunk is larger than the bytes can be when decompressed
+/// Cost: allocates the size of the chunk, twice if there are two filters; nothing without filters.
 inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std::uint32_t mask, source&& stored,
                                    std::uint64_t size_bytes, inflate_function inflate,
                                    memory_resource* memory = nullptr) {
   const auto is_applied = [&](std::size_t i) { return (mask >> i & 1) == 0; };
-  // The smallest chunk of scale-offset is a minimum alone, however many elements are equal to it.
+  // The smallest chunk of scale-offset is only a minimum, for any number of elements that are equal to it.
   constexpr std::uint64_t harmless = std::uint64_t{16} << 20;
   std::uint64_t least = 0, checksums = 0, first_compressor = filters.size();
   for (std::size_t i = filters.size(); i-- > 0;) {
@@ -196,7 +194,7 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
     if (filters[i].id == hdf5_filter::scale_offset) least = harmless;
     if (is_compressor(filters[i])) first_compressor = i;
   }
-  // Checksums are of 4 bytes. One made before the first compression is compressed with the rest.
+  // A checksum has 4 bytes. If it was made before the first compression, it is compressed, too.
   for (std::size_t i = 0; i < first_compressor && i < filters.size(); ++i)
     checksums += is_applied(i) && filters[i].id == hdf5_filter::fletcher ? 4u : 0u;
   if (size_bytes > least && size_bytes / max_inflation > stored.size_bytes() + 64) return errc::too_large;
@@ -207,18 +205,18 @@ inline result<source> undo_filters(const std::vector<hdf5_filter>& filters, std:
     const hdf5_filter& filter = filters[i];
     if (filter.id == hdf5_filter::fletcher) {
       if (bytes.size() < 4) return errc::bad_compression;
-      const std::uint32_t said = load_little<std::uint32_t>(bytes.data() + bytes.size() - 4);
+      const std::uint32_t stored_checksum = load_little<std::uint32_t>(bytes.data() + bytes.size() - 4);
       bytes = bytes.first(bytes.size() - 4);
-      const std::uint32_t is = fletcher32(bytes);
-      // Before HDF5 1.6.3 the bytes of each half stood the other way on little-endian machines.
-      const std::uint32_t turned = (is & 0x00FF00FFu) << 8 | (is >> 8 & 0x00FF00FFu);
-      if (said != is && said != turned) return errc::checksum_mismatch;
+      const std::uint32_t actual = fletcher32(bytes);
+      // Before HDF5 1.6.3, little-endian machines swapped the bytes of each half.
+      const std::uint32_t turned = (actual & 0x00FF00FFu) << 8 | (actual >> 8 & 0x00FF00FFu);
+      if (stored_checksum != actual && stored_checksum != turned) return errc::checksum_mismatch;
       continue;
     }
-    // The first compressor makes the chunk. Each later one makes what the one before it made, whose size is its own.
+    // Undoing the first compressor gives the chunk. Undoing a later one gives the output of the compressor before it.
     std::uint64_t made_size = i == first_compressor ? size_bytes + checksums : bytes.size();
     if (is_compressor(filter) && i != first_compressor) {
-      // No compressor makes so much more of the bytes than they were.
+      // No compressor expands its input by more than this.
       const std::uint64_t most = size_bytes * 2 + 4096;
       if (!measure_decompressed(filter, bytes, most, made_size)) return errc::bad_compression;
     }
@@ -260,7 +258,7 @@ inline result<void> undo_heap_filters(std::span<const std::byte> pipeline, std::
                                       inflate_function inflate) {
   std::vector<hdf5_filter> filters;
   if (!read_filters(pipeline, filters)) return errc::bad_hdf5;
-  if (const hdf5_filter* const obstacle = find_obstacle(filters, inflate))
+  if (const hdf5_filter* const obstacle = first_unsupported_filter(filters, inflate))
     return obstacle->id == hdf5_filter::deflate ? error(errc::compressed) : error_of_obstacle(*obstacle, "a group");
   const result<source> made = undo_filters(filters, mask, source::borrow(stored), into.size(), inflate);
   if (!made) return made.error();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The filters of HDF5 that pack numbers into few bits, undone: szip and scale-offset.
+// Undoes the filters of HDF5 that pack numbers into few bits: szip and scale-offset.
 #ifndef STET_FORMATS_HDF5_DETAIL_PACKED_FILTERS_HPP
 #define STET_FORMATS_HDF5_DETAIL_PACKED_FILTERS_HPP
 
@@ -17,13 +17,13 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Takes bits off bytes, the highest of each byte first. What is not there reads as zeros, and is remembered.
-class high_bits {
+/// Reads bits from bytes, the most significant bit of each byte first. Bits beyond the end are zeros and set a failure.
+class msb_bit_reader {
 public:
-  explicit high_bits(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
+  explicit msb_bit_reader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
   [[nodiscard]] bool is_good() const noexcept { return is_good_; }
 
-  /// The next `count` bits, 64 at most.
+  /// Takes the next `count` ≤ 64 bits.
   std::uint64_t take(std::size_t count) noexcept {
     std::uint64_t value = 0;
     while (count != 0) {
@@ -36,7 +36,7 @@ public:
     }
     return value;
   }
-  /// How many zeros stand in front of the next one, which is passed over.
+  /// Counts the zeros before the next one bit, and passes over all of them and the one.
   std::uint64_t take_zeros() noexcept {
     std::uint64_t count = 0;
     while (is_good_ && take(1) == 0) ++count;
@@ -51,10 +51,12 @@ private:
 
 /// Undoes the adaptive entropy coding of samples of 1 to 32 bits, as bytes, or as words of 2 or 4 bytes.
 ///
-/// Samples are in blocks, and so many blocks in a run, which begins with a sample as it is if there is a
-/// predictor. A block begins with an option: all ones, samples as they are; k + 1, each sample's upper bits
-/// as so many zeros and a one, and then the lower k bits of all; 0, and then 0, a number of blocks of zeros,
-/// or 1, samples by twos.
+/// Samples are in blocks, and blocks are in runs. With a predictor, a run begins with an uncoded sample. A block begins with
+/// an option:
+///   all ones   uncoded samples
+///   k + 1      the upper bits of each sample, as that number of zeros and a one; then the lower k bits of all samples
+///   0, then 0  a number of blocks of zeros
+///   0, then 1  pairs of samples
 /// Source: CCSDS 121.0-B-3, 3 and 4.
 class entropy_decoder {
 public:
@@ -66,8 +68,7 @@ public:
     id_bits_ = how.bits > 16 ? 5 : how.bits > 8 ? 4 : 3;
   }
 
-  /// Decodes the next run, of so many blocks, into the beginning of `run`. @return false if the bytes are
-  /// not valid
+  /// Decodes the next run, of `block_count` blocks, into the beginning of `run`. @return false if the bytes are invalid
   bool next(std::span<std::uint32_t> run, std::size_t block_count) noexcept {
     std::fill(run.begin(), run.end(), 0u);
     for (std::size_t block = 0; block < block_count;) {
@@ -80,8 +81,8 @@ public:
   }
 
 private:
-  /// Takes a block, or several of zeros, from block `number` of `count` of a run. @return how many; 0: not
-  /// valid
+  /// Decodes a block, or several blocks of zeros, from block `number` of `count` of a run on.
+  /// @return the number of blocks; 0 if the bytes are invalid
   std::size_t take_block(std::span<std::uint32_t> into, std::size_t number, std::size_t count) noexcept {
     const std::size_t as_it_is = (std::size_t{1} << id_bits_) - 1;
     const std::size_t first = how_.is_predicted && number == 0 ? 1 : 0;
@@ -95,7 +96,7 @@ private:
     if (is_by_twos) {
       for (std::size_t i = 0; i < how_.block; i += 2) {
         const std::uint64_t code = from_.take_zeros();
-        std::uint64_t sum = 0; // of the two; its codes begin at sum (sum + 1) / 2
+        std::uint64_t sum = 0; // the sum of a pair; its codes begin at sum (sum + 1) / 2
         while ((sum + 1) * (sum + 2) / 2 <= code && from_.is_good()) ++sum;
         const std::uint64_t second = code - sum * (sum + 1) / 2;
         if (i >= first) into[i] = static_cast<std::uint32_t>(sum - second);
@@ -117,8 +118,8 @@ private:
     return 1;
   }
 
-  /// Makes samples of their differences to those before, which are folded: even ones are added, odd ones
-  /// taken off, and beyond what is possible to one side, all go to the other.
+  /// Converts differences to samples. Differences are folded: even ones are added to the sample before, odd ones are
+  /// subtracted. Differences beyond the range on one side all go to the other side.
   void add_up(std::span<std::uint32_t> run) const noexcept {
     const std::uint64_t most = (std::uint64_t{1} << how_.bits) - 1;
     std::uint64_t value = run[0] & most;
@@ -134,15 +135,15 @@ private:
     }
   }
 
-  high_bits from_;
+  msb_bit_reader from_;
   options how_;
   std::size_t id_bits_;
 };
 
-/// Decompresses szip as HDF5 has it: u32 size, and coded samples; those of 32 and 64 bits are coded as
-/// bytes, all first ones of a chunk, then all second ones …
-/// @param values  the filter's: options, samples in a block, bits of a sample, samples in a line
-/// @return        false if the bytes are not valid, or samples are not of 8, 16, 32 or 64 bits
+/// Decompresses the szip filter of HDF5: u32 size | coded samples. Samples of 32 and 64 bits are coded as bytes: all first
+/// bytes of a chunk, then all second bytes …
+/// @param values  the filter's parameters: options, samples in a block, bits of a sample, samples in a line
+/// @return        false if the bytes are invalid, or samples do not have 8, 16, 32 or 64 bits
 /// Source: CCSDS 121.0-B-3; HDF5 1.14, src/H5Zszip.c; libaec 1.1, README.SZIP.
 inline bool decompress_szip(std::span<const std::byte> from, std::span<std::byte> into,
                             std::span<const std::byte> values) {
@@ -150,14 +151,14 @@ inline bool decompress_szip(std::span<const std::byte> from, std::span<std::byte
   byte_cursor fields(values), size(from);
   const std::uint32_t options = fields.take_u32(), block = fields.take_u32(), bits = fields.take_u32(),
                       line = fields.take_u32();
-  constexpr std::uint32_t most_blocks = 128; // in a line
+  constexpr std::uint32_t most_blocks = 128; // blocks in a line
   const bool is_sound = fields.is_good() && block != 0 && block % 2 == 0 && block <= 32 && line >= block &&
                         line <= most_blocks * block && (bits == 8 || bits == 16 || bits == 32 || bits == 64);
   if (size.take_u32() != into.size() || !size.is_good() || !is_sound || into.size() % (bits / 8) != 0) return false;
-  // A sample of the coding, and in how many parts the coded samples of a number lie apart.
+  // The size of a coded sample, and the number of parts in which the bytes of a number are stored.
   const std::size_t sample_size = bits == 16 ? 2 : 1, apart = bits / 8 / sample_size;
   const std::size_t count = into.size() / sample_size, numbers = count / apart;
-  // A line is a run; one that ends within a block is filled up to its end.
+  // A line is a run. If it ends within a block, it is padded to the end of the block.
   std::vector<std::uint32_t> run((line + block - 1) / block * block);
   entropy_decoder decoder(size.rest(), {sample_size * 8, block, (options & is_predicted) != 0});
   for (std::size_t begin = 0; begin < count; begin += line) {
@@ -174,12 +175,12 @@ inline bool decompress_szip(std::span<const std::byte> from, std::span<std::byte
   return true;
 }
 
-/// Undoes scale-offset: u32 bits of a number | u8 size of the least | the least, of 8 bytes | 8 unused |
-/// numbers, less the least, packed. Floats were multiplied by a power of ten, and rounded. All ones are the
-/// fill value, if there is one.
-/// @param values  the filter's: kind of scale, exponent of ten, count, class, size of a number, whether it is
+/// Undoes scale-offset: u32 bits of a number | u8 size of the minimum | the minimum, 8 bytes | 8 unused | numbers minus
+/// the minimum, packed. Floats were multiplied by a power of ten and rounded. All ones are the fill value, if there is
+/// one.
+/// @param values  the filter's parameters: kind of scale, exponent of ten, count, class, size of a number, whether it is
 ///                signed, byte order, whether there is a fill value, and its bytes
-/// @return        false if the bytes are not valid, or numbers are not integers or floats of 4 or 8 bytes
+/// @return        false if the bytes are invalid, or numbers are not integers or floats of 4 or 8 bytes
 /// Source: HDF5 1.14, src/H5Zscaleoffset.c.
 inline bool decompress_scale_offset(std::span<const std::byte> from, std::span<std::byte> into,
                                     std::span<const std::byte> values) noexcept {
@@ -188,7 +189,7 @@ inline bool decompress_scale_offset(std::span<const std::byte> from, std::span<s
   byte_cursor fields(values), start(from);
   const std::uint32_t kind = fields.take_u32();
   const auto exponent = static_cast<std::int32_t>(fields.take_u32());
-  fields.skip(8); // the count, which the chunk says, and the class
+  fields.skip(8); // the count, which the chunk states, and the class
   const std::uint32_t size = fields.take_u32();
   fields.skip(4); // whether it is signed
   const bool is_big_endian = fields.take_u32() == 1, has_fill = fields.take_u32() == 1;
@@ -202,18 +203,18 @@ inline bool decompress_scale_offset(std::span<const std::byte> from, std::span<s
       bits > size * 8 || from.size() < head || into.size() % size != 0) {
     return false;
   }
-  if (bits == size * 8) { // as they were
+  if (bits == size * 8) { // the numbers are not packed
     if (from.size() - head != into.size()) return false;
     std::copy(from.begin() + head, from.end(), into.begin());
     return true;
   }
-  high_bits packed(from.subspan(head));
+  msb_bit_reader packed(from.subspan(head));
   const std::uint64_t all_ones = (std::uint64_t{1} << bits) - 1;
   const double scale = is_float ? std::pow(10.0, exponent) : 1;
-  const auto scaled = [&](auto least, std::uint64_t number) { // in the arithmetic of the float itself
+  const auto scaled = [&](auto least, std::uint64_t number) { // in the float's own precision
     using value_type = decltype(least);
     std::memcpy(&least, &minimum, sizeof least);
-    // x87 registers hold more digits than the float has: memory rounds.
+    // x87 registers have more digits than the float; storing to memory rounds.
     const volatile value_type quotient =
         static_cast<value_type>(static_cast<std::int64_t>(number)) / static_cast<value_type>(scale);
     const value_type value = quotient + least;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What becomes of a tensor as a dataset of HDF5: its datatype there, and its bytes.
+// Writes a tensor as an HDF5 dataset: its datatype and its bytes.
 #ifndef STET_FORMATS_HDF5_DETAIL_SAVE_TENSOR_HPP
 #define STET_FORMATS_HDF5_DETAIL_SAVE_TENSOR_HPP
 

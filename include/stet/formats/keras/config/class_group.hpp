@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Classes of Keras: the names that objects get from them, and whether a class is Keras' own.
+// The classes of Keras: the names of objects that come from them, and whether a class is Keras' own.
 #ifndef STET_FORMATS_KERAS_CONFIG_CLASS_GROUP_HPP
 #define STET_FORMATS_KERAS_CONFIG_CLASS_GROUP_HPP
 
@@ -11,7 +11,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// What the group of an object of this class is called: "max_pooling2d" of "MaxPooling2D".
+/// The name of the group of an object of this class: "max_pooling2d" for "MaxPooling2D".
 inline std::string keras_group_of_class(std::string_view class_name) {
   const auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
   const auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
@@ -29,12 +29,12 @@ inline std::string keras_group_of_class(std::string_view class_name) {
   return made;
 }
 
-/// Whether the configuration of an object, {"module": …, "class_name": …}, is that of a class of Keras itself.
-/// A class of a program has the name that it was registered by, or a module of its own.
-/// @param class_name  of the object, wherever it is
+/// True if the configuration of an object, {"module": …, "class_name": …}, has a class of Keras itself. A class of a
+/// program has a registered name or its own module.
+/// @param class_name  the class name of the object, which may be stored elsewhere
 inline bool is_own_keras_class(const json_value& object, std::string_view class_name) {
   const json_value* const module = find_member(object, "module");
-  const std::string_view registered = text_member(object, "registered_name"), name = text_of_string(module);
+  const std::string_view registered = text_member(object, "registered_name"), name = string_or_empty(module);
   if (name == "keras" || name.starts_with("keras.")) return true;
   const bool has_no_module = module == nullptr || module->is_null();
   return has_no_module && registered.find('>') == std::string_view::npos &&

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes a graph of the configuration of a Keras model (config.hpp).
+// Makes a graph from the configuration of a Keras model (config.hpp).
 #ifndef STET_FORMATS_KERAS_CONFIG_READ_HPP
 #define STET_FORMATS_KERAS_CONFIG_READ_HPP
 
@@ -22,7 +22,7 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// What stands for input number N in the arguments of a call: {"$input": N}.
+/// The key of the object that represents input number N in the arguments of a call: {"$input": N}.
 inline constexpr std::string_view keras_input_key = "$input";
 
 /// The name of the node that is call number `call` of a layer.
@@ -30,16 +30,16 @@ inline std::string keras_node_name(std::string_view layer, std::size_t call) {
   return call == 0 ? std::string(layer) : std::string(layer).append(":").append(std::to_string(call));
 }
 
-/// Whether the configuration of a layer is that of a model.
+/// True if the configuration of a layer is that of a model.
 inline bool is_keras_model(const json_value& layer) {
   const json_value* const config = find_member(layer, "config");
   const json_value* const layers = config == nullptr ? nullptr : find_member(*config, "layers");
   return layers != nullptr && layers->is_array();
 }
 
-/// The bytes of the texts in a value, and some for each element.
+/// The size of the texts in a value, plus a few bytes for each element.
 inline std::uint64_t size_of_texts(const json_value& value, std::size_t depth = 0) {
-  std::uint64_t size = 16 + text_of_string(&value).size();
+  std::uint64_t size = 16 + string_or_empty(&value).size();
   if (value.is_structured() && depth <= 2 * max_manifest_depth) {
     for (const auto& [key, each] : value.items())
       size += (value.is_object() ? key.size() : 0) + size_of_texts(each, depth + 1);
@@ -69,15 +69,14 @@ private:
   struct layer_list {
     std::vector<std::string> names;
     std::vector<std::size_t> call_counts;
-    /// What the number of the first call is: 1 for a model that was built before it was called, and counts
-    /// that.
+    /// The number of the first call: 1 for a model that counts its building as a call.
     std::vector<std::uint32_t> first_calls;
-    /// Of the first call of each.
+    /// The number of the node of the first call of each layer.
     std::vector<std::size_t> node_numbers;
     name_table numbers;
   };
 
-  /// Reads a model into `body`; what is not in the graph then is put in `rest`.
+  /// Reads a model into `body`. Fields without a place in the graph go to `rest`.
   result<void> read_model(json_value& model, graph_body& body, json_value& rest, std::size_t depth) {
     if (!model.is_object()) return errc::wrong_type;
     if (depth > max_manifest_depth) return errc::too_deep;
@@ -119,27 +118,27 @@ private:
     return {};
   }
 
-  /// Gives layers without a name one, as Keras does: of their class, and numbered. Classes of a program may
-  /// leave it out of their configurations.
+  /// Names layers without a name as Keras does: by class, and numbered. The configuration of a program's class may lack
+  /// the name.
   static void name_unnamed(const json_value::array_t& layers, layer_list& list) {
     distinct_names taken;
     bool are_all_named = true;
     for (const std::string& name : list.names) {
       are_all_named = are_all_named && !name.empty();
-      if (!name.empty()) (void)taken.take(name);
+      if (!name.empty()) (void)taken.unique_name(name);
     }
     for (std::size_t number = 0; number < layers.size() && !are_all_named; ++number) {
       if (!list.names[number].empty()) continue;
       std::string name = keras_group_of_class(text_member(layers[number], "class_name"));
-      list.names[number] = taken.take(name.empty() ? "layer" : std::move(name));
+      list.names[number] = taken.unique_name(name.empty() ? "layer" : std::move(name));
     }
   }
 
-  /// Looks for tensors that only a count from 1 leads to.
+  /// Finds layers whose calls must be counted from 1 for their tensors to exist.
   static void find_first_calls(const json_value& value, layer_list& list, std::size_t depth) {
     if (!value.is_structured() || depth > max_manifest_depth) return;
     if (call_reader::is_history(list, value)) {
-      const std::size_t number = list.numbers.number_of(text_of_string(&value[0]));
+      const std::size_t number = list.numbers.number_of(string_or_empty(&value[0]));
       if (value[1] == list.call_counts[number]) list.first_calls[number] = 1;
       if (value.size() == 3) return;
     }
@@ -166,7 +165,7 @@ private:
       json_value rest;
       if (auto read = read_model(inner, function, rest, depth + 3); !read)
         return read.error().subject().empty() ? read.error().about(name) : read;
-      function.name = function_names_.take(name);
+      function.name = function_names_.unique_name(name);
       function.attributes = json_value{{"keras", std::move(rest)}};
       attributes = json_value{{"function", function.name}};
       made_.functions.push_back(std::move(function));
@@ -177,7 +176,7 @@ private:
     const json_value inbound = take_member(layer, "inbound_nodes");
     take_member(layer, "name");
     take_member(layer, "class_name");
-    if (auto checked = check_further_fields<graph_node>(layer, node_fields, name); !checked) return checked;
+    if (auto checked = check_reserved_fields<graph_node>(layer, node_fields, name); !checked) return checked;
     for (const std::string_view own : {"call", "first_call", "implicit", "unnamed"}) {
       if (find_member(layer, own) != nullptr) return error_about({errc::duplicate_key, own}, name);
     }
@@ -185,7 +184,7 @@ private:
     if (!is_functional && body.nodes.empty() && op != "InputLayer") add_implicit_input(name, attributes, body);
     list.node_numbers.push_back(body.nodes.size());
     for (std::size_t call = 0; call < list.call_counts[number]; ++call) {
-      // Each further call has the names again.
+      // Each further call repeats the names.
       const std::uint64_t size = 2 * name.size() + op.size();
       if (call != 0 && budget_ < size) return error(errc::too_large, name);
       budget_ -= call == 0 ? 0 : size;
@@ -207,7 +206,7 @@ private:
     return {};
   }
 
-  /// A Sequential model without a layer for its input.
+  /// Adds the input of a Sequential model that has no layer for it.
   static void add_implicit_input(const std::string& first_layer, const json_value& config, graph_body& body) {
     graph_node& node = body.add(first_layer + "_input", "InputLayer");
     for (const std::string_view field : {"batch_input_shape", "dtype"}) {
@@ -217,7 +216,7 @@ private:
     node.extra = json_value{{"implicit", true}};
   }
 
-  /// Reads one call of a layer: which tensors it takes, and in what arrangement.
+  /// Reads one call of a layer: its tensors and their arrangement.
   class call_reader {
   public:
     call_reader(const layer_list& list, graph_node& node) : list_(list), node_(node) {}
@@ -244,13 +243,13 @@ private:
       return {};
     }
 
-    /// The endpoint that [layer, call, output] names.
+    /// The endpoint for [layer, call, output].
     /// @retval errc::bad_graph  there is no such layer or call
     static result<graph_endpoint> endpoint_of(const layer_list& list, const json_value& history,
                                               std::string_view user) {
       const json_value::array_t* const fields = elements_of(&history);
       const std::string_view layer =
-          fields == nullptr || fields->size() < 3 ? std::string_view() : text_of_string(&fields->front());
+          fields == nullptr || fields->size() < 3 ? std::string_view() : string_or_empty(&fields->front());
       const std::size_t number = list.numbers.number_of(layer);
       std::uint32_t call = 0;
       graph_endpoint made;
@@ -264,16 +263,16 @@ private:
       made.node = keras_node_name(layer, call);
       return made;
     }
-    /// Whether `value` is [layer, call, output] or the same with keyword arguments behind it.
+    /// True if `value` is [layer, call, output], or the same followed by keyword arguments.
     static bool is_history(const layer_list& list, const json_value& value) {
       const json_value::array_t* const fields = elements_of(&value);
       return fields != nullptr && (fields->size() == 3 || (fields->size() == 4 && (*fields)[3].is_object())) &&
              (*fields)[1].is_number_unsigned() && (*fields)[2].is_number_unsigned() && (*fields)[0].is_string() &&
-             list.numbers.number_of(text_of_string(&(*fields)[0])) != name_table::none;
+             list.numbers.number_of(string_or_empty(&(*fields)[0])) != name_table::none;
     }
 
   private:
-    /// Puts {"$input": N} in the place of each tensor, and the tensor in the node's inputs.
+    /// Replaces each tensor by {"$input": N}, and adds the tensor to the node's inputs.
     void replace_tensors(json_value& value, std::size_t depth) {
       if (problem_ || !value.is_structured()) return;
       if (depth > max_manifest_depth) {
@@ -299,12 +298,12 @@ private:
         problem_ = made.error();
         made = graph_endpoint();
       }
-      if (auto checked = check_further_fields<graph_endpoint>(extra, endpoint_fields, node_.name); !checked)
+      if (auto checked = check_reserved_fields<graph_endpoint>(extra, endpoint_fields, node_.name); !checked)
         problem_ = checked.error();
       made->extra = extra.empty() ? json_value() : std::move(extra);
       node_.inputs.push_back(std::move(*made));
     }
-    /// Whether the arguments are the one input, or one list of all of them in order.
+    /// True if the arguments are the one input, or one list of all inputs in order.
     [[nodiscard]] bool is_plain(const json_value& args) const {
       if (!args.is_array() || args.size() != 1) return false;
       const std::size_t count = node_.inputs.size();
@@ -329,7 +328,7 @@ private:
 
   // ---- the model's own inputs and outputs ----
 
-  /// What a layer for an input says of it.
+  /// The port that a layer for an input describes.
   static graph_port input_port(const graph_node& node, std::string name) {
     graph_port port{std::move(name), node.name, std::nullopt, std::nullopt};
     const json_value* dtype = node.attribute("dtype");
@@ -337,17 +336,17 @@ private:
       const json_value* const config = find_member(*dtype, "config");
       dtype = config == nullptr ? nullptr : find_member(*config, "name");
     }
-    if (const dtype_description* const row = find_dtype(text_of_string(dtype))) port.dtype = row->dtype;
+    if (const dtype_description* const row = find_dtype(string_or_empty(dtype))) port.dtype = row->dtype;
     const json_value* shape = node.attribute("batch_input_shape");
     if (shape == nullptr) shape = node.attribute("batch_shape");
     json_value extents = shape == nullptr ? json_value() : *shape;
     if (extents.is_array() && read_port_shape(extents, port))
-      port.shape.reset(); // not a shape; the attribute is kept as it is
+      port.shape.reset(); // not a shape; the attribute is kept unchanged
     return port;
   }
 
-  /// Adds the tensors in `value`, however arranged, as ports.
-  /// @return whether they are a list of tensors, as read back from the ports alone
+  /// Adds the tensors in `value`, in any arrangement, as ports.
+  /// @return true if they are a list of tensors, which the ports alone can restore
   static result<bool> add_ports(const json_value& value, const layer_list& list, const graph_body& body,
                                 bool are_inputs, std::string_view key, distinct_names& names,
                                 std::vector<graph_port>& into, std::size_t depth = 0) {
@@ -355,7 +354,7 @@ private:
       result<graph_endpoint> endpoint = call_reader::endpoint_of(list, value, key);
       if (!endpoint) return endpoint.error();
       std::string name = key.empty() ? keras_node_name(endpoint->node, endpoint->output) : std::string(key);
-      name = names.take(std::move(name));
+      name = names.unique_name(std::move(name));
       const std::size_t layer = list.numbers.number_of(endpoint->node);
       graph_port port{name, *endpoint, std::nullopt, std::nullopt};
       if (are_inputs && layer != name_table::none && endpoint->output == 0)
@@ -388,13 +387,13 @@ private:
       distinct_names names;
       const result<bool> added = add_ports(layers, list, body, are_inputs, {}, names, ports);
       if (!added) return added.error();
-      if (!*added) // the ports do not tell how these were arranged
+      if (!*added) // the ports lose their arrangement
         append_member(config, field, std::move(layers));
     }
     return {};
   }
 
-  /// A Sequential model: from the first layer to the last.
+  /// Connects the ports of a Sequential model: from the first layer to the last.
   static result<void> end_chain(graph_body& body) {
     if (body.nodes.empty()) return {};
     body.inputs.push_back(input_port(body.nodes.front(), body.nodes.front().name));
@@ -404,25 +403,22 @@ private:
 
   graph made_;
   distinct_names function_names_;
-  std::uint64_t budget_ = 0; // bytes of names that further calls may take
+  std::uint64_t budget_ = 0; // the bytes that names of further calls may use
 };
 
 } // namespace detail
 
-/// Makes a graph of the configuration of a Keras model: what TensorFlow.js has as the topology of a layers
-/// model, `model_config` of an HDF5 file, or config.json of a .keras file; of Keras 1, 2 or 3.
+/// Makes a graph from the configuration of a Keras 1, 2 or 3 model: the topology of a TensorFlow.js layers model,
+/// `model_config` of an HDF5 file, or config.json of a .keras file.
 ///
-/// Nothing is lost: graph_to_keras makes the same configuration again, but for the way Keras 1 wrote it.
-/// @retval errc::wrong_type, missing_field  a field, "FIELD of LAYER" or "layer NUMBER", is not what Keras
-///                                          writes
-/// @retval errc::too_large   the names, the subject one of them, of many calls take far more memory than the
-///                           configuration
-/// @retval errc::duplicate_key  a layer has a field, "FIELD of LAYER", that Keras does not write and graphs
-/// have
-/// @retval errc::bad_graph   a layer is called with a tensor that no layer makes: "input NAME of NODE"
-/// @retval errc::too_deep    models within models beyond any sense
-/// Whether the graph is sound (layers of one name, cycles) is check_graph's to say.
-/// Cost: moves what it keeps; n log n in the layers of a model.
+/// Nothing is lost: graph_to_keras makes the same configuration again, except for the syntax of Keras 1.
+/// @retval errc::wrong_type, missing_field  a field, "FIELD of LAYER" or "layer NUMBER", is not as Keras writes it
+/// @retval errc::too_large      the names of many calls (the subject is one) take far more memory than the configuration
+/// @retval errc::duplicate_key  a layer has a field, "FIELD of LAYER", that graphs have but Keras does not write
+/// @retval errc::bad_graph      a layer is called with a tensor that no layer makes: "input NAME of NODE"
+/// @retval errc::too_deep       models are nested too deeply
+/// The graph is not checked (layers with the same name, cycles); call check_graph.
+/// Cost: moves the parts that it keeps; n log n in the number of layers of a model.
 /// Source: config.hpp; keras-team/keras, src/models/functional.py and sequential.py (get_config,
 /// from_config); tensorflow/tfjs, tfjs-layers/src/engine/container.ts.
 inline result<graph> graph_from_keras(json_value config) { return detail::keras_reader().run(std::move(config)); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which tensors of a store are the weights of which layers, by their names.
+// Maps the tensors of a store to the weights of layers, by their names.
 #ifndef STET_FORMATS_KERAS_CONFIG_VARIABLES_HPP
 #define STET_FORMATS_KERAS_CONFIG_VARIABLES_HPP
 
@@ -33,14 +33,14 @@ public:
     functions_.sort();
     names_.sort();
   }
-  /// The node called `name`: the graph's own before a function's; nullptr if there is none.
+  /// The node called `name`, first in the graph, then in its functions; nullptr if there is none.
   [[nodiscard]] graph_node* find(std::string_view name) const {
     const std::size_t number = names_.number_of(name);
     return number == name_table::none ? nullptr : nodes_[number];
   }
 
-  /// The node that has the variable of this full name: A/B/ROLE is that of layer B of the model that node A
-  /// calls, and of A itself if there is none. Leaves in `name` what it is to that node.
+  /// The node that owns the variable of this full name: for A/B/ROLE, layer B of the model that node A calls, or A itself if
+  /// there is no such layer. Reduces `name` to the role.
   [[nodiscard]] graph_node* find_owner(std::string_view& name) const {
     graph_node* owner = nullptr;
     for (const name_table* body = &bodies_.front(); body != nullptr;) {
@@ -74,11 +74,11 @@ private:
   }
   std::vector<graph_node*> nodes_;
   name_table names_, functions_;
-  std::vector<name_table> bodies_;       // the graph's, and then each function's
-  std::vector<std::size_t> first_nodes_; // of each of these
+  std::vector<name_table> bodies_;       // the graph, then each function
+  std::vector<std::size_t> first_nodes_; // the first node of each
 };
 
-/// Puts the variables of each node in the order of `place_of(tensor's name)`; equal ones stay as they are.
+/// Sorts the variables of each node by `place_of(tensor's name)`; the sort is stable.
 template <class PlaceOf> void order_keras_variables(graph& whole, PlaceOf place_of) {
   const auto order = [&](graph_body& body) {
     for (graph_node& node : body.nodes) {
@@ -94,14 +94,13 @@ template <class PlaceOf> void order_keras_variables(graph& whole, PlaceOf place_
 
 } // namespace detail
 
-/// Fills in the variables of layers: a tensor LAYER/ROLE belongs to the node called LAYER, MODEL/LAYER/ROLE
-/// to a layer of the model that the node called MODEL calls. Of others, ANYTHING/LAYER/ROLE belongs to any
-/// node called LAYER, if nothing else has that role. A role may have slashes in it ("lstm_cell/kernel"), and
-/// ":0" at its end is not part of it.
+/// Sets the variables of layers. A tensor LAYER/ROLE belongs to the node called LAYER, and MODEL/LAYER/ROLE to a layer of the
+/// model that the node called MODEL calls. Any other ANYTHING/LAYER/ROLE belongs to any node called LAYER, unless another
+/// tensor has that role. A role may contain slashes ("lstm_cell/kernel"), and ":0" at its end is not part of it.
 ///
 ///     stet::name_keras_variables(*graph, store);  // dense: {"kernel": "dense/kernel", "bias": "dense/bias"}
 ///
-/// @param is_weight  asked for each tensor by name; those of an optimizer, say, are none
+/// @param is_weight  called with the name of each tensor; false for tensors that are not weights, such as an optimizer's
 /// Cost: a few look-ups a tensor.
 template <class IsWeight> void name_keras_variables(graph& whole, const store& where, IsWeight is_weight) {
   const detail::nodes_by_name nodes(whole);
@@ -118,7 +117,7 @@ template <class IsWeight> void name_keras_variables(graph& whole, const store& w
     if (!role.empty() && taken.emplace(&node, std::string(role)).second)
       node.variables.push_back({std::string(role), std::string(detail::original_name(where, given))});
   };
-  // First those that say their layer in full.
+  // First the tensors whose names have the full path of their layer.
   std::vector<tensor> others;
   for (const tensor each : where) {
     std::string_view role = each.name();
@@ -141,6 +140,7 @@ template <class IsWeight> void name_keras_variables(graph& whole, const store& w
     }
   }
 }
+/// The same, for every tensor of the store.
 inline void name_keras_variables(graph& whole, const store& where) {
   name_keras_variables(whole, where, [](std::string_view) { return true; });
 }

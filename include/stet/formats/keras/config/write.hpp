@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes the configuration of a Keras model of a graph (config.hpp).
+// Makes the configuration of a Keras model from a graph (config.hpp).
 #ifndef STET_FORMATS_KERAS_CONFIG_WRITE_HPP
 #define STET_FORMATS_KERAS_CONFIG_WRITE_HPP
 
@@ -14,13 +14,12 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// For whom a configuration is written.
+/// The program that a configuration is written for.
 enum class keras_dialect : std::uint8_t {
-  /// As the graph was read: for Keras itself.
+  /// Keras itself: the configuration as it was read.
   keras,
-  /// For TensorFlow.js, which reads what Keras 2 wrote: shapes of inputs, names of dtypes and calls of layers
-  /// are
-  /// put as there, and what it has no use for is left out.
+  /// TensorFlow.js, which reads configurations of Keras 2: shapes of inputs, names of dtypes and calls of layers are
+  /// written as Keras 2 does, and fields that TensorFlow.js does not use are left out.
   tfjs,
 };
 
@@ -43,17 +42,17 @@ struct keras_layer_calls {
       of_layer.push_back(number);
     }
   }
-  /// The number of the node that is the first call of this one's layer; `name_table::none` if it is that
-  /// itself. A wrapper has a field "layer", too: among others, and an object.
+  /// The number of the node that is the first call of the layer of `node`; `name_table::none` if it is `node` itself. A
+  /// wrapper also has a field "layer", but it has other fields and its value is an object.
   [[nodiscard]] std::size_t first_call(const graph_node& node) const {
     const std::string_view layer = first_call_name(node);
     return layer.empty() ? name_table::none : names.number_of(layer);
   }
   static std::string_view first_call_name(const graph_node& node) {
-    return node.attributes.size() == 1 ? text_of_string(node.attribute("layer")) : std::string_view();
+    return node.attributes.size() == 1 ? string_or_empty(node.attribute("layer")) : std::string_view();
   }
-  /// [layer, call, output]; nothing if there is no such node. For TensorFlow.js a model within the model
-  /// has been called before.
+  /// [layer, call, output]; nothing if there is no such node. For TensorFlow.js, calls of a model within the model are
+  /// counted from 1.
   [[nodiscard]] json_value history_of(const graph_body& body, const graph_endpoint& endpoint,
                                       keras_dialect dialect) const {
     const std::size_t number = names.number_of(endpoint.node);
@@ -66,9 +65,9 @@ struct keras_layer_calls {
     return json_value::array_t{first.name, call + (counts_from_1 ? 1u : 0u), endpoint.output};
   }
 
-  /// The numbers of each layer's nodes, in the order of the calls.
+  /// The numbers of the nodes of each layer, in the order of the calls.
   std::vector<std::vector<std::uint32_t>> layers;
-  /// Of each node: the number of its layer's first, and of the call.
+  /// For each node: the number of the first node of its layer, and the number of the call.
   std::vector<std::pair<std::uint32_t, std::uint32_t>> place_of;
   name_table names;
 };
@@ -92,12 +91,12 @@ public:
   }
 
 private:
-  /// Whether a field of the description is, which says something of the model or of Keras.
+  /// True if a field of the description of a model is written.
   [[nodiscard]] bool is_written(std::string_view key) const {
     return dialect_ == keras_dialect::keras || key == "keras_version" || key == "backend";
   }
 
-  /// @param rest  what the model says beside its layers
+  /// @param rest  the fields of the model besides its layers
   result<json_value> write_model(const graph_body& body, json_value rest, const std::string& name, std::size_t depth) {
     if (depth > max_manifest_depth / 3) return error(errc::too_deep, name);
     if (body.nodes.empty() || body.inputs.empty() || body.outputs.empty()) return error(errc::bad_graph, name);
@@ -142,7 +141,7 @@ private:
     }
     json_value made{{"class_name", class_name}};
     append_member(made, "config", cleaned(std::move(written_config), 0));
-    // Where a class is found is known of the class that the description had.
+    // The description states the module of its own class only.
     const bool is_other_class = !said.empty() && class_name != said;
     for (const auto& [key, value] : rest.items()) {
       if (key != "class_name" && is_written(key) && !(is_other_class && (key == "module" || key == "registered_name")))
@@ -151,7 +150,7 @@ private:
     return made;
   }
 
-  /// Whether each node takes the one before it, once, and the last is the one output.
+  /// True if each node takes only the node before it, once, and the last node is the only output.
   static bool is_sequential(const graph_body& body) {
     for (std::size_t number = 0; number < body.nodes.size(); ++number) {
       const graph_node& node = body.nodes[number];
@@ -213,19 +212,19 @@ private:
     return nullptr;
   }
 
-  /// The shape and dtype of an input, where the layer does not say them itself.
+  /// Writes the shape and dtype of an input, if the layer lacks them.
   void describe_input(const graph_body& body, const graph_node& node, json_value& config) const {
     json_value shape;
     const bool is_for_tfjs = dialect_ == keras_dialect::tfjs;
     const bool has_shape = find_member(config, "batch_shape") != nullptr ||
                            (!is_for_tfjs && find_member(config, "batch_input_shape") != nullptr);
-    if (is_for_tfjs) // Keras 3 calls it otherwise
+    if (is_for_tfjs) // Keras 3 has another name for it
       shape = take_member(config, has_shape ? "batch_shape" : "batch_input_shape");
     for (const graph_port& port : body.inputs) {
       if (port.endpoint.node != node.name) continue;
       if (!has_shape && shape.is_null() && port.shape) {
         shape = json_value::array();
-        // A graph of one's own may leave out the axis of the batch, which no layer does.
+        // A program's graph may lack the batch axis, which every layer has.
         if (port.shape->empty() || port.shape->front() != unknown_extent) shape.push_back(nullptr);
         for (const std::int64_t extent : *port.shape)
           shape.push_back(extent == unknown_extent ? json_value() : json_value(extent));
@@ -235,10 +234,10 @@ private:
     if (!shape.is_null()) append_member(config, is_for_tfjs ? "batch_input_shape" : "batch_shape", std::move(shape));
   }
 
-  /// One element of `inbound_nodes`.
+  /// Writes one element of `inbound_nodes`.
   json_value write_call(const graph_body& body, const keras_layer_calls& calls, const graph_node& node) const {
     const json_value* const call = find_member(node.extra, "call");
-    bool has_shapes = true; // as Keras 3 wants them
+    bool has_shapes = true; // Keras 3 requires them
     for (const graph_endpoint& input : node.inputs)
       has_shapes = has_shapes && find_member(input.extra, "shape") != nullptr;
     const bool is_new = dialect_ == keras_dialect::keras && has_shapes;
@@ -267,7 +266,7 @@ private:
       put_tensors(kwargs, node, tensor_of);
     }
     if (is_new) return json_value{{"args", std::move(args)}, {"kwargs", std::move(kwargs)}};
-    // Keras 2: the tensors, the keyword arguments behind the first of them.
+    // Keras 2: the tensors, and the keyword arguments after the first of them.
     json_value tensors = args.is_array() && args.size() == 1 ? json_value(args.front()) : std::move(args);
     if (is_tensor(tensors)) tensors = json_value::array_t{std::move(tensors)};
     for (json_value& each : tensors) {
@@ -282,7 +281,7 @@ private:
     return value.is_array() && value.size() == 4 && value[0].is_string() && value[3].is_object();
   }
 
-  /// Puts each input in the place of its {"$input": N}.
+  /// Replaces each {"$input": N} by the input.
   template <class TensorOf>
   static void put_tensors(json_value& value, const graph_node& node, const TensorOf& tensor_of) {
     const json_value* const number = find_member(value, keras_input_key);
@@ -294,7 +293,7 @@ private:
     }
   }
 
-  /// Without what TensorFlow.js has no use for: the policy of Keras 3 instead of a dtype's name.
+  /// Replaces what TensorFlow.js cannot use: the dtype policy of Keras 3 by the name of its dtype.
   json_value cleaned(json_value value, std::size_t depth) const {
     if (dialect_ == keras_dialect::keras || !value.is_structured() || depth > 2 * max_manifest_depth) return value;
     if (text_member(value, "class_name") == "DTypePolicy") {
@@ -311,13 +310,11 @@ private:
 
 } // namespace detail
 
-/// Makes the configuration of a Keras model of a graph: of one that graph_from_keras made, or of one's own
-/// with layers as nodes, in which a Placeholder is an input. What the layers are called and take is not
-/// looked into.
-/// @retval errc::bad_graph  the graph (the subject: "model", or a function) has no nodes, inputs or outputs,
-/// or a
-///                          node calls a function that is not there
-/// @retval errc::too_deep   models within models beyond any sense
+/// Makes the configuration of a Keras model from a graph. graph_from_keras made the graph, or a program did, with layers as
+/// nodes and Placeholders as inputs. The names and arguments of layers are not checked.
+/// @retval errc::bad_graph  the graph (the subject: "model", or a function) has no nodes, inputs or outputs, or a
+///                          node calls a function that does not exist
+/// @retval errc::too_deep   models are nested too deeply
 /// Cost: copies what it writes.
 /// Source: as graph_from_keras.
 inline result<json_value> graph_to_keras(const graph& from, keras_dialect dialect = keras_dialect::keras) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The parts of a .keras file, and the shards of a sharded one.
+// The members of a .keras file, and the shards of a sharded file.
 #ifndef STET_FORMATS_KERAS_DETAIL_ARCHIVE_HPP
 #define STET_FORMATS_KERAS_DETAIL_ARCHIVE_HPP
 
@@ -92,7 +92,7 @@ inline result<keras_shards> read_keras_shards(const json_value& index) {
   if (groups == nullptr || !groups->is_object()) return error(errc::wrong_type, "weight_map");
   keras_shards made;
   const auto add = [&](const std::string& group, const json_value& file) {
-    if (file.is_string()) made[std::string(text_of_string(&file))].push_back(group);
+    if (file.is_string()) made[std::string(string_or_empty(&file))].push_back(group);
     return file.is_string();
   };
   for (const auto& [group, where] : groups->items()) {

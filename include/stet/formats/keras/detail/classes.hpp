@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Keras' own classes: names of their variables, classes of the objects in them.
+// Keras' own classes: the names of their variables, and the classes of the objects in them.
 #ifndef STET_FORMATS_KERAS_DETAIL_CLASSES_HPP
 #define STET_FORMATS_KERAS_DETAIL_CLASSES_HPP
 
@@ -16,8 +16,8 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// The variables of layers of some classes, of which as many as a layer has, and their ranks and dtypes, say
-/// without doubt what they are. Both lists are separated by spaces.
+/// The names of the variables of layers of some classes. For these classes, the number of a layer's variables, their ranks
+/// and their dtypes determine the names. Both lists are separated by spaces.
 struct keras_class_variables {
   std::string_view classes, names;
   bool is_quantized = false;
@@ -50,9 +50,9 @@ inline constexpr keras_class_variables keras_variable_table[] = {
     {"embedding", "embeddings embeddings_scale embeddings_zero g_idx", true},
 };
 
-/// The names of the variables of a layer of this class, as words; empty if they leave a doubt.
-/// @param class_group  the class, called as its groups are
-/// @param variables    of the layer, by number
+/// The names of the variables of a layer of this class, separated by spaces; empty if they are ambiguous.
+/// @param class_group  the class, by the name of its groups
+/// @param variables    the variables of the layer, by number
 inline std::string_view keras_variable_names(std::string_view class_group,
                                              const std::vector<const hdf5_tensor*>& variables) noexcept {
   const auto fits = [&](const keras_class_variables& row) {
@@ -74,7 +74,7 @@ inline std::string_view keras_variable_names(std::string_view class_group,
   return {};
 }
 
-/// "dense" of "dense_12": Keras numbers the objects of one class. What is private begins with '_'.
+/// "dense" for "dense_12": Keras numbers the objects of one class. Names of private objects begin with '_'.
 inline std::string_view without_number(std::string_view group) noexcept {
   group.remove_prefix((std::min)(group.find_first_not_of('_'), group.size()));
   const std::size_t last = group.find_last_not_of("0123456789");
@@ -82,7 +82,7 @@ inline std::string_view without_number(std::string_view group) noexcept {
                                                                                           : group;
 }
 
-/// An attribute of a class of Keras, and the class of the object in it.
+/// An attribute of a Keras class, and the class of the object in it.
 struct keras_inner_class {
   std::string_view classes, attribute, inner;
 };
@@ -98,7 +98,7 @@ inline constexpr keras_inner_class keras_inner_classes[] = {
     {keras_attention_classes, "output_dense", "einsum_dense"},
 };
 
-/// The class of the object that an object of this class has as this attribute; empty if it is not known.
+/// The class of the object in this attribute of a class; empty if it is not known.
 inline std::string_view keras_inner_class_of(std::string_view class_group, std::string_view attribute) noexcept {
   attribute.remove_prefix((std::min)(attribute.find_first_not_of('_'), attribute.size()));
   for (const keras_inner_class& row : keras_inner_classes) {

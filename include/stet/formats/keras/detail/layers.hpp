@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The layers of a model with their weights, as Keras numbers the ones and orders the others.
+// The layers of a model with their weights, numbered and ordered as Keras does.
 #ifndef STET_FORMATS_KERAS_DETAIL_LAYERS_HPP
 #define STET_FORMATS_KERAS_DETAIL_LAYERS_HPP
 
@@ -38,7 +38,7 @@ public:
   /// The layers in Keras' order, those of a model within the model behind it.
   /// @retval errc::not_found        a tensor that the graph names, the subject, is not there
   /// @retval errc::not_expressible  as order_keras_weights
-  /// @retval errc::too_deep         models within models beyond any sense
+  /// @retval errc::too_deep         models are nested too deeply
   /// @retval errc::too_large        names of layers, the subject one of them, take far more memory than the graph
   result<std::vector<keras_layer>> run() {
     if (auto listed = list(whole_, {}, {}, {}, true, 0); !listed) return listed.error();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The lists of layers and weights in a legacy file of Keras, in the order that loading goes by.
+// The lists of layers and weights in a legacy Keras file, in the order of loading.
 #ifndef STET_FORMATS_KERAS_DETAIL_LISTS_HPP
 #define STET_FORMATS_KERAS_DETAIL_LISTS_HPP
 
@@ -21,8 +21,8 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// The texts of an attribute that is a list, NAME, or in pieces NAME0, NAME1 …
-/// Errors: those of strings.
+/// Reads an attribute that is a list of texts: NAME, or in pieces NAME0, NAME1 …
+/// Errors: those of reading strings.
 inline result<std::vector<std::string>> read_keras_list(hdf5_file& file, const std::vector<hdf5_attribute>& attributes,
                                                         std::string_view name) {
   std::map<std::pair<std::size_t, std::string_view>, const hdf5_attribute*> pieces;
@@ -38,13 +38,13 @@ inline result<std::vector<std::string>> read_keras_list(hdf5_file& file, const s
   return made;
 }
 
-/// Reads {"LAYER": ["WEIGHT", …], …} of a legacy file, in its order.
+/// Reads {"LAYER": ["WEIGHT", …], …} from a legacy file, in the order of the file.
 class keras_list_reader {
 public:
   explicit keras_list_reader(hdf5_file& file) : file_(file) {}
 
-  /// @return  the lists; null if the file has none, or they name a layer twice or one that is not there
-  /// Errors: those of groups and attributes.
+  /// @return  the lists; null if the file has none, or if they have a layer twice or a layer that does not exist
+  /// Errors: those of reading groups and attributes.
   result<json_value> run() {
     result<hdf5_object> base = find_object(file_, {"model_weights"});
     if (!base && base.error().code() == errc::not_found) base = hdf5_object::read(file_, file_.root());
@@ -62,7 +62,7 @@ public:
       append_member(made, layer, json_value(std::move(found->second)));
       lists_.erase(found);
     }
-    // Weights of the model itself are loaded by their own list.
+    // Weights of the model itself have a list of their own.
     if (const auto found = lists_.find("top_level_model_weights"); found != lists_.end())
       append_member(made, found->first, json_value(found->second));
     return made;
@@ -80,8 +80,8 @@ private:
       if (link.kind != hdf5_link_kind::hard || is_other || !seen_.insert(link.address).second) continue;
       const auto object = hdf5_object::read(file_, link.address);
       if (!object) return object.error();
-      if (!is_hdf5_group(*object) || object->find(hdf5_is::layout) != nullptr) continue;
-      // Names of groups above this one come again in each path: only so far as the file is long.
+      if (!is_hdf5_group(*object) || object->find(hdf5_message_type::layout) != nullptr) continue;
+      // Paths repeat the names of groups; their total size is limited by the size of the file.
       const std::string name = path.empty() ? std::string(link.name) : path + "/" + std::string(link.name);
       if ((path_bytes_ += name.size()) > 16 * file_.size_bytes() + 65536) return error(errc::too_large, name);
       const auto attributes = read_attributes(file_, *object);
@@ -105,20 +105,20 @@ private:
   hdf5_file& file_;
   std::uint64_t path_bytes_ = 0;
   std::set<std::uint64_t> seen_;
-  std::map<std::string, json_value::array_t> lists_; // by the layer
+  std::map<std::string, json_value::array_t> lists_; // by layer
 };
 
-/// What the metadata of a description call these lists, in "keras".
+/// The key of these lists in the member "keras" of a description's metadata.
 inline constexpr std::string_view keras_lists_field = "weight_names";
 
-/// The numbers of the weights' tensors in such lists, by the paths of the datasets.
-/// @param group  what the paths begin with: "/model_weights/" or "/"
+/// The position of each weight in such lists, by the path of its dataset.
+/// @param group  the beginning of the paths: "/model_weights/" or "/"
 inline std::map<std::string, std::size_t, std::less<>> keras_list_places(const json_value& lists,
                                                                          std::string_view group) {
   std::map<std::string, std::size_t, std::less<>> made;
   for (const auto& [layer, weights] : lists.items()) {
     for (const json_value& each : weights)
-      made.emplace(std::string(group).append(layer).append("/").append(text_of_string(&each)), made.size());
+      made.emplace(std::string(group).append(layer).append("/").append(string_or_empty(&each)), made.size());
   }
   return made;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The names that Keras knows variables by, beside the paths of their datasets.
+// The names of variables in Keras, in addition to the paths of their datasets.
 #ifndef STET_FORMATS_KERAS_DETAIL_NAMES_HPP
 #define STET_FORMATS_KERAS_DETAIL_NAMES_HPP
 
@@ -15,40 +15,39 @@
 #include <utility>
 #include <vector>
 
-// Keras 3 and 2.15   /layers/dense_1/vars/0 is variable 0 of a layer. The group is called by the layer's
-//                    class, numbered among those of its kind; the group vars has the layer's own name as its
-//                    attribute `name`. Objects within a layer have such groups, too:
-//                    /layers/lstm/cell/vars/0. Keras 2.15 wrote no such attributes; what the layers are
-//                    called, config.json tells, which lists them in the same order. Which variable the
-//                    number is, follows from the class and how many there are. Shards share groups; the
-//                    first one has the name.
+// Keras 3 and 2.15   /layers/dense_1/vars/0 is variable 0 of a layer. The group has the name of the layer's
+//                    class and a number within the class; the attribute `name` of the group vars is the
+//                    layer's own name. Objects within a layer also have such groups:
+//                    /layers/lstm/cell/vars/0. Keras 2.15 wrote no such attributes; the names of layers are
+//                    in config.json, which lists them in the same order. The class and the number of
+//                    variables determine the meaning of a number. Shards share groups; the first shard has
+//                    the name.
 // Keras 1, 2, legacy files of 3   attribute layer_names of the root or of /model_weights; for each such group
-//                    the attribute weight_names, which are the paths of datasets within it:
-//                    /model_weights/dense/dense/kernel:0. Lists too long for one attribute go on in
-//                    weight_names0, weight_names1 …
+//                    the attribute weight_names, a list of paths of datasets within the group:
+//                    /model_weights/dense/dense/kernel:0. A list that is too long for one attribute is split
+//                    into weight_names0, weight_names1 …
 //
-// The second name of either is LAYER/VARIABLE, dense_1/kernel, LAYER with the names of all objects around it
-// but the model itself: encoder/dense/kernel, lstm/lstm_cell/kernel. What has no name keeps its number:
-// dense_1/0.
+// The alias of both is LAYER/VARIABLE, such as dense_1/kernel. LAYER includes the names of all enclosing objects except
+// the model itself: encoder/dense/kernel, lstm/lstm_cell/kernel. A variable without a name keeps its number: dense_1/0.
 //
 // Source: keras-team/keras 3.15, src/saving/saving_lib.py and src/legacy/saving/legacy_h5_format.py.
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Collects what the files of one model call their variables, and then adds these names.
+/// Collects the names of variables in the files of one model, and adds them to the store.
 class keras_names {
 public:
-  /// The names and classes of layers in a configuration, by the paths of their groups; names in the files come
-  /// before.
-  /// @param size_bytes  of the configuration's text
+  /// Reads the names and classes of layers from a configuration, by the paths of their groups. Names in the files take
+  /// precedence.
+  /// @param size_bytes  the size of the configuration's text
   void read_config(const json_value& config, std::uint64_t size_bytes) {
     budget_ += size_bytes * 16;
     read_layers(find_member(config, "config"), "/layers", 0);
   }
-  /// Whether the files that were read have variables of layers.
+  /// True if the files that were read have variables of layers.
   [[nodiscard]] bool has_objects() const noexcept { return !objects_.empty(); }
 
-  /// Looks at the groups of a file.
+  /// Reads the groups of a file.
   /// Errors: those of groups and attributes that cannot be read.
   result<void> read(hdf5_file& file) {
     budget_ += file.size_bytes() * 16 + 65536;
@@ -57,8 +56,8 @@ public:
     return read_group(file, file.root(), path);
   }
 
-  /// Adds second names of the tensors of all files.
-  /// @retval errc::too_large  the names, the subject one of them, take far more memory than the files
+  /// Adds aliases of the tensors of all files.
+  /// @retval errc::too_large  the names (the subject is one) take far more memory than the files
   result<void> add(store_builder& into, const std::vector<hdf5_tensor>& tensors) {
     if (objects_.empty() && listed_.empty()) return {};
     std::vector<const hdf5_tensor*> by_path;
@@ -91,7 +90,8 @@ public:
       const std::string prefix = object + "/vars/";
       std::vector<const hdf5_tensor*> variables, numbered;
       for (auto at = from(prefix); at != by_path.end() && (*at)->path.starts_with(prefix); ++at) {
-        if ((*at)->path.find('/', prefix.size()) == std::string::npos) // else of an object that is called vars
+        if ((*at)->path.find('/', prefix.size()) ==
+            std::string::npos) // else it belongs to an object with the name vars
           variables.push_back(*at);
       }
       while (numbered.size() < variables.size()) {
@@ -130,7 +130,7 @@ private:
         config == nullptr || depth > max_depth ? nullptr : elements_of(find_member(*config, "layers"));
     if (layers != nullptr) read_container(*layers, path, depth);
   }
-  /// Objects in a container are called by their classes, and numbered.
+  /// Reads the objects in a container, which have the names of their classes and numbers.
   void read_container(const json_value::array_t& all, const std::string& path, std::size_t depth) {
     std::map<std::string, std::size_t> counts;
     for (const json_value& each : all) {
@@ -141,15 +141,15 @@ private:
       if (!read_object(each, std::move(place), std::move(group), depth, path.ends_with("/layers"))) return;
     }
   }
-  /// Reads the configuration of one object, and of those in it whose attributes are known.
+  /// Reads the configuration of one object, and of the objects in its known attributes.
+  /// @param is_in_list  true for a layer of a model, false for an object in an attribute of a layer
   /// @return  false if the names take far more memory than the configuration
-  /// @param is_in_list  whether it is one of a model's layers, not in an attribute of a layer
   bool read_object(const json_value& object, std::string place, std::string group, std::size_t depth, bool is_in_list) {
     const json_value* const config = find_member(object, "config");
     const bool is_own = is_own_keras_class(object);
     const std::string_view name = config == nullptr ? std::string_view() : text_member(*config, "name");
     if (depth > max_depth || !charge(2 * place.size() + group.size() + name.size())) return false;
-    // The layers of a wrapper are named after the configured one: two of them would have one name.
+    // The layers of a wrapper get their names from one configured layer, so two of them would have the same name.
     if (!name.empty() && is_in_list) configured_.emplace(place, name);
     classes_.emplace(place, is_own ? std::move(group) : std::string());
     if (config == nullptr) return true;
@@ -175,8 +175,8 @@ private:
     return true;
   }
 
-  /// The class of an object: from the configuration; else from the class of the object that it is an attribute
-  /// of; else, in a container, from its group. Empty if nothing tells it: the name of an attribute does not.
+  /// The class of an object: from the configuration; else from the class of the object whose attribute it is; else, in a
+  /// container, from its group. Empty if it is unknown; the name of an attribute is not a class.
   [[nodiscard]] std::string_view class_of(std::string_view object) const {
     if (const auto configured = classes_.find(object); configured != classes_.end()) return configured->second;
     const std::size_t slash = object.rfind('/');
@@ -186,20 +186,20 @@ private:
                                                    : without_number(group);
   }
 
-  /// Goes through the groups: those with lists of weights, and those of objects, which have a group "vars".
-  /// @param is_listed  whether a group around this one has a list of weights
+  /// Reads a group and its groups: those with lists of weights, and those of objects, which have a group "vars".
+  /// @param is_listed  true if an enclosing group has a list of weights
   result<void> read_group(hdf5_file& file, std::uint64_t address, std::vector<std::string>& path,
                           bool is_listed = false) {
     if (path.size() > max_depth || !groups_.insert(address).second) return {};
     const auto group = hdf5_object::read(file, address);
     if (!group) return group.error();
-    if (!is_hdf5_group(*group) || group->find(hdf5_is::layout) != nullptr) return {};
+    if (!is_hdf5_group(*group) || group->find(hdf5_message_type::layout) != nullptr) return {};
     const auto attributes = read_attributes(file, *group);
     if (!attributes) return attributes.error();
     is_listed = is_listed || std::any_of(attributes->begin(), attributes->end(), [](const hdf5_attribute& each) {
                   return each.name.starts_with("weight_names");
                 });
-    // A layer of a legacy file may be called so, too; it has a list.
+    // A layer of a legacy file may also have the name "vars"; but it has a list.
     const bool is_vars = !path.empty() && path.back() == "vars" && !is_listed;
     const bool is_state = !path.empty() && (path.front() == "optimizer" || path.front() == "optimizer_weights" ||
                                             path.front() == "metrics");
@@ -231,8 +231,8 @@ private:
     return made;
   }
 
-  /// Remembers the object that has this group "vars", and its name if it is the first. The model itself has
-  /// one, but no place in names.
+  /// Records the object that has this group "vars"; the first name of an object is kept. The model itself has such a
+  /// group, but is not part of names.
   bool add_object(const std::vector<std::string>& path, std::string_view name) {
     if (path.size() < 2) return true;
     std::string object = joined(path, path.size() - 1);
@@ -242,8 +242,8 @@ private:
     return true;
   }
 
-  /// "dense/kernel:0", in Keras 3 "sequential/dense/kernel", of the group of a layer: from the layer's name
-  /// on.
+  /// Records a name from a list in the group of a layer: "dense/kernel:0", in Keras 3 "sequential/dense/kernel". The name
+  /// begins at the layer's name.
   bool add_listed(const std::vector<std::string>& path, std::string_view weight) {
     if (path.empty()) return true;
     std::string dataset = joined(path, path.size()) + "/" + std::string(weight);
@@ -251,7 +251,7 @@ private:
     if (weight.ends_with(":0")) weight.remove_suffix(2);
     const std::size_t around = path.size() > 1 && path.front() == "model_weights" ? 1 : 0;
     std::string layer;
-    for (std::size_t i = around; i < path.size(); ++i) // a layer's name may have slashes in it
+    for (std::size_t i = around; i < path.size(); ++i) // a layer's name may contain slashes
       layer.append(path[i]).append("/");
     if (const std::size_t at = weight.find("/" + layer); at != std::string_view::npos && !weight.starts_with(layer))
       weight.remove_prefix(at + 1);
@@ -260,7 +260,7 @@ private:
     return true;
   }
 
-  /// The name of an object with those of the objects around it. Containers, such as /layers, are none.
+  /// The name of an object after the names of its enclosing objects. Containers, such as /layers, are not objects.
   [[nodiscard]] std::string full_name(const std::string& object) const {
     std::string made;
     for (std::size_t end = 1; end != std::string::npos && made.size() <= max_name_size_bytes;) {
@@ -281,8 +281,8 @@ private:
   std::uint64_t budget_ = 0; // bytes of names, in proportion to the files
   std::set<std::uint64_t> groups_;
   std::map<std::string, std::string, std::less<>> objects_; // the name of each object, by its path
-  std::map<std::string, std::string> configured_;           // by path, too
-  std::map<std::string, std::string, std::less<>> classes_; // by path; empty: of a program's own
+  std::map<std::string, std::string> configured_;           // by path
+  std::map<std::string, std::string, std::less<>> classes_; // by path; empty: a class of the program
   std::vector<std::pair<std::string, std::string>> listed_; // datasets and their names
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The order of the weights of a layer, as Keras numbers them, and the objects within the layer that have them.
+// The order of the weights of a layer, and the objects within the layer that own them.
 #ifndef STET_FORMATS_KERAS_DETAIL_ORDER_HPP
 #define STET_FORMATS_KERAS_DETAIL_ORDER_HPP
 
@@ -23,35 +23,34 @@ namespace stet::inline STET_NAMESPACE::detail {
 
 /// A weight of a layer.
 struct keras_weight {
-  /// What the graph calls it: "kernel", "forward_lstm/lstm_cell/bias".
+  /// The role in the graph: "kernel", "forward_lstm/lstm_cell/bias".
   std::string role;
   tensor value;
-  /// The object within the layer that has it, with a "/" behind it: "forward_layer/cell/"; empty: the layer.
+  /// The object within the layer that owns the weight, followed by "/": "forward_layer/cell/"; empty: the layer.
   std::string_view part;
   bool is_trainable = true;
 };
 
 /// A layer of a model, or of a model within it.
 struct keras_layer {
-  /// Its group: "/layers/functional/layers/dense_1".
+  /// The group: "/layers/functional/layers/dense_1".
   std::string path;
-  /// Its name with those of the models around it, "block/dense", as Keras calls its weights.
+  /// The name after the names of enclosing models, "block/dense", as in the names of its weights.
   std::string full_name, name, op;
-  /// Its configuration; nullptr: none is known.
+  /// The configuration; nullptr if it is not known.
   const json_value* config = nullptr;
-  /// Whether the class is Keras' own, and the layer one of a model within the model.
+  /// True if the class is Keras' own; true if the layer belongs to a model within the model.
   bool is_own = true, is_inner = false;
-  /// The number of the layer of the outermost model that it is, or is in.
+  /// The number of this layer, or of the layer that contains it, in the outermost model.
   std::size_t top = 0;
-  /// In the order of Keras.
+  /// The weights in the order of Keras.
   std::vector<keras_weight> weights;
 };
 
-/// An object within the layers of a class: that of the weights whose role begins with `role`, if it names one
-/// at all.
+/// An object within the layers of a class. It owns the weights whose role begins with `role`, if `role` is not empty.
 struct keras_part {
   std::string_view op, role, path;
-  /// How many steps a role may have in front of the variable's own name.
+  /// The largest number of steps of a role before the variable's own name.
   std::size_t max_steps;
 };
 inline constexpr keras_part keras_parts[] = {
@@ -72,8 +71,7 @@ inline constexpr keras_part keras_parts[] = {
     {"RNN", "", "cell/", 1},
 };
 
-/// The classes that may be in a wrapper, in the member of its configuration with this name, so that what is
-/// above holds.
+/// The classes that a wrapper may contain, in this member of its configuration, for the table above to be valid.
 struct keras_wrapped {
   std::string_view op, member, classes;
 };
@@ -87,7 +85,7 @@ inline constexpr keras_wrapped keras_wrapped_classes[] = {
     {"Bidirectional", "layer", keras_recurrent_layers},
     {"RNN", "cell", keras_cell_classes},
 };
-/// How the variables of a layer were changed after it was made.
+/// The change of the variables of a layer after it was built: none, quantization to int8, or another one.
 enum class keras_change : std::uint8_t { none, int8, other };
 inline keras_change keras_change_of(const json_value* config, std::size_t depth = 0) {
   if (config == nullptr || depth > max_manifest_depth) return keras_change::none;
@@ -109,7 +107,7 @@ inline keras_change keras_change_of(const json_value* config, std::size_t depth 
   return keras_change::none;
 }
 
-/// The names of variables in an order that every layer's own agrees with.
+/// The names of variables in an order that is consistent with the order of every layer.
 inline constexpr std::string_view keras_role_order[] = {"depthwise_kernel",
                                                         "pointwise_kernel",
                                                         "kernel",
@@ -124,7 +122,7 @@ inline constexpr std::string_view keras_role_order[] = {"depthwise_kernel",
                                                         "kernel_scale",
                                                         "embeddings_scale"};
 
-/// Where a role stands in that order, or among numbers; `unknown_keras_rank` if it is neither.
+/// The position of a role in that order, or of a number; `unknown_keras_rank` if it is neither.
 inline constexpr std::size_t unknown_keras_rank = ~std::size_t{0};
 inline std::size_t keras_rank(std::string_view role) noexcept {
   const auto found = std::find(std::begin(keras_role_order), std::end(keras_role_order), role);
@@ -137,11 +135,10 @@ inline std::size_t keras_rank(std::string_view role) noexcept {
   return role.empty() ? unknown_keras_rank : number;
 }
 
-/// Puts the weights of one layer in order, by their parts and within them by their roles; as they are where a
-/// role has no place, or the class is a program's own. Decides the part of each.
+/// Sorts the weights of one layer by their parts, and within a part by their roles, and sets the part of each. The order is
+/// kept if a role has no position, or if the class is the program's own.
 /// @param hint  a form that the model can be saved in
-/// @retval errc::not_expressible  what Keras would call an object of the layer, or in which order it has the
-///                                weights, is not known here
+/// @retval errc::not_expressible  the name of an object of the layer in Keras, or the order of its weights, is unknown
 inline result<void> order_keras_weights(keras_layer& layer, std::string_view hint) {
   std::vector<keras_weight>& weights = layer.weights;
   if (weights.empty()) return {};
@@ -165,7 +162,7 @@ inline result<void> order_keras_weights(keras_layer& layer, std::string_view hin
     while (row < std::size(keras_parts) && (keras_parts[row].op != op || !each.role.starts_with(keras_parts[row].role)))
       ++row;
     const bool has_part = row != std::size(keras_parts);
-    if (is_flat) // what is around the name is a scope
+    if (is_flat) // the steps before the name are a scope
       each.role.erase(0, each.role.rfind('/') + 1);
     else if (steps > (has_part ? keras_parts[row].max_steps : 0))
       return refused;

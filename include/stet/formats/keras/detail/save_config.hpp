@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The configuration of a model as the files of Keras have it: with or without where its classes are found.
+// The configuration of a model in the form of a Keras file: with or without the modules of its classes.
 #ifndef STET_FORMATS_KERAS_DETAIL_SAVE_CONFIG_HPP
 #define STET_FORMATS_KERAS_DETAIL_SAVE_CONFIG_HPP
 
@@ -56,9 +56,9 @@ inline void name_keras_modules(json_value& model) {
 inline void drop_keras_modules(json_value& model) {
   for_each_keras_layer(model, [](json_value& object, bool) {
     const json_value module = take_member(object, "module"), registered = take_member(object, "registered_name");
-    const std::string_view place = text_of_string(&module);
+    const std::string_view place = string_or_empty(&module);
     const bool is_own = place == "keras" || place.starts_with("keras.");
-    const std::string_view name = text_of_string(&registered);
+    const std::string_view name = string_or_empty(&registered);
     json_value* const class_name = find_member(object, "class_name");
     if (class_name != nullptr && !is_own && !name.empty()) *class_name = std::string(name);
     for (const std::string_view field : {"build_config", "compile_config"}) take_member(object, field);

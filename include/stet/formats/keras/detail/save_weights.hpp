@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which dataset of a Keras file becomes of which tensor, and what the groups around them say.
+// Maps tensors to the datasets of a Keras file, and writes the attributes of their groups.
 #ifndef STET_FORMATS_KERAS_DETAIL_SAVE_WEIGHTS_HPP
 #define STET_FORMATS_KERAS_DETAIL_SAVE_WEIGHTS_HPP
 
@@ -39,7 +39,7 @@ public:
     const json_value* const optimizer = find_member(described.state, "optimizer");
     const json_value* const variables = optimizer == nullptr ? nullptr : find_member(*optimizer, "variables");
     if (const json_value::array_t* const names = elements_of(variables)) {
-      for (const json_value& each : *names) listed_.emplace_back(text_of_string(&each));
+      for (const json_value& each : *names) listed_.emplace_back(string_or_empty(&each));
     }
     if (const json_value* const keras = find_member(described.metadata, "keras"))
       lists_ = find_member(*keras, keras_lists_field);
@@ -211,7 +211,7 @@ private:
       if (!object) return object.error();
       std::vector<std::string> names;
       for (const json_value& each : weights) {
-        const std::string& name = names.emplace_back(text_of_string(&each));
+        const std::string& name = names.emplace_back(string_or_empty(&each));
         const std::string own = layer + "/" + name;
         const result<tensor> found = model_.store.find(std::string(own_prefix) + own);
         if (!found) return found.error();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes the graph of objects that an object-based TensorFlow checkpoint needs, from the names of its variables.
+// Builds the object graph of an object-based TensorFlow checkpoint from the names of its variables.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_BUILD_OBJECT_GRAPH_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_BUILD_OBJECT_GRAPH_HPP
 
@@ -17,7 +17,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// The name of an edge as it stands in a key: "." becomes "..", "/" becomes ".S".
+/// The form of the name of an edge in a key: "." becomes "..", "/" becomes ".S".
 /// Source: tensorflow/python/trackable/trackable_utils.py, escape_local_name.
 inline std::string escape_edge(std::string_view name) {
   std::string escaped;
@@ -27,7 +27,7 @@ inline std::string escape_edge(std::string_view name) {
   }
   return escaped;
 }
-/// What `escape_edge` made `escaped` of.
+/// The name whose form in a key is `escaped`.
 inline std::string unescape_edge(std::string_view escaped) {
   std::string name;
   for (std::size_t i = 0; i < escaped.size(); ++i) {
@@ -39,13 +39,12 @@ inline std::string unescape_edge(std::string_view escaped) {
   return name;
 }
 
-/// Collects variables, each by the path that leads to it: what it is called in a program of which the objects hold one another,
-/// "model/dense/kernel".
+/// Collects variables by their paths in the object graph of a program, "model/dense/kernel".
 class object_graph_builder {
 public:
   /// Adds a variable. @param name  its path, '/'-separated, or its key of another checkpoint
-  /// @param full_name  what a program that knows names only calls it
-  /// @return  its key
+  /// @param full_name  the name for programs that use names only
+  /// @return  the key of the variable
   std::string add(std::string_view name, std::string_view full_name) {
     const bool is_key = name.ends_with(variable_suffix);
     std::string_view rest = is_key ? without_variable_suffix(name) : name;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The messages in the index of a TensorFlow V2 checkpoint: its header, and an entry for each tensor or slice of one.
+// The messages in the index of a TensorFlow V2 checkpoint: a header, and an entry for each tensor or slice.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_BUNDLE_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_BUNDLE_HPP
 
@@ -27,15 +27,15 @@
 //   TensorShapeProto   2 dim (repeated) {1 size | 2 name} | 3 unknown_rank
 //   TensorSliceProto   1 extent (repeated) {1 start | 2 length}; without a length, the whole dimension
 //
-// An entry with slices says dtype and shape of a tensor that was saved in pieces; each piece is another entry, whose key is the
-// ordered code (wire/ordered_code.hpp) of 0, the name, the rank, and start and length (-1: the whole dimension) of each
-// dimension as the slice has them. Such keys begin with a zero byte, and so come before the names.
+// An entry with slices has the dtype and shape of a tensor that was saved in pieces. Each piece is another entry, whose key is
+// the ordered code (wire/ordered_code.hpp) of 0, the name, the rank, and start and length (-1: the whole dimension) of each
+// dimension as in the slice. Such keys begin with a zero byte, and therefore precede the names.
 // Source: tensorflow/core/protobuf/tensor_bundle.proto, core/framework/{tensor_shape,tensor_slice,versions}.proto,
 // core/util/saved_tensor_slice_util.cc.
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// This reader is of version 1 of the format; writers may name versions that must not read.
+/// The version of this reader. Writers may list versions that must not read a file.
 inline constexpr std::int32_t bundle_version = 1;
 
 struct bundle_header {
@@ -44,8 +44,8 @@ struct bundle_header {
 };
 
 /// @retval errc::bad_protobuf  the message is malformed
-/// @retval errc::bad_header    it has no shards, or another byte order than little or big
-/// @retval errc::newer_format  it says that version 1 must not read it
+/// @retval errc::bad_header    there are no shards, or the byte order is neither little nor big
+/// @retval errc::newer_format  version 1 must not read the file
 inline result<bundle_header> parse_bundle_header(std::span<const std::byte> bytes) noexcept {
   bundle_header header;
   std::int32_t endianness = 0;
@@ -82,7 +82,7 @@ inline result<bundle_header> parse_bundle_header(std::span<const std::byte> byte
   return header;
 }
 
-/// The extents of a TensorShapeProto, in memory that is used again for each.
+/// The extents of a TensorShapeProto, in memory that is reused.
 class parsed_shape {
 public:
   void clear() noexcept { rank_ = 0; }
@@ -115,13 +115,13 @@ private:
   std::uint64_t extents_[max_rank];
 };
 
-/// One dimension of a slice, as it is written: where it begins, and how long it is; -1 is all of the dimension.
+/// One dimension of a slice, as stored: start and length; -1 is the whole dimension.
 struct slice_extent {
   static constexpr std::int64_t all = -1;
   std::int64_t start = 0, length = all;
 };
 
-/// Sets `extents` to those of a TensorSliceProto, one a dimension. @return  false if it is malformed
+/// Sets `extents` to those of a TensorSliceProto, one for each dimension. @return false if the message is malformed
 inline bool parse_slice(std::span<const std::byte> bytes, std::vector<slice_extent>& extents) {
   extents.clear();
   protobuf_message message(bytes);
@@ -139,7 +139,7 @@ inline bool parse_slice(std::span<const std::byte> bytes, std::vector<slice_exte
   return message.is_whole();
 }
 
-/// The key under which a slice of the tensor `name` stands.
+/// The key of a slice of the tensor `name`.
 inline std::string slice_key(std::string_view name, std::span<const slice_extent> extents) {
   std::string key;
   append_ordered_number(key, 0);
@@ -152,18 +152,18 @@ inline std::string slice_key(std::string_view name, std::span<const slice_extent
   return key;
 }
 
-/// What an entry says of a tensor or a slice. One object serves for all entries in turn.
+/// The contents of an entry: a tensor or a slice. One object is reused for all entries.
 struct bundle_entry {
   std::int32_t data_type = 0;
   parsed_shape shape;
   std::uint32_t shard = 0;
   std::uint64_t offset_bytes = 0, size_bytes = 0;
   std::uint32_t masked_crc32c = 0;
-  /// The TensorSliceProtos, where they lie in the message.
+  /// The TensorSliceProtos, in place in the message.
   std::vector<std::span<const std::byte>> slices;
 
-  /// Takes what the message in `bytes` says. Negative numbers become huge ones.
-  /// @return  errc{}, or those of `parsed_shape::append`. Cost: tens of nanoseconds.
+  /// Parses the message in `bytes`. Negative numbers become very large ones.
+  /// @return  errc{}, or an error of `parsed_shape::append`. Cost: tens of nanoseconds.
   errc parse(std::span<const std::byte> bytes) {
     data_type = 0;
     shape.clear();
@@ -203,8 +203,8 @@ struct bundle_entry {
   }
 };
 
-/// Whether a checkpoint whose shards have `data_size_bytes` may have string tensors of `string_size_bytes`. Tensors can share
-/// bytes; decoded they do not, so a small file could ask for any amount of memory.
+/// True if a checkpoint whose shards have `data_size_bytes` may have string tensors of `string_size_bytes`. Stored tensors can
+/// share bytes, but decoded ones cannot, so a small file could otherwise demand any amount of memory.
 constexpr bool are_strings_in_proportion(std::uint64_t string_size_bytes, std::uint64_t data_size_bytes) noexcept {
   return string_size_bytes / 16 <= data_size_bytes + (1u << 16);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// TensorFlow's numbers of element types, and the dtypes they are.
+// TensorFlow's numbers of element types, and the dtypes for them.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_DATA_TYPE_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_DATA_TYPE_HPP
 
@@ -14,10 +14,10 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// As a dtype: TensorFlow has no such type, or none whose tensors are stored (references, resources).
+/// The dtype for numbers that are not types of TensorFlow, or whose tensors are not stored (references, resources).
 inline constexpr dtype no_dtype{};
 
-/// The dtype of each DataType, by its number. Variants and resources, which only their own code can read, have none.
+/// The dtype of each DataType, by its number. Variants and resources have none: only TensorFlow's own code can read them.
 /// Source: tensorflow/core/framework/types.proto, enum DataType.
 inline constexpr dtype tensorflow_dtypes[] = {
     no_dtype,
@@ -70,7 +70,7 @@ constexpr std::int32_t tensorflow_of_dtype(dtype d) noexcept {
   return 0;
 }
 
-/// The DataType of objects of TensorFlow's own, such as the state of an iterator.
+/// The DataType of TensorFlow's own objects, such as the state of an iterator.
 inline constexpr std::int32_t tensorflow_variant = 21;
 
 /// The reason to omit a tensor of a DataType that is `no_dtype`. The subject is the type: "dtype variant", "dtype 34".
@@ -83,7 +83,7 @@ inline error omitted_data_type(std::int32_t number) noexcept {
   return error(errc::unknown_dtype, text);
 }
 
-/// How TensorFlow lays out elements of `d`, no string or block: each has a byte at least, and those of fewer bits its low ones.
+/// TensorFlow's layout of elements of `d`, which is not a string or block: at least a byte each; narrower ones use its low bits.
 constexpr element_layout tensorflow_layout(dtype d) noexcept {
   element_layout layout = element_layout::of(d);
   if (layout.bits < 8) layout.bits = 8;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Finds the TensorFlow checkpoint that a path means: a prefix, a file of it, or a folder with a state file.
+// Finds the TensorFlow checkpoint at a path: a prefix, one of its files, or a folder with a state file.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_LOCATE_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_LOCATE_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The graph of objects that TensorFlow 2 saves with their variables: what each is called, and the slots that belong to it.
+// The object graph that TensorFlow 2 saves with variables: the names of objects, and the slots of variables.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_OBJECT_GRAPH_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_OBJECT_GRAPH_HPP
 
@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-// An object-based checkpoint has, under a key of its own, a scalar string that is a
+// An object-based checkpoint has a scalar string, with its own key, that is a
 //
 //   TrackableObjectGraph  1 TrackableObject nodes (repeated); node 0 is the root
 //   TrackableObject       1 children (repeated) {1 node_id | 2 local_name}
@@ -22,31 +22,31 @@
 //                         3 slot_variables (repeated) {1 original_variable_node_id | 2 slot_name | 3 slot_variable_node_id}
 //                         4 registered_saver | 5 has_checkpoint_values
 //
-// The key of a variable is the path that leads to it from the root, and "/.ATTRIBUTES/VARIABLE_VALUE"; its full name is what a
-// Saver, which knows names only, calls it. Children may form cycles. Source: tensorflow/core/protobuf/
-// trackable_object_graph.proto, tensorflow/python/trackable/trackable_utils.py.
+// The key of a variable is its path from the root, and "/.ATTRIBUTES/VARIABLE_VALUE". Its full name is the name for a Saver,
+// which uses names only. Children may form cycles.
+// Source: tensorflow/core/protobuf/trackable_object_graph.proto, tensorflow/python/trackable/trackable_utils.py.
 
 namespace stet::inline STET_NAMESPACE::detail {
 
 /// The key of the graph.
 inline constexpr std::string_view object_graph_key = "_CHECKPOINTABLE_OBJECT_GRAPH";
-/// The name of the attribute that is the value of a variable, and how the keys of such end.
+/// The name of the attribute that is the value of a variable, and the suffix of the keys of such attributes.
 inline constexpr std::string_view variable_attribute = "VARIABLE_VALUE",
                                   variable_suffix = "/.ATTRIBUTES/VARIABLE_VALUE";
 
-/// Whether a key is that of a variable.
+/// True if a key is that of a variable.
 constexpr bool is_variable_key(std::string_view key) noexcept {
-  // `ends_with` does not know how many bytes it compares.
+  // Unlike `ends_with`, this compares a constant number of bytes.
   constexpr std::size_t size = variable_suffix.size();
   return key.size() >= size &&
          std::char_traits<char>::compare(key.data() + key.size() - size, variable_suffix.data(), size) == 0;
 }
-/// The name of a variable without what its key ends in; the key itself if it ends in something else.
+/// The key of a variable without its suffix; the key itself if it has another suffix.
 constexpr std::string_view without_variable_suffix(std::string_view key) noexcept {
   return is_variable_key(key) ? key.substr(0, key.size() - variable_suffix.size()) : key;
 }
 
-/// The graph, its text viewed where it lies.
+/// The graph; its text views the message.
 struct object_graph {
   struct child {
     std::int32_t node = 0;
@@ -68,7 +68,7 @@ struct object_graph {
   std::vector<node> nodes;
 };
 
-/// Reads one attribute of a node. @return  whether it is well-formed
+/// Reads one attribute of a node. @return false if it is malformed
 inline bool parse_object_attribute(std::span<const std::byte> bytes, object_graph::attribute& into) noexcept {
   protobuf_message message(bytes);
   while (message.next()) {
@@ -89,7 +89,7 @@ inline bool parse_object_attribute(std::span<const std::byte> bytes, object_grap
   return message.is_whole();
 }
 
-/// Calls `visit(attribute)` for each attribute in the TrackableObjectGraph `bytes`. @return  whether it is well-formed
+/// Calls `visit(attribute)` for each attribute in the TrackableObjectGraph `bytes`. @return false if it is malformed
 /// Cost: one pass, no allocation.
 template <class Visit> bool for_each_object_attribute(std::span<const std::byte> bytes, Visit&& visit) {
   protobuf_message graph(bytes);
@@ -107,7 +107,7 @@ template <class Visit> bool for_each_object_attribute(std::span<const std::byte>
   return graph.is_whole();
 }
 
-/// Reads a node, of which the numbers are checked later.
+/// Reads a node. Its numbers are checked later.
 inline bool parse_object_node(std::span<const std::byte> bytes, object_graph::node& into) {
   protobuf_message message(bytes);
   while (message.next()) {
@@ -144,9 +144,9 @@ inline bool parse_object_node(std::span<const std::byte> bytes, object_graph::no
   return message.is_whole();
 }
 
-/// Reads a TrackableObjectGraph, which must outlive what is read.
+/// Reads a TrackableObjectGraph, whose bytes must outlive the result.
 /// @retval errc::bad_protobuf  the message is malformed
-/// @retval errc::bad_graph     a child, or a slot, names a node that is not there
+/// @retval errc::bad_graph     a child or a slot refers to a node that does not exist
 inline result<object_graph> parse_object_graph(std::span<const std::byte> bytes) {
   object_graph graph;
   protobuf_message message(bytes);

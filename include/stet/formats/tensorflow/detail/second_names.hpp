@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Further names for the variables of an object-based checkpoint: what their keys are without the suffix, and their full names.
+// Aliases for the variables of an object-based checkpoint: their keys without the suffix, and their full names.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_SECOND_NAMES_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_SECOND_NAMES_HPP
 
@@ -18,11 +18,11 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Finds further names for the variables among the tensors of a store that is being built: each that means one variable, and no
-/// tensor.
+/// Finds aliases for the variables among the tensors of a store that is being built: each name that belongs to exactly one
+/// variable, and to no tensor.
 class second_names {
 public:
-  /// Enters what the keys of the variables are without the suffix.
+  /// Enters the keys of the variables without the suffix.
   explicit second_names(const store_builder& tensors) {
     const std::uint32_t tensor_count = static_cast<std::uint32_t>(tensors.tensor_count());
     names_.reserve(std::size_t{2} * tensor_count);
@@ -49,8 +49,8 @@ public:
     }
   }
 
-  /// Enters the full names that `graph`, a TrackableObjectGraph, gives to the variables. It must outlive this object; where it is
-  /// malformed it names nothing more.
+  /// Enters the full names of the variables in `graph`, a TrackableObjectGraph, which must outlive this object. Reading stops
+  /// where the message is malformed.
   void enter_full_names(std::span<const std::byte> graph) {
     full_name batch[slot_batch_size];
     std::size_t count = 0;
@@ -71,7 +71,7 @@ public:
     settle();
   }
 
-  /// Adds the names to the store, but those that tensors have. A full name of two variables is omitted with that reason.
+  /// Adds the names to the store, except those that tensors have. A full name of two variables is recorded as omitted.
   void add_to(store_builder& into) {
     for (const std::string_view name : others_) {
       if (second_name* const taken = find(name, hash_name(name, 0))) taken->is_clear = false;
@@ -82,7 +82,7 @@ public:
         continue;
       }
       if (each.is_path) {
-        into.add_alias(each.variable, each.name.size()); // where the name is may have moved
+        into.add_alias(each.variable, each.name.size()); // the name itself may have moved
       } else {
         into.add_alias(each.variable, each.name);
       }
@@ -93,17 +93,17 @@ private:
   struct second_name {
     std::string_view name;
     std::uint32_t variable;
-    /// Whether it means this variable only.
+    /// True if the name belongs to this variable only.
     bool is_clear;
-    /// Whether it is the variable's key without the suffix.
+    /// True if the name is the variable's key without the suffix.
     bool is_path;
-    /// Whether it is the full name of two variables.
+    /// True if the name is the full name of two variables.
     bool is_shared = false;
   };
   struct slot {
     std::uint32_t tag, number; // of a name, plus one
   };
-  /// What the variable that has this path is called, too.
+  /// The full name of the variable with this path.
   struct full_name {
     std::string_view path, name;
     std::uint64_t path_hash, name_hash;
@@ -114,7 +114,7 @@ private:
     return slots_[static_cast<std::size_t>(number & (slots_.size() - 1))];
   }
 
-  /// The slot that holds a name with this hash, or a free one for it; nullptr if there is none near: names can be made to collide.
+  /// The slot of a name with this hash, or a free slot; nullptr if there is none near, since names can be made to collide.
   slot* search(std::string_view name, std::uint64_t hash) {
     for (std::uint64_t i = 0; i <= max_probe_count; ++i) {
       slot& at = slot_around(hash + i);
@@ -126,11 +126,11 @@ private:
     const slot* const at = search(name, hash);
     return at == nullptr || at->number == 0 ? nullptr : &names_[at->number - 1];
   }
-  /// Enters the full name of a variable. One that is known of another means neither.
+  /// Enters the full name of a variable. A name of two variables is an alias of neither.
   void enter(const full_name& entered) {
     const second_name* const path = find(entered.path, entered.path_hash);
     if (path == nullptr || !path->is_path) return;
-    if (names_.size() + names_.size() / 4 >= slots_.size()) return; // a graph that names more than there is
+    if (names_.size() + names_.size() / 4 >= slots_.size()) return; // the graph has more names than variables
     slot* const at = search(entered.name, entered.name_hash);
     if (at == nullptr) return;
     if (at->number == 0) {
@@ -146,11 +146,10 @@ private:
 
   std::vector<second_name> names_;
   std::vector<slot> slots_;
-  std::vector<std::string_view> others_; // names of tensors that are no variables
+  std::vector<std::string_view> others_; // names of tensors that are not variables
 };
 
-/// Gives the variables among the tensors of `into` the further names that they have by their keys and by `graph`, a
-/// TrackableObjectGraph.
+/// Adds aliases of the variables among the tensors of `into`: from their keys, and from `graph`, a TrackableObjectGraph.
 inline void add_second_names(store_builder& into, std::span<const std::byte> graph) {
   second_names names(into);
   names.enter_full_names(graph);

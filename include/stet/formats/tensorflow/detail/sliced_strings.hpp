@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// String tensors that were saved in slices, put together.
+// Joins string tensors that were saved in slices.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_SLICED_STRINGS_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_SLICED_STRINGS_HPP
 
@@ -15,7 +15,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Calls `take(element, number)` for each element of a slice in order: with its number in the tensor, and among those of the slice.
+/// Calls `take(element, number)` for each element of a slice in order, with its number in the tensor and in the slice.
 template <class Take>
 void for_each_element(std::span<const std::uint64_t> shape, const tensor_slice& slice, Take take) {
   const std::size_t rank = shape.size();
@@ -31,11 +31,11 @@ void for_each_element(std::span<const std::uint64_t> shape, const tensor_slice& 
   }
 }
 
-/// The strings of a tensor as stet stores them (index/format.hpp, "Data").
+/// Joins the strings of a tensor, in stet's layout (index/format.hpp, "Data").
 /// @param slices   each element of the shape is in exactly one; they are in memory
-/// @param strings  those of each slice, as stet stores them
+/// @param strings  the strings of each slice, in stet's layout
 /// @retval errc::out_of_memory
-/// Cost: two passes over the strings; allocates what they take.
+/// Cost: two passes over the strings; allocates their size.
 inline result<source> gather_strings(std::span<const std::uint64_t> shape, std::span<const tensor_slice> slices,
                                      std::span<const source> strings, memory_resource* memory = nullptr) {
   std::uint64_t count = 0, text_size = 0;
@@ -51,7 +51,7 @@ inline result<source> gather_strings(std::span<const std::uint64_t> shape, std::
     return load_little<std::uint64_t>(of + static_cast<std::size_t>(number * 8));
   };
   store_little(table, std::uint64_t{0});
-  // First the length of each string, then where it ends.
+  // First the length of each string, then its end.
   for (std::size_t i = 0; i < slices.size(); ++i) {
     const std::byte* const from = strings[i].data();
     for_each_element(shape, slices[i], [&](std::uint64_t element, std::uint64_t number) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tensors that were saved in slices: whether these make up the tensor, and its bytes gathered from them.
+// Tensors that were saved in slices: checks that the slices cover the tensor, and gathers its bytes.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_SLICES_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_SLICES_HPP
 
@@ -26,37 +26,37 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// A box of a tensor and where its elements lie, row-major, in another source.
+/// A box of a tensor, and the place of its elements, row-major, in another source.
 struct tensor_slice {
-  /// Of each dimension: where the box begins, and how long it is. Within the tensor's shape.
+  /// Start and length of the box in each dimension, within the tensor's shape.
   std::vector<std::uint64_t> start, extents;
-  /// The same as it is written, of which its key in the table is made. Keys are not kept: each would hold the tensor's name.
+  /// The same as stored, from which the key in the table is made. Keys are not kept, since each contains the tensor's name.
   std::vector<slice_extent> written;
-  /// The bytes of the file, which stay where they are while the slice is used.
+  /// The bytes of the file, which must not move while the slice is used.
   const std::byte* data = nullptr;
   const reader* fetcher = nullptr;
   std::uint32_t part = 0;
   std::uint64_t offset_bytes = 0, size_bytes = 0;
   std::uint32_t crc32c = 0;
-  /// Whether a reader has to compare the bytes with `crc32c`.
+  /// True if a reader must compare the bytes with `crc32c`.
   bool has_crc32c = false;
-  /// The number, in the row-major order of the tensor, of its first element.
+  /// The number of its first element in the row-major order of the tensor.
   std::uint64_t first_element = 0;
 
-  /// The product of its extents; no more than the tensor has elements.
+  /// The number of its elements: at most that of the tensor.
   [[nodiscard]] std::uint64_t element_count() const noexcept {
     std::uint64_t count = 1;
     for (const std::uint64_t extent : extents) count *= extent;
     return count;
   }
 
-  /// How many dimensions at the end it has in full, so that its elements come in runs of them, with one that it has in part.
+  /// The number of last dimensions that the slice has in full. Its elements are in runs over these and one partial dimension.
   [[nodiscard]] std::size_t full_dimensions(std::span<const std::uint64_t> shape) const noexcept {
     std::size_t count = 0;
     while (count < shape.size() && extents[shape.size() - 1 - count] == shape[shape.size() - 1 - count]) ++count;
     return count;
   }
-  /// Whether its elements stand one after the other in the tensor, too.
+  /// True if its elements are contiguous in the tensor.
   [[nodiscard]] bool is_one_run(std::span<const std::uint64_t> shape) const noexcept {
     const std::size_t full = full_dimensions(shape);
     for (std::size_t axis = 0; axis + full + 1 < shape.size(); ++axis) {
@@ -66,8 +66,8 @@ struct tensor_slice {
   }
 };
 
-/// Appends the slice that `extents` describe to `slices`, unless it holds no elements.
-/// @return  whether it lies within `shape`, whose product fits
+/// Appends the slice that `extents` describe to `slices`, unless it is empty.
+/// @return  false if the slice is not within `shape`, whose element count must not overflow
 inline bool append_slice(std::span<const slice_extent> extents, std::span<const std::uint64_t> shape,
                          std::vector<tensor_slice>& slices) {
   if (extents.size() != shape.size()) return false;
@@ -84,14 +84,14 @@ inline bool append_slice(std::span<const slice_extent> extents, std::span<const 
   return true;
 }
 
-/// Finds the slice that holds an element of a tensor, by a tree of cuts: each cuts a part of the tensor in two across one
-/// dimension, until a part lies within one slice.
+/// Finds the slice that contains an element of a tensor, by a tree of cuts. Each cut divides a part of the tensor in two across
+/// one dimension, until each part is within one slice.
 class slice_tree {
 public:
-  /// Makes the tree of `slices`, which lie within `shape` and have elements, as `append_slice` makes them.
-  /// @return  whether each element of the shape is in exactly one of them. Gives up, and returns false, where the parts of all cuts
-  ///          together have more slices than two million and a small multiple of n log n: more than 2000 slices in a spiral, say.
-  /// Cost: n log n for n slices in rows and columns, and in all that can be cut in the middle; two nodes a slice.
+  /// Makes the tree of `slices` that `append_slice` has made: within `shape` and not empty.
+  /// @return  true if each element of the shape is in exactly one slice. Gives up and returns false if the parts of all cuts
+  ///          together have more slices than two million and a small multiple of n log n, as for more than 2000 slices in a spiral.
+  /// Cost: n log n for n slices in rows and columns, or in any arrangement that can be cut in the middle; two nodes a slice.
   bool make(std::span<const std::uint64_t> shape, std::span<const tensor_slice> slices) {
     std::uint64_t element_count = 1, covered = 0;
     for (const std::uint64_t extent : shape) element_count *= extent;
@@ -118,7 +118,7 @@ public:
       if (work > most) return false;
       const cut best = find_cut(low, slices);
       if (best.balance == 0) {
-        // Slices that all begin with the part have its first element in common.
+        // Several slices that begin with the part overlap in its first element.
         if (low.slices.size() != 1 || !fills(slices[low.slices[0]], low)) return false;
         nodes_.push_back({0, low.slices[0], 0});
         continue;
@@ -133,12 +133,12 @@ public:
       high.parent = nodes_.size();
       nodes_.push_back({best.at, static_cast<std::uint32_t>(best.axis), 0});
       parts.push_back(std::move(high));
-      parts.push_back(std::move(low)); // comes next, behind its node
+      parts.push_back(std::move(low)); // the next one, right after its node
     }
     return true;
   }
 
-  /// The number of the slice that holds the element with these coordinates. Cost: a comparison a level of the tree.
+  /// The number of the slice that contains the element with these coordinates. Cost: a comparison for each level of the tree.
   [[nodiscard]] std::size_t slice_at(std::span<const std::uint64_t> place) const noexcept {
     std::size_t at = 0;
     while (nodes_[at].high != 0) at = place[nodes_[at].axis] < nodes_[at].at ? at + 1 : nodes_[at].high;
@@ -146,26 +146,26 @@ public:
   }
 
 private:
-  /// The first node of the part below `at` comes next, that of the part from there on is `high`. Where that is 0, `axis` is the
-  /// number of the slice.
+  /// The part below `at` begins with the next node, the part from `at` on with node `high`. If `high` is 0, the part is within
+  /// one slice, and `axis` is its number.
   struct node {
     std::uint64_t at;
     std::uint32_t axis, high;
   };
-  /// A part of the tensor that is still to be cut: a box, and the slices that reach into it.
+  /// A part of the tensor that is not cut yet: a box, and the slices that overlap it.
   struct part {
     static constexpr std::size_t none = ~std::size_t{0};
     std::vector<std::uint64_t> low, high;
     std::vector<std::uint32_t> slices;
-    /// The node above, if this is the part from its cut on.
+    /// The parent node, if this is the part from its cut on.
     std::size_t parent = none;
   };
   struct cut {
     std::size_t axis = 0;
     std::uint64_t at = 0;
-    /// The slices that are cut through.
+    /// The number of slices that are cut.
     std::size_t crossing = 0;
-    /// The slices on the side that has fewer, and one more; 0: there is no cut.
+    /// The number of slices on the smaller side, plus one; 0: there is no cut.
     std::size_t balance = 0;
   };
 
@@ -179,7 +179,7 @@ private:
     return true;
   }
 
-  /// The best place to cut a part of several slices: where one begins, through as few as can be, near the middle.
+  /// The best cut of a part of several slices: at the start of a slice, through as few slices as possible, near the middle.
   static cut find_cut(part& of, std::span<const tensor_slice> slices) {
     cut best;
     const std::size_t count = of.slices.size();
@@ -198,7 +198,7 @@ private:
       for (std::size_t begun = 0; begun < count; ++begun) {
         const std::uint64_t at = slices[of.slices[begun]].start[axis];
         if (at <= of.low[axis] || (begun != 0 && at == slices[of.slices[begun - 1]].start[axis])) continue;
-        while (ends[ended] <= at) ++ended; // the last one ends behind where any begins
+        while (ends[ended] <= at) ++ended; // terminates: the last end is beyond every start
         const std::size_t crossing = begun - ended, balance = (std::min)(begun, count - ended) + 1;
         if (best.balance == 0 || crossing < best.crossing || (crossing == best.crossing && balance > best.balance)) {
           best = {axis, at, crossing, balance};
@@ -212,9 +212,10 @@ private:
   std::vector<node> nodes_;
 };
 
-/// Sorts `slices` by their first elements. They are as `append_slice` makes them.
-/// @return  whether each element of a tensor of this shape, which has elements, is in exactly one of them; false, too, where
-///          `slice_tree::make` gives up. Cost: that of `slice_tree::make`.
+/// Sorts `slices`, which `append_slice` has made, by their first elements.
+/// @return  true if each element of a tensor of this shape, which is not empty, is in exactly one slice. Also false if
+///          `slice_tree::make` gives up.
+/// Cost: that of `slice_tree::make`.
 inline bool sort_and_cover(std::span<const std::uint64_t> shape, std::vector<tensor_slice>& slices) {
   for (tensor_slice& slice : slices) {
     slice.first_element = 0;
@@ -227,12 +228,11 @@ inline bool sort_and_cover(std::span<const std::uint64_t> shape, std::vector<ten
   return slice_tree().make(shape, slices);
 }
 
-/// A tensor read from its slices, each run of elements from where it lies; nothing is copied before it is asked for.
-/// The first read that touches a slice compares all of the slice with its checksum, if it has one: so bytes of a damaged slice
-/// are never given out.
+/// Reads a tensor from its slices. Each run of elements is copied from its place, only when it is read. The first read of a
+/// slice compares the whole slice with its checksum, if it has one, so that bytes of a damaged slice are never returned.
 class gathered_slices final : public reader {
 public:
-  /// `slices` are as `sort_and_cover` leaves them; elements are whole bytes. `name` is the subject of errors.
+  /// `sort_and_cover` must have sorted `slices`; elements are whole bytes. `name` is the subject of errors.
   gathered_slices(std::span<const std::uint64_t> shape, std::uint64_t element_size_bytes,
                   std::vector<tensor_slice>&& slices, std::string_view name = {})
       : name_(name), shape_(shape.begin(), shape.end()), element_size_(element_size_bytes), slices_(std::move(slices)),
@@ -245,7 +245,7 @@ public:
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_bytes_; }
 
   /// @retval errc::checksum_mismatch  a slice is damaged; the offset is that of the slice in its file
-  /// Cost: a search of the tree and a copy for each run of elements, and once for each slice, a pass over its bytes.
+  /// Cost: a search of the tree and a copy for each run of elements; and once for each slice, a pass over its bytes.
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
     if (!range_fits(offset_bytes, into.size(), size_bytes_)) return error(errc::bad_range, {}, offset_bytes);
     while (!into.empty()) {
@@ -258,7 +258,7 @@ public:
   }
 
 private:
-  /// Copies what the run of elements at `offset_bytes` holds of the bytes from there on. @return  their number
+  /// Copies the bytes from `offset_bytes` to the end of the run of elements there. @return the number of bytes
   [[nodiscard]] result<std::size_t> read_run(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {
     const std::size_t rank = shape_.size();
     std::uint64_t place[max_rank], rest = offset_bytes / element_size_;
@@ -266,7 +266,7 @@ private:
     const std::size_t number = tree_.slice_at({place, rank});
     const tensor_slice& slice = slices_[number];
     if (auto compared = compare(number); !compared) return compared.error();
-    std::uint64_t element = 0; // among those of the slice
+    std::uint64_t element = 0; // the number in the slice
     for (std::size_t axis = 0; axis < rank; ++axis)
       element = element * slice.extents[axis] + (place[axis] - slice.start[axis]);
     const std::size_t full = slice.full_dimensions(shape_);
@@ -286,7 +286,7 @@ private:
     return {};
   }
 
-  /// Compares a slice with its checksum, unless it has none, or an earlier call did.
+  /// Compares a slice with its checksum, unless it has none or was compared before.
   [[nodiscard]] result<void> compare(std::size_t number) const noexcept {
     const tensor_slice& slice = slices_[number];
     if (!slice.has_crc32c || are_compared_[number].load(std::memory_order_relaxed)) return {};
@@ -314,13 +314,13 @@ private:
   std::uint64_t element_size_;
   std::vector<tensor_slice> slices_;
   slice_tree tree_;
-  std::unique_ptr<std::atomic<bool>[]> are_compared_; // one a slice
+  std::unique_ptr<std::atomic<bool>[]> are_compared_; // one for each slice
   std::uint64_t size_bytes_ = 0;
 };
 
-/// Sets where the bytes of `row` lie, whose tensor is made of `slices`, sorted and placed, of elements of whole bytes: in place
-/// where they lie back to back, else gathered by a further part of `into`. With a checksum where slices follow one another in the
-/// tensor, because theirs then make up its own.
+/// Sets the place of the bytes of `row`, whose tensor consists of `slices`, sorted and placed, with elements of whole bytes. It is
+/// in place if the slices are contiguous, else gathered by an additional part of `into`. It has a checksum if each slice is one
+/// run of the tensor, because their checksums can then be combined.
 /// @retval errc::out_of_memory
 inline errc place_slices(store_builder& into, index_row& row, std::uint64_t element_size_bytes,
                          std::vector<tensor_slice>&& slices) {

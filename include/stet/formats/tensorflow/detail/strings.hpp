@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// String tensors of TensorFlow's checkpoints: decoded to stet's own layout, and encoded.
+// Decodes string tensors of TensorFlow checkpoints to stet's layout, and encodes them.
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_STRINGS_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_STRINGS_HPP
 
@@ -20,13 +20,13 @@
 //
 //   varint length of each | u32 masked CRC of the lengths | bytes of each
 //
-// The lengths enter the CRC not as varints but as u32, or as u64 where they need more. The CRC of the tensor, in its entry, goes
-// on from there over the four bytes that were stored, and the bytes of all strings. In a file of the other byte order these
-// numbers, and the four bytes, are in that order. Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc.
+// The lengths enter the CRC as u32, or as u64 if they need more, not as varints. The CRC of the tensor, in its entry, continues
+// over the four stored bytes of that CRC and the bytes of all strings. In a file of the other byte order these numbers, and the
+// four bytes, are in that order. Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc.
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// The CRC of lengths in the byte order of the file's writer.
+/// Computes the CRC of lengths in the byte order of the file.
 class length_crc32c {
 public:
   explicit length_crc32c(bool is_big_endian) noexcept : is_big_endian_(is_big_endian) {}
@@ -53,8 +53,8 @@ private:
 /// A string tensor without elements: one offset.
 inline constexpr std::byte no_strings[8] = {};
 
-/// Decodes the `element_count` strings that fill `stored` to stet's own layout: offsets, then bytes.
-/// @retval errc::bad_string_table   lengths are cut off, or do not add up to the bytes there are
+/// Decodes the `element_count` strings in `stored` to stet's layout: offsets, then bytes.
+/// @retval errc::bad_string_table   lengths are cut off, or their sum differs from the number of bytes
 /// @retval errc::checksum_mismatch  the lengths, or the tensor, are damaged
 /// @retval errc::out_of_memory
 /// Cost: reads every byte; allocates at most nine times the size of `stored`.
@@ -62,8 +62,8 @@ inline result<source> decode_strings(std::span<const std::byte> stored, std::uin
                                      std::uint32_t masked_crc, bool is_big_endian,
                                      memory_resource* memory = nullptr) noexcept {
   if (stored.empty() && element_count == 0)
-    return source::copy(no_strings, memory); // which TensorFlow accepts, and does not write
-  // Each has a length of at least a byte, so that there cannot be more than bytes.
+    return source::copy(no_strings, memory); // TensorFlow reads such tensors, but does not write them
+  // Each length takes at least a byte, which limits the number of strings.
   if (stored.size() < 4 || element_count > stored.size() - 4) return error(errc::bad_string_table, {}, 0);
   const std::size_t count = static_cast<std::size_t>(element_count), table_size = (count + 1) * 8;
   const std::byte* const end = stored.data() + stored.size();
@@ -104,14 +104,14 @@ inline result<source> decode_strings(std::span<const std::byte> stored, std::uin
   return made;
 }
 
-/// What TensorFlow stores before the bytes of strings.
+/// The bytes that TensorFlow stores before those of the strings.
 struct encoded_lengths {
   std::string bytes;
-  /// The checksum up to there, to be continued over the bytes of the strings.
+  /// The checksum of these bytes, which continues over the bytes of the strings.
   std::uint32_t crc32c = 0;
 };
 
-/// Encodes the lengths of strings whose offsets, as stet stores them, are `offsets`: one more than there are strings, from 0 on.
+/// Encodes the lengths of strings. `offsets` are their offsets in stet's layout: one more than strings, the first 0.
 /// @retval errc::bad_string_table  the offsets decrease
 /// Cost: one pass over the offsets.
 inline result<encoded_lengths> encode_string_lengths(std::span<const std::byte> offsets) {

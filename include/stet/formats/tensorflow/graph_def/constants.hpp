@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The constants of TensorFlow's graphs as tensors, in place where their bytes lie in the file.
+// The constants of TensorFlow's graphs as tensors, in place where the file has their bytes.
 #ifndef STET_FORMATS_TENSORFLOW_GRAPH_DEF_CONSTANTS_HPP
 #define STET_FORMATS_TENSORFLOW_GRAPH_DEF_CONSTANTS_HPP
 
@@ -145,7 +145,7 @@ private:
     full_name.reserve(static_cast<std::size_t>(size));
     full_name.append(prefix_).append(tags_);
     if (function) full_name.append(*function).append("/");
-    full_name = names.take(std::move(full_name.append(name)));
+    full_name = names.unique_name(std::move(full_name.append(name)));
     if (!is_valid_name(full_name)) {
       into_.omit(full_name, error(errc::bad_name, full_name));
       return {};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Messages of TensorFlow → JSON, by the table in schema.hpp.
+// Converts TensorFlow's messages to JSON, by the table in schema.hpp.
 #ifndef STET_FORMATS_TENSORFLOW_GRAPH_DEF_PROTO_JSON_HPP
 #define STET_FORMATS_TENSORFLOW_GRAPH_DEF_PROTO_JSON_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes graphs and signatures of TensorFlow's messages in JSON (graph_def.hpp).
+// Makes graphs and signatures from TensorFlow's messages in JSON (graph_def.hpp).
 #ifndef STET_FORMATS_TENSORFLOW_GRAPH_DEF_READ_HPP
 #define STET_FORMATS_TENSORFLOW_GRAPH_DEF_READ_HPP
 
@@ -26,31 +26,31 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// The number of an element type by its name, or by a number in its place; 0 if it is none.
+/// The number of an element type, which is given by name or by number; 0 if it is invalid.
 inline std::int32_t data_type_of_json(const json_value* value) {
   if (value == nullptr) return 0;
   if (const auto* const number = value->get_ptr<const json_value::number_integer_t*>())
     return *number > 0 && *number < 256 ? static_cast<std::int32_t>(*number) : 0;
-  const std::string_view name = text_of_string(value);
+  const std::string_view name = string_or_empty(value);
   for (std::size_t row = 0; row < std::size(data_type_names); ++row) {
     if (data_type_names[row] == name) return static_cast<std::int32_t>(row);
   }
   return 0;
 }
 
-/// A whole decimal number of up to 64 bits, in a string or not.
+/// A decimal integer of up to 64 bits, as a string or as a number.
 template <class Integer> std::optional<Integer> integer_of_json(const json_value* value) {
   if (value == nullptr) return std::nullopt;
   if (const auto* const number = value->get_ptr<const json_value::number_integer_t*>())
     return static_cast<Integer>(*number);
-  const std::string_view text = text_of_string(value);
+  const std::string_view text = string_or_empty(value);
   Integer made = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), made);
   if (text.empty() || problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return made;
 }
 
-/// Where "NAME", "NAME:2" or, in a function, "NAME:out:0" leads; "^NAME" is a control input.
+/// The endpoint for "NAME", "NAME:2" or, in a function, "NAME:out:0"; "^NAME" is a control input.
 inline graph_endpoint endpoint_of_text(std::string_view text, bool in_function) {
   if (text.starts_with('^')) return graph_endpoint::control(std::string(text.substr(1)));
   graph_endpoint made;
@@ -71,7 +71,7 @@ inline graph_endpoint endpoint_of_text(std::string_view text, bool in_function) 
   return made;
 }
 
-/// The extents of a TensorShapeProto; nothing if the rank is unknown, or it is none.
+/// The extents of a TensorShapeProto; nothing if the rank is unknown or the value is invalid.
 inline std::optional<std::vector<std::int64_t>> shape_of_json(const json_value* shape) {
   if (shape == nullptr || !shape->is_object() || find_member(*shape, "unknownRank") != nullptr) return std::nullopt;
   std::vector<std::int64_t> made;
@@ -85,7 +85,7 @@ inline std::optional<std::vector<std::int64_t>> shape_of_json(const json_value* 
   return made;
 }
 
-/// Says of a port what lies there: `info` holds a dtype and a shape under these names.
+/// Sets the dtype and the shape of a port.
 inline void describe_port(graph_port& port, const json_value* data_type, const json_value* shape) {
   const dtype known = dtype_of_tensorflow(data_type_of_json(data_type));
   if (known != no_dtype && known != dtype::block)
@@ -95,7 +95,7 @@ inline void describe_port(graph_port& port, const json_value* data_type, const j
   port.shape = shape_of_json(shape);
 }
 
-/// The first tensor that a TensorInfo names: its own, or one of those it consists of.
+/// The first tensor name in a TensorInfo: its own, or that of a component.
 inline std::string_view tensor_name_of_info(const json_value& info) {
   if (const std::string_view name = text_member(info, "name"); !name.empty()) return name;
   if (const json_value* const sparse = find_member(info, "cooSparse")) return text_member(*sparse, "valuesTensorName");
@@ -120,7 +120,7 @@ inline result<void> read_signature_ports(json_value ports, std::vector<graph_por
         if (key != "name") append_member(port.endpoint.extra, key, std::move(value));
       }
     }
-    if (auto checked = check_further_fields<graph_port>(port.endpoint.extra, port_fields, name); !checked)
+    if (auto checked = check_reserved_fields<graph_port>(port.endpoint.extra, port_fields, name); !checked)
       return checked;
   }
   return {};
@@ -141,14 +141,15 @@ inline result<void> read_node_defs(json_value nodes, bool in_function, std::vect
     if (node.attributes.empty()) node.attributes = nullptr;
     const json_value inputs = take_member(each, "input");
     if (const json_value::array_t* const texts = elements_of(&inputs)) {
-      for (const json_value& text : *texts) node.inputs.push_back(endpoint_of_text(text_of_string(&text), in_function));
+      for (const json_value& text : *texts)
+        node.inputs.push_back(endpoint_of_text(string_or_empty(&text), in_function));
     } else if (!inputs.is_null()) {
       return error_about({errc::wrong_type, "input"}, node.name);
     }
     for (auto& [key, value] : *each.get_ptr<json_value::object_t*>()) {
       if (key != "name" && key != "op") append_member(node.extra, key, std::move(value));
     }
-    if (auto checked = check_further_fields<graph_node>(node.extra, node_fields, node.name); !checked) return checked;
+    if (auto checked = check_reserved_fields<graph_node>(node.extra, node_fields, node.name); !checked) return checked;
   }
   return {};
 }
@@ -184,7 +185,7 @@ inline result<graph_function> read_function_def(json_value json) {
       for (const auto& [key, value] : each.items()) {
         if (key != "name" && key != "type") append_member(port.endpoint.extra, key, value);
       }
-      if (auto checked = check_further_fields<graph_port>(port.endpoint.extra, port_fields, made.name); !checked)
+      if (auto checked = check_reserved_fields<graph_port>(port.endpoint.extra, port_fields, made.name); !checked)
         return checked.error();
     }
   }
@@ -193,31 +194,31 @@ inline result<graph_function> read_function_def(json_value json) {
   if (!signature.empty()) append_member(made.extra, "signature", std::move(signature));
   append_members(made.extra, json);
   using function_read = graph_read<graph_function>;
-  if (auto checked = check_further_fields<function_read>(made.extra, function_fields, made.name); !checked)
+  if (auto checked = check_reserved_fields<function_read>(made.extra, function_fields, made.name); !checked)
     return checked.error();
   return made;
 }
 
-/// The text of an attribute of kind `s`; empty if it is none.
+/// The text of an attribute of kind `s`; empty for any other attribute.
 inline std::string text_attribute(const graph_node& node, std::string_view name) {
   const json_value* const value = node.attribute(name);
   const std::string_view text = value == nullptr ? std::string_view() : text_member(*value, "s");
   return from_base64(text).value_or(std::string());
 }
 
-/// Whether a node is a constant with a value.
+/// True if a node is a constant with a value.
 inline bool has_constant(const graph_node& node) {
   const json_value* const value = node.attribute("value");
   return node.op == "Const" && value != nullptr && find_member(*value, "tensor") != nullptr;
 }
 
-/// The names under which the tensor of a node may be in a store, the likeliest first.
+/// The names that the tensor of a node may have in a store, most likely first.
 inline std::vector<std::string> tensor_names_of_node(const graph_node& node, std::string_view function,
                                                      std::string_view prefix) {
   if (has_constant(node)) {
     const std::string name = std::string(prefix) + node.name;
     if (function.empty()) return {name};
-    // TensorFlow.js has all under the names of the nodes.
+    // In TensorFlow.js, all tensors have the names of their nodes.
     return {std::string(prefix).append(function).append("/").append(node.name), name};
   }
   if (node.op == "VarHandleOp" || node.op == "VariableV2" || node.op == "Variable")
@@ -238,11 +239,11 @@ inline void name_body_variables(graph_body& body, std::string_view function, con
 
 } // namespace detail
 
-/// The name of a signature where a file has but one.
+/// The name of the signature of a file that can have only one.
 inline constexpr std::string_view default_signature_name = "serving_default";
 
-/// Makes a signature of a SignatureDef in JSON.
-/// @retval errc::wrong_type  inputs or outputs are no object
+/// Makes a signature from a SignatureDef in JSON.
+/// @retval errc::wrong_type  inputs or outputs are not an object
 inline result<graph_signature> signature_from_json(std::string_view name, json_value json) {
   graph_signature made;
   made.name = name;
@@ -254,13 +255,12 @@ inline result<graph_signature> signature_from_json(std::string_view name, json_v
   return made;
 }
 
-/// Makes a graph of a GraphDef in JSON, as TensorFlow.js has it.
-/// @retval errc::wrong_type  a field, "FIELD of NODE" or "node NUMBER", has another JSON type
-/// @retval errc::duplicate_key  a node, port or function has a field, "FIELD of NAME", that TensorFlow does
-/// not write and
-///                           graphs have
-/// Whether the graph is sound is check_graph's to say, with `tensorflow_graph_rules`.
-/// Cost: moves what it keeps.
+/// Makes a graph from a GraphDef in JSON, the form of TensorFlow.js.
+/// @retval errc::wrong_type     a field, "FIELD of NODE" or "node NUMBER", has another JSON type
+/// @retval errc::duplicate_key  a node, port or function has a field, "FIELD of NAME", that graphs have but
+///                              TensorFlow does not write
+/// The graph is not checked; call check_graph with `tensorflow_graph_rules`.
+/// Cost: moves the parts that it keeps.
 /// Source: graph_def.hpp, "A GraphDef as a graph".
 inline result<graph> graph_from_graph_def(json_value json) {
   if (!json.is_object()) return errc::wrong_type;
@@ -286,10 +286,10 @@ inline result<graph> graph_from_graph_def(json_value json) {
   return made;
 }
 
-/// Makes a graph of a GraphDef as TensorFlow writes it. Values of constants are left where they are.
+/// Makes a graph from a binary GraphDef. Values of constants are not read.
 /// Errors: those of the overload above, and
-/// @retval errc::bad_protobuf   it is malformed; the offset is where
-/// @retval errc::too_deep       messages are nested more than Protocol Buffers allow
+/// @retval errc::bad_protobuf   the message is malformed, at the offset of the error
+/// @retval errc::too_deep       messages are nested deeper than Protocol Buffers allow
 /// @retval errc::duplicate_key  an attribute (the subject) occurs twice
 inline result<graph> graph_from_graph_def(std::span<const std::byte> bytes) {
   result<json_value> json = detail::proto_to_json::run(detail::proto_id::graph_def, bytes);
@@ -297,16 +297,15 @@ inline result<graph> graph_from_graph_def(std::span<const std::byte> bytes) {
   return graph_from_graph_def(std::move(*json));
 }
 
-/// Fills in the variables of nodes: the value of a constant, or of a variable, is the tensor of that name in
-/// the store.
-/// @param prefix  what the names of constants have before that of the node
-/// Cost: a look-up or two for each such node.
+/// Sets the variables of nodes: the value of a constant or a variable is the tensor of that name in the store.
+/// @param prefix  the prefix of the names of constants
+/// Cost: one or two look-ups for each such node.
 inline void name_graph_def_variables(graph& whole, const store& where, std::string_view prefix = {}) {
   detail::name_body_variables(whole, {}, where, prefix);
   for (graph_function& function : whole.functions) detail::name_body_variables(function, function.name, where, prefix);
 }
 
-/// What TensorFlow's ops allow: loops are closed by NextIteration.
+/// The rules for TensorFlow's graphs: NextIteration closes loops.
 inline graph_rules tensorflow_graph_rules() {
   graph_rules rules;
   rules.may_close_cycle = [](std::string_view op) { return op == "NextIteration" || op == "RefNextIteration"; };

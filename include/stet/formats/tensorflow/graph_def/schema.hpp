@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The messages that TensorFlow describes graphs with, a row for each field, and their form in JSON.
+// The fields of the messages of TensorFlow's graphs, and their form in JSON.
 #ifndef STET_FORMATS_TENSORFLOW_GRAPH_DEF_SCHEMA_HPP
 #define STET_FORMATS_TENSORFLOW_GRAPH_DEF_SCHEMA_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes TensorFlow's messages in JSON of graphs and signatures (graph_def.hpp).
+// Makes TensorFlow's messages in JSON from graphs and signatures (graph_def.hpp).
 #ifndef STET_FORMATS_TENSORFLOW_GRAPH_DEF_WRITE_HPP
 #define STET_FORMATS_TENSORFLOW_GRAPH_DEF_WRITE_HPP
 
@@ -16,7 +16,7 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// "NAME", "NAME:1", "NAME:out:0" or "^NAME".
+/// The text of an endpoint: "NAME", "NAME:1", "NAME:out:0" or "^NAME".
 inline std::string text_of_endpoint(const graph_endpoint& endpoint) {
   if (endpoint.is_control) return std::string("^").append(endpoint.node);
   std::string text = endpoint.node;
@@ -25,7 +25,7 @@ inline std::string text_of_endpoint(const graph_endpoint& endpoint) {
   return text;
 }
 
-/// Whether a node's attribute is an AttrValue: an object of one of its fields.
+/// True if a node's attribute is an AttrValue: an object with one of its fields.
 inline bool is_attr_value(const json_value& value) {
   if (!value.is_object()) return false;
   for (const auto& [name, member] : value.items()) {
@@ -55,7 +55,7 @@ inline json_value signature_ports_to_json(const std::vector<graph_port>& ports) 
     json_value info = json_value::object();
     const bool is_one = find_member(port.endpoint.extra, "cooSparse") == nullptr &&
                         find_member(port.endpoint.extra, "compositeTensor") == nullptr;
-    if (is_one) // in signatures the number of the output is always there
+    if (is_one) // in signatures, the number of the output is required
       append_member(info, "name", text_of_endpoint(port.endpoint) + (port.endpoint.output == 0 ? ":0" : ""));
     append_if_any(info, "dtype", data_type_of_port(port));
     if (port.shape) append_member(info, "tensorShape", shape_to_json(*port.shape));
@@ -67,8 +67,8 @@ inline json_value signature_ports_to_json(const std::vector<graph_port>& ports) 
   return made;
 }
 
-/// The NodeDefs of the nodes that are no arguments.
-/// @retval errc::not_convertible  an attribute, "NAME of NODE", is none of TensorFlow's
+/// Makes NodeDefs from the nodes that are not arguments.
+/// @retval errc::not_convertible  an attribute, "NAME of NODE", does not exist in TensorFlow
 inline result<json_value> nodes_to_node_defs(const std::vector<graph_node>& nodes) {
   json_value::array_t made;
   for (const graph_node& node : nodes) {
@@ -118,7 +118,7 @@ inline result<json_value> function_to_function_def(const graph_function& functio
 
 } // namespace detail
 
-/// The SignatureDef of a signature, in JSON. Cost: copies what it writes.
+/// Makes a SignatureDef in JSON from a signature. Cost: copies what it writes.
 inline json_value signature_to_signature_def(const graph_signature& from) {
   json_value made = json_value::object();
   detail::append_member(made, "inputs", detail::signature_ports_to_json(from.inputs));
@@ -127,10 +127,11 @@ inline json_value signature_to_signature_def(const graph_signature& from) {
   return made;
 }
 
-/// The GraphDef of a graph whose nodes have TensorFlow's ops and attributes, in JSON. Constants keep dtype
-/// and shape alone, as TensorFlow.js wants them.
-/// @retval errc::not_convertible  an attribute, "NAME of NODE", is none of TensorFlow's: another kind of
-/// graph Cost: copies what it writes. Source: graph_def.hpp, "A GraphDef as a graph".
+/// Makes a GraphDef in JSON from a graph whose nodes have TensorFlow's ops and attributes. Constants have only dtype and
+/// shape, as TensorFlow.js requires.
+/// @retval errc::not_convertible  an attribute, "NAME of NODE", does not exist in TensorFlow: the graph is of another kind
+/// Cost: copies what it writes.
+/// Source: graph_def.hpp, "A GraphDef as a graph".
 inline result<json_value> graph_to_graph_def(const graph& from) {
   result<json_value> nodes = detail::nodes_to_node_defs(from.nodes);
   if (!nodes) return nodes;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What TensorFlow's files with graphs say beside the tensors: graphs, signatures, tags, assets.
+// Describes TensorFlow files with graphs: graphs, signatures, tags, assets.
 #ifndef STET_FORMATS_TENSORFLOW_SAVED_MODEL_DESCRIBE_HPP
 #define STET_FORMATS_TENSORFLOW_SAVED_MODEL_DESCRIBE_HPP
 

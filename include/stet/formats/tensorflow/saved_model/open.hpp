@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tells TensorFlow's files with graphs apart, and opens their variables and constants.
+// Recognises TensorFlow files with graphs, and opens their variables and constants.
 #ifndef STET_FORMATS_TENSORFLOW_SAVED_MODEL_OPEN_HPP
 #define STET_FORMATS_TENSORFLOW_SAVED_MODEL_OPEN_HPP
 

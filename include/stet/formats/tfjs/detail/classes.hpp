@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The classes of layers that TensorFlow.js has, and where they differ from those of Keras.
+// The classes of layers of TensorFlow.js, and their differences from Keras.
 #ifndef STET_FORMATS_TFJS_DETAIL_CLASSES_HPP
 #define STET_FORMATS_TFJS_DETAIL_CLASSES_HPP
 
@@ -7,19 +7,19 @@
 
 #include <string_view>
 
-// TensorFlow.js 4.22 registers the classes below, ignores fields that it does not know, and calls a weight
-// LAYER/WEIGHT, or LAYER/forward_INNER/WEIGHT in a half of Bidirectional, where INNER is the configured name of
-// the inner layer. A weight without a name of this kind fails the load; a field that it ignores or misreads
-// changes the outputs. Resizing, CenterCrop, CategoryEncoding and StackedRNNCells are registered, but do not
-// load what Keras writes.
+// TensorFlow.js 4.22 registers the classes below and ignores fields that it does not know. The name of a weight is
+// LAYER/WEIGHT, or LAYER/forward_INNER/WEIGHT in a half of Bidirectional, where INNER is the configured name of the
+// inner layer. A weight with another name makes loading fail; a field that is ignored or misread changes the
+// outputs. Resizing, CenterCrop, CategoryEncoding and StackedRNNCells are registered, but cannot load the
+// configurations of Keras.
 //
 // Source: tensorflow/tfjs 4.22, tfjs-layers/src/layers and src/engine/container.ts (loadWeights); outputs were
 // compared with those of Keras 3.15 (tests/interop/keras_to_tfjs.py).
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// A weight of the layers of some classes: its name in Keras and in TensorFlow.js, and the field of the
-/// configuration that is false where a layer has none.
+/// A weight of the layers of some classes: its name in Keras and in TensorFlow.js, and the field of the configuration that
+/// is false if a layer lacks the weight.
 struct tfjs_class_weight {
   std::string_view classes, name, tfjs_name, field;
 };
@@ -28,7 +28,7 @@ inline constexpr std::string_view tfjs_recurrent_layers = "LSTM GRU SimpleRNN",
                                   tfjs_kernel_layers =
                                       "Dense Conv1D Conv2D Conv3D Conv2DTranspose Conv3DTranspose LSTM "
                                       "GRU SimpleRNN ConvLSTM2D LSTMCell GRUCell SimpleRNNCell";
-/// In the order in which Keras numbers those of a layer.
+/// The weights, in the order of their numbers in Keras.
 inline constexpr tfjs_class_weight tfjs_class_weights[] = {
     {tfjs_kernel_layers, "kernel", "kernel", ""},
     {"DepthwiseConv2D", "kernel", "depthwise_kernel", ""},
@@ -54,7 +54,7 @@ inline constexpr std::string_view tfjs_plain_layers =
     "AveragePooling2D MaxPooling3D AveragePooling3D GlobalAveragePooling1D GlobalMaxPooling1D GlobalAveragePooling2D "
     "GlobalMaxPooling2D Rescaling";
 
-/// The layers that have another in them, in this field of the configuration.
+/// The layers that contain another layer, in this field of the configuration.
 struct tfjs_wrapper {
   std::string_view op, field, inner_classes;
 };
@@ -64,8 +64,8 @@ inline constexpr tfjs_wrapper tfjs_wrappers[] = {
     {"TimeDistributed", "layer", ""}, // of any class
 };
 
-/// A field of the layers of some classes (empty: of all) that changes what they compute, and the values, a JSON
-/// array, with which TensorFlow.js computes the same. A field that is absent or null does.
+/// A field of the layers of some classes (empty: of all) that changes their results, and the values, a JSON array, for
+/// which TensorFlow.js gives the same results. An absent or null field does, too.
 struct tfjs_field_values {
   std::string_view classes, field, values;
 };
@@ -86,8 +86,7 @@ inline constexpr tfjs_field_values tfjs_field_table[] = {
     {"Bidirectional", "merge_mode", R"(["concat","sum","ave","mul"])"},
 };
 
-/// A name that TensorFlow.js has another for: of a field's value or of the field. Empty: it has none, and is left
-/// out.
+/// A value of a field, or a field, with another name in TensorFlow.js. Empty: TensorFlow.js has none, and it is left out.
 struct tfjs_name {
   std::string_view name, tfjs_name;
 };
@@ -108,8 +107,8 @@ inline constexpr std::string_view tfjs_own_initializers =
     "GlorotNormal "
     "HeNormal HeUniform LeCunNormal LeCunUniform Orthogonal";
 
-/// The layers that do the same as in Keras behind a mask, which Masking and some Embeddings make; those in the first
-/// list hand it on.
+/// The layers that give the same results as in Keras after a mask, which Masking and some Embeddings produce. The layers
+/// of the first list pass the mask on.
 inline constexpr std::string_view tfjs_mask_keepers =
     "Masking Embedding Dense Dropout BatchNormalization Activation TimeDistributed LSTM GRU SimpleRNN RNN";
 inline constexpr std::string_view tfjs_mask_enders = "Flatten GlobalMaxPooling1D Bidirectional";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A graph of Keras layers in the terms of TensorFlow.js, or the layer that it cannot express.
+// Converts a graph of Keras layers to the form of TensorFlow.js, or finds the layer that it cannot express.
 #ifndef STET_FORMATS_TFJS_DETAIL_DIALECT_HPP
 #define STET_FORMATS_TFJS_DETAIL_DIALECT_HPP
 
@@ -287,7 +287,7 @@ private:
       if (text_member(value, "class_name") != "DTypePolicy") return false; // quantized
       value = json_value(std::string(text_member(*config, "name")));
     }
-    const std::string_view name = text_of_string(&value);
+    const std::string_view name = string_or_empty(&value);
     if (name.starts_with("int") || name.starts_with("uint"))
       value = "int32";
     else if (name.starts_with("mixed_") || name.starts_with("float") || name.starts_with("bfloat"))
@@ -298,7 +298,7 @@ private:
   bool translate_activation(json_value& value) const {
     if (value.is_null()) return true;
     for (const tfjs_name& row : tfjs_activations) {
-      if (text_of_string(&value) != row.name) continue;
+      if (string_or_empty(&value) != row.name) continue;
       value = std::string(row.tfjs_name);
       return !(is_keras_3_ && row.name == "hard_sigmoid"); // of another slope there
     }
@@ -326,7 +326,7 @@ private:
     for (const tfjs_name& row : tfjs_initializers) {
       if (text_member(value, "class_name") == row.name) *find_member(value, "class_name") = std::string(row.tfjs_name);
     }
-    const std::string_view name = value.is_string() ? text_of_string(&value) : text_member(value, "class_name");
+    const std::string_view name = value.is_string() ? string_or_empty(&value) : text_member(value, "class_name");
     if (!value.is_string() && !has_word(tfjs_own_initializers, name)) value = nullptr;
   }
 

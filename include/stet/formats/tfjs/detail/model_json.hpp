@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The file model.json of TensorFlow.js: which weights there are, in which files, and what else it says.
+// The file model.json of TensorFlow.js: the weights, their files, and the rest.
 #ifndef STET_FORMATS_TFJS_DETAIL_MODEL_JSON_HPP
 #define STET_FORMATS_TFJS_DETAIL_MODEL_JSON_HPP
 
@@ -232,9 +232,8 @@ inline bool is_tfjs_path(std::string_view path) noexcept {
 /// @retval errc::bad_json … bad_number, wrong_type, missing_field  (see parse_json and manifest/detail/fields.hpp)
 /// @retval errc::unknown_dtype     a weight (the subject) has a dtype that TensorFlow.js does not have
 /// @retval errc::bad_shape         it has more than `max_rank` dimensions
-/// @retval errc::bad_quantization  its dtype and that of its codes do not go together, or scale or min are
-/// not
-///                                 there or no numbers; scales are above 0, as everywhere in this library
+/// @retval errc::bad_quantization  its dtype does not match that of its codes, scale or min is missing or not a number,
+///                                 or the scale is not greater than 0
 /// @retval errc::bad_path          a file has a path that could lead out of the folder
 /// @retval errc::duplicate_part    a file is listed twice
 inline result<tfjs_model_json> parse_tfjs_model(std::string_view text, const manifest_limits& limits = {}) {

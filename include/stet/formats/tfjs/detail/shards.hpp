@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The files of weights of a model for TensorFlow.js: one run of bytes, cut; visible with the model.json that
-// names them.
+// The files of weights of a TensorFlow.js model: the bytes cut into shards, published together with their model.json.
 #ifndef STET_FORMATS_TFJS_DETAIL_SHARDS_HPP
 #define STET_FORMATS_TFJS_DETAIL_SHARDS_HPP
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What becomes of the tensors of a model that is saved for TensorFlow.js: their names, their dtypes, their
-// bytes.
+// The names, dtypes and bytes of tensors that are saved for TensorFlow.js.
 #ifndef STET_FORMATS_TFJS_DETAIL_WEIGHTS_HPP
 #define STET_FORMATS_TFJS_DETAIL_WEIGHTS_HPP
 

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+# Compares the tables of include/stet/README.md with the public headers: cmake -D INCLUDE_DIR=include -P public_headers.cmake
+# Public is every header outside detail/, wire/ and formats/common/. Each has one row: | `room/name.hpp` | One sentence. |
+cmake_minimum_required(VERSION 3.25)
+cmake_path(ABSOLUTE_PATH INCLUDE_DIR BASE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
+
+file(GLOB_RECURSE headers RELATIVE "${INCLUDE_DIR}/stet" "${INCLUDE_DIR}/stet/*.hpp")
+list(FILTER headers EXCLUDE REGEX "^(wire|formats/common)/|(^|/)detail/")
+if(NOT headers)
+  message(FATAL_ERROR "no headers found below ${INCLUDE_DIR}")
+endif()
+
+file(STRINGS "${INCLUDE_DIR}/stet/README.md" rows REGEX "^\\| `[a-z0-9_/]+\\.hpp` \\|")
+set(listed)
+foreach(row IN LISTS rows)
+  string(REGEX MATCH "[a-z0-9_/]+\\.hpp" header "${row}")
+  if(header IN_LIST listed)
+    message(SEND_ERROR "README.md: ${header} is listed twice")
+  elseif(NOT header IN_LIST headers)
+    message(SEND_ERROR "README.md: ${header} is listed, but is not a public header")
+  endif()
+  if(NOT row MATCHES "^[^|]*\\|[^|]*\\| [A-Za-z][^|]*\\. \\|$")
+    message(SEND_ERROR "README.md: the row of ${header} is not one sentence")
+  endif()
+  list(APPEND listed "${header}")
+endforeach()
+foreach(header IN LISTS headers)
+  if(NOT header IN_LIST listed)
+    message(SEND_ERROR "${header} is a public header, but README.md does not list it")
+  endif()
+endforeach()
+
+list(LENGTH headers header_count)
+list(LENGTH listed row_count)
+message(STATUS "${header_count} public headers, ${row_count} rows")
