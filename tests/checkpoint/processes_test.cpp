@@ -213,10 +213,13 @@ TEST_SUITE("processes") {
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
       return handle;
     };
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
     ::pid_t forked = -1;
     std::thread other([&] {
       while (!is_locked) std::this_thread::yield();
       forked = ::fork();
+      if (forked == 0) write_number(ends[1], 1);
       while (forked == 0) ::pause();
     });
     {
@@ -225,9 +228,12 @@ TEST_SUITE("processes") {
       CHECK(outcome(lock) == "ok");
     }
     REQUIRE(forked > 0);
+    std::uint64_t begun = 0; // the child runs now
+    CHECK(::read(ends[0], &begun, sizeof begun) == sizeof begun);
     const auto again = stet::detail::folder_lock::take(stet::system_file_operations(), std::string(path));
     (void)::kill(forked, SIGKILL);
     (void)::waitpid(forked, nullptr, 0);
+    for (const int end : ends) ::close(end);
     CHECK(outcome(again) == "ok");
   }
 
