@@ -92,7 +92,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       weights.add(group + "/" + name, {2, 2});
       weights.add(group + "/0", {2});
     }
-    use(folder.write("m.h5", weights.bytes()), stet::hdf5_format);
+    use(folder.write("m.h5", weights.bytes()), stet::keras_h5_format);
   }
   }
   return 0;

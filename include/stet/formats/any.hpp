@@ -24,6 +24,7 @@ inline constexpr const format* known_formats[] = {
     &tensorflow_checkpoint_v1_format,
     &tfjs_format,
     &keras_format,
+    &keras_h5_format,
     &hdf5_format,
     &checkpoint_folder_format,
 };

@@ -84,6 +84,11 @@ struct model {
 
 namespace detail {
 
+/// All bytes of a resident source.
+inline std::span<const std::byte> bytes_in(const source& from) noexcept {
+  return {from.data(), static_cast<std::size_t>(from.size_bytes())};
+}
+
 /// All of the file at `path_utf8` in memory: mapped, or as the program's file system has it, unless it is no larger than
 /// `small_size_bytes` or `options` ask for reading; else read.
 /// Errors: those of `open_source`.

@@ -33,7 +33,7 @@ std::vector<std::string> second_names(const stet::model& in) {
 
 std::vector<std::string> names_in(made_weights& weights) {
   const temp_folder folder;
-  const auto opened = stet::hdf5_format.open(folder.write("m.weights.h5", weights.bytes()), {});
+  const auto opened = stet::keras_h5_format.open(folder.write("m.weights.h5", weights.bytes()), {});
   CHECK(outcome(opened) == "ok");
   return opened ? second_names(*opened) : std::vector<std::string>();
 }
@@ -392,7 +392,7 @@ TEST_SUITE("keras/names") {
     made_weights many;
     many.attribute("layers/dense/vars", "name", std::string(60000, 'n'));
     for (int i = 0; i < 300; ++i) many.add("layers/dense/vars/" + std::to_string(i), {1});
-    CHECK(outcome(stet::hdf5_format.open(folder.write("many.h5", many.bytes()), {})) == "too_large");
+    CHECK(outcome(stet::keras_h5_format.open(folder.write("many.h5", many.bytes()), {})) == "too_large");
   }
 
   TEST_CASE("a layer of many variables takes memory in proportion to them") {

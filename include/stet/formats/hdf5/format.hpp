@@ -4,8 +4,6 @@
 #define STET_FORMATS_HDF5_FORMAT_HPP
 
 #include "open.hpp"
-#include "../keras/describe.hpp"
-#include "../keras/open.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -39,9 +37,12 @@ inline bool is_hdf5(const format_probe& probe) noexcept {
   return false;
 }
 
+/// `format::describe` of hdf5_format: nothing is said beside the tensors.
+inline result<model_description> describe_hdf5(std::string_view, const model&) { return model_description(); }
+
 } // namespace detail
 
-/// An HDF5 file, of Keras or anyone: `.h5`, `.weights.h5`. Tensors are the datasets, by their paths
+/// An HDF5 file of anyone but Keras (keras_h5_format in keras/format.hpp). Tensors are the datasets, by their paths
 /// ("/layers/dense/vars/0"), in the order in which the groups list them: as they were made where the file
 /// keeps that, else by name. Each is a tensor once; further paths to it, by hard links, are second names.
 ///
@@ -66,13 +67,9 @@ inline bool is_hdf5(const format_probe& probe) noexcept {
 /// Damage is found where it can be: structures of the newer kinds have checksums, which are compared; data
 /// have none but fletcher32. Work and memory of opening are in proportion to the file, whatever it says.
 ///
-/// A file of Keras has second names (keras/names.hpp), and `describe` tells its graph and state
-/// (keras/describe.hpp).
-///
 /// Opening fails with those of file::open, and
 /// @retval errc::truncated    the file, or the bytes of a tensor, the subject, are shorter than they say
-/// @retval errc::unsupported  addresses are not of 8 bytes; in a file of Keras, a soft or external link, or
-/// data outside the file
+/// @retval errc::unsupported  addresses are not of 8 bytes
 /// @retval errc::bad_hdf5     a structure, at the byte or of the object named, is damaged, or leads to others so
 /// often that reading it all would be many times the file
 /// @retval errc::bad_shape, bad_size, duplicate_name  what a dataset, the subject, says of itself

@@ -6,9 +6,11 @@
 #include "detail/chunked.hpp"
 #include "detail/element.hpp"
 
+#include "../common/readers.hpp"
 #include "../common/store_builder.hpp"
-#include "../common/unreadable.hpp"
+#include "../model.hpp"
 
+#include "../../source/detail/path.hpp"
 #include "../../wire/hdf5.hpp"
 
 #include <algorithm>
@@ -446,6 +448,20 @@ private:
   std::vector<second_name> second_names_;
   std::vector<hdf5_tensor> tensors_;
 };
+
+/// `format::open` of hdf5_format.
+inline result<model> open_hdf5(std::string_view path_utf8, const open_options& options) {
+  result<source> opened = open_resident(path_utf8, options);
+  if (!opened) return opened.error();
+  const std::span<const std::byte> bytes = bytes_in(*opened);
+  store_builder builder(options.memory);
+  const std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(*opened));
+  result<hdf5_file> file = open_hdf5_file(bytes, options.inflate);
+  if (!file) return file.error();
+  if (auto read = hdf5_importer(builder, *file, part, 0, hdf5_strictness::lenient, options.inflate).run(); !read)
+    return read.error();
+  return finish_model(builder, options);
+}
 
 } // namespace stet::inline STET_NAMESPACE::detail
 

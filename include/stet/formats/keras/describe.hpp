@@ -161,17 +161,14 @@ inline result<void> order_listed_optimizer(hdf5_file& file, json_value& state) {
   return {};
 }
 
-/// `format::describe` of hdf5_format. A file that is not of Keras has no graph and no state.
+/// `format::describe` of keras_h5_format.
 /// Errors: those of attributes and of graph_from_keras.
-inline result<model_description> describe_hdf5(std::string_view, const model& of) {
+inline result<model_description> describe_keras_h5(std::string_view, const model& of) {
   model_description made;
   const source& bytes = of.store.part(0);
   if (bytes.data() == nullptr) return made;
   result<hdf5_file> file = open_hdf5_file(bytes_in(bytes), of.options.inflate);
   if (!file) return file.error();
-  const result<bool> is_keras = is_keras_hdf5(*file);
-  if (!is_keras) return is_keras.error();
-  if (!*is_keras) return made;
   made.state = keras_state(of.store);
   if (auto ordered = order_listed_optimizer(*file, made.state); !ordered) return ordered.error();
   const auto root = hdf5_object::read(*file, file->root());

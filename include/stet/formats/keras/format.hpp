@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Models of Keras as a format: .keras files, and sharded weights by their index.
+// Models of Keras as formats: .keras files, sharded weights by their index, and HDF5 files.
 #ifndef STET_FORMATS_KERAS_FORMAT_HPP
 #define STET_FORMATS_KERAS_FORMAT_HPP
+
+#include "describe.hpp"
+#include "open.hpp"
 
 #include "../hdf5/format.hpp"
 
@@ -37,6 +40,15 @@ inline bool is_keras(const format_probe& probe) {
   return probe.starts_like_json() && says(probe.start(), "\"weight_map\"") && says(probe.start(), ".weights.h5\"");
 }
 
+/// An HDF5 file with weights of Keras. Cost: reads the root of the file.
+inline bool is_keras_h5(const format_probe& probe) {
+  if (!is_hdf5(probe)) return false;
+  open_options options = probe.options();
+  options.backing = backing::map;
+  const result<source> file = open_resident(probe.path(), options);
+  return file && may_be_keras_hdf5(bytes_in(*file), options.inflate);
+}
+
 } // namespace detail
 
 /// A .keras file of Keras 3 or 2.15, or NAME.weights.json with its shards NAME_00000.weights.h5 … beside it.
@@ -60,6 +72,13 @@ inline bool is_keras(const format_probe& probe) {
 /// @retval errc::bad_json … wrong_type, bad_path  the index of shards is not what Keras writes, or leads
 ///                                elsewhere
 inline constexpr format keras_format{"keras-v3", detail::is_keras, detail::open_keras, detail::describe_keras};
+
+/// An HDF5 file of Keras: .weights.h5, or .h5 as Keras 1 and 2 wrote. Tensors are as those of hdf5_format, and the variables of
+/// layers have second names (keras/detail/names.hpp). `describe` tells the graph, the optimizer's state and the versions.
+/// Opening fails as hdf5_format's does, and with
+/// @retval errc::unsupported  a soft or external link, or data outside the file, which Keras refuses, too
+/// @retval errc::too_large    second names take far more memory than the file
+inline constexpr format keras_h5_format{"hdf5", detail::is_keras_h5, detail::open_keras_h5, detail::describe_keras_h5};
 
 } // namespace stet::inline STET_NAMESPACE
 

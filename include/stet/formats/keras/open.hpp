@@ -26,7 +26,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Whether the root of a file is that of weights of Keras.
+/// Whether the root of a file is that of weights of Keras. Errors: those of its attributes and links.
 inline result<bool> is_keras_hdf5(hdf5_file& file) {
   const auto root = hdf5_object::read(file, file.root());
   if (!root) return root.error();
@@ -49,33 +49,24 @@ inline result<bool> is_keras_hdf5(hdf5_file& file) {
   return std::any_of(std::begin(groups), std::end(groups), is_link);
 }
 
-/// Builds the model of the HDF5 files that its tensors are in.
-class hdf5_model_builder {
+/// Builds the model of the HDF5 files of Keras that its tensors are in.
+class keras_model_builder {
 public:
-  hdf5_model_builder(store_builder& into, const open_options& options) noexcept : into_(into), options_(options) {}
+  keras_model_builder(store_builder& into, const open_options& options) noexcept : into_(into), options_(options) {}
 
   /// Adds the tensors of a file.
   /// @param bytes   the file, or the member of an archive, in memory
   /// @param part    the part of the store that has these bytes, from `offset` on
   /// @return their paths, in order
-  result<std::span<const hdf5_tensor>> add(std::span<const std::byte> bytes, std::uint32_t part, std::uint64_t offset,
-                                           bool is_keras) {
+  result<std::span<const hdf5_tensor>> add(std::span<const std::byte> bytes, std::uint32_t part, std::uint64_t offset) {
     result<hdf5_file> file = open_hdf5_file(bytes, options_.inflate);
     if (!file) return file.error();
-    if (!is_keras) {
-      const result<bool> found = is_keras_hdf5(*file);
-      if (!found) return found.error();
-      is_keras = *found;
-    }
-    hdf5_importer importer(into_, *file, part, offset, is_keras ? hdf5_strictness::strict : hdf5_strictness::lenient,
-                           options_.inflate);
+    hdf5_importer importer(into_, *file, part, offset, hdf5_strictness::strict, options_.inflate);
     if (auto read = importer.run(); !read) return read.error();
     const std::size_t before = tensors_.size();
     std::vector<hdf5_tensor> added = importer.take_tensors();
     tensors_.insert(tensors_.end(), std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
-    if (is_keras) {
-      if (auto read = names_.read(*file); !read) return read.error();
-    }
+    if (auto read = names_.read(*file); !read) return read.error();
     return std::span<const hdf5_tensor>(tensors_).subspan(before);
   }
 
@@ -94,15 +85,23 @@ private:
   keras_names names_;
 };
 
-/// `format::open` of hdf5_format.
-inline result<model> open_hdf5(std::string_view path_utf8, const open_options& options) {
+/// Whether the bytes of an HDF5 file are weights of Keras. Where that cannot be read they count as such: opening them says why.
+inline bool may_be_keras_hdf5(std::span<const std::byte> bytes, inflate_function inflate) {
+  result<hdf5_file> file = open_hdf5_file(bytes, inflate);
+  if (!file) return false;
+  const result<bool> is_keras = is_keras_hdf5(*file);
+  return !is_keras || *is_keras;
+}
+
+/// `format::open` of keras_h5_format.
+inline result<model> open_keras_h5(std::string_view path_utf8, const open_options& options) {
   result<source> opened = open_resident(path_utf8, options);
   if (!opened) return opened.error();
   const std::span<const std::byte> bytes = bytes_in(*opened);
   store_builder builder(options.memory);
   const std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(*opened));
-  hdf5_model_builder whole(builder, options);
-  if (auto added = whole.add(bytes, part, 0, false); !added) return added.error();
+  keras_model_builder whole(builder, options);
+  if (auto added = whole.add(bytes, part, 0); !added) return added.error();
   return whole.finish();
 }
 
@@ -129,8 +128,8 @@ inline result<model> open_keras_archive(std::string_view path_utf8, source&& fil
     part = builder.add_decoded(std::move(*bytes));
     offset = 0;
   }
-  hdf5_model_builder whole(builder, options);
-  if (auto added = whole.add(structure, part, offset, true); !added)
+  keras_model_builder whole(builder, options);
+  if (auto added = whole.add(structure, part, offset); !added)
     return added.error().subject().empty() ? added.error().about(keras_weights_member) : added.error();
   if (const zip_member* const text = find_member(*members, keras_config_member);
       text != nullptr && whole.names().has_objects()) {
@@ -169,10 +168,10 @@ inline result<model> open_keras_shards(std::string_view path_utf8, const source&
     }
     builder.add_file(name, std::move(*opened));
   }
-  hdf5_model_builder whole(builder, options);
+  keras_model_builder whole(builder, options);
   std::uint32_t part = 0;
   for (const auto& [name, groups] : *shards) {
-    const auto added = whole.add(bytes_in(builder.part(part)), part, 0, true);
+    const auto added = whole.add(bytes_in(builder.part(part)), part, 0);
     if (!added) return added.error().subject().empty() ? added.error().about(name) : added.error();
     std::set<std::string_view> has;
     for (const hdf5_tensor& each : *added) has.insert(std::string_view(each.path).substr(0, each.path.rfind('/')));

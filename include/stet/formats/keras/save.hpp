@@ -6,6 +6,8 @@
 #include "detail/save_config.hpp"
 #include "detail/save_weights.hpp"
 
+#include "../check_model.hpp"
+
 #include "../../vocabulary/version.hpp"
 #include "../../wire/zip_writer.hpp"
 #include "../../writer/atomic_file.hpp"
@@ -255,7 +257,7 @@ inline result<keras_save_report> save_keras(std::string_view path_utf8, std::str
   const keras_form form = options.form == keras_form::by_extension ? detail::keras_form_of(path_utf8) : options.form;
   if (form == keras_form::by_extension) return error(errc::invalid_argument, path_utf8);
   if (auto checked = check_ranges(from); !checked) return checked.error();
-  const result<model_description> described = describe_any(from_path, from);
+  const result<model_description> described = from.format->describe(from_path, from);
   if (!described) return described.error();
   return detail::keras_save(path_utf8, from, *described, options, form).run();
 }

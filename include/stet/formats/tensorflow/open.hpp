@@ -10,9 +10,8 @@
 #include "detail/sliced_strings.hpp"
 #include "detail/slices.hpp"
 #include "detail/strings.hpp"
-#include "../common/unreadable.hpp"
+#include "../common/readers.hpp"
 
-#include "../common/gather.hpp"
 #include "../model.hpp"
 #include "../common/store_builder.hpp"
 

@@ -5,7 +5,7 @@
 
 #include "detail/model_json.hpp"
 
-#include "../common/gather.hpp"
+#include "../common/readers.hpp"
 #include "../model.hpp"
 #include "../common/store_builder.hpp"
 

@@ -7,7 +7,7 @@
 #include "detail/shards.hpp"
 #include "detail/weights.hpp"
 
-#include "../add_model.hpp"
+#include "../check_model.hpp"
 
 #include "../../vocabulary/version.hpp"
 
@@ -178,7 +178,7 @@ inline result<tfjs_save_report> save_tfjs(std::string_view path_utf8, std::strin
   const std::size_t folder = detail::folder_size(path_utf8);
   if (!detail::is_part_name(path_utf8.substr(folder))) return error(errc::bad_path, path_utf8);
   if (auto checked = check_ranges(from); !checked) return checked.error();
-  result<model_description> described = describe_any(from_path, from);
+  result<model_description> described = from.format->describe(from_path, from);
   if (!described) return described.error();
   if (!options.weights_only) {
     if (auto translated = detail::translate_for_tfjs(*described); !translated) return translated.error();

@@ -8,7 +8,7 @@
 #include "../../common/json_members.hpp"
 #include "../config.hpp"
 #include "../../model.hpp"
-#include "../../native/format.hpp"
+#include "../../native/checkpoint_folder.hpp"
 #include "../../common/original_name.hpp"
 
 #include "../../../store/store.hpp"

@@ -6,7 +6,7 @@
 #include "../../common/json_members.hpp"
 #include "../../common/store_builder.hpp"
 #include "../detail/data_type.hpp"
-#include "../../common/unreadable.hpp"
+#include "../../common/readers.hpp"
 
 #include "../../../wire/protobuf.hpp"
 #include "../../../wire/varint.hpp"

@@ -56,7 +56,7 @@ inline result<model_description> describe_graph_file(std::string_view path_utf8,
   if (!made) return made;
   const result<source> whole = read_graph_file(from.path, of.options);
   if (!whole) return whole.error();
-  const std::span<const std::byte> file = bytes_of(*whole);
+  const std::span<const std::byte> file = bytes_in(*whole);
   const graph_file_kind kind = kind_of_graph_file(file);
   const auto add = [&](std::span<const std::byte> message) -> result<void> {
     result<graph> read = read_graph_message(message, kind);

@@ -102,9 +102,6 @@ inline result<source> read_graph_file(std::string_view path_utf8, const open_opt
   mapped.access = access::read_only;
   return open_resident(path_utf8, mapped);
 }
-inline std::span<const std::byte> bytes_of(const source& from) noexcept {
-  return {from.data(), static_cast<std::size_t>(from.size_bytes())};
-}
 
 /// A file that marks a folder as a model in a form that is not read here, and the subject of the error: what was found, and what
 /// to give instead.
@@ -136,7 +133,7 @@ template <graph_file_kind Kind> bool is_graph_file(const format_probe& probe) {
   // Whatever it is, it begins with its field 1.
   if (probe.failure() || (!probe.starts_with("\x0A") && !probe.starts_with("\x08"))) return false;
   const result<source> bytes = read_graph_file(probe.path(), probe.options());
-  return bytes && kind_of_graph_file(bytes_of(*bytes)) == Kind;
+  return bytes && kind_of_graph_file(bytes_in(*bytes)) == Kind;
 }
 
 /// The tags of a MetaGraphDef, joined: what its constants have before their names. Malformed ones have none.
@@ -188,9 +185,9 @@ inline result<model> open_graph_file_with(const graph_file& from, const open_opt
   result<source> own = open_source(from.path, options);
   if (!own) return own.error();
   // Bytes on demand are read here all the same, since the messages say where the constants lie.
-  result<source> whole = own->data() != nullptr ? source::borrow(bytes_of(*own)) : read_graph_file(from.path, options);
+  result<source> whole = own->data() != nullptr ? source::borrow(bytes_in(*own)) : read_graph_file(from.path, options);
   if (!whole) return whole.error().about(from.path);
-  const std::span<const std::byte> file = bytes_of(*whole);
+  const std::span<const std::byte> file = bytes_in(*whole);
   const std::uint32_t part = builder.add_file(from.name, std::move(*own));
   if (is_file(from.checkpoint + ".index", options)) {
     if (auto added = add_tensorflow_checkpoint(builder, from.checkpoint, options, from.checkpoint_folder); !added)

@@ -4,7 +4,8 @@
 #ifndef STET_FORMATS_TFJS_DETAIL_WEIGHTS_HPP
 #define STET_FORMATS_TFJS_DETAIL_WEIGHTS_HPP
 
-#include "../../add_model.hpp"
+#include "../../model.hpp"
+#include "../../native/checkpoint_folder.hpp"
 #include "../../common/json_members.hpp"
 #include "../../common/write_elements.hpp"
 
