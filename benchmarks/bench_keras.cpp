@@ -54,7 +54,7 @@ public:
   std::string save(std::int64_t form) const {
     stet::keras_save_options options;
     options.is_durable = false;
-    bench::require(bool(stet::save_keras(path(form), native_, *model_, options)), "save");
+    bench::require(bool(stet::save_keras(path(form), *model_, options)), "save");
     return path(form);
   }
 

@@ -29,8 +29,8 @@ struct outcome {
   std::uint64_t left_out_count = 0;
 };
 
-/// Saves the model `opened`, which is at `from`, to `to`.
-using save_function = stet::result<outcome> (*)(std::string_view from, const stet::model& opened, std::string_view to);
+/// Saves the model `opened` to `to`.
+using save_function = stet::result<outcome> (*)(const stet::model& opened, std::string_view to);
 
 /// A format that models can be saved in.
 struct target {
@@ -48,10 +48,9 @@ stet::result<outcome> outcome_of(const stet::result<stet::save_report>& saved) {
   return outcome{saved->file_size_bytes, saved->part_count + std::uint64_t{1}, 0};
 }
 
-template <stet::store_form Form>
-stet::result<outcome> save_native(std::string_view from, const stet::model& opened, std::string_view to) {
+template <stet::store_form Form> stet::result<outcome> save_native(const stet::model& opened, std::string_view to) {
   stet::writer all;
-  if (const auto added = stet::add_model(all, from, opened); !added) return added.error();
+  if (const auto added = stet::add_model(all, opened); !added) return added.error();
   stet::save_options options;
   options.form = Form;
   if (is_native(opened)) options.alignment_bytes = opened.store.alignment_bytes();
@@ -59,9 +58,9 @@ stet::result<outcome> save_native(std::string_view from, const stet::model& open
 }
 
 template <stet::tensorflow_naming Naming>
-stet::result<outcome> save_for_tensorflow(std::string_view from, const stet::model& opened, std::string_view to) {
+stet::result<outcome> save_for_tensorflow(const stet::model& opened, std::string_view to) {
   stet::writer all;
-  if (const auto added = stet::add_model(all, from, opened); !added) return added.error();
+  if (const auto added = stet::add_model(all, opened); !added) return added.error();
   stet::tensorflow_save_options options;
   options.naming = Naming;
   const std::string name(file_name_of(to));
@@ -69,27 +68,25 @@ stet::result<outcome> save_for_tensorflow(std::string_view from, const stet::mod
   return outcome_of(stet::save_tensorflow_checkpoint(all, to, options));
 }
 
-template <bool WeightsOnly>
-stet::result<outcome> save_for_tfjs(std::string_view from, const stet::model& opened, std::string_view to) {
+template <bool WeightsOnly> stet::result<outcome> save_for_tfjs(const stet::model& opened, std::string_view to) {
   stet::tfjs_save_options options;
   options.weights_only = WeightsOnly;
-  const auto saved = stet::save_tfjs(to, from, opened, options);
+  const auto saved = stet::save_tfjs(to, opened, options);
   if (!saved) return saved.error();
   return outcome{saved->file_size_bytes, saved->shard_count + std::uint64_t{1}, 0};
 }
 
 /// With the state of the optimizer, unless the form to save in has no place for it.
-template <stet::keras_form Form>
-stet::result<outcome> save_for_keras(std::string_view from, const stet::model& opened, std::string_view to) {
+template <stet::keras_form Form> stet::result<outcome> save_for_keras(const stet::model& opened, std::string_view to) {
   stet::keras_save_options options;
   options.form = Form;
   options.save_optimizer = true;
-  auto saved = stet::save_keras(to, from, opened, options);
+  auto saved = stet::save_keras(to, opened, options);
   const bool may_be_for_optimizer = !saved && (saved.error().code() == stet::errc::not_convertible ||
                                                saved.error().code() == stet::errc::not_expressible);
   if (may_be_for_optimizer) {
     options.save_optimizer = false;
-    saved = stet::save_keras(to, from, opened, options);
+    saved = stet::save_keras(to, opened, options);
   }
   if (!saved) return saved.error();
   return outcome{saved->file_size_bytes, 1, saved->left_out_count};
@@ -191,7 +188,7 @@ status copy(std::string_view from, std::string_view to, save_function save, cons
   std::size_t skipped_count = 0;
   opened = select(std::move(*opened), wanted, skipped_count);
   if (!opened) return out.fail(from, opened.error());
-  const stet::result<outcome> saved = save(from, *opened, to);
+  const stet::result<outcome> saved = save(*opened, to);
   if (!saved) {
     const stet::error& problem = saved.error();
     // Of the operating system's complaints the subject is a temporary file beside the wanted one.

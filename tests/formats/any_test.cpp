@@ -87,7 +87,7 @@ TEST_SUITE("formats/any") {
         CHECK(opened.store.verify_checksums());
         CHECK(stet::base_name_of(opened) == "middle.stet");
         CHECK(stet::own_store_of(opened).tensor_count() == 1);
-        const auto description = stet::describe_any(folder.path(name), opened);
+        const auto description = stet::describe(opened);
         REQUIRE(description);
         CHECK(description->metadata["note"] == "delta");
         REQUIRE(description->tensors.size() == 3);
@@ -131,7 +131,7 @@ TEST_SUITE("formats/any") {
       CHECK(stet::base_name_of(*opened) == "run-9.stet");
       CHECK(opened->omitted.empty());
       CHECK(stet::is_native_model(*opened));
-      const auto description = stet::describe_any(path, *opened);
+      const auto description = stet::describe(*opened);
       REQUIRE(description);
       CHECK(description->metadata["note"] == "delta");
     }
@@ -189,7 +189,7 @@ TEST_SUITE("formats/any") {
       REQUIRE(found);
       CHECK(opened->is_in_file(*found));
       CHECK((*found->as<float>())[3] == 4.0f);
-      const auto description = stet::describe_any(path, *opened);
+      const auto description = stet::describe(*opened);
       REQUIRE(description);
       CHECK(description->metadata["author"] == "me");
       CHECK(description->state["global_step"] == 7);
@@ -214,7 +214,7 @@ TEST_SUITE("formats/any") {
       if (!opened) return;
       CHECK(opened->format->name == row.second);
       CHECK(opened->store.contains("probe/kernel"));
-      const auto description = stet::describe_any(path, *opened);
+      const auto description = stet::describe(*opened);
       REQUIRE(description);
       CHECK(description->graphs.size() == (row.second == std::string("hdf5") ? 0 : 1));
     }
@@ -234,6 +234,6 @@ TEST_SUITE("formats/any") {
 
   TEST_CASE("a model that open_any did not open is not described") {
     const stet::model none;
-    CHECK(stet::describe_any("x", none).error().code() == stet::errc::invalid_argument);
+    CHECK(stet::describe(none).error().code() == stet::errc::invalid_argument);
   }
 }

@@ -24,7 +24,7 @@ namespace stet::inline STET_NAMESPACE {
 namespace detail {
 
 /// What a manifest would say beside the tensors of a model. Of several graphs it is the first.
-inline result<manifest> manifest_beside(std::string_view path_utf8, const model& of) {
+inline result<manifest> manifest_beside(const model& of) {
   if (is_native_model(of)) {
     result<manifest> parsed = merged_manifest(of);
     if (!parsed) return parsed;
@@ -39,7 +39,7 @@ inline result<manifest> manifest_beside(std::string_view path_utf8, const model&
     if (named != parsed->tensors.end()) return error(errc::manifest_mismatch, named->name);
     return parsed;
   }
-  result<model_description> described = describe_any(path_utf8, of);
+  result<model_description> described = describe(of);
   if (!described) return described.error();
   manifest made;
   if (!described->graphs.empty()) made.graph = graph_to_json(described->graphs.front());
@@ -55,14 +55,14 @@ inline result<manifest> manifest_beside(std::string_view path_utf8, const model&
 
 } // namespace detail
 
-/// Adds all that the model at `path_utf8`, opened as `from`, holds: tensors with their attributes, graph, state, metadata.
+/// Adds all that the model `from` holds: tensors with their attributes, graph, state, metadata.
 /// Saving compares each tensor with its checksum, if the file has one; checksums of ranges of the file are compared here. The second names that a foreign format gives its
 /// tensors are left out; the aliases of a native file are kept. The model must stay open until `to` has been saved.
-/// Errors: those of `check_ranges`, `describe_any` and `writer::add`, and
+/// Errors: those of `check_ranges`, `describe` and `writer::add`, and
 /// @retval errc::manifest_mismatch  the manifest of a native file lists other tensors than its index
-inline result<void> add_model(writer& to, std::string_view path_utf8, const model& from) {
+inline result<void> add_model(writer& to, const model& from) {
   if (auto checked = check_ranges(from); !checked) return checked;
-  result<manifest> beside = detail::manifest_beside(path_utf8, from);
+  result<manifest> beside = detail::manifest_beside(from);
   if (!beside) return beside.error();
   std::unordered_map<std::string_view, json_value*> attributes;
   for (manifest_tensor& each : beside->tensors) {

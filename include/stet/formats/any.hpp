@@ -32,24 +32,16 @@ inline constexpr const format* known_formats[] = {
 /// Opens the model at `path_utf8`: a file, a folder, or the prefix that the names of its files have in common.
 /// Errors: those of the format's own `open`, those of `file::open`, and
 /// @retval errc::unknown_format  the content is of no format that is known
-/// Cost: reads up to 8 KiB to find the format, then that of the format.
+/// Cost: opens the file once. To find the format, reads its first and last 4 KiB, and what no format is recognised by less than:
+/// all bytes of an archive, of HDF5, and of what begins as a graph of TensorFlow does; each at most once, and the format goes on
+/// with what was read. Mapped (the default), of these only the pages that are looked at.
 [[nodiscard]] inline result<model> open_any(std::string_view path_utf8, const open_options& options = {}) {
-  const format_probe probe(path_utf8, options);
+  format_probe probe(path_utf8, options);
   for (const format* const each : known_formats) {
-    if (!each->recognises(probe)) continue;
-    result<model> opened = each->open(path_utf8, options);
-    if (opened) opened->format = each;
-    return opened;
+    if (each->recognises(probe)) return open_as(*each, probe);
   }
   if (probe.failure()) return *probe.failure();
   return error(errc::unknown_format, path_utf8);
-}
-
-/// What the model at `path_utf8`, which `open_any` opened as `of`, says beside its tensors.
-/// Errors: those of the format's reader of graphs and settings.
-[[nodiscard]] inline result<model_description> describe_any(std::string_view path_utf8, const model& of) {
-  if (of.format == nullptr) return error(errc::invalid_argument, path_utf8);
-  return of.format->describe(path_utf8, of);
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -21,10 +21,10 @@ stet::result<stet::model_description> describe(const stet::format& as, const tem
   const std::string path = folder.write("m", bytes);
   stet::open_options options;
   options.inflate = inflate;
-  const auto opened = as.open(path, options);
+  const auto opened = stet::open_as(as, path, options);
   CHECK(outcome(opened) == "ok");
   if (!opened) return opened.error();
-  return as.describe(path, *opened);
+  return stet::describe(*opened);
 }
 
 /// "ok", or "CODE SUBJECT", of an archive with this configuration.

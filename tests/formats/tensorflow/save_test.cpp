@@ -148,7 +148,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     const auto counter = opened->store.get<std::int64_t>("save_counter");
     REQUIRE(counter);
     CHECK((*counter)[0] == 1);
-    const auto said = stet::describe_any(folder.path("ckpt-1"), *opened);
+    const auto said = stet::describe(*opened);
     REQUIRE(said);
     CHECK(said->tensors.size() == 11);
 

@@ -41,7 +41,7 @@ public:
     stet::tfjs_save_options options;
     options.shard_size_bytes = 250; // three shards, the second of both tensors
     options.operations = &operations;
-    return stet::save_tfjs(path, path_, *opened, options);
+    return stet::save_tfjs(path, *opened, options);
   }
 
 private:

@@ -16,29 +16,19 @@ namespace stet::inline STET_NAMESPACE {
 namespace detail {
 
 /// A file may begin with a user block, bytes of its owner: the superblock is at 0, 512, 1024, 2048 and so on.
-/// Cost: beyond the beginning, which the probe has, it opens the file and reads 8 bytes at each of these places.
-inline bool is_hdf5(const format_probe& probe) noexcept {
-  const auto is_signature = [](std::span<const std::byte> bytes) {
-    return std::memcmp(bytes.data(), hdf5_signature.data(), hdf5_signature.size()) == 0;
-  };
-  std::uint64_t at = 0;
-  for (; at + hdf5_signature.size() <= probe.start().size(); at = at == 0 ? 512 : at * 2) {
-    if (is_signature(probe.start().subspan(static_cast<std::size_t>(at), hdf5_signature.size()))) return true;
-  }
-  if (!range_fits(at, hdf5_signature.size(), probe.size_bytes())) return false;
-  const result<source> file = open_source(probe.path(), probe.options());
-  if (!file) return false;
+/// Cost: beyond the beginning, which the probe has, reads 8 bytes at each of these places.
+inline bool is_hdf5(format_probe& probe) noexcept {
   std::byte bytes[8];
   static_assert(hdf5_signature.size() == sizeof bytes);
-  for (; range_fits(at, sizeof bytes, file->size_bytes()); at *= 2) {
-    if (!file->read_at(at, bytes)) return false;
-    if (is_signature(bytes)) return true;
+  for (std::uint64_t at = 0; range_fits(at, sizeof bytes, probe.size_bytes()); at = at == 0 ? 512 : at * 2) {
+    if (!probe.read_at(at, bytes)) return false;
+    if (std::memcmp(bytes, hdf5_signature.data(), sizeof bytes) == 0) return true;
   }
   return false;
 }
 
 /// `format::describe` of hdf5_format: nothing is said beside the tensors.
-inline result<model_description> describe_hdf5(std::string_view, const model&) { return model_description(); }
+inline result<model_description> describe_hdf5(const model&) { return model_description(); }
 
 } // namespace detail
 

@@ -8,7 +8,7 @@
 
 #include "../common/readers.hpp"
 #include "../common/store_builder.hpp"
-#include "../model.hpp"
+#include "../format.hpp"
 
 #include "../../source/detail/path.hpp"
 #include "../../wire/hdf5.hpp"
@@ -450,12 +450,13 @@ private:
 };
 
 /// `format::open` of hdf5_format.
-inline result<model> open_hdf5(std::string_view path_utf8, const open_options& options) {
-  result<source> opened = open_resident(path_utf8, options);
+inline result<model> open_hdf5(format_probe& probe) {
+  const open_options& options = probe.options();
+  result<source> opened = probe.take_bytes();
   if (!opened) return opened.error();
   const std::span<const std::byte> bytes = bytes_in(*opened);
   store_builder builder(options.memory);
-  const std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(*opened));
+  const std::uint32_t part = builder.add_file(file_name_in(probe.path()), std::move(*opened));
   result<hdf5_file> file = open_hdf5_file(bytes, options.inflate);
   if (!file) return file.error();
   if (auto read = hdf5_importer(builder, *file, part, 0, hdf5_strictness::lenient, options.inflate).run(); !read)

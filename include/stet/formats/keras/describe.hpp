@@ -163,7 +163,7 @@ inline result<void> order_listed_optimizer(hdf5_file& file, json_value& state) {
 
 /// `format::describe` of keras_h5_format.
 /// Errors: those of attributes and of graph_from_keras.
-inline result<model_description> describe_keras_h5(std::string_view, const model& of) {
+inline result<model_description> describe_keras_h5(const model& of) {
   model_description made;
   const source& bytes = of.store.part(0);
   if (bytes.data() == nullptr) return made;
@@ -201,13 +201,13 @@ inline result<model_description> describe_keras_h5(std::string_view, const model
 
 /// `format::describe` of keras_format.
 /// Errors: those of its JSON members and of graph_from_keras.
-inline result<model_description> describe_keras(std::string_view path_utf8, const model& of) {
+inline result<model_description> describe_keras(const model& of) {
   model_description made;
   made.state = keras_state(of.store);
   if (of.store.index().part_count() == 0 || !is_zip(bytes_in(of.store.part(0)))) {
-    const result<source> file = open_resident(path_utf8, of.options);
+    const result<source> file = open_resident(of.path, of.options);
     if (!file) return file.error();
-    auto index = parse_keras_index(*file, path_utf8);
+    auto index = parse_keras_index(bytes_in(*file), of.path);
     if (!index) return index.error();
     append_member(made.metadata, "keras", take_member(*index, "metadata"));
     return made;

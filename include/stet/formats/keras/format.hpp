@@ -8,45 +8,42 @@
 
 #include "../hdf5/format.hpp"
 
-#include <span>
+#include <algorithm>
+#include <cstddef>
 #include <string_view>
 
 namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// Whether the archive has weights of Keras, wherever its directory lists them. Cost: reads the directory.
-inline bool has_keras_weights(const format_probe& probe) {
-  open_options options = probe.options();
-  options.backing = backing::map;
-  const result<source> file = open_resident(probe.path(), options);
-  if (!file) return false;
-  const auto members = read_zip(bytes_in(*file));
-  return members && find_member(*members, keras_weights_member) != nullptr;
-}
-
-/// An archive of which a member near its beginning or end is called as those of Keras are, or JSON that maps
-/// groups to files of weights.
-inline bool is_keras(const format_probe& probe) {
-  const auto says = [](std::span<const std::byte> sample, std::string_view key) {
-    return std::string_view(reinterpret_cast<const char*>(sample.data()), sample.size()).find(key) !=
-           std::string_view::npos;
-  };
-  if (is_zip(probe.start())) {
-    return says(probe.end(), keras_weights_member) || says(probe.start(), keras_weights_member) ||
-           (says(probe.start(), keras_metadata_member) && says(probe.start(), keras_config_member)) ||
-           has_keras_weights(probe);
+/// An archive that has the weights of Keras, or its configuration and metadata, by its directory. One that is damaged counts, too,
+/// if its first member is called as those of Keras are: opening it says what is wrong.
+inline bool is_keras_archive(format_probe& probe) {
+  const auto& members = probe.zip();
+  if (members) {
+    const auto has = [&](std::string_view name) { return find_member(*members, name) != nullptr; };
+    return has(keras_weights_member) || (has(keras_metadata_member) && has(keras_config_member));
   }
-  return probe.starts_like_json() && says(probe.start(), "\"weight_map\"") && says(probe.start(), ".weights.h5\"");
+  constexpr std::size_t name_at = 30; // in the header of a member (wire/zip.hpp)
+  std::string_view first(reinterpret_cast<const char*>(probe.start().data()), probe.start().size());
+  first.remove_prefix((std::min)(name_at, first.size()));
+  return first.starts_with(keras_weights_member) || first.starts_with(keras_metadata_member) ||
+         first.starts_with(keras_config_member);
 }
 
-/// An HDF5 file with weights of Keras. Cost: reads the root of the file.
-inline bool is_keras_h5(const format_probe& probe) {
+/// A .keras file, or JSON that maps groups to files of weights.
+inline bool is_keras(format_probe& probe) {
+  if (is_zip(probe.start())) return is_keras_archive(probe);
+  const std::string_view text(reinterpret_cast<const char*>(probe.start().data()), probe.start().size());
+  const auto says = [text](std::string_view key) { return text.find(key) != std::string_view::npos; };
+  return probe.starts_like_json() && says("\"weight_map\"") && says(".weights.h5\"");
+}
+
+/// An HDF5 file with weights of Keras. Cost: reads the root of the file, for which all of it has to be in memory.
+inline bool is_keras_h5(format_probe& probe) {
   if (!is_hdf5(probe)) return false;
-  open_options options = probe.options();
-  options.backing = backing::map;
-  const result<source> file = open_resident(probe.path(), options);
-  return file && may_be_keras_hdf5(bytes_in(*file), options.inflate);
+  const auto bytes = probe.bytes();
+  return bytes && may_be_keras_hdf5(*bytes, probe.options().inflate);
 }
 
 } // namespace detail

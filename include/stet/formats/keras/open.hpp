@@ -7,7 +7,7 @@
 #include "detail/names.hpp"
 
 #include "../hdf5/open.hpp"
-#include "../model.hpp"
+#include "../format.hpp"
 #include "../common/store_builder.hpp"
 
 #include "../../manifest/open.hpp"
@@ -94,28 +94,32 @@ inline bool may_be_keras_hdf5(std::span<const std::byte> bytes, inflate_function
 }
 
 /// `format::open` of keras_h5_format.
-inline result<model> open_keras_h5(std::string_view path_utf8, const open_options& options) {
-  result<source> opened = open_resident(path_utf8, options);
+inline result<model> open_keras_h5(format_probe& probe) {
+  const open_options& options = probe.options();
+  result<source> opened = probe.take_bytes();
   if (!opened) return opened.error();
   const std::span<const std::byte> bytes = bytes_in(*opened);
   store_builder builder(options.memory);
-  const std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(*opened));
+  const std::uint32_t part = builder.add_file(file_name_in(probe.path()), std::move(*opened));
   keras_model_builder whole(builder, options);
   if (auto added = whole.add(bytes, part, 0); !added) return added.error();
   return whole.finish();
 }
 
 /// Opens the weights in an archive.
-inline result<model> open_keras_archive(std::string_view path_utf8, source&& file, const open_options& options) {
-  const std::span<const std::byte> archive = bytes_in(file);
-  const auto members = read_zip(archive);
+inline result<model> open_keras_archive(format_probe& probe) {
+  const open_options& options = probe.options();
+  const result<std::vector<zip_member>>& members = probe.zip();
   if (!members) return members.error();
   const zip_member* const weights = find_member(*members, keras_weights_member);
   if (weights == nullptr) return error(errc::missing_part, keras_weights_member);
+  result<source> file = probe.take_bytes();
+  if (!file) return file.error();
+  const std::span<const std::byte> archive = bytes_in(*file);
   result<source> bytes = open_member(archive, *weights, options.inflate, options.memory);
   if (!bytes) return bytes.error();
   store_builder builder(options.memory);
-  std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(file));
+  std::uint32_t part = builder.add_file(file_name_in(probe.path()), std::move(*file));
   for (const zip_member& each : *members) {
     range_check check{part, each.offset_bytes, each.stored_size_bytes, each.crc32, std::string(each.name)};
     if (each.method == zip_member::is_deflated && options.inflate != nullptr && &each != weights) // which were compared
@@ -141,22 +145,24 @@ inline result<model> open_keras_archive(std::string_view path_utf8, source&& fil
 }
 
 /// Parses the index of a sharded model.
-inline result<json_value> parse_keras_index(const source& file, std::string_view path_utf8) {
-  const std::span<const std::byte> text = bytes_in(file);
+inline result<json_value> parse_keras_index(std::span<const std::byte> text, std::string_view path_utf8) {
   result<json_value> parsed = parse_json({reinterpret_cast<const char*>(text.data()), text.size()});
   return parsed || !parsed.error().subject().empty() ? std::move(parsed)
                                                      : result<json_value>(parsed.error().about(path_utf8));
 }
 
 /// Opens the shards that an index names; they lie beside it.
-inline result<model> open_keras_shards(std::string_view path_utf8, const source& file, const open_options& options) {
-  const auto index = parse_keras_index(file, path_utf8);
+inline result<model> open_keras_shards(format_probe& probe) {
+  const open_options& options = probe.options();
+  const auto text = probe.bytes();
+  if (!text) return text.error();
+  const auto index = parse_keras_index(*text, probe.path());
   if (!index) return index.error();
   const auto shards = read_keras_shards(*index);
   if (!shards) return shards.error();
   open_options resident = options;
   if (resident.backing == backing::stream) resident.backing = backing::read;
-  const parts_in_folder beside(path_utf8, resident);
+  const parts_in_folder beside(probe.path(), resident);
   store_builder builder(options.memory);
   for (const auto& [name, groups] : *shards) {
     result<source> opened = is_part_name(name) ? beside.open_part(name) : result<source>(errc::bad_path);
@@ -184,11 +190,9 @@ inline result<model> open_keras_shards(std::string_view path_utf8, const source&
 }
 
 /// `format::open` of keras_format.
-inline result<model> open_keras(std::string_view path_utf8, const open_options& options) {
-  result<source> file = open_resident(path_utf8, options);
-  if (!file) return file.error();
-  return is_zip(bytes_in(*file)) ? open_keras_archive(path_utf8, std::move(*file), options)
-                                 : open_keras_shards(path_utf8, *file, options);
+inline result<model> open_keras(format_probe& probe) {
+  if (probe.failure()) return *probe.failure();
+  return is_zip(probe.start()) ? open_keras_archive(probe) : open_keras_shards(probe);
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

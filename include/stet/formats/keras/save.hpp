@@ -7,6 +7,7 @@
 #include "detail/save_weights.hpp"
 
 #include "../check_model.hpp"
+#include "../format.hpp"
 
 #include "../../vocabulary/version.hpp"
 #include "../../wire/zip_writer.hpp"
@@ -229,7 +230,6 @@ private:
 ///
 /// What HDF5 has no word for is widened to int8, uint8 or float32.
 /// @param path_utf8  of the new file
-/// @param from_path  where `from` was opened
 /// @retval errc::invalid_argument  what the path ends in does not tell the form, and options do not either
 /// @retval errc::bad_graph        as graph_to_keras
 /// @retval errc::not_expressible  the form cannot have a layer or tensor, the subject, which says what works: a
@@ -247,17 +247,17 @@ private:
 ///                                datasets than 64 MiB, or the configuration longer or deeper than readers accept
 /// @retval errc::checksum_mismatch  a tensor, the subject, is damaged
 /// @retval errc::bad_path         the path names no file
-/// or an error of describe_any, of reading, or of the operating system. After one the folder is as it was
+/// or an error of describe, of reading, or of the operating system. After one the folder is as it was
 /// before. Cost: reads every byte once; memory for what is not data, and 512 KiB. Source:
 /// wire/hdf5/writer.hpp; keras-team/keras 3.15, src/saving/saving_lib.py,
 /// src/legacy/saving/legacy_h5_format.py.
-inline result<keras_save_report> save_keras(std::string_view path_utf8, std::string_view from_path, const model& from,
+inline result<keras_save_report> save_keras(std::string_view path_utf8, const model& from,
                                             const keras_save_options& options = {}) {
   if (detail::file_name_in(path_utf8).empty()) return error(errc::bad_path, path_utf8);
   const keras_form form = options.form == keras_form::by_extension ? detail::keras_form_of(path_utf8) : options.form;
   if (form == keras_form::by_extension) return error(errc::invalid_argument, path_utf8);
   if (auto checked = check_ranges(from); !checked) return checked.error();
-  const result<model_description> described = from.format->describe(from_path, from);
+  const result<model_description> described = stet::describe(from);
   if (!described) return described.error();
   return detail::keras_save(path_utf8, from, *described, options, form).run();
 }

@@ -3,7 +3,7 @@
 #ifndef STET_FORMATS_TENSORFLOW_FORMAT_HPP
 #define STET_FORMATS_TENSORFLOW_FORMAT_HPP
 
-#include "../model.hpp"
+#include "../format.hpp"
 
 #include "open.hpp"
 #include "open_v1.hpp"
@@ -21,26 +21,27 @@ namespace detail {
 
 /// Whether the probe is at a checkpoint of this version. A folder whose state file leads to none, or that has several checkpoints
 /// and no state file, and a shard without its index count as version 2, so that opening them says what is wrong.
-template <checkpoint_version Version> bool is_tensorflow_checkpoint(const format_probe& probe) {
+template <checkpoint_version Version> bool is_tensorflow_checkpoint(format_probe& probe) {
   // A file is one if it is a table, or has an index beside it; other paths may be prefixes or folders.
   const bool is_shard = prefix_of_data_file(probe.path()).has_value();
   if (!probe.failure() && !is_shard && !is_sorted_table(probe.end()) && !probe.has_file(".index")) return false;
-  const result<located_checkpoint> found = locate_tensorflow_checkpoint(probe.path(), probe.options());
+  const result<located_checkpoint> found = locate_tensorflow_checkpoint(probe.path(), probe.options(), &probe);
   if (found) return found->version == Version;
   return Version == checkpoint_version::v2 && (is_shard || found.error().code() != errc::file_not_found ||
                                                read_tensorflow_state(probe.path(), probe.options()).has_value());
 }
 
-inline result<model> open_located(const located_checkpoint& found, const open_options& options) {
-  if (found.version == checkpoint_version::v2)
-    return open_tensorflow_checkpoint(found.prefix, options, found.subfolder);
-  return open_tensorflow_checkpoint_v1(found.files, options, found.subfolder);
+/// @param probe  if given: what may look at one of the files already
+inline result<model> open_located(const located_checkpoint& found, const open_options& options,
+                                  format_probe* probe = nullptr) {
+  if (found.version == checkpoint_version::v2) return open_checkpoint_v2(found.prefix, options, found.subfolder, probe);
+  return open_checkpoint_v1(found.files, options, found.subfolder, probe);
 }
 
-inline result<model> open_tensorflow(std::string_view path_utf8, const open_options& options) {
-  const result<located_checkpoint> found = locate_tensorflow_checkpoint(path_utf8, options);
+inline result<model> open_tensorflow(format_probe& probe) {
+  const result<located_checkpoint> found = locate_tensorflow_checkpoint(probe.path(), probe.options(), &probe);
   if (!found) return found.error();
-  return open_located(*found, options);
+  return open_located(*found, probe.options(), &probe);
 }
 
 } // namespace detail

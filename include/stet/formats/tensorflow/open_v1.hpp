@@ -7,7 +7,7 @@
 #include "detail/data_type.hpp"
 #include "detail/slices.hpp"
 
-#include "../model.hpp"
+#include "../format.hpp"
 #include "../common/store_builder.hpp"
 
 #include "../../source/detail/path.hpp"
@@ -59,13 +59,16 @@ inline constexpr tensor_proto_list tensor_proto_lists[] = {
 /// Adds the tensors of one V1 checkpoint to a store that is being built.
 class checkpoint_v1_reader {
 public:
-  checkpoint_v1_reader(store_builder& into, const open_options& options) : into_(into), options_(options) {}
+  /// @param probe  if given: what looks at one of the files already
+  checkpoint_v1_reader(store_builder& into, const open_options& options, format_probe* probe)
+      : into_(into), options_(options), probe_(probe) {}
 
   /// `files` are its paths; each is known in the model by what follows its folder, behind `subfolder`.
   result<void> run(const std::vector<std::string>& files, std::string_view subfolder) {
     const std::uint32_t first_part = into_.file_count();
     for (const std::string& path : files) {
-      result<source> opened = open_resident(path, options_);
+      const bool is_open = probe_ != nullptr && !probe_->failure() && probe_->path() == path;
+      result<source> opened = is_open ? probe_->take_bytes() : open_resident(path, options_);
       if (!opened)
         return opened.error().code() == errc::file_not_found ? error(errc::missing_part, path) : opened.error();
       into_.add_file(std::string(subfolder).append(file_name_in(path)), std::move(*opened));
@@ -329,11 +332,19 @@ private:
 
   store_builder& into_;
   open_options options_;
+  format_probe* probe_;
   std::vector<listed_tensor> tensors_;
   std::map<std::string, std::size_t> numbers_;
   std::vector<slice_value> values_;
   parsed_shape shape_;
 };
+
+inline result<model> open_checkpoint_v1(const std::vector<std::string>& files, const open_options& options,
+                                        std::string_view subfolder, format_probe* probe) {
+  store_builder into(options.memory);
+  if (auto read = checkpoint_v1_reader(into, options, probe).run(files, subfolder); !read) return read.error();
+  return finish_model(into, options);
+}
 
 } // namespace detail
 
@@ -349,9 +360,7 @@ private:
 [[nodiscard]] inline result<model> open_tensorflow_checkpoint_v1(const std::vector<std::string>& files,
                                                                  const open_options& options = {},
                                                                  std::string_view subfolder = {}) {
-  store_builder into(options.memory);
-  if (auto read = detail::checkpoint_v1_reader(into, options).run(files, subfolder); !read) return read.error();
-  return finish_model(into, options);
+  return detail::open_checkpoint_v1(files, options, subfolder, nullptr);
 }
 
 } // namespace stet::inline STET_NAMESPACE

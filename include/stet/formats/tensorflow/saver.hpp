@@ -238,7 +238,8 @@ public:
     const result<std::vector<checkpoint_info>> there = all();
     if (!there) return there.error();
     for (auto each = there->rbegin(); each != there->rend(); ++each) {
-      result<model> opened = detail::open_tensorflow(each->path, how);
+      format_probe probe(each->path, how);
+      result<model> opened = detail::open_tensorflow(probe);
       if (!opened && each + 1 != there->rend()) continue; // damaged: an older one serves
       return detail::restore_opened(std::move(opened), each->path, to, rules, report);
     }

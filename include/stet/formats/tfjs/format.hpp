@@ -27,12 +27,10 @@ inline bool is_tfjs_json(const format_probe& probe) {
   return false;
 }
 
-inline bool is_tfjs(const format_probe& probe) {
-  if (probe.failure() && probe.failure()->code() == errc::not_a_regular_file) {
-    const std::string path = std::string(probe.path()) + "/model.json";
-    return is_tfjs_json(format_probe(path, probe.options()));
-  }
-  return is_tfjs_json(probe);
+inline bool is_tfjs(format_probe& probe) {
+  if (!probe.is_folder()) return is_tfjs_json(probe);
+  const std::string path = tfjs_json_path(probe.path(), true);
+  return is_tfjs_json(format_probe(path, probe.options()));
 }
 
 } // namespace detail
