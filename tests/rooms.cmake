@@ -23,21 +23,19 @@ set(below_ext source)
 # The parts of the room formats: NAME of what begins with PATH, the first that fits. What none fits is on top: any.hpp.
 set(parts_of_formats
   common=formats/common/ common=formats/model.hpp common=formats/format.hpp
-  checks=formats/check_model.hpp
   native=formats/native/
   hdf5=formats/hdf5/
   keras_config=formats/keras/config keras=formats/keras/
   graph_def=formats/tensorflow/graph_def graph_def=formats/tensorflow/detail/data_type.hpp tensorflow=formats/tensorflow/
   tfjs=formats/tfjs/)
 set(below_common wire index manifest store writer checkpoint restore)
-set(below_checks common)
 set(below_native common)
 set(below_hdf5 common)
 set(below_keras_config common)
-set(below_keras hdf5 keras_config native checks)
+set(below_keras hdf5 keras_config)
 set(below_graph_def common)
 set(below_tensorflow graph_def)
-set(below_tfjs keras_config graph_def native checks)
+set(below_tfjs keras_config graph_def)
 
 set(cheap_rooms vocabulary bytes index store stet ext)
 set(cheap_headers array bit cassert compare cstddef cstdint cstdio cstdlib cstring initializer_list limits new span string_view type_traits utility version)

@@ -65,28 +65,32 @@ stet::result<outcome> save_for_tensorflow(const stet::model& opened, std::string
   options.naming = Naming;
   const std::string name(file_name_of(to));
   options.state = stet::tensorflow_state{name, {name}, {}, 0};
-  return outcome_of(stet::save_tensorflow_checkpoint(all, to, options));
+  return outcome_of(stet::save_tensorflow_checkpoint(to, all, options));
 }
 
 template <bool WeightsOnly> stet::result<outcome> save_for_tfjs(const stet::model& opened, std::string_view to) {
+  stet::writer all;
+  if (const auto added = stet::add_model(all, opened); !added) return added.error();
   stet::tfjs_save_options options;
   options.weights_only = WeightsOnly;
-  const auto saved = stet::save_tfjs(to, opened, options);
+  const auto saved = stet::save_tfjs(to, all, options);
   if (!saved) return saved.error();
   return outcome{saved->file_size_bytes, saved->shard_count + std::uint64_t{1}, 0};
 }
 
 /// With the state of the optimizer, unless the form to save in has no place for it.
 template <stet::keras_form Form> stet::result<outcome> save_for_keras(const stet::model& opened, std::string_view to) {
+  stet::writer all;
+  if (const auto added = stet::add_model(all, opened); !added) return added.error();
   stet::keras_save_options options;
   options.form = Form;
   options.save_optimizer = true;
-  auto saved = stet::save_keras(to, opened, options);
+  auto saved = stet::save_keras(to, all, options);
   const bool may_be_for_optimizer = !saved && (saved.error().code() == stet::errc::not_convertible ||
                                                saved.error().code() == stet::errc::not_expressible);
   if (may_be_for_optimizer) {
     options.save_optimizer = false;
-    saved = stet::save_keras(to, opened, options);
+    saved = stet::save_keras(to, all, options);
   }
   if (!saved) return saved.error();
   return outcome{saved->file_size_bytes, 1, saved->left_out_count};

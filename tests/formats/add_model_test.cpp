@@ -4,6 +4,7 @@
 #include <stet/formats/tfjs/save.hpp>
 #include <stet/formats/common/store_builder.hpp>
 
+#include "support/save_model.hpp"
 #include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
 
@@ -185,8 +186,8 @@ TEST_SUITE("formats/add_model") {
     REQUIRE(!added);
     CHECK(added.error().code() == stet::errc::checksum_mismatch);
     CHECK(added.error().subject() == "model.weights.h5");
-    CHECK(stet::save_keras(folder.path("c.weights.h5"), *opened).error().code() == stet::errc::checksum_mismatch);
-    CHECK(stet::save_tfjs(folder.path("c.json"), *opened).error().code() == stet::errc::checksum_mismatch);
+    CHECK(stet_test::save_keras(folder.path("c.weights.h5"), *opened).error().code() == stet::errc::checksum_mismatch);
+    CHECK(stet_test::save_tfjs(folder.path("c.json"), *opened).error().code() == stet::errc::checksum_mismatch);
     CHECK(folder.names() == std::vector<std::string>{"m.keras"});
   }
 
@@ -211,7 +212,7 @@ TEST_SUITE("formats/add_model") {
       REQUIRE(opened);
       stet::tfjs_save_options options;
       options.allow_rounding = true;
-      const auto saved = stet::save_tfjs(folder.path("c.json"), *opened, options);
+      const auto saved = stet_test::save_tfjs(folder.path("c.json"), *opened, options);
       REQUIRE(!saved);
       CHECK(saved.error().code() == stet::errc::checksum_mismatch);
       CHECK(saved.error().subject() == name);

@@ -4,6 +4,7 @@
 //
 // The first two bytes of the input are the size of the text, which follows; the rest is two files of weights,
 // w and v, cut after as many bytes as the third byte says.
+#include "support/save_model.hpp"
 #include "support/temp_folder.hpp"
 
 #include <stet/formats/tfjs/save.hpp>
@@ -57,7 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.shard_size_bytes = 5;
   options.is_durable = false;
   const std::string again = folder.path("again.json");
-  if (!stet::save_tfjs(again, *opened, options)) {
+  if (!stet_test::save_tfjs(again, *opened, options)) {
     // What was opened has only dtypes that can be saved; but numbers of codes may not fit, and graphs may be
     // none.
     require(folder.names().size() == 3);

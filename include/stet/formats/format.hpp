@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -131,13 +132,26 @@ public:
     return detail::is_file(path.append(suffix), options_);
   }
 
-  /// Copies bytes of the file, of which the first call for a place reads them.
+  /// Copies bytes of the file. The first and last ones are there already, and up to 8 at one place are read once.
   /// @retval errc::bad_range  they do not lie within the file; or an error of reading
   [[nodiscard]] result<void> read_at(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {
     if (failure_) return *failure_;
     const source& from = whole_ ? *whole_ : file_;
     if (from.fetcher() == nullptr) return from.read_at(offset_bytes, into);
-    return detail::sampled_reader(*from.fetcher(), start(), end()).read(offset_bytes, into);
+    for (std::size_t number = 0; number < word_count_; ++number) {
+      const word& each = words_[number];
+      if (each.offset_bytes != offset_bytes || each.size_bytes != into.size()) continue;
+      std::memcpy(into.data(), each.bytes, into.size());
+      return {};
+    }
+    auto read = detail::sampled_reader(*from.fetcher(), start(), end()).read(offset_bytes, into);
+    if (read && !into.empty() && into.size() <= sizeof(word::bytes) && word_count_ < std::size(words_)) {
+      word& kept = words_[word_count_++];
+      kept.offset_bytes = offset_bytes;
+      kept.size_bytes = into.size();
+      std::memcpy(kept.bytes, into.data(), into.size());
+    }
+    return read;
   }
 
   /// All bytes of the file in memory: mapped, or read where `options` ask for reading or streaming, or as the program's file
@@ -183,6 +197,13 @@ public:
   }
 
 private:
+  /// What was read at one place.
+  struct word {
+    std::uint64_t offset_bytes = 0;
+    std::size_t size_bytes = 0;
+    std::byte bytes[8] = {};
+  };
+
   /// How to open a file to look at it.
   [[nodiscard]] open_options look_options() const noexcept {
     open_options only_look = options_;
@@ -221,6 +242,8 @@ private:
   std::size_t sampled_ = 0;
   std::byte start_[sample_size_bytes];
   std::byte end_[sample_size_bytes];
+  mutable word words_[64]; // a place for each power of two, where formats look for signatures
+  mutable std::size_t word_count_ = 0;
   source file_; // as it was opened to look at it
   bool is_given_in_memory_ = false;
   std::optional<source> whole_; // all bytes, once they were asked for

@@ -33,7 +33,10 @@ std::vector<std::string> second_names(const stet::model& in) {
 
 std::vector<std::string> names_in(made_weights& weights) {
   const temp_folder folder;
-  const auto opened = stet::open_as(stet::keras_h5_format, folder.write("m.weights.h5", weights.bytes()), {});
+  const std::string path = folder.write("m.weights.h5", weights.bytes());
+  stet::format_probe probe(path);
+  const bool is_keras = stet::keras_h5_format.recognises(probe);
+  const auto opened = stet::open_as(is_keras ? stet::keras_h5_format : stet::hdf5_format, probe);
   CHECK(outcome(opened) == "ok");
   return opened ? second_names(*opened) : std::vector<std::string>();
 }

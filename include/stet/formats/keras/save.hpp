@@ -6,8 +6,7 @@
 #include "detail/save_config.hpp"
 #include "detail/save_weights.hpp"
 
-#include "../check_model.hpp"
-#include "../format.hpp"
+#include "../common/writer_model.hpp"
 
 #include "../../vocabulary/version.hpp"
 #include "../../wire/zip_writer.hpp"
@@ -68,10 +67,9 @@ inline keras_form keras_form_of(std::string_view path) noexcept {
 /// One save of a model for Keras.
 class keras_save {
 public:
-  keras_save(std::string_view path, const model& from, const model_description& described,
-             const keras_save_options& options, keras_form form)
-      : path_(path), described_(described), options_(options), form_(form), graph_(keras_graph_of(described)),
-        weights_(from, described, graph_, options.save_optimizer) {}
+  keras_save(std::string_view path, const writer_model& from, const keras_save_options& options, keras_form form)
+      : path_(path), described_(from.described), options_(options), form_(form), graph_(keras_graph_of(described_)),
+        weights_(from, graph_, options.save_optimizer) {}
 
   result<keras_save_report> run() {
     if (auto planned = plan(); !planned) return planned.error();
@@ -219,7 +217,7 @@ private:
 
 } // namespace detail
 
-/// Saves the model `from` to `path_utf8` for Keras, in place of what is there: a reader finds the old file or
+/// Saves what was added to `from` to `path_utf8` for Keras, in place of what is there: a reader finds the old file or
 /// the new one. Every tensor is contiguous and begins at a multiple of 64 of the file, inside a .keras
 /// archive, too. The same model and options give the same bytes.
 ///
@@ -247,19 +245,18 @@ private:
 ///                                datasets than 64 MiB, or the configuration longer or deeper than readers accept
 /// @retval errc::checksum_mismatch  a tensor, the subject, is damaged
 /// @retval errc::bad_path         the path names no file
-/// or an error of describe, of reading, or of the operating system. After one the folder is as it was
+/// or the error of the first `add` that failed, of `graph_from_json`, of reading, or of the operating system. After one the folder is as it was
 /// before. Cost: reads every byte once; memory for what is not data, and 512 KiB. Source:
 /// wire/hdf5/writer.hpp; keras-team/keras 3.15, src/saving/saving_lib.py,
 /// src/legacy/saving/legacy_h5_format.py.
-inline result<keras_save_report> save_keras(std::string_view path_utf8, const model& from,
+inline result<keras_save_report> save_keras(std::string_view path_utf8, const writer& from,
                                             const keras_save_options& options = {}) {
   if (detail::file_name_in(path_utf8).empty()) return error(errc::bad_path, path_utf8);
   const keras_form form = options.form == keras_form::by_extension ? detail::keras_form_of(path_utf8) : options.form;
   if (form == keras_form::by_extension) return error(errc::invalid_argument, path_utf8);
-  if (auto checked = check_ranges(from); !checked) return checked.error();
-  const result<model_description> described = stet::describe(from);
-  if (!described) return described.error();
-  return detail::keras_save(path_utf8, from, *described, options, form).run();
+  const result<detail::writer_model> added = detail::model_of_writer(from);
+  if (!added) return added.error();
+  return detail::keras_save(path_utf8, *added, options, form).run();
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -219,7 +219,7 @@ public:
     }
     note(*how.state, *std::find_if(there->begin(), there->end(), [&](const auto& each) { return each.step == step; }));
 
-    const result<save_report> report = save_tensorflow_checkpoint(out, path_of(step), how);
+    const result<save_report> report = save_tensorflow_checkpoint(path_of(step), out, how);
     if (!report) return report.error();
     return saved_tensorflow_checkpoint{path_of(step), *report, remove(removed)};
   }
