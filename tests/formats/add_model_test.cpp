@@ -54,7 +54,7 @@ stet::result<stet::model_description> describe_other(const stet::model&) {
   return made;
 }
 
-constexpr stet::format other_format{"other", nullptr, open_other, describe_other};
+constexpr stet::format other_format{"other", "a format of this test", nullptr, open_other, describe_other};
 
 } // namespace
 

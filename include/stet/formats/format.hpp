@@ -6,6 +6,7 @@
 #include "model.hpp"
 
 #include "../wire/zip.hpp"
+#include "../writer/writer.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -261,21 +262,54 @@ inline result<source> resident_bytes(std::string_view path_utf8, const open_opti
 
 } // namespace detail
 
-/// A format that models are opened from: a row of the table in any.hpp.
+/// How `save_any` and `save_as` save, whatever the format. Each format's own function of formats/NAME/save.hpp has more.
+struct save_any_options {
+  /// The format by its name (`format::saved_as`); empty: the one that the name of the file ends as.
+  std::string_view format = {};
+  /// Wait until the files and their names are on the disk.
+  bool is_durable = true;
+  /// Where tensors begin in a native file or a checkpoint of TensorFlow: at multiples of this. Other formats have their own.
+  std::uint32_t alignment_bytes = default_alignment_bytes;
+  /// The system calls to save with; nullptr: the operating system's.
+  const file_operations* operations = nullptr;
+};
+
+/// What `save_any` and `save_as` saved.
+struct saved_files {
+  /// All files together.
+  std::uint64_t file_size_bytes = 0;
+  std::uint64_t file_count = 0;
+  /// Variables of the optimizer that the format has no place for.
+  std::uint64_t left_out_count = 0;
+};
+
+/// A format: a row of the table in any.hpp. A format that is only read has no `save`; a further form in which models of another
+/// row are saved has nothing but that.
 struct format {
-  /// "stet", "tfjs" …
+  /// "stet", "tfjs" …: the name of the format of an open model.
   std::string_view name;
+  /// What it is, for people: a few words.
+  std::string_view about;
   /// Whether the content is of this format; what it accepts may still turn out to be damaged.
-  bool (*recognises)(format_probe& probe);
+  bool (*recognises)(format_probe& probe) = nullptr;
   /// Opens the tensors of what the probe looks at, by its options.
-  result<model> (*open)(format_probe& probe);
+  result<model> (*open)(format_probe& probe) = nullptr;
   /// Reads what is said beside them, which may take longer. The model was opened by `open_any` or `open_as`.
-  result<model_description> (*describe)(const model& of);
+  result<model_description> (*describe)(const model& of) = nullptr;
+  /// The name by which the format is chosen for saving.
+  std::string_view saved_as = {};
+  /// What the names of files end in that are saved in this format unless another is chosen; empty: none.
+  std::string_view ending = {};
+  /// Saves what was added to a writer.
+  result<saved_files> (*save)(std::string_view path_utf8, const writer& from,
+                              const save_any_options& options) = nullptr;
 };
 
 /// Opens what the probe looks at as a model of this format, whether or not it is recognised as one.
-/// Errors and cost: those of the format's own `open`.
+/// @retval errc::invalid_argument  the format is only saved
+/// or an error of the format's own `open`, whose cost it has.
 [[nodiscard]] inline result<model> open_as(const format& as, format_probe& probe) {
+  if (as.open == nullptr) return error(errc::invalid_argument, as.name);
   result<model> opened = as.open(probe);
   if (opened) {
     opened->format = &as;
@@ -290,11 +324,20 @@ struct format {
   return open_as(as, probe);
 }
 
+/// Saves what was added to `from` in this format.
+/// @retval errc::invalid_argument  the format is only read
+/// or an error of the format's own saver, whose cost it has.
+inline result<saved_files> save_as(const format& as, std::string_view path_utf8, const writer& from,
+                                   const save_any_options& options = {}) {
+  if (as.save == nullptr) return error(errc::invalid_argument, as.name);
+  return as.save(path_utf8, from, options);
+}
+
 /// What the files of a model say beside its tensors. They are read again where they lie: at `model::path`.
 /// Errors: those of the format's reader of graphs and settings;
 /// @retval errc::invalid_argument  the model was opened by neither `open_any` nor `open_as`
 [[nodiscard]] inline result<model_description> describe(const model& of) {
-  if (of.format == nullptr) return error(errc::invalid_argument, of.path);
+  if (of.format == nullptr || of.format->describe == nullptr) return error(errc::invalid_argument, of.path);
   return of.format->describe(of);
 }
 

@@ -39,7 +39,7 @@ struct saved_for_keras {
     const auto opened = stet::open_any(path);
     CHECK(opened);
     if (!opened) return opened.error();
-    const auto made = stet_test::save_keras(folder.path(name), *opened, options);
+    auto made = stet_test::save_keras(folder.path(name), *opened, options);
     // From memory, without a file first, comes the same.
     const auto from_memory = stet::save_keras(memory.path(name), out, options);
     CHECK(stet_test::outcome(from_memory) == stet_test::outcome(made));

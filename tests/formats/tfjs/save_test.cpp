@@ -34,7 +34,7 @@ struct saved_for_tfjs {
     const auto opened = stet::open_any(path);
     CHECK(opened);
     if (!opened) return opened.error();
-    const auto made = stet_test::save_tfjs(folder.path("model.json"), *opened, options);
+    auto made = stet_test::save_tfjs(folder.path("model.json"), *opened, options);
     // From memory, without a file first, comes the same.
     const auto from_memory = stet::save_tfjs(memory.path("model.json"), out, options);
     CHECK(stet_test::outcome(from_memory) == stet_test::outcome(made));

@@ -5,6 +5,7 @@
 
 #include "describe.hpp"
 #include "open.hpp"
+#include "save.hpp"
 
 #include "../hdf5/format.hpp"
 
@@ -46,6 +47,25 @@ inline bool is_keras_h5(format_probe& probe) {
   return bytes && may_be_keras_hdf5(*bytes, probe.options().inflate);
 }
 
+/// With the state of the optimizer, unless the form has no place for it.
+template <keras_form Form>
+result<saved_files> save_for_keras(std::string_view path_utf8, const writer& from, const save_any_options& options) {
+  keras_save_options how;
+  how.form = Form;
+  how.save_optimizer = true;
+  how.is_durable = options.is_durable;
+  how.operations = options.operations;
+  result<keras_save_report> saved = save_keras(path_utf8, from, how);
+  const bool may_be_for_optimizer =
+      !saved && (saved.error().code() == errc::not_convertible || saved.error().code() == errc::not_expressible);
+  if (may_be_for_optimizer) {
+    how.save_optimizer = false;
+    saved = save_keras(path_utf8, from, how);
+  }
+  if (!saved) return saved.error();
+  return saved_files{saved->file_size_bytes, 1, saved->left_out_count};
+}
+
 } // namespace detail
 
 /// A .keras file of Keras 3 or 2.15, or NAME.weights.json with its shards NAME_00000.weights.h5 … beside it.
@@ -68,14 +88,34 @@ inline bool is_keras_h5(format_probe& probe) {
 /// @retval errc::bad_compression  they are deflated wrongly
 /// @retval errc::bad_json … wrong_type, bad_path  the index of shards is not what Keras writes, or leads
 ///                                elsewhere
-inline constexpr format keras_format{"keras-v3", detail::is_keras, detail::open_keras, detail::describe_keras};
+inline constexpr format keras_format{"keras-v3",
+                                     "Keras 3 models: .keras, and weights in shards by their .weights.json",
+                                     detail::is_keras,
+                                     detail::open_keras,
+                                     detail::describe_keras,
+                                     "keras",
+                                     ".keras",
+                                     detail::save_for_keras<keras_form::keras>};
+
+/// What keras_h5_format opens, saved as weights alone.
+inline constexpr format keras_weights_format{
+    "keras-weights", "Keras 3 weights alone", nullptr,       nullptr,
+    nullptr,         "keras-weights",         ".weights.h5", detail::save_for_keras<keras_form::weights>};
 
 /// An HDF5 file of Keras: .weights.h5, or .h5 as Keras 1 and 2 wrote. Tensors are as those of hdf5_format, and the variables of
 /// layers have second names (keras/detail/names.hpp). `describe` tells the graph, the optimizer's state and the versions.
 /// Opening fails as hdf5_format's does, and with
 /// @retval errc::unsupported  a soft or external link, or data outside the file, which Keras refuses, too
 /// @retval errc::too_large    second names take far more memory than the file
-inline constexpr format keras_h5_format{"hdf5", detail::is_keras_h5, detail::open_keras_h5, detail::describe_keras_h5};
+inline constexpr format keras_h5_format{
+    "hdf5",
+    "HDF5 files of Keras: weights, and models of Keras 1 and 2, as which they are saved",
+    detail::is_keras_h5,
+    detail::open_keras_h5,
+    detail::describe_keras_h5,
+    "keras-legacy",
+    ".h5",
+    detail::save_for_keras<keras_form::legacy>};
 
 } // namespace stet::inline STET_NAMESPACE
 

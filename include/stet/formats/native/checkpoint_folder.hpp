@@ -73,8 +73,9 @@ inline result<model> open_checkpoint_folder(format_probe& probe) {
 /// A folder of checkpoints (checkpoint/folder.hpp): the newest that is complete, with its base if it is a delta. Newer ones that
 /// could not be opened are in `model::omitted`. Not recognised in a program's own file system, which cannot list folders.
 /// Opening fails as `checkpoint_folder::open_latest` does.
-inline constexpr format checkpoint_folder_format{"stet-checkpoints", detail::is_checkpoint_folder,
-                                                 detail::open_checkpoint_folder, detail::describe_native};
+inline constexpr format checkpoint_folder_format{
+    "stet-checkpoints", "a folder of stet's checkpoints: the newest complete one", detail::is_checkpoint_folder,
+    detail::open_checkpoint_folder, detail::describe_native};
 
 /// Whether a model consists of native files, which have a manifest.
 [[nodiscard]] inline bool is_native_model(const model& of) noexcept {

@@ -129,13 +129,31 @@ inline result<model_description> describe_native(const model& of) {
   return made;
 }
 
+inline result<saved_files> save_native(std::string_view path_utf8, const writer& from,
+                                       const save_any_options& options) {
+  save_options how;
+  how.alignment_bytes = options.alignment_bytes;
+  how.is_durable = options.is_durable;
+  how.operations = options.operations;
+  const result<save_report> saved = from.save(path_utf8, how);
+  if (!saved) return saved.error();
+  return saved_files{saved->file_size_bytes, saved->part_count + std::uint64_t{1}, 0};
+}
+
 } // namespace detail
 
 /// A native file, or the manifest of a loose store. A delta is opened with its base, which lies beside it, and has the tensors of
 /// both. Opening fails as `open_manifest` and `open_checkpoint` do:
 /// @retval errc::missing_base   the file is a delta, and a file that it builds on, the subject, is missing
 /// @retval errc::part_mismatch  that file is not the one that the delta was made from: its content digest is another
-inline constexpr format native_format{"stet", detail::is_native, detail::open_native, detail::describe_native};
+inline constexpr format native_format{"stet",
+                                      "native files: single, sharded, loose; a delta together with its base",
+                                      detail::is_native,
+                                      detail::open_native,
+                                      detail::describe_native,
+                                      "stet",
+                                      ".stet",
+                                      detail::save_native};
 
 } // namespace stet::inline STET_NAMESPACE
 

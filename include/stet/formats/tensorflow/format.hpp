@@ -9,6 +9,7 @@
 #include "open_v1.hpp"
 #include "describe.hpp"
 #include "detail/locate.hpp"
+#include "save.hpp"
 #include "state_file.hpp"
 
 #include <string>
@@ -44,16 +45,49 @@ inline result<model> open_tensorflow(format_probe& probe) {
   return open_located(*found, probe.options(), &probe);
 }
 
+/// With the state file of the folder, which names this checkpoint.
+template <tensorflow_naming Naming>
+result<saved_files> save_tensorflow(std::string_view prefix_utf8, const writer& from, const save_any_options& options) {
+  tensorflow_save_options how;
+  how.naming = Naming;
+  how.alignment_bytes = options.alignment_bytes;
+  how.is_durable = options.is_durable;
+  how.operations = options.operations;
+  const std::string name(file_name_in(prefix_utf8));
+  how.state = tensorflow_state{name, {name}, {}, 0};
+  const result<save_report> saved = save_tensorflow_checkpoint(prefix_utf8, from, how);
+  if (!saved) return saved.error();
+  return saved_files{saved->file_size_bytes, saved->part_count + std::uint64_t{1}, 0};
+}
+
 } // namespace detail
 
-/// A checkpoint of an index and shards, as every TensorFlow since 1.0 writes; name-based or object-based.
-inline constexpr format tensorflow_checkpoint_format{"tf-ckpt-v2",
-                                                     detail::is_tensorflow_checkpoint<detail::checkpoint_version::v2>,
-                                                     detail::open_tensorflow, detail::describe_tensorflow_checkpoint};
+/// A checkpoint of an index and shards, as every TensorFlow since 1.0 writes; name-based or object-based. Saved by names, as
+/// tf.train.Saver has it.
+inline constexpr format tensorflow_checkpoint_format{
+    "tf-ckpt-v2",
+    "TensorFlow checkpoints, by prefix, file or folder; saved by names, for tf.train.Saver",
+    detail::is_tensorflow_checkpoint<detail::checkpoint_version::v2>,
+    detail::open_tensorflow,
+    detail::describe_tensorflow_checkpoint,
+    "tensorflow",
+    {},
+    detail::save_tensorflow<tensorflow_naming::by_name>};
+
+/// The same, saved by paths through objects, as tf.train.Checkpoint has it.
+inline constexpr format tensorflow_objects_format{"tensorflow-objects",
+                                                  "the same saved by paths of objects, for tf.train.Checkpoint",
+                                                  nullptr,
+                                                  nullptr,
+                                                  nullptr,
+                                                  "tensorflow-objects",
+                                                  {},
+                                                  detail::save_tensorflow<tensorflow_naming::by_object>};
 
 /// A checkpoint of the first version, a single table or several.
 inline constexpr format tensorflow_checkpoint_v1_format{
-    "tf-ckpt-v1", detail::is_tensorflow_checkpoint<detail::checkpoint_version::v1>, detail::open_tensorflow,
+    "tf-ckpt-v1", "TensorFlow checkpoints of the first version",
+    detail::is_tensorflow_checkpoint<detail::checkpoint_version::v1>, detail::open_tensorflow,
     detail::describe_tensorflow_checkpoint};
 
 } // namespace stet::inline STET_NAMESPACE
