@@ -49,9 +49,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   folder.write("v", weights.substr(cut));
   const std::string path = folder.write("model.json", text);
 
-  stet::result<stet::model> opened = stet::open_as(stet::tfjs_format, path, {});
+  const stet::result<stet::model> opened = stet::open_as(stet::tfjs_format, path, {});
   if (!opened) return 0;
-  opened->format = &stet::tfjs_format;
   read_all(opened->store);
   const auto described = stet::describe(*opened);
   stet::tfjs_save_options options;

@@ -8,6 +8,7 @@
 
 #include "../common/readers.hpp"
 #include "../common/store_builder.hpp"
+#include "../common/string_table.hpp"
 #include "../format.hpp"
 
 #include "../../source/detail/path.hpp"
@@ -419,18 +420,10 @@ private:
       text_size += texts[i].size();
       decoded_size_bytes_ += texts[i].size();
     }
-    result<source> made = source::allocate((count + 1) * 8 + text_size, into_.memory());
-    if (!made) return made;
-    std::byte* const offsets = made->writable_data();
-    std::byte* const text = offsets + (count + 1) * 8;
-    std::uint64_t written = 0;
-    store_little(offsets, written);
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      if (!texts[i].empty()) std::memcpy(text + static_cast<std::size_t>(written), texts[i].data(), texts[i].size());
-      written += texts[i].size();
-      store_little(offsets + (i + 1) * 8, written);
-    }
-    return made;
+    result<string_table> made = string_table::allocate(count, text_size, into_.memory());
+    if (!made) return made.error();
+    for (const std::string_view each : texts) made->append(each);
+    return made->finish();
   }
 
   store_builder& into_;

@@ -9,6 +9,7 @@
 
 #include "../format.hpp"
 #include "../common/store_builder.hpp"
+#include "../common/string_table.hpp"
 
 #include "../../source/detail/path.hpp"
 #include "../../wire/sorted_table.hpp"
@@ -309,23 +310,17 @@ private:
     }
     if (!message.is_whole()) return errc::bad_protobuf;
     if (count != element_count) return errc::bad_size;
-    row.size_bytes = (count + 1) * 8 + text_size; // all of these were in memory
-    result<source> made = source::allocate(row.size_bytes, into_.memory());
-    if (!made) return made.error().code();
-    std::byte* offset = made->writable_data();
-    std::byte* const text = offset + static_cast<std::size_t>((count + 1) * 8);
-    std::size_t done = 0;
-    store_little(offset, std::uint64_t{0});
+    result<string_table> table = string_table::allocate(count, text_size, into_.memory());
+    if (!table) return table.error().code();
     protobuf_message again(tensor);
     while (again.next()) {
-      if (again.tag() != bytes_field(8)) continue;
-      if (!again.bytes().empty()) std::memcpy(text + done, again.bytes().data(), again.bytes().size());
-      done += again.bytes().size();
-      store_little(offset += 8, std::uint64_t{done});
+      if (again.tag() == bytes_field(8)) table->append(again.text());
     }
-    row.crc32c = crc32c({made->data(), static_cast<std::size_t>(row.size_bytes)});
+    source made = table->finish();
+    row.size_bytes = made.size_bytes();
+    row.crc32c = crc32c({made.data(), static_cast<std::size_t>(row.size_bytes)});
     row.has_crc32c = true;
-    row.part = into_.add_decoded(std::move(*made));
+    row.part = into_.add_decoded(std::move(made));
     into_.add(row);
     return errc{};
   }

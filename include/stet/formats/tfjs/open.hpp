@@ -8,6 +8,7 @@
 #include "../common/readers.hpp"
 #include "../format.hpp"
 #include "../common/store_builder.hpp"
+#include "../common/string_table.hpp"
 
 #include "../../manifest/open.hpp"
 #include "../../source/detail/path.hpp"
@@ -101,23 +102,17 @@ inline result<std::uint64_t> end_of_tfjs_strings(const reader& from, std::uint64
 inline result<source> decode_tfjs_strings(const reader& from, std::uint64_t begin, std::uint64_t end,
                                           std::uint64_t count, memory_resource* memory) {
   const std::uint64_t text_bytes = end - begin - count * 4;
-  result<source> made = source::allocate((count + 1) * 8 + text_bytes, memory);
+  result<string_table> made = string_table::allocate(count, text_bytes, memory);
   if (!made) return made.error();
-  std::byte* const offsets = made->writable_data();
-  std::byte* const text = offsets + (count + 1) * 8;
-  std::uint64_t written = 0;
-  store_little(offsets, written);
   for (std::uint64_t number = 0; number < count; ++number) {
     const result<std::uint32_t> size = read_tfjs_size(from, begin);
     if (!size) return size.error();
     // The files may have changed since they were measured.
-    if (*size > text_bytes - written) return error(errc::bad_string_table, {}, begin);
-    if (auto read = from.read(begin + 4, {text + written, *size}); !read) return read.error();
+    if (!made->fits(*size)) return error(errc::bad_string_table, {}, begin);
+    if (auto read = from.read(begin + 4, made->append(*size)); !read) return read.error();
     begin += 4 + std::uint64_t{*size};
-    written += *size;
-    store_little(offsets + (number + 1) * 8, written);
   }
-  return made;
+  return made->finish();
 }
 
 /// Adds the weights of a group, the files of which are `bytes`.

@@ -5,6 +5,7 @@
 
 #include "../../common/json_members.hpp"
 #include "../../common/store_builder.hpp"
+#include "../../common/string_table.hpp"
 #include "../detail/data_type.hpp"
 #include "../../common/readers.hpp"
 
@@ -13,7 +14,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -365,19 +365,11 @@ private:
       return {};
     }
     decoded_left_ -= row.size_bytes;
-    result<source> made = source::allocate(row.size_bytes, into_.memory());
+    result<string_table> made = string_table::allocate(count, text_size + repeated, into_.memory());
     if (!made) return made.error();
-    std::byte* const table = made->writable_data();
-    std::byte* at = table + table_size;
-    std::uint64_t end = 0;
-    store_little(table, end);
-    for (std::uint64_t number = 0; number < count; ++number) {
-      const std::string_view each = number < strings.size() ? strings[static_cast<std::size_t>(number)] : last;
-      if (!each.empty()) std::memcpy(at, each.data(), each.size());
-      at += each.size();
-      store_little(table + (number + 1) * 8, end += each.size());
-    }
-    row.part = into_.add_decoded(std::move(*made));
+    for (std::uint64_t number = 0; number < count; ++number)
+      made->append(number < strings.size() ? strings[static_cast<std::size_t>(number)] : last);
+    row.part = into_.add_decoded(made->finish());
     into_.add(row);
     return {};
   }
