@@ -26,7 +26,8 @@ set(parts_of_formats
   native=formats/native/
   hdf5=formats/hdf5/
   keras_config=formats/keras/config keras=formats/keras/
-  graph_def=formats/tensorflow/graph_def graph_def=formats/tensorflow/detail/data_type.hpp tensorflow=formats/tensorflow/
+  graph_def=formats/tensorflow/graph_def graph_def=formats/tensorflow/detail/data_type.hpp
+  graph_def=formats/tensorflow/detail/tensor_proto.hpp tensorflow=formats/tensorflow/
   tfjs=formats/tfjs/)
 set(below_common wire index manifest store writer checkpoint restore)
 set(below_native common)

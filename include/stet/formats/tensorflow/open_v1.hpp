@@ -6,6 +6,7 @@
 #include "detail/bundle.hpp"
 #include "detail/data_type.hpp"
 #include "detail/slices.hpp"
+#include "detail/tensor_proto.hpp"
 
 #include "../format.hpp"
 #include "../common/store_builder.hpp"
@@ -37,25 +38,6 @@
 namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
-
-/// How the elements of a dtype stand in a TensorProto.
-struct tensor_proto_list {
-  stet::dtype dtype;
-  /// The number of the repeated field.
-  std::uint32_t field;
-  /// Bytes of each fixed word of the list; 0: varints, of which each gives the low bytes of an element; strings have neither.
-  std::uint32_t word_size_bytes;
-};
-
-/// Every dtype that a V1 checkpoint can hold.
-inline constexpr tensor_proto_list tensor_proto_lists[] = {
-    {dtype::float32, 5, 4},     {dtype::float64, 6, 8},   {dtype::int32, 7, 0},     {dtype::int16, 7, 0},
-    {dtype::int8, 7, 0},        {dtype::uint16, 7, 0},    {dtype::uint8, 7, 0},     {dtype::qint32, 7, 0},
-    {dtype::qint16, 7, 0},      {dtype::qint8, 7, 0},     {dtype::quint16, 7, 0},   {dtype::quint8, 7, 0},
-    {dtype::string, 8, 0},      {dtype::complex64, 9, 4}, {dtype::int64, 10, 0},    {dtype::boolean, 11, 0},
-    {dtype::complex128, 12, 8}, {dtype::float16, 13, 0},  {dtype::bfloat16, 13, 0}, {dtype::uint32, 16, 0},
-    {dtype::uint64, 17, 0},
-};
 
 /// Adds the tensors of one V1 checkpoint to a store that is being built.
 class checkpoint_v1_reader {
@@ -192,10 +174,7 @@ private:
 
   errc add_tensor(const listed_tensor& tensor) {
     const dtype d = dtype_of_tensorflow(tensor.data_type);
-    const tensor_proto_list* list = nullptr;
-    for (const tensor_proto_list& each : tensor_proto_lists) {
-      if (each.dtype == d) list = &each;
-    }
+    const tensor_proto_list* const list = find_tensor_proto_list(d);
     if (list == nullptr) {
       into_.omit(tensor.name, omitted_data_type(tensor.data_type));
       return errc{};

@@ -7,6 +7,7 @@
 #include "../../common/store_builder.hpp"
 #include "../../common/string_table.hpp"
 #include "../detail/data_type.hpp"
+#include "../detail/tensor_proto.hpp"
 #include "../../common/readers.hpp"
 
 #include "../../../wire/protobuf.hpp"
@@ -195,31 +196,10 @@ private:
     for (; size != 0; --size, bits >>= 8) into.push_back(static_cast<std::byte>(bits & 0xFFu));
   }
 
-  /// Where values of a dtype stand in a TensorProto, and how. Source: tensorflow/core/framework/tensor.proto.
+  /// Whether values of a dtype stand in a field of a TensorProto. Narrow integers and floats stand where int32 does.
   static bool is_list_of(std::uint32_t number, stet::dtype d) noexcept {
-    switch (d) {
-    case dtype::float32:
-      return number == 5;
-    case dtype::float64:
-      return number == 6;
-    case dtype::complex64:
-      return number == 9;
-    case dtype::int64:
-      return number == 10;
-    case dtype::boolean:
-      return number == 11;
-    case dtype::complex128:
-      return number == 12;
-    case dtype::float16:
-    case dtype::bfloat16:
-      return number == 13;
-    case dtype::uint32:
-      return number == 16;
-    case dtype::uint64:
-      return number == 17;
-    default:
-      return number == 7;
-    }
+    const tensor_proto_list* const list = find_tensor_proto_list(d);
+    return number == (list == nullptr ? 7 : list->field);
   }
 
   result<void> read_tensor(std::span<const std::byte> bytes, constant_value& into) const {
