@@ -38,7 +38,11 @@ struct saved_for_tfjs {
     // From memory, without a file first, comes the same.
     const auto from_memory = stet::save_tfjs(memory.path("model.json"), out, options);
     CHECK(stet_test::outcome(from_memory) == stet_test::outcome(made));
-    if (!made && !from_memory) CHECK(from_memory.error().subject() == made.error().subject());
+    if (!made && !from_memory) {
+      std::string subject(from_memory.error().subject());
+      if (subject.starts_with(memory.path())) subject.replace(0, memory.path().size(), folder.path());
+      CHECK(subject == made.error().subject());
+    }
     for (const std::string& each : memory.names()) CHECK((memory.read(each) == folder.read(each)));
     return made;
   }
