@@ -4,7 +4,7 @@
 #include "support/bare_file.hpp"
 #include "support/model.hpp"
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/add_model.hpp>
 #include <stet/formats/keras/save.hpp>
 #include <stet/restore.hpp>
 
@@ -46,6 +46,7 @@ public:
     opened = stet::open_any(native_);
     bench::require(bool(opened), "open natively");
     model_.emplace(std::move(*opened));
+    bench::require(bool(stet::add_model(saved_, *model_)), "add");
   }
   [[nodiscard]] std::string path(std::int64_t form) const { return folder_ / file_names[form]; }
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
@@ -54,7 +55,7 @@ public:
   std::string save(std::int64_t form) const {
     stet::keras_save_options options;
     options.is_durable = false;
-    bench::require(bool(stet::save_keras(path(form), native_, *model_, options)), "save");
+    bench::require(bool(stet::save_keras(path(form), saved_, options)), "save");
     return path(form);
   }
 
@@ -62,6 +63,7 @@ private:
   bench::folder folder_;
   std::string native_;
   std::optional<stet::model> model_;
+  stet::writer saved_; // all of it
   std::vector<std::string> names_;
 };
 

@@ -31,7 +31,7 @@ void save_checkpoint(const bench::model& model, const std::string& prefix, namin
   stet::tensorflow_save_options options;
   options.naming = how;
   options.is_durable = false;
-  bench::require(bool(stet::save_tensorflow_checkpoint(out, prefix, options)), "save");
+  bench::require(bool(stet::save_tensorflow_checkpoint(prefix, out, options)), "save");
 }
 
 /// A variable of an object-based checkpoint is three tensors to the store: by its key, its path and its full name.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Checks what the headers include: cmake -D INCLUDE_DIR=include -P rooms.cmake
-#   - a room includes itself and the rooms below it, in quotes and by a relative path;
+#   - a room includes itself and the rooms below it, in quotes and by a relative path; so does a part of the room formats;
 #   - the reading core (but for the room that talks to the operating system) includes cheap standard headers only.
 cmake_minimum_required(VERSION 3.25)
 cmake_path(ABSOLUTE_PATH INCLUDE_DIR BASE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
@@ -17,8 +17,26 @@ set(below_writer manifest source)
 set(below_checkpoint writer store restore)
 set(below_restore stet)
 set(below_wire bytes)
-set(below_formats wire index manifest store writer checkpoint restore)
+set(below_formats native keras tfjs tensorflow)
 set(below_ext source)
+
+# The parts of the room formats: NAME of what begins with PATH, the first that fits. What none fits is on top: any.hpp.
+set(parts_of_formats
+  common=formats/common/ common=formats/model.hpp common=formats/format.hpp
+  native=formats/native/
+  hdf5=formats/hdf5/
+  keras_config=formats/keras/config keras=formats/keras/
+  graph_def=formats/tensorflow/graph_def graph_def=formats/tensorflow/detail/data_type.hpp
+  graph_def=formats/tensorflow/detail/tensor_proto.hpp tensorflow=formats/tensorflow/
+  tfjs=formats/tfjs/)
+set(below_common wire index manifest store writer checkpoint restore)
+set(below_native common)
+set(below_hdf5 common)
+set(below_keras_config common)
+set(below_keras hdf5 keras_config)
+set(below_graph_def common)
+set(below_tensorflow graph_def)
+set(below_tfjs keras_config graph_def)
 
 set(cheap_rooms vocabulary bytes index store stet ext)
 set(cheap_headers array bit cassert compare cstddef cstdint cstdio cstdlib cstring initializer_list limits new span string_view type_traits utility version)
@@ -37,8 +55,17 @@ function(rooms_below room result)
   set(${result} ${all} PARENT_SCOPE)
 endfunction()
 
-# "stet/bytes/endian.hpp" and "stet/bytes.hpp" are of the room "bytes".
+# "stet/bytes/endian.hpp" and "stet/bytes.hpp" are of the room "bytes", "stet/formats/hdf5/open.hpp" of the part "hdf5".
 function(room_of path result)
+  foreach(part IN LISTS parts_of_formats)
+    string(REGEX REPLACE "=.*" "" name "${part}")
+    string(REGEX REPLACE ".*=" "stet/" begin "${part}")
+    string(FIND "${path}" "${begin}" at)
+    if(at EQUAL 0)
+      set(${result} "${name}" PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
   string(REGEX REPLACE "^stet/([a-z_0-9]+).*$" "\\1" room "${path}")
   set(${result} "${room}" PARENT_SCOPE)
 endfunction()
@@ -54,6 +81,7 @@ endmacro()
 foreach(header IN LISTS headers)
   room_of("${header}" room)
   rooms_below(${room} allowed)
+  string(REGEX REPLACE "^stet/([a-z_0-9]+).*$" "\\1" folder_room "${header}")
   file(STRINGS "${INCLUDE_DIR}/${header}" includes REGEX "^[ \t]*#[ \t]*include[ \t]")
   foreach(line IN LISTS includes)
     math(EXPR include_count "${include_count} + 1")
@@ -72,7 +100,7 @@ foreach(header IN LISTS headers)
       set(target "${CMAKE_MATCH_1}")
       if(target MATCHES "^stet/")
         mistake("includes <${target}>; own headers are included in quotes, by a relative path")
-      elseif(target MATCHES "^nlohmann/" AND NOT room MATCHES "^(manifest|writer|checkpoint|formats)$")
+      elseif(target MATCHES "^nlohmann/" AND NOT folder_room MATCHES "^(manifest|writer|checkpoint|formats)$")
         mistake("the room ${room} may not include <${target}>")
       elseif(room IN_LIST cheap_rooms AND target MATCHES "^[a-z_]+$" AND NOT target IN_LIST cheap_headers)
         mistake("the room ${room} may not include <${target}>")

@@ -121,7 +121,7 @@ status cat(const arguments& given, console& out) {
     return out.fail(path, checked.error());
   if (given.has("--dequantize")) {
     if (wanted != nullptr) return out.misuse("--as and --dequantize are two ways to convert");
-    const stet::result<stet::model_description> described = describe_model(path, *opened);
+    const stet::result<stet::model_description> described = describe_model(*opened);
     if (!described) return out.fail(path, described.error());
     if (const stet::json_value* const said = quantization_of(*described, found->name())) {
       const stet::result<stet::quantization> how = stet::read_quantization(*said, *found, opened->store);

@@ -6,6 +6,7 @@
 #include "console.hpp"
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -48,6 +49,8 @@ status verify(const arguments& given, console& out);
 status print_manifest(const arguments& given, console& out);
 status print_graph(const arguments& given, console& out);
 status convert(const arguments& given, console& out);
+/// A line for each format that `convert` saves in.
+std::string formats_to_save();
 status pack(const arguments& given, console& out);
 status unpack(const arguments& given, console& out);
 status compact(const arguments& given, console& out);

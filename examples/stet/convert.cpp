@@ -4,15 +4,13 @@
 #include "model.hpp"
 
 #include <stet/formats/add_model.hpp>
-#include <stet/formats/keras/save.hpp>
-#include <stet/formats/tfjs/save.hpp>
 #include <stet/formats/select.hpp>
-#include <stet/formats/tensorflow/save.hpp>
 #include <stet/restore/glob.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -22,100 +20,32 @@ namespace command {
 
 namespace {
 
-/// What was written.
-struct outcome {
-  std::uint64_t file_size_bytes = 0, file_count = 0;
-  /// Variables of an optimizer that have no place there.
-  std::uint64_t left_out_count = 0;
-};
+/// Saves a model: all that it holds is in `all`.
+using save_function =
+    std::function<stet::result<stet::saved_files>(const stet::model& opened, const stet::writer& all)>;
 
-/// Saves the model `opened`, which is at `from`, to `to`.
-using save_function = stet::result<outcome> (*)(std::string_view from, const stet::model& opened, std::string_view to);
-
-/// A format that models can be saved in.
-struct target {
-  /// As `--to` names it.
-  std::string_view name;
-  /// What the name of the output ends in when it is meant without `--to`; empty: never.
-  std::string_view ending;
-  save_function save;
-  /// Whether tensors of blocks of bytes that only TensorFlow's own code can read have a place there.
-  bool takes_variants = false;
-};
-
-stet::result<outcome> outcome_of(const stet::result<stet::save_report>& saved) {
-  if (!saved) return saved.error();
-  return outcome{saved->file_size_bytes, saved->part_count + std::uint64_t{1}, 0};
+/// Saves as a native file of any form.
+save_function save_native(stet::store_form form, std::string_view to) {
+  return [form, to](const stet::model& opened, const stet::writer& all) -> stet::result<stet::saved_files> {
+    stet::save_options options;
+    options.form = form;
+    if (is_native(opened)) options.alignment_bytes = opened.store.alignment_bytes();
+    const stet::result<stet::save_report> saved = all.save(to, options);
+    if (!saved) return saved.error();
+    return stet::saved_files{saved->file_size_bytes, saved->part_count + std::uint64_t{1}, 0};
+  };
 }
 
-template <stet::store_form Form>
-stet::result<outcome> save_native(std::string_view from, const stet::model& opened, std::string_view to) {
-  stet::writer all;
-  if (const auto added = stet::add_model(all, from, opened); !added) return added.error();
-  stet::save_options options;
-  options.form = Form;
-  if (is_native(opened)) options.alignment_bytes = opened.store.alignment_bytes();
-  return outcome_of(all.save(to, options));
-}
-
-template <stet::tensorflow_naming Naming>
-stet::result<outcome> save_for_tensorflow(std::string_view from, const stet::model& opened, std::string_view to) {
-  stet::writer all;
-  if (const auto added = stet::add_model(all, from, opened); !added) return added.error();
-  stet::tensorflow_save_options options;
-  options.naming = Naming;
-  const std::string name(file_name_of(to));
-  options.state = stet::tensorflow_state{name, {name}, {}, 0};
-  return outcome_of(stet::save_tensorflow_checkpoint(all, to, options));
-}
-
-template <bool WeightsOnly>
-stet::result<outcome> save_for_tfjs(std::string_view from, const stet::model& opened, std::string_view to) {
-  stet::tfjs_save_options options;
-  options.weights_only = WeightsOnly;
-  const auto saved = stet::save_tfjs(to, from, opened, options);
-  if (!saved) return saved.error();
-  return outcome{saved->file_size_bytes, saved->shard_count + std::uint64_t{1}, 0};
-}
-
-/// With the state of the optimizer, unless the form to save in has no place for it.
-template <stet::keras_form Form>
-stet::result<outcome> save_for_keras(std::string_view from, const stet::model& opened, std::string_view to) {
-  stet::keras_save_options options;
-  options.form = Form;
-  options.save_optimizer = true;
-  auto saved = stet::save_keras(to, from, opened, options);
-  const bool may_be_for_optimizer = !saved && (saved.error().code() == stet::errc::not_convertible ||
-                                               saved.error().code() == stet::errc::not_expressible);
-  if (may_be_for_optimizer) {
-    options.save_optimizer = false;
-    saved = stet::save_keras(to, from, opened, options);
+/// Calls `visit(format)` for each format that can be saved.
+void for_each_target(const auto& visit) {
+  for (const stet::format* const each : stet::known_formats) {
+    if (each->save != nullptr) visit(*each);
   }
-  if (!saved) return saved.error();
-  return outcome{saved->file_size_bytes, 1, saved->left_out_count};
-}
-
-constexpr target targets[] = {
-    {"stet", ".stet", save_native<stet::store_form::single_file>, true},
-    {"tensorflow", "", save_for_tensorflow<stet::tensorflow_naming::by_name>},
-    {"tensorflow-objects", "", save_for_tensorflow<stet::tensorflow_naming::by_object>},
-    {"tfjs", "model.json", save_for_tfjs<false>},
-    {"tfjs-weights", "", save_for_tfjs<true>},
-    {"keras", ".keras", save_for_keras<stet::keras_form::keras>},
-    {"keras-weights", ".weights.h5", save_for_keras<stet::keras_form::weights>},
-    {"keras-legacy", ".h5", save_for_keras<stet::keras_form::legacy>},
-};
-
-const target* find_target(std::string_view name, std::string_view to) {
-  for (const target& each : targets) {
-    if (name.empty() ? !each.ending.empty() && to.ends_with(each.ending) : each.name == name) return &each;
-  }
-  return nullptr;
 }
 
 std::string target_names() {
   std::string names;
-  for (const target& each : targets) names.append(names.empty() ? "" : ", ").append(each.name);
+  for_each_target([&](const stet::format& each) { names.append(names.empty() ? "" : ", ").append(each.saved_as); });
   return names;
 }
 
@@ -167,8 +97,8 @@ stet::result<stet::model> select(stet::model&& from, const selection& wanted, st
 }
 
 /// Says what was written, and what was not.
-void print_outcome(std::string_view to, const stet::model& from, const outcome& saved, std::size_t skipped_count,
-                   console& out) {
+void print_outcome(std::string_view to, const stet::model& from, const stet::saved_files& saved,
+                   std::size_t skipped_count, console& out) {
   out.write_escaped(to).write(": ").write(counted(tensor_count(from), "tensor")).write(", ");
   out.write(human_size(saved.file_size_bytes)).write(" in ").write(counted(saved.file_count, "file"));
   if (saved.left_out_count != 0)
@@ -181,7 +111,8 @@ void print_outcome(std::string_view to, const stet::model& from, const outcome& 
 }
 
 /// Saves the model at `from` to `to`, and says what was written.
-status copy(std::string_view from, std::string_view to, save_function save, const selection& wanted, console& out) {
+status copy(std::string_view from, std::string_view to, const save_function& save, const selection& wanted,
+            console& out) {
   if (is_same_file(from, to)) return out.fail(to, "input and output are the same file");
   stet::result<stet::model> opened = open_model(from);
   if (!opened) return out.fail(from, opened.error());
@@ -191,7 +122,9 @@ status copy(std::string_view from, std::string_view to, save_function save, cons
   std::size_t skipped_count = 0;
   opened = select(std::move(*opened), wanted, skipped_count);
   if (!opened) return out.fail(from, opened.error());
-  const stet::result<outcome> saved = save(from, *opened, to);
+  stet::writer all;
+  const auto added = stet::add_model(all, *opened);
+  const stet::result<stet::saved_files> saved = added ? save(*opened, all) : added.error();
   if (!saved) {
     const stet::error& problem = saved.error();
     // Of the operating system's complaints the subject is a temporary file beside the wanted one.
@@ -204,18 +137,33 @@ status copy(std::string_view from, std::string_view to, save_function save, cons
 
 } // namespace
 
+std::string formats_to_save() {
+  std::string text;
+  for_each_target([&](const stet::format& each) {
+    std::string name(each.saved_as);
+    if (!each.ending.empty()) name.append(" (").append(each.ending).append(")");
+    text.append("  ").append(left_aligned(name, 29)).append("  ").append(each.about).append("\n");
+  });
+  return text;
+}
+
 status convert(const arguments& given, console& out) {
   const std::string_view from = given.operands[0], to = given.operands[1];
-  const target* const wanted = find_target(given.value_of("--to"), to);
+  const stet::format* const wanted = stet::find_format_to_save(to, given.value_of("--to"));
   if (wanted == nullptr) return out.misuse("which format? --to takes one of " + target_names());
+  const bool is_to_native = wanted == &stet::native_format;
   selection chosen;
-  chosen.takes_variants = wanted->takes_variants;
+  chosen.takes_variants = is_to_native;
   for (const std::string_view pattern : given.values_of("--skip")) chosen.skipped.emplace_back(pattern);
-  return copy(from, to, wanted->save, chosen, out);
+  const save_function save_as = [=](const stet::model&, const stet::writer& all) {
+    return stet::save_as(*wanted, to, all);
+  };
+  return copy(from, to, is_to_native ? save_native(stet::store_form::single_file, to) : save_as, chosen, out);
 }
 
 status pack(const arguments& given, console& out) {
-  return copy(given.operands[0], given.operands[1], save_native<stet::store_form::single_file>, {}, out);
+  const std::string_view to = given.operands[1];
+  return copy(given.operands[0], to, save_native(stet::store_form::single_file, to), {}, out);
 }
 
 status compact(const arguments& given, console& out) {
@@ -251,7 +199,7 @@ status unpack(const arguments& given, console& out) {
   if (failure) return out.fail(to, failure.message());
   const std::string_view name = file_name_of(from);
   to.append(stet::detail::separator_after(to)).append(name.substr(0, name.rfind('.'))).append(".json");
-  const status outcome = copy(from, to, save_native<stet::store_form::loose>, {}, out);
+  const status outcome = copy(from, to, save_native(stet::store_form::loose, to), {}, out);
   if (outcome != status::done && is_new) std::filesystem::remove(folder, failure);
   return outcome;
 }

@@ -176,7 +176,7 @@ status print_graph(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
   const stet::result<stet::model> opened = open_model(path);
   if (!opened) return out.fail(path, opened.error());
-  const stet::result<stet::model_description> described = describe_model(path, *opened);
+  const stet::result<stet::model_description> described = describe_model(*opened);
   if (!described) return out.fail(path, described.error());
   if (described->graphs.empty()) return out.fail(path, "there is no graph in it");
   if (given.has("--json")) {

@@ -26,6 +26,8 @@ struct entry {
   std::string_view details;
   std::span<const option> options;
   status (*run)(const arguments& given, console& out);
+  /// Further lines of its help.
+  std::string (*more)() = nullptr;
 };
 
 constexpr std::span<const option> no_options;
@@ -56,13 +58,11 @@ constexpr entry commands[] = {
      graph_options, print_graph},
     {"convert", "IN OUT [--to FORMAT] [--skip PATTERN]...", 2, "save a model of any format in another",
      "The format of IN is told by its content, that of OUT by its ending or by --to.\n"
-     "--to FORMAT   stet (.stet), tfjs (model.json), keras (.keras), keras-weights (.weights.h5), keras-legacy (.h5),\n"
-     "              tfjs-weights, which is tfjs without the layers, or for a prefix of file names tensorflow, by the\n"
-     "              tensors' names as tf.train.Saver has them, and tensorflow-objects, by paths as tf.train.Checkpoint "
-     "has\n"
+     "--to FORMAT      one of those below; a checkpoint of TensorFlow has a prefix of file names for OUT\n"
      "--skip PATTERN   leaves out the tensors whose names match: ? is a character and * characters other than '/',\n"
-     "              ** any characters. Variants, the state of iterators, are left out unless OUT is of format stet\n",
-     convert_options, convert},
+     "                 ** any characters. Variants, the state of iterators, are left out unless OUT is of format "
+     "stet\n",
+     convert_options, convert, formats_to_save},
     {"pack", "MANIFEST OUT", 2, "make one file of a manifest and its data",
      "Everything is carried over; tensors are compared with their checksums on the way.\n", no_options, pack},
     {"unpack", "FILE DIR", 2, "make a manifest and raw data of a file",
@@ -94,6 +94,7 @@ status help(console& out) {
 
 status help_about(const entry& each, console& out) {
   out.write("stet ").write(usage_of(each)).write(": ").write(each.summary).write("\n").write(each.details);
+  if (each.more != nullptr) out.write(each.more());
   return status::done;
 }
 

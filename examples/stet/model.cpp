@@ -22,9 +22,7 @@ stet::result<stet::model> open_model(std::string_view path) {
   return stet::open_any(path, options);
 }
 
-stet::result<stet::model_description> describe_model(std::string_view path, const stet::model& of) {
-  return stet::describe_any(path, of);
-}
+stet::result<stet::model_description> describe_model(const stet::model& of) { return stet::describe(of); }
 
 bool is_native(const stet::model& of) { return stet::is_native_model(of); }
 

@@ -17,8 +17,8 @@ namespace command {
 
 /// Opens the model at `path`, whatever its format. Errors: those of `stet::open_any`.
 stet::result<stet::model> open_model(std::string_view path);
-/// What it says beside its tensors. Errors: those of `stet::describe_any`.
-stet::result<stet::model_description> describe_model(std::string_view path, const stet::model& of);
+/// What it says beside its tensors. Errors: those of `stet::describe`.
+stet::result<stet::model_description> describe_model(const stet::model& of);
 
 /// Whether the model is one of stet's own files, which have a manifest.
 bool is_native(const stet::model& of);

@@ -4,6 +4,7 @@
 #include <stet/formats/tfjs/save.hpp>
 #include <stet/formats/common/store_builder.hpp>
 
+#include "support/save_model.hpp"
 #include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
 
@@ -22,7 +23,7 @@ namespace {
 constexpr std::array<std::uint16_t, 3> big_endian_words = {0x0100, 0x0203, 0xFF00};
 
 /// A model of a format of its own: a big-endian tensor with a second name, and a description.
-stet::result<stet::model> open_other(std::string_view, const stet::open_options&) {
+stet::result<stet::model> open_other(stet::format_probe&) {
   stet::store_builder builder;
   builder.add_file("data", stet::source::borrow(std::as_bytes(std::span(big_endian_words))));
   const std::uint64_t shape[] = {3};
@@ -43,7 +44,7 @@ stet::result<stet::model> open_other(std::string_view, const stet::open_options&
   return stet::model{std::move(*made), nullptr, 1};
 }
 
-stet::result<stet::model_description> describe_other(std::string_view, const stet::model&) {
+stet::result<stet::model_description> describe_other(const stet::model&) {
   stet::model_description made;
   made.graphs.resize(2);
   made.graphs[0].nodes.push_back({"first", "Op", {}, nullptr, {}, nullptr});
@@ -53,17 +54,16 @@ stet::result<stet::model_description> describe_other(std::string_view, const ste
   return made;
 }
 
-constexpr stet::format other_format{"other", nullptr, open_other, describe_other};
+constexpr stet::format other_format{"other", "a format of this test", nullptr, open_other, describe_other};
 
 } // namespace
 
 TEST_SUITE("formats/add_model") {
   TEST_CASE("a foreign model becomes a store: words turned, second names left out, the rest carried over") {
-    auto opened = open_other("", {});
+    const auto opened = stet::open_as(other_format, "");
     REQUIRE(opened);
-    opened->format = &other_format;
     stet::writer out;
-    REQUIRE(stet::add_model(out, "", *opened));
+    REQUIRE(stet::add_model(out, *opened));
     const auto saved = out.save_to_memory();
     REQUIRE(saved);
     const auto store = stet::open(std::span<const std::byte>(*saved));
@@ -95,7 +95,7 @@ TEST_SUITE("formats/add_model") {
     const auto opened = stet::open_any(path);
     REQUIRE(opened);
     stet::writer copy;
-    REQUIRE(stet::add_model(copy, path, *opened));
+    REQUIRE(stet::add_model(copy, *opened));
     const auto saved = copy.save(folder.path("copy.stet"));
     REQUIRE(!saved);
     CHECK(saved.error().code() == stet::errc::checksum_mismatch);
@@ -115,7 +115,7 @@ TEST_SUITE("formats/add_model") {
     const auto opened = stet::open_any(path);
     REQUIRE(opened);
     stet::writer copy;
-    REQUIRE(stet::add_model(copy, path, *opened));
+    REQUIRE(stet::add_model(copy, *opened));
     REQUIRE(copy.save(folder.path("copy.stet")));
     CHECK(folder.read("copy.stet") == folder.read("m.stet"));
   }
@@ -147,7 +147,7 @@ TEST_SUITE("formats/add_model") {
     const auto opened = stet::open_any(folder.path("delta.stet"));
     REQUIRE(opened);
     stet::writer copy;
-    REQUIRE(stet::add_model(copy, folder.path("delta.stet"), *opened));
+    REQUIRE(stet::add_model(copy, *opened));
     REQUIRE(copy.save(folder.path("copy.stet")));
     CHECK(folder.read("copy.stet") == folder.read("expected.stet"));
 
@@ -160,7 +160,7 @@ TEST_SUITE("formats/add_model") {
     const auto damaged = stet::open_any(folder.path("delta.stet"));
     REQUIRE(damaged);
     stet::writer again;
-    REQUIRE(stet::add_model(again, folder.path("delta.stet"), *damaged));
+    REQUIRE(stet::add_model(again, *damaged));
     const auto saved = again.save(folder.path("again.stet"));
     REQUIRE(!saved);
     CHECK(saved.error().code() == stet::errc::checksum_mismatch);
@@ -182,12 +182,12 @@ TEST_SUITE("formats/add_model") {
     const auto opened = stet::open_any(path);
     REQUIRE(opened);
     stet::writer copy;
-    const auto added = stet::add_model(copy, path, *opened);
+    const auto added = stet::add_model(copy, *opened);
     REQUIRE(!added);
     CHECK(added.error().code() == stet::errc::checksum_mismatch);
     CHECK(added.error().subject() == "model.weights.h5");
-    CHECK(stet::save_keras(folder.path("c.weights.h5"), path, *opened).error().code() == stet::errc::checksum_mismatch);
-    CHECK(stet::save_tfjs(folder.path("c.json"), path, *opened).error().code() == stet::errc::checksum_mismatch);
+    CHECK(stet_test::save_keras(folder.path("c.weights.h5"), *opened).error().code() == stet::errc::checksum_mismatch);
+    CHECK(stet_test::save_tfjs(folder.path("c.json"), *opened).error().code() == stet::errc::checksum_mismatch);
     CHECK(folder.names() == std::vector<std::string>{"m.keras"});
   }
 
@@ -212,7 +212,7 @@ TEST_SUITE("formats/add_model") {
       REQUIRE(opened);
       stet::tfjs_save_options options;
       options.allow_rounding = true;
-      const auto saved = stet::save_tfjs(folder.path("c.json"), path, *opened, options);
+      const auto saved = stet_test::save_tfjs(folder.path("c.json"), *opened, options);
       REQUIRE(!saved);
       CHECK(saved.error().code() == stet::errc::checksum_mismatch);
       CHECK(saved.error().subject() == name);

@@ -4,14 +4,18 @@
 #include <stet/writer.hpp>
 
 #include "support/keras_files.hpp"
+#include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
-#include <string>
+#include <cstdint>
 #include <cstdio>
+#include <set>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -47,6 +51,18 @@ void save_delta_of(few_variables& from, const std::string& base_path, const std:
   stet::save_options options;
   options.form = form;
   REQUIRE(out.save(path, options));
+}
+
+/// The table of formats as the README has it.
+std::string table_of_formats() {
+  std::string made = "| Format | What it is | Saved with `--to` |\n|---|---|---|\n";
+  for (const stet::format* const each : stet::known_formats) {
+    made.append("| `").append(each->name).append("` | ").append(each->about).append(" | ");
+    if (each->save != nullptr) made.append("`").append(each->saved_as).append("`");
+    if (!each->ending.empty()) made.append(", or to `…").append(each->ending).append("`");
+    made.append(" |\n");
+  }
+  return made;
 }
 
 float value_in(const stet::store& of, std::string_view name) {
@@ -87,7 +103,7 @@ TEST_SUITE("formats/any") {
         CHECK(opened.store.verify_checksums());
         CHECK(stet::base_name_of(opened) == "middle.stet");
         CHECK(stet::own_store_of(opened).tensor_count() == 1);
-        const auto description = stet::describe_any(folder.path(name), opened);
+        const auto description = stet::describe(opened);
         REQUIRE(description);
         CHECK(description->metadata["note"] == "delta");
         REQUIRE(description->tensors.size() == 3);
@@ -131,7 +147,7 @@ TEST_SUITE("formats/any") {
       CHECK(stet::base_name_of(*opened) == "run-9.stet");
       CHECK(opened->omitted.empty());
       CHECK(stet::is_native_model(*opened));
-      const auto description = stet::describe_any(path, *opened);
+      const auto description = stet::describe(*opened);
       REQUIRE(description);
       CHECK(description->metadata["note"] == "delta");
     }
@@ -189,7 +205,7 @@ TEST_SUITE("formats/any") {
       REQUIRE(found);
       CHECK(opened->is_in_file(*found));
       CHECK((*found->as<float>())[3] == 4.0f);
-      const auto description = stet::describe_any(path, *opened);
+      const auto description = stet::describe(*opened);
       REQUIRE(description);
       CHECK(description->metadata["author"] == "me");
       CHECK(description->state["global_step"] == 7);
@@ -214,7 +230,7 @@ TEST_SUITE("formats/any") {
       if (!opened) return;
       CHECK(opened->format->name == row.second);
       CHECK(opened->store.contains("probe/kernel"));
-      const auto description = stet::describe_any(path, *opened);
+      const auto description = stet::describe(*opened);
       REQUIRE(description);
       CHECK(description->graphs.size() == (row.second == std::string("hdf5") ? 0 : 1));
     }
@@ -234,6 +250,115 @@ TEST_SUITE("formats/any") {
 
   TEST_CASE("a model that open_any did not open is not described") {
     const stet::model none;
-    CHECK(stet::describe_any("x", none).error().code() == stet::errc::invalid_argument);
+    CHECK(stet::describe(none).error().code() == stet::errc::invalid_argument);
+  }
+
+  TEST_CASE("the README has the table of formats") {
+    std::string path = __FILE__;
+    std::replace(path.begin(), path.end(), '\\', '/');
+    for (int up = 0; up < 3; ++up) path.resize(path.rfind('/'));
+    const auto page = stet::source::read(path + "/README.md");
+    if (!page) {
+      MESSAGE("skipped: the sources are not here");
+      return;
+    }
+    const std::string text(reinterpret_cast<const char*>(page->data()), static_cast<std::size_t>(page->size_bytes()));
+    const std::string table = table_of_formats();
+    CAPTURE(table);
+    CHECK(text.find(table) != std::string::npos);
+  }
+
+  TEST_CASE("each row is opened or saved, and is saved under a name and an ending of its own") {
+    std::set<std::string_view> names, endings;
+    for (const stet::format* const each : stet::known_formats) {
+      CAPTURE(each->name);
+      CHECK(!each->name.empty());
+      CHECK(!each->about.empty());
+      CHECK((each->open == nullptr) == (each->recognises == nullptr));
+      CHECK((each->open == nullptr) == (each->describe == nullptr));
+      CHECK((each->save == nullptr) == each->saved_as.empty());
+      CHECK((each->open != nullptr || each->save != nullptr));
+      if (each->save == nullptr) {
+        CHECK(each->ending.empty());
+        continue;
+      }
+      CHECK(names.insert(each->saved_as).second);
+      if (!each->ending.empty()) CHECK(endings.insert(each->ending).second);
+    }
+    CHECK(names == std::set<std::string_view>{"stet", "tensorflow", "tensorflow-objects", "tfjs", "tfjs-weights",
+                                              "keras", "keras-weights", "keras-legacy"});
+  }
+
+  TEST_CASE("what a program added is saved in any format, by name or ending, and opened again") {
+    const stet_test::temp_folder folder;
+    const std::vector<float> kernel{1, 2, 3, 4, 5, 6};
+    stet::writer out;
+    REQUIRE(out.add("probe/kernel", {2, 3}, std::span(kernel)));
+    auto config = stet::parse_json(stet_test::sequential_config("probe"));
+    REQUIRE(config);
+    auto graph = stet::graph_from_keras(std::move(*config));
+    REQUIRE(graph);
+    for (stet::graph_node& node : graph->nodes) {
+      if (node.name == "probe") {
+        node.variables = {{"kernel", "probe/kernel"}};
+        node.attributes["use_bias"] = false;
+      }
+    }
+    out.graph = stet::graph_to_json(*graph);
+    struct row {
+      const char *path, *saved_as, *opened_as, *tensor;
+      std::uint64_t file_count;
+    };
+    const row rows[] = {
+        {"m.stet", "", "stet", "probe/kernel", 1},
+        {"other", "stet", "stet", "probe/kernel", 1},
+        {"ckpt", "tensorflow", "tf-ckpt-v2", "probe/kernel", 2},
+        {"objects", "tensorflow-objects", "tf-ckpt-v2", "probe/kernel", 2},
+        {"model.json", "", "tfjs", "probe/kernel", 2},
+        {"weights.json", "tfjs-weights", "tfjs", "probe/kernel", 2},
+        {"m.keras", "", "keras-v3", "/layers/dense/vars/0", 1},
+        {"archive", "keras", "keras-v3", "/layers/dense/vars/0", 1},
+        {"m.weights.h5", "", "hdf5", "/layers/dense/vars/0", 1},
+        {"m.h5", "", "hdf5", "/model_weights/probe/probe/kernel", 1},
+    };
+    for (const row& each : rows) {
+      CAPTURE(each.path);
+      const std::string path = folder.path(each.path);
+      const auto saved = stet::save_any(path, out, {.format = each.saved_as, .is_durable = false});
+      REQUIRE(stet_test::outcome(saved) == "ok");
+      CHECK(saved->file_count == each.file_count);
+      CHECK(saved->left_out_count == 0);
+      const auto opened = stet::open_any(path);
+      REQUIRE(stet_test::outcome(opened) == "ok");
+      if (!opened) continue;
+      CHECK(opened->format->name == each.opened_as);
+      CHECK(opened->path == path);
+      const auto found = opened->store.find(each.tensor);
+      REQUIRE(stet_test::outcome(found) == "ok");
+      std::vector<float> values(6);
+      CHECK(found->copy_to(std::span(values)));
+      CHECK((values == kernel));
+      CHECK(stet_test::outcome(stet::describe(*opened)) == "ok");
+    }
+  }
+
+  TEST_CASE("a format that is not there is said so, and one that is only read or saved, too") {
+    const stet_test::temp_folder folder;
+    const stet::writer none;
+    const auto unnamed = stet::save_any(folder.path("m.bin"), none);
+    CHECK(stet_test::outcome(unnamed) == "unknown_format");
+    CHECK(unnamed.error().subject() == folder.path("m.bin"));
+    const auto unknown = stet::save_any(folder.path("m.stet"), none, {.format = "onnx"});
+    CHECK(stet_test::outcome(unknown) == "unknown_format");
+    CHECK(unknown.error().subject() == "onnx");
+    // `ls` calls it so; to save, it has another name.
+    CHECK(stet_test::outcome(stet::save_any(folder.path("m"), none, {.format = "hdf5"})) == "unknown_format");
+    CHECK(stet_test::outcome(stet::save_as(stet::hdf5_format, folder.path("m"), none)) == "invalid_argument");
+    CHECK(stet_test::outcome(stet::open_as(stet::keras_weights_format, folder.path("m"))) == "invalid_argument");
+    CHECK(folder.names().empty());
+    CHECK(stet::find_format_to_save("a.weights.h5") == &stet::keras_weights_format);
+    CHECK(stet::find_format_to_save("a.h5") == &stet::keras_h5_format);
+    CHECK(stet::find_format_to_save("web/model.json") == &stet::tfjs_format);
+    CHECK(stet::find_format_to_save("a.h5", "keras") == &stet::keras_format);
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Models of every format from a program's own files and in its own memory: the same tensors as from the disk.
+#include "support/save_model.hpp"
 #include "support/allocations.hpp"
 #include "support/counted_memory.hpp"
 #include "support/keras_files.hpp"
@@ -59,7 +60,7 @@ bool check_like_disk(const std::string& folder, const std::string& name) {
   CAPTURE(name);
   const std::string path = folder + "/" + name;
   const auto disk = stet::open_any(path);
-  const auto said = disk ? stet::describe_any(path, *disk) : stet::result<stet::model_description>(disk.error());
+  const auto said = disk ? stet::describe(*disk) : stet::result<stet::model_description>(disk.error());
   for (const given how : {given::in_place, given::on_demand}) {
     for (const backing wanted : {backing::map, backing::read}) {
       CAPTURE(static_cast<int>(how));
@@ -73,7 +74,7 @@ bool check_like_disk(const std::string& folder, const std::string& name) {
         CHECK(outcome(own) == outcome(disk));
         if (!own || !disk) continue;
         CHECK(model_difference(*disk, *own) == "");
-        const auto own_said = stet::describe_any("pak/" + name, *own);
+        const auto own_said = stet::describe(*own);
         CHECK(outcome(own_said) == outcome(said));
         if (said && own_said) CHECK(*said == *own_said);
       }
@@ -133,10 +134,9 @@ TEST_SUITE("formats in own files") {
     const auto opened = stet::open_any(folder.path("numbers.stet"));
     REQUIRE(opened);
     if (!opened) return;
-    saved(stet::save_tfjs(folder.path("web/model.json"), folder.path("numbers.stet"), *opened,
-                          {.shard_size_bytes = 5000}));
-    saved(stet::save_tensorflow_checkpoint(numbers, folder.path("ckpt-1"), {.max_shard_size_bytes = 5000}));
-    saved(stet::save_keras(folder.path("m.weights.h5"), folder.path("numbers.stet"), *opened));
+    saved(stet_test::save_tfjs(folder.path("web/model.json"), *opened, {.shard_size_bytes = 5000}));
+    saved(stet::save_tensorflow_checkpoint(folder.path("ckpt-1"), numbers, {.max_shard_size_bytes = 5000}));
+    saved(stet_test::save_keras(folder.path("m.weights.h5"), *opened));
     made_checkpoint odd(2);
     odd.add_strings("text", {2}, {"one", "two"});
     odd.add("all", 1, {4}, std::vector<float>{1, 2, 3, 4}, 1);

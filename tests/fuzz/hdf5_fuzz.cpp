@@ -89,10 +89,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const stet_test::exact_text text((data[0] & 1) != 0 ? assemble(rest) : std::string(rest));
   if ((data[0] & 4) != 0) {
     const std::string path = folder.write("m.h5", text.bytes());
-    const auto opened = stet::hdf5_format.open(path, {});
+    const auto opened = stet::open_as(stet::hdf5_format, path, {});
     if (opened) {
       use(opened->store);
-      (void)stet::hdf5_format.describe(path, *opened);
+      (void)stet::describe(*opened);
     }
     return 0;
   }

@@ -26,9 +26,8 @@ void use(const std::string& path, const stet::format& as) {
   stet::open_options options;
   options.backing = stet::backing::read;
   options.inflate = stet_test::inflate_stored;
-  auto opened = as.open(path, options);
+  const auto opened = stet::open_as(as, path, options);
   if (!opened) return;
-  opened->format = &as;
   std::uint64_t budget = 1 << 18;
   for (const stet::tensor each : opened->store) {
     require(opened->store.contains(each.name()));
@@ -37,7 +36,7 @@ void use(const std::string& path, const stet::format& as) {
     std::vector<std::byte> bytes(static_cast<std::size_t>(each.size_bytes()));
     (void)each.read(0, bytes);
   }
-  const auto described = stet::describe_any(path, *opened);
+  const auto described = stet::describe(*opened);
   if (!described) return;
   for (const stet::graph& graph : described->graphs) {
     for (const stet::graph_node& node : graph.nodes) {
@@ -92,7 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       weights.add(group + "/" + name, {2, 2});
       weights.add(group + "/0", {2});
     }
-    use(folder.write("m.h5", weights.bytes()), stet::hdf5_format);
+    use(folder.write("m.h5", weights.bytes()), stet::keras_h5_format);
   }
   }
   return 0;

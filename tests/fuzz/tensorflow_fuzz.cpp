@@ -48,7 +48,7 @@ void use(const stet::model& opened) {
     }
   }
   require(count == opened.store.tensor_count());
-  (void)stet::detail::describe_tensorflow_checkpoint("", opened);
+  (void)stet::detail::describe_tensorflow_checkpoint(opened);
 }
 
 /// A sound table of the entries in `text`: size of the key, size of the value (two bytes), key, value.

@@ -4,6 +4,7 @@
 //
 // The first two bytes of the input are the size of the text, which follows; the rest is two files of weights,
 // w and v, cut after as many bytes as the third byte says.
+#include "support/save_model.hpp"
 #include "support/temp_folder.hpp"
 
 #include <stet/formats/tfjs/save.hpp>
@@ -48,22 +49,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   folder.write("v", weights.substr(cut));
   const std::string path = folder.write("model.json", text);
 
-  stet::result<stet::model> opened = stet::tfjs_format.open(path, {});
+  const stet::result<stet::model> opened = stet::open_as(stet::tfjs_format, path, {});
   if (!opened) return 0;
-  opened->format = &stet::tfjs_format;
   read_all(opened->store);
-  const auto described = stet::describe_any(path, *opened);
+  const auto described = stet::describe(*opened);
   stet::tfjs_save_options options;
   options.shard_size_bytes = 5;
   options.is_durable = false;
   const std::string again = folder.path("again.json");
-  if (!stet::save_tfjs(again, path, *opened, options)) {
+  if (!stet_test::save_tfjs(again, *opened, options)) {
     // What was opened has only dtypes that can be saved; but numbers of codes may not fit, and graphs may be
     // none.
     require(folder.names().size() == 3);
     return 0;
   }
-  const auto reopened = stet::tfjs_format.open(again, {});
+  const auto reopened = stet::open_as(stet::tfjs_format, again, {});
   // Nodes may give two weights the name of one.
   require(reopened || reopened.error().code() == stet::errc::duplicate_name ||
           reopened.error().code() == stet::errc::bad_name);

@@ -72,12 +72,12 @@ int main(int count, char** arguments) {
     every_dtype all;
     all.add_to(out);
     options.state = stet::tensorflow_state{"by_name", {"by_name"}, {}, 0};
-    require(save_tensorflow_checkpoint(out, folder + "by_name", options));
+    require(save_tensorflow_checkpoint(folder + "by_name", out, options));
     options.state.reset();
     options.max_shard_size_bytes = 200;
-    require(save_tensorflow_checkpoint(out, folder + "sharded", options));
+    require(save_tensorflow_checkpoint(folder + "sharded", out, options));
     options.alignment_bytes = 1;
-    require(save_tensorflow_checkpoint(out, folder + "dense", options));
+    require(save_tensorflow_checkpoint(folder + "dense", out, options));
   }
   options = {};
   options.naming = stet::tensorflow_naming::by_object;
@@ -88,14 +88,14 @@ int main(int count, char** arguments) {
     require(out.add("net/kernel", {2, 3}, std::span<const float>(kernel)));
     require(out.add("net/bias.with.dots", {3}, std::span<const float>(bias)));
     require(out.add("step", {}, std::span<const std::int64_t>(step)));
-    require(save_tensorflow_checkpoint(out, folder + "objects-1", options));
+    require(save_tensorflow_checkpoint(folder + "objects-1", out, options));
   }
   {
     // The layers of a Keras model, by the paths on which tf.train.Checkpoint(model=…) finds them.
     stet::writer out;
     require(out.add("model/_operations/1/_kernel", {2, 3}, std::span<const float>(kernel)));
     require(out.add("model/_operations/1/bias", {3}, std::span<const float>(bias)));
-    require(save_tensorflow_checkpoint(out, folder + "keras-1", options));
+    require(save_tensorflow_checkpoint(folder + "keras-1", out, options));
   }
   {
     stet::writer out;
@@ -106,7 +106,7 @@ int main(int count, char** arguments) {
       std::snprintf(name, sizeof name, "layer_%05u/a_rather_long_name/variable", static_cast<unsigned>(i));
       require(out.add(name, {1}, std::span<const float>(values).subspan(i, 1)));
     }
-    require(save_tensorflow_checkpoint(out, folder + "many"));
+    require(save_tensorflow_checkpoint(folder + "many", out));
   }
   return failed ? 1 : 0;
 }

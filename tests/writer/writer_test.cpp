@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -420,6 +421,38 @@ TEST_SUITE("writer/writer") {
       for (const stet::tensor each : *again)
         CHECK(each.entry().crc32c() == opened->find(each.name())->entry().crc32c());
     }
+  }
+
+  TEST_CASE("a tensor of an open store may have a source of its own, which gives what is saved") {
+    const std::vector<float> values{1, 2, 3};
+    stet::writer first;
+    REQUIRE(first.add("w", {3}, std::span(values)));
+    const auto bytes = first.save_to_memory();
+    REQUIRE(bytes);
+    const auto opened = stet::open(std::span<const std::byte>(*bytes));
+    REQUIRE(opened);
+    const std::vector<float> others{4, 5, 6};
+    stet::writer out;
+    out.foreign.second_names = {{"second", 0}}; // which a store does not have
+    out.foreign.is_order_known = false;
+    REQUIRE(out.add_opened("again", *opened->find("w"),
+                           [&](stet::piece_sink& sink) { return sink.write(std::as_bytes(std::span(others))); }));
+    const auto again = out.save_to_memory();
+    REQUIRE(again);
+    const auto reopened = stet::open(std::span<const std::byte>(*again));
+    REQUIRE(reopened);
+    CHECK(reopened->tensor_count() == 1);
+    std::vector<float> read(3);
+    CHECK(reopened->find("again")->copy_to(std::span(read)));
+    const bool host_is_little = std::endian::native == std::endian::little;
+    if (host_is_little) CHECK((read == others));
+
+    stet::writer none, unnamed;
+    CHECK(stet_test::outcome(none.add_opened("w", *opened->find("w"), nullptr)) == "invalid_argument");
+    CHECK(stet_test::outcome(none.save_to_memory()) == "invalid_argument");
+    CHECK(stet_test::outcome(unnamed.add_opened("", *opened->find("w"),
+                                                [](stet::piece_sink&) { return stet::result<void>(); })) == "bad_name");
+    CHECK(unnamed.tensor_count() == 0);
   }
 
   TEST_CASE("random stores come back whole") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Opens a model of any format, which is recognised by content, not by name.
+// The table of formats. Opens a model of any of them, told by its content; saves in one that is chosen by name or ending.
 #ifndef STET_FORMATS_ANY_HPP
 #define STET_FORMATS_ANY_HPP
 
@@ -14,16 +14,20 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// Every format that `open_any` knows, in the order in which they are tried. A format is a header and a line here.
+/// Every format, in the order in which `open_any` tries them. A format is a folder and a line here.
 inline constexpr const format* known_formats[] = {
     &native_format,
     &saved_model_format,
     &meta_graph_format,
     &graph_def_format,
     &tensorflow_checkpoint_format,
+    &tensorflow_objects_format,
     &tensorflow_checkpoint_v1_format,
     &tfjs_format,
+    &tfjs_weights_format,
     &keras_format,
+    &keras_weights_format,
+    &keras_h5_format,
     &hdf5_format,
     &checkpoint_folder_format,
 };
@@ -31,24 +35,45 @@ inline constexpr const format* known_formats[] = {
 /// Opens the model at `path_utf8`: a file, a folder, or the prefix that the names of its files have in common.
 /// Errors: those of the format's own `open`, those of `file::open`, and
 /// @retval errc::unknown_format  the content is of no format that is known
-/// Cost: reads up to 8 KiB to find the format, then that of the format.
+/// Cost: opens the file once. To find the format, reads its first and last 4 KiB, and what no format is recognised by less than:
+/// all bytes of an archive, of HDF5, and of what begins as a graph of TensorFlow does; each at most once, and the format goes on
+/// with what was read. Mapped (the default), of these only the pages that are looked at.
 [[nodiscard]] inline result<model> open_any(std::string_view path_utf8, const open_options& options = {}) {
-  const format_probe probe(path_utf8, options);
+  format_probe probe(path_utf8, options);
   for (const format* const each : known_formats) {
-    if (!each->recognises(probe)) continue;
-    result<model> opened = each->open(path_utf8, options);
-    if (opened) opened->format = each;
-    return opened;
+    if (each->recognises != nullptr && each->recognises(probe)) return open_as(*each, probe);
   }
   if (probe.failure()) return *probe.failure();
   return error(errc::unknown_format, path_utf8);
 }
 
-/// What the model at `path_utf8`, which `open_any` opened as `of`, says beside its tensors.
-/// Errors: those of the format's reader of graphs and settings.
-[[nodiscard]] inline result<model_description> describe_any(std::string_view path_utf8, const model& of) {
-  if (of.format == nullptr) return error(errc::invalid_argument, path_utf8);
-  return of.format->describe(path_utf8, of);
+/// The format that a model is saved in at `path_utf8`; nullptr if there is none.
+/// @param saved_as  its name (`format::saved_as`); empty: the longest ending that the path has tells it
+[[nodiscard]] inline const format* find_format_to_save(std::string_view path_utf8,
+                                                       std::string_view saved_as = {}) noexcept {
+  const format* found = nullptr;
+  for (const format* const each : known_formats) {
+    if (each->save == nullptr) continue;
+    if (!saved_as.empty()) {
+      if (each->saved_as == saved_as) return each;
+    } else if (!each->ending.empty() && path_utf8.ends_with(each->ending) &&
+               (found == nullptr || each->ending.size() > found->ending.size())) {
+      found = each;
+    }
+  }
+  return found;
+}
+
+/// Saves what was added to `from` at `path_utf8`, in the format that `options.format` names, or else the path's ending:
+/// .stet, model.json, .keras, .weights.h5, .h5. A program saves what it trained; `add_model` adds what was opened.
+/// Errors: those of the format's own saver, and
+/// @retval errc::unknown_format  no format has this name, the subject, or the path no ending of one
+/// Cost: that of the format's own saver.
+inline result<saved_files> save_any(std::string_view path_utf8, const writer& from,
+                                    const save_any_options& options = {}) {
+  const format* const as = find_format_to_save(path_utf8, options.format);
+  if (as == nullptr) return error(errc::unknown_format, options.format.empty() ? path_utf8 : options.format);
+  return save_as(*as, path_utf8, from, options);
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An open model of any format, and the interface of a format.
+// What opening a file of any format gives.
 #ifndef STET_FORMATS_MODEL_HPP
 #define STET_FORMATS_MODEL_HPP
 
@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -67,6 +66,8 @@ struct model {
   std::shared_ptr<const checkpoint_store> files = nullptr;
   /// For a selection of the tensors of another model (select.hpp): that model, which the store views. Else nullptr.
   std::shared_ptr<const model> whole = nullptr;
+  /// Where it was opened: the path that `open_any` was given.
+  std::string path = {};
 
   /// Whether the bytes of a tensor of the store are in one of its files, not decoded or gathered.
   [[nodiscard]] bool is_in_file(const tensor& of) const noexcept {
@@ -87,6 +88,11 @@ struct model {
 }
 
 namespace detail {
+
+/// All bytes of a resident source.
+inline std::span<const std::byte> bytes_in(const source& from) noexcept {
+  return {from.data(), static_cast<std::size_t>(from.size_bytes())};
+}
 
 /// All of the file at `path_utf8` in memory: mapped, or as the program's file system has it, unless it is no larger than
 /// `small_size_bytes` or `options` ask for reading; else read.
@@ -128,83 +134,6 @@ inline bool is_folder(std::string_view path_utf8, const open_options& options) n
 }
 
 } // namespace detail
-
-/// A file, or folder, or prefix of file names, that is looked at to find its format. Reads its first and last bytes once.
-class format_probe {
-public:
-  /// The size of `start` and of `end`, for a file that is as large.
-  static constexpr std::size_t sample_size_bytes = 4096;
-
-  /// Looks at `path_utf8`, which must outlive the probe. That it cannot be opened is an answer, too: `failure`.
-  explicit format_probe(std::string_view path_utf8, const open_options& options = {}) noexcept
-      : path_(path_utf8), options_(options) {
-    options_.backing = backing::stream;
-    options_.range = {};
-    const result<source> bytes = detail::open_source(path_utf8, options_);
-    if (!bytes) {
-      failure_ = bytes.error();
-      return;
-    }
-    size_bytes_ = bytes->size_bytes();
-    sampled_ = size_bytes_ < sample_size_bytes ? static_cast<std::size_t>(size_bytes_) : sample_size_bytes;
-    auto read = bytes->read_at(0, std::span(start_, sampled_));
-    if (read) read = bytes->read_at(size_bytes_ - sampled_, std::span(end_, sampled_));
-    if (!read) {
-      failure_ = read.error();
-      size_bytes_ = sampled_ = 0;
-    }
-  }
-
-  /// The path that is looked at.
-  [[nodiscard]] std::string_view path() const noexcept { return path_; }
-  /// How to open what else is to be looked at.
-  [[nodiscard]] const open_options& options() const noexcept { return options_; }
-  /// Why the path cannot be read as a file: errc::not_a_regular_file for folders. Nothing for a file.
-  [[nodiscard]] const std::optional<error>& failure() const noexcept { return failure_; }
-  /// The size of the file.
-  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
-  /// The first bytes of the file, `sample_size_bytes` at most.
-  [[nodiscard]] std::span<const std::byte> start() const noexcept { return {start_, sampled_}; }
-  /// The last bytes of the file, `sample_size_bytes` at most.
-  [[nodiscard]] std::span<const std::byte> end() const noexcept { return {end_, sampled_}; }
-
-  /// Whether the file begins with `magic`.
-  [[nodiscard]] bool starts_with(std::string_view magic) const noexcept {
-    return sampled_ >= magic.size() && std::memcmp(start_, magic.data(), magic.size()) == 0;
-  }
-  /// Whether the file could be JSON with an object or array in it: by its first character that is no space.
-  [[nodiscard]] bool starts_like_json() const noexcept {
-    const std::string_view text(reinterpret_cast<const char*>(start_), sampled_);
-    const std::size_t first = text.find_first_not_of(" \t\r\n");
-    return first != std::string_view::npos && (text[first] == '{' || text[first] == '[');
-  }
-  /// Whether there is a file at the path followed by `suffix`: ".index", "/saved_model.pb". Cost: opens it.
-  [[nodiscard]] bool has_file(std::string_view suffix) const {
-    std::string path(path_);
-    return detail::is_file(path.append(suffix), options_);
-  }
-
-private:
-  std::string_view path_;
-  open_options options_;
-  std::optional<error> failure_;
-  std::uint64_t size_bytes_ = 0;
-  std::size_t sampled_ = 0;
-  std::byte start_[sample_size_bytes];
-  std::byte end_[sample_size_bytes];
-};
-
-/// A format that models are opened from: a row of the table in any.hpp.
-struct format {
-  /// "stet", "tensorflow" …
-  std::string_view name;
-  /// Whether the content is of this format; what it accepts may still turn out to be damaged.
-  bool (*recognises)(const format_probe& probe);
-  /// Opens the tensors.
-  result<model> (*open)(std::string_view path_utf8, const open_options& options);
-  /// Reads what is said beside them, which may take longer: `of` was opened from `path_utf8` by `open`.
-  result<model_description> (*describe)(std::string_view path_utf8, const model& of);
-};
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -45,7 +45,7 @@ inline result<model> without_tensors(model&& from, const auto& is_left_out,
   result<store> rest = layer_stores({&layer, 1}, {}, whole->options.memory);
   if (!rest) return rest.error();
   return model{std::move(*rest), whole->format, whole->file_count, whole->options, whole->omitted,
-               whole->checks,    whole->links,  nullptr,           whole};
+               whole->checks,    whole->links,  nullptr,           whole,          whole->path};
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -47,6 +47,8 @@ public:
     std::span<const std::byte> bytes;
     /// Number of the source plus one; 0: `bytes` are stored as they are.
     std::uint32_t source = 0;
+    /// Number of the tensor of an open store plus one whose bytes the source gives; 0: of none.
+    std::uint32_t opened = 0;
   };
 
   /// Adds a tensor and checks what can be checked of it alone.

@@ -30,6 +30,22 @@ private:
   std::span<const std::uint64_t> values_;
 };
 
+/// What files of another format say of a model that a store has no place for. Savers of such formats read it; `writer::save` does
+/// not. `add_model` of formats/add_model.hpp fills it.
+struct foreign_notes {
+  /// Another name that a format gives a tensor: "dense/kernel" of "/layers/dense/vars/0".
+  struct second_name {
+    std::string name;
+    /// The number of the tensor in the order in which they were added.
+    std::uint32_t tensor = 0;
+  };
+  std::vector<second_name> second_names;
+  /// Graphs beside `writer::graph`, as that.
+  std::vector<json_value> further_graphs;
+  /// Whether tensors were added in the order that the model gives them, and not, say, in that of their names.
+  bool is_order_known = true;
+};
+
 /// Collects tensors and saves them as a store. Bytes are borrowed, not copied: they must live, unchanged, until the last
 /// save. A writer can save several times. Not for use by several threads at once.
 ///
@@ -46,12 +62,10 @@ private:
 /// error, so that no tensor is lost for want of a check.
 class writer {
 public:
-  /// The graph of the model, an object that is saved with the tensors; null, as in the next two: none.
-  json_value graph;
-  /// The state of the session.
-  json_value state;
-  /// Free-form fields of the model.
-  json_value metadata;
+  /// Free-form JSON objects that are saved with the tensors; null: none.
+  json_value graph, state, metadata;
+  /// For savers of other formats.
+  foreign_notes foreign;
 
   /// Adds a tensor whose elements are `elements`, row-major. Types narrower than a byte are packed when saved.
   /// @param attributes  an object of further fields (trainable, quantization, anything), or null
@@ -146,9 +160,22 @@ public:
       return noted(
           tensors_.add(name, from.layout(), shape, from.size_bytes(), {from.bytes(), 0}, std::move(attributes)));
     }
-    return add_source(
-        name, from.layout(), shape, from.size_bytes(),
-        [from](piece_sink& sink) { return detail::write_fetched(from, sink); }, std::move(attributes));
+    return add_opened(
+        name, from, [from](piece_sink& sink) { return detail::write_fetched(from, sink); }, std::move(attributes));
+  }
+
+  /// Adds a tensor of an open store, which must stay open, whose bytes `source` gives as a store is to have them: in
+  /// little-endian order, say, or compared with a checksum. Savers of other formats read the tensor itself.
+  /// @retval errc::invalid_argument  the source is empty, or the tensor is none
+  result<void> add_opened(std::string_view name, const tensor& from, piece_source source,
+                          json_value attributes = nullptr) {
+    if (!source || !from.entry()) return noted(error(errc::invalid_argument, name));
+    const std::vector<std::uint64_t> shape(from.shape().begin(), from.shape().end());
+    opened_.push_back(from);
+    auto added = add_encoded(name, from.layout(), shape, from.size_bytes(), {}, std::move(source),
+                             std::move(attributes), static_cast<std::uint32_t>(opened_.size()));
+    if (!added) opened_.pop_back();
+    return added;
   }
 
   /// Adds another name for a tensor added before: tied weights. The bytes are stored once.
@@ -165,11 +192,13 @@ public:
     const detail::tensor_list& tensors;
     /// The functions that give the bytes of those tensors that are not in memory.
     std::span<const piece_source> sources;
+    std::span<const tensor> opened;
+    const foreign_notes& foreign;
   };
   /// Errors: that of the first `add` that failed.
   [[nodiscard]] result<contents> added() const noexcept {
     if (failure_) return *failure_;
-    return contents{tensors_, sources_};
+    return contents{tensors_, sources_, opened_, foreign};
   }
 
   /// How many tensors were added.
@@ -245,11 +274,13 @@ private:
   }
 
   /// Adds a tensor whose stored bytes a source makes, of `elements` if they are in memory.
+  /// @param opened  the number plus one of the open tensor that they are of
   result<void> add_encoded(std::string_view name, const element_layout& layout, extents shape, std::uint64_t size_bytes,
-                           std::span<const std::byte> elements, piece_source source, json_value&& attributes) {
+                           std::span<const std::byte> elements, piece_source source, json_value&& attributes,
+                           std::uint32_t opened = 0) {
     sources_.push_back(std::move(source));
-    auto added = tensors_.add(name, layout, shape, size_bytes, {elements, static_cast<std::uint32_t>(sources_.size())},
-                              std::move(attributes));
+    auto added = tensors_.add(name, layout, shape, size_bytes,
+                              {elements, static_cast<std::uint32_t>(sources_.size()), opened}, std::move(attributes));
     if (!added) sources_.pop_back();
     return noted(std::move(added));
   }
@@ -263,6 +294,7 @@ private:
   detail::tensor_list tensors_;
   std::optional<error> failure_;
   std::vector<piece_source> sources_;
+  std::vector<tensor> opened_;
   json_value extra_;
 };
 

@@ -4,7 +4,7 @@
 #include "support/outcome.hpp"
 
 #include <stet/formats/common/store_builder.hpp>
-#include <stet/formats/common/unreadable.hpp>
+#include <stet/formats/common/readers.hpp>
 #include <stet/formats/common/write_elements.hpp>
 
 #include <doctest/doctest.h>

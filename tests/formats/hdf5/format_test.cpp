@@ -7,6 +7,7 @@
 #include "support/temp_folder.hpp"
 
 #include <stet/formats/hdf5/format.hpp>
+#include <stet/formats/keras/format.hpp>
 
 #include <doctest/doctest.h>
 
@@ -76,6 +77,11 @@ std::string sample(const char* name) {
   const auto bytes = stet::source::read(std::string(folder) + "/" + name);
   if (!bytes) return {};
   return {reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes())};
+}
+
+bool is_recognised(const std::string& path) {
+  stet::format_probe probe(path);
+  return stet::hdf5_format.recognises(probe);
 }
 
 } // namespace
@@ -165,28 +171,27 @@ TEST_SUITE("formats/hdf5") {
     for (const stet_test::hdf5_sample& each : hdf5_files::all) {
       CAPTURE(each.name);
       const std::string path = folder.write("m.h5", each.bytes());
-      CHECK(stet::hdf5_format.recognises(stet::format_probe(path)));
+      CHECK(is_recognised(path));
       for (const stet::backing where : {stet::backing::map, stet::backing::read}) {
         stet::open_options options;
         options.backing = where;
-        const auto opened = stet::hdf5_format.open(path, options);
+        const auto opened = stet::open_as(stet::hdf5_format, path, options);
         CHECK(stet_test::outcome(opened) == "ok");
-        if (opened) CHECK(stet_test::outcome(stet::hdf5_format.describe(path, *opened)) == "ok");
+        if (opened) CHECK(stet_test::outcome(stet::describe(*opened)) == "ok");
       }
     }
     // User blocks of any size; at other places there is no superblock.
     for (const std::size_t size : {512u, 2048u, 4096u, 8192u, 65536u}) {
       const std::string path = folder.write("u.h5", std::string(size, 'u') + hdf5_files::symbols.bytes());
-      CHECK(stet::hdf5_format.recognises(stet::format_probe(path)));
-      const auto opened = stet::hdf5_format.open(path, {});
+      CHECK(is_recognised(path));
+      const auto opened = stet::open_as(stet::hdf5_format, path, {});
       REQUIRE(stet_test::outcome(opened) == "ok");
       if (opened) CHECK(opened->store.contains("/big"));
     }
-    CHECK(!stet::hdf5_format.recognises(
-        stet::format_probe(folder.write("u.h5", std::string(8191, 'u') + hdf5_files::symbols.bytes()))));
-    CHECK(!stet::hdf5_format.recognises(stet::format_probe(folder.write("u.h5", std::string(8192, 'u') + "\x89HDF"))));
-    CHECK(!stet::hdf5_format.recognises(stet::format_probe(folder.write("not.h5", std::string_view("\x89HDF")))));
-    CHECK(!stet::hdf5_format.recognises(stet::format_probe(folder.path("missing.h5"))));
+    CHECK(!is_recognised(folder.write("u.h5", std::string(8191, 'u') + hdf5_files::symbols.bytes())));
+    CHECK(!is_recognised(folder.write("u.h5", std::string(8192, 'u') + "\x89HDF")));
+    CHECK(!is_recognised(folder.write("not.h5", std::string_view("\x89HDF"))));
+    CHECK(!is_recognised(folder.path("missing.h5")));
   }
 
   TEST_CASE("a file that is cut off anywhere does not open") {
@@ -230,28 +235,30 @@ TEST_SUITE("formats/hdf5") {
 
   TEST_CASE("soft links are names in the store, which the model tells apart from paths of the file") {
     const stet_test::temp_folder folder;
-    const auto opened = stet::detail::open_hdf5(folder.write("m.h5", hdf5_files::symbols.bytes()), {});
+    const auto opened = stet::open_as(stet::hdf5_format, folder.write("m.h5", hdf5_files::symbols.bytes()), {});
     REQUIRE(opened);
     CHECK(opened->links == std::vector<std::string>{"/soft"});
     CHECK(opened->store.original_of(*opened->store.find("/soft"))->name() == "/again");
     CHECK(opened->omitted.empty());
   }
 
-  TEST_CASE("variables of a Keras layer have its names, too") {
+  TEST_CASE("variables of a Keras layer have its names, too, if they are opened as files of Keras") {
     const std::string bytes = sample("made/keras-v3/seed_example/my_model.weights.h5");
     if (bytes.empty()) {
       MESSAGE("skipped: STET_SAMPLES is not set");
       return;
     }
     const stet_test::temp_folder folder;
-    const auto opened = stet::detail::open_hdf5(folder.write("m.h5", bytes), {});
-    REQUIRE(opened);
-    if (!opened) return;
-    CHECK(opened->store.contains("/layers/dense/vars/0"));
-    CHECK(opened->file_count == 1);
-    bool has_second_name = false;
-    for (const stet::tensor each : opened->store) has_second_name = has_second_name || each.name().ends_with("/kernel");
-    CHECK(has_second_name);
+    const std::string path = folder.write("m.h5", bytes);
+    const auto count_second_names = [](const stet::result<stet::model>& opened) {
+      REQUIRE(opened);
+      CHECK(opened->store.contains("/layers/dense/vars/0"));
+      CHECK(opened->file_count == 1);
+      return std::count_if(opened->store.begin(), opened->store.end(),
+                           [](const stet::tensor& each) { return each.name().ends_with("/kernel"); });
+    };
+    CHECK(count_second_names(stet::open_as(stet::keras_h5_format, path, {})) > 0);
+    CHECK(count_second_names(stet::open_as(stet::hdf5_format, path, {})) == 0);
   }
 
   TEST_CASE("real files whose bits are wrong do no harm") {

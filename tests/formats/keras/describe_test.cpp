@@ -21,10 +21,10 @@ stet::result<stet::model_description> describe(const stet::format& as, const tem
   const std::string path = folder.write("m", bytes);
   stet::open_options options;
   options.inflate = inflate;
-  const auto opened = as.open(path, options);
+  const auto opened = stet::open_as(as, path, options);
   CHECK(outcome(opened) == "ok");
   if (!opened) return opened.error();
-  return as.describe(path, *opened);
+  return stet::describe(*opened);
 }
 
 /// "ok", or "CODE SUBJECT", of an archive with this configuration.
@@ -95,7 +95,7 @@ TEST_SUITE("keras/describe") {
     weights.add_scalar("optimizer/inner_optimizer/vars/1", stet::dtype::float32, 0.5f);
     weights.group("layers");
     const temp_folder folder;
-    auto described = describe(stet::hdf5_format, folder, weights.bytes());
+    auto described = describe(stet::keras_h5_format, folder, weights.bytes());
     REQUIRE(outcome(described) == "ok");
     CHECK(described->state["global_step"] == 5);
     CHECK(described->state["optimizer"]["learning_rate"] == 0.5);
@@ -106,7 +106,7 @@ TEST_SUITE("keras/describe") {
     legacy.add_scalar("optimizer_weights/adam/learning_rate", stet::dtype::float32, 0.5f);
     legacy.add_scalar("optimizer_weights/loss_scale_optimizer/iteration", stet::dtype::int64, std::int64_t{0});
     legacy.add_scalar("optimizer_weights/loss_scale_optimizer/learning_rate", stet::dtype::float32, 0.0f);
-    described = describe(stet::hdf5_format, folder, legacy.bytes());
+    described = describe(stet::keras_h5_format, folder, legacy.bytes());
     REQUIRE(outcome(described) == "ok");
     CHECK(described->state["global_step"] == 6);
     CHECK(described->state["optimizer"]["learning_rate"] == 0.5);
@@ -121,7 +121,7 @@ TEST_SUITE("keras/describe") {
       weights.attribute("optimizer_weights", "weight_names1", second);
       for (const char* const name : {"a:0", "b:0", "iteration:0"}) weights.add("optimizer_weights/"s + name, {2});
       const temp_folder folder;
-      const auto described = describe(stet::hdf5_format, folder, weights.bytes());
+      const auto described = describe(stet::keras_h5_format, folder, weights.bytes());
       CHECK(outcome(described) == "ok");
       std::string made;
       if (described) {
@@ -143,7 +143,7 @@ TEST_SUITE("keras/describe") {
     weights.add_scalar("optimizer/vars/0", stet::dtype::int64, std::int64_t{3});
     weights.add("optimizer/vars/1", {1, 1});
     const temp_folder folder;
-    const auto described = describe(stet::hdf5_format, folder, weights.bytes());
+    const auto described = describe(stet::keras_h5_format, folder, weights.bytes());
     REQUIRE(outcome(described) == "ok");
     CHECK(described->state["global_step"] == 3);
     CHECK(!described->state["optimizer"].contains("learning_rate"));
@@ -160,7 +160,7 @@ TEST_SUITE("keras/describe") {
     weights.add("model_weights/probe/probe/kernel:0", {2, 3});
     weights.add_scalar("optimizer_weights/iteration:0", stet::dtype::int64, std::int64_t{9});
     const temp_folder folder;
-    const auto described = describe(stet::hdf5_format, folder, weights.bytes());
+    const auto described = describe(stet::keras_h5_format, folder, weights.bytes());
     REQUIRE(outcome(described) == "ok");
     if (!described) return;
     REQUIRE(described->graphs.size() == 1);
@@ -193,7 +193,7 @@ TEST_SUITE("keras/describe") {
         weights.attribute("", name, text);
       }
       const temp_folder folder;
-      const auto described = describe(stet::hdf5_format, folder, weights.bytes());
+      const auto described = describe(stet::keras_h5_format, folder, weights.bytes());
       return described ? "ok"s : outcome(described) + " " + std::string(described.error().subject());
     };
     CHECK(verdict("model_config", "{") == "bad_json model_config");

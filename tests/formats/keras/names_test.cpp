@@ -33,14 +33,17 @@ std::vector<std::string> second_names(const stet::model& in) {
 
 std::vector<std::string> names_in(made_weights& weights) {
   const temp_folder folder;
-  const auto opened = stet::hdf5_format.open(folder.write("m.weights.h5", weights.bytes()), {});
+  const std::string path = folder.write("m.weights.h5", weights.bytes());
+  stet::format_probe probe(path);
+  const bool is_keras = stet::keras_h5_format.recognises(probe);
+  const auto opened = stet::open_as(is_keras ? stet::keras_h5_format : stet::hdf5_format, probe);
   CHECK(outcome(opened) == "ok");
   return opened ? second_names(*opened) : std::vector<std::string>();
 }
 
 std::vector<std::string> names_in(const made_archive& archive) {
   const temp_folder folder;
-  const auto opened = stet::keras_format.open(folder.write("m.keras", archive.bytes()), {});
+  const auto opened = stet::open_as(stet::keras_format, folder.write("m.keras", archive.bytes()), {});
   CHECK(outcome(opened) == "ok");
   return opened ? second_names(*opened) : std::vector<std::string>();
 }
@@ -354,7 +357,7 @@ TEST_SUITE("keras/names") {
     // Without it, by the groups.
     archive.members[1] = {"config.json", "{"};
     const temp_folder folder;
-    const auto bare = stet::keras_format.open(folder.write("b.keras", archive.bytes()), {});
+    const auto bare = stet::open_as(stet::keras_format, folder.write("b.keras", archive.bytes()), {});
     REQUIRE(bare);
     if (bare) CHECK(second_names(*bare)[0] == "dense/kernel = /layers/dense/vars/0");
   }
@@ -369,7 +372,8 @@ TEST_SUITE("keras/names") {
     const temp_folder folder;
     folder.write("m_00000.weights.h5", first.bytes());
     folder.write("m_00001.weights.h5", second.bytes());
-    const auto opened = stet::keras_format.open(
+    const auto opened = stet::open_as(
+        stet::keras_format,
         folder.write(
             "m.weights.json",
             R"({"metadata": {"total_size": 1.0}, "weight_map": {"/layers/batch_normalization/vars": ["m_00000.weights.h5", "m_00001.weights.h5"], "/layers/dense/vars": "m_00001.weights.h5"}})"),
@@ -392,7 +396,7 @@ TEST_SUITE("keras/names") {
     made_weights many;
     many.attribute("layers/dense/vars", "name", std::string(60000, 'n'));
     for (int i = 0; i < 300; ++i) many.add("layers/dense/vars/" + std::to_string(i), {1});
-    CHECK(outcome(stet::hdf5_format.open(folder.write("many.h5", many.bytes()), {})) == "too_large");
+    CHECK(outcome(stet::open_as(stet::keras_h5_format, folder.write("many.h5", many.bytes()), {})) == "too_large");
   }
 
   TEST_CASE("a layer of many variables takes memory in proportion to them") {
@@ -404,9 +408,9 @@ TEST_SUITE("keras/names") {
       for (int i = 0; i < (twice == 0 ? 1000 : 2000); ++i) many.add("layers/dense/vars/" + std::to_string(i), {1});
       const std::string path = folder.write("many.keras", keras_archive(many.bytes()).bytes());
       const allocations before;
-      const auto opened = stet::keras_format.open(path, {});
+      const auto opened = stet::open_as(stet::keras_format, path, {});
       REQUIRE(outcome(opened) == "ok");
-      if (opened) CHECK(outcome(stet::keras_format.describe(path, *opened)) == "ok");
+      if (opened) CHECK(outcome(stet::describe(*opened)) == "ok");
       bytes[twice] = before.bytes();
     }
     CHECK(bytes[1] < 3 * bytes[0]);
@@ -429,9 +433,9 @@ TEST_SUITE("keras/names") {
       const temp_folder folder;
       const std::string bytes = archive.bytes(), path = folder.write("long.keras", bytes);
       const allocations before;
-      const auto opened = stet::keras_format.open(path, {});
+      const auto opened = stet::open_as(stet::keras_format, path, {});
       REQUIRE(outcome(opened) == "ok");
-      if (opened) (void)stet::keras_format.describe(path, *opened);
+      if (opened) (void)stet::describe(*opened);
       CHECK(before.bytes() < 300 * bytes.size()); // 2,000 of these names alone would be more
     }
   }

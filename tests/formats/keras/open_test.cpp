@@ -25,7 +25,7 @@ stet::result<stet::model> open_bytes(const temp_folder& folder, const std::strin
   stet::open_options options;
   options.backing = backing;
   options.inflate = inflate;
-  return stet::keras_format.open(folder.write("m.keras", bytes), options);
+  return stet::open_as(stet::keras_format, folder.write("m.keras", bytes), options);
 }
 
 /// "ok", or "CODE SUBJECT".
@@ -49,14 +49,14 @@ bool is_probe(const stet::model& opened) {
 }
 
 /// Opens it all: tensors, which are read, and what is said beside them.
-void use(const stet::result<stet::model>& opened, std::string_view path) {
+void use(const stet::result<stet::model>& opened) {
   if (!opened) return;
   for (const stet::tensor each : opened->store) {
     if (each.size_bytes() > 1 << 16) continue;
     std::vector<std::byte> into(static_cast<std::size_t>(each.size_bytes()));
     (void)each.read(0, into);
   }
-  (void)stet::detail::describe_keras(path, *opened);
+  (void)stet::detail::describe_keras(*opened);
 }
 
 } // namespace
@@ -168,7 +168,7 @@ TEST_SUITE("keras/open") {
     archive = keras_archive();
     archive.members.emplace_back(weights_member, weights);
     CHECK(verdict(open_bytes(folder, archive.bytes())) == "bad_archive model.weights.h5");
-    CHECK(verdict(stet::keras_format.open(folder.path("absent"), {})).substr(0, 14) == "file_not_found");
+    CHECK(verdict(stet::open_as(stet::keras_format, folder.path("absent"), {})).substr(0, 14) == "file_not_found");
   }
 
   TEST_CASE("every truncation of an archive is refused, and no flipped bit does harm") {
@@ -190,7 +190,7 @@ TEST_SUITE("keras/open") {
         std::string damaged = whole;
         damaged[at] = static_cast<char>(damaged[at] ^ (1 << (bit + static_cast<int>(at)) % 8));
         const auto opened = open_bytes(folder, damaged, inflate_stored, stet::backing::read);
-        use(opened, folder.path("m.keras"));
+        use(opened);
       }
     }
   }
@@ -198,7 +198,8 @@ TEST_SUITE("keras/open") {
   TEST_CASE("shards are opened beside their index, each once") {
     const temp_folder folder;
     folder.write("a.weights.h5", probe_weights());
-    const auto opened = stet::keras_format.open(
+    const auto opened = stet::open_as(
+        stet::keras_format,
         folder.write("m.weights.json", R"({"weight_map": {"/layers/dense/vars": ["a.weights.h5", "a.weights.h5"]}})"),
         {});
     REQUIRE(outcome(opened) == "ok");
@@ -206,7 +207,7 @@ TEST_SUITE("keras/open") {
     CHECK(is_probe(*opened));
     CHECK(opened->file_count == 1);
     CHECK(opened->store.index().part(0).path == "a.weights.h5");
-    const auto none = stet::keras_format.open(folder.write("m.weights.json", R"({"weight_map": {}})"), {});
+    const auto none = stet::open_as(stet::keras_format, folder.write("m.weights.json", R"({"weight_map": {}})"), {});
     REQUIRE(none);
     CHECK(none->store.tensor_count() == 0);
   }
@@ -245,7 +246,7 @@ TEST_SUITE("keras/open") {
     };
     for (const auto& row : table) {
       CAPTURE(row.first);
-      CHECK(verdict(stet::keras_format.open(folder.write("m.weights.json", row.first), {})) == row.second);
+      CHECK(verdict(stet::open_as(stet::keras_format, folder.write("m.weights.json", row.first), {})) == row.second);
     }
     const std::pair<std::string, const char*> broken[] = {
         {"", "bad_json"},
@@ -257,7 +258,7 @@ TEST_SUITE("keras/open") {
     };
     for (const auto& row : broken) {
       CAPTURE(row.first.substr(0, 60));
-      CHECK(outcome(stet::keras_format.open(folder.write("m.weights.json", row.first), {})) == row.second);
+      CHECK(outcome(stet::open_as(stet::keras_format, folder.write("m.weights.json", row.first), {})) == row.second);
     }
   }
 

@@ -4,6 +4,7 @@
 #include <stet/formats/keras/save.hpp>
 #include <stet/formats/tensorflow/save.hpp>
 
+#include "support/save_model.hpp"
 #include "support/faulty_files.hpp"
 #include "support/keras_files.hpp"
 #include "support/outcome.hpp"
@@ -28,7 +29,7 @@ namespace {
 
 /// A model in a native file, saved for Keras beside it.
 struct saved_for_keras {
-  stet_test::temp_folder folder;
+  stet_test::temp_folder folder, memory;
   stet::writer out;
 
   stet::result<stet::keras_save_report> save(const std::string& name, stet::keras_save_options options = {}) {
@@ -38,7 +39,17 @@ struct saved_for_keras {
     const auto opened = stet::open_any(path);
     CHECK(opened);
     if (!opened) return opened.error();
-    return stet::save_keras(folder.path(name), path, *opened, options);
+    auto made = stet_test::save_keras(folder.path(name), *opened, options);
+    // From memory, without a file first, comes the same.
+    const auto from_memory = stet::save_keras(memory.path(name), out, options);
+    CHECK(stet_test::outcome(from_memory) == stet_test::outcome(made));
+    if (!made && !from_memory) {
+      std::string subject(from_memory.error().subject());
+      if (subject.starts_with(memory.path())) subject.replace(0, memory.path().size(), folder.path());
+      CHECK(subject == made.error().subject());
+    }
+    for (const std::string& each : memory.names()) CHECK((memory.read(each) == folder.read(each)));
+    return made;
   }
   stet::result<stet::model> open(const std::string& name) const { return stet::open_any(folder.path(name)); }
   /// What a legacy file lists as the weights of each layer; null if it cannot be read.
@@ -46,7 +57,7 @@ struct saved_for_keras {
     const auto opened = open(name);
     CHECK(stet_test::outcome(opened) == "ok");
     if (!opened) return nullptr;
-    const auto described = stet::describe_any(folder.path(name), *opened);
+    const auto described = stet::describe(*opened);
     CHECK(stet_test::outcome(described) == "ok");
     return described ? described->metadata["keras"]["weight_names"] : stet::json_value();
   }
@@ -132,7 +143,7 @@ TEST_CASE("a graph and its weights: .keras, .weights.h5 and .h5, each opened whe
       CHECK(each.entry().offset_bytes() % 64 == 0);
       CHECK(each.as<float>());
     }
-    const auto described = stet::describe_any(at.folder.path(row.file), *opened);
+    const auto described = stet::describe(*opened);
     REQUIRE(described);
     if (!described) return;
     CHECK(described->graphs.size() == (row.has_config ? 1 : 0));
@@ -363,15 +374,15 @@ TEST_CASE("the optimizer's variables come on request, and only where their order
   REQUIRE(opened);
   if (!opened) return;
   CHECK(keras_values<float>(*opened, "/optimizer_weights/vars/10")[0] == 10);
-  const auto described = stet::describe_any(at.folder.path("m.h5"), *opened);
+  const auto described = stet::describe(*opened);
   REQUIRE(described);
   if (described) // in their order, 2 before 10
     CHECK(described->state["optimizer"]["variables"].dump() ==
           R"(["/optimizer_weights/vars/2","/optimizer_weights/vars/10"])");
   // Back there is no telling which numbers they would have.
-  const auto back = stet::save_keras(at.folder.path("back.keras"), at.folder.path("m.h5"), *opened, with);
+  const auto back = stet_test::save_keras(at.folder.path("back.keras"), *opened, with);
   CHECK(stet_test::outcome(back) == "not_convertible");
-  CHECK(stet::save_keras(at.folder.path("back.keras"), at.folder.path("m.h5"), *opened));
+  CHECK(stet_test::save_keras(at.folder.path("back.keras"), *opened));
 }
 
 TEST_CASE("what cannot be saved is an error that names it, and leaves the folder as it was") {
@@ -432,7 +443,7 @@ struct saved_again {
     if (!opened) return opened.error();
     stet::keras_save_options options;
     options.is_durable = false;
-    return stet::save_keras(folder.path(to), path, *opened, options);
+    return stet_test::save_keras(folder.path(to), *opened, options);
   }
 };
 template <class Saved> std::string subject_of(const Saved& saved) {
@@ -457,7 +468,7 @@ TEST_CASE("legacy weights keep the order of their lists, which loading goes by")
   REQUIRE(opened);
   if (!opened) return;
   CHECK(names_of(*opened) == "/a/b/a/b/k:0 /a/b/scope/u:0 /z/z/kernel:0 ");
-  const auto described = stet::describe_any(at.folder.path("again.h5"), *opened);
+  const auto described = stet::describe(*opened);
   REQUIRE(described);
   if (described)
     CHECK(described->metadata["keras"]["weight_names"].dump() ==
@@ -603,11 +614,11 @@ TEST_CASE("weights of TensorFlow's form tell no order, and are refused as legacy
   add(out, "dense/kernel", {2, 2}, 1);
   add(out, "dense/bias", {2}, 1);
   const stet_test::temp_folder folder;
-  REQUIRE(stet::save_tensorflow_checkpoint(out, folder.path("w")));
+  REQUIRE(stet::save_tensorflow_checkpoint(folder.path("w"), out));
   const auto opened = stet::open_any(folder.path("w"));
   REQUIRE(opened);
   if (!opened) return;
-  const auto save = [&](const char* name) { return stet::save_keras(folder.path(name), folder.path("w"), *opened); };
+  const auto save = [&](const char* name) { return stet_test::save_keras(folder.path(name), *opened); };
   CHECK(stet_test::outcome(save("w.h5")) == "not_expressible");
   CHECK(subject_of(save("w.h5")) == "order of layer dense: can be saved as keras or keras-weights");
   CHECK(stet_test::outcome(save("w.weights.h5")) == "ok");
@@ -724,7 +735,7 @@ TEST_CASE("damage in the model that is saved is found on the way") {
   const auto opened = stet::open_any(at.folder.path("model.stet"));
   REQUIRE(opened);
   if (!opened) return;
-  const auto saved = stet::save_keras(at.folder.path("m.keras"), at.folder.path("model.stet"), *opened);
+  const auto saved = stet_test::save_keras(at.folder.path("m.keras"), *opened);
   CHECK(stet_test::outcome(saved) == "checksum_mismatch");
   CHECK(at.folder.names() == std::vector<std::string>{"model.stet"});
 }
@@ -755,7 +766,7 @@ TEST_CASE("every call of a save fails once, in every way it can: the old file is
     const auto save = [&](const stet::file_operations* operations) {
       stet::keras_save_options options;
       options.operations = operations;
-      return stet::save_keras(folder.path(name), at.folder.path("model.stet"), *opened, options);
+      return stet_test::save_keras(folder.path(name), *opened, options);
     };
     std::vector<stet_test::faulty_files::call> calls;
     {
@@ -804,9 +815,7 @@ TEST_CASE("after a loss of power at any moment the old file is there or the new 
   stet_test::simulated_disk disk;
   stet::keras_save_options options;
   options.operations = &disk.operations();
-  const auto save = [&] {
-    return stet::save_keras(folder.path("m.keras"), at.folder.path("model.stet"), *opened, options);
-  };
+  const auto save = [&] { return stet_test::save_keras(folder.path("m.keras"), *opened, options); };
   REQUIRE(save());
   const auto whole = folder.read("m.keras");
   std::size_t images = 0;

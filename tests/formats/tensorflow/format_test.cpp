@@ -101,7 +101,7 @@ TEST_SUITE("tensorflow") {
     const std::string prefix = made.write(folder);
     const auto opened = stet::open_any(prefix);
     REQUIRE(opened);
-    const auto said = stet::describe_any(prefix, *opened);
+    const auto said = stet::describe(*opened);
     REQUIRE(said);
     REQUIRE(said->tensors.size() == 1);
     CHECK(said->tensors[0].name == "w" + suffix);
@@ -113,7 +113,7 @@ TEST_SUITE("tensorflow") {
     (void)made.write(folder);
     const auto damaged = stet::open_any(prefix);
     REQUIRE(damaged);
-    const auto partly = stet::describe_any(prefix, *damaged); // which must not keep the tensors from being converted
+    const auto partly = stet::describe(*damaged); // which must not keep the tensors from being converted
     REQUIRE(partly);
     CHECK(partly->tensors.empty());
     CHECK(partly->metadata["tensorflow"]["unread"].get<std::string>().starts_with("_CHECKPOINTABLE_OBJECT_GRAPH: "));
@@ -126,7 +126,7 @@ TEST_SUITE("tensorflow") {
     const std::string prefix = made.write(folder);
     const auto opened = stet::open_any(prefix);
     REQUIRE(opened);
-    const auto said = stet::describe_any(prefix, *opened);
+    const auto said = stet::describe(*opened);
     REQUIRE(said);
     CHECK(*said == stet::model_description{});
   }
@@ -143,7 +143,7 @@ TEST_SUITE("tensorflow") {
       const std::string failures = read_all(*opened);
       CHECK((failures.empty() || failures == "missing_part " ||
              (failures == "bad_slice " && prefix.ends_with("partial"))));
-      CHECK(stet::describe_any(prefix, *opened));
+      CHECK(stet::describe(*opened));
     }
   }
 
@@ -157,7 +157,7 @@ TEST_SUITE("tensorflow") {
       REQUIRE(opened);
       CHECK(opened->format->name == "tf-ckpt-v1");
       CHECK(read_all(*opened).empty());
-      CHECK(stet::describe_any(path, *opened));
+      CHECK(stet::describe(*opened));
     }
   }
 

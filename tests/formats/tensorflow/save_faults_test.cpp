@@ -40,7 +40,7 @@ TEST_SUITE("tensorflow/write_faults") {
       const temp_folder folder;
       faulty_files watched(fault::none, faulty_files::never, stet_test::without_syncing());
       options.operations = &watched.operations();
-      REQUIRE(save_tensorflow_checkpoint(out, folder.path("new"), options));
+      REQUIRE(save_tensorflow_checkpoint(folder.path("new"), out, options));
       calls = watched.calls();
       CHECK(folder.names() == whole);
       // The order in which files appear.
@@ -65,7 +65,7 @@ TEST_SUITE("tensorflow/write_faults") {
         folder.write("checkpoint", std::string_view(old_state));
         faulty_files faulty(kind, number, stet_test::without_syncing());
         options.operations = &faulty.operations();
-        const auto done = save_tensorflow_checkpoint(out, folder.path("new"), options);
+        const auto done = save_tensorflow_checkpoint(folder.path("new"), out, options);
         const bool is_survivable =
             kind == fault::interruption || kind == fault::short_write || kind == fault::no_reservation;
         // The search for what killed programs left, and the lock that tells others not to remove this, may fail without a word.

@@ -101,7 +101,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     CHECK(out.add("c", {}, std::span(values).subspan<2, 1>()));
     stet::tensorflow_save_options options;
     options.alignment_bytes = 1;
-    const auto saved = save_tensorflow_checkpoint(out, folder.path("variables"), options);
+    const auto saved = save_tensorflow_checkpoint(folder.path("variables"), out, options);
     REQUIRE(saved);
     CHECK(saved->file_size_bytes == 151 + 12);
     CHECK(saved->tensor_size_bytes == 12);
@@ -115,7 +115,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     const model made;
     stet::writer out;
     made.add_to(out);
-    const auto saved = save_tensorflow_checkpoint(out, folder.path("ckpt-1"));
+    const auto saved = save_tensorflow_checkpoint(folder.path("ckpt-1"), out);
     REQUIRE(saved);
     const auto opened = stet::open_any(folder.path("ckpt-1"));
     REQUIRE(opened);
@@ -139,7 +139,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     made.add_to(out);
     stet::tensorflow_save_options options;
     options.naming = stet::tensorflow_naming::by_object;
-    REQUIRE(save_tensorflow_checkpoint(out, folder.path("ckpt-1"), options));
+    REQUIRE(save_tensorflow_checkpoint(folder.path("ckpt-1"), out, options));
     const auto opened = stet::open_any(folder.path("ckpt-1"));
     REQUIRE(opened);
     made.check(opened->store);
@@ -148,7 +148,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     const auto counter = opened->store.get<std::int64_t>("save_counter");
     REQUIRE(counter);
     CHECK((*counter)[0] == 1);
-    const auto said = stet::describe_any(folder.path("ckpt-1"), *opened);
+    const auto said = stet::describe(*opened);
     REQUIRE(said);
     CHECK(said->tensors.size() == 11);
 
@@ -157,13 +157,13 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     for (const stet::tensor each : opened->store) {
       if (!opened->store.original_of(each)) CHECK(again.add(each.name(), each));
     }
-    REQUIRE(save_tensorflow_checkpoint(again, folder.path("ckpt-2")));
+    REQUIRE(save_tensorflow_checkpoint(folder.path("ckpt-2"), again));
     const auto reopened = stet::open_any(folder.path("ckpt-2"));
     REQUIRE(reopened);
     CHECK(reopened->store.contains("given"));
     made.check(reopened->store);
     // By objects, too: the graph is there already.
-    REQUIRE(save_tensorflow_checkpoint(again, folder.path("ckpt-3"), options));
+    REQUIRE(save_tensorflow_checkpoint(folder.path("ckpt-3"), again, options));
     CHECK(folder.read("ckpt-3.index") == folder.read("ckpt-2.index"));
   }
 
@@ -176,7 +176,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
       stet::tensorflow_save_options options;
       options.max_shard_size_bytes = limit;
       const std::string prefix = folder.path("at-" + std::to_string(limit));
-      const auto saved = save_tensorflow_checkpoint(out, prefix, options);
+      const auto saved = save_tensorflow_checkpoint(prefix, out, options);
       REQUIRE(saved);
       CHECK((limit > 1000) == (saved->part_count == 1));
       const auto opened = stet::open_any(prefix);
@@ -190,7 +190,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
 
   TEST_CASE("a checkpoint without tensors opens") {
     const temp_folder folder;
-    REQUIRE(save_tensorflow_checkpoint(stet::writer(), folder.path("none")));
+    REQUIRE(save_tensorflow_checkpoint(folder.path("none"), stet::writer()));
     const auto opened = stet::open_any(folder.path("none"));
     REQUIRE(opened);
     CHECK(opened->store.tensor_count() == 0);
@@ -203,8 +203,8 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     made.add_to(out);
     stet::tensorflow_save_options options;
     options.naming = stet::tensorflow_naming::by_object;
-    REQUIRE(save_tensorflow_checkpoint(out, folder.path("a"), options));
-    REQUIRE(save_tensorflow_checkpoint(out, folder.path("b"), options));
+    REQUIRE(save_tensorflow_checkpoint(folder.path("a"), out, options));
+    REQUIRE(save_tensorflow_checkpoint(folder.path("b"), out, options));
     CHECK(folder.read("a.index") == folder.read("b.index"));
     CHECK(folder.read("a.data-00000-of-00001") == folder.read("b.data-00000-of-00001"));
   }
@@ -216,7 +216,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     CHECK(out.add("a", {}, std::span<const float>(value)));
     stet::tensorflow_save_options options;
     options.state = stet::tensorflow_state{"ckpt-2", {"ckpt-1", "ckpt-2"}, {1721234567.0625, 0.1}, 5.5};
-    REQUIRE(save_tensorflow_checkpoint(out, folder.path("ckpt-2"), options));
+    REQUIRE(save_tensorflow_checkpoint(folder.path("ckpt-2"), out, options));
     const auto opened = stet::open_any(folder.path());
     REQUIRE(opened);
     CHECK(opened->store.contains("a"));
@@ -288,16 +288,16 @@ TEST_SUITE("tensorflow/write_checkpoint") {
       stet::writer out;
       CHECK(out.add("a", {}, std::span<const float>(value)));
       each.add(out, bytes);
-      const auto saved = save_tensorflow_checkpoint(out, folder.path("model"));
+      const auto saved = save_tensorflow_checkpoint(folder.path("model"), out);
       CHECK(outcome(saved) == each.expected);
       CHECK(names_in(folder).empty());
     }
     stet::writer out;
-    CHECK(outcome(save_tensorflow_checkpoint(out, folder.path() + "/")) == "bad_path");
-    CHECK(outcome(save_tensorflow_checkpoint(out, folder.path("absent/model"))) == "file_not_found");
+    CHECK(outcome(save_tensorflow_checkpoint(folder.path() + "/", out)) == "bad_path");
+    CHECK(outcome(save_tensorflow_checkpoint(folder.path("absent/model"), out)) == "file_not_found");
     stet::tensorflow_save_options options;
     options.alignment_bytes = 3;
-    CHECK(outcome(save_tensorflow_checkpoint(out, folder.path("model"), options)) == "bad_alignment");
+    CHECK(outcome(save_tensorflow_checkpoint(folder.path("model"), out, options)) == "bad_alignment");
   }
 
   TEST_CASE("what the reader would refuse is not saved") {
@@ -309,7 +309,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
       CHECK(out.add(longest, {}, std::span<const float>(value)));
       stet::tensorflow_save_options options;
       options.naming = by_name ? stet::tensorflow_naming::by_name : stet::tensorflow_naming::by_object;
-      const auto saved = save_tensorflow_checkpoint(out, folder.path("model"), options);
+      const auto saved = save_tensorflow_checkpoint(folder.path("model"), out, options);
       CHECK(outcome(saved) == (by_name ? "ok" : "bad_name"));
       if (by_name) CHECK(stet::open_any(folder.path("model")));
       for (const std::string& name : names_in(folder)) std::filesystem::remove(stet_test::to_path(folder.path(name)));
@@ -322,7 +322,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
       CHECK(out.add("a", {}, std::span<const float>(value)));
       stet::tensorflow_save_options options;
       options.state = state;
-      CHECK(outcome(save_tensorflow_checkpoint(out, folder.path("model"), options)) == "bad_state_file");
+      CHECK(outcome(save_tensorflow_checkpoint(folder.path("model"), out, options)) == "bad_state_file");
       CHECK(names_in(folder).empty());
     }
     for (const int alias_count : {10, 100}) {
@@ -330,7 +330,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
       const std::vector<std::string_view> words = {std::string_view(longest)};
       CHECK(out.add_strings("s", {1}, words));
       for (int i = 0; i < alias_count; ++i) CHECK(out.add_alias("s" + std::to_string(i), "s"));
-      const auto saved = save_tensorflow_checkpoint(out, folder.path("model"));
+      const auto saved = save_tensorflow_checkpoint(folder.path("model"), out);
       CHECK(outcome(saved) == (alias_count == 10 ? "ok" : "too_large"));
       if (alias_count == 10) CHECK(stet::open_any(folder.path("model")));
     }
@@ -352,7 +352,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
       for (const stet::tensor each : opened->store) {
         if (!opened->store.original_of(each)) CHECK(out.add(each.name(), each));
       }
-      REQUIRE(save_tensorflow_checkpoint(out, folder.path("again")));
+      REQUIRE(save_tensorflow_checkpoint(folder.path("again"), out));
       const auto again = stet::open_any(folder.path("again"));
       REQUIRE(again);
       CHECK(again->store.tensor_count() == opened->store.tensor_count());

@@ -118,7 +118,7 @@ TEST_CASE("a graph alone: its constants in place, whatever the file is called") 
     std::byte bytes[4];
     CHECK(c->read(0, bytes));
     CHECK(bytes[3] == std::byte{'d'});
-    const auto described = stet::describe_any(path, *opened);
+    const auto described = stet::describe(*opened);
     REQUIRE(described);
     if (described) {
       REQUIRE(described->graphs.size() == 1);
@@ -139,7 +139,7 @@ TEST_CASE("a SavedModel of several MetaGraphs, by its folder and by its file") {
     CHECK(opened->format == &stet::saved_model_format);
     CHECK(text_of(opened->store, "c") == "abcd");
     CHECK(text_of(opened->store, "serve+gpu/c") == "efgh");
-    const auto described = stet::describe_any(path, *opened);
+    const auto described = stet::describe(*opened);
     REQUIRE_MESSAGE(described, stet_test::outcome(described));
     if (!described) return;
     REQUIRE(described->graphs.size() == 2);
@@ -161,9 +161,9 @@ TEST_CASE("a MetaGraph file; and damage in any of them is an error, or none, but
   const std::string whole = saved_model({meta_graph(graph_def(), {"serve"})});
   const auto attempt = [&](const std::string& bytes) {
     const std::string path = folder.write("saved_model.pb", bytes);
-    const auto opened = stet::saved_model_format.open(path, {});
+    const auto opened = stet::open_as(stet::saved_model_format, path, {});
     if (!opened) return;
-    (void)stet::saved_model_format.describe(path, *opened);
+    (void)stet::describe(*opened);
     for (const stet::tensor each : opened->store) (void)text_of(opened->store, each.name());
   };
   for (std::size_t size = 0; size < whole.size(); ++size) attempt(whole.substr(0, size));
@@ -226,7 +226,7 @@ TEST_CASE("real SavedModels: sound graphs, signatures, tags, and a tensor for ev
       CHECK_MESSAGE(opened, stet_test::outcome(opened));
       if (!opened) continue;
       CHECK(opened->format == (is_meta ? &stet::meta_graph_format : &stet::saved_model_format));
-      const auto described = stet::describe_any(path, *opened);
+      const auto described = stet::describe(*opened);
       CHECK_MESSAGE(described, stet_test::outcome(described));
       if (!described) continue;
       ++model_count;

@@ -103,7 +103,7 @@ TEST_CASE("quantized weights are their codes; what these stand for is said besid
   CHECK(values<std::uint8_t>(opened->store, "q8") == std::vector<std::uint8_t>{0, 128, 255});
   CHECK(values<float>(opened->store, "f") == std::vector<float>{1.5f, -2});
   const auto q8 = opened->store.find("q8"), h = opened->store.find("h");
-  const auto described = stet::describe_any(at.folder.path("model.json"), *opened);
+  const auto described = stet::describe(*opened);
   REQUIRE(described);
   REQUIRE(q8);
   REQUIRE(h);
@@ -164,14 +164,14 @@ TEST_CASE("a bare manifest of weights, a folder, and a file in a folder below") 
   const auto bare = stet::open_any(at.folder.write("weights_manifest.json", groups));
   CHECK(stet_test::outcome(bare) == "ok");
   if (bare) {
-    const auto described = stet::describe_any(at.folder.path("weights_manifest.json"), *bare);
+    const auto described = stet::describe(*bare);
     REQUIRE(described);
     if (described) CHECK(*described == stet::model_description());
   }
   CHECK(stet_test::outcome(at.open_weights(groups)) == "ok");
   const auto folder = stet::open_any(at.folder.path());
   CHECK(stet_test::outcome(folder) == "ok");
-  if (folder) CHECK(stet_test::outcome(stet::describe_any(at.folder.path(), *folder)) == "ok");
+  if (folder) CHECK(stet_test::outcome(stet::describe(*folder)) == "ok");
   std::error_code failure;
   std::filesystem::create_directory_symlink(stet_test::to_path(at.folder.path("sub")),
                                             stet_test::to_path(at.folder.path("link")), failure);
@@ -195,7 +195,7 @@ TEST_CASE("a model's topology becomes its graph, with its weights") {
     {"name":"d/kernel","shape":[2,2],"dtype":"float32"},{"name":"d/bias","shape":[2],"dtype":"float32"}]}]})");
   REQUIRE(layers);
   if (!layers) return;
-  auto described = stet::describe_any(at.folder.path("model.json"), *layers);
+  auto described = stet::describe(*layers);
   REQUIRE_MESSAGE(described, stet_test::outcome(described));
   if (!described) return;
   REQUIRE(described->graphs.size() == 1);
@@ -213,7 +213,7 @@ TEST_CASE("a model's topology becomes its graph, with its weights") {
     "weightsManifest":[{"paths":["w.bin"],"weights":[{"name":"k","shape":[2,3],"dtype":"float32"}]}]})");
   REQUIRE(graph_model);
   if (!graph_model) return;
-  described = stet::describe_any(at.folder.path("model.json"), *graph_model);
+  described = stet::describe(*graph_model);
   REQUIRE_MESSAGE(described, stet_test::outcome(described));
   if (!described) return;
   REQUIRE(described->graphs.size() == 2);
@@ -340,10 +340,10 @@ TEST_CASE("no prefix of a model and no changed byte does any harm") {
   const auto attempt = [&](const std::string& text) {
     // Through the format itself: the front door may say that it is no format at all.
     const std::string path = at.folder.write("model.json", text);
-    const auto opened = stet::tfjs_format.open(path, {});
+    const auto opened = stet::open_as(stet::tfjs_format, path, {});
     if (opened) {
       ++opened_count;
-      (void)stet::tfjs_format.describe(path, *opened);
+      (void)stet::describe(*opened);
     }
   };
   for (std::size_t size = 0; size < json.size(); ++size) {
@@ -380,11 +380,11 @@ TEST_CASE("real models: every graph is sound, and says the topology that was rea
       CHECK_MESSAGE(opened, stet_test::outcome(opened));
       if (!opened) continue;
       CHECK(opened->format == &stet::tfjs_format);
-      const auto described = stet::describe_any(path, *opened);
+      const auto described = stet::describe(*opened);
       CHECK_MESSAGE(described, stet_test::outcome(described));
       if (!described) continue;
       ++model_count;
-      const auto json = stet::detail::read_tfjs_model(path);
+      const auto json = stet::detail::read_tfjs_model(stet::format_probe(path));
       REQUIRE(json);
       if (!json) continue;
       for (const stet::graph& graph : described->graphs) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A model for TensorFlow.js is saved over another one, and a call fails or the power does, at every call and in every way: what is
 // in the folder is the old model or the new one, whole.
+#include "support/save_model.hpp"
 #include "support/faulty_files.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
@@ -41,7 +42,7 @@ public:
     stet::tfjs_save_options options;
     options.shard_size_bytes = 250; // three shards, the second of both tensors
     options.operations = &operations;
-    return stet::save_tfjs(path, path_, *opened, options);
+    return stet_test::save_tfjs(path, *opened, options);
   }
 
 private:

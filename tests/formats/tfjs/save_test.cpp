@@ -3,6 +3,7 @@
 // leaves.
 #include <stet/formats/tfjs/save.hpp>
 
+#include "support/save_model.hpp"
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
@@ -24,7 +25,7 @@ namespace {
 
 /// A model in a native file, saved for TensorFlow.js beside it.
 struct saved_for_tfjs {
-  stet_test::temp_folder folder;
+  stet_test::temp_folder folder, memory;
   stet::writer out;
 
   stet::result<stet::tfjs_save_report> save(const stet::tfjs_save_options& options = {}) {
@@ -33,7 +34,17 @@ struct saved_for_tfjs {
     const auto opened = stet::open_any(path);
     CHECK(opened);
     if (!opened) return opened.error();
-    return stet::save_tfjs(folder.path("model.json"), path, *opened, options);
+    auto made = stet_test::save_tfjs(folder.path("model.json"), *opened, options);
+    // From memory, without a file first, comes the same.
+    const auto from_memory = stet::save_tfjs(memory.path("model.json"), out, options);
+    CHECK(stet_test::outcome(from_memory) == stet_test::outcome(made));
+    if (!made && !from_memory) {
+      std::string subject(from_memory.error().subject());
+      if (subject.starts_with(memory.path())) subject.replace(0, memory.path().size(), folder.path());
+      CHECK(subject == made.error().subject());
+    }
+    for (const std::string& each : memory.names()) CHECK((memory.read(each) == folder.read(each)));
+    return made;
   }
   stet::result<stet::model> open() const { return stet::open_any(folder.path("model.json")); }
   stet::json_value json() const {
@@ -165,7 +176,7 @@ TEST_CASE("a graph of layers is a topology: weights by their layers, the rest in
   const auto opened = at.open();
   REQUIRE(opened);
   if (!opened) return;
-  const auto again = stet::save_tfjs(at.folder.path("again.json"), at.folder.path("model.json"), *opened);
+  const auto again = stet_test::save_tfjs(at.folder.path("again.json"), *opened);
   REQUIRE_MESSAGE(again, stet_test::outcome(again));
   const auto bytes = at.folder.read("again.json");
   const auto parsed = stet::parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -248,7 +259,7 @@ TEST_CASE("saving over a model removes its files, and only those; no tensors are
   const auto empty = stet::open_any(other.folder.path("empty.stet"));
   REQUIRE(empty);
   if (!empty) return;
-  const auto saved = stet::save_tfjs(at.folder.path("model.json"), other.folder.path("empty.stet"), *empty);
+  const auto saved = stet_test::save_tfjs(at.folder.path("model.json"), *empty);
   CHECK_MESSAGE(saved, stet_test::outcome(saved));
   const auto second = at.folder.names();
   CHECK(second.size() == 4);
@@ -286,7 +297,7 @@ TEST_CASE("files that the replaced model.json lists are removed only if a save t
   REQUIRE(model);
   if (!model) return;
   const auto save_other = [&](const char* name) {
-    return stet_test::outcome(stet::save_tfjs(at.folder.path(name), changed.folder.path("model.stet"), *model));
+    return stet_test::outcome(stet_test::save_tfjs(at.folder.path(name), *model));
   };
   CHECK(save_other("model.json") == "ok");
   CHECK(at.folder.read(own).size() == 7);
@@ -337,7 +348,7 @@ TEST_CASE("a model of TensorFlow.js with a class that a program registers stays 
   const auto opened = stet::open_any(folder.path("model.json"));
   REQUIRE_MESSAGE(opened, stet_test::outcome(opened));
   if (!opened) return;
-  const auto saved = stet::save_tfjs(folder.path("again.json"), folder.path("model.json"), *opened);
+  const auto saved = stet_test::save_tfjs(folder.path("again.json"), *opened);
   REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
   if (saved) CHECK(saved->kind == "layers-model");
 }
@@ -428,9 +439,9 @@ TEST_CASE("a failure says which tensor, and leaves the folder as it was") {
   options = {};
   options.allow_rounding = true;
   const std::string from = rounded.folder.path("model.stet");
-  CHECK(stet_test::outcome(stet::save_tfjs(rounded.folder.path("none/model.json"), from, *native, options)) ==
+  CHECK(stet_test::outcome(stet_test::save_tfjs(rounded.folder.path("none/model.json"), *native, options)) ==
         "file_not_found");
-  CHECK(stet_test::outcome(stet::save_tfjs("", from, *native, options)) == "bad_path");
+  CHECK(stet_test::outcome(stet_test::save_tfjs("", *native, options)) == "bad_path");
 }
 
 TEST_CASE("damage in the model that is saved is found on the way") {
@@ -444,7 +455,7 @@ TEST_CASE("damage in the model that is saved is found on the way") {
   const auto opened = stet::open_any(at.folder.path("model.stet"));
   REQUIRE(opened);
   if (!opened) return;
-  const auto saved = stet::save_tfjs(at.folder.path("model.json"), at.folder.path("model.stet"), *opened);
+  const auto saved = stet_test::save_tfjs(at.folder.path("model.json"), *opened);
   CHECK(stet_test::outcome(saved) == "checksum_mismatch");
   CHECK(at.folder.names() == std::vector<std::string>{"model.stet"});
 }

@@ -33,6 +33,35 @@ inline result<void> compare_checksum(const tensor& of) {
   return of.entry().has_crc32c() ? of.verify() : result<void>();
 }
 
+/// Gives the bytes of a tensor to a sink in little-endian order, and compares them with its checksum on their way: a copy
+/// must not make damage look sound. The checksum is over the bytes as they stand in the file.
+inline result<void> write_checked(const tensor& from, piece_sink& sink) {
+  constexpr std::uint64_t piece_size = 256 * 1024; // whole words of any size
+  const std::size_t word = from.entry().is_big_endian() ? describe(from.dtype()).word_size_bytes : 1u;
+  const bool is_direct = word < 2 && from.bytes().size() == from.size_bytes();
+  std::vector<std::byte> copy;
+  std::uint32_t crc = 0;
+  for (std::uint64_t done = 0; done < from.size_bytes();) {
+    const std::uint64_t best_size = is_direct ? sink.best_piece_size_bytes() : piece_size;
+    const auto size = static_cast<std::size_t>((std::min)(best_size, from.size_bytes() - done));
+    if (!is_direct) {
+      copy.resize(size);
+      if (auto read = from.read(done, copy); !read) return read;
+    }
+    const std::span<const std::byte> piece =
+        is_direct ? from.bytes().subspan(static_cast<std::size_t>(done), size) : std::span<const std::byte>(copy);
+    crc = crc32c(piece, crc);
+    for (std::size_t at = 0; word > 1 && at + word <= size; at += word)
+      std::reverse(copy.data() + at, copy.data() + at + word);
+    if (auto written = sink.write(piece); !written) return written;
+    done += size;
+  }
+  if (from.entry().has_crc32c() && crc != from.entry().crc32c()) {
+    return error(errc::checksum_mismatch, from.name(), from.entry().offset_bytes());
+  }
+  return {};
+}
+
 /// Calls `fill(numbers, first)` for one window of a tensor after another, and writes the numbers. The tensor is
 /// compared with its checksum: before, or window by window where its bytes are in memory.
 /// Errors: those of `fill`, of the sink and of `tensor::verify`.

@@ -4,8 +4,6 @@
 #define STET_FORMATS_HDF5_FORMAT_HPP
 
 #include "open.hpp"
-#include "../keras/describe.hpp"
-#include "../keras/open.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -18,32 +16,25 @@ namespace stet::inline STET_NAMESPACE {
 namespace detail {
 
 /// A file may begin with a user block, bytes of its owner: the superblock is at 0, 512, 1024, 2048 and so on.
-/// Cost: beyond the beginning, which the probe has, it opens the file and reads 8 bytes at each of these places.
-inline bool is_hdf5(const format_probe& probe) noexcept {
-  const auto is_signature = [](std::span<const std::byte> bytes) {
-    return std::memcmp(bytes.data(), hdf5_signature.data(), hdf5_signature.size()) == 0;
-  };
-  std::uint64_t at = 0;
-  for (; at + hdf5_signature.size() <= probe.start().size(); at = at == 0 ? 512 : at * 2) {
-    if (is_signature(probe.start().subspan(static_cast<std::size_t>(at), hdf5_signature.size()))) return true;
-  }
-  if (!range_fits(at, hdf5_signature.size(), probe.size_bytes())) return false;
-  const result<source> file = open_source(probe.path(), probe.options());
-  if (!file) return false;
+/// Cost: beyond the beginning, which the probe has, reads 8 bytes at each of these places.
+inline bool is_hdf5(format_probe& probe) noexcept {
   std::byte bytes[8];
   static_assert(hdf5_signature.size() == sizeof bytes);
-  for (; range_fits(at, sizeof bytes, file->size_bytes()); at *= 2) {
-    if (!file->read_at(at, bytes)) return false;
-    if (is_signature(bytes)) return true;
+  for (std::uint64_t at = 0; range_fits(at, sizeof bytes, probe.size_bytes()); at = at == 0 ? 512 : at * 2) {
+    if (!probe.read_at(at, bytes)) return false;
+    if (std::memcmp(bytes, hdf5_signature.data(), sizeof bytes) == 0) return true;
   }
   return false;
 }
 
+/// `format::describe` of hdf5_format: nothing is said beside the tensors.
+inline result<model_description> describe_hdf5(const model&) { return model_description(); }
+
 } // namespace detail
 
-/// An HDF5 file, of Keras or any other program: `.h5`, `.weights.h5`. Tensors are the datasets, by their paths
-/// ("/layers/dense/vars/0"), in the order of the groups: by creation if the file stores it, else by name. Each dataset is a
-/// tensor once; other paths to it, by hard links, are aliases.
+/// An HDF5 file of anyone but Keras (keras_h5_format in keras/format.hpp). Tensors are the datasets, by their paths
+/// ("/layers/dense/vars/0"), in the order in which the groups list them: as they were made where the file
+/// keeps that, else by name. Each is a tensor once; further paths to it, by hard links, are second names.
 ///
 /// Contiguous and compact data are in place, also big-endian data, whose bytes `copy_to` swaps. Chunked data are
 /// assembled when they are read; shuffle, fletcher32, szip, scale-offset, LZF and LZ4 are undone. Deflated data need
@@ -66,18 +57,15 @@ inline bool is_hdf5(const format_probe& probe) noexcept {
 /// Structures of the newer kinds have checksums, which are compared; data have none but fletcher32. Time and memory of
 /// opening are in proportion to the size of the file, also for hostile files.
 ///
-/// A file of Keras has second names (keras/names.hpp), and `describe` tells its graph and state
-/// (keras/describe.hpp).
-///
 /// Opening fails with those of file::open, and
 /// @retval errc::truncated    the file, or the bytes of a tensor, the subject, are shorter than they say
-/// @retval errc::unsupported  addresses are not of 8 bytes; in a file of Keras, a soft or external link, or
-/// data outside the file
+/// @retval errc::unsupported  addresses are not of 8 bytes
 /// @retval errc::bad_hdf5     a structure, at the byte or of the object named, is damaged, or leads to others so
 /// often that reading it all would be many times the file
 /// @retval errc::bad_shape, bad_size, duplicate_name  what a dataset, the subject, says of itself
 /// is not
-inline constexpr format hdf5_format{"hdf5", detail::is_hdf5, detail::open_hdf5, detail::describe_hdf5};
+inline constexpr format hdf5_format{"hdf5", "any other HDF5 file", detail::is_hdf5, detail::open_hdf5,
+                                    detail::describe_hdf5};
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -6,9 +6,12 @@
 #include "detail/chunked.hpp"
 #include "detail/element.hpp"
 
+#include "../common/readers.hpp"
 #include "../common/store_builder.hpp"
-#include "../common/unreadable.hpp"
+#include "../common/string_table.hpp"
+#include "../format.hpp"
 
+#include "../../source/detail/path.hpp"
 #include "../../wire/hdf5.hpp"
 
 #include <algorithm>
@@ -417,18 +420,10 @@ private:
       text_size += texts[i].size();
       decoded_size_bytes_ += texts[i].size();
     }
-    result<source> made = source::allocate((count + 1) * 8 + text_size, into_.memory());
-    if (!made) return made;
-    std::byte* const offsets = made->writable_data();
-    std::byte* const text = offsets + (count + 1) * 8;
-    std::uint64_t written = 0;
-    store_little(offsets, written);
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      if (!texts[i].empty()) std::memcpy(text + static_cast<std::size_t>(written), texts[i].data(), texts[i].size());
-      written += texts[i].size();
-      store_little(offsets + (i + 1) * 8, written);
-    }
-    return made;
+    result<string_table> made = string_table::allocate(count, text_size, into_.memory());
+    if (!made) return made.error();
+    for (const std::string_view each : texts) made->append(each);
+    return made->finish();
   }
 
   store_builder& into_;
@@ -446,6 +441,21 @@ private:
   std::vector<second_name> second_names_;
   std::vector<hdf5_tensor> tensors_;
 };
+
+/// `format::open` of hdf5_format.
+inline result<model> open_hdf5(format_probe& probe) {
+  const open_options& options = probe.options();
+  result<source> opened = probe.take_bytes();
+  if (!opened) return opened.error();
+  const std::span<const std::byte> bytes = bytes_in(*opened);
+  store_builder builder(options.memory);
+  const std::uint32_t part = builder.add_file(file_name_in(probe.path()), std::move(*opened));
+  result<hdf5_file> file = open_hdf5_file(bytes, options.inflate);
+  if (!file) return file.error();
+  if (auto read = hdf5_importer(builder, *file, part, 0, hdf5_strictness::lenient, options.inflate).run(); !read)
+    return read.error();
+  return finish_model(builder, options);
+}
 
 } // namespace stet::inline STET_NAMESPACE::detail
 

@@ -161,17 +161,14 @@ inline result<void> order_listed_optimizer(hdf5_file& file, json_value& state) {
   return {};
 }
 
-/// `format::describe` of hdf5_format. A file that is not of Keras has no graph and no state.
+/// `format::describe` of keras_h5_format.
 /// Errors: those of attributes and of graph_from_keras.
-inline result<model_description> describe_hdf5(std::string_view, const model& of) {
+inline result<model_description> describe_keras_h5(const model& of) {
   model_description made;
   const source& bytes = of.store.part(0);
   if (bytes.data() == nullptr) return made;
   result<hdf5_file> file = open_hdf5_file(bytes_in(bytes), of.options.inflate);
   if (!file) return file.error();
-  const result<bool> is_keras = is_keras_hdf5(*file);
-  if (!is_keras) return is_keras.error();
-  if (!*is_keras) return made;
   made.state = keras_state(of.store);
   if (auto ordered = order_listed_optimizer(*file, made.state); !ordered) return ordered.error();
   const auto root = hdf5_object::read(*file, file->root());
@@ -204,13 +201,13 @@ inline result<model_description> describe_hdf5(std::string_view, const model& of
 
 /// `format::describe` of keras_format.
 /// Errors: those of its JSON members and of graph_from_keras.
-inline result<model_description> describe_keras(std::string_view path_utf8, const model& of) {
+inline result<model_description> describe_keras(const model& of) {
   model_description made;
   made.state = keras_state(of.store);
   if (of.store.index().part_count() == 0 || !is_zip(bytes_in(of.store.part(0)))) {
-    const result<source> file = open_resident(path_utf8, of.options);
+    const result<source> file = open_resident(of.path, of.options);
     if (!file) return file.error();
-    auto index = parse_keras_index(*file, path_utf8);
+    auto index = parse_keras_index(bytes_in(*file), of.path);
     if (!index) return index.error();
     append_member(made.metadata, "keras", take_member(*index, "metadata"));
     return made;

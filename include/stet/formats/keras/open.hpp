@@ -7,7 +7,7 @@
 #include "detail/names.hpp"
 
 #include "../hdf5/open.hpp"
-#include "../model.hpp"
+#include "../format.hpp"
 #include "../common/store_builder.hpp"
 
 #include "../../manifest/open.hpp"
@@ -26,7 +26,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Whether the root of a file is that of weights of Keras.
+/// Whether the root of a file is that of weights of Keras. Errors: those of its attributes and links.
 inline result<bool> is_keras_hdf5(hdf5_file& file) {
   const auto root = hdf5_object::read(file, file.root());
   if (!root) return root.error();
@@ -49,33 +49,24 @@ inline result<bool> is_keras_hdf5(hdf5_file& file) {
   return std::any_of(std::begin(groups), std::end(groups), is_link);
 }
 
-/// Builds the model of the HDF5 files that its tensors are in.
-class hdf5_model_builder {
+/// Builds the model of the HDF5 files of Keras that its tensors are in.
+class keras_model_builder {
 public:
-  hdf5_model_builder(store_builder& into, const open_options& options) noexcept : into_(into), options_(options) {}
+  keras_model_builder(store_builder& into, const open_options& options) noexcept : into_(into), options_(options) {}
 
   /// Adds the tensors of a file.
   /// @param bytes   the file, or the member of an archive, in memory
   /// @param part    the part of the store that has these bytes, from `offset` on
   /// @return their paths, in order
-  result<std::span<const hdf5_tensor>> add(std::span<const std::byte> bytes, std::uint32_t part, std::uint64_t offset,
-                                           bool is_keras) {
+  result<std::span<const hdf5_tensor>> add(std::span<const std::byte> bytes, std::uint32_t part, std::uint64_t offset) {
     result<hdf5_file> file = open_hdf5_file(bytes, options_.inflate);
     if (!file) return file.error();
-    if (!is_keras) {
-      const result<bool> found = is_keras_hdf5(*file);
-      if (!found) return found.error();
-      is_keras = *found;
-    }
-    hdf5_importer importer(into_, *file, part, offset, is_keras ? hdf5_strictness::strict : hdf5_strictness::lenient,
-                           options_.inflate);
+    hdf5_importer importer(into_, *file, part, offset, hdf5_strictness::strict, options_.inflate);
     if (auto read = importer.run(); !read) return read.error();
     const std::size_t before = tensors_.size();
     std::vector<hdf5_tensor> added = importer.take_tensors();
     tensors_.insert(tensors_.end(), std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
-    if (is_keras) {
-      if (auto read = names_.read(*file); !read) return read.error();
-    }
+    if (auto read = names_.read(*file); !read) return read.error();
     return std::span<const hdf5_tensor>(tensors_).subspan(before);
   }
 
@@ -94,29 +85,41 @@ private:
   keras_names names_;
 };
 
-/// `format::open` of hdf5_format.
-inline result<model> open_hdf5(std::string_view path_utf8, const open_options& options) {
-  result<source> opened = open_resident(path_utf8, options);
+/// Whether the bytes of an HDF5 file are weights of Keras. Where that cannot be read they count as such: opening them says why.
+inline bool may_be_keras_hdf5(std::span<const std::byte> bytes, inflate_function inflate) {
+  result<hdf5_file> file = open_hdf5_file(bytes, inflate);
+  if (!file) return false;
+  const result<bool> is_keras = is_keras_hdf5(*file);
+  return !is_keras || *is_keras;
+}
+
+/// `format::open` of keras_h5_format.
+inline result<model> open_keras_h5(format_probe& probe) {
+  const open_options& options = probe.options();
+  result<source> opened = probe.take_bytes();
   if (!opened) return opened.error();
   const std::span<const std::byte> bytes = bytes_in(*opened);
   store_builder builder(options.memory);
-  const std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(*opened));
-  hdf5_model_builder whole(builder, options);
-  if (auto added = whole.add(bytes, part, 0, false); !added) return added.error();
+  const std::uint32_t part = builder.add_file(file_name_in(probe.path()), std::move(*opened));
+  keras_model_builder whole(builder, options);
+  if (auto added = whole.add(bytes, part, 0); !added) return added.error();
   return whole.finish();
 }
 
 /// Opens the weights in an archive.
-inline result<model> open_keras_archive(std::string_view path_utf8, source&& file, const open_options& options) {
-  const std::span<const std::byte> archive = bytes_in(file);
-  const auto members = read_zip(archive);
+inline result<model> open_keras_archive(format_probe& probe) {
+  const open_options& options = probe.options();
+  const result<std::vector<zip_member>>& members = probe.zip();
   if (!members) return members.error();
   const zip_member* const weights = find_member(*members, keras_weights_member);
   if (weights == nullptr) return error(errc::missing_part, keras_weights_member);
+  result<source> file = probe.take_bytes();
+  if (!file) return file.error();
+  const std::span<const std::byte> archive = bytes_in(*file);
   result<source> bytes = open_member(archive, *weights, options.inflate, options.memory);
   if (!bytes) return bytes.error();
   store_builder builder(options.memory);
-  std::uint32_t part = builder.add_file(file_name_in(path_utf8), std::move(file));
+  std::uint32_t part = builder.add_file(file_name_in(probe.path()), std::move(*file));
   for (const zip_member& each : *members) {
     range_check check{part, each.offset_bytes, each.stored_size_bytes, each.crc32, std::string(each.name)};
     if (each.method == zip_member::is_deflated && options.inflate != nullptr && &each != weights) // which were compared
@@ -129,8 +132,8 @@ inline result<model> open_keras_archive(std::string_view path_utf8, source&& fil
     part = builder.add_decoded(std::move(*bytes));
     offset = 0;
   }
-  hdf5_model_builder whole(builder, options);
-  if (auto added = whole.add(structure, part, offset, true); !added)
+  keras_model_builder whole(builder, options);
+  if (auto added = whole.add(structure, part, offset); !added)
     return added.error().subject().empty() ? added.error().about(keras_weights_member) : added.error();
   if (const zip_member* const text = find_member(*members, keras_config_member);
       text != nullptr && whole.names().has_objects()) {
@@ -142,22 +145,24 @@ inline result<model> open_keras_archive(std::string_view path_utf8, source&& fil
 }
 
 /// Parses the index of a sharded model.
-inline result<json_value> parse_keras_index(const source& file, std::string_view path_utf8) {
-  const std::span<const std::byte> text = bytes_in(file);
+inline result<json_value> parse_keras_index(std::span<const std::byte> text, std::string_view path_utf8) {
   result<json_value> parsed = parse_json({reinterpret_cast<const char*>(text.data()), text.size()});
   return parsed || !parsed.error().subject().empty() ? std::move(parsed)
                                                      : result<json_value>(parsed.error().about(path_utf8));
 }
 
 /// Opens the shards that an index names; they lie beside it.
-inline result<model> open_keras_shards(std::string_view path_utf8, const source& file, const open_options& options) {
-  const auto index = parse_keras_index(file, path_utf8);
+inline result<model> open_keras_shards(format_probe& probe) {
+  const open_options& options = probe.options();
+  const auto text = probe.bytes();
+  if (!text) return text.error();
+  const auto index = parse_keras_index(*text, probe.path());
   if (!index) return index.error();
   const auto shards = read_keras_shards(*index);
   if (!shards) return shards.error();
   open_options resident = options;
   if (resident.backing == backing::stream) resident.backing = backing::read;
-  const parts_in_folder beside(path_utf8, resident);
+  const parts_in_folder beside(probe.path(), resident);
   store_builder builder(options.memory);
   for (const auto& [name, groups] : *shards) {
     result<source> opened = is_part_name(name) ? beside.open_part(name) : result<source>(errc::bad_path);
@@ -169,10 +174,10 @@ inline result<model> open_keras_shards(std::string_view path_utf8, const source&
     }
     builder.add_file(name, std::move(*opened));
   }
-  hdf5_model_builder whole(builder, options);
+  keras_model_builder whole(builder, options);
   std::uint32_t part = 0;
   for (const auto& [name, groups] : *shards) {
-    const auto added = whole.add(bytes_in(builder.part(part)), part, 0, true);
+    const auto added = whole.add(bytes_in(builder.part(part)), part, 0);
     if (!added) return added.error().subject().empty() ? added.error().about(name) : added.error();
     std::set<std::string_view> has;
     for (const hdf5_tensor& each : *added) has.insert(std::string_view(each.path).substr(0, each.path.rfind('/')));
@@ -185,11 +190,9 @@ inline result<model> open_keras_shards(std::string_view path_utf8, const source&
 }
 
 /// `format::open` of keras_format.
-inline result<model> open_keras(std::string_view path_utf8, const open_options& options) {
-  result<source> file = open_resident(path_utf8, options);
-  if (!file) return file.error();
-  return is_zip(bytes_in(*file)) ? open_keras_archive(path_utf8, std::move(*file), options)
-                                 : open_keras_shards(path_utf8, *file, options);
+inline result<model> open_keras(format_probe& probe) {
+  if (probe.failure()) return *probe.failure();
+  return is_zip(probe.start()) ? open_keras_archive(probe) : open_keras_shards(probe);
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

@@ -6,6 +6,8 @@
 #include "detail/save_config.hpp"
 #include "detail/save_weights.hpp"
 
+#include "../common/writer_model.hpp"
+
 #include "../../vocabulary/version.hpp"
 #include "../../wire/zip_writer.hpp"
 #include "../../writer/atomic_file.hpp"
@@ -69,10 +71,9 @@ inline keras_form keras_form_of(std::string_view path) noexcept {
 /// One save of a model for Keras.
 class keras_save {
 public:
-  keras_save(std::string_view path, const model& from, const model_description& described,
-             const keras_save_options& options, keras_form form)
-      : path_(path), described_(described), options_(options), form_(form), graph_(keras_graph_of(described)),
-        weights_(from, described, graph_, options.save_optimizer) {}
+  keras_save(std::string_view path, const writer_model& from, const keras_save_options& options, keras_form form)
+      : path_(path), described_(from.described), options_(options), form_(form), graph_(keras_graph_of(described_)),
+        weights_(from, graph_, options.save_optimizer) {}
 
   result<keras_save_report> run() {
     if (auto planned = plan(); !planned) return planned.error();
@@ -220,7 +221,7 @@ private:
 
 } // namespace detail
 
-/// Saves the model `from` to `path_utf8` for Keras, in place of what is there: a reader finds the old file or
+/// Saves what was added to `from` to `path_utf8` for Keras, in place of what is there: a reader finds the old file or
 /// the new one. Every tensor is contiguous and begins at a multiple of 64 of the file, inside a .keras
 /// archive, too. The same model and options give the same bytes.
 ///
@@ -231,7 +232,6 @@ private:
 ///
 /// What HDF5 has no word for is widened to int8, uint8 or float32.
 /// @param path_utf8  of the new file
-/// @param from_path  where `from` was opened
 /// @retval errc::invalid_argument  what the path ends in does not tell the form, and options do not either
 /// @retval errc::bad_graph        as graph_to_keras
 /// @retval errc::not_expressible  the form cannot have a layer or tensor, the subject, which says what works: a
@@ -248,20 +248,18 @@ private:
 ///                                datasets than 64 MiB, or the configuration longer or deeper than readers accept
 /// @retval errc::checksum_mismatch  a tensor, the subject, is damaged
 /// @retval errc::bad_path         the path names no file
-/// or an error of describe_any, of reading, or of the operating system. After one the folder is as it was
-/// before.
-/// Cost: reads every byte once; memory for what is not data, and 512 KiB.
-/// Source: wire/hdf5/writer.hpp; keras-team/keras 3.15, src/saving/saving_lib.py,
+/// or the error of the first `add` that failed, of `graph_from_json`, of reading, or of the operating system. After one the folder is as it was
+/// before. Cost: reads every byte once; memory for what is not data, and 512 KiB. Source:
+/// wire/hdf5/writer.hpp; keras-team/keras 3.15, src/saving/saving_lib.py,
 /// src/legacy/saving/legacy_h5_format.py.
-inline result<keras_save_report> save_keras(std::string_view path_utf8, std::string_view from_path, const model& from,
+inline result<keras_save_report> save_keras(std::string_view path_utf8, const writer& from,
                                             const keras_save_options& options = {}) {
   if (detail::file_name_in(path_utf8).empty()) return error(errc::bad_path, path_utf8);
   const keras_form form = options.form == keras_form::by_extension ? detail::keras_form_of(path_utf8) : options.form;
   if (form == keras_form::by_extension) return error(errc::invalid_argument, path_utf8);
-  if (auto checked = check_ranges(from); !checked) return checked.error();
-  const result<model_description> described = describe_any(from_path, from);
-  if (!described) return described.error();
-  return detail::keras_save(path_utf8, from, *described, options, form).run();
+  const result<detail::writer_model> added = detail::model_of_writer(from);
+  if (!added) return added.error();
+  return detail::keras_save(path_utf8, *added, options, form).run();
 }
 
 } // namespace stet::inline STET_NAMESPACE

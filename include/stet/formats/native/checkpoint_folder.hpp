@@ -52,13 +52,13 @@ inline std::string_view checkpoint_prefix_of(std::string_view name) noexcept {
 
 namespace detail {
 
-inline bool is_checkpoint_folder(const format_probe& probe) {
-  const bool is_folder = probe.failure() && probe.failure()->code() == errc::not_a_regular_file;
-  return is_folder && probe.options().files == nullptr && !find_checkpoint_prefix(probe.path()).empty();
+inline bool is_checkpoint_folder(format_probe& probe) {
+  return probe.is_folder() && probe.options().files == nullptr && !find_checkpoint_prefix(probe.path()).empty();
 }
 
-inline result<model> open_checkpoint_folder(std::string_view path_utf8, const open_options& options) {
-  const checkpoint_folder folder(path_utf8, find_checkpoint_prefix(path_utf8));
+inline result<model> open_checkpoint_folder(format_probe& probe) {
+  const open_options& options = probe.options();
+  const checkpoint_folder folder(probe.path(), find_checkpoint_prefix(probe.path()));
   std::vector<error> skipped;
   result<opened_checkpoint> newest = folder.open_latest(options, &skipped);
   if (!newest) return newest.error();
@@ -73,8 +73,9 @@ inline result<model> open_checkpoint_folder(std::string_view path_utf8, const op
 /// A folder of checkpoints (checkpoint/folder.hpp): the newest that is complete, with its base if it is a delta. Newer ones that
 /// could not be opened are in `model::omitted`. Not recognised in a program's own file system, which cannot list folders.
 /// Opening fails as `checkpoint_folder::open_latest` does.
-inline constexpr format checkpoint_folder_format{"stet-checkpoints", detail::is_checkpoint_folder,
-                                                 detail::open_checkpoint_folder, detail::describe_native};
+inline constexpr format checkpoint_folder_format{
+    "stet-checkpoints", "a folder of stet's checkpoints: the newest complete one", detail::is_checkpoint_folder,
+    detail::open_checkpoint_folder, detail::describe_native};
 
 /// Whether a model consists of native files, which have a manifest.
 [[nodiscard]] inline bool is_native_model(const model& of) noexcept {

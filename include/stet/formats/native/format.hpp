@@ -3,7 +3,7 @@
 #ifndef STET_FORMATS_NATIVE_FORMAT_HPP
 #define STET_FORMATS_NATIVE_FORMAT_HPP
 
-#include "../model.hpp"
+#include "../format.hpp"
 
 #include "../../checkpoint/delta.hpp"
 #include "../../manifest.hpp"
@@ -20,7 +20,7 @@ namespace stet::inline STET_NAMESPACE {
 namespace detail {
 
 /// A loose manifest says near its beginning that it is one, by the key "stet"; only then is a JSON file taken for it.
-inline bool is_native(const format_probe& probe) {
+inline bool is_native(format_probe& probe) {
   if (has_native_magic(probe.start())) return true;
   if (!probe.starts_like_json()) return false;
   constexpr std::string_view key = "\"stet\"";
@@ -57,13 +57,19 @@ inline result<model> model_of_checkpoint(checkpoint_store&& opened, const open_o
   return model{std::move(*all), nullptr, file_count, options, {}, {}, {}, files};
 }
 
-inline result<model> open_native(std::string_view path_utf8, const open_options& options) {
-  result<store> opened = open_manifest(path_utf8, options);
-  if (!opened) return opened.error();
+inline result<model> open_native(format_probe& probe) {
+  const std::string_view path = probe.path();
+  const open_options& options = probe.options();
+  if (auto possible = check_writing(options); !possible) return possible.error().about(path);
+  const bool is_all = options.range.offset_bytes == 0 && options.range.size_bytes == file_range::to_end;
+  result<source> bytes = is_all ? probe.take() : open_source(path, options);
+  if (!bytes) return bytes.error();
+  result<store> opened = open_manifest(std::move(*bytes), parts_in_folder(path, options), {}, options.memory);
+  if (!opened) return opened.error().subject().empty() ? opened.error().about(path) : opened.error();
   const result<std::optional<delta_base>> base = base_of(*opened);
   if (!base) return base.error();
   if (*base) {
-    result<checkpoint_store> all = open_checkpoint(path_utf8, options);
+    result<checkpoint_store> all = open_checkpoint(path, options);
     return all ? model_of_checkpoint(std::move(*all), options) : all.error();
   }
   const std::uint32_t file_count = 1 + opened->index().part_count();
@@ -106,7 +112,7 @@ inline result<manifest> merged_manifest(const model& of) {
   return made;
 }
 
-inline result<model_description> describe_native(std::string_view, const model& of) {
+inline result<model_description> describe_native(const model& of) {
   result<manifest> parsed = merged_manifest(of);
   if (!parsed) return parsed.error();
   model_description made;
@@ -123,13 +129,31 @@ inline result<model_description> describe_native(std::string_view, const model& 
   return made;
 }
 
+inline result<saved_files> save_native(std::string_view path_utf8, const writer& from,
+                                       const save_any_options& options) {
+  save_options how;
+  how.alignment_bytes = options.alignment_bytes;
+  how.is_durable = options.is_durable;
+  how.operations = options.operations;
+  const result<save_report> saved = from.save(path_utf8, how);
+  if (!saved) return saved.error();
+  return saved_files{saved->file_size_bytes, saved->part_count + std::uint64_t{1}, 0};
+}
+
 } // namespace detail
 
 /// A native file, or the manifest of a loose store. A delta is opened with its base, which lies beside it, and has the tensors of
 /// both. Opening fails as `open_manifest` and `open_checkpoint` do:
 /// @retval errc::missing_base   the file is a delta, and a file that it builds on, the subject, is missing
 /// @retval errc::part_mismatch  that file is not the one that the delta was made from: its content digest is another
-inline constexpr format native_format{"stet", detail::is_native, detail::open_native, detail::describe_native};
+inline constexpr format native_format{"stet",
+                                      "native files: single, sharded, loose; a delta together with its base",
+                                      detail::is_native,
+                                      detail::open_native,
+                                      detail::describe_native,
+                                      "stet",
+                                      ".stet",
+                                      detail::save_native};
 
 } // namespace stet::inline STET_NAMESPACE
 

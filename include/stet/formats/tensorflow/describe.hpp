@@ -78,7 +78,7 @@ inline void note_unread(json_value& metadata, const error& problem) {
 
 /// The description of a checkpoint: the notes of its variables. Where the object graph cannot be read there are none, and the
 /// metadata say so: {"tensorflow": {"unread": "SUBJECT: PROBLEM"}}. The tensors can be used and converted all the same.
-inline result<model_description> describe_tensorflow_checkpoint(std::string_view, const model& of) {
+inline result<model_description> describe_tensorflow_checkpoint(const model& of) {
   model_description made;
   const result<tensor> graph = of.store.find(object_graph_key);
   if (!graph || graph->dtype() != dtype::string || graph->element_count() != 1) return made;

@@ -10,10 +10,9 @@
 #include "detail/sliced_strings.hpp"
 #include "detail/slices.hpp"
 #include "detail/strings.hpp"
-#include "../common/unreadable.hpp"
+#include "../common/readers.hpp"
 
-#include "../common/gather.hpp"
-#include "../model.hpp"
+#include "../format.hpp"
 #include "../common/store_builder.hpp"
 
 #include "../../wire/masked_crc32c.hpp"
@@ -34,11 +33,15 @@ namespace detail {
 
 /// The index of the checkpoint with this prefix, in memory: mapped if it is large and `options` do not ask for reading. To map a
 /// small one, touch it and unmap it again takes longer than to read it.
-inline result<source> checkpoint_index(std::string_view prefix, const open_options& options) {
+/// @param probe  if given: what may look at that file already, and have its bytes
+inline result<source> checkpoint_index(std::string_view prefix, const open_options& options,
+                                       format_probe* probe = nullptr) {
   constexpr std::uint64_t small_size_bytes = 256 * 1024;
   open_options only_read = options;
   only_read.access = access::read_only;
-  return open_resident(std::string(prefix) + ".index", only_read, small_size_bytes);
+  const std::string path = std::string(prefix) + ".index";
+  if (probe != nullptr && probe->path() == path) return resident_bytes(path, only_read, probe);
+  return open_resident(path, only_read, small_size_bytes);
 }
 
 /// An entry of an index is rarely smaller; so many tensors at most are expected.
@@ -365,14 +368,24 @@ inline result<void> add_tensorflow_checkpoint(store_builder& into, std::string_v
   return detail::checkpoint_reader(into, prefix, subfolder, options).run(*index);
 }
 
+namespace detail {
+
+/// Opens the V2 checkpoint with this prefix, whose index the probe may look at.
+inline result<model> open_checkpoint_v2(std::string_view prefix, const open_options& options,
+                                        std::string_view subfolder, format_probe* probe) {
+  const result<source> index = checkpoint_index(prefix, options, probe);
+  if (!index) return index.error();
+  store_builder into(static_cast<std::size_t>(index->size_bytes() / bytes_of_an_entry), options.memory);
+  if (auto read = checkpoint_reader(into, prefix, subfolder, options).run(*index); !read) return read.error();
+  return finish_model(into, options);
+}
+
+} // namespace detail
+
 /// Opens the V2 checkpoint with this prefix. Errors and cost: those of `add_tensorflow_checkpoint` and `store_builder::finish`.
 [[nodiscard]] inline result<model> open_tensorflow_checkpoint(std::string_view prefix, const open_options& options = {},
                                                               std::string_view subfolder = {}) {
-  const result<source> index = detail::checkpoint_index(prefix, options);
-  if (!index) return index.error();
-  store_builder into(static_cast<std::size_t>(index->size_bytes() / detail::bytes_of_an_entry), options.memory);
-  if (auto read = detail::checkpoint_reader(into, prefix, subfolder, options).run(*index); !read) return read.error();
-  return finish_model(into, options);
+  return detail::open_checkpoint_v2(prefix, options, subfolder, nullptr);
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -6,9 +6,11 @@
 #include "detail/bundle.hpp"
 #include "detail/data_type.hpp"
 #include "detail/slices.hpp"
+#include "detail/tensor_proto.hpp"
 
-#include "../model.hpp"
+#include "../format.hpp"
 #include "../common/store_builder.hpp"
+#include "../common/string_table.hpp"
 
 #include "../../source/detail/path.hpp"
 #include "../../wire/sorted_table.hpp"
@@ -37,35 +39,19 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// How the elements of a dtype stand in a TensorProto.
-struct tensor_proto_list {
-  stet::dtype dtype;
-  /// The number of the repeated field.
-  std::uint32_t field;
-  /// Bytes of each fixed word of the list; 0: varints, of which each gives the low bytes of an element; strings have neither.
-  std::uint32_t word_size_bytes;
-};
-
-/// Every dtype that a V1 checkpoint can hold.
-inline constexpr tensor_proto_list tensor_proto_lists[] = {
-    {dtype::float32, 5, 4},     {dtype::float64, 6, 8},   {dtype::int32, 7, 0},     {dtype::int16, 7, 0},
-    {dtype::int8, 7, 0},        {dtype::uint16, 7, 0},    {dtype::uint8, 7, 0},     {dtype::qint32, 7, 0},
-    {dtype::qint16, 7, 0},      {dtype::qint8, 7, 0},     {dtype::quint16, 7, 0},   {dtype::quint8, 7, 0},
-    {dtype::string, 8, 0},      {dtype::complex64, 9, 4}, {dtype::int64, 10, 0},    {dtype::boolean, 11, 0},
-    {dtype::complex128, 12, 8}, {dtype::float16, 13, 0},  {dtype::bfloat16, 13, 0}, {dtype::uint32, 16, 0},
-    {dtype::uint64, 17, 0},
-};
-
 /// Adds the tensors of one V1 checkpoint to a store that is being built.
 class checkpoint_v1_reader {
 public:
-  checkpoint_v1_reader(store_builder& into, const open_options& options) : into_(into), options_(options) {}
+  /// @param probe  if given: what looks at one of the files already
+  checkpoint_v1_reader(store_builder& into, const open_options& options, format_probe* probe)
+      : into_(into), options_(options), probe_(probe) {}
 
   /// `files` are its paths; each is known in the model by what follows its folder, behind `subfolder`.
   result<void> run(const std::vector<std::string>& files, std::string_view subfolder) {
     const std::uint32_t first_part = into_.file_count();
     for (const std::string& path : files) {
-      result<source> opened = open_resident(path, options_);
+      const bool is_open = probe_ != nullptr && !probe_->failure() && probe_->path() == path;
+      result<source> opened = is_open ? probe_->take_bytes() : open_resident(path, options_);
       if (!opened)
         return opened.error().code() == errc::file_not_found ? error(errc::missing_part, path) : opened.error();
       into_.add_file(std::string(subfolder).append(file_name_in(path)), std::move(*opened));
@@ -188,10 +174,7 @@ private:
 
   errc add_tensor(const listed_tensor& tensor) {
     const dtype d = dtype_of_tensorflow(tensor.data_type);
-    const tensor_proto_list* list = nullptr;
-    for (const tensor_proto_list& each : tensor_proto_lists) {
-      if (each.dtype == d) list = &each;
-    }
+    const tensor_proto_list* const list = find_tensor_proto_list(d);
     if (list == nullptr) {
       into_.omit(tensor.name, omitted_data_type(tensor.data_type));
       return errc{};
@@ -306,34 +289,36 @@ private:
     }
     if (!message.is_whole()) return errc::bad_protobuf;
     if (count != element_count) return errc::bad_size;
-    row.size_bytes = (count + 1) * 8 + text_size; // all of these were in memory
-    result<source> made = source::allocate(row.size_bytes, into_.memory());
-    if (!made) return made.error().code();
-    std::byte* offset = made->writable_data();
-    std::byte* const text = offset + static_cast<std::size_t>((count + 1) * 8);
-    std::size_t done = 0;
-    store_little(offset, std::uint64_t{0});
+    result<string_table> table = string_table::allocate(count, text_size, into_.memory());
+    if (!table) return table.error().code();
     protobuf_message again(tensor);
     while (again.next()) {
-      if (again.tag() != bytes_field(8)) continue;
-      if (!again.bytes().empty()) std::memcpy(text + done, again.bytes().data(), again.bytes().size());
-      done += again.bytes().size();
-      store_little(offset += 8, std::uint64_t{done});
+      if (again.tag() == bytes_field(8)) table->append(again.text());
     }
-    row.crc32c = crc32c({made->data(), static_cast<std::size_t>(row.size_bytes)});
+    source made = table->finish();
+    row.size_bytes = made.size_bytes();
+    row.crc32c = crc32c({made.data(), static_cast<std::size_t>(row.size_bytes)});
     row.has_crc32c = true;
-    row.part = into_.add_decoded(std::move(*made));
+    row.part = into_.add_decoded(std::move(made));
     into_.add(row);
     return errc{};
   }
 
   store_builder& into_;
   open_options options_;
+  format_probe* probe_;
   std::vector<listed_tensor> tensors_;
   std::map<std::string, std::size_t> numbers_;
   std::vector<slice_value> values_;
   parsed_shape shape_;
 };
+
+inline result<model> open_checkpoint_v1(const std::vector<std::string>& files, const open_options& options,
+                                        std::string_view subfolder, format_probe* probe) {
+  store_builder into(options.memory);
+  if (auto read = checkpoint_v1_reader(into, options, probe).run(files, subfolder); !read) return read.error();
+  return finish_model(into, options);
+}
 
 } // namespace detail
 
@@ -349,9 +334,7 @@ private:
 [[nodiscard]] inline result<model> open_tensorflow_checkpoint_v1(const std::vector<std::string>& files,
                                                                  const open_options& options = {},
                                                                  std::string_view subfolder = {}) {
-  store_builder into(options.memory);
-  if (auto read = detail::checkpoint_v1_reader(into, options).run(files, subfolder); !read) return read.error();
-  return finish_model(into, options);
+  return detail::open_checkpoint_v1(files, options, subfolder, nullptr);
 }
 
 } // namespace stet::inline STET_NAMESPACE

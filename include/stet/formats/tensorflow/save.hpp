@@ -407,7 +407,7 @@ private:
 /// @retval errc::no_space, access_denied, file_not_found, io_error  the operating system
 /// or the error of the first `add` that failed. Cost: reads every byte once; memory for the table of tensors, the offsets of the
 /// largest string tensor, and 256 KiB. Durable (the default): waits for the disk.
-inline result<save_report> save_tensorflow_checkpoint(const writer& from, std::string_view prefix_utf8,
+inline result<save_report> save_tensorflow_checkpoint(std::string_view prefix_utf8, const writer& from,
                                                       const tensorflow_save_options& options = {}) {
   const result<writer::contents> contents = from.added();
   if (!contents) return contents.error();

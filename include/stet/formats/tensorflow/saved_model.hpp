@@ -33,15 +33,18 @@ namespace stet::inline STET_NAMESPACE {
 /// @retval errc::bad_shape, bad_size, bad_string_table, too_large  a constant, the subject, is not what it says
 /// @retval errc::unsupported   a text SavedModel, or a model of TensorFlow.js before 1.0; the subject says what to give instead
 /// Constants of a dtype that stet does not have are omitted, each with its reason (`model::omitted`).
-inline constexpr format saved_model_format{"tf-savedmodel", detail::is_graph_file<detail::graph_file_kind::saved_model>,
-                                           detail::open_graph_file, detail::describe_graph_file};
+inline constexpr format saved_model_format{
+    "tf-savedmodel", "TensorFlow SavedModel: the folder, or saved_model.pb in it",
+    detail::is_graph_file<detail::graph_file_kind::saved_model>, detail::open_graph_file, detail::describe_graph_file};
 
 /// The MetaGraph of a checkpoint, with its variables if they are there. Errors as above.
-inline constexpr format meta_graph_format{"tf-metagraph", detail::is_graph_file<detail::graph_file_kind::meta_graph>,
+inline constexpr format meta_graph_format{"tf-metagraph", "TensorFlow MetaGraph: .meta beside its checkpoint",
+                                          detail::is_graph_file<detail::graph_file_kind::meta_graph>,
                                           detail::open_graph_file, detail::describe_graph_file};
 
 /// A graph alone. Errors as above.
-inline constexpr format graph_def_format{"tf-graphdef", detail::is_graph_file<detail::graph_file_kind::graph_def>,
+inline constexpr format graph_def_format{"tf-graphdef", "TensorFlow GraphDef, with its constants",
+                                         detail::is_graph_file<detail::graph_file_kind::graph_def>,
                                          detail::open_graph_file, detail::describe_graph_file};
 
 } // namespace stet::inline STET_NAMESPACE

@@ -220,7 +220,7 @@ public:
     }
     note(*how.state, *std::find_if(there->begin(), there->end(), [&](const auto& each) { return each.step == step; }));
 
-    const result<save_report> report = save_tensorflow_checkpoint(out, path_of(step), how);
+    const result<save_report> report = save_tensorflow_checkpoint(path_of(step), out, how);
     if (!report) return report.error();
     return saved_tensorflow_checkpoint{path_of(step), *report, remove(removed)};
   }
@@ -239,7 +239,8 @@ public:
     const result<std::vector<checkpoint_info>> there = all();
     if (!there) return there.error();
     for (auto each = there->rbegin(); each != there->rend(); ++each) {
-      result<model> opened = detail::open_tensorflow(each->path, how);
+      format_probe probe(each->path, how);
+      result<model> opened = detail::open_tensorflow(probe);
       if (!opened && each + 1 != there->rend()) continue; // damaged: an older one serves
       return detail::restore_opened(std::move(opened), each->path, to, rules, report);
     }

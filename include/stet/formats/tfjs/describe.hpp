@@ -29,8 +29,9 @@ inline result<graph> tfjs_graph(json_value graph_def, json_value signature, cons
 }
 
 /// `format::describe` of tfjs_format.
-inline result<model_description> describe_tfjs(std::string_view path_utf8, const model& of) {
-  result<tfjs_model_json> parsed = read_tfjs_model(tfjs_json_path(path_utf8, of.options), of.options);
+inline result<model_description> describe_tfjs(const model& of) {
+  const std::string path = tfjs_json_path(of.path, is_folder(of.path, of.options));
+  result<tfjs_model_json> parsed = read_tfjs_model(format_probe(path, of.options));
   if (!parsed) return parsed.error();
   model_description made;
   for (const tfjs_group& group : parsed->groups) {

@@ -5,6 +5,7 @@
 
 #include "describe.hpp"
 #include "open.hpp"
+#include "save.hpp"
 
 #include <string>
 #include <string_view>
@@ -27,12 +28,21 @@ inline bool is_tfjs_json(const format_probe& probe) {
   return false;
 }
 
-inline bool is_tfjs(const format_probe& probe) {
-  if (probe.failure() && probe.failure()->code() == errc::not_a_regular_file) {
-    const std::string path = std::string(probe.path()) + "/model.json";
-    return is_tfjs_json(format_probe(path, probe.options()));
-  }
-  return is_tfjs_json(probe);
+inline bool is_tfjs(format_probe& probe) {
+  if (!probe.is_folder()) return is_tfjs_json(probe);
+  const std::string path = tfjs_json_path(probe.path(), true);
+  return is_tfjs_json(format_probe(path, probe.options()));
+}
+
+template <bool WeightsOnly>
+result<saved_files> save_for_tfjs(std::string_view path_utf8, const writer& from, const save_any_options& options) {
+  tfjs_save_options how;
+  how.weights_only = WeightsOnly;
+  how.is_durable = options.is_durable;
+  how.operations = options.operations;
+  const result<tfjs_save_report> saved = save_tfjs(path_utf8, from, how);
+  if (!saved) return saved.error();
+  return saved_files{saved->file_size_bytes, saved->shard_count + std::uint64_t{1}, 0};
 }
 
 } // namespace detail
@@ -50,7 +60,24 @@ inline bool is_tfjs(const format_probe& probe) {
 /// @retval errc::truncated        the files of a group are too short for a weight, the subject
 /// @retval errc::trailing_bytes   they are longer than all weights of the group; the last file is the subject
 /// @retval errc::bad_string_table a string of a weight, the subject, reaches beyond its group
-inline constexpr format tfjs_format{"tfjs", detail::is_tfjs, detail::open_tfjs, detail::describe_tfjs};
+inline constexpr format tfjs_format{"tfjs",
+                                    "TensorFlow.js layers models and graph models: model.json, or its folder",
+                                    detail::is_tfjs,
+                                    detail::open_tfjs,
+                                    detail::describe_tfjs,
+                                    "tfjs",
+                                    "model.json",
+                                    detail::save_for_tfjs<false>};
+
+/// The same without its layers or graph: weights alone, for tf.io.decodeWeights.
+inline constexpr format tfjs_weights_format{"tfjs-weights",
+                                            "the same without the layers: weights alone",
+                                            nullptr,
+                                            nullptr,
+                                            nullptr,
+                                            "tfjs-weights",
+                                            {},
+                                            detail::save_for_tfjs<true>};
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -5,9 +5,10 @@
 
 #include "detail/model_json.hpp"
 
-#include "../common/gather.hpp"
-#include "../model.hpp"
+#include "../common/readers.hpp"
+#include "../format.hpp"
 #include "../common/store_builder.hpp"
+#include "../common/string_table.hpp"
 
 #include "../../manifest/open.hpp"
 #include "../../source/detail/path.hpp"
@@ -101,23 +102,17 @@ inline result<std::uint64_t> end_of_tfjs_strings(const reader& from, std::uint64
 inline result<source> decode_tfjs_strings(const reader& from, std::uint64_t begin, std::uint64_t end,
                                           std::uint64_t count, memory_resource* memory) {
   const std::uint64_t text_bytes = end - begin - count * 4;
-  result<source> made = source::allocate((count + 1) * 8 + text_bytes, memory);
+  result<string_table> made = string_table::allocate(count, text_bytes, memory);
   if (!made) return made.error();
-  std::byte* const offsets = made->writable_data();
-  std::byte* const text = offsets + (count + 1) * 8;
-  std::uint64_t written = 0;
-  store_little(offsets, written);
   for (std::uint64_t number = 0; number < count; ++number) {
     const result<std::uint32_t> size = read_tfjs_size(from, begin);
     if (!size) return size.error();
     // The files may have changed since they were measured.
-    if (*size > text_bytes - written) return error(errc::bad_string_table, {}, begin);
-    if (auto read = from.read(begin + 4, {text + written, *size}); !read) return read.error();
+    if (!made->fits(*size)) return error(errc::bad_string_table, {}, begin);
+    if (auto read = from.read(begin + 4, made->append(*size)); !read) return read.error();
     begin += 4 + std::uint64_t{*size};
-    written += *size;
-    store_little(offsets + (number + 1) * 8, written);
   }
-  return made;
+  return made->finish();
 }
 
 /// Adds the weights of a group, the files of which are `bytes`.
@@ -174,36 +169,32 @@ inline result<source> open_tfjs_file(const parts_in_folder& beside, std::string_
   return opened.error().code() == errc::file_not_found ? error(errc::missing_part, path) : opened.error().about(path);
 }
 
-/// The path of model.json: `path`, or where it is in the folder `path`.
-inline std::string tfjs_json_path(std::string_view path_utf8, const open_options& options = {}) {
+/// The path of model.json: `path_utf8`, or where it is in that folder.
+inline std::string tfjs_json_path(std::string_view path_utf8, bool is_folder) {
   std::string path(path_utf8);
-  if (is_folder(path, options)) path.append(separator_after(path)).append("model.json");
+  if (is_folder) path.append(separator_after(path)).append("model.json");
   return path;
 }
 
-/// Reads model.json at `path`.
-inline result<tfjs_model_json> read_tfjs_model(const std::string& path, const open_options& options = {},
-                                               const manifest_limits& limits = {}) {
-  open_options on_demand = options;
-  on_demand.backing = backing::stream;
-  on_demand.range = {};
-  const result<source> opened = open_source(path, on_demand);
-  if (!opened) return opened.error();
-  if (opened->size_bytes() > limits.size_bytes) return error(errc::too_large, path, limits.size_bytes);
-  std::string text(static_cast<std::size_t>(opened->size_bytes()), '\0');
-  if (auto read = opened->read_at(0, std::as_writable_bytes(std::span(text))); !read) return read.error().about(path);
+/// Reads the model.json that the probe looks at.
+inline result<tfjs_model_json> read_tfjs_model(const format_probe& json, const manifest_limits& limits = {}) {
+  if (json.failure()) return *json.failure();
+  if (json.size_bytes() > limits.size_bytes) return error(errc::too_large, json.path(), limits.size_bytes);
+  std::string text(static_cast<std::size_t>(json.size_bytes()), '\0');
+  if (auto read = json.read_at(0, std::as_writable_bytes(std::span(text))); !read)
+    return read.error().about(json.path());
   result<tfjs_model_json> parsed = parse_tfjs_model(text, limits);
-  if (!parsed && parsed.error().subject().empty()) return parsed.error().about(path);
+  if (!parsed && parsed.error().subject().empty()) return parsed.error().about(json.path());
   return parsed;
 }
 
-/// Opens what model.json at `path_utf8` lists; `format::open` of tfjs_format.
-inline result<model> open_tfjs(std::string_view path_utf8, const open_options& options) {
-  const std::string path = tfjs_json_path(path_utf8, options);
-  const result<tfjs_model_json> described = read_tfjs_model(path, options);
+/// Opens what the model.json lists that the probe looks at.
+inline result<model> open_tfjs_json(const format_probe& json) {
+  const open_options& options = json.options();
+  const result<tfjs_model_json> described = read_tfjs_model(json);
   if (!described) return described.error();
-  const parts_in_folder beside(path, options);
-  const std::string_view folder = parts_in_folder(path, options).folder();
+  const parts_in_folder beside(json.path(), options);
+  const std::string_view folder = beside.folder();
 
   store_builder builder(described->weight_count(), options.memory);
   for (const tfjs_group& group : described->groups) {
@@ -222,6 +213,13 @@ inline result<model> open_tfjs(std::string_view path_utf8, const open_options& o
     if (auto added = add_tfjs_weights(group, bytes, builder); !added) return added.error();
   }
   return finish_model(builder, options);
+}
+
+/// `format::open` of tfjs_format: of a folder, the model.json in it.
+inline result<model> open_tfjs(format_probe& probe) {
+  if (!probe.is_folder()) return open_tfjs_json(probe);
+  const std::string path = tfjs_json_path(probe.path(), true);
+  return open_tfjs_json(format_probe(path, probe.options()));
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

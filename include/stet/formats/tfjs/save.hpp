@@ -7,7 +7,7 @@
 #include "detail/shards.hpp"
 #include "detail/weights.hpp"
 
-#include "../add_model.hpp"
+#include "../common/writer_model.hpp"
 
 #include "../../vocabulary/version.hpp"
 
@@ -144,7 +144,7 @@ inline result<void> check_tfjs_text(const std::string& text, const manifest_limi
 
 } // namespace detail
 
-/// Saves the model `from` to `path_utf8`, a model.json, and its weights beside it. Where a model is there
+/// Saves what was added to `from` to `path_utf8`, a model.json, and its weights beside it. Where a model is there
 /// already, a reader finds the old one or the new one, whole; its files of weights are removed at the end, if
 /// they are, by name and content, what a save to this very path wrote. The same model and options give the same
 /// bytes.
@@ -160,7 +160,6 @@ inline result<void> check_tfjs_text(const std::string& text, const manifest_limi
 /// read them (uint8 and uint16 with one scale), else as the numbers they stand for. Other integers become
 /// int32, and other floats float32.
 /// @param path_utf8  of the new model.json
-/// @param from_path  where `from` was opened
 /// @retval errc::not_expressible  TensorFlow.js does not have a layer, the subject, or computes something else for
 ///                                it; `weights_only` works
 /// @retval errc::not_convertible  a tensor, the subject, is of blocks, or would have to be rounded
@@ -169,24 +168,24 @@ inline result<void> check_tfjs_text(const std::string& text, const manifest_limi
 ///                                deeper than readers accept, or two weights, the subject, have one name
 /// @retval errc::checksum_mismatch  a tensor, the subject, is damaged
 /// @retval errc::bad_path, invalid_argument  the path names no file, or a size of 0 bytes was asked for
-/// or an error of describe_any, of reading, or of the operating system. After one the folder is as it was
+/// or the error of the first `add` that failed, of `graph_from_json`, of reading, or of the operating system. After one the folder is as it was
 /// before. Cost: reads every byte once, twice where integers may not fit; memory for the list of weights and
 /// 256 KiB. Source: tfjs/model_json.hpp, "A model of TensorFlow.js".
-inline result<tfjs_save_report> save_tfjs(std::string_view path_utf8, std::string_view from_path, const model& from,
+inline result<tfjs_save_report> save_tfjs(std::string_view path_utf8, const writer& from,
                                           const tfjs_save_options& options = {}) {
   if (options.shard_size_bytes == 0) return error(errc::invalid_argument, path_utf8);
   const std::size_t folder = detail::folder_size(path_utf8);
   if (!detail::is_part_name(path_utf8.substr(folder))) return error(errc::bad_path, path_utf8);
-  if (auto checked = check_ranges(from); !checked) return checked.error();
-  result<model_description> described = describe_any(from_path, from);
-  if (!described) return described.error();
+  result<detail::writer_model> added = detail::model_of_writer(from);
+  if (!added) return added.error();
+  model_description& described = added->described;
   if (!options.weights_only) {
-    if (auto translated = detail::translate_for_tfjs(*described); !translated) return translated.error();
+    if (auto translated = detail::translate_for_tfjs(described); !translated) return translated.error();
   }
-  result<detail::tfjs_head> head = detail::make_tfjs_head(*described, options.weights_only);
+  result<detail::tfjs_head> head = detail::make_tfjs_head(described, options.weights_only);
   if (!head) return head.error();
   const result<std::vector<detail::saved_weight>> weights =
-      detail::plan_tfjs_weights(from, *described, head->kind, options.allow_rounding);
+      detail::plan_tfjs_weights(*added, head->kind, options.allow_rounding);
   if (!weights) return weights.error();
 
   std::uint64_t size_bytes = 0;

@@ -3,7 +3,6 @@
 #ifndef STET_FORMATS_HDF5_DETAIL_SAVE_TENSOR_HPP
 #define STET_FORMATS_HDF5_DETAIL_SAVE_TENSOR_HPP
 
-#include "../../add_model.hpp"
 #include "../../common/write_elements.hpp"
 
 #include "../../../store/copy_elements.hpp"

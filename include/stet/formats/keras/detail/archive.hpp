@@ -11,6 +11,7 @@
 #include "../../../wire/zip.hpp"
 
 #include "../../common/json_members.hpp"
+#include "../../model.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -26,11 +27,6 @@ namespace stet::inline STET_NAMESPACE::detail {
 
 inline constexpr std::string_view keras_weights_member = "model.weights.h5", keras_config_member = "config.json",
                                   keras_metadata_member = "metadata.json";
-
-/// All bytes of a resident source.
-inline std::span<const std::byte> bytes_in(const source& from) noexcept {
-  return {from.data(), static_cast<std::size_t>(from.size_bytes())};
-}
 
 /// The member called `name`; nullptr if there is none.
 inline const zip_member* find_member(const std::vector<zip_member>& members, std::string_view name) noexcept {

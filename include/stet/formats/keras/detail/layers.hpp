@@ -8,8 +8,8 @@
 #include "../../common/json_members.hpp"
 #include "../config.hpp"
 #include "../../model.hpp"
-#include "../../native/format.hpp"
 #include "../../common/original_name.hpp"
+#include "../../common/writer_model.hpp"
 
 #include "../../../store/store.hpp"
 
@@ -195,21 +195,19 @@ private:
 };
 
 /// The names LAYER/ROLE of the tensors of a model, where there is no graph: each tensor once, but for the
-/// aliases of a native file. A foreign format's second names count where its own are paths of datasets or of
-/// objects.
-inline std::vector<std::pair<std::string_view, tensor>> names_of_layers(const model& of) {
-  const bool is_native = of.format == &native_format;
+/// aliases. A foreign format's second names count where its own are paths of datasets or of objects.
+inline std::vector<std::pair<std::string_view, tensor>> names_of_layers(const writer_model& of) {
   const auto is_path = [](std::string_view name) {
     return name.front() == '/' || name.find("/.ATTRIBUTES/") != std::string_view::npos;
   };
   std::map<std::string_view, std::string_view> second_names;
   std::vector<std::pair<std::string_view, tensor>> made;
   for (const tensor each : of.store) {
-    if (!is_native && of.store.original_of(each) && !is_path(each.name()))
+    if (of.is_second_name(each) && !is_path(each.name()))
       second_names.emplace(original_name(of.store, each), each.name());
   }
   for (const tensor each : of.store) {
-    if (each.name().empty() || (!is_native && of.store.original_of(each))) continue;
+    if (each.name().empty() || of.is_second_name(each)) continue;
     std::string_view name = each.name();
     if (is_path(name)) {
       const auto found = second_names.find(name);
@@ -228,7 +226,8 @@ inline std::vector<std::pair<std::string_view, tensor>> names_of_layers(const mo
 /// @param hint       a form that the model can be saved in
 /// @retval errc::not_expressible  two tensors would be one weight of a layer, the subject
 template <class IsWeight>
-result<std::vector<keras_layer>> infer_keras_layers(const model& from, IsWeight is_weight, std::string_view hint) {
+result<std::vector<keras_layer>> infer_keras_layers(const writer_model& from, IsWeight is_weight,
+                                                    std::string_view hint) {
   std::vector<keras_layer> layers;
   std::map<std::string_view, std::size_t> numbers;
   for (const auto& [name, each] : names_of_layers(from)) {

@@ -31,8 +31,9 @@ struct keras_dataset {
 class keras_weights_plan {
 public:
   /// @param of  outlives the plan
-  keras_weights_plan(const model& of, const model_description& described, const graph* layers, bool with_optimizer)
+  keras_weights_plan(const writer_model& of, const graph* layers, bool with_optimizer)
       : model_(of), graph_(layers), with_optimizer_(with_optimizer) {
+    const model_description& described = of.described;
     for (const tensor_note& note : described.tensors) {
       if (find_member(note.attributes, "slot_of") != nullptr) slots_.insert(note.name);
     }
@@ -180,7 +181,7 @@ private:
     return {};
   }
   [[nodiscard]] bool is_order_known(const keras_layer& layer) const {
-    return !model_.format->name.starts_with("tf-") &&
+    return model_.is_order_known &&
            std::all_of(layer.weights.begin(), layer.weights.end(), [&](const keras_weight& each) {
              return !original_name(model_.store, each.value).starts_with('/');
            });
@@ -228,8 +229,7 @@ private:
     for (const tensor each : model_.store) {
       const std::string_view name = each.name(), original = original_name(model_.store, each);
       const std::string_view object = name.substr(0, name.rfind('/'));
-      if (model_.format == &native_format || name.data() == original.data() || !is_object_variable(original) ||
-          name.find('/') == std::string_view::npos)
+      if (!model_.is_second_name(each) || !is_object_variable(original) || name.find('/') == std::string_view::npos)
         continue;
       if (auto named = name_group(original.substr(1, original.rfind('/') - 1),
                                   std::string(object.substr(object.rfind('/') + 1)));
@@ -284,8 +284,7 @@ private:
     const bool has_layers = graph_ != nullptr || !layers_.empty();
     for (const tensor each : model_.store) {
       const std::string_view name = each.name();
-      const bool is_second_name = !is_native_model(model_) && model_.store.original_of(each);
-      if (is_saved(original_name(model_.store, each)) || is_second_name) continue;
+      if (is_saved(original_name(model_.store, each)) || model_.is_second_name(each)) continue;
       if (is_of_optimizer(name)) {
         optimizer_.push_back(each);
       } else if (name.starts_with(foreign)) {
@@ -344,7 +343,7 @@ private:
 
   static constexpr std::uint64_t max_path_bytes = std::uint64_t{64} << 20;
   std::uint64_t path_bytes_ = 0;
-  const model& model_;
+  const writer_model& model_;
   const graph* graph_;
   bool with_optimizer_;
   hdf5_bfloat16 bfloat16_ = hdf5_bfloat16::opaque;

@@ -5,7 +5,7 @@
 
 #include "../state_file.hpp"
 
-#include "../../model.hpp"
+#include "../../format.hpp"
 
 #include "../../../source/file_operations.hpp"
 #include "../../../source/detail/path.hpp"
@@ -40,11 +40,13 @@ struct located_checkpoint {
 
 /// The version of the checkpoint whose table is the file at `path`; nothing if it is no table. One that is damaged from the
 /// start on is told by its name.
-inline std::optional<checkpoint_version> version_of_table(const std::string& path, const open_options& options) {
+/// @param probe  if given: what looks at one of the files already, and has its bytes
+inline std::optional<checkpoint_version> version_of_table(const std::string& path, const open_options& options,
+                                                          format_probe* probe) {
   open_options only_read = options;
   only_read.backing = backing::map;
   only_read.access = access::read_only;
-  const result<source> bytes = open_resident(path, only_read);
+  const result<source> bytes = resident_bytes(path, only_read, probe);
   if (!bytes) return std::nullopt;
   const std::span<const std::byte> file(bytes->data(), static_cast<std::size_t>(bytes->size_bytes()));
   if (!is_sorted_table(file)) return std::nullopt;
@@ -127,20 +129,21 @@ inline checkpoints_in_folder list_checkpoints(std::string_view folder, const ope
 }
 
 /// The checkpoint that `path` names without any state file; nothing if there is none.
-inline std::optional<located_checkpoint> find_checkpoint(const std::string& path, const open_options& options) {
+inline std::optional<located_checkpoint> find_checkpoint(const std::string& path, const open_options& options,
+                                                         format_probe* probe) {
   if (is_file(path + ".index", options)) return located_checkpoint{checkpoint_version::v2, path, {}, {}};
   if (const auto prefix = prefix_of_data_file(path); prefix && is_file(*prefix + ".index", options)) {
     return located_checkpoint{checkpoint_version::v2, *prefix, {}, {}};
   }
   const std::optional<shard_name> shard = shard_name::parse(path);
-  if (const auto version = version_of_table(path, options)) {
+  if (const auto version = version_of_table(path, options, probe)) {
     if (*version == checkpoint_version::v1) {
       return located_checkpoint{*version, {}, shard ? shard->all() : std::vector<std::string>{path}, {}};
     }
     if (!path.ends_with(".index")) return std::nullopt; // its shards could not be found
     return located_checkpoint{*version, path.substr(0, path.size() - std::string_view(".index").size()), {}, {}};
   }
-  if (shard && version_of_table(shard->all().front(), options) == checkpoint_version::v1) {
+  if (shard && version_of_table(shard->all().front(), options, probe) == checkpoint_version::v1) {
     return located_checkpoint{checkpoint_version::v1, {}, shard->all(), {}};
   }
   // The prefix of files of version 1: one of them says how many there are. Of several saves, that of the most files.
@@ -159,7 +162,8 @@ inline std::optional<located_checkpoint> find_checkpoint(const std::string& path
   const auto listed = options.files != nullptr ? options.files->list_folder(in, visit, &seen)
                                                : system_file_operations().list_folder(nullptr, in, visit, &seen);
   const std::string first = path.substr(0, folder) + seen.found;
-  if (!listed || seen.found.empty() || version_of_table(first, options) != checkpoint_version::v1) return std::nullopt;
+  if (!listed || seen.found.empty() || version_of_table(first, options, probe) != checkpoint_version::v1)
+    return std::nullopt;
   return located_checkpoint{checkpoint_version::v1, {}, shard_name::parse(first)->all(), {}};
 }
 
@@ -193,9 +197,10 @@ inline std::string_view name_within_folder(std::string_view name, path_rules rul
 ///                                 the folder
 /// @retval errc::file_not_found    there is no checkpoint of this name (the subject)
 inline result<located_checkpoint> locate_tensorflow_checkpoint(std::string_view path_utf8,
-                                                               const open_options& options = {}) {
+                                                               const open_options& options = {},
+                                                               format_probe* probe = nullptr) {
   std::string path(path_utf8);
-  if (auto found = find_checkpoint(path, options)) return std::move(*found);
+  if (auto found = find_checkpoint(path, options, probe)) return std::move(*found);
   if (const auto prefix = prefix_of_data_file(path)) return error(errc::file_not_found, *prefix + ".index");
   const std::optional<std::string> text = read_tensorflow_state(path, options);
   if (!text) {
@@ -220,7 +225,7 @@ inline result<located_checkpoint> locate_tensorflow_checkpoint(std::string_view 
     for (const std::string_view candidate : {name, file_name_in(name, rules)}) {
       if (candidate.empty() || candidate == tried) continue;
       tried = candidate;
-      auto found = find_checkpoint(path + std::string(candidate), options);
+      auto found = find_checkpoint(path + std::string(candidate), options, probe);
       if (!found) continue;
       found->subfolder = folder_in(candidate, rules);
       return std::move(*found);

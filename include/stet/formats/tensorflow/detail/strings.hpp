@@ -3,6 +3,8 @@
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_STRINGS_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_STRINGS_HPP
 
+#include "../../common/string_table.hpp"
+
 #include "../../../bytes/crc32c.hpp"
 #include "../../../source/source.hpp"
 #include "../../../vocabulary/detail/endian.hpp"
@@ -12,9 +14,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <string>
+#include <string_view>
 
 // A string tensor of n elements:
 //
@@ -65,7 +67,7 @@ inline result<source> decode_strings(std::span<const std::byte> stored, std::uin
     return source::copy(no_strings, memory); // TensorFlow reads such tensors, but does not write them
   // Each length takes at least a byte, which limits the number of strings.
   if (stored.size() < 4 || element_count > stored.size() - 4) return error(errc::bad_string_table, {}, 0);
-  const std::size_t count = static_cast<std::size_t>(element_count), table_size = (count + 1) * 8;
+  const std::size_t count = static_cast<std::size_t>(element_count);
   const std::byte* const end = stored.data() + stored.size();
   const std::byte* at = stored.data();
   std::uint64_t text_size = 0;
@@ -89,19 +91,17 @@ inline result<source> decode_strings(std::span<const std::byte> stored, std::uin
     return errc::checksum_mismatch;
   }
 
-  result<source> made = source::allocate(table_size + text_size, memory);
-  if (!made) return made;
-  std::byte* const table = made->writable_data();
-  if (text_size != 0) std::memcpy(table + table_size, at + 4, static_cast<std::size_t>(text_size));
-  store_little(table, std::uint64_t{0});
+  result<string_table> made = string_table::allocate(count, text_size, memory);
+  if (!made) return made.error();
+  std::string_view text(reinterpret_cast<const char*>(at) + 4, static_cast<std::size_t>(text_size));
   at = stored.data();
-  std::uint64_t offset = 0;
-  for (std::size_t i = 1; i <= count; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     std::uint64_t length = 0;
     at = read_varint(at, end, length);
-    store_little(table + i * 8, offset += length);
+    made->append(text.substr(0, static_cast<std::size_t>(length)));
+    text.remove_prefix(static_cast<std::size_t>(length));
   }
-  return made;
+  return made->finish();
 }
 
 /// The bytes that TensorFlow stores before those of the strings.

@@ -5,15 +5,16 @@
 
 #include "../../common/json_members.hpp"
 #include "../../common/store_builder.hpp"
+#include "../../common/string_table.hpp"
 #include "../detail/data_type.hpp"
-#include "../../common/unreadable.hpp"
+#include "../detail/tensor_proto.hpp"
+#include "../../common/readers.hpp"
 
 #include "../../../wire/protobuf.hpp"
 #include "../../../wire/varint.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -195,31 +196,10 @@ private:
     for (; size != 0; --size, bits >>= 8) into.push_back(static_cast<std::byte>(bits & 0xFFu));
   }
 
-  /// Where values of a dtype stand in a TensorProto, and how. Source: tensorflow/core/framework/tensor.proto.
+  /// Whether values of a dtype stand in a field of a TensorProto. Narrow integers and floats stand where int32 does.
   static bool is_list_of(std::uint32_t number, stet::dtype d) noexcept {
-    switch (d) {
-    case dtype::float32:
-      return number == 5;
-    case dtype::float64:
-      return number == 6;
-    case dtype::complex64:
-      return number == 9;
-    case dtype::int64:
-      return number == 10;
-    case dtype::boolean:
-      return number == 11;
-    case dtype::complex128:
-      return number == 12;
-    case dtype::float16:
-    case dtype::bfloat16:
-      return number == 13;
-    case dtype::uint32:
-      return number == 16;
-    case dtype::uint64:
-      return number == 17;
-    default:
-      return number == 7;
-    }
+    const tensor_proto_list* const list = find_tensor_proto_list(d);
+    return number == (list == nullptr ? 7 : list->field);
   }
 
   result<void> read_tensor(std::span<const std::byte> bytes, constant_value& into) const {
@@ -365,19 +345,11 @@ private:
       return {};
     }
     decoded_left_ -= row.size_bytes;
-    result<source> made = source::allocate(row.size_bytes, into_.memory());
+    result<string_table> made = string_table::allocate(count, text_size + repeated, into_.memory());
     if (!made) return made.error();
-    std::byte* const table = made->writable_data();
-    std::byte* at = table + table_size;
-    std::uint64_t end = 0;
-    store_little(table, end);
-    for (std::uint64_t number = 0; number < count; ++number) {
-      const std::string_view each = number < strings.size() ? strings[static_cast<std::size_t>(number)] : last;
-      if (!each.empty()) std::memcpy(at, each.data(), each.size());
-      at += each.size();
-      store_little(table + (number + 1) * 8, end += each.size());
-    }
-    row.part = into_.add_decoded(std::move(*made));
+    for (std::uint64_t number = 0; number < count; ++number)
+      made->append(number < strings.size() ? strings[static_cast<std::size_t>(number)] : last);
+    row.part = into_.add_decoded(made->finish());
     into_.add(row);
     return {};
   }

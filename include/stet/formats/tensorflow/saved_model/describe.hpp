@@ -50,13 +50,13 @@ inline result<graph> read_graph_message(std::span<const std::byte> bytes, graph_
 }
 
 /// `format::describe` of the formats with graphs.
-inline result<model_description> describe_graph_file(std::string_view path_utf8, const model& of) {
-  const graph_file from = locate_graph_file(path_utf8, of.options);
-  result<model_description> made = describe_tensorflow_checkpoint(from.checkpoint, of);
+inline result<model_description> describe_graph_file(const model& of) {
+  const graph_file from = locate_graph_file(of.path, is_folder(of.path, of.options));
+  result<model_description> made = describe_tensorflow_checkpoint(of);
   if (!made) return made;
   const result<source> whole = read_graph_file(from.path, of.options);
   if (!whole) return whole.error();
-  const std::span<const std::byte> file = bytes_of(*whole);
+  const std::span<const std::byte> file = bytes_in(*whole);
   const graph_file_kind kind = kind_of_graph_file(file);
   const auto add = [&](std::span<const std::byte> message) -> result<void> {
     result<graph> read = read_graph_message(message, kind);

@@ -4,7 +4,7 @@
 #define STET_FORMATS_TENSORFLOW_SAVED_MODEL_OPEN_HPP
 
 #include "../graph_def.hpp"
-#include "../../model.hpp"
+#include "../../format.hpp"
 #include "../../common/store_builder.hpp"
 #include "../open.hpp"
 #include "../detail/locate.hpp"
@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -80,10 +81,10 @@ struct graph_file {
 };
 
 /// The file that `path_utf8` means: itself, or saved_model.pb in that folder.
-inline graph_file locate_graph_file(std::string_view path_utf8, const open_options& options) {
+inline graph_file locate_graph_file(std::string_view path_utf8, bool is_folder) {
   graph_file made;
   made.path = path_utf8;
-  if (is_folder(made.path, options)) made.path.append(separator_after(made.path)).append("saved_model.pb");
+  if (is_folder) made.path.append(separator_after(made.path)).append("saved_model.pb");
   const std::size_t folder = folder_size(made.path);
   made.name = made.path.substr(folder);
   if (made.path.ends_with(".meta")) {
@@ -101,9 +102,6 @@ inline result<source> read_graph_file(std::string_view path_utf8, const open_opt
   mapped.backing = backing::map;
   mapped.access = access::read_only;
   return open_resident(path_utf8, mapped);
-}
-inline std::span<const std::byte> bytes_of(const source& from) noexcept {
-  return {from.data(), static_cast<std::size_t>(from.size_bytes())};
 }
 
 /// A file that marks a folder as a model in a form that is not read here, and the subject of the error: what was found, and what
@@ -125,9 +123,23 @@ inline const unread_form* find_unread_form(std::string_view path_utf8, const ope
   return nullptr;
 }
 
-template <graph_file_kind Kind> bool is_graph_file(const format_probe& probe) {
-  const bool is_folder = probe.failure() && probe.failure()->code() == errc::not_a_regular_file;
-  if (is_folder)
+/// Whether a file that begins with these bytes could be one with graphs: by its outermost fields, as far as they are there.
+inline bool may_be_graph_file(std::span<const std::byte> start) noexcept {
+  protobuf_message fields(start);
+  bool is_saved_model = true, is_meta_graph = true, is_graph = true;
+  while (fields.next()) {
+    const std::uint32_t number = fields.number();
+    const bool is_bytes = fields.type() == protobuf_type::bytes;
+    is_saved_model = is_saved_model && (fields.tag() == varint_field(1) || fields.tag() == bytes_field(2));
+    is_meta_graph = is_meta_graph && is_bytes && number <= 7;
+    is_graph = is_graph && (number == 3 ? fields.tag() == varint_field(3) : is_bytes && number <= 4);
+  }
+  return is_saved_model || is_meta_graph || is_graph;
+}
+
+/// Cost: reads or maps the whole file if its first fields are those of one with graphs.
+template <graph_file_kind Kind> bool is_graph_file(format_probe& probe) {
+  if (probe.is_folder())
     return Kind == graph_file_kind::saved_model &&
            (probe.has_file("/saved_model.pb") || find_unread_form(probe.path(), probe.options()) != nullptr);
   if (Kind == graph_file_kind::saved_model && probe.starts_with("saved_model_schema_version") &&
@@ -135,8 +147,9 @@ template <graph_file_kind Kind> bool is_graph_file(const format_probe& probe) {
     return true;
   // Whatever it is, it begins with its field 1.
   if (probe.failure() || (!probe.starts_with("\x0A") && !probe.starts_with("\x08"))) return false;
-  const result<source> bytes = read_graph_file(probe.path(), probe.options());
-  return bytes && kind_of_graph_file(bytes_of(*bytes)) == Kind;
+  if (!may_be_graph_file(probe.start())) return false;
+  const auto bytes = probe.bytes();
+  return bytes && kind_of_graph_file(*bytes) == Kind;
 }
 
 /// The tags of a MetaGraphDef, joined: what its constants have before their names. Malformed ones have none.
@@ -182,22 +195,22 @@ template <class Take> result<void> for_each_graph(std::span<const std::byte> fil
 /// What all constants have before their names where one has that of a variable.
 inline constexpr std::string_view constants_prefix = "constants/";
 
-inline result<model> open_graph_file_with(const graph_file& from, const open_options& options,
-                                          std::string_view prefix) {
-  store_builder builder(options.memory);
-  result<source> own = open_source(from.path, options);
-  if (!own) return own.error();
+/// @param file  looks at the file with the graphs
+inline result<model> open_graph_file_with(const graph_file& from, format_probe& file, std::string_view prefix) {
+  const open_options& options = file.options();
   // Bytes on demand are read here all the same, since the messages say where the constants lie.
-  result<source> whole = own->data() != nullptr ? source::borrow(bytes_of(*own)) : read_graph_file(from.path, options);
-  if (!whole) return whole.error().about(from.path);
-  const std::span<const std::byte> file = bytes_of(*whole);
+  const auto bytes = file.bytes();
+  if (!bytes) return bytes.error();
+  store_builder builder(options.memory);
+  result<source> own = file.take();
+  if (!own) return own.error();
   const std::uint32_t part = builder.add_file(from.name, std::move(*own));
   if (is_file(from.checkpoint + ".index", options)) {
     if (auto added = add_tensorflow_checkpoint(builder, from.checkpoint, options, from.checkpoint_folder); !added)
       return added.error();
   }
-  constant_adder constants(file, part, builder);
-  auto added = for_each_graph(file, [&](std::span<const std::byte> graph, std::uint32_t, std::string_view tags) {
+  constant_adder constants(*bytes, part, builder);
+  auto added = for_each_graph(*bytes, [&](std::span<const std::byte> graph, std::uint32_t, std::string_view tags) {
     return constants.add_graph(graph, prefix, tags);
   });
   if (!added) return added.error().subject().empty() ? added.error().about(from.path) : added.error();
@@ -205,15 +218,18 @@ inline result<model> open_graph_file_with(const graph_file& from, const open_opt
 }
 
 /// `format::open` of the formats with graphs.
-inline result<model> open_graph_file(std::string_view path_utf8, const open_options& options) {
-  const graph_file from = locate_graph_file(path_utf8, options);
-  if (const unread_form* const form = find_unread_form(path_utf8, options);
-      form != nullptr && !(is_file(from.path, options) && from.name == "saved_model.pb"))
+inline result<model> open_graph_file(format_probe& probe) {
+  const graph_file from = locate_graph_file(probe.path(), probe.is_folder());
+  std::optional<format_probe> in_folder;
+  if (probe.is_folder()) in_folder.emplace(from.path, probe.options());
+  format_probe& file = in_folder ? *in_folder : probe;
+  if (const unread_form* const form = find_unread_form(probe.path(), probe.options());
+      form != nullptr && (file.failure() || from.name != "saved_model.pb"))
     return error(errc::unsupported, form->subject);
-  result<model> made = open_graph_file_with(from, options, {});
-  if (!made && made.error().code() == errc::duplicate_name)
-    return open_graph_file_with(from, options, constants_prefix);
-  return made;
+  result<model> made = open_graph_file_with(from, file, {});
+  if (made || made.error().code() != errc::duplicate_name) return made;
+  format_probe again(from.path, probe.options());
+  return open_graph_file_with(from, again, constants_prefix);
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

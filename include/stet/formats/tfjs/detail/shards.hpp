@@ -142,7 +142,7 @@ private:
   /// such model.
   [[nodiscard]] std::vector<std::string> own_files(const std::string& path) const {
     std::vector<std::string> names;
-    const result<tfjs_model_json> parsed = read_tfjs_model(path);
+    const result<tfjs_model_json> parsed = read_tfjs_model(format_probe(path));
     if (!parsed || parsed->groups.size() != 1) return names;
     const std::vector<std::string>& listed = parsed->groups.front().paths;
     for (std::size_t number = 0; number < listed.size(); ++number) {

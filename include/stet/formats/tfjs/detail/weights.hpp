@@ -3,9 +3,9 @@
 #ifndef STET_FORMATS_TFJS_DETAIL_WEIGHTS_HPP
 #define STET_FORMATS_TFJS_DETAIL_WEIGHTS_HPP
 
-#include "../../add_model.hpp"
 #include "../../common/json_members.hpp"
 #include "../../common/write_elements.hpp"
+#include "../../common/writer_model.hpp"
 
 #include "../../../manifest/quantization.hpp"
 #include "../../../store/copy_elements.hpp"
@@ -206,8 +206,9 @@ inline result<std::multimap<std::string_view, std::string>> tfjs_names(const mod
 }
 
 /// The weights of a model, in the order of its store.
-inline result<std::vector<saved_weight>> plan_tfjs_weights(const model& from, const model_description& described,
-                                                           std::string_view kind, bool allow_rounding) {
+inline result<std::vector<saved_weight>> plan_tfjs_weights(const writer_model& from, std::string_view kind,
+                                                           bool allow_rounding) {
+  const model_description& described = from.described;
   const result<std::multimap<std::string_view, std::string>> found_names = tfjs_names(described, kind);
   if (!found_names) return found_names.error();
   const std::multimap<std::string_view, std::string>& names = *found_names;
@@ -215,7 +216,7 @@ inline result<std::vector<saved_weight>> plan_tfjs_weights(const model& from, co
   for (const tensor_note& note : described.tensors) attributes.emplace(note.name, &note.attributes);
   std::vector<saved_weight> made;
   for (const tensor each : from.store) {
-    if (!is_native_model(from) && from.store.original_of(each)) continue; // another name
+    if (from.is_second_name(each)) continue;
     const auto noted = attributes.find(each.name());
     const json_value* const said = noted == attributes.end() ? nullptr : find_member(*noted->second, "quantization");
     result<saved_weight> weight = plan_tfjs_weight(each, said, from.store, allow_rounding);

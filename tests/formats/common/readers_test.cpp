@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <stet/formats/common/gather.hpp>
+#include <stet/formats/common/readers.hpp>
 
 #include <doctest/doctest.h>
 
@@ -16,7 +16,7 @@ std::vector<std::byte> counting(std::size_t size, int first) {
 
 } // namespace
 
-TEST_SUITE("formats/gather") {
+TEST_SUITE("formats/readers") {
   TEST_CASE("pieces read as one run, whichever range is asked for") {
     const auto a = counting(10, 0), b = counting(7, 100);
     const stet::source first = stet::source::borrow(a), second = stet::source::borrow(b);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Readers for tensors that are not contiguous in one file: in pieces over several files, or in a missing file.
-#ifndef STET_FORMATS_COMMON_GATHER_HPP
-#define STET_FORMATS_COMMON_GATHER_HPP
+// Readers of tensors that lie in no file as they are: cut over several files, in a missing file, or damaged.
+#ifndef STET_FORMATS_COMMON_READERS_HPP
+#define STET_FORMATS_COMMON_READERS_HPP
 
 #include "../../source/source.hpp"
 #include "../../vocabulary/detail/checked.hpp"
@@ -94,6 +94,24 @@ private:
   std::string path_;
   std::uint64_t size_bytes_;
 };
+
+namespace detail {
+
+/// Stands for the bytes of one tensor: it is listed, the tensors around it can be used, and reading it is the error.
+class unreadable_bytes final : public reader {
+public:
+  unreadable_bytes(const error& failure, std::uint64_t size_bytes) noexcept
+      : failure_(failure), size_bytes_(size_bytes) {}
+
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_bytes_; }
+  [[nodiscard]] result<void> read(std::uint64_t, std::span<std::byte>) const noexcept override { return failure_; }
+
+private:
+  error failure_;
+  std::uint64_t size_bytes_;
+};
+
+} // namespace detail
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT
+// A format as a row of the table of formats, and the probe by which its files are recognised and opened.
+#ifndef STET_FORMATS_FORMAT_HPP
+#define STET_FORMATS_FORMAT_HPP
+
+#include "model.hpp"
+
+#include "../wire/zip.hpp"
+#include "../writer/writer.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline STET_NAMESPACE {
+
+namespace detail {
+
+/// Reads from another reader but for the first and last bytes, which are in memory already.
+class sampled_reader final : public reader {
+public:
+  /// @param start, end  the first and the last bytes of `from`, as many; they may overlap
+  sampled_reader(const reader& from, std::span<const std::byte> start, std::span<const std::byte> end) noexcept
+      : from_(from), start_(start), end_(end) {}
+
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return from_.size_bytes(); }
+  [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
+    if (!range_fits(offset_bytes, into.size(), size_bytes())) return error(errc::bad_range, {}, offset_bytes);
+    const std::uint64_t end_begin = size_bytes() - end_.size();
+    while (!into.empty()) {
+      const std::byte* sample = nullptr;
+      std::uint64_t left = end_begin - offset_bytes;
+      if (offset_bytes < start_.size()) {
+        sample = start_.data() + static_cast<std::size_t>(offset_bytes);
+        left = start_.size() - offset_bytes;
+      } else if (offset_bytes >= end_begin) {
+        sample = end_.data() + static_cast<std::size_t>(offset_bytes - end_begin);
+        left = size_bytes() - offset_bytes;
+      }
+      const std::size_t size = into.size() < left ? into.size() : static_cast<std::size_t>(left);
+      if (sample != nullptr) {
+        std::memcpy(into.data(), sample, size);
+      } else if (auto fetched = from_.read(offset_bytes, into.first(size)); !fetched) {
+        return fetched;
+      }
+      into = into.subspan(size);
+      offset_bytes += size;
+    }
+    return {};
+  }
+
+private:
+  const reader& from_;
+  std::span<const std::byte> start_, end_;
+};
+
+} // namespace detail
+
+/// A file, or folder, or prefix of file names, that is looked at to find its format, and then opened. The file is opened once.
+/// Its first and last bytes are read at once; all bytes, and the directory of an archive, when a format first asks for them,
+/// for all formats together. So no byte is read more than once, and opening goes on with what the probe has. A store whose bytes
+/// stay on demand fetches its own table, and its tensors.
+/// Not for use by several threads at once. Errors about the file have its path as their subject.
+class format_probe {
+public:
+  static constexpr std::size_t sample_size_bytes = 4096;
+
+  /// Looks at `path_utf8`, which must outlive the probe. That it cannot be opened is an answer, too: `failure`.
+  /// Cost: opens the file and reads up to 8 KiB.
+  /// @param options  how the model is to be opened; `range` counts for a native file alone
+  explicit format_probe(std::string_view path_utf8, const open_options& options = {}) noexcept
+      : path_(path_utf8), options_(options) {
+    result<source> opened = detail::open_source(path_utf8, look_options());
+    if (!opened) {
+      failure_ = opened.error();
+      return;
+    }
+    size_bytes_ = opened->size_bytes();
+    sampled_ = size_bytes_ < sample_size_bytes ? static_cast<std::size_t>(size_bytes_) : sample_size_bytes;
+    auto read = opened->read_at(0, std::span(start_, sampled_));
+    if (read && size_bytes_ <= 2 * sample_size_bytes) {
+      // The two samples overlap: only what the first does not have is read.
+      const std::size_t rest = static_cast<std::size_t>(size_bytes_) - sampled_;
+      std::copy(start_ + rest, start_ + sampled_, end_);
+      read = opened->read_at(sampled_, std::span(end_ + sampled_ - rest, rest));
+    } else if (read) {
+      read = opened->read_at(size_bytes_ - sampled_, std::span(end_, sampled_));
+    }
+    if (!read) {
+      failure_ = read.error();
+      size_bytes_ = sampled_ = 0;
+      return;
+    }
+    file_ = std::move(*opened);
+    is_given_in_memory_ = file_.fetcher() == nullptr;
+  }
+  format_probe(const format_probe&) = delete;
+  format_probe& operator=(const format_probe&) = delete;
+
+  [[nodiscard]] std::string_view path() const noexcept { return path_; }
+  /// How the model is to be opened.
+  [[nodiscard]] const open_options& options() const noexcept { return options_; }
+  /// Why the path cannot be read as a file: errc::not_a_regular_file for folders. Nothing for a file.
+  [[nodiscard]] const std::optional<error>& failure() const noexcept { return failure_; }
+  [[nodiscard]] bool is_folder() const noexcept { return failure_ && failure_->code() == errc::not_a_regular_file; }
+  /// The size of the file.
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+  /// The first and the last bytes of the file, `sample_size_bytes` at most.
+  [[nodiscard]] std::span<const std::byte> start() const noexcept { return {start_, sampled_}; }
+  [[nodiscard]] std::span<const std::byte> end() const noexcept { return {end_, sampled_}; }
+
+  /// Whether the file begins with `magic`.
+  [[nodiscard]] bool starts_with(std::string_view magic) const noexcept {
+    return sampled_ >= magic.size() && std::memcmp(start_, magic.data(), magic.size()) == 0;
+  }
+  /// Whether the file could be JSON with an object or array in it: by its first character that is no space.
+  [[nodiscard]] bool starts_like_json() const noexcept {
+    const std::string_view text(reinterpret_cast<const char*>(start_), sampled_);
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    return first != std::string_view::npos && (text[first] == '{' || text[first] == '[');
+  }
+  /// Whether there is a file at the path followed by `suffix`: ".index", "/saved_model.pb". Cost: opens it.
+  [[nodiscard]] bool has_file(std::string_view suffix) const {
+    std::string path(path_);
+    return detail::is_file(path.append(suffix), options_);
+  }
+
+  /// Copies bytes of the file. The first and last ones are there already, and up to 8 at one place are read once.
+  /// @retval errc::bad_range  they do not lie within the file; or an error of reading
+  [[nodiscard]] result<void> read_at(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {
+    if (failure_) return *failure_;
+    const source& from = whole_ ? *whole_ : file_;
+    if (from.fetcher() == nullptr) return from.read_at(offset_bytes, into);
+    for (std::size_t number = 0; number < word_count_; ++number) {
+      const word& each = words_[number];
+      if (each.offset_bytes != offset_bytes || each.size_bytes != into.size()) continue;
+      std::memcpy(into.data(), each.bytes, into.size());
+      return {};
+    }
+    auto read = detail::sampled_reader(*from.fetcher(), start(), end()).read(offset_bytes, into);
+    if (read && !into.empty() && into.size() <= sizeof(word::bytes) && word_count_ < std::size(words_)) {
+      word& kept = words_[word_count_++];
+      kept.offset_bytes = offset_bytes;
+      kept.size_bytes = into.size();
+      std::memcpy(kept.bytes, into.data(), into.size());
+    }
+    return read;
+  }
+
+  /// All bytes of the file in memory: mapped, or read where `options` ask for reading or streaming, or as the program's file
+  /// system has them. Valid while the probe is, or what `take_bytes` gave.
+  /// Errors: `failure`, or those of mapping or reading. Cost: maps or reads the file, the first time.
+  [[nodiscard]] result<std::span<const std::byte>> bytes() {
+    if (failure_) return *failure_;
+    if (!whole_) {
+      result<source> made = load();
+      if (!made) return made.error().subject().empty() ? made.error().about(path_) : made.error();
+      whole_ = std::move(*made);
+    }
+    return detail::bytes_in(*whole_);
+  }
+  /// The members of the archive that the file is, as its directory lists them. Errors: those of `bytes` and of read_zip
+  /// (wire/zip.hpp). Cost: that of `bytes`; of a mapped file, the pages of the directory and of the headers of members.
+  [[nodiscard]] const result<std::vector<detail::zip_member>>& zip() {
+    if (!zip_) {
+      const auto all = bytes();
+      zip_.emplace(all ? detail::read_zip(*all) : result<std::vector<detail::zip_member>>(all.error()));
+    }
+    return *zip_;
+  }
+
+  /// The file for the store that is made of it, as `options` ask for it: mapped, read, on demand, or as the program's file system
+  /// has it. At most one call of this or `take_bytes`. Errors: those of `bytes`;
+  /// @retval errc::unsupported  tensors are to be written to, and the program's file system gives no memory for that
+  [[nodiscard]] result<source> take() {
+    if (failure_) return *failure_;
+    if (options_.backing == backing::read || (options_.backing == backing::map && options_.files == nullptr))
+      return take_bytes();
+    if (!is_access_possible()) return error(errc::unsupported, path_);
+    return std::move(file_);
+  }
+  /// All bytes of the file in memory, for the store that is made of them: what `bytes` gave, and gives from now on, views them.
+  [[nodiscard]] result<source> take_bytes() {
+    const auto all = bytes();
+    if (!all) return all.error();
+    if (is_given_in_memory_) return std::move(file_);
+    source taken = std::move(*whole_);
+    whole_ = source::borrow(*all);
+    return taken;
+  }
+
+private:
+  /// What was read at one place.
+  struct word {
+    std::uint64_t offset_bytes = 0;
+    std::size_t size_bytes = 0;
+    std::byte bytes[8] = {};
+  };
+
+  /// How to open a file to look at it.
+  [[nodiscard]] open_options look_options() const noexcept {
+    open_options only_look = options_;
+    only_look.backing = backing::stream;
+    only_look.range = {};
+    return only_look;
+  }
+
+  /// Whether tensors can be written to where `options` ask for that and the file is one of the program's file system.
+  [[nodiscard]] bool is_access_possible() const noexcept {
+    const bool must_be_writable = options_.backing == backing::map && options_.access != access::read_only;
+    return !must_be_writable || (is_given_in_memory_ && file_.is_writable());
+  }
+
+  [[nodiscard]] result<source> load() noexcept {
+    if (options_.backing == backing::map && options_.files == nullptr) {
+      open_options whole = options_;
+      whole.range = {};
+      // What is to be written to is opened anew: the probe's own file is for reading.
+      if (options_.access != access::read_only) return detail::open_source(path_, whole);
+      result<source> mapped = file_.load({}, options_.memory);
+      // A hint: where the system does not take it, more is read than needed.
+      if (mapped && !options_.reads_ahead) (void)mapped->stop_read_ahead(0, mapped->size_bytes());
+      return mapped;
+    }
+    if (!is_access_possible()) return errc::unsupported;
+    if (is_given_in_memory_) return source::borrow(detail::bytes_in(file_));
+    return source::read(detail::sampled_reader(*file_.fetcher(), start(), end()), {}, max_alignment_bytes,
+                        options_.memory);
+  }
+
+  std::string_view path_;
+  open_options options_;
+  std::optional<error> failure_;
+  std::uint64_t size_bytes_ = 0;
+  std::size_t sampled_ = 0;
+  std::byte start_[sample_size_bytes];
+  std::byte end_[sample_size_bytes];
+  mutable word words_[64]; // a place for each power of two, where formats look for signatures
+  mutable std::size_t word_count_ = 0;
+  source file_; // as it was opened to look at it
+  bool is_given_in_memory_ = false;
+  std::optional<source> whole_; // all bytes, once they were asked for
+  std::optional<result<std::vector<detail::zip_member>>> zip_;
+};
+
+namespace detail {
+
+/// The bytes of the file at `path_utf8`: those of the probe if it looks at that file, which they view, else as `open_resident`.
+inline result<source> resident_bytes(std::string_view path_utf8, const open_options& options, format_probe* probe) {
+  if (probe == nullptr || probe->failure() || probe->path() != path_utf8) return open_resident(path_utf8, options);
+  const auto all = probe->bytes();
+  return all ? source::borrow(*all) : result<source>(all.error());
+}
+
+} // namespace detail
+
+/// How `save_any` and `save_as` save, whatever the format. Each format's own function of formats/NAME/save.hpp has more.
+struct save_any_options {
+  /// The format by its name (`format::saved_as`); empty: the one that the name of the file ends as.
+  std::string_view format = {};
+  /// Wait until the files and their names are on the disk.
+  bool is_durable = true;
+  /// Where tensors begin in a native file or a checkpoint of TensorFlow: at multiples of this. Other formats have their own.
+  std::uint32_t alignment_bytes = default_alignment_bytes;
+  /// The system calls to save with; nullptr: the operating system's.
+  const file_operations* operations = nullptr;
+};
+
+/// What `save_any` and `save_as` saved.
+struct saved_files {
+  /// All files together.
+  std::uint64_t file_size_bytes = 0;
+  std::uint64_t file_count = 0;
+  /// Variables of the optimizer that the format has no place for.
+  std::uint64_t left_out_count = 0;
+};
+
+/// A format: a row of the table in any.hpp. A format that is only read has no `save`; a further form in which models of another
+/// row are saved has nothing but that.
+struct format {
+  /// "stet", "tfjs" …: the name of the format of an open model.
+  std::string_view name;
+  /// What it is, for people: a few words.
+  std::string_view about;
+  /// Whether the content is of this format; what it accepts may still turn out to be damaged.
+  bool (*recognises)(format_probe& probe) = nullptr;
+  /// Opens the tensors of what the probe looks at, by its options.
+  result<model> (*open)(format_probe& probe) = nullptr;
+  /// Reads what is said beside them, which may take longer. The model was opened by `open_any` or `open_as`.
+  result<model_description> (*describe)(const model& of) = nullptr;
+  /// The name by which the format is chosen for saving.
+  std::string_view saved_as = {};
+  /// What the names of files end in that are saved in this format unless another is chosen; empty: none.
+  std::string_view ending = {};
+  /// Saves what was added to a writer.
+  result<saved_files> (*save)(std::string_view path_utf8, const writer& from,
+                              const save_any_options& options) = nullptr;
+};
+
+/// Opens what the probe looks at as a model of this format, whether or not it is recognised as one.
+/// @retval errc::invalid_argument  the format is only saved
+/// or an error of the format's own `open`, whose cost it has.
+[[nodiscard]] inline result<model> open_as(const format& as, format_probe& probe) {
+  if (as.open == nullptr) return error(errc::invalid_argument, as.name);
+  result<model> opened = as.open(probe);
+  if (opened) {
+    opened->format = &as;
+    opened->path = probe.path();
+  }
+  return opened;
+}
+/// The same for a path.
+[[nodiscard]] inline result<model> open_as(const format& as, std::string_view path_utf8,
+                                           const open_options& options = {}) {
+  format_probe probe(path_utf8, options);
+  return open_as(as, probe);
+}
+
+/// Saves what was added to `from` in this format.
+/// @retval errc::invalid_argument  the format is only read
+/// or an error of the format's own saver, whose cost it has.
+inline result<saved_files> save_as(const format& as, std::string_view path_utf8, const writer& from,
+                                   const save_any_options& options = {}) {
+  if (as.save == nullptr) return error(errc::invalid_argument, as.name);
+  return as.save(path_utf8, from, options);
+}
+
+/// What the files of a model say beside its tensors. They are read again where they lie: at `model::path`.
+/// Errors: those of the format's reader of graphs and settings;
+/// @retval errc::invalid_argument  the model was opened by neither `open_any` nor `open_as`
+[[nodiscard]] inline result<model_description> describe(const model& of) {
+  if (of.format == nullptr || of.format->describe == nullptr) return error(errc::invalid_argument, of.path);
+  return of.format->describe(of);
+}
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif
