@@ -8,6 +8,7 @@
 #include "detail/weights.hpp"
 
 #include "../common/writer_model.hpp"
+#include "../tensorflow/graph_def.hpp"
 
 #include "../../vocabulary/version.hpp"
 
