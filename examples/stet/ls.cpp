@@ -3,6 +3,8 @@
 #include "commands.hpp"
 #include "model.hpp"
 
+#include <stet/formats/format.hpp>
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
