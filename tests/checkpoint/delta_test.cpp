@@ -111,7 +111,7 @@ bool restores_to(const std::string& path, const variable_list& expected) {
     const auto found = (*opened)->find(each.name());
     if (!found || !stet::detail::is_unchanged(*found, each, scratch)) return false;
   }
-  return (*opened)->tensor_count() == expected.size() && stet::verify(**opened, {.thread_count = 1}).is_sound();
+  return (*opened)->tensor_count() == expected.size() && stet::verify_store(**opened, {.thread_count = 1}).is_sound();
 }
 
 /// Five bytes that can be flipped anywhere without another CRC-32C: the polynomial itself, its highest power

@@ -124,7 +124,7 @@ void use_large_store(const stet::store& store) {
     CHECK(found->copy_to(std::span<float>(values)));
     CHECK(values[0] == 1);
     CHECK(values[3] == 4);
-    CHECK(outcome(found->verify()) == "ok");
+    CHECK(outcome(found->verify_checksum()) == "ok");
     const auto loaded = store.load(name);
     REQUIRE(outcome(loaded) == "ok");
     if (!loaded) return;
@@ -132,7 +132,7 @@ void use_large_store(const stet::store& store) {
     CHECK(outcome(view) == in_place);
     if (view) CHECK((*view)(2) == 3);
     CHECK((*loaded)->name() == name);
-    CHECK(outcome((*loaded)->verify()) == "ok");
+    CHECK(outcome((*loaded)->verify_checksum()) == "ok");
   }
   const auto huge = store.find("huge");
   REQUIRE(huge);

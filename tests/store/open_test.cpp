@@ -111,7 +111,7 @@ TEST_SUITE("open") {
       if (!codes) return;
       (*codes)[0] = 77;
       CHECK((*store->get<std::uint8_t>("tied"))[0] == 77);
-      CHECK(code_of(store->find("codes")->verify()) == errc::checksum_mismatch);
+      CHECK(code_of(store->find("codes")->verify_checksum()) == errc::checksum_mismatch);
       const auto step = store->find("step")->as_writable<std::int64_t>();
       CHECK(code_of(step) == view_of_words());
       if (step) (*step)[0] = 43;

@@ -201,7 +201,7 @@ public:
   [[nodiscard]] result<void> verify_checksums() const noexcept {
     for (const tensor each : *this) {
       if (!each.entry().has_crc32c() || contents_.index.original_of(each.entry())) continue;
-      if (auto verified = each.verify(); !verified) return verified;
+      if (auto verified = each.verify_checksum(); !verified) return verified;
     }
     return {};
   }

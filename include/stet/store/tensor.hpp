@@ -107,13 +107,13 @@ public:
 
   /// The strings of a string tensor in place.
   /// @retval errc::dtype_mismatch    not a string tensor
-  /// @retval errc::not_resident      the bytes are not in memory; read them and use `string_span::check`
+  /// @retval errc::not_resident      the bytes are not in memory; read them and use `string_span::validate`
   /// @retval errc::bad_string_table  the offsets are not valid
   /// Cost: reads every offset.
   [[nodiscard]] result<string_span> as_strings() const noexcept {
     if (dtype() != dtype::string) return error(errc::dtype_mismatch, name());
     if (data_ == nullptr) return error(errc::not_resident, name());
-    auto strings = string_span::check(bytes(), element_count());
+    auto strings = string_span::validate(bytes(), element_count());
     if (!strings) return strings.error().about(name());
     return strings;
   }
@@ -161,7 +161,7 @@ public:
   /// @retval errc::checksum_mismatch  they are damaged
   /// @retval errc::no_checksum        the file has none for this tensor
   /// or an error of the reader. Cost: reads every byte, allocates nothing.
-  [[nodiscard]] result<void> verify() const noexcept {
+  [[nodiscard]] result<void> verify_checksum() const noexcept {
     if (!entry_.has_crc32c()) return error(errc::no_checksum, name());
     std::uint32_t crc = 0;
     if (data_ != nullptr) {
