@@ -67,7 +67,7 @@ namespace detail {
 
 /// Whether an error says that files are not as they must be, and not that the system failed.
 inline bool is_of_contents(const error& why) noexcept {
-  return static_cast<int>(why.code()) >= 300 || why.code() == errc::not_a_regular_file || why.code() == errc::bad_path;
+  return why.category() > error_category::system || why == errc::not_a_regular_file || why == errc::bad_path;
 }
 
 /// More files than this in a chain of deltas are refused; `compact` shortens a chain.
