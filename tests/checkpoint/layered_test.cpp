@@ -228,7 +228,7 @@ TEST_SUITE("layered") {
 
   TEST_CASE("tensors may be written to where their layer may be") {
     three_layers of;
-    auto writable = stet::open_writable(of.head_file.bytes);
+    auto writable = stet::open(std::span(of.head_file.bytes));
     REQUIRE(outcome(writable) == "ok");
     if (!writable) return;
     const store_layer layers[] = {{"head", &*writable}, {"base", &of.base}};

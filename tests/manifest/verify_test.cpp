@@ -171,7 +171,7 @@ TEST_SUITE("manifest/verify") {
     for (const bool is_damaged : {false, true}) {
       if (is_damaged)
         file[static_cast<std::size_t>(
-            stet::open(std::span<const std::byte>(file))->find("t70")->entry().offset_bytes())] ^= std::byte{1};
+            stet::open(std::span<const std::byte>(file)).value().find("t70")->entry().offset_bytes())] ^= std::byte{1};
       const auto opened = stet::open(std::span<const std::byte>(file));
       REQUIRE(opened);
       if (!opened) return;

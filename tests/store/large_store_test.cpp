@@ -192,7 +192,7 @@ TEST_SUITE("large store") {
     if (mapped) use_large_store(*mapped);
     if (is_32_bit) {
       CHECK(outcome(stet::open(file.path, {.backing = backing::read})) == "too_large");
-      CHECK(outcome(stet::open(reader, backing::read)) == "too_large");
+      CHECK(outcome(stet::open(reader, {.backing = backing::read})) == "too_large");
       CHECK(outcome(stet::source::map(file.path)) == "too_large");
       CHECK(outcome(stet::source::read(file.path, {file.offsets[1], huge_bytes})) == "too_large");
     }

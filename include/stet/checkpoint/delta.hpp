@@ -175,6 +175,7 @@ inline result<std::optional<delta_base>> base_in(std::string_view text) {
 /// An open checkpoint: one store over its file and, for a delta, over every file it builds on. Move-only.
 class checkpoint_store {
 public:
+  using owns_views = void; // see `result`
   /// The tensors of all files; they and the store stay where they are when this object is moved.
   [[nodiscard]] const store& operator*() const noexcept { return all_ == nullptr ? *files_.front() : *all_; }
   [[nodiscard]] const store* operator->() const noexcept { return &**this; }
@@ -220,7 +221,7 @@ private:
         if (result<store> loose = open_manifest(path_utf8, options)) opened = std::move(loose);
       }
     } else if (result<source> bytes = beside.open_part(name)) {
-      opened = open(std::move(*bytes), beside, options.memory);
+      opened = detail::open_store(std::move(*bytes), beside, options.memory);
     } else if (bytes.error().code() != errc::file_not_found) {
       opened = bytes.error().about(name);
     }

@@ -43,6 +43,7 @@ namespace stet::inline STET_NAMESPACE {
 
 /// A checkpoint that is open, and which one it is.
 struct opened_checkpoint {
+  using owns_views = void; // see `result`
   checkpoint_info info;
   checkpoint_store opened;
 };

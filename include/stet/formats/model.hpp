@@ -46,6 +46,7 @@ class checkpoint_store;
 
 /// An open model of any format.
 struct model {
+  using owns_views = void; // see `result`
   stet::store store;
   /// The row of the table of formats by which it was opened.
   const stet::format* format = nullptr;

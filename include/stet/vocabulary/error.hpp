@@ -313,13 +313,31 @@ private:
   std::size_t size_ = 0;
 };
 
+namespace detail {
+
+/// Appends `text`, or where it is longer than `max_bytes` (at least 10) its first third and its end, with "…" between: paths and
+/// names differ at the end.
+constexpr void append_shortened(text_writer& out, std::string_view text, std::size_t max_bytes) noexcept {
+  if (text.size() > max_bytes) {
+    constexpr std::string_view ellipsis = "\xE2\x80\xA6";
+    std::size_t head = (max_bytes - ellipsis.size()) / 3;
+    while (head > 0 && is_utf8_continuation(text[head])) --head;
+    std::size_t tail = text.size() - (max_bytes - head - ellipsis.size());
+    while (tail < text.size() && is_utf8_continuation(text[tail])) ++tail;
+    out.append(text_at(text.data(), head)).append(ellipsis);
+    text = text_at(text.data() + tail, text.size() - tail);
+  }
+  out.append(text);
+}
+
+} // namespace detail
+
 /// What failed, and what about: the tensor, path or field, and the byte offset in the file where one is known.
 /// A plain value without allocation; safe to copy between threads.
 class error {
 public:
-  /// A longer subject keeps its first `kept_head_bytes` and its end, with "…" between: paths and names differ at the end.
+  /// A longer subject keeps its first 30 bytes and its end, with "…" between: paths and names differ at the end.
   static constexpr std::size_t max_subject_bytes = 95;
-  static constexpr std::size_t kept_head_bytes = 30;
   /// The size of a buffer that holds every line of `print`: a subject escaped, the longest sentence, two numbers and a NUL.
   static constexpr std::size_t max_text_bytes = 640;
   /// `offset_bytes()` of an error that is not about a place in a file.
@@ -329,16 +347,8 @@ public:
   constexpr error(errc code, std::string_view subject = {}, std::uint64_t offset_bytes = no_offset) noexcept
       : offset_bytes_(offset_bytes), code_(code) {
     text_writer writer(subject_, max_subject_bytes);
-    if (subject.size() > max_subject_bytes) {
-      constexpr std::string_view ellipsis = "\xE2\x80\xA6";
-      std::size_t head = kept_head_bytes;
-      while (head > 0 && detail::is_utf8_continuation(subject[head])) --head;
-      std::size_t tail = subject.size() - (max_subject_bytes - head - ellipsis.size());
-      while (tail < subject.size() && detail::is_utf8_continuation(subject[tail])) ++tail;
-      writer.append(detail::text_at(subject.data(), head)).append(ellipsis);
-      subject = detail::text_at(subject.data() + tail, subject.size() - tail);
-    }
-    subject_size_bytes_ = static_cast<std::uint8_t>(writer.append(subject).text().size());
+    detail::append_shortened(writer, subject, max_subject_bytes);
+    subject_size_bytes_ = static_cast<std::uint8_t>(writer.text().size());
   }
 
   /// The stable number.
