@@ -37,7 +37,7 @@ void first_value(benchmark::State& state) {
     std::optional<stet::store> store;
     float value = 0;
     const double seconds = bench::seconds_of([&] {
-      store.emplace(std::move(*stet::open(path.c_str())));
+      store.emplace(stet::open(path.c_str()).value());
       value = (*store->get<float>(name))[0];
       if (with_closing) store.reset();
     });

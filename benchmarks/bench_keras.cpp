@@ -118,7 +118,7 @@ void open_many(benchmark::State& state) {
   const std::string path = file.save(state.range(0));
   bench::contest contest(true);
   contest.add("stet", [&] {
-    return bench::seconds_of([&] { benchmark::DoNotOptimize(stet::open_any(path)->store.tensor_count()); });
+    return bench::seconds_of([&] { benchmark::DoNotOptimize(stet::open_any(path).value().store.tensor_count()); });
   });
   add_floor(contest, path, places_in(path, file.names()));
   contest.run(state, 1000);

@@ -44,11 +44,11 @@ void open_store(benchmark::State& state) {
   bench::contest contest(true);
   contest.add("stet", [&] {
     std::optional<stet::store> store;
-    return bench::seconds_of([&] { store.emplace(std::move(*stet::open(path.c_str()))); });
+    return bench::seconds_of([&] { store.emplace(stet::open(path.c_str()).value()); });
   });
   contest.add("in_memory", [&] {
     const std::span file(opened->data().data(), static_cast<std::size_t>(opened->data().size_bytes()));
-    return bench::seconds_of([&] { benchmark::DoNotOptimize(stet::open(file)->tensor_count()); });
+    return bench::seconds_of([&] { benchmark::DoNotOptimize(stet::open(file).value().tensor_count()); });
   });
   contest.add("map_touch", [&] {
     std::optional<bench::bare_mapping> mapping;

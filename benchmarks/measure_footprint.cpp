@@ -139,7 +139,7 @@ int main(int argument_count, char** arguments) {
     options.reads_ahead = reads_ahead;
     measure_cold(reads_ahead ? "stet: open, find, read 4 KiB" : "stet, open_options::reads_ahead = false", path, true,
                  reads_ahead, [&] {
-                   store.emplace(std::move(*stet::open(path.c_str(), options)));
+                   store.emplace(stet::open(path.c_str(), options).value());
                    return is_expected(store->find(name)->bytes());
                  });
   }

@@ -53,7 +53,7 @@ int main() {
   std::cout << "fetched: " << copy.front() << " to " << copy.back() << '\n';
 
   // Or all of it is read at once, after which views work as above.
-  auto resident = stet::open(model, stet::backing::read);
+  auto resident = stet::open(model, {.backing = stet::backing::read});
   if (!resident) return failed(resident.error());
   return copy == weights && resident->get<float>("weights") ? 0 : 1;
 }

@@ -128,7 +128,7 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
   if (!saved) {
     const stet::error& problem = saved.error();
     // Of the operating system's complaints the subject is a temporary file beside the wanted one.
-    const bool is_from_system = static_cast<int>(problem.code()) / 100 == 2;
+    const bool is_from_system = problem.category() == stet::error_category::system;
     return out.fail(is_from_system ? to : from, is_from_system ? problem.about({}) : problem);
   }
   print_outcome(to, *opened, *saved, skipped_count, out);

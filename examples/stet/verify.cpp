@@ -57,18 +57,18 @@ std::size_t verify_store(const stet::store& store, console& out) {
   only_padding.manifest = only_padding.checksums = false;
   only_checksums.manifest = only_checksums.padding = false;
 
-  const stet::verify_report manifest = stet::verify(store, only_manifest);
+  const stet::verify_report manifest = stet::verify_store(store, only_manifest);
   print_check("manifest",
               !manifest.is_sound()    ? ""
               : manifest.has_manifest ? "the index says the same"
                                       : "none to check",
               manifest, store, out);
-  const stet::verify_report padding = stet::verify(store, only_padding);
+  const stet::verify_report padding = stet::verify_store(store, only_padding);
   print_check("padding", padding.has_padding ? padding.is_sound() ? "all zero" : "" : "none to check", padding, store,
               out);
 
   const auto begin = std::chrono::steady_clock::now();
-  const stet::verify_report checksums = stet::verify(store, only_checksums);
+  const stet::verify_report checksums = stet::verify_store(store, only_checksums);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   std::string found = grouped(checksums.tensors_sound) + " of " + counted(checksums.tensors_compared, "tensor") + ", " +
                       rate_text(checksums.compared_bytes, seconds.count());

@@ -170,7 +170,7 @@ EMSCRIPTEN_KEEPALIVE const char* read_strings(std::uint32_t number, std::uint32_
     if (auto read = from.read(0, copy); !read) return reply(read.error());
     bytes = copy;
   }
-  const stet::result<stet::string_span> strings = stet::string_span::check(bytes, from.element_count());
+  const stet::result<stet::string_span> strings = stet::string_span::validate(bytes, from.element_count());
   if (!strings) return reply(strings.error().about(from.name()));
   stet::json_value made = stet::json_value::array();
   for (std::size_t i = 0; i < strings->size() && i < at_most; ++i) made.push_back((*strings)[i].substr(0, 1000));

@@ -107,7 +107,7 @@ TEST_SUITE("layered") {
     CHECK((trunk[1] == 2 && head[0] == 6));
 
     CHECK(outcome(all->verify_checksums()) == "ok");
-    const stet::verify_report verified = stet::verify(*all, {.thread_count = 2});
+    const stet::verify_report verified = stet::verify_store(*all, {.thread_count = 2});
     CHECK(verified.is_sound());
     CHECK(verified.tensors_compared == 4);
     CHECK(outcome(all->prefetch()) == "ok");
@@ -228,7 +228,7 @@ TEST_SUITE("layered") {
 
   TEST_CASE("tensors may be written to where their layer may be") {
     three_layers of;
-    auto writable = stet::open_writable(of.head_file.bytes);
+    auto writable = stet::open(std::span(of.head_file.bytes));
     REQUIRE(outcome(writable) == "ok");
     if (!writable) return;
     const store_layer layers[] = {{"head", &*writable}, {"base", &of.base}};
@@ -286,7 +286,7 @@ TEST_SUITE("layered") {
     CHECK(first_of(*all, "b") == 9);
     CHECK(first_of(*all, "c") == 1);
     CHECK(stet::layer_of(*all, *all->find("c")).starts_with("model/model-00002-of-00003-"));
-    CHECK(stet::verify(*all, {.thread_count = 1}).is_sound());
+    CHECK(stet::verify_store(*all, {.thread_count = 1}).is_sound());
   }
 #endif
 }

@@ -32,7 +32,7 @@ static bool use(std::span<const std::byte> bytes) {
       (void)each.as_strings();
       (void)each.as_packed<stet::int4>();
       (void)each.as_view<const float, 2, 3>();
-      (void)each.verify();
+      (void)each.verify_checksum();
     }
     (void)of.find("tied");
   };
@@ -41,7 +41,7 @@ static bool use(std::span<const std::byte> bytes) {
   const auto parsed = stet::open_manifest(bytes);
   if (parsed) {
     look_at(*parsed);
-    (void)stet::verify(*parsed, {.thread_count = 1});
+    (void)stet::verify_store(*parsed, {.thread_count = 1});
   }
   return opened || parsed;
 }

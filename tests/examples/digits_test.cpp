@@ -247,7 +247,7 @@ TEST_SUITE("digits") {
       REQUIRE(other.size() == one.size());
       CHECK(std::memcmp(one.data(), other.data(), sizeof one) == 0);
     }
-    CHECK(stet::verify(model->store).is_sound());
+    CHECK(stet::verify_store(model->store).is_sound());
   }
 
   TEST_CASE("weights that lie elsewhere are counted as copied") {
@@ -393,7 +393,7 @@ TEST_SUITE("digits") {
     CHECK(both->digits.net.description() == "784 > Dense 10 relu > Dense 10 softmax");
     CHECK(both->parity.net.description() == "784 > Dense 10 relu > Dense 2 softmax");
     CHECK(both->parity.right_before_saving == held_out.right);
-    CHECK(stet::verify(*both->files, {.thread_count = 1}).is_sound());
+    CHECK(stet::verify_store(*both->files, {.thread_count = 1}).is_sound());
     digits::image pixels;
     for (std::size_t at = 0; at < seen.size(); ++at) {
       digits::unpack(images.view(), at, pixels);

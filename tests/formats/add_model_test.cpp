@@ -89,7 +89,7 @@ TEST_SUITE("formats/add_model") {
     REQUIRE(original.add("hurt", {100}, std::span<const float>(values)));
     auto bytes = original.save_to_memory();
     REQUIRE(bytes);
-    const auto at = stet::open(std::span<const std::byte>(*bytes))->find("hurt")->entry().offset_bytes();
+    const auto at = stet::open(std::span<const std::byte>(*bytes)).value().find("hurt")->entry().offset_bytes();
     (*bytes)[static_cast<std::size_t>(at) + 7] ^= std::byte{1};
     const std::string path = folder.write("m.stet", *bytes);
     const auto opened = stet::open_any(path);

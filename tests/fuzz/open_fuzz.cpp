@@ -157,7 +157,7 @@ void use(const stet::tensor& tensor, const stet::tensor& fetched, budget& left) 
   stet::text_writer out(text, sizeof text);
   out.append_escaped(tensor.name());
   tensor.shape().print(out);
-  require(code_of(tensor.verify()) == code_of(fetched.verify()));
+  require(code_of(tensor.verify_checksum()) == code_of(fetched.verify_checksum()));
 }
 
 struct layer {
@@ -196,7 +196,7 @@ void save_and_reopen(const stet::store& store) {
   const auto again = stet::open(std::span<const std::byte>(*saved));
   require(again && again->tensor_count() == store.tensor_count());
   // The bytes of a tensor are saved as they are, with whatever stands behind its last element.
-  const stet::verify_report report = stet::verify(*again, {.thread_count = 1});
+  const stet::verify_report report = stet::verify_store(*again, {.thread_count = 1});
   for (const stet::error& problem : report.problems) require(problem.code() == stet::errc::nonzero_padding);
   for (const stet::tensor each : store) {
     const auto copy = again->find(each.name());
@@ -226,7 +226,7 @@ void use(const stet::store& store, const stet::store& fetched, bool with_manifes
   model bound;
   (void)stet::bind_model(bound, store);
   require(code_of(store.verify_checksums()) == code_of(fetched.verify_checksums()));
-  (void)stet::verify(store, {.manifest = with_manifest, .thread_count = 1});
+  (void)stet::verify_store(store, {.manifest = with_manifest, .thread_count = 1});
   if (count <= left.tensors) save_and_reopen(store);
 }
 

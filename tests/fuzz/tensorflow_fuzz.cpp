@@ -42,7 +42,7 @@ void use(const stet::model& opened) {
     if (first) first = each.read(half, std::span(pieces).subspan(half));
     if (read && first) require(whole == pieces);
     require(!each.read(size + 1, {}));
-    (void)each.verify();
+    (void)each.verify_checksum();
     if (each.dtype() == stet::dtype::string && each.as_strings()) {
       for (std::size_t i = 0; i < each.as_strings()->size(); ++i) (void)(*each.as_strings())[i].size();
     }
@@ -113,7 +113,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::uint64_t count = static_cast<std::uint64_t>(bytes[4]);
     const auto decoded = stet::detail::decode_strings(bytes.subspan(5), count, crc, (data[0] & 8) != 0);
     require(!decoded ||
-            stet::string_span::check({decoded->data(), static_cast<std::size_t>(decoded->size_bytes())}, count));
+            stet::string_span::validate({decoded->data(), static_cast<std::size_t>(decoded->size_bytes())}, count));
     break;
   }
   default: {

@@ -64,7 +64,7 @@ std::string listed(const stet::verify_report& report) {
 std::string problems_of(std::span<const std::byte> file, unsigned thread_count = 1) {
   const auto opened = stet::open_manifest(file);
   if (!opened) return "not opened: " + stet_test::outcome(opened);
-  return listed(stet::verify(*opened, {.thread_count = thread_count}));
+  return listed(stet::verify_store(*opened, {.thread_count = thread_count}));
 }
 byte_vector saved(const stet::writer& out, std::uint32_t alignment_bytes = 64) {
   stet::save_options options;
@@ -87,7 +87,7 @@ TEST_SUITE("manifest/verify") {
     const byte_vector file = saved(m.writer());
     const auto opened = stet::open(file);
     REQUIRE(opened);
-    const stet::verify_report report = stet::verify(*opened);
+    const stet::verify_report report = stet::verify_store(*opened);
     CHECK(report.is_sound());
     CHECK(report.tensors_compared == 4);
     CHECK(report.tensors_without_checksum == 0);
@@ -95,12 +95,12 @@ TEST_SUITE("manifest/verify") {
     CHECK(report.has_manifest);
     CHECK(report.has_padding);
     const stet::verify_report nothing =
-        stet::verify(*opened, {.manifest = false, .padding = false, .checksums = false});
+        stet::verify_store(*opened, {.manifest = false, .padding = false, .checksums = false});
     CHECK(nothing.is_sound());
     CHECK(nothing.tensors_compared == 0);
     CHECK_FALSE(nothing.has_manifest);
     CHECK_FALSE(nothing.has_padding);
-    CHECK(stet::verify(stet::store()).is_sound());
+    CHECK(stet::verify_store(stet::store()).is_sound());
   }
 
   TEST_CASE("every flipped bit of a file is found, by opening it or by verifying it") {
@@ -154,7 +154,7 @@ TEST_SUITE("manifest/verify") {
     }
     const auto opened = stet::open(file);
     REQUIRE(opened);
-    const stet::verify_report report = stet::verify(*opened, {.thread_count = 3});
+    const stet::verify_report report = stet::verify_store(*opened, {.thread_count = 3});
     CHECK(report.tensors_compared == 100);
     REQUIRE(report.problems.size() == 5);
     CHECK(report.problems[0].offset_bytes() == opened->find("t1")->entry().offset_bytes());
@@ -171,12 +171,12 @@ TEST_SUITE("manifest/verify") {
     for (const bool is_damaged : {false, true}) {
       if (is_damaged)
         file[static_cast<std::size_t>(
-            stet::open(std::span<const std::byte>(file))->find("t70")->entry().offset_bytes())] ^= std::byte{1};
+            stet::open(std::span<const std::byte>(file)).value().find("t70")->entry().offset_bytes())] ^= std::byte{1};
       const auto opened = stet::open(std::span<const std::byte>(file));
       REQUIRE(opened);
       if (!opened) return;
       CHECK(stet_test::with_few_threads([&] {
-              const stet::verify_report report = stet::verify(*opened, {.thread_count = 64});
+              const stet::verify_report report = stet::verify_store(*opened, {.thread_count = 64});
               return report.tensors_compared == 200 && listed(report) == (is_damaged ? "checksum_mismatch t70\n" : "")
                          ? 0
                          : 1;
@@ -205,10 +205,10 @@ TEST_SUITE("manifest/verify") {
       file[at] = all[at] = std::byte{1};
       const auto opened = stet::open(file);
       REQUIRE(opened);
-      const stet::verify_report report = stet::verify(*opened);
+      const stet::verify_report report = stet::verify_store(*opened);
       CHECK(listed(report) == "nonzero_padding \n");
       if (!report.problems.empty()) CHECK(report.problems[0].offset_bytes() == at);
-      CHECK(stet::verify(*opened, {.padding = false}).is_sound());
+      CHECK(stet::verify_store(*opened, {.padding = false}).is_sound());
     }
     std::string expected;
     for (int gap = 0; gap < 4; ++gap) expected += "nonzero_padding \n";
@@ -269,7 +269,7 @@ TEST_SUITE("manifest/verify") {
     const stet_test::native_file file(tensors, {.manifest = ""});
     const auto opened = stet::open(file.bytes);
     REQUIRE(opened);
-    const stet::verify_report report = stet::verify(*opened);
+    const stet::verify_report report = stet::verify_store(*opened);
     CHECK(report.is_sound());
     CHECK_FALSE(report.has_manifest);
     CHECK(report.tensors_compared == 1);
@@ -306,7 +306,7 @@ TEST_SUITE("manifest/verify") {
       REQUIRE(kept);
       made.data = std::move(*kept);
       const stet::store streamed(std::move(made));
-      const stet::verify_report report = stet::verify(streamed, {.padding = false});
+      const stet::verify_report report = stet::verify_store(streamed, {.padding = false});
       CHECK(listed(report) == (readable == end ? "" : "bad_compression last\n"));
       CHECK(report.tensors_compared == 0);
       CHECK(report.tensors_sound == 0);
@@ -348,7 +348,7 @@ TEST_SUITE("manifest/verify") {
             options.backing = backing;
             const auto opened = stet::open_manifest(path, options);
             if (!opened) return "not opened: " + stet_test::outcome(opened);
-            const std::string found = listed(stet::verify(*opened, {.thread_count = thread_count}));
+            const std::string found = listed(stet::verify_store(*opened, {.thread_count = thread_count}));
             if (backing == stet::backing::map && thread_count == 1) first = found;
             CHECK(found == first);
           }
@@ -384,7 +384,7 @@ TEST_SUITE("manifest/verify") {
       const stet_test::memory_reader reader(file, fails_at);
       const auto opened = stet::open(reader);
       if (!opened) continue;
-      const stet::verify_report report = stet::verify(*opened, {.thread_count = 1});
+      const stet::verify_report report = stet::verify_store(*opened, {.thread_count = 1});
       for (const stet::error& problem : report.problems) {
         CHECK(problem.code() == stet::errc::io_error);
         ++reported;

@@ -681,7 +681,7 @@ TEST_SUITE("restore") {
     auto bytes = out.save_to_memory();
     REQUIRE(outcome(bytes) == "ok");
     if (!bytes) return;
-    const auto opened = stet::open_writable(*bytes);
+    const auto opened = stet::open(std::span(*bytes));
     REQUIRE(outcome(opened) == "ok");
     if (!opened) return;
     const auto tensor_a = opened->find("a")->as_writable<std::uint8_t>(),

@@ -25,7 +25,7 @@ bool second_reads(std::span<const std::byte> file) {
 #endif
   if (stet::open_any("no such file", options).error().code() != stet::errc::file_not_found) return false;
   const auto model = stet::open(file);
-  if (!model || !stet::verify(*model).is_sound()) return false;
+  if (!model || !stet::verify_store(*model).is_sound()) return false;
   const auto kernel = model->get<float>("kernel");
   return kernel && kernel->size() == 2 && kernel->back() == -2.0f;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tests of bind.hpp: a struct of views bound at once, or left as it was with every mismatch named.
 #include "support/byte_order.hpp"
+#include "support/counted_memory.hpp"
 #include "support/files.hpp"
 
 #include <stet/store/bind.hpp>
@@ -15,6 +16,7 @@ using stet::dtype;
 using stet::dynamic;
 using stet::errc;
 using stet_test::can_view_words;
+using stet_test::code_of;
 using stet_test::elements_of;
 using stet_test::native_file;
 using stet_test::native_tensor;
@@ -86,6 +88,50 @@ struct branch {
   leaf inner;
   void bind(auto& field) { field(name, inner); }
 };
+
+struct one_field {
+  stet::view<const std::uint8_t, 4> bias;
+  void bind(auto& field) { field("bias", bias); }
+};
+
+/// Of float32 and what a copy has to be made of otherwise.
+struct copied_network {
+  dense layer;
+  std::span<const float> step;
+  stet::packed_span<stet::uint4> codes;
+  stet::string_span labels;
+  stet::view<const stet::int4, 3> unpacked;
+  stet::view<const double> scale;
+  void bind(auto& field) {
+    field("layer", layer);
+    field("step", step);
+    field("codes", codes);
+    field("labels", labels);
+    field("unpacked", unpacked);
+    field("scale", scale);
+  }
+};
+
+/// Names as PyTorch's, of dtypes that a `copied_network` has to convert.
+std::vector<native_tensor> torch_tensors() {
+  std::vector<native_tensor> tensors;
+  tensors.push_back(tensor_of<double>("model.layer.kernel", {3, 2}, {1, 2, 3, 4, 5, 6}));
+  tensors.push_back(tensor_of<float>("model.layer.bias", {2}, {7, 8}));
+  tensors.push_back(tensor_of<std::int64_t>("model.step", {1}, {1000}));
+  tensors.push_back(tensor_of("model.codes", stet::element_layout::of(dtype::uint4), {3},
+                              stet_test::bytes_of<unsigned char>({0x21, 3})));
+  tensors.push_back(stet_test::strings_of("model.labels", {"zero", "one"}));
+  tensors.push_back(tensor_of("model.unpacked", stet::element_layout::of(dtype::int4), {3},
+                              stet_test::bytes_of<unsigned char>({0xF1, 3})));
+  tensors.push_back(tensor_of<double>("model.scale", {}, {0.5}));
+  return tensors;
+}
+
+bool is_right(const copied_network& net) {
+  return net.layer.kernel.extent(0) == 3 && net.layer.kernel(2, 1) == 6 && net.layer.bias(1) == 8 &&
+         net.step.size() == 1 && net.step[0] == 1000 && net.codes.element_count() == 3 && net.codes[1] == 2 &&
+         net.labels.size() == 2 && net.labels[1] == "one" && net.unpacked(1) == -1 && net.scale() == 0.5;
+}
 
 std::vector<native_tensor> network_tensors() {
   std::vector<native_tensor> tensors;
@@ -244,6 +290,147 @@ TEST_SUITE("bind") {
     CHECK(silent.error().subject().substr(0, 41) == "dense/kernel, dense/bias, dense_1/kernel,");
   }
 
+  TEST_CASE("the error of one mismatch says what was expected and found") {
+    const native_file file({tensor_of<std::uint8_t>("bias", {3}, {1, 2, 3})});
+    const auto store = stet::open(file.bytes);
+    REQUIRE(store);
+    if (!store) return;
+    one_field model;
+    const auto bound = stet::bind_model(model, *store);
+    REQUIRE_FALSE(bound);
+    if (!bound) CHECK(bound.error().subject() == "bias: uint8 [4] expected, uint8 [3] found");
+  }
+
+  TEST_CASE("a prefix and another separator, and copies of what cannot be viewed") {
+    const native_file file(torch_tensors());
+    stet_test::every_way().open(file.bytes, [](const auto& way, const auto& store) {
+      CAPTURE(way.name);
+      REQUIRE(store);
+      if (!store) return;
+      copied_network net;
+      stet::source copies;
+      const auto bound =
+          stet::bind_model(net, *store, {.separator = '.', .prefix = "model.", .if_unusable = stet::copy_into(copies)});
+      REQUIRE(bound);
+      CHECK(is_right(net));
+      CHECK(copies.size_bytes() % 64 == 0);
+      // The kernel, the step and the unpacked codes at least, a line of the cache each.
+      CHECK(copies.size_bytes() >= 192);
+      CHECK(copies.size_bytes() <= 7 * 64);
+    });
+  }
+
+  TEST_CASE("copies of misaligned tensors lie in the program's memory, if they have room there") {
+    const native_file file(torch_tensors());
+    const stet_test::exact_block block(file.bytes, 1);
+    const auto store = stet::open(std::span<const std::byte>(block.span()));
+    REQUIRE(store);
+    if (!store) return;
+    alignas(64) std::byte arena[7 * 64 + 1];
+    copied_network net;
+    const auto bind_into = [&](std::span<std::byte> memory) {
+      return stet::bind_model(net, *store,
+                              {.separator = '.', .prefix = "model.", .if_unusable = stet::copy_into(memory)});
+    };
+    // Kernel, bias, step, scale and the unpacked codes; packed codes and strings are viewed at any address.
+    const auto small = bind_into(std::span(arena).first(5 * 64 - 1));
+    REQUIRE_FALSE(small);
+    if (!small) CHECK(small.error() == errc::buffer_too_small);
+    if (!small) CHECK(small.error().subject() == "memory for copies: 320 bytes needed, 319 given");
+    const auto off_by_one = bind_into(std::span(arena).subspan(1, 5 * 64));
+    REQUIRE_FALSE(off_by_one);
+    if (!off_by_one) CHECK(off_by_one.error().subject() == "memory for copies: 383 bytes needed, 320 given");
+    CHECK(net.layer.bias.data() == nullptr);
+    REQUIRE(bind_into(std::span(arena).first(5 * 64)));
+    CHECK(is_right(net));
+    CHECK(reinterpret_cast<const std::byte*>(net.layer.kernel.data()) == arena);
+    CHECK(reinterpret_cast<const std::byte*>(net.layer.bias.data()) == arena + 64);
+    REQUIRE(bind_into(std::span(arena).subspan(1)));
+    CHECK(reinterpret_cast<const std::byte*>(net.layer.kernel.data()) == arena + 64);
+  }
+
+  TEST_CASE("what no copy can mend is reported, and nothing changes") {
+    auto tensors = torch_tensors();
+    tensors[0] = tensor_of<double>("model.layer.kernel", {6}, {1, 2, 3, 4, 5, 6});
+    tensors[2] = tensor_of<stet::complex64>("model.step", {1}, {{1, 2}});
+    tensors[3] = tensor_of<std::uint8_t>("model.codes", {3}, {1, 2, 3});
+    tensors[4].bytes[0] = std::byte{1};
+    const native_file file(tensors);
+    const stet_test::memory_reader reader(file.bytes);
+    const auto store = stet::open(reader);
+    REQUIRE(store);
+    if (!store) return;
+    copied_network net;
+    stet::source copies;
+    const stet::bind_options options{.separator = '.', .prefix = "model.", .if_unusable = stet::copy_into(copies)};
+    std::vector<std::string> lines;
+    const auto note = [&](const stet::binding_mismatch& mismatch) noexcept {
+      char buffer[256];
+      stet::text_writer out(buffer, sizeof buffer);
+      mismatch.print(out);
+      lines.emplace_back(out.text());
+    };
+    CHECK(code_of(stet::bind_model(net, *store, options, note)) == errc::binding_failed);
+    CHECK(lines == std::vector<std::string>{
+                       "model.layer.kernel: float32 [any, any] expected, float64 [6] found",
+                       "model.step: float32 expected, complex64 [1] found",
+                       "model.codes: uint4 expected, uint8 [3] found",
+                   });
+    CHECK(net.layer.bias.data() == nullptr);
+    CHECK(copies.size_bytes() == 0);
+
+    // A tensor that cannot be read, and strings that are found invalid only then.
+    tensors = torch_tensors();
+    tensors[4].bytes[0] = std::byte{1};
+    const native_file invalid(tensors);
+    const stet_test::memory_reader other(invalid.bytes);
+    const auto second = stet::open(other);
+    REQUIRE(second);
+    if (!second) return;
+    lines.clear();
+    CHECK(code_of(stet::bind_model(net, *second, options, note)) == errc::binding_failed);
+    CHECK(lines == std::vector<std::string>{"model.labels: the offsets of the string tensor are not valid; string "
+                                            "expected, string [2] found"});
+    CHECK(net.layer.bias.data() == nullptr);
+
+    // A field that writes is given no copy.
+    trainable_words words;
+    const native_file native({tensor_of<double>("dense/bias", {2}, {1, 2})});
+    const auto third = stet::open(native.bytes);
+    REQUIRE(third);
+    if (third)
+      CHECK(code_of(stet::bind_model(words, *third, {.if_unusable = stet::copy_into(copies)})) == errc::binding_failed);
+    // No name has room behind a prefix that is too long.
+    const std::string prefix(1024, 'p');
+    if (third) CHECK(code_of(stet::bind_model(words, *third, {.prefix = prefix})) == errc::binding_failed);
+  }
+
+  TEST_CASE("memory for copies comes from where the program says") {
+    const native_file file(torch_tensors());
+    const stet_test::memory_reader reader(file.bytes);
+    const auto store = stet::open(reader);
+    REQUIRE(store);
+    if (!store) return;
+    stet_test::counted_memory memory;
+    {
+      copied_network net;
+      stet::source copies;
+      REQUIRE(stet::bind_model(
+          net, *store, {.separator = '.', .prefix = "model.", .if_unusable = stet::copy_into(copies, &memory)}));
+      CHECK(memory.count() == 1);
+      CHECK(memory.live() == 1);
+      CHECK(is_right(net));
+    }
+    CHECK((memory.live() == 0 && memory.is_sound()));
+    stet_test::counted_memory none(0);
+    copied_network net;
+    stet::source copies;
+    CHECK(code_of(stet::bind_model(
+              net, *store, {.separator = '.', .prefix = "model.", .if_unusable = stet::copy_into(copies, &none)})) ==
+          errc::out_of_memory);
+    CHECK(net.layer.bias.data() == nullptr);
+  }
+
   TEST_CASE("a field that may be written to asks for a writable store") {
     trainable model;
     auto tensors = network_tensors();
@@ -251,7 +438,7 @@ TEST_SUITE("bind") {
     const native_file file(tensors);
     const stet_test::exact_block block(file.bytes);
     const auto fixed = stet::open(std::span<const std::byte>(block.span()));
-    const auto open = stet::open_writable(block.span());
+    const auto open = stet::open(block.span());
     REQUIRE(fixed);
     REQUIRE(open);
     if (!fixed || !open) return;

@@ -31,10 +31,10 @@ struct sharded {
 
 /// Parts in memory, by name. It opens whatever it is asked for: what may be asked for is for the library to
 /// decide.
-class parts_in_memory final : public stet::part_opener {
+class parts_in_memory final : public stet::file_system {
 public:
   explicit parts_in_memory(const std::vector<named_bytes>& files) : files_(files) {}
-  [[nodiscard]] stet::result<stet::source> open_part(std::string_view name) const noexcept override {
+  [[nodiscard]] stet::result<stet::source> open_file(std::string_view name) const noexcept override {
     ++calls;
     for (const auto& [known, bytes] : files_) {
       if (known == name) return stet::source::borrow(bytes);
@@ -68,7 +68,7 @@ sharded good() { return {table(two_parts()).bytes, {{"p0.stet", first_part()}, {
 /// Opens in memory and as files, mapped, read and streamed; expects the same code of each.
 void expect_of_parts(const sharded& made, errc expected, std::string_view subject = {}) {
   const parts_in_memory opener(made.files);
-  const auto in_memory = stet::open(stet::source::borrow(made.store), opener);
+  const auto in_memory = stet::open(made.store, {.files = &opener});
   CHECK(code_of(in_memory) == expected);
   if (!in_memory && !subject.empty()) CHECK(in_memory.error().subject() == subject);
   const stet_test::temp_folder folder;
@@ -103,7 +103,7 @@ TEST_SUITE("hostile parts") {
       const auto made = table(parts).bytes;
       const std::vector<named_bytes> files = {{std::string(name), first_part()}, {"p1.stet", second_part()}};
       const parts_in_memory opener(files);
-      const auto opened = stet::open(stet::source::borrow(made), opener);
+      const auto opened = stet::open(stet::source::borrow(made), {.files = &opener});
       CHECK(code_of(opened) == errc::bad_path);
       CHECK(opener.calls == 0);
       if (!opened) CHECK(opened.error().subject() == name);
@@ -260,7 +260,7 @@ TEST_SUITE("hostile parts") {
       auto damaged = made;
       damaged.files[1].second[bit / 8] ^= static_cast<std::byte>(1u << bit % 8);
       const parts_in_memory opener(damaged.files);
-      const auto opened = stet::open(stet::source::borrow(damaged.store), opener);
+      const auto opened = stet::open(stet::source::borrow(damaged.store), {.files = &opener});
       CHECK(code_of(opened) == (bit < 64 ? errc::bad_magic : errc::header_checksum));
       if (!opened) CHECK(opened.error().subject() == "p1.stet");
     }

@@ -124,7 +124,7 @@ void use_large_store(const stet::store& store) {
     CHECK(found->copy_to(std::span<float>(values)));
     CHECK(values[0] == 1);
     CHECK(values[3] == 4);
-    CHECK(outcome(found->verify()) == "ok");
+    CHECK(outcome(found->verify_checksum()) == "ok");
     const auto loaded = store.load(name);
     REQUIRE(outcome(loaded) == "ok");
     if (!loaded) return;
@@ -132,7 +132,7 @@ void use_large_store(const stet::store& store) {
     CHECK(outcome(view) == in_place);
     if (view) CHECK((*view)(2) == 3);
     CHECK((*loaded)->name() == name);
-    CHECK(outcome((*loaded)->verify()) == "ok");
+    CHECK(outcome((*loaded)->verify_checksum()) == "ok");
   }
   const auto huge = store.find("huge");
   REQUIRE(huge);
@@ -192,7 +192,7 @@ TEST_SUITE("large store") {
     if (mapped) use_large_store(*mapped);
     if (is_32_bit) {
       CHECK(outcome(stet::open(file.path, {.backing = backing::read})) == "too_large");
-      CHECK(outcome(stet::open(reader, backing::read)) == "too_large");
+      CHECK(outcome(stet::open(reader, {.backing = backing::read})) == "too_large");
       CHECK(outcome(stet::source::map(file.path)) == "too_large");
       CHECK(outcome(stet::source::read(file.path, {file.offsets[1], huge_bytes})) == "too_large");
     }

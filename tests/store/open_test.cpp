@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 
 using stet::access;
@@ -31,10 +32,10 @@ native_file writable_store() {
 }
 
 /// Parts that lie in memory.
-class two_parts_in_memory final : public stet::part_opener {
+class two_parts_in_memory final : public stet::file_system {
 public:
   std::vector<std::pair<std::string, stet_test::byte_vector>> parts;
-  [[nodiscard]] stet::result<stet::source> open_part(std::string_view name) const noexcept override {
+  [[nodiscard]] stet::result<stet::source> open_file(std::string_view name) const noexcept override {
     for (const auto& [known, bytes] : parts) {
       if (known == name) return stet::source::borrow(bytes);
     }
@@ -69,8 +70,8 @@ struct two_part_store {
   }
 };
 
-stet::result<stet::store> open_with(const native_file& file, const stet::part_opener& parts) {
-  return stet::open(stet::source::borrow(file.bytes), parts);
+stet::result<stet::store> open_with(const native_file& file, const stet::file_system& parts) {
+  return stet::open(file.bytes, {.files = &parts});
 }
 
 } // namespace
@@ -111,7 +112,7 @@ TEST_SUITE("open") {
       if (!codes) return;
       (*codes)[0] = 77;
       CHECK((*store->get<std::uint8_t>("tied"))[0] == 77);
-      CHECK(code_of(store->find("codes")->verify()) == errc::checksum_mismatch);
+      CHECK(code_of(store->find("codes")->verify_checksum()) == errc::checksum_mismatch);
       const auto step = store->find("step")->as_writable<std::int64_t>();
       CHECK(code_of(step) == view_of_words());
       if (step) (*step)[0] = 43;
@@ -169,7 +170,7 @@ TEST_SUITE("open") {
     CHECK(code_of(read->find("codes")->as_writable<std::uint8_t>()) == errc{});
     CHECK(code_of(read->find("step")->as_writable<std::int64_t>()) == view_of_words());
     stet_test::exact_block block(file.bytes);
-    const auto borrowed = stet::open_writable(block.span());
+    const auto borrowed = stet::open(block.span());
     REQUIRE(borrowed);
     if (!borrowed) return;
     CHECK(code_of(borrowed->find("codes")->as_writable<std::uint8_t>()) == errc{});
@@ -242,7 +243,7 @@ TEST_SUITE("open") {
       bool has_opened = false;
       for (int k = 0; k < 6; ++k) {
         const stet_test::memory_reader reader(file.bytes, k);
-        const auto store = stet::open(reader, how);
+        const auto store = stet::open(reader, {.backing = how});
         if (!store) {
           CHECK_FALSE(has_opened);
           CHECK(code_of(store) == errc::io_error);
@@ -255,13 +256,13 @@ TEST_SUITE("open") {
       }
       CHECK(has_opened);
       const stet_test::memory_reader at_last(file.bytes, how == backing::stream ? 2 : 1);
-      const auto store = stet::open(at_last, how);
+      const auto store = stet::open(at_last, {.backing = how});
       REQUIRE(store);
       if (!store) return;
       CHECK(code_of(store->verify_checksums()) == (how == backing::stream ? errc::io_error : errc{}));
     }
     const stet_test::memory_reader reader(file.bytes);
-    CHECK(code_of(stet::open(reader, backing::map)) == errc::unsupported);
+    CHECK(code_of(stet::open(reader, {.access = stet::access::copy_on_write})) == errc::unsupported);
   }
 
   TEST_CASE("a reader whose bytes end early fails with its own error") {
@@ -281,7 +282,7 @@ TEST_SUITE("open") {
     const auto file = stet_test::mixed_store();
     const short_reader reader(file.bytes);
     CHECK(code_of(stet::open(reader)) == errc::truncated);
-    CHECK(code_of(stet::open(reader, backing::read)) == errc::truncated);
+    CHECK(code_of(stet::open(reader, {.backing = backing::read})) == errc::truncated);
   }
 
   TEST_CASE("a sharded store finds its parts, in memory and beside it") {
@@ -331,8 +332,78 @@ TEST_SUITE("open") {
       if (!store) return;
       (*store->find("b")->as_writable<std::uint8_t>())[0] = 9;
     }
-    CHECK((*stet::open(path)->get<std::uint8_t>("b"))[0] == 9);
+    CHECK(elements_of<std::uint8_t>(stet::open(path).value().find("b"))[0] == 9);
   }
+}
+
+TEST_CASE("every door takes a range, parts and a place for memory") {
+  const auto file = stet_test::mixed_store();
+  stet_test::byte_vector package(100, std::byte{0x55});
+  package.insert(package.end(), file.bytes.begin(), file.bytes.end());
+  package.resize(package.size() + 7);
+  stet::open_options options;
+  options.range = {100, file.bytes.size()};
+  const auto is_whole = [&](const stet::result<stet::store>& opened) {
+    CHECK(code_of(opened) == errc{});
+    return opened && opened->tensor_count() == 6 && opened->verify_checksums();
+  };
+  const std::span<std::byte> bytes = package;
+  CHECK(is_whole(stet::open(package, options)));
+  CHECK(is_whole(stet::open(std::span<const std::byte>(bytes), options)));
+  CHECK(is_whole(stet::open(bytes, options)));
+  CHECK(is_whole(stet::open(stet::source::borrow(bytes), options)));
+  const stet_test::memory_reader reader(package);
+  CHECK(is_whole(stet::open(reader, options)));
+  options.backing = backing::read;
+  CHECK(is_whole(stet::open(reader, options)));
+  options.range.size_bytes += 8;
+  CHECK(code_of(stet::open(bytes, options)) == errc::bad_range);
+  CHECK(code_of(stet::open(stet::source::borrow(bytes), options)) == errc::bad_range);
+
+  const two_part_store sharded;
+  CHECK(code_of(stet::open(sharded.store.bytes)) == errc::missing_part);
+  const auto parts = sharded.in_memory();
+  const stet_test::memory_reader table(sharded.store.bytes);
+  stet_test::byte_vector copy = sharded.store.bytes;
+  const auto has_parts = [](const stet::result<stet::store>& opened) {
+    return opened && elements_of<float>(opened->find("a")) == std::vector<float>{1, 2};
+  };
+  CHECK(has_parts(stet::open(sharded.store.bytes, {.files = &parts})));
+  CHECK(has_parts(stet::open(table, {.files = &parts})));
+  CHECK(has_parts(stet::open(std::span<std::byte>(copy), {.files = &parts})));
+}
+
+TEST_CASE("memory of bytes, of unsigned char, and that may be written to") {
+  auto file = writable_store();
+  const std::vector<unsigned char> chars(reinterpret_cast<const unsigned char*>(file.bytes.data()),
+                                         reinterpret_cast<const unsigned char*>(file.bytes.data()) + file.bytes.size());
+  const auto from_chars = stet::open(chars);
+  REQUIRE(from_chars);
+  if (from_chars) CHECK_FALSE(from_chars->find("codes")->is_writable());
+  alignas(64) static unsigned char in_flash[4096];
+  REQUIRE(chars.size() <= sizeof in_flash);
+  std::memcpy(in_flash, chars.data(), chars.size());
+  CHECK(code_of(stet::open(in_flash)) == errc::trailing_bytes);
+  CHECK(stet::open(in_flash, {.range = {0, chars.size()}}).has_value());
+
+  const auto vector = stet::open(file.bytes);
+  REQUIRE(vector);
+  if (vector) CHECK_FALSE(vector->find("codes")->is_writable());
+  const auto span = stet::open(std::span(file.bytes));
+  REQUIRE(span);
+  if (span) CHECK(span->find("codes")->is_writable());
+}
+
+TEST_CASE("the path of a std::filesystem::path") {
+  const stet_test::temp_folder folder;
+  const std::string path = folder.write("m\xC3\xB6"
+                                        "del.stet",
+                                        stet_test::mixed_store().bytes);
+  const std::filesystem::path native(reinterpret_cast<const char8_t*>(path.c_str()));
+  const auto opened = stet::open(native);
+  REQUIRE(opened);
+  if (opened) CHECK(opened->contains("tied"));
+  CHECK(code_of(stet::open(native.parent_path() / "none", {.backing = backing::read})) == errc::file_not_found);
 }
 
 TEST_CASE("shared writing to what is not mapped is refused") {

@@ -94,7 +94,7 @@ TEST_SUITE("own memory") {
         }
       }
       if (how != backing::map) {
-        auto store = stet::open(reader, how, &memory);
+        auto store = stet::open(reader, {.backing = how, .memory = &memory});
         auto moved = std::move(store);
         sound += moved && use_whole_store(*moved);
       }
@@ -152,7 +152,7 @@ TEST_SUITE("own memory") {
     {
       std::pmr::monotonic_buffer_resource arena(room.data(), room.size(), std::pmr::null_memory_resource());
       stet::pmr_memory memory(arena);
-      const auto store = stet::open(reader, backing::read, &memory);
+      const auto store = stet::open(reader, {.backing = backing::read, .memory = &memory});
       is_sound = store && use_whole_store(*store);
       count = heap.count();
     }
@@ -161,7 +161,7 @@ TEST_SUITE("own memory") {
 #if defined(__cpp_exceptions) // which is how such a resource says it
     std::pmr::monotonic_buffer_resource small(room.data(), 100, std::pmr::null_memory_resource());
     stet::pmr_memory memory(small);
-    CHECK(outcome(stet::open(reader, backing::read, &memory)) == "out_of_memory");
+    CHECK(outcome(stet::open(reader, {.backing = backing::read, .memory = &memory})) == "out_of_memory");
 #endif
   }
 #endif

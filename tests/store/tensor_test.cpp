@@ -67,6 +67,43 @@ template <class T> std::vector<T> converted(const stet::store& store, std::strin
 } // namespace
 
 TEST_SUITE("tensor") {
+  TEST_CASE("a mismatch says what was expected and what was found, both within the subject") {
+    const std::string long_name = "model/layers/attention/query/" + std::string(60, 'x') + "/kernel";
+    const native_file file({tensor_of<float>("w", {2, 3}, {1, 2, 3, 4, 5, 6}),
+                            tensor_of<std::uint8_t>("b", {3}, {1, 2, 3}),
+                            tensor_of<float>(long_name, {2, 3}, {1, 2, 3, 4, 5, 6}),
+                            tensor_of<std::uint8_t>("deep", std::vector<std::uint64_t>(40, 1), {1})});
+    const stet_test::exact_block block(file.bytes);
+    const auto store = stet::open(std::span<const std::byte>(block.span()));
+    REQUIRE(store);
+    if (!store) return;
+    const auto subject = [](const auto& failed) {
+      return failed ? std::string() : std::string(failed.error().subject());
+    };
+    const stet::tensor w = *store->find("w"), b = *store->find("b");
+    CHECK(subject(store->get<int>("w")) == "w: int32 expected, float32 [2, 3] found");
+    CHECK(subject(store->view<int, 2, 3>("w")) == "w: int32 [2, 3] expected, float32 [2, 3] found");
+    CHECK(subject(store->view<std::uint8_t, 2, stet::dynamic>("b")) == "b: uint8 [2, any] expected, uint8 [3] found");
+    CHECK(subject(b.as_view<const std::uint8_t>()) == "b: uint8 [] expected, uint8 [3] found");
+    CHECK(subject(w.as_packed<stet::int4>()) == "w: int4 expected, float32 [2, 3] found");
+    CHECK(subject(w.as_strings()) == "w: string expected, float32 [2, 3] found");
+    double doubles[6];
+    float floats[5];
+    CHECK(subject(w.copy_to(std::span<double>(doubles))) == "w: float64 expected, float32 [2, 3] found");
+    CHECK(subject(w.copy_to(std::span<float>(floats))) == "w: float32 [2, 3], room for 5 elements");
+    CHECK(subject(b.copy_to(std::span<double>(doubles, 1), stet::convert)) == "b: uint8 [3], room for 1 elements");
+    CHECK(std::string(to_text(store->get<int>("w").error()).c_str()) ==
+          "w: int32 expected, float32 [2, 3] found: the tensor has another dtype");
+    // Whatever is too long is shortened where it tells least; a failure of another kind has the name alone.
+    CHECK(subject(store->get<int>(long_name)) ==
+          "model/layers/atten…" + std::string(29, 'x') + "/kernel: int32 expected, float32 [2, 3] found");
+    const std::string deep = subject(store->view<std::uint8_t, 7>("deep"));
+    CHECK(deep.starts_with("deep: uint8 [7] expected, uint8 [1…"));
+    CHECK(deep.ends_with("1, 1] found"));
+    CHECK(deep.size() == stet::error::max_subject_bytes);
+    CHECK(subject(w.as_writable<float>()) == "w");
+  }
+
   TEST_CASE("copies and converts the same from every backing") {
     const native_file file(each_kind());
     const stet_test::every_way ways;
@@ -188,6 +225,8 @@ TEST_SUITE("tensor") {
     CHECK(code_of(floats.as_view<const float, 2, 3, 1>()) == view_of_words(errc::shape_mismatch));
     CHECK(code_of(floats.as_view<const float, 6>()) == view_of_words(errc::shape_mismatch));
     CHECK(code_of(floats.as_view<const float>()) == view_of_words(errc::shape_mismatch));
+    CHECK(code_of(floats.as<const float>()) == view_of_words());
+    CHECK(code_of(store.get<const float>("float32")) == view_of_words());
     const auto scalar = store.find("scalar")->as_view<const double>();
     CHECK(code_of(scalar) == view_of_words());
     CHECK((!scalar || (*scalar)() == 2.5));

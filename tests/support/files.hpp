@@ -70,7 +70,7 @@ public:
     }
     const memory_reader reader(bytes);
     visit(way_to_open{"reader", false}, stet::open(reader));
-    visit(way_to_open{"reader, read", true}, stet::open(reader, stet::backing::read));
+    visit(way_to_open{"reader, read", true}, stet::open(reader, {.backing = stet::backing::read}));
 
     const std::string plain = folder_.write("store.stet", bytes);
     byte_vector package(lead_bytes, std::byte{0x55});

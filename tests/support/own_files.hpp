@@ -25,7 +25,7 @@ public:
   explicit own_files(given how, stet::memory_resource* memory = nullptr) : how_(how), memory_(memory) {}
 
   void add(const std::string& path, std::span<const std::byte> bytes) {
-    files_[path] = std::move(*stet::source::copy(bytes));
+    files_[path] = stet::source::copy(bytes).value();
   }
   void remove(const std::string& path) { files_.erase(path); }
   /// Takes in a file of the disk as `path`, or all files below a folder.
@@ -64,9 +64,7 @@ public:
   }
 
 private:
-  void load_file(const std::string& path, const std::string& from) {
-    files_[path] = std::move(*stet::source::read(from));
-  }
+  void load_file(const std::string& path, const std::string& from) { files_[path] = stet::source::read(from).value(); }
 
   std::map<std::string, stet::source, std::less<>> files_;
   given how_;

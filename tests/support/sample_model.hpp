@@ -48,7 +48,7 @@ public:
 
   /// Whether `of` is this version, whole and sound.
   [[nodiscard]] bool is_in(const stet::store& of) const {
-    if (of.tensor_count() != 7 || !stet::verify(of, {.thread_count = 1}).is_sound()) return false;
+    if (of.tensor_count() != 7 || !stet::verify_store(of, {.thread_count = 1}).is_sound()) return false;
     std::vector<float> kernel(kernel_.size());
     const auto found = of.find("tied");
     return found && found->copy_to(std::span(kernel)) && kernel == kernel_;

@@ -8,6 +8,11 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#if STET_FILES && !defined(_WIN32)
+#include <errno.h>
+#endif
 
 using stet::errc;
 using stet::error;
@@ -21,11 +26,64 @@ std::string escaped(std::string_view text) {
   char buffer[128];
   return std::string(stet::text_writer(buffer, sizeof buffer).append_escaped(text).text());
 }
+/// The enumerator of `code` as the compiler spells it; empty where none has this number.
+template <errc code> constexpr std::string_view enumerator_name() {
+#if defined(_MSC_VER) && !defined(__clang__)
+  return stet::describe(code).code == code ? stet::describe(code).name : "";
+#else
+  std::string_view text =
+      __PRETTY_FUNCTION__; // "… [with errc code = stet::v0_1::errc::not_found; …]", or "(stet::v0_1::errc)7"
+  text.remove_prefix(text.find("code = ") + 7);
+  text = text.substr(0, text.find_first_of(";]"));
+  return text.front() == '(' ? std::string_view() : text.substr(text.rfind(':') + 1);
+#endif
+}
+/// The number of codes from `hundred` on, below the next hundred, of which the table and the enumeration say the same.
+template <std::size_t hundred, std::size_t... Rest> std::size_t count_agreeing(std::index_sequence<Rest...>) {
+  const auto agree = [](errc code, std::string_view enumerator) {
+    const stet::error_description& row = stet::describe(code);
+    return row.code == code ? enumerator == row.name : enumerator.empty();
+  };
+  return (std::size_t{agree(static_cast<errc>(hundred + Rest), enumerator_name<static_cast<errc>(hundred + Rest)>())} +
+          ...);
+}
 } // namespace
 
 TEST_SUITE("error") {
+  TEST_CASE("the table has the enumerators and no others, by their names") {
+    const auto each = std::make_index_sequence<100>();
+    CHECK(count_agreeing<100>(each) == 100);
+    CHECK(count_agreeing<200>(each) == 100);
+    CHECK(count_agreeing<300>(each) == 100);
+    CHECK(count_agreeing<400>(each) == 100);
+    CHECK(count_agreeing<500>(each) == 100);
+    CHECK(count_agreeing<600>(each) == 100);
+    CHECK(count_agreeing<700>(each) == 100);
+    CHECK(count_agreeing<800>(each) == 100);
+    CHECK(count_agreeing<900>(each) == 100);
+  }
+
+  TEST_CASE("success is ok, and a number of another version is unknown") {
+    CHECK(stet::describe(errc{}).name == std::string_view("ok"));
+    CHECK(stet::describe(errc{}).message == std::string_view("ok"));
+    CHECK(stet::describe(static_cast<errc>(99)).name == std::string_view("unknown"));
+    CHECK(stet::describe(static_cast<errc>(1200)).name == std::string_view("unknown"));
+    CHECK(error(static_cast<errc>(1200), "x").message() == "an error that this version of stet does not know");
+  }
+
+  TEST_CASE("the category is the hundreds of the number") {
+    using enum stet::error_category;
+    static_assert(stet::category_of(errc{}) == none && error(errc::packed).category() == call);
+    static_assert(error(errc::file_not_found).category() == system && error(errc::not_durable).category() == system);
+    static_assert(error(errc::truncated).category() == frame && error(errc::too_large).category() == index);
+    static_assert(error(errc::bad_graph).category() == manifest && error(errc::missing_base).category() == parts);
+    static_assert(error(errc::no_checksum).category() == bytes && error(errc::not_expressible).category() == writing);
+    static_assert(error(errc::malformed).category() == format);
+    static_assert(system < frame && call < system);
+  }
+
   TEST_CASE("every code has a row of its own, in ascending order, with a name and a sentence") {
-    int before = 0;
+    int before = -1;
     for (const stet::error_description& row : stet::error_table) {
       CHECK(static_cast<int>(row.code) > before);
       before = static_cast<int>(row.code);
@@ -42,7 +100,7 @@ TEST_SUITE("error") {
     static_assert(static_cast<int>(errc::index_checksum) == 400 && static_cast<int>(errc::too_large) == 411);
     static_assert(static_cast<int>(errc::manifest_checksum) == 500 && static_cast<int>(errc::bad_graph) == 510);
     static_assert(static_cast<int>(errc::missing_part) == 600 && static_cast<int>(errc::checksum_mismatch) == 700);
-    static_assert(static_cast<int>(errc::source_too_short) == 800);
+    static_assert(static_cast<int>(errc::source_too_short) == 800 && static_cast<int>(errc::malformed) == 911);
   }
 
   TEST_CASE("prints subject, sentence, place and system error in one line") {
@@ -50,11 +108,24 @@ TEST_SUITE("error") {
     CHECK(printed(error(errc::not_found, "dense/kernel")) == "dense/kernel: no tensor has this name");
     CHECK(printed(error(errc::bad_offset, "w", 128)) ==
           "w: the offset is misaligned or outside the data (at byte 128)");
-    CHECK(printed(error(errc::io_error, "f").with_system_code(5)) ==
-          "f: the operating system reports an input/output error (system error 5)");
-    CHECK(printed(error(errc::io_error, {}, 3).with_system_code(5).about("g")) ==
-          "g: the operating system reports an input/output error (at byte 3) (system error 5)");
+    CHECK(printed(error(errc::io_error, "f").with_system_code(54321)) ==
+          "f: the operating system reports an input/output error (system error 54321)");
+    CHECK(printed(error(errc::io_error, {}, 3).with_system_code(54321).about("g")) ==
+          "g: the operating system reports an input/output error (at byte 3) (system error 54321)");
   }
+
+#if STET_FILES
+  TEST_CASE("says the operating system's usual reasons in words") {
+#if defined(_WIN32)
+    CHECK(printed(error(errc::access_denied, "f").with_system_code(32)) ==
+          "f: the file may not be accessed (system error 32: another process uses the file)");
+#else
+    CHECK(printed(error(errc::access_denied, "f").with_system_code(EROFS)) ==
+          "f: the file may not be accessed (system error " + std::to_string(EROFS) + ": the file system is read-only)");
+#endif
+    for (const auto& row : stet::detail::system_reasons) CHECK(stet::detail::reason_of(row.code) == row.words);
+  }
+#endif
 
   TEST_CASE("control characters of a subject cannot reach a terminal") {
     CHECK(escaped("a\x1b[2Jb") == "a\\x1b[2Jb");
@@ -94,6 +165,9 @@ TEST_SUITE("error") {
       const error full = error(row.code, control, ~std::uint64_t{1}).with_system_code(-1);
       const std::string_view text = full.print(longest, sizeof longest);
       CHECK(text.ends_with("(system error 4294967295)"));
+      for (const auto& reason : stet::detail::system_reasons) {
+        if (reason.code != 0) CHECK(full.with_system_code(reason.code).print(longest, sizeof longest).ends_with(")"));
+      }
     }
   }
 
@@ -102,6 +176,9 @@ TEST_SUITE("error") {
     std::ostringstream out;
     out << "failed: " << error(errc::not_found, "dense/kernel");
     CHECK(out.str() == "failed: dense/kernel: no tensor has this name");
+    const stet::error_text text = to_text(error(errc::not_found, "dense/kernel"));
+    CHECK(text.c_str() == std::string("dense/kernel: no tensor has this name"));
+    CHECK(std::string_view(text) == text.c_str());
   }
 
   TEST_CASE("a text writer never writes beyond its buffer, nor after a gap") {

@@ -20,9 +20,52 @@ struct owner {
   }
   int* count_;
 };
+
+struct lender {
+  using owns_views = void;
+  [[nodiscard]] int view() const noexcept { return value; }
+  int value = 0;
+};
+struct list {
+  explicit list(int& count) noexcept : kept(count) {}
+  owner kept;
+  int values[2] = {3, 4};
+  [[nodiscard]] const int* begin() const noexcept { return values; }
+  [[nodiscard]] const int* end() const noexcept { return values + 2; }
+};
+
+template <class Result>
+concept can_dereference = requires(Result made) { *static_cast<Result&&>(made); };
+template <class Result>
+concept can_reach_into = requires(Result made) { static_cast<Result&&>(made).operator->(); };
+template <class Result>
+concept can_move_out = requires(Result made) { static_cast<Result&&>(made).value(); };
 } // namespace
 
 TEST_SUITE("result") {
+  TEST_CASE("a temporary lends nothing of a value whose views end with it") {
+    static_assert(!can_dereference<result<lender>> && !can_reach_into<result<lender>>);
+    static_assert(can_dereference<result<lender>&> && can_reach_into<result<lender>&>);
+    static_assert(can_dereference<const result<lender>&> && can_reach_into<const result<lender>&>);
+    static_assert(can_move_out<result<lender>>);
+    static_assert(can_dereference<result<int>> && can_reach_into<result<int>>);
+    CHECK(result<lender>(lender{7}).value().view() == 7);
+    result<lender> kept = lender{8};
+    CHECK((kept->view() == 8 && (*kept).view() == 8 && lender(*&kept.value()).value == 8));
+  }
+
+  TEST_CASE("a loop over a temporary keeps the value until it ends") {
+    int count = 0, sum = 0;
+    const auto make = [&]() -> result<list> { return list(count); };
+    for (const int value : *make()) {
+      CHECK(count == 1);
+      sum += value;
+    }
+    CHECK(count == 0);
+    for (const int value : make().value()) sum += count * value;
+    CHECK(sum == 14);
+  }
+
   TEST_CASE("holds a value or an error") {
     result<int> value = 7;
     CHECK(value);
@@ -97,6 +140,11 @@ TEST_SUITE("result") {
     CHECK(result<int>(stet::error(errc::not_found, "x")).and_then(halved).error().subject() == "x");
     CHECK(result<int>(8).transform([](int n) { return n + 0.5; }).value() == 8.5);
     CHECK(result<int>(errc::locked).transform([](int n) { return n + 0.5; }).error() == errc::locked);
+
+    const result<int> kept = 8;
+    CHECK(kept.and_then(halved).value() == 4);
+    CHECK(kept.transform([](const int& n) { return n + 1; }).value() == 9);
+    CHECK(failure.transform([](int n) { return n; }).error() == errc::not_found);
 
     int count = 0;
     const auto moved = result<owner>(owner(count)).transform([](owner&& one) { return std::move(one); });

@@ -18,7 +18,7 @@ namespace {
 errc check_of(const stet_test::byte_vector& bytes, std::uint64_t count) {
   const auto exact = std::make_unique<std::byte[]>(bytes.size());
   if (!bytes.empty()) std::memcpy(exact.get(), bytes.data(), bytes.size());
-  const auto checked = string_span::check({exact.get(), bytes.size()}, count);
+  const auto checked = string_span::validate({exact.get(), bytes.size()}, count);
   return checked ? errc{} : checked.error().code();
 }
 } // namespace
@@ -84,7 +84,7 @@ TEST_SUITE("view") {
 
   TEST_CASE("strings are viewed in place, NUL and all") {
     const auto bytes = stet_test::bytes_of_strings({"zero", "", std::string_view("a\0b", 3)});
-    const auto strings = string_span::check(bytes, 3);
+    const auto strings = string_span::validate(bytes, 3);
     REQUIRE(strings);
     if (!strings) return;
     CHECK(strings->size() == 3);

@@ -133,7 +133,7 @@ TEST_SUITE("writer/plan") {
         CHECK(std::memcmp(each.bytes().data(), content.data() + number, each.bytes().size()) == 0);
       }
       CHECK(end == made.size());
-      CHECK(stet::verify(*opened).is_sound());
+      CHECK(stet::verify_store(*opened).is_sound());
     }
     for (const std::uint32_t alignment : {0u, 3u, 65u, 65535u, 65537u, 131072u, 0x80000000u}) {
       save_options options;
@@ -155,7 +155,7 @@ TEST_SUITE("writer/plan") {
         out.metadata = {{"x", std::string(padding, '.')}};
         const byte_vector made = saved_bytes(out, options);
         const auto opened = stet::open(made);
-        if (!opened || !stet::verify(*opened).is_sound()) FAIL_CHECK("padding " << padding);
+        if (!opened || !stet::verify_store(*opened).is_sound()) FAIL_CHECK("padding " << padding);
         if (opened) ((*opened->begin()).entry().offset_bytes() < around ? below : above) += 1;
       }
       crossings += below != 0 && above != 0 ? 1u : 0u;
@@ -217,8 +217,8 @@ TEST_SUITE("writer/plan") {
     const auto opened = stet::open(once), all = stet::open(plain);
     REQUIRE(opened);
     REQUIRE(all);
-    CHECK(stet::verify(*opened).is_sound());
-    CHECK(stet::verify(*all).is_sound());
+    CHECK(stet::verify_store(*opened).is_sound());
+    CHECK(stet::verify_store(*all).is_sound());
     const auto original = [](const stet::store& of, std::string_view name) -> std::string {
       const auto found = of.find(name);
       if (!found) return "?";
@@ -276,7 +276,7 @@ TEST_SUITE("writer/plan") {
         REQUIRE(report);
         const auto opened = stet::open_manifest(folder.path("m.x"));
         REQUIRE(opened);
-        CHECK(stet::verify(*opened).is_sound());
+        CHECK(stet::verify_store(*opened).is_sound());
         CHECK(report->part_count == opened->index().part_count());
         CHECK(folder.names().size() == report->part_count + 1u);
         std::vector<std::size_t> tensor_counts(report->part_count);
@@ -309,7 +309,7 @@ TEST_SUITE("writer/plan") {
         const auto opened = stet::open_manifest(folder.path("m.x"));
         REQUIRE(opened);
         CHECK(opened->tensor_count() == (has_tensor ? 1u : 0u));
-        CHECK(stet::verify(*opened).is_sound());
+        CHECK(stet::verify_store(*opened).is_sound());
       }
     }
   }

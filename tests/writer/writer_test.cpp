@@ -67,7 +67,7 @@ template <class Visit> void round_trip(const writer& out, Visit&& visit) {
   REQUIRE(memory);
   const auto opened = stet::open(*memory);
   REQUIRE(opened);
-  CHECK(stet::verify(*opened).is_sound());
+  CHECK(stet::verify_store(*opened).is_sound());
   visit(*opened);
   for (const store_form form : all_forms) {
     const temp_folder folder;
@@ -76,7 +76,7 @@ template <class Visit> void round_trip(const writer& out, Visit&& visit) {
     REQUIRE(out.save(folder.path("m.x"), options));
     const auto from_file = stet::open_manifest(folder.path("m.x"));
     REQUIRE(from_file);
-    CHECK(stet::verify(*from_file).is_sound());
+    CHECK(stet::verify_store(*from_file).is_sound());
     visit(*from_file);
   }
 }
@@ -130,7 +130,7 @@ TEST_SUITE("writer/writer") {
           REQUIRE(made);
           const auto opened = stet::open(*made);
           REQUIRE(opened);
-          CHECK(stet::verify(*opened, {.thread_count = 1}).is_sound());
+          CHECK(stet::verify_store(*opened, {.thread_count = 1}).is_sound());
           const auto found = opened->find("t");
           REQUIRE(found);
           CHECK(found->dtype() == row.dtype);
@@ -248,7 +248,7 @@ TEST_SUITE("writer/writer") {
         CHECK(of.original_of(*alias)->name() == "a");
       }
       CHECK(outcome(of.original_of(*of.find("other"))) == "not_found");
-      CHECK(stet::verify(of).tensors_compared == 2);
+      CHECK(stet::verify_store(of).tensors_compared == 2);
     });
   }
 
@@ -491,7 +491,7 @@ TEST_SUITE("writer/writer") {
       const auto opened = stet::open_manifest(folder.path("m.x"));
       REQUIRE(opened);
       CHECK(opened->tensor_count() == count);
-      CHECK(stet::verify(*opened, {.thread_count = 1}).is_sound());
+      CHECK(stet::verify_store(*opened, {.thread_count = 1}).is_sound());
       const auto memory = out.save_to_memory(options);
       REQUIRE(memory);
       const auto single = stet::open(*memory);

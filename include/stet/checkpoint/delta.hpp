@@ -71,7 +71,7 @@ namespace detail {
 
 /// Whether an error says that files are not as they must be, and not that the system failed.
 inline bool is_of_contents(const error& why) noexcept {
-  return static_cast<int>(why.code()) >= 300 || why.code() == errc::not_a_regular_file || why.code() == errc::bad_path;
+  return why.category() > error_category::system || why == errc::not_a_regular_file || why == errc::bad_path;
 }
 
 /// More files than this in a chain of deltas are refused; `compact` shortens a chain.
@@ -179,6 +179,7 @@ inline result<std::optional<delta_base>> base_in(std::string_view text) {
 /// An open checkpoint: one store over its file and, for a delta, over every file it builds on. Move-only.
 class checkpoint_store {
 public:
+  using owns_views = void; // see `result`
   /// The tensors of all files; they and the store stay where they are when this object is moved.
   [[nodiscard]] const store& operator*() const noexcept { return all_ == nullptr ? *files_.front() : *all_; }
   /// The same, for `->`.
@@ -227,7 +228,7 @@ private:
         if (result<store> loose = open_manifest(path_utf8, options)) opened = std::move(loose);
       }
     } else if (result<source> bytes = beside.open_part(name)) {
-      opened = open(std::move(*bytes), beside, options.memory);
+      opened = detail::open_store(std::move(*bytes), beside, options.memory);
     } else if (bytes.error().code() != errc::file_not_found) {
       opened = bytes.error().about(name);
     }

@@ -43,6 +43,7 @@ namespace stet::inline STET_NAMESPACE {
 
 /// A checkpoint that is open, and which one it is.
 struct opened_checkpoint {
+  using owns_views = void; // see `result`
   /// The properties of the checkpoint.
   checkpoint_info info;
   /// The store over its file and the files that it builds on.

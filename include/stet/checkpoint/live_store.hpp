@@ -53,8 +53,8 @@ public:
     auto looked_at = std::make_unique<file>(std::move(*seen));
     result<store> opened = open_store_(path_);
     if (!opened) {
-      const errc code = opened.error().code();
-      const bool is_of_system = code == errc::out_of_memory || (code >= errc::file_not_found && code < errc::truncated);
+      const bool is_of_system =
+          opened.error() == errc::out_of_memory || opened.error().category() == error_category::system;
       seen_ = is_of_system ? nullptr : std::move(looked_at);
       return opened.error();
     }

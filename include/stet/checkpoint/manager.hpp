@@ -112,7 +112,7 @@ public:
   /// Errors: what the operating system reports; the rest may be removed all the same.
   result<void> remove_after(std::uint64_t step) {
     return detail::caught([&]() -> result<void> {
-      if (auto locked = lock_.check(); !locked) return locked;
+      if (auto locked = lock_.confirm(); !locked) return locked;
       const result<std::vector<std::string>> names = list_names();
       if (!names) return names.error();
       std::vector<std::uint64_t> removed = steps_among(*names);
@@ -132,7 +132,7 @@ private:
   template <class Variables>
   result<saved_checkpoint> save_any(const session_state& session, const Variables& variables, const json_value& graph) {
     return detail::caught([&]() -> result<saved_checkpoint> {
-      if (auto locked = lock_.check(); !locked) return locked.error();
+      if (auto locked = lock_.confirm(); !locked) return locked.error();
       if (auto sound = detail::check_saved(session, graph); !sound) return sound.error();
       const std::uint64_t step = session.global_step;
       const auto now = options_.clock ? options_.clock() : std::chrono::system_clock::now();

@@ -87,7 +87,7 @@ inline result<std::uint32_t> crc32_of_inflated(const model& of, const source& fr
 }
 
 /// Compares what the files have of one tensor of the model: its checksum, and those of the ranges that it may lie in.
-/// Errors: those of `check_range` and `tensor::verify`. A tensor without either passes. Cost: reads the tensor and the ranges.
+/// Errors: those of `check_range` and `tensor::verify_checksum`. A tensor without either passes. Cost: reads the tensor and the ranges.
 [[nodiscard]] inline result<void> check_tensor(const model& of, const tensor& which) {
   const bool is_in_file = of.is_in_file(which);
   const std::uint32_t part = of.store.index().part_count() == 0 ? 0 : which.entry().part();

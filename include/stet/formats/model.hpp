@@ -48,6 +48,7 @@ class checkpoint_store;
 
 /// An open model of any format.
 struct model {
+  using owns_views = void; // see `result`
   /// The tensors.
   stet::store store;
   /// The row of the table of formats by which it was opened.

@@ -104,7 +104,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
 /// Offsets of errors in the manifest count from its first byte.
 /// Cost: for files without index, allocates a small multiple of the manifest and takes some microseconds a
 /// tensor; of that, the table of tensors and what has to be read come from `memory` (nullptr: the heap).
-[[nodiscard]] inline result<store> open_manifest(source&& data, const part_opener& parts = detail::no_parts(),
+[[nodiscard]] inline result<store> open_manifest(source&& data, const detail::part_opener& parts = detail::no_parts(),
                                                  const manifest_limits& limits = {},
                                                  memory_resource* memory = nullptr) {
   std::byte start[file_header::size_bytes];
@@ -120,7 +120,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
     header = decode_header(head, data.size_bytes());
     // A file with an index, and one that cannot be opened, are the business of `open`.
     if (!header || header->index_size_bytes != 0 || header->kind != file_header::file_kind::store)
-      return open(std::move(data), parts, memory);
+      return detail::open_store(std::move(data), parts, memory);
     where = {header->manifest_offset_bytes, header->manifest_size_bytes};
     data_limits.data_begin_bytes = header->data_offset_bytes;
     data_limits.data_end_bytes = header->file_size_bytes;

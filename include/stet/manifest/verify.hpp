@@ -19,7 +19,7 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// What `verify` looks at, and with how many threads.
+/// What `verify_store` looks at, and with how many threads.
 struct verify_options {
   /// Whether to compare the manifest with the index.
   bool manifest = true;
@@ -31,7 +31,7 @@ struct verify_options {
   unsigned thread_count = 0;
 };
 
-/// What `verify` found.
+/// What `verify_store` found.
 struct verify_report {
   /// Everything that is wrong, tensors in manifest order; empty for a sound store. The subject is the tensor's name, or the
   /// part of the file.
@@ -220,7 +220,7 @@ inline std::uint64_t header_size_bytes(const source& file) noexcept {
 
 /// Looks at all that lies between the sections and tensors of a native file and its parts.
 inline void check_padding(const store& of, verify_report& report) {
-  padding_check check(report);
+  padding_check seen(report);
   std::byte start[file_header::size_bytes];
   const source& head = of.data();
   const bool is_native = head.size_bytes() >= sizeof start && head.read_at(0, start) && has_native_magic(start);
@@ -228,9 +228,9 @@ inline void check_padding(const store& of, verify_report& report) {
   const result<file_header> header = decode_header(start, head.size_bytes());
   if (!header) return report.problems.push_back(header.error());
   report.has_padding = true;
-  check.begin(head, {}, header_size_bytes(head));
-  check.skip_to(header->manifest_offset_bytes, header->manifest_size_bytes);
-  if (header->index_size_bytes != 0) check.skip_to(header->index_offset_bytes, header->index_size_bytes);
+  seen.begin(head, {}, header_size_bytes(head));
+  seen.skip_to(header->manifest_offset_bytes, header->manifest_size_bytes);
+  if (header->index_size_bytes != 0) seen.skip_to(header->index_offset_bytes, header->index_size_bytes);
   // Tensors stand in ascending order, part by part; only a manifest without index may have them in another.
   std::vector<index_entry> entries;
   for (const index_entry entry : of.index()) {
@@ -241,15 +241,15 @@ inline void check_padding(const store& of, verify_report& report) {
   });
   auto next = entries.begin();
   if (of.index().part_count() == 0) {
-    for (; next != entries.end(); ++next) check.skip_to(next->offset_bytes(), next->size_bytes());
+    for (; next != entries.end(); ++next) seen.skip_to(next->offset_bytes(), next->size_bytes());
   }
-  check.skip_to(header->file_size_bytes, 0);
+  seen.skip_to(header->file_size_bytes, 0);
   for (std::uint32_t number = 0; number < of.index().part_count(); ++number) {
     const source& part = of.part(number);
-    check.begin(part, of.index().part(number).path, of.index().part(number).has_header ? header_size_bytes(part) : 0);
+    seen.begin(part, of.index().part(number).path, of.index().part(number).has_header ? header_size_bytes(part) : 0);
     for (; next != entries.end() && next->part() == number; ++next)
-      check.skip_to(next->offset_bytes(), next->size_bytes());
-    check.skip_to(part.size_bytes(), 0);
+      seen.skip_to(next->offset_bytes(), next->size_bytes());
+    seen.skip_to(part.size_bytes(), 0);
   }
   // The last byte of packed elements is filled up with zero bits.
   for (const index_entry entry : entries) {
@@ -291,7 +291,7 @@ inline void check_manifest_against_index(const store& of, verify_report& report)
 /// compares the manifest with the index byte for byte, looks for anything but zeros in the padding, compares every
 /// tensor with its checksum, and reads each tensor without one that is not in memory.
 /// Cost: reads every byte; allocates for the manifest and about 200 bytes a tensor; starts threads.
-[[nodiscard]] inline verify_report verify(const store& of, const verify_options& options = {}) {
+[[nodiscard]] inline verify_report verify_store(const store& of, const verify_options& options = {}) {
   verify_report report;
   if (options.manifest) detail::check_manifest_against_index(of, report);
   if (options.padding) detail::check_padding(of, report);

@@ -36,6 +36,7 @@ namespace detail {
 inline constexpr const char* restore_outcome_names[] = {"copied",         "converted",      "overlapped", "reshaped",
                                                         "bound",          "excluded",       "missing",    "unexpected",
                                                         "shape_mismatch", "dtype_mismatch", "failed"};
+static_assert(std::size(restore_outcome_names) == static_cast<std::size_t>(restore_outcome::failed) + 1);
 
 } // namespace detail
 

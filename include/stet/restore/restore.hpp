@@ -140,7 +140,7 @@ private:
     planned.from = *found;
     compare(planned, entry);
     if (changes(entry.outcome) && rules_.verify_checksums) {
-      if (auto sound = found->verify(); !sound) fail(entry, sound.error());
+      if (auto sound = found->verify_checksum(); !sound) fail(entry, sound.error());
     }
     return entry;
   }

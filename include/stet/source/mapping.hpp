@@ -24,6 +24,7 @@ enum class access : std::uint8_t {
 /// from several at once.
 class mapping {
 public:
+  using owns_views = void; // see `result`
   /// An empty mapping.
   mapping() noexcept = default;
 

@@ -61,6 +61,7 @@ inline result<void> fetch(const reader& from, std::uint64_t offset_bytes, std::b
 /// the `memory` that a function is given, which must outlive the source; nullptr: from the heap.
 class source {
 public:
+  using owns_views = void; // see `result`
   /// No bytes.
   source() noexcept = default;
 

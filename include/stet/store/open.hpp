@@ -15,7 +15,8 @@ namespace stet::inline STET_NAMESPACE {
 
 /// Where the bytes of an open file are.
 enum class backing : std::uint8_t {
-  /// Mapped: pages come in when they are touched, and are shared with other processes.
+  /// Mapped: pages come in when they are touched, and are shared with other processes. What cannot be mapped, a reader of the
+  /// program, is streamed.
   map,
   /// Read into memory at open, all of them.
   read,
@@ -40,7 +41,8 @@ struct open_options {
   /// Decompresses what files of other formats hold deflated: `inflate_with_zlib` of stet/ext/zlib.hpp, say. The open store keeps it.
   /// Without one, deflated tensors are listed, and reading them is errc::compressed.
   inflate_function inflate = nullptr;
-  /// Where files are; nullptr: with the operating system. Whether links may be followed is the file system's to say then, and
+  /// Where files are; nullptr: with the operating system. A store that is opened without a path finds its parts here by their
+  /// names alone. Whether links may be followed is the file system's to say then, and
   /// tensors may be written to (`access`) where it gives memory that may be, else errc::unsupported. The open store keeps it.
   const file_system* files = nullptr;
   /// Where memory comes from; nullptr: from the heap. Of a native file that is all that is allocated. Of other formats, and of
@@ -50,7 +52,9 @@ struct open_options {
   memory_resource* memory = nullptr;
 };
 
-/// Gives the parts of a sharded store to `open`; derive from it where parts are not files beside the store.
+namespace detail {
+
+/// Gives the parts of a sharded store to `open_store`.
 class part_opener {
 public:
   /// The bytes of the part called `name`, a plain file name (letters and such, no separators) from the store's index.
@@ -62,8 +66,6 @@ protected:
   part_opener& operator=(const part_opener&) noexcept = default;
   ~part_opener() noexcept = default;
 };
-
-namespace detail {
 
 /// Where there is no folder to look for parts in.
 class no_parts final : public part_opener {
@@ -186,49 +188,6 @@ inline result<store> open_store(source&& data, const part_opener& parts, memory_
   return store(std::move(made));
 }
 
-} // namespace detail
-
-/// Opens a native store whose bytes are `data`; every other `open` does the same. Checks the header, the checksums of
-/// manifest and index, every entry of the index, and every part; afterwards no look-up checks again.
-/// @retval errc::bad_magic, truncated, header_checksum, newer_format, bad_header, bad_alignment, bad_section,
-///         trailing_bytes           the header (see `decode_header`)
-/// @retval errc::no_index           the store has a manifest only; `open_manifest` of stet/manifest.hpp opens it
-/// @retval errc::manifest_checksum  the manifest is damaged
-/// @retval errc::index_checksum     the index is damaged
-/// @retval errc::bad_index … too_large       the index is not sound (see `check_index`)
-/// @retval errc::missing_part, part_size, part_mismatch, bad_path, duplicate_part  a part, its name the subject
-/// @retval errc::too_large          the manifest exceeds `max_manifest_size_bytes`, or the index `max_index_size_bytes`
-/// Cost: reads the header, the manifest and the index once; no allocation unless `data` is on demand (its table is then
-/// read into memory) or there are parts.
-/// @param memory  where these allocations are made; nullptr: on the heap
-[[nodiscard]] inline result<store> open(source&& data, const part_opener& parts = detail::no_parts(),
-                                        memory_resource* memory = nullptr) noexcept {
-  return detail::open_store(std::move(data), parts, memory);
-}
-
-/// Opens a store in memory, which must outlive it. Allocates nothing, and a program that opens stores in this way alone need
-/// not even link a heap. Errors: those of `open(source&&)`; a store with parts is missing_part.
-[[nodiscard]] inline result<store> open(std::span<const std::byte> memory) noexcept {
-  return detail::open_in_memory(source::borrow(detail::bytes_at(memory.data(), memory.size())));
-}
-/// Opens a store in memory whose tensors may be written to.
-[[nodiscard]] inline result<store> open_writable(std::span<std::byte> memory) noexcept {
-  return detail::open_in_memory(source::borrow_writable(detail::writable_bytes_at(memory.data(), memory.size())));
-}
-
-/// Opens a store through a reader of the program, which must outlive it. Only the table is read; tensors are fetched by
-/// `tensor::copy_to`. With `backing::read`, everything is read now.
-[[nodiscard]] inline result<store> open(const reader& from, backing where = backing::stream,
-                                        memory_resource* memory = nullptr) noexcept {
-  if (where == backing::map) return errc::unsupported;
-  if (where == backing::stream) return detail::open_store(source::stream(from), detail::no_parts(), memory);
-  result<source> read = source::read(from, {}, max_alignment_bytes, memory);
-  if (!read) return read.error();
-  return detail::open_store(std::move(*read), detail::no_parts(), memory);
-}
-
-namespace detail {
-
 /// Only a mapping passes changes on to its file.
 /// @retval errc::unsupported  shared writing to what is read or streamed
 inline result<void> check_writing(const open_options& options) noexcept {
@@ -248,7 +207,7 @@ inline result<source> source_of(file&& from, const open_options& options) noexce
 }
 #endif
 
-/// The bytes that the program's file system gave, in the way `options` ask for.
+/// Bytes of the program (memory, a reader, or what its file system gave), in the way `options` ask for.
 inline result<source> source_of(source&& given, const open_options& options) noexcept {
   const bool is_read = given.data() == nullptr && options.backing == backing::read;
   if (is_read) return source::read(*given.fetcher(), options.range, max_alignment_bytes, options.memory);
@@ -321,6 +280,14 @@ private:
   open_options options_;
 };
 
+/// A store without a path: parts are the program's files, or none. `bytes` may be an error already.
+inline result<store> open_without_path(result<source> bytes, const open_options& options) noexcept {
+  if (auto possible = check_writing(options); !possible) return possible.error();
+  if (!bytes) return bytes.error();
+  if (options.files == nullptr) return open_store(std::move(*bytes), no_parts(), options.memory);
+  return open_store(std::move(*bytes), parts_in_folder({}, options), options.memory);
+}
+
 /// `open` of a path, under a name of its own, as `open_store`.
 inline result<store> open_path(std::string_view path_utf8, const open_options& options) noexcept {
   if (auto possible = check_writing(options); !possible) return possible.error().about(path_utf8);
@@ -333,11 +300,22 @@ inline result<store> open_path(std::string_view path_utf8, const open_options& o
 
 } // namespace detail
 
-/// Opens the store at `path_utf8`; its parts, if any, are looked for beside it.
-/// Errors: those of `file::open` and of mapping or reading, or of `options.files`, and those of `open(source&&)`;
+/// Opens the store at `path_utf8`; its parts, if any, are looked for beside it. Every `open` checks the header, the checksums
+/// of manifest and index, every entry of the index, and every part; afterwards no look-up checks again.
+/// Errors: those of `file::open` and of mapping or reading, or of `options.files`, and
+/// @retval errc::bad_magic, truncated, header_checksum, newer_format, bad_header, bad_alignment, bad_section,
+///         trailing_bytes           the header (see `decode_header`)
+/// @retval errc::no_index           the store has a manifest only; `open_manifest` of stet/manifest.hpp opens it
+/// @retval errc::manifest_checksum  the manifest is damaged
+/// @retval errc::index_checksum     the index is damaged
+/// @retval errc::bad_index … too_large       the index is not sound (see `check_index`)
+/// @retval errc::missing_part, part_size, part_mismatch, bad_path, duplicate_part  a part, its name the subject
+/// @retval errc::too_large          the manifest exceeds `max_manifest_size_bytes`, or the index `max_index_size_bytes`
+/// @retval errc::bad_range          `options.range` does not lie within the file
 /// @retval errc::unsupported  there is no operating system with files, and `options.files` is nullptr; or writing is to be
 ///                            shared without a mapping
-/// Cost: mapped, three system calls and a pass over the table of tensors; the data is not touched.
+/// Cost: mapped, three system calls and a pass over the table of tensors; the data is not touched. No allocation unless the
+/// bytes are on demand (the table is then read into memory) or there are parts.
 [[nodiscard]] inline result<store> open(std::string_view path_utf8, const open_options& options = {}) noexcept {
   return detail::open_path(path_utf8, options);
 }
@@ -345,18 +323,70 @@ inline result<store> open_path(std::string_view path_utf8, const open_options& o
 [[nodiscard]] inline result<store> open(const char* path_utf8, const open_options& options = {}) noexcept {
   return detail::open_path(path_utf8, options);
 }
+/// Opens the store at a std::filesystem::path, or another type with its members. Allocates a UTF-8 path on Windows.
+template <class Path>
+  requires requires(const Path& path) { path.native(), path.u8string(); }
+[[nodiscard]] result<store> open(const Path& path, const open_options& options = {}) noexcept {
+  if constexpr (sizeof *path.native().data() == 1) {
+    return detail::open_path(detail::text_at(path.native().data(), path.native().size()), options);
+  } else {
+    const auto path_utf8 = path.u8string();
+    return detail::open_path(detail::text_at(reinterpret_cast<const char*>(path_utf8.data()), path_utf8.size()),
+                             options);
+  }
+}
+
+/// Opens a store whose bytes are `data`. `options.range` and what they say of memory apply; `options.files` has the parts.
+/// Errors and cost: those of `open(path)`; without files, a store with parts is missing_part.
+[[nodiscard]] inline result<store> open(source&& data, const open_options& options = {}) noexcept {
+  return detail::open_without_path(detail::source_of(std::move(data), options), options);
+}
+
+/// Opens a store in memory, which must outlive it. Allocates nothing, and a program that opens stores in this way alone need
+/// not even link a heap. Errors: those of `open(source&&)`.
+[[nodiscard]] inline result<store> open(std::span<const std::byte> memory) noexcept {
+  return detail::open_in_memory(source::borrow(detail::bytes_at(memory.data(), memory.size())));
+}
+[[nodiscard]] inline result<store> open(std::span<const std::byte> memory, const open_options& options) noexcept {
+  source bytes = source::borrow(detail::bytes_at(memory.data(), memory.size()));
+  return detail::open_without_path(detail::source_of(std::move(bytes), options), options);
+}
+/// As above; tensors may be written to. Wants a std::span<std::byte>: of a vector, `open` reads.
+template <std::size_t Size> [[nodiscard]] result<store> open(std::span<std::byte, Size> memory) noexcept {
+  return detail::open_in_memory(source::borrow_writable(detail::writable_bytes_at(memory.data(), memory.size())));
+}
+template <std::size_t Size>
+[[nodiscard]] result<store> open(std::span<std::byte, Size> memory, const open_options& options) noexcept {
+  source bytes = source::borrow_writable(detail::writable_bytes_at(memory.data(), memory.size()));
+  return detail::open_without_path(detail::source_of(std::move(bytes), options), options);
+}
+/// As `open` of bytes, for containers and arrays of unsigned char: what tools make of a file for a program's own memory.
+template <class Memory>
+  requires requires(const Memory& memory, const unsigned char* first) { first = memory.data(), memory.size(); }
+[[nodiscard]] result<store> open(const Memory& memory, const open_options& options = {}) noexcept {
+  source bytes = source::borrow(detail::bytes_at(reinterpret_cast<const std::byte*>(memory.data()), memory.size()));
+  return detail::open_without_path(detail::source_of(std::move(bytes), options), options);
+}
+template <std::size_t Size>
+[[nodiscard]] result<store> open(const unsigned char (&memory)[Size], const open_options& options = {}) noexcept {
+  source bytes = source::borrow(detail::bytes_at(reinterpret_cast<const std::byte*>(memory), Size));
+  return detail::open_without_path(detail::source_of(std::move(bytes), options), options);
+}
+
+/// Opens a store through a reader of the program, which must outlive it. Only the table is read; tensors are fetched by
+/// `tensor::copy_to`. With `backing::read`, everything is read now. Errors: those of `open(source&&)` and of the reader.
+[[nodiscard]] inline result<store> open(const reader& from, const open_options& options = {}) noexcept {
+  return detail::open_without_path(detail::source_of(source::stream(from), options), options);
+}
 
 #if STET_FILES
 
 /// Opens a store within an open file: an asset in a package, by descriptor, offset and length. The handle stays the
-/// caller's; unless tensors are streamed it may be closed afterwards.
+/// caller's; unless tensors are streamed it may be closed afterwards. Errors: those of `open(source&&)` and of `file::borrow`.
 [[nodiscard]] inline result<store> open(native_handle handle, const open_options& options = {}) noexcept {
-  if (auto possible = detail::check_writing(options); !possible) return possible.error();
   result<file> borrowed = file::borrow(handle);
   if (!borrowed) return borrowed.error();
-  result<source> bytes = detail::source_of(std::move(*borrowed), options);
-  if (!bytes) return bytes.error();
-  return detail::open_store(std::move(*bytes), detail::no_parts(), options.memory);
+  return detail::open_without_path(detail::source_of(std::move(*borrowed), options), options);
 }
 
 #endif

@@ -57,6 +57,7 @@ private:
 /// Valid while the store is open. Move-only.
 class loaded_tensor {
 public:
+  using owns_views = void; // see `result`
   /// A tensor like `of`, whose bytes are `bytes`.
   loaded_tensor(source&& bytes, const tensor& of) noexcept : bytes_(std::move(bytes)), of_(of) {}
   /// The tensor; it lives as long as this object.
@@ -74,6 +75,7 @@ private:
 /// called from several at once.
 class store {
 public:
+  using owns_views = void; // see `result`
   /// What a store is made of. Whoever fills it in has checked that every tensor of `index` lies within its source.
   struct contents {
     /// Owns the bytes of the index and the manifest, unless `data` does.
@@ -146,6 +148,10 @@ public:
   template <class T, std::size_t... Extents>
     requires element<T>
   [[nodiscard]] result<stet::view<const T, Extents...>> view(std::string_view name) const noexcept {
+    static_assert(
+        sizeof...(Extents) != 0,
+        "view<T, extents...> wants an extent for each dimension, a number or stet::dynamic; get<T> takes any rank, "
+        "and find(name)->as_view<T>() is the view of a scalar");
     const result<tensor> found = find(name);
     if (!found) return found.error();
     return found->as_view<const T, Extents...>();
@@ -213,7 +219,7 @@ public:
   [[nodiscard]] result<void> verify_checksums() const noexcept {
     for (const tensor each : *this) {
       if (!each.entry().has_crc32c() || contents_.index.original_of(each.entry())) continue;
-      if (auto verified = each.verify(); !verified) return verified;
+      if (auto verified = each.verify_checksum(); !verified) return verified;
     }
     return {};
   }

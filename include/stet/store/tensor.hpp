@@ -11,6 +11,48 @@
 
 namespace stet::inline STET_NAMESPACE {
 
+namespace detail {
+
+/// Writes what is asked of a tensor: "float32 [64, any]", an extent of any size being `dynamic`; without extents, the dtype alone.
+inline void print_request(text_writer& out, dtype d, const std::size_t* extents, std::size_t rank) noexcept {
+  out.append(name_of(d));
+  if (extents == nullptr) return;
+  out.append(" [");
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    if (axis != 0) out.append(", ");
+    if (extents[axis] == dynamic) {
+      out.append("any");
+    } else {
+      out.append(std::uint64_t{extents[axis]});
+    }
+  }
+  out.append("]");
+}
+
+/// Whether `own` has these extents, `dynamic` being any. All of them are put into `stored`, of `rank` numbers.
+inline bool has_extents(const shape& own, const std::size_t* extents, std::size_t rank, std::size_t* stored) noexcept {
+  if (own.rank() != rank) return false;
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    if (extents[axis] != dynamic && extents[axis] != own[axis]) return false;
+    stored[axis] = static_cast<std::size_t>(own[axis]);
+  }
+  return true;
+}
+
+/// An error about the tensor `name` and what is wrong with it, each shortened so that both fit into the subject.
+inline error error_about(errc code, std::string_view name, std::string_view what) noexcept {
+  constexpr std::size_t most = error::max_subject_bytes, least_name = 24;
+  char subject[most];
+  text_writer out(subject, most);
+  const std::size_t size = what.size() < most - least_name - 2 ? what.size() : most - least_name - 2;
+  append_shortened(out, name, most - size - 2);
+  out.append(": ");
+  append_shortened(out, what, most - out.text().size());
+  return error(code, out.text());
+}
+
+} // namespace detail
+
 /// Asks `copy_to` to convert elements to the destination's type.
 struct convert_t {};
 /// The argument that asks `tensor::copy_to` to convert.
@@ -64,7 +106,7 @@ public:
   /// @retval errc::bad_value         T is bool and a byte is neither 0 nor 1
   /// Cost: a few comparisons; for bool, reads every byte.
   template <element T> [[nodiscard]] result<std::span<const T>> as() const noexcept {
-    if (const errc failure = check_type<T>(); failure != errc{}) return error(failure, name());
+    if (const errc failure = check_type<T>(); failure != errc{}) return unfit(failure, dtype_of<T>::value);
     return std::span<const T>(reinterpret_cast<const T*>(data_), static_cast<std::size_t>(element_count()));
   }
 
@@ -72,7 +114,7 @@ public:
   /// Errors: those of `as`, and
   /// @retval errc::read_only  the store was not opened for writing
   template <element T> [[nodiscard]] result<std::span<T>> as_writable() const noexcept {
-    if (const errc failure = check_type<T>(); failure != errc{}) return error(failure, name());
+    if (const errc failure = check_type<T>(); failure != errc{}) return unfit(failure, dtype_of<T>::value);
     if (!is_writable_) return error(errc::read_only, name());
     T* const first = reinterpret_cast<T*>(const_cast<std::byte*>(data_));
     return std::span<T>(first, static_cast<std::size_t>(element_count()));
@@ -85,16 +127,14 @@ public:
     requires element<T>
   [[nodiscard]] result<view<T, Extents...>> as_view() const noexcept {
     using view_type = view<T, Extents...>;
-    if (const errc failure = check_type<std::remove_const_t<T>>(); failure != errc{}) return error(failure, name());
-    if (!std::is_const_v<T> && !is_writable_) return error(errc::read_only, name());
-    const stet::shape stored = shape();
-    if (stored.rank() != view_type::rank) return error(errc::shape_mismatch, name());
+    const auto fail = [&](errc failure) {
+      return unfit(failure, dtype_of<T>::value, view_type::static_extents, view_type::rank);
+    };
+    if (const errc failure = check_type<std::remove_const_t<T>>(); failure != errc{}) return fail(failure);
+    if (!std::is_const_v<T> && !is_writable_) return fail(errc::read_only);
     std::size_t extents[view_type::rank + 1] = {};
-    for (std::size_t axis = 0; axis < view_type::rank; ++axis) {
-      const std::size_t fixed = view_type::static_extents[axis];
-      if (fixed != dynamic && fixed != stored[axis]) return error(errc::shape_mismatch, name());
-      extents[axis] = static_cast<std::size_t>(stored[axis]);
-    }
+    if (!detail::has_extents(shape(), view_type::static_extents, view_type::rank, extents))
+      return fail(errc::shape_mismatch);
     return view_type(reinterpret_cast<T*>(const_cast<std::byte*>(data_)), extents);
   }
 
@@ -104,20 +144,20 @@ public:
   template <element T>
     requires requires(T value) { T::from_bits(value.bits()); } && (sizeof(T) == 1)
   [[nodiscard]] result<packed_span<T>> as_packed() const noexcept {
-    if (dtype_of<T>::value != dtype()) return error(errc::dtype_mismatch, name());
+    if (dtype_of<T>::value != dtype()) return unfit(errc::dtype_mismatch, dtype_of<T>::value);
     if (data_ == nullptr) return error(errc::not_resident, name());
     return packed_span<T>(data_, element_count(), layout_.bits);
   }
 
   /// The strings of a string tensor in place.
   /// @retval errc::dtype_mismatch    not a string tensor
-  /// @retval errc::not_resident      the bytes are not in memory; read them and use `string_span::check`
+  /// @retval errc::not_resident      the bytes are not in memory; read them and use `string_span::validate`
   /// @retval errc::bad_string_table  the offsets are not valid
   /// Cost: reads every offset.
   [[nodiscard]] result<string_span> as_strings() const noexcept {
-    if (dtype() != dtype::string) return error(errc::dtype_mismatch, name());
+    if (dtype() != dtype::string) return unfit(errc::dtype_mismatch, dtype::string);
     if (data_ == nullptr) return error(errc::not_resident, name());
-    auto strings = string_span::check(bytes(), element_count());
+    auto strings = string_span::validate(bytes(), element_count());
     if (!strings) return strings.error().about(name());
     return strings;
   }
@@ -144,8 +184,8 @@ public:
   template <element T>
     requires(!std::is_const_v<T>)
   [[nodiscard]] result<void> copy_to(std::span<T> into) const noexcept {
-    if (dtype_of<T>::value != dtype()) return error(errc::dtype_mismatch, name());
-    if (into.size() < element_count()) return error(errc::buffer_too_small, name());
+    if (dtype_of<T>::value != dtype()) return unfit(errc::dtype_mismatch, dtype_of<T>::value);
+    if (into.size() < element_count()) return too_small(into.size());
     const bool is_plain = layout_.bits == sizeof(T) * 8 && !needs_swap() && dtype() != dtype::boolean;
     if (!is_plain) return copy_through(into, detail::copy_elements<T>);
     return read(0, std::as_writable_bytes(into.first(static_cast<std::size_t>(element_count()))));
@@ -157,7 +197,7 @@ public:
     requires(!std::is_const_v<T>)
   [[nodiscard]] result<void> copy_to(std::span<T> into, convert_t) const noexcept {
     if (dtype_of<T>::value == dtype()) return copy_to(into);
-    if (into.size() < element_count()) return error(errc::buffer_too_small, name());
+    if (into.size() < element_count()) return too_small(into.size());
     return copy_through(into, detail::convert_elements<T>);
   }
 
@@ -165,7 +205,7 @@ public:
   /// @retval errc::checksum_mismatch  they are damaged
   /// @retval errc::no_checksum        the file has none for this tensor
   /// or an error of the reader. Cost: reads every byte, allocates nothing.
-  [[nodiscard]] result<void> verify() const noexcept {
+  [[nodiscard]] result<void> verify_checksum() const noexcept {
     if (!entry_.has_crc32c()) return error(errc::no_checksum, name());
     std::uint32_t crc = 0;
     if (data_ != nullptr) {
@@ -184,7 +224,33 @@ public:
     return {};
   }
 
+  /// Writes what the tensor is: "float32 [20, 32]".
+  void print_layout(text_writer& out) const noexcept {
+    out.append(name_of(dtype())).append(" ");
+    shape().print(out);
+  }
+
 private:
+  /// The error that this is not what was asked for: "dense/kernel: float32 [64, 16] expected, float32 [20, 32] found". Where both
+  /// fit and something else is wrong, the name is the subject.
+  [[nodiscard]] error unfit(errc failure, stet::dtype expected, const std::size_t* extents = nullptr,
+                            std::size_t rank = 0) const noexcept {
+    if (failure != errc::dtype_mismatch && failure != errc::shape_mismatch) return error(failure, name());
+    char text[256];
+    text_writer what(text, sizeof text);
+    detail::print_request(what, expected, extents, rank);
+    what.append(" expected, ");
+    print_layout(what);
+    return detail::error_about(failure, name(), what.append(" found").text());
+  }
+  [[nodiscard]] error too_small(std::size_t element_count) const noexcept {
+    char text[256];
+    text_writer what(text, sizeof text);
+    print_layout(what);
+    what.append(", room for ").append(std::uint64_t{element_count}).append(" elements");
+    return detail::error_about(errc::buffer_too_small, name(), what.text());
+  }
+
   /// Of the stack, for what is not in memory.
   static constexpr std::size_t chunk_size_bytes = STET_SMALL_CODE ? 512 : 4096;
 

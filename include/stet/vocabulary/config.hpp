@@ -58,6 +58,16 @@
 #ifdef NDEBUG
 #define STET_ASSERT(condition) static_cast<void>(0)
 #else
+#include <cstddef> // for __GLIBC__
+#if defined(__GLIBC__)
+// What <cassert> declares, without its macro; <cstdio> and <cstdlib> are a thirtieth of what including the reading core costs.
+extern "C" void __assert_fail(const char* condition, const char* file, unsigned line, const char* function) noexcept
+    __attribute__((__noreturn__));
+#define STET_ASSERT(condition)                                                                                         \
+  (static_cast<bool>(condition)                                                                                        \
+       ? static_cast<void>(0)                                                                                          \
+       : ::__assert_fail(#condition, __builtin_FILE(), __builtin_LINE(), __builtin_FUNCTION()))
+#else
 #include <cstdio>
 #include <cstdlib>
 namespace stet::inline STET_NAMESPACE::detail {
@@ -69,6 +79,7 @@ namespace stet::inline STET_NAMESPACE::detail {
 #define STET_ASSERT(condition)                                                                                         \
   (static_cast<bool>(condition) ? static_cast<void>(0)                                                                 \
                                 : ::stet::detail::assertion_failed(#condition, __builtin_FILE(), __builtin_LINE()))
+#endif
 #endif
 #endif
 

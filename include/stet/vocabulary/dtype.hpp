@@ -111,6 +111,7 @@ inline constexpr dtype_description dtype_table[] = {
 
 /// How many dtypes there are; their numbers are 1 … dtype_count.
 inline constexpr std::size_t dtype_count = sizeof dtype_table / sizeof dtype_table[0];
+static_assert(dtype_count == static_cast<std::size_t>(dtype::block));
 
 /// Whether `d` is one of the enumerators, and not a number read from somewhere.
 constexpr bool is_known(dtype d) noexcept {

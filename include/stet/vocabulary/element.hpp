@@ -34,6 +34,7 @@ struct complex128 {
 /// The dtype that a C++ type views: `dtype_of<float>::value` is dtype::float32. Specialise it for your own types, for
 /// example a maths library's half; the type must be trivially copyable and as large as the element.
 template <class T> struct dtype_of;
+template <class T> struct dtype_of<const T> : dtype_of<T> {};
 
 /// The C++ type of stet that views a dtype: `element_of<dtype::float32>::type` is float. Every dtype has one but string
 /// and block.

@@ -6,6 +6,7 @@
 #include "config.hpp"
 
 #include "detail/spans.hpp"
+#include "detail/system_reason.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -13,8 +14,8 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// Every way a call of stet can fail. The numbers never change meaning; new ones are added within their range.
-/// `error_table` gives each its name and sentence.
+/// Every way a call of stet can fail. The numbers never change meaning; new ones are added within their range, whose
+/// `error_category` is the hundreds of the number. `error_table` gives each its name and sentence.
 enum class errc : std::uint16_t {
   // 1xx: the call does not fit the store or the program's memory
   not_found = 100,
@@ -115,7 +116,27 @@ enum class errc : std::uint16_t {
   bad_archive = 908,
   bad_hdf5 = 909,
   external_data = 910,
+  malformed = 911,
 };
+
+/// What an error is about. The order is that of the numbers: up to `system` no file is at fault.
+enum class error_category : std::uint8_t {
+  none = 0,     ///< `errc{}`: success
+  call = 1,     ///< the call does not fit the store or the program's memory
+  system = 2,   ///< the operating system
+  frame = 3,    ///< the frame of a file
+  index = 4,    ///< the table of tensors
+  manifest = 5, ///< the manifest
+  parts = 6,    ///< parts of a sharded or loose store
+  bytes = 7,    ///< the bytes of a tensor
+  writing = 8,  ///< writing
+  format = 9,   ///< files of other formats
+};
+
+/// The category of a code.
+constexpr error_category category_of(errc code) noexcept {
+  return static_cast<error_category>(static_cast<std::uint16_t>(code) / 100);
+}
 
 /// One row of `error_table`.
 struct error_description {
@@ -127,8 +148,10 @@ struct error_description {
   const char* message;
 };
 
-/// Every error with its name and one sentence that tells a person what it means.
+/// Every error with its name and one sentence that tells a person what it means: `errc{}` first, then every code in
+/// ascending order, and last the row for all numbers that this version does not know.
 inline constexpr error_description error_table[] = {
+    {errc{}, "ok", "ok"},
     {errc::not_found, "not_found", "no tensor has this name"},
     {errc::dtype_mismatch, "dtype_mismatch", "the tensor has another dtype"},
     {errc::shape_mismatch, "shape_mismatch", "the tensor has another shape"},
@@ -214,15 +237,18 @@ inline constexpr error_description error_table[] = {
     {errc::bad_archive, "bad_archive", "the archive contradicts itself"},
     {errc::bad_hdf5, "bad_hdf5", "the HDF5 file contradicts itself"},
     {errc::external_data, "external_data", "the data is stored in another file, which is not opened"},
+    {errc::malformed, "malformed", "the file is not valid in its format"},
+    {static_cast<errc>(0xFFFF), "unknown", "an error that this version of stet does not know"},
 };
 
 /// The row of `error_table` for `code`. Cost: a walk over the table, no allocation.
 constexpr const error_description& describe(errc code) noexcept {
   // No loop over a range here: Clang 19 gives its hidden variables other names in a module, and takes them for another body.
-  for (std::size_t row = 0; row < sizeof error_table / sizeof *error_table; ++row) {
+  constexpr std::size_t last = sizeof error_table / sizeof *error_table - 1;
+  for (std::size_t row = 0; row < last; ++row) {
     if (error_table[row].code == code) return error_table[row];
   }
-  return error_table[0];
+  return error_table[last];
 }
 
 namespace detail {
@@ -290,14 +316,31 @@ private:
   std::size_t size_ = 0;
 };
 
+namespace detail {
+
+/// Appends `text`, or where it is longer than `max_bytes` (at least 10) its first third and its end, with "…" between: paths and
+/// names differ at the end.
+constexpr void append_shortened(text_writer& out, std::string_view text, std::size_t max_bytes) noexcept {
+  if (text.size() > max_bytes) {
+    constexpr std::string_view ellipsis = "\xE2\x80\xA6";
+    std::size_t head = (max_bytes - ellipsis.size()) / 3;
+    while (head > 0 && is_utf8_continuation(text[head])) --head;
+    std::size_t tail = text.size() - (max_bytes - head - ellipsis.size());
+    while (tail < text.size() && is_utf8_continuation(text[tail])) ++tail;
+    out.append(text_at(text.data(), head)).append(ellipsis);
+    text = text_at(text.data() + tail, text.size() - tail);
+  }
+  out.append(text);
+}
+
+} // namespace detail
+
 /// What failed, and what about: the tensor, path or field, and the byte offset in the file where one is known.
 /// A plain value without allocation; safe to copy between threads.
 class error {
 public:
-  /// A longer subject keeps its first `kept_head_bytes` and its end, with "…" between: paths and names differ at the end.
+  /// A longer subject keeps its first 30 bytes and its end, with "…" between: paths and names differ at the end.
   static constexpr std::size_t max_subject_bytes = 95;
-  /// The size of the beginning that a cut subject keeps.
-  static constexpr std::size_t kept_head_bytes = 30;
   /// The size of a buffer that holds every line of `print`: a subject escaped, the longest sentence, two numbers and a NUL.
   static constexpr std::size_t max_text_bytes = 640;
   /// `offset_bytes()` of an error that is not about a place in a file.
@@ -307,20 +350,14 @@ public:
   constexpr error(errc code, std::string_view subject = {}, std::uint64_t offset_bytes = no_offset) noexcept
       : offset_bytes_(offset_bytes), code_(code) {
     text_writer writer(subject_, max_subject_bytes);
-    if (subject.size() > max_subject_bytes) {
-      constexpr std::string_view ellipsis = "\xE2\x80\xA6";
-      std::size_t head = kept_head_bytes;
-      while (head > 0 && detail::is_utf8_continuation(subject[head])) --head;
-      std::size_t tail = subject.size() - (max_subject_bytes - head - ellipsis.size());
-      while (tail < subject.size() && detail::is_utf8_continuation(subject[tail])) ++tail;
-      writer.append(detail::text_at(subject.data(), head)).append(ellipsis);
-      subject = detail::text_at(subject.data() + tail, subject.size() - tail);
-    }
-    subject_size_bytes_ = static_cast<std::uint8_t>(writer.append(subject).text().size());
+    detail::append_shortened(writer, subject, max_subject_bytes);
+    subject_size_bytes_ = static_cast<std::uint8_t>(writer.text().size());
   }
 
   /// The stable number.
   [[nodiscard]] constexpr errc code() const noexcept { return code_; }
+  /// What kind of error it is: `failure.category() == error_category::system`.
+  [[nodiscard]] constexpr error_category category() const noexcept { return category_of(code_); }
   /// What the error is about, as it stands in the file; may be empty. Lives as long as this error.
   [[nodiscard]] constexpr std::string_view subject() const noexcept {
     return detail::text_at(subject_, subject_size_bytes_);
@@ -343,7 +380,8 @@ public:
     return error(code_, subject, offset_bytes_).with_system_code(system_code_);
   }
 
-  /// Writes one line for a person, "SUBJECT: sentence (at byte N, system error N)", control characters escaped.
+  /// Writes one line for a person, "SUBJECT: sentence (at byte N) (system error N: reason)", control characters escaped.
+  /// The reason is left out where the system's number is not a common one.
   /// A NUL follows the text, so `buffer` can be passed to C functions. Text that does not fit is cut at a character boundary.
   /// @param capacity  the size of `buffer` in bytes, the NUL included; `max_text_bytes` always suffice
   /// @return the text without the NUL; lives as long as `buffer`
@@ -354,9 +392,10 @@ public:
     out.append(message());
     if (offset_bytes_ != no_offset) out.append(" (at byte ").append(offset_bytes_).append(")");
     if (system_code_ != 0) {
-      out.append(" (system error ")
-          .append(static_cast<std::uint64_t>(static_cast<std::uint32_t>(system_code_)))
-          .append(")");
+      out.append(" (system error ").append(static_cast<std::uint64_t>(static_cast<std::uint32_t>(system_code_)));
+      const char* const reason = detail::reason_of(system_code_);
+      if (*reason != '\0') out.append(": ").append(reason);
+      out.append(")");
     }
     buffer[out.text().size()] = '\0';
     return out.text();
@@ -379,6 +418,22 @@ private:
   std::uint8_t subject_size_bytes_ = 0;
   char subject_[max_subject_bytes] = {};
 };
+
+/// The line of `error::print` as a value of its own, without the heap: `std::puts(to_text(failure).c_str())`.
+class error_text {
+public:
+  constexpr explicit error_text(const error& shown) noexcept { size_ = shown.print(text_, sizeof text_).size(); }
+  /// The text with a NUL behind it; lives as long as this object.
+  [[nodiscard]] constexpr const char* c_str() const noexcept { return text_; }
+  [[nodiscard]] constexpr operator std::string_view() const noexcept { return detail::text_at(text_, size_); }
+
+private:
+  char text_[error::max_text_bytes] = {};
+  std::size_t size_ = 0;
+};
+
+/// One line for a person, as `error::print` writes it.
+[[nodiscard]] constexpr error_text to_text(const error& shown) noexcept { return error_text(shown); }
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -11,6 +11,14 @@
 
 namespace stet::inline STET_NAMESPACE {
 
+namespace detail {
+
+/// A type whose views end with it, as those of a store do. Such a class says so: `using owns_views = void;`.
+template <class T>
+concept view_owner = requires { typename T::owns_views; };
+
+} // namespace detail
+
 /// Holds a `T` or a `stet::error`; what every call that may fail returns. Move-only, never empty, never throws.
 /// Reading the one that is not there is a mistake of the program (STET_ASSERT).
 /// `T` must move and be destroyed without exceptions. That is not asserted: the traits of every `T` would be a twentieth of
@@ -55,12 +63,23 @@ public:
   [[nodiscard]] constexpr T& operator*() & noexcept { return STET_ASSERT(has_value_), value_; }
   /// The value; requires `*this`.
   [[nodiscard]] constexpr const T& operator*() const& noexcept { return STET_ASSERT(has_value_), value_; }
-  /// The value, to move from; requires `*this`.
-  [[nodiscard]] constexpr T&& operator*() && noexcept { return STET_ASSERT(has_value_), std::move(value_); }
   /// Accesses a member of the value; requires `*this`.
-  [[nodiscard]] constexpr T* operator->() noexcept { return STET_ASSERT(has_value_), &value_; }
+  [[nodiscard]] constexpr T* operator->() & noexcept { return STET_ASSERT(has_value_), &value_; }
   /// Accesses a member of the value; requires `*this`.
-  [[nodiscard]] constexpr const T* operator->() const noexcept { return STET_ASSERT(has_value_), &value_; }
+  [[nodiscard]] constexpr const T* operator->() const& noexcept { return STET_ASSERT(has_value_), &value_; }
+
+  /// The value of a result that ends here, moved out, so that a loop over it keeps it.
+  [[nodiscard]] constexpr T operator*() && noexcept { return STET_ASSERT(has_value_), std::move(value_); }
+  /// Accesses a member of the value; requires `*this`.
+  [[nodiscard]] constexpr T* operator->() && noexcept { return STET_ASSERT(has_value_), &value_; }
+  /// Of a temporary, what a store gives would end with it: `stet::open(path)->get<float>(name)` does not compile. Keep the
+  /// result in a variable, or move the value into one: `stet::open(path).value()`.
+  T operator*() && noexcept
+    requires detail::view_owner<T>
+  = delete;
+  T* operator->() && noexcept
+    requires detail::view_owner<T>
+  = delete;
 
   /// As std::expected has them. `value` requires `*this`, as `*` does: it never throws.
   [[nodiscard]] constexpr bool has_value() const noexcept { return has_value_; }
@@ -68,8 +87,8 @@ public:
   [[nodiscard]] constexpr T& value() & noexcept { return **this; }
   /// The value; requires `*this`.
   [[nodiscard]] constexpr const T& value() const& noexcept { return **this; }
-  /// The value, to move from; requires `*this`.
-  [[nodiscard]] constexpr T&& value() && noexcept { return *std::move(*this); }
+  /// The value, moved out; requires `*this`.
+  [[nodiscard]] constexpr T value() && noexcept { return STET_ASSERT(has_value_), std::move(value_); }
   /// The value, or `otherwise` where an error is held.
   template <class U> [[nodiscard]] constexpr T value_or(U&& otherwise) const& {
     return has_value_ ? value_ : static_cast<T>(std::forward<U>(otherwise));
@@ -78,12 +97,22 @@ public:
   template <class U> [[nodiscard]] constexpr T value_or(U&& otherwise) && {
     return has_value_ ? std::move(value_) : static_cast<T>(std::forward<U>(otherwise));
   }
-  /// `next(value)`, which returns a result; the error where one is held. The value is moved into the call.
+  /// `next(value)`, which returns a result; the error where one is held. Of a result that ends here the value is moved.
+  template <class Next>
+  [[nodiscard]] constexpr auto and_then(Next&& next) const& -> decltype(next(std::declval<const T&>())) {
+    if (!has_value_) return error_;
+    return next(value_);
+  }
   template <class Next> [[nodiscard]] constexpr auto and_then(Next&& next) && -> decltype(next(std::declval<T&&>())) {
     if (!has_value_) return error_;
     return next(std::move(value_));
   }
-  /// A result of what `change(value)` returns; the error where one is held. The value is moved into the call.
+  /// A result of what `change(value)` returns; the error where one is held. Of a result that ends here the value is moved.
+  template <class Change>
+  [[nodiscard]] constexpr auto transform(Change&& change) const& -> result<decltype(change(std::declval<const T&>()))> {
+    if (!has_value_) return error_;
+    return change(value_);
+  }
   template <class Change>
   [[nodiscard]] constexpr auto transform(Change&& change) && -> result<decltype(change(std::declval<T&&>()))> {
     if (!has_value_) return error_;

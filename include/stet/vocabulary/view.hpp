@@ -144,7 +144,7 @@ public:
   /// Checks the bytes of a string tensor: element_count + 1 offsets, then the strings (index/format.hpp, "Data").
   /// @retval errc::bad_string_table  the offsets decrease, or do not begin and end with the strings
   /// Lifetime: while the bytes live, at any address. Cost: reads every offset, allocates nothing.
-  static result<string_span> check(std::span<const std::byte> bytes, std::uint64_t element_count) noexcept {
+  static result<string_span> validate(std::span<const std::byte> bytes, std::uint64_t element_count) noexcept {
     if (element_count >= bytes.size() / 8) return errc::bad_string_table;
     const string_span strings(bytes.data(), static_cast<std::size_t>(element_count));
     std::uint64_t before = 0;

@@ -35,7 +35,7 @@ template <class Reader> stet::result<stet::store> store_of_strings(Reader&& from
   row.shape = {&count, 1};
   row.layout = stet::element_layout::of(stet::dtype::string);
   row.size_bytes = from.size_bytes();
-  row.part = builder.add_decoded(*stet::source::keep(std::move(from)));
+  row.part = builder.add_decoded(stet::source::keep(std::move(from)).value());
   builder.add(row);
   return builder.finish();
 }
@@ -90,8 +90,8 @@ TEST_SUITE("write_elements") {
           const bool is_wrong = is_damaged && !bytes.empty();
           if (is_wrong) bytes.back() ^= std::byte{1};
           stet::store_builder builder;
-          row.part =
-              builder.add_decoded(is_resident ? *stet::source::copy(bytes) : *stet::source::keep(copied_bytes(bytes)));
+          row.part = builder.add_decoded(is_resident ? stet::source::copy(bytes).value()
+                                                     : stet::source::keep(copied_bytes(bytes)).value());
           builder.add(row);
           const auto made = builder.finish();
           REQUIRE(made);

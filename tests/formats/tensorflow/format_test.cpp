@@ -51,7 +51,7 @@ std::string read_all(const stet::model& opened) {
   for (const stet::tensor each : opened.store) {
     std::vector<std::byte> bytes(static_cast<std::size_t>(each.size_bytes()));
     auto done = each.read(0, bytes);
-    if (done && each.entry().has_crc32c()) done = each.verify();
+    if (done && each.entry().has_crc32c()) done = each.verify_checksum();
     if (!done && failures.find(outcome(done)) == std::string::npos) failures += outcome(done) + " ";
   }
   return failures;

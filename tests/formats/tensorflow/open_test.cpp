@@ -75,7 +75,7 @@ TEST_SUITE("tensorflow/checkpoint") {
       names += each.name();
       CHECK(each.is_in_place());
       CHECK(opened->is_in_file(each));
-      CHECK(each.verify());
+      CHECK(each.verify_checksum());
     }
     CHECK(names == "abc");
     const auto b = opened->store.find("b");
@@ -97,9 +97,9 @@ TEST_SUITE("tensorflow/checkpoint") {
     made.shards[0][8] ^= 1;
     const auto opened = open_tensorflow_checkpoint(made.write(folder));
     REQUIRE(opened);
-    CHECK(outcome(opened->store.find("a")->verify()) == "ok");
-    CHECK(outcome(opened->store.find("b")->verify()) == "checksum_mismatch");
-    CHECK(outcome(opened->store.find("c")->verify()) == "checksum_mismatch");
+    CHECK(outcome(opened->store.find("a")->verify_checksum()) == "ok");
+    CHECK(outcome(opened->store.find("b")->verify_checksum()) == "checksum_mismatch");
+    CHECK(outcome(opened->store.find("c")->verify_checksum()) == "checksum_mismatch");
   }
 
   TEST_CASE("a missing shard fails only its own tensors") {
@@ -123,7 +123,7 @@ TEST_SUITE("tensorflow/checkpoint") {
       REQUIRE(missing);
       std::byte first[1];
       const auto read = missing->read(0, first);
-      CHECK(outcome(name == "sliced"sv ? missing->verify() : read) == "missing_part");
+      CHECK(outcome(name == "sliced"sv ? missing->verify_checksum() : read) == "missing_part");
     }
     CHECK(opened->store.find("b")->read(0, {}).operator bool());
     std::vector<float> room(2);
@@ -152,17 +152,17 @@ TEST_SUITE("tensorflow/checkpoint") {
     CHECK(q->is_in_place());
     CHECK(q->entry().offset_bytes() == 4);
     CHECK(values_of<float>(*opened, "q") == std::vector<float>{1, 2, 3, 4, 5, 6});
-    CHECK(outcome(q->verify()) == "ok");
+    CHECK(outcome(q->verify_checksum()) == "ok");
     // In the wrong order in the file: gathered, but of whole runs, whose checksums make up that of all.
     const auto p = opened->store.find("p");
     REQUIRE(p);
     CHECK_FALSE(opened->is_in_file(*p));
     CHECK(values_of<float>(*opened, "p") == std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8});
-    CHECK(outcome(p->verify()) == "ok");
+    CHECK(outcome(p->verify_checksum()) == "ok");
     const auto r = opened->store.find("r");
     REQUIRE(r);
     CHECK(values_of<float>(*opened, "r") == std::vector<float>{1, 2, 3, 4, 5, 6});
-    CHECK(outcome(r->verify()) == "no_checksum");
+    CHECK(outcome(r->verify_checksum()) == "no_checksum");
   }
 
   TEST_CASE("a damaged slice fails every way to read its tensor") {
@@ -268,7 +268,7 @@ TEST_SUITE("tensorflow/checkpoint") {
     CHECK(values_of<std::int32_t>(*opened, "a") == std::vector<std::int32_t>{1, 0x01020304});
     CHECK(values_of<std::uint8_t>(*opened, "u") == std::vector<std::uint8_t>{1, 2});
     CHECK(values_of<float>(*opened, "p") == std::vector<float>{1, 2, 3, 4});
-    CHECK(outcome(opened->store.find("a")->verify()) == "ok"); // of the bytes in the file
+    CHECK(outcome(opened->store.find("a")->verify_checksum()) == "ok"); // of the bytes in the file
   }
 
   TEST_CASE("narrow elements have a byte each, whose high bits mean nothing") {
@@ -298,9 +298,9 @@ TEST_SUITE("tensorflow/checkpoint") {
     REQUIRE(strings);
     REQUIRE(strings->size() == 2);
     CHECK((*strings)[0] == "ab");
-    CHECK(outcome(opened->store.find("good")->verify()) == "ok");
+    CHECK(outcome(opened->store.find("good")->verify_checksum()) == "ok");
     CHECK(opened->store.find("none")->as_strings()->size() == 0);
-    CHECK(outcome(opened->store.find("damaged")->verify()) == "no_checksum");
+    CHECK(outcome(opened->store.find("damaged")->verify_checksum()) == "no_checksum");
     std::byte room[8];
     const auto damaged = opened->store.find("damaged")->read(0, room);
     CHECK(outcome(damaged) == "checksum_mismatch");
@@ -672,7 +672,7 @@ TEST_SUITE("tensorflow/checkpoint") {
         for (const stet::tensor each : opened->store) {
           std::vector<std::byte> all(static_cast<std::size_t>(std::min<std::uint64_t>(each.size_bytes(), 1 << 16)));
           (void)each.read(0, all);
-          (void)each.verify();
+          (void)each.verify_checksum();
         }
       }
     }
@@ -765,7 +765,7 @@ TEST_SUITE("tensorflow/checkpoint") {
       CHECK(opened->store.find("empty")->size_bytes() == 8);
       CHECK(texts("scalar") == "one");
       for (const char* const name : {"rows", "columns", "scalar"})
-        CHECK(outcome(opened->store.find(name)->verify()) == "ok");
+        CHECK(outcome(opened->store.find(name)->verify_checksum()) == "ok");
       std::byte room[8];
       CHECK(outcome(opened->store.find("damaged")->read(0, room)) == "checksum_mismatch");
       CHECK(outcome(opened->store.find("hole")->read(0, room)) == "bad_slice");

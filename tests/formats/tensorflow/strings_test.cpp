@@ -24,7 +24,7 @@ decoded decode(std::string_view stored, std::uint64_t count, std::uint32_t crc, 
   const auto made = stet::detail::decode_strings(block.bytes(), count, crc, is_big_endian);
   decoded seen{outcome(made), {}};
   if (!made) return seen;
-  const auto strings = stet::string_span::check({made->data(), static_cast<std::size_t>(made->size_bytes())}, count);
+  const auto strings = stet::string_span::validate({made->data(), static_cast<std::size_t>(made->size_bytes())}, count);
   CHECK(strings);
   if (!strings) return seen;
   for (std::size_t i = 0; i < strings->size(); ++i) seen.strings.emplace_back((*strings)[i]);

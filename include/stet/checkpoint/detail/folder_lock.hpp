@@ -107,12 +107,12 @@ public:
     if (held_->is_held) (void)held_->operations->close(held_->operations->context, held_->handle);
   }
 
-  /// Looks whether this is still the lock that keeps others out.
+  /// Confirms that this is still the lock that keeps others out.
   /// @retval errc::locked          it is that of the process which this one was forked from; or the folder was removed and made
   ///                               anew, and has another lock
   /// @retval errc::file_not_found  the folder, or the file that is locked, was removed
   /// The path of the lock is the subject.
-  [[nodiscard]] result<void> check() const noexcept {
+  [[nodiscard]] result<void> confirm() const noexcept {
     if (!held_->is_held) return error(errc::locked, held_->path);
     const auto checked =
         call_again(*held_->operations, &file_operations::check_lock, held_->handle, std::string_view(held_->path));

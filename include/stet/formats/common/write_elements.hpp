@@ -28,9 +28,9 @@ template <class T> result<void> write_little(std::span<T> numbers, piece_sink& s
 }
 
 /// Compares a tensor with its checksum, if it has one: a copy must not make damage look sound.
-/// Errors: those of `tensor::verify`. Cost: reads every byte.
+/// Errors: those of `tensor::verify_checksum`. Cost: reads every byte.
 inline result<void> compare_checksum(const tensor& of) {
-  return of.entry().has_crc32c() ? of.verify() : result<void>();
+  return of.entry().has_crc32c() ? of.verify_checksum() : result<void>();
 }
 
 /// Gives the bytes of a tensor to a sink in little-endian order, and compares them with its checksum on their way: a copy
@@ -64,7 +64,7 @@ inline result<void> write_checked(const tensor& from, piece_sink& sink) {
 
 /// Calls `fill(numbers, first)` for one window of a tensor after another, and writes the numbers. The tensor is
 /// compared with its checksum: before, or window by window where its bytes are in memory.
-/// Errors: those of `fill`, of the sink and of `tensor::verify`.
+/// Errors: those of `fill`, of the sink and of `tensor::verify_checksum`.
 template <class T, class Fill> result<void> write_windows(const tensor& of, piece_sink& sink, Fill fill) {
   const std::span<const std::byte> bytes = of.bytes();
   const bool is_resident = bytes.size() == of.size_bytes();
@@ -102,7 +102,7 @@ inline result<string_span> strings_of(const tensor& of, std::vector<std::byte>& 
     memory.resize(static_cast<std::size_t>((std::min)(size, of.size_bytes())));
     if (auto read = of.read(done, std::span(memory).subspan(done)); !read) return read.error();
   }
-  return string_span::check(memory, of.element_count());
+  return string_span::validate(memory, of.element_count());
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

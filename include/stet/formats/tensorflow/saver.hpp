@@ -234,7 +234,7 @@ public:
                                                                       const open_options& how = {}) const {
     if (const auto noted = detail::locate_tensorflow_checkpoint(folder(), how)) {
       auto restored = detail::restore_located(*noted, folder(), to, rules, report, how);
-      if (restored || static_cast<int>(restored.error().code()) < 300) return restored;
+      if (restored || restored.error().category() <= error_category::system) return restored;
     }
     const result<std::vector<checkpoint_info>> there = all();
     if (!there) return there.error();

@@ -4,6 +4,7 @@
 #define STET_FORMATS_TENSORFLOW_GRAPH_DEF_PROTO_JSON_HPP
 
 #include "../../../wire/base64.hpp"
+#include "../detail/data_type.hpp"
 #include "schema.hpp"
 
 #include "../../common/json_members.hpp"
@@ -62,6 +63,7 @@ inline constexpr std::string_view data_type_names[] = {
     "DT_UINT2",
     "DT_FLOAT4_E2M1FN",
 };
+static_assert(std::size(data_type_names) == std::size(tensorflow_dtypes));
 /// A reference to elements of a type has the type's number and this more.
 inline constexpr std::int32_t data_type_reference = 100;
 

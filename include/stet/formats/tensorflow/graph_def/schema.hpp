@@ -309,6 +309,7 @@ inline constexpr std::span<const proto_field> proto_messages[] = {
     collection_fields,
     meta_graph_fields,
 };
+static_assert(std::size(proto_messages) == static_cast<std::size_t>(proto_id::meta_graph) + 1);
 inline constexpr std::span<const proto_field> fields_of(proto_id message) noexcept {
   return proto_messages[static_cast<std::size_t>(message)];
 }

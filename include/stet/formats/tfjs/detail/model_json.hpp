@@ -86,6 +86,9 @@ struct tfjs_model_json {
 /// writes. Source: tfjs-core/src/io/types.ts, DTYPE_VALUE_SIZE_MAP.
 inline constexpr dtype tfjs_dtypes[] = {dtype::float32, dtype::int32,  dtype::boolean, dtype::complex64,
                                         dtype::string,  dtype::uint16, dtype::uint8,   dtype::float16};
+/// So many, the first of them, are dtypes of TensorFlow.js's own tensors; the others are widened when they are read.
+inline constexpr std::size_t tfjs_own_dtype_count = 5;
+static_assert(tfjs_dtypes[tfjs_own_dtype_count - 1] == dtype::string);
 
 inline const dtype_description* find_tfjs_dtype(std::string_view name) noexcept {
   for (const dtype each : tfjs_dtypes) {

@@ -139,8 +139,8 @@ inline result<saved_weight> plan_tfjs_weight(const tensor& from, const json_valu
     if (from.dtype() == dtype::float16) made.written = dtype::float32;
     append_member(codes, "original_dtype", name_of(made.written));
   } else if (made.conversion == tfjs_conversion::none) {
-    const bool is_own =
-        std::find(std::begin(tfjs_dtypes), std::begin(tfjs_dtypes) + 5, from.dtype()) != std::begin(tfjs_dtypes) + 5;
+    const dtype* const end = tfjs_dtypes + tfjs_own_dtype_count;
+    const bool is_own = std::find(tfjs_dtypes, end, from.dtype()) != end;
     if (from.dtype() == dtype::string) {
       made.conversion = tfjs_conversion::strings;
     } else if (!is_own || from.layout().bits != row.bits) {

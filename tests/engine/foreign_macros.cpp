@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every header after the macros with which <windows.h> takes plain words from everybody.
+// Every header after the macros that take plain words from everybody: those of <windows.h>, Unreal's CoreMinimal.h and Apple's
+// AssertMacros.h.
 
 // What comes from elsewhere copes with the real ones, or has to be included before.
 #include "standard_headers.hpp"
@@ -83,6 +84,41 @@
 #define GetProp GetPropW
 #define StrDup StrDupW
 #endif
+
+// Unreal: Misc/AssertionMacros.h, Misc/Build.h, CoreMacros.h. Any use is an error, even one with the right number of arguments.
+#define STET_TEST_TAKEN(...) (this_word_is_a_macro_elsewhere(#__VA_ARGS__))
+#define check(expr) STET_TEST_TAKEN(expr)
+#define checkf(expr, format, ...) STET_TEST_TAKEN(expr)
+#define checkSlow(expr) STET_TEST_TAKEN(expr)
+#define checkCode(code) STET_TEST_TAKEN(code)
+#define checkNoEntry() STET_TEST_TAKEN()
+#define verify(expr) STET_TEST_TAKEN(expr)
+#define verifyf(expr, format, ...) STET_TEST_TAKEN(expr)
+#define verifySlow(expr) STET_TEST_TAKEN(expr)
+#define ensure(expr) STET_TEST_TAKEN(expr)
+#define ensureMsgf(expr, format, ...) STET_TEST_TAKEN(expr)
+#define ensureAlways(expr) STET_TEST_TAKEN(expr)
+#define unimplemented() STET_TEST_TAKEN()
+#define TEXT(x) L##x
+#define PI (3.1415926535897932f)
+#define MAX_FLT (3.402823466e+38F)
+#define PURE_VIRTUAL(func, ...) STET_TEST_TAKEN(func)
+#define LOCTEXT(key, text) STET_TEST_TAKEN(key)
+#define UE_LOG(category, verbosity, format, ...) STET_TEST_TAKEN(category)
+// Apple: the names without prefix of AssertMacros.h that Unreal has not.
+#define check_noerr(error) STET_TEST_TAKEN(error)
+#define check_string(assertion, message) STET_TEST_TAKEN(assertion)
+#define verify_noerr(error) STET_TEST_TAKEN(error)
+#define verify_string(assertion, message) STET_TEST_TAKEN(assertion)
+#define verify_action(assertion, action) STET_TEST_TAKEN(assertion)
+#define require(assertion, label) STET_TEST_TAKEN(assertion)
+#define require_noerr(error, label) STET_TEST_TAKEN(error)
+#define require_action(assertion, label, action) STET_TEST_TAKEN(assertion)
+#define require_string(assertion, label, message) STET_TEST_TAKEN(assertion)
+#define nrequire(assertion, label) STET_TEST_TAKEN(assertion)
+#define ncheck(assertion) STET_TEST_TAKEN(assertion)
+#define nverify(assertion) STET_TEST_TAKEN(assertion)
+#define debug_string(message) STET_TEST_TAKEN(message)
 
 #include "all_headers.hpp"
 
