@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tests of live_store.hpp: what is published is found, what is damaged is not, and readers keep what they
 // have.
+#include "support/counted_memory.hpp"
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
@@ -12,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
+#include <deque>
 #include <memory>
 #include <new>
 #include <string>
@@ -49,6 +51,27 @@ std::uint32_t version_of(const stet::store& of) {
   }
   return version;
 }
+
+/// One file of the program's own, whose revision counts how often it was published.
+class published_files final : public stet::file_system {
+public:
+  /// Publishes other bytes; those before stay where they are, as files in memory do whose stores are still open.
+  void set(std::vector<std::byte> bytes) { versions_.push_back(std::move(bytes)); }
+  [[nodiscard]] stet::result<stet::source> open_file(std::string_view) const noexcept override {
+    if (versions_.empty()) return stet::errc::file_not_found;
+    ++opened;
+    return stet::source::borrow(versions_.back());
+  }
+  [[nodiscard]] stet::result<std::uint64_t> revision(std::string_view path) const noexcept override {
+    if (!has_revisions) return stet::file_system::revision(path);
+    return versions_.size();
+  }
+  mutable int opened = 0;
+  bool has_revisions = true;
+
+private:
+  std::deque<std::vector<std::byte>> versions_;
+};
 
 } // namespace
 
@@ -113,6 +136,49 @@ TEST_SUITE("live_store") {
     const auto polled = live->poll();
     CHECK((polled && *polled));
     CHECK(version_of(*live->current()) == 2);
+  }
+
+  TEST_CASE("follows a file of the program's own by its revision, in the program's memory") {
+    const stet_test::temp_folder folder;
+    published_files files;
+    const std::string path = folder.path("model.stet");
+    stet_test::counted_memory memory;
+    {
+      CHECK(outcome(live_store::open("ai/brain.stet", {.files = &files, .memory = &memory})) == "file_not_found");
+      REQUIRE(publish(path, 1));
+      files.set(folder.read("model.stet"));
+      auto live = live_store::open("ai/brain.stet", {.files = &files, .memory = &memory});
+      REQUIRE(outcome(live) == "ok");
+      if (!live) return;
+      CHECK(files.opened == 1);
+      const auto kept = live->current();
+      CHECK(version_of(*kept) == 1);
+      auto polled = live->poll();
+      CHECK((polled && !*polled));
+      CHECK(files.opened == 1);
+      REQUIRE(publish(path, 2));
+      files.set(folder.read("model.stet"));
+      polled = live->poll();
+      CHECK((polled && *polled));
+      CHECK(version_of(*live->current()) == 2);
+      CHECK(version_of(*kept) == 1);
+      // Damaged once: an error once, and the store before stays.
+      files.set({});
+      CHECK(outcome(live->poll()) == "truncated");
+      polled = live->poll();
+      CHECK((polled && !*polled));
+      CHECK(version_of(*live->current()) == 2);
+      CHECK(memory.live() == 2);
+    }
+    CHECK(memory.live() == 0);
+    CHECK(memory.is_sound());
+    stet_test::counted_memory none(0);
+    files.set(folder.read("model.stet"));
+    CHECK(outcome(live_store::open("ai/brain.stet", {.files = &files, .memory = &none})) == "out_of_memory");
+    files.has_revisions = false;
+    const auto without = live_store::open("ai/brain.stet", {.files = &files});
+    CHECK(outcome(without) == "unsupported");
+    if (!without) CHECK(without.error().subject() == "ai/brain.stet");
   }
 
   TEST_CASE("where the operating system failed, the next poll tries again") {

@@ -7,14 +7,53 @@
 
 #if STET_FILES
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace stet::inline STET_NAMESPACE {
+
+namespace detail {
+
+/// The allocator of one shared object, whose memory is there already: std::allocate_shared cannot fail in a program without
+/// exceptions. `get()` of the block goes back to its resource with the object.
+template <class T> struct shared_block {
+  using value_type = T;
+  /// A store, and what a library's counts need beside it.
+  static constexpr std::size_t size_bytes = sizeof(store) + 128;
+  static constexpr std::size_t alignment_bytes = alignof(std::max_align_t);
+
+  shared_block(memory_resource& from, void* memory) noexcept : resource(&from), block(memory) {}
+  template <class U>
+  shared_block(const shared_block<U>& other) noexcept : resource(other.resource), block(other.block) {}
+
+  [[nodiscard]] T* allocate(std::size_t) const noexcept {
+    static_assert(sizeof(T) <= size_bytes && alignof(T) <= alignment_bytes);
+    return static_cast<T*>(block);
+  }
+  void deallocate(T*, std::size_t) const noexcept { resource->deallocate(block, size_bytes, alignment_bytes); }
+  template <class U> bool operator==(const shared_block<U>& other) const noexcept { return block == other.block; }
+
+  memory_resource* resource;
+  void* block;
+};
+
+/// `value` as a shared store, from `memory` or the heap. nullptr: `memory` has none left.
+inline std::shared_ptr<const store> share(store&& value, memory_resource* memory) {
+  if (memory == nullptr) return std::make_shared<const store>(std::move(value));
+  using allocator = shared_block<store>;
+  void* const block = memory->allocate(allocator::size_bytes, allocator::alignment_bytes);
+  if (block == nullptr) return nullptr;
+  return std::allocate_shared<const store>(allocator(*memory, block), std::move(value));
+}
+
+} // namespace detail
 
 /// Follows a path at which stores are published by renaming, as every save of this library does. Readers take the store
 /// that is current and keep it for as long as they use it; a newer one never changes it. Threads: `current` may be called
@@ -25,11 +64,21 @@ public:
   using open_function = std::function<result<store>(std::string_view path_utf8)>;
 
   /// Opens what is at `path_utf8` now.
-  /// Errors: those of `open_store`.
-  static result<live_store> open(std::string path_utf8, open_function open_store = default_open) {
-    live_store made(std::move(path_utf8), std::move(open_store));
+  /// @param files   whose file it is; nullptr: the operating system's. Its `revision` tells whether there is a new one.
+  /// @param memory  where the current store is kept besides what `open_store` allocates, until its last reader lets go of it;
+  ///                nullptr: the heap. `open` takes a little more of the heap, `poll` does not.
+  /// Errors: those of `open_store`, and of `poll`.
+  static result<live_store> open(std::string path_utf8, open_function open_store = default_open,
+                                 const file_system* files = nullptr, memory_resource* memory = nullptr) {
+    live_store made(std::move(path_utf8), std::move(open_store), files, memory);
     if (auto polled = made.poll(); !polled) return polled.error();
     return made;
+  }
+  /// As above, with `stet::open`, the files and the memory of `options`.
+  static result<live_store> open(std::string path_utf8, const open_options& options) {
+    return open(
+        std::move(path_utf8), [options](std::string_view at) { return stet::open(at, options); }, options.files,
+        options.memory);
   }
 
   /// The store that is current. It, and what it gives, stays valid for as long as the pointer is kept, whatever is published
@@ -41,41 +90,62 @@ public:
 
   /// Looks whether another file has the name, and if so opens it and makes it current.
   /// @return whether there is a new store
-  /// Errors: those of `file::open` and `open_store`; the store before stays current. A file that is no sound store is an error
-  /// once and is then left alone until yet another has the name; where the operating system failed, the next poll tries again.
-  /// Cost: three system calls while nothing has changed.
+  /// Errors: those of `file::open`, or of `file_system::revision`, and of `open_store`; the store before stays current. A file
+  /// that is no sound store is an error once and is then left alone until yet another has the name; where the operating system
+  /// failed, the next poll tries again.
+  /// Cost: three system calls, or one call of `revision`, while nothing has changed.
   result<bool> poll() {
-    result<file> seen = file::open(path_);
-    if (!seen) return seen.error();
-    // The file stays open for as long as it counts as seen, so its identity cannot be given to another.
-    if (seen_ && seen->same_file_as(*seen_)) return false;
-    // What throws is tried again, too: the file counts as seen only once it is known what became of it.
-    auto looked_at = std::make_unique<file>(std::move(*seen));
-    result<store> opened = open_store_(path_);
-    if (!opened) {
-      const bool is_of_system =
-          opened.error() == errc::out_of_memory || opened.error().category() == error_category::system;
-      seen_ = is_of_system ? nullptr : std::move(looked_at);
-      return opened.error();
+    if (files_ != nullptr) {
+      const result<std::uint64_t> revision = files_->revision(path_);
+      if (!revision) return revision.error().subject().empty() ? revision.error().about(path_) : revision.error();
+      if (seen_revision_ && *seen_revision_ == *revision) return false;
+      return look([&](bool is_seen) { seen_revision_ = is_seen ? std::optional(*revision) : std::nullopt; });
     }
-    auto next = std::make_shared<const store>(std::move(*opened));
-    seen_ = std::move(looked_at);
+    result<file> found = file::open(path_);
+    if (!found) return found.error();
+    // The file stays open for as long as it counts as seen, so its identity cannot be given to another.
+    if (seen_ && found->same_file_as(*seen_)) return false;
+    return look([&](bool is_seen) {
+      seen_.reset();
+      if (is_seen) seen_.emplace(std::move(*found));
+    });
+  }
+
+private:
+  live_store(std::string&& path, open_function&& open_store, const file_system* files, memory_resource* memory)
+      : path_(std::move(path)), open_store_(std::move(open_store)), files_(files), memory_(memory),
+        lock_(std::make_unique<std::mutex>()) {}
+
+  static result<store> default_open(std::string_view path_utf8) { return stet::open(path_utf8); }
+
+  /// Opens what is there now, makes it current, and then calls `note` with whether the file counts as seen: it does once it is
+  /// known what became of it. What throws is tried again, too.
+  template <class Note> result<bool> look(Note note) {
+    result<store> opened = open_store_(path_);
+    std::shared_ptr<const store> next;
+    if (opened) {
+      next = detail::share(std::move(*opened), memory_);
+      if (next == nullptr) opened = errc::out_of_memory;
+    }
+    if (!opened) {
+      const error& why = opened.error();
+      note(why != errc::out_of_memory && why.category() != error_category::system);
+      return why;
+    }
+    note(true);
     const std::lock_guard guard(*lock_);
     current_.swap(next);
     return true; // `next`, the store before, ends here unless a reader keeps it
   }
 
-private:
-  live_store(std::string&& path, open_function&& open_store)
-      : path_(std::move(path)), open_store_(std::move(open_store)), lock_(std::make_unique<std::mutex>()) {}
-
-  static result<store> default_open(std::string_view path_utf8) { return stet::open(path_utf8); }
-
   std::string path_;
   open_function open_store_;
+  const file_system* files_;
+  memory_resource* memory_;
   std::unique_ptr<std::mutex> lock_; // on the heap, so that a live_store can be moved
   std::shared_ptr<const store> current_;
-  std::unique_ptr<file> seen_;
+  std::optional<file> seen_;
+  std::optional<std::uint64_t> seen_revision_;
 };
 
 } // namespace stet::inline STET_NAMESPACE

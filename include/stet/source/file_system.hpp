@@ -30,6 +30,12 @@ public:
     return errc::unsupported;
   }
 
+  /// A number for what is at `path_utf8` now; another one once another file, or other bytes, are there. A count of changes or a
+  /// time of writing serves. Asked only by `live_store`, at each poll. Default: errc::unsupported.
+  [[nodiscard]] virtual result<std::uint64_t> revision([[maybe_unused]] std::string_view path_utf8) const noexcept {
+    return errc::unsupported;
+  }
+
 protected:
   file_system() noexcept = default;
   file_system(const file_system&) noexcept = default;
