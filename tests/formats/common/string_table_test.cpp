@@ -29,7 +29,7 @@ TEST_SUITE("formats/string_table") {
     const stet::source made = table->finish();
     CHECK(made.size_bytes() == 4 * 8 + 8);
     const auto strings =
-        stet::string_span::check({made.data(), static_cast<std::size_t>(made.size_bytes())}, std::uint64_t{3});
+        stet::string_span::validate({made.data(), static_cast<std::size_t>(made.size_bytes())}, std::uint64_t{3});
     REQUIRE(strings);
     CHECK((*strings)[0] == "one");
     CHECK((*strings)[1].empty());

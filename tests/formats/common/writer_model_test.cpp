@@ -139,7 +139,7 @@ TEST_SUITE("formats/writer_model") {
         CHECK(to.entry().offset_bytes() == from.entry().offset_bytes());
         CHECK(to.entry().crc32c() == from.entry().crc32c());
         CHECK(to.bytes().data() == from.bytes().data());
-        CHECK(to.verify());
+        CHECK(to.verify_checksum());
         CHECK((bytes_read_of(to) == bytes_read_of(from)));
       }
     }
