@@ -170,20 +170,12 @@ private:
   /// Whether it is certain that nothing in `text` has to be escaped. Eight characters at once, the last eight perhaps twice;
   /// shorter texts are left to the loop.
   static bool is_plain(std::string_view text) noexcept {
-    constexpr std::uint64_t ones = 0x0101010101010101u;
-    constexpr std::uint64_t high_bits = ones * 0x80u;
     if (text.size() < 8) return false;
     const std::byte* const bytes = reinterpret_cast<const std::byte*>(text.data());
-    // The high bit of a byte less than another, or equal to one: exact in the lowest byte that has it, which is enough.
-    const auto has_escaped = [](std::uint64_t word) noexcept {
-      const std::uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
-      return (((word - ones * 0x20u) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) &
-             high_bits;
-    };
-    std::uint64_t escaped = has_escaped(load_little<std::uint64_t>(bytes + text.size() - 8));
-    for (std::size_t at = 0; at + 8 < text.size(); at += 8)
-      escaped |= has_escaped(load_little<std::uint64_t>(bytes + at));
-    return escaped == 0;
+    bool is_plain = !may_need_escape(load_little<std::uint64_t>(bytes + text.size() - 8));
+    for (std::size_t at = 0; is_plain && at + 8 < text.size(); at += 8)
+      is_plain = !may_need_escape(load_little<std::uint64_t>(bytes + at));
+    return is_plain;
   }
 
   void part(const manifest_part& part) {
