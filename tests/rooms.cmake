@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Checks what the headers include: cmake -D INCLUDE_DIR=include -P rooms.cmake
 #   - a room includes itself and the rooms below it, in quotes and by a relative path;
+#   - nlohmann/json is included by json.hpp and formats alone, so that writers and checkpoints do without;
 #   - the reading core (but for the room that talks to the operating system) includes cheap standard headers only.
 cmake_minimum_required(VERSION 3.25)
 cmake_path(ABSOLUTE_PATH INCLUDE_DIR BASE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
@@ -13,11 +14,13 @@ set(below_index bytes)
 set(below_store index source)
 set(below_stet store)
 set(below_manifest stet wire)
+set(below_json manifest)
+set(below_graph json)
 set(below_writer manifest source)
 set(below_checkpoint writer store restore)
 set(below_restore stet)
 set(below_wire bytes)
-set(below_formats wire index manifest store writer checkpoint restore)
+set(below_formats wire index manifest graph store writer checkpoint restore)
 set(below_ext source)
 
 set(cheap_rooms vocabulary bytes index store stet ext)
@@ -37,9 +40,13 @@ function(rooms_below room result)
   set(${result} ${all} PARENT_SCOPE)
 endfunction()
 
-# "stet/bytes/endian.hpp" and "stet/bytes.hpp" are of the room "bytes".
+# "stet/bytes/endian.hpp" and "stet/bytes.hpp" are of the room "bytes". Above json.hpp, and in the folder of manifests, stands what
+# reads graphs.
 function(room_of path result)
   string(REGEX REPLACE "^stet/([a-z_0-9]+).*$" "\\1" room "${path}")
+  if(path MATCHES "^stet/manifest/(graph[a-z_]*|detail/json_fields)\\.hpp$")
+    set(room graph)
+  endif()
   set(${result} "${room}" PARENT_SCOPE)
 endfunction()
 
@@ -72,7 +79,7 @@ foreach(header IN LISTS headers)
       set(target "${CMAKE_MATCH_1}")
       if(target MATCHES "^stet/")
         mistake("includes <${target}>; own headers are included in quotes, by a relative path")
-      elseif(target MATCHES "^nlohmann/" AND NOT room MATCHES "^(manifest|writer|checkpoint|formats)$")
+      elseif(target MATCHES "^nlohmann/" AND NOT room MATCHES "^(json|formats)$")
         mistake("the room ${room} may not include <${target}>")
       elseif(room IN_LIST cheap_rooms AND target MATCHES "^[a-z_]+$" AND NOT target IN_LIST cheap_headers)
         mistake("the room ${room} may not include <${target}>")

@@ -93,15 +93,15 @@ inline result<void> add_model(writer& to, std::string_view path_utf8, const mode
   if (auto checked = check_ranges(from); !checked) return checked;
   result<manifest> beside = detail::manifest_beside(path_utf8, from);
   if (!beside) return beside.error();
-  std::unordered_map<std::string_view, json_value*> attributes;
+  std::unordered_map<std::string_view, json_text*> attributes;
   for (manifest_tensor& each : beside->tensors) {
-    if (!each.attributes.is_null()) attributes.emplace(each.name, &each.attributes);
+    if (!each.attributes.empty()) attributes.emplace(each.name, &each.attributes);
   }
   for (const tensor each : from.store) {
     const auto original = from.store.original_of(each);
     if (original && !is_native_model(from)) continue;
     const auto found = attributes.find(each.name());
-    json_value fields = found == attributes.end() ? json_value() : std::move(*found->second);
+    json_text fields = found == attributes.end() ? json_text() : std::move(*found->second);
     const std::vector<std::uint64_t> shape(each.shape().begin(), each.shape().end());
     auto added = original
                      ? to.add_alias(each.name(), original->name(), std::move(fields))

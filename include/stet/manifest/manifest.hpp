@@ -3,9 +3,9 @@
 #ifndef STET_MANIFEST_MANIFEST_HPP
 #define STET_MANIFEST_MANIFEST_HPP
 
-#include "../index/format.hpp"
+#include "json_text.hpp"
 
-#include <nlohmann/json.hpp>
+#include "../index/format.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -101,9 +101,6 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// Free-form JSON. Keeps the order of keys, and integers apart from floats.
-using json_value = nlohmann::ordered_json;
-
 /// Deeper nesting of objects and arrays is refused, the manifest itself counted.
 inline constexpr std::size_t max_manifest_depth = 64;
 
@@ -136,9 +133,8 @@ struct manifest_tensor {
   std::optional<std::uint32_t> crc32c;
   /// The number, in `manifest::tensors`, of the tensor this one shares its bytes with.
   std::optional<std::uint32_t> alias_of;
-  /// An object: trainable, quantization, and every field that this library does not know, in order. Null:
-  /// none.
-  json_value attributes;
+  /// An object: trainable, quantization, and every field that this library does not know, in order; or nothing.
+  json_text attributes;
 
   /// How the elements are laid out; the block's name lives as long as this tensor.
   [[nodiscard]] element_layout layout() const noexcept {
@@ -166,10 +162,10 @@ struct manifest {
   std::uint32_t alignment_bytes = 1;
   std::vector<manifest_part> parts;
   std::vector<manifest_tensor> tensors;
-  /// Objects; null: absent.
-  json_value graph, state, metadata;
-  /// An object: every field that this library does not know, in order. Null: none.
-  json_value extra;
+  /// Objects, or nothing.
+  json_text graph, state, metadata;
+  /// An object: every field that this library does not know, in order; or nothing.
+  json_text extra;
   friend bool operator==(const manifest&, const manifest&) = default;
 };
 

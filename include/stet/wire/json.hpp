@@ -212,7 +212,7 @@ private:
     constexpr std::uint64_t not_ascii = 0x8080808080808080u;
     const auto is_plain = [](const char* eight) {
       const auto word = load_little<std::uint64_t>(reinterpret_cast<const std::byte*>(eight));
-      return !may_need_escape(word) && (word & not_ascii) == 0;
+      return ((find_escapes(word) | word) & not_ascii) == 0;
     };
     for (;;) {
       while (end_ - at >= 8 && is_plain(at)) at += 8;
