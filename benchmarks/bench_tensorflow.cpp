@@ -24,8 +24,8 @@ void save_checkpoint(const bench::model& model, const std::string& prefix, namin
   stet::writer out;
   for (std::size_t number = 0; number < model.tensor_count(); ++number) {
     const std::string& name = model.names()[number];
-    stet::json_value attributes;
-    if (how == naming::by_object) attributes = {{"tensorflow", {{"full_name", full_name(name)}}}};
+    stet::json_text attributes;
+    if (how == naming::by_object) attributes = stet::json_value{{"tensorflow", {{"full_name", full_name(name)}}}};
     bench::require(bool(out.add(name, {extent}, model.values(number), std::move(attributes))), "add");
   }
   stet::tensorflow_save_options options;

@@ -2,6 +2,7 @@
 // Saves tensors of several kinds, with tied weights and what the model is, as one file.
 #include "example.hpp"
 
+#include <stet/json.hpp>
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
 
@@ -17,14 +18,14 @@ static stet::result<stet::save_report> save(const char* path) {
 
   stet::writer out;
   if (auto added = out.add("embedding/table", {3, 2}, std::span(table)); !added) return added.error();
-  if (auto added = out.add("dense/kernel", {2, 1}, std::span(kernel), {{"trainable", true}}); !added)
+  if (auto added = out.add("dense/kernel", {2, 1}, std::span(kernel), stet::json_value{{"trainable", true}}); !added)
     return added.error();
   if (auto added = out.add("dense/codes", {3}, std::span(codes)); !added) return added.error();
   if (auto added = out.add_strings("vocabulary", {3}, words); !added) return added.error();
   if (auto added = out.add_alias("output/table", "embedding/table"); !added) return added.error(); // stored once
 
-  out.state = {{"global_step", 1200}, {"optimizer", {{"name", "SGD"}, {"learning_rate", 0.01}}}};
-  out.metadata = {{"author", "the example"}, {"language", "en"}};
+  out.state = stet::json_value{{"global_step", 1200}, {"optimizer", {{"name", "SGD"}, {"learning_rate", 0.01}}}};
+  out.metadata = stet::json_value{{"author", "the example"}, {"language", "en"}};
 
   // The same tensors and options give the same bytes. The file appears under its name when it is whole, and
   // not before.

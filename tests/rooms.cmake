@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Checks what the headers include: cmake -D INCLUDE_DIR=include -P rooms.cmake
 #   - a room includes itself and the rooms below it, in quotes and by a relative path; so does a part of the room formats;
+#   - nlohmann/json is included by json.hpp and formats alone, so that writers and checkpoints do without;
 #   - the reading core (but for the room that talks to the operating system) includes cheap standard headers only.
 cmake_minimum_required(VERSION 3.25)
 cmake_path(ABSOLUTE_PATH INCLUDE_DIR BASE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
@@ -12,7 +13,9 @@ set(below_source bytes)
 set(below_index bytes)
 set(below_store index source)
 set(below_stet store)
-set(below_manifest stet)
+set(below_manifest stet wire)
+set(below_json manifest)
+set(below_graph json)
 set(below_writer manifest source)
 set(below_checkpoint writer store restore)
 set(below_restore stet)
@@ -29,7 +32,7 @@ set(parts_of_formats
   graph_def=formats/tensorflow/graph_def graph_def=formats/tensorflow/detail/data_type.hpp
   graph_def=formats/tensorflow/detail/tensor_proto.hpp tensorflow=formats/tensorflow/
   tfjs=formats/tfjs/)
-set(below_common wire index manifest store writer checkpoint restore)
+set(below_common wire index manifest graph store writer checkpoint restore)
 set(below_native common)
 set(below_hdf5 common)
 set(below_keras_config common)
@@ -55,7 +58,8 @@ function(rooms_below room result)
   set(${result} ${all} PARENT_SCOPE)
 endfunction()
 
-# "stet/bytes/endian.hpp" and "stet/bytes.hpp" are of the room "bytes", "stet/formats/hdf5/open.hpp" of the part "hdf5".
+# "stet/bytes/endian.hpp" and "stet/bytes.hpp" are of the room "bytes", "stet/formats/hdf5/open.hpp" of the part "hdf5". Above
+# json.hpp, and in the folder of manifests, stands what reads graphs.
 function(room_of path result)
   foreach(part IN LISTS parts_of_formats)
     string(REGEX REPLACE "=.*" "" name "${part}")
@@ -67,6 +71,9 @@ function(room_of path result)
     endif()
   endforeach()
   string(REGEX REPLACE "^stet/([a-z_0-9]+).*$" "\\1" room "${path}")
+  if(path MATCHES "^stet/manifest/(graph[a-z_]*|detail/json_fields)\\.hpp$")
+    set(room graph)
+  endif()
   set(${result} "${room}" PARENT_SCOPE)
 endfunction()
 
@@ -100,7 +107,7 @@ foreach(header IN LISTS headers)
       set(target "${CMAKE_MATCH_1}")
       if(target MATCHES "^stet/")
         mistake("includes <${target}>; own headers are included in quotes, by a relative path")
-      elseif(target MATCHES "^nlohmann/" AND NOT folder_room MATCHES "^(manifest|writer|checkpoint|formats)$")
+      elseif(target MATCHES "^nlohmann/" AND NOT folder_room MATCHES "^(json|formats)$")
         mistake("the room ${room} may not include <${target}>")
       elseif(room IN_LIST cheap_rooms AND target MATCHES "^[a-z_]+$" AND NOT target IN_LIST cheap_headers)
         mistake("the room ${room} may not include <${target}>")

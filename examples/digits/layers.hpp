@@ -6,7 +6,7 @@
 
 #include "network.hpp"
 
-#include <stet/manifest.hpp>
+#include <stet/manifest/graph_link.hpp>
 #include <stet/stet.hpp>
 
 #include <cstddef>

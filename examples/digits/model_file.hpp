@@ -6,6 +6,7 @@
 #include "layers.hpp"
 #include "session.hpp"
 
+#include <stet/json.hpp>
 #include <stet/manifest.hpp>
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
@@ -77,9 +78,9 @@ inline stet::result<stet::save_report> save_model(const char* path, const traini
   if (const auto added = stet::add_variables(out, *variables); !added) return added.error();
   out.graph = stet::graph_to_json(describe_graph());
   out.state = stet::to_json(describe_session(plan, state));
-  out.metadata["title"] = "Reads handwritten digits: 784 pixels, 10 hidden units, 10 answers";
-  out.metadata["trained_on"] = "train/images of digits_data.stet";
-  out.metadata["held_out"] = {{"right", held_out.right}, {"total", held_out.total}};
+  out.metadata = stet::json_value{{"title", "Reads handwritten digits: 784 pixels, 10 hidden units, 10 answers"},
+                                  {"trained_on", "train/images of digits_data.stet"},
+                                  {"held_out", {{"right", held_out.right}, {"total", held_out.total}}}};
   return out.save(path);
 }
 
@@ -121,7 +122,7 @@ inline stet::result<described_network> build_described(std::string_view manifest
                                                        std::size_t answer_count) {
   auto manifest = stet::parse_manifest(manifest_text);
   if (!manifest) return manifest.error();
-  const auto graph = stet::graph_from_json(std::move(manifest->graph));
+  const auto graph = stet::graph_from_json(stet::to_json_value(manifest->graph));
   if (!graph) return graph.error();
   auto net = build_network(*graph, store);
   if (!net) return net.error();
@@ -129,8 +130,9 @@ inline stet::result<described_network> build_described(std::string_view manifest
     return stet::error(stet::errc::shape_mismatch, "graph");
   described_network made{std::move(*net), std::nullopt};
   const stet::json_value::json_pointer at("/held_out/right");
-  if (manifest->metadata.contains(at) && manifest->metadata[at].is_number_unsigned())
-    made.right_before_saving = manifest->metadata[at].get<std::uint64_t>();
+  const stet::json_value metadata = stet::to_json_value(manifest->metadata);
+  if (metadata.contains(at) && metadata[at].is_number_unsigned())
+    made.right_before_saving = metadata[at].get<std::uint64_t>();
   return made;
 }
 

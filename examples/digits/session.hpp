@@ -7,6 +7,7 @@
 #include "training.hpp"
 
 #include <stet/checkpoint.hpp>
+#include <stet/json.hpp>
 
 #include <charconv>
 #include <cstdint>
@@ -45,22 +46,23 @@ inline double shortest(float value) noexcept {
 inline stet::session_state describe_session(const training_plan& plan, const training_state& state) {
   stet::session_state session;
   session.global_step = state.step;
-  session.optimizer = {{"name", "AdamW"},
-                       {"batch_size", plan.batch_size},
-                       {"learning_rate", shortest(plan.learning_rate)},
-                       {"learning_rate_decay", shortest(plan.learning_rate_decay)},
-                       {"weight_decay", shortest(plan.weight_decay)},
-                       {"beta_1", shortest(plan.beta_1)},
-                       {"beta_2", shortest(plan.beta_2)},
-                       {"epsilon", shortest(plan.epsilon)},
-                       {"beta_1_power", shortest(state.beta_1_power)},
-                       {"beta_2_power", shortest(state.beta_2_power)}};
-  session.random = {{"algorithm", "splitmix64"}, {"seed", plan.seed}, {"state", state.random.state}};
+  session.optimizer = stet::json_value{{"name", "AdamW"},
+                                       {"batch_size", plan.batch_size},
+                                       {"learning_rate", shortest(plan.learning_rate)},
+                                       {"learning_rate_decay", shortest(plan.learning_rate_decay)},
+                                       {"weight_decay", shortest(plan.weight_decay)},
+                                       {"beta_1", shortest(plan.beta_1)},
+                                       {"beta_2", shortest(plan.beta_2)},
+                                       {"epsilon", shortest(plan.epsilon)},
+                                       {"beta_1_power", shortest(state.beta_1_power)},
+                                       {"beta_2_power", shortest(state.beta_2_power)}};
+  session.random = stet::json_value{{"algorithm", "splitmix64"}, {"seed", plan.seed}, {"state", state.random.state}};
   return session;
 }
 
 /// The number called `name` in a JSON object; 0 where there is none.
-template <class Number> Number number_in(const stet::json_value& object, const char* name) {
+template <class Number> Number number_in(const stet::json_text& text, const char* name) {
+  const stet::json_value object = stet::to_json_value(text);
   const auto found = object.find(name);
   return found != object.end() && found->is_number() ? found->template get<Number>() : Number{};
 }

@@ -175,8 +175,9 @@ inline stet::result<saved_delta> save_transfer(const char* path, const char* mod
   if (!difference) return difference.error();
   out.graph = stet::graph_to_json(describe_transfer());
   out.state = stet::to_json(stet::session_state{state.step});
-  out.metadata["title"] = "Tells odd digits from even ones: the trunk of another network, and a head of its own";
-  out.metadata["held_out"] = {{"right", held_out.right}, {"total", held_out.total}};
+  out.metadata = stet::json_value{
+      {"title", "Tells odd digits from even ones: the trunk of another network, and a head of its own"},
+      {"held_out", {{"right", held_out.right}, {"total", held_out.total}}}};
   const auto saved = out.save(path);
   if (!saved) return saved.error();
   return saved_delta{*difference, *saved};

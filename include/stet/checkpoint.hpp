@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The checkpoint room: save and restore a program as it trains. Needs nlohmann/json.
+// The checkpoint room: save and restore a program as it trains.
 #ifndef STET_CHECKPOINT_HPP
 #define STET_CHECKPOINT_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The writer room: save tensors as a store. Needs nlohmann/json.
+// The writer room: save tensors as a store.
 #ifndef STET_WRITER_HPP
 #define STET_WRITER_HPP
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of background.hpp and snapshot.hpp: saves that go on while the program does.
+#include <stet/json.hpp>
 #include <stet/checkpoint/background.hpp>
 
 #include "program.hpp"
@@ -146,7 +147,8 @@ TEST_SUITE("background") {
       REQUIRE(saver.reserve(trained.variables));
       for (std::uint64_t step = 1; step <= 10; ++step) {
         trained.train();
-        const auto begun = saver.save(trained.session(), trained.variables, {{"nodes", stet::json_value::array()}});
+        const auto begun =
+            saver.save(trained.session(), trained.variables, stet::json_value{{"nodes", stet::json_value::array()}});
         CHECK((begun && *begun));
       }
       CHECK(outcome(saver.wait()) == "ok");
@@ -299,10 +301,10 @@ TEST_SUITE("background") {
       deep = std::move(around);
     }
     stet::session_state session{1};
-    session.user = std::move(deep);
+    session.user = deep;
     CHECK(outcome(manager->save(session, trained.variables)) == "too_deep");
     stet::json_value graph = stet::json_value::object();
-    graph["deep"] = std::move(session.user);
+    graph["deep"] = std::move(deep);
     session.user = nullptr;
     CHECK(outcome(manager->save(session, trained.variables, graph)) == "too_deep");
     {

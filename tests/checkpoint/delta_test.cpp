@@ -4,6 +4,7 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/json.hpp>
 #include <stet/bytes/crc32c.hpp>
 #include <stet/checkpoint/delta.hpp>
 #include <stet/manifest/verify.hpp>
@@ -55,8 +56,8 @@ struct optional_bias {
 
 /// Fields that are not tensors.
 void describe(stet::writer& to, std::uint64_t step) {
-  to.state = {{"global_step", step}};
-  to.metadata = {{"note", "step " + std::to_string(step)}};
+  to.state = stet::json_value{{"global_step", step}};
+  to.metadata = stet::json_value{{"note", "step " + std::to_string(step)}};
 }
 
 /// Saves all variables.
@@ -541,7 +542,7 @@ TEST_SUITE("delta") {
     for (const row& each : rows) {
       CAPTURE(each.field.dump());
       stet::writer out;
-      out.set_extra({{"base", each.field}});
+      out.set_extra(stet::json_value{{"base", each.field}});
       REQUIRE(outcome(out.save(folder.path("delta.stet"))) == "ok");
       const auto opened = stet::open_checkpoint(folder.path("delta.stet"));
       CHECK(outcome(opened) == each.expected);
@@ -549,7 +550,7 @@ TEST_SUITE("delta") {
     }
     // What only looks like a base is none.
     stet::writer out;
-    out.metadata = {{"base", "a word"}, {"note", "\"base\""}};
+    out.metadata = stet::json_value{{"base", "a word"}, {"note", "\"base\""}};
     REQUIRE(outcome(out.save(folder.path("delta.stet"))) == "ok");
     const auto opened = stet::open_checkpoint(folder.path("delta.stet"));
     CHECK((opened && opened->file_count() == 1));
@@ -620,10 +621,10 @@ TEST_SUITE("delta") {
     REQUIRE(outcome(base) == "ok");
     if (!base) return;
     stet::writer out;
-    out.set_extra({{"base",
-                    {{"file", "base.stet"},
-                     {"sha256", stet::detail::hex_of(stet::content_digest(*base))},
-                     {"attributes", {{"codes", {{"quantization", {{"scales", -1.0}}}}}}}}}});
+    out.set_extra(stet::json_value{{"base",
+                                    {{"file", "base.stet"},
+                                     {"sha256", stet::detail::hex_of(stet::content_digest(*base))},
+                                     {"attributes", {{"codes", {{"quantization", {{"scales", -1.0}}}}}}}}}});
     REQUIRE(outcome(out.save(folder.path("delta.stet"))) == "ok");
     CHECK(outcome(stet::compact(folder.path("delta.stet"), folder.path("c.stet"))) == "bad_quantization");
     CHECK(folder.read("c.stet").empty());
@@ -648,7 +649,7 @@ TEST_SUITE("delta") {
     const temp_folder folder;
     const auto save_naming = [&folder](const std::string& name, const std::string& base, const std::string& digest) {
       stet::writer out;
-      out.set_extra({{"base", {{"file", base}, {"sha256", digest}}}});
+      out.set_extra(stet::json_value{{"base", {{"file", base}, {"sha256", digest}}}});
       CHECK(outcome(out.save(folder.path(name))) == "ok");
       const auto opened = stet::open(folder.path(name));
       return opened ? stet::detail::hex_of(stet::content_digest(*opened)) : std::string();

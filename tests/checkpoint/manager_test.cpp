@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of manager.hpp and folder.hpp: saving, finding, restoring and retiring checkpoints.
+#include <stet/json.hpp>
 #include <stet/checkpoint/manager.hpp>
 
 #include "program.hpp"
@@ -479,7 +480,8 @@ TEST_SUITE("manager") {
       REQUIRE_MANAGER(manager, folder.path(), options);
       while (trained.step < last) {
         trained.train();
-        const auto saved = manager->save(trained.session(), trained.variables, {{"nodes", trained.step}});
+        const auto saved =
+            manager->save(trained.session(), trained.variables, stet::json_value{{"nodes", trained.step}});
         REQUIRE(outcome(saved) == "ok");
         if (!saved) return;
         CHECK(outcome(saved->upkeep) == "ok");
@@ -1203,7 +1205,7 @@ TEST_SUITE("manager") {
     trained.train();
     const auto save = [&](std::string user) {
       stet::session_state session = trained.session();
-      session.user = std::move(user);
+      session.user = stet::json_value(std::move(user));
       return manager->save(session, trained.variables);
     };
     const auto manifest_size = [&](std::uint64_t step) {
@@ -1224,7 +1226,7 @@ TEST_SUITE("manager") {
     program resumed(10);
     const auto restored = manager->restore_latest(resumed.variables);
     REQUIRE(outcome(restored) == "ok");
-    if (restored) CHECK(restored->session.user.get_ref<const std::string&>().size() == exact);
+    if (restored) CHECK(stet::to_json_value(restored->session.user).get_ref<const std::string&>().size() == exact);
   }
 
   TEST_CASE("no file of a checkpoint holds a time") {

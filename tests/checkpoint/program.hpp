@@ -3,6 +3,7 @@
 #ifndef STET_TESTS_CHECKPOINT_PROGRAM_HPP
 #define STET_TESTS_CHECKPOINT_PROGRAM_HPP
 
+#include <stet/json.hpp>
 #include <stet/checkpoint/manager.hpp>
 
 #include <cstdint>
@@ -44,14 +45,14 @@ public:
   [[nodiscard]] stet::session_state session() const {
     stet::session_state made;
     made.global_step = step;
-    made.random = {{"state", random}};
-    made.optimizer = {{"rate", rate}};
+    made.random = stet::json_value{{"state", random}};
+    made.optimizer = stet::json_value{{"rate", rate}};
     return made;
   }
   void resume(const stet::session_state& from) {
     step = from.global_step;
-    random = from.random.value("state", std::uint64_t{0});
-    rate = from.optimizer.value("rate", 0.0);
+    random = stet::to_json_value(from.random).value("state", std::uint64_t{0});
+    rate = stet::to_json_value(from.optimizer).value("rate", 0.0);
   }
 
   std::vector<float> kernel;

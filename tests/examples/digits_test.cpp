@@ -280,13 +280,14 @@ TEST_SUITE("digits") {
     REQUIRE(manifest);
     if (!manifest) return;
 
+    const stet::json_value state_json = stet::to_json_value(manifest->state);
     const auto at = [](const char* pointer) { return stet::json_value::json_pointer(pointer); };
-    CHECK(manifest->state[at("/global_step")] == 9);
-    CHECK(manifest->state[at("/optimizer/learning_rate")].dump() == "0.003");
-    CHECK(manifest->state[at("/optimizer/beta_2_power")].get<float>() == state.beta_2_power);
-    CHECK(manifest->state[at("/random/state")] == state.random.state);
-    CHECK(manifest->state[at("/optimizer/batch_size")] == plan.batch_size);
-    const auto graph = stet::graph_from_json(manifest->graph);
+    CHECK(state_json[at("/global_step")] == 9);
+    CHECK(state_json[at("/optimizer/learning_rate")].dump() == "0.003");
+    CHECK(state_json[at("/optimizer/beta_2_power")].get<float>() == state.beta_2_power);
+    CHECK(state_json[at("/random/state")] == state.random.state);
+    CHECK(state_json[at("/optimizer/batch_size")] == plan.batch_size);
+    const auto graph = stet::graph_from_json(stet::to_json_value(manifest->graph));
     REQUIRE(graph);
     if (!graph) return;
     CHECK(*graph == digits::describe_graph());
@@ -295,7 +296,7 @@ TEST_SUITE("digits") {
     CHECK(stet::check_graph(*graph, rules));
     std::vector<std::string> variables;
     for (const auto& tensor : manifest->tensors)
-      if (tensor.attributes.value("trainable", false)) variables.push_back(tensor.name);
+      if (stet::to_json_value(tensor.attributes).value("trainable", false)) variables.push_back(tensor.name);
     CHECK(variables == std::vector<std::string>{"dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"});
 
     // The slots are those of the state.

@@ -4,6 +4,7 @@
 #include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/json.hpp>
 #include <stet/checkpoint/delta.hpp>
 #include <stet/manifest.hpp>
 #include <stet/vocabulary/version.hpp>
@@ -73,18 +74,20 @@ struct sample {
     for (int i = -4; i < 5; ++i) codes.push_back(stet::int4(i));
   }
   void add_to(stet::writer& out) const {
-    CHECK(out.add("dense/kernel", {4, 3}, std::span<const float>(kernel), {{"trainable", true}, {"x-note", {1, 2}}}));
-    CHECK(out.add_alias("tied", "dense/kernel", {{"x-note", "tied"}}));
-    CHECK(out.add("codes", {9}, std::span<const stet::int4>(codes), {{"quantization", {{"scales", 0.5}}}}));
+    CHECK(out.add("dense/kernel", {4, 3}, std::span<const float>(kernel),
+                  stet::json_value{{"trainable", true}, {"x-note", {1, 2}}}));
+    CHECK(out.add_alias("tied", "dense/kernel", stet::json_value{{"x-note", "tied"}}));
+    CHECK(out.add("codes", {9}, std::span<const stet::int4>(codes),
+                  stet::json_value{{"quantization", {{"scales", 0.5}}}}));
     CHECK(out.add_strings("words", {3}, words));
     CHECK(out.add_bytes("blocks", {stet::dtype::block, 0, {"q4_k", 256, 144}}, {2, 256}, blocks));
     CHECK(out.add(hostile_name, {2}, std::span<const float>(hostile)));
     CHECK(out.add("empty", {0, 5}, std::span<const float>()));
     CHECK(out.add("\xE5\x90\x8D\xE5\x89\x8D", {1, 1}, std::span<const float>(kernel).first(1)));
-    out.graph = {{"nodes", stet::json_value::array()}};
-    out.state = {{"global_step", 7}};
-    out.metadata = {{"author", "me"}, {"rate", 0.001}};
-    out.set_extra({{"x-custom", {{"deep", true}}}});
+    out.graph = stet::json_value{{"nodes", stet::json_value::array()}};
+    out.state = stet::json_value{{"global_step", 7}};
+    out.metadata = stet::json_value{{"author", "me"}, {"rate", 0.001}};
+    out.set_extra(stet::json_value{{"x-custom", {{"deep", true}}}});
   }
   void save(const std::string& path, const stet::save_options& options = {}) const {
     stet::writer out;
@@ -326,8 +329,9 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     const std::vector<std::uint8_t> codes = {0, 1, 2, 255, 128, 7};
     stet::writer out;
-    CHECK(out.add("codes", {2, 3}, std::span<const std::uint8_t>(codes),
-                  {{"quantization", {{"scales", {0.5, 2.0}}, {"zero_points", {1, 100}}, {"axis", 0}}}}));
+    CHECK(
+        out.add("codes", {2, 3}, std::span<const std::uint8_t>(codes),
+                stet::json_value{{"quantization", {{"scales", {0.5, 2.0}}, {"zero_points", {1, 100}}, {"axis", 0}}}}));
     CHECK(out.add("plain", {6}, std::span<const std::uint8_t>(codes)));
     CHECK(out.save(folder.path("m.stet")));
     CHECK(run(folder, {"cat", "m.stet", "codes", "--dequantize"}).out ==
@@ -601,7 +605,7 @@ TEST_SUITE("stet command") {
     REQUIRE(variables.add("b", {2}, std::span(b)));
     {
       stet::writer base;
-      base.state = {{"global_step", 1}, {"metric", 0.25}};
+      base.state = stet::json_value{{"global_step", 1}, {"metric", 0.25}};
       REQUIRE(stet::add_variables(base, variables));
       REQUIRE(base.save(folder.path("ckpt-1.stet")));
     }

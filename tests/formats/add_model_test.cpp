@@ -75,9 +75,9 @@ TEST_SUITE("formats/add_model") {
     CHECK(values[1] == (host_is_little ? 0x0302 : 0x0203));
     const auto manifest = stet::parse_manifest(store->manifest_text());
     REQUIRE(manifest);
-    CHECK(manifest->state["global_step"] == 3);
-    CHECK(manifest->metadata["by"] == "other");
-    CHECK(manifest->graph["nodes"][0]["name"] == "first");
+    CHECK(stet::to_json_value(manifest->state)["global_step"] == 3);
+    CHECK(stet::to_json_value(manifest->metadata)["by"] == "other");
+    CHECK(stet::to_json_value(manifest->graph)["nodes"][0]["name"] == "first");
     CHECK(manifest->tensors[0].attributes["trainable"] == false);
   }
 
@@ -107,9 +107,9 @@ TEST_SUITE("formats/add_model") {
     const stet_test::temp_folder folder;
     const std::vector<float> values(4, 1.5f);
     stet::writer original;
-    REQUIRE(original.add("a", {2, 2}, std::span<const float>(values), {{"trainable", true}}));
-    REQUIRE(original.add_alias("b", "a", {{"note", 1}}));
-    original.set_extra({{"company", {{"ticket", 7}}}});
+    REQUIRE(original.add("a", {2, 2}, std::span<const float>(values), stet::json_value{{"trainable", true}}));
+    REQUIRE(original.add_alias("b", "a", stet::json_value{{"note", 1}}));
+    original.set_extra(stet::json_value{{"company", {{"ticket", 7}}}});
     const std::string path = folder.path("m.stet");
     REQUIRE(original.save(path));
     const auto opened = stet::open_any(path);
@@ -136,12 +136,12 @@ TEST_SUITE("formats/add_model") {
       const auto base = stet::open_checkpoint(folder.path("base.stet"));
       REQUIRE(base);
       stet::writer delta;
-      delta.state = {{"global_step", 2}};
+      delta.state = stet::json_value{{"global_step", 2}};
       REQUIRE(stet::add_changed(delta, variables, *base));
       REQUIRE(delta.save(folder.path("delta.stet")));
     }
     stet::writer at_once;
-    at_once.state = {{"global_step", 2}};
+    at_once.state = stet::json_value{{"global_step", 2}};
     REQUIRE(stet::add_variables(at_once, variables));
     REQUIRE(at_once.save(folder.path("expected.stet")));
     const auto opened = stet::open_any(folder.path("delta.stet"));

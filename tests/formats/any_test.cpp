@@ -36,7 +36,7 @@ struct few_variables {
 
 void save_base(few_variables& from, const std::string& path) {
   stet::writer out;
-  out.metadata = {{"note", "base"}};
+  out.metadata = stet::json_value{{"note", "base"}};
   REQUIRE(stet::add_variables(out, from.all()));
   REQUIRE(out.save(path));
 }
@@ -46,7 +46,7 @@ void save_delta_of(few_variables& from, const std::string& base_path, const std:
   const auto base = stet::open_checkpoint(base_path);
   REQUIRE(base);
   stet::writer out;
-  out.metadata = {{"note", "delta"}};
+  out.metadata = stet::json_value{{"note", "delta"}};
   REQUIRE(stet::add_changed(out, from.all(), *base));
   stet::save_options options;
   options.form = form;
@@ -187,9 +187,9 @@ TEST_SUITE("formats/any") {
     const stet_test::temp_folder folder;
     const std::array<float, 4> kernel = {1, 2, 3, 4};
     stet::writer out;
-    REQUIRE(out.add("kernel", {2, 2}, std::span<const float>(kernel), {{"trainable", false}}));
-    out.metadata = {{"author", "me"}};
-    out.state = {{"global_step", 7}};
+    REQUIRE(out.add("kernel", {2, 2}, std::span<const float>(kernel), stet::json_value{{"trainable", false}}));
+    out.metadata = stet::json_value{{"author", "me"}};
+    out.state = stet::json_value{{"global_step", 7}};
     stet::graph graph;
     graph.nodes.push_back({"matmul", "MatMul", {}, nullptr, {{"b", "kernel"}}, nullptr});
     out.graph = stet::graph_to_json(graph);

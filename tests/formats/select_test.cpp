@@ -18,10 +18,10 @@ TEST_SUITE("formats/select") {
     const stet_test::temp_folder folder;
     const std::array<float, 2> values = {1, 2};
     stet::writer out;
-    REQUIRE(out.add("a", {2}, std::span<const float>(values), {{"trainable", true}}));
-    REQUIRE(out.add_alias("tied", "a", {{"note", 1}}));
+    REQUIRE(out.add("a", {2}, std::span<const float>(values), stet::json_value{{"trainable", true}}));
+    REQUIRE(out.add_alias("tied", "a", stet::json_value{{"note", 1}}));
     REQUIRE(out.add("b", {2}, std::span<const float>(values)));
-    out.metadata = {{"author", "me"}};
+    out.metadata = stet::json_value{{"author", "me"}};
     const std::string path = folder.path("m.stet");
     REQUIRE(out.save(path));
     auto opened = stet::open_any(path);
@@ -38,9 +38,9 @@ TEST_SUITE("formats/select") {
     REQUIRE(copy.save(folder.path("copy.stet")));
 
     stet::writer expected;
-    REQUIRE(expected.add("tied", {2}, std::span<const float>(values), {{"note", 1}}));
+    REQUIRE(expected.add("tied", {2}, std::span<const float>(values), stet::json_value{{"note", 1}}));
     REQUIRE(expected.add("b", {2}, std::span<const float>(values)));
-    expected.metadata = {{"author", "me"}};
+    expected.metadata = stet::json_value{{"author", "me"}};
     REQUIRE(expected.save(folder.path("expected.stet")));
     CHECK(folder.read("copy.stet") == folder.read("expected.stet"));
 

@@ -3,7 +3,9 @@
 // delta; and as the state file of a folder of checkpoints. Whatever is read without an error must come back
 // the same from what is written of it.
 #include <stet/checkpoint.hpp>
+#include <stet/json.hpp>
 #include <stet/manifest.hpp>
+#include <stet/manifest/graph_link.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -43,10 +45,10 @@ void use_graph(const stet::json_value& json) {
   require(again && stet::check_graph(*again) && stet::graph_to_json(*again) == written);
 }
 
-void use_session(const stet::json_value& json) {
+void use_session(const stet::json_text& json) {
   const auto session = stet::to_session(json);
   if (!session) return;
-  const stet::json_value written = stet::to_json(*session);
+  const stet::json_text written = stet::to_json(*session);
   const auto again = stet::to_session(written);
   require(again && again->global_step == session->global_step && stet::to_json(*again) == written);
 }
@@ -69,11 +71,9 @@ void use_as_file(stet::manifest&& parsed) {
 
 void use_as_state_file(std::string_view text) {
   stet::detail::state_file state;
-  stet::detail::state_file_parser parser(state, false);
-  (void)stet::json_value::sax_parse(text.begin(), text.end(), &parser);
+  stet::detail::state_file_parser(state, false).run(text);
   stet::detail::state_file latest_only;
-  stet::detail::state_file_parser short_parser(latest_only, true);
-  (void)stet::json_value::sax_parse(text.begin(), text.end(), &short_parser);
+  stet::detail::state_file_parser(latest_only, true).run(text);
   require(latest_only.all.size() <= state.all.size());
 }
 
@@ -84,7 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   use_as_state_file(text);
   auto parsed = stet::parse_manifest(text);
   if (!parsed) return 0;
-  use_graph(parsed->graph);
+  use_graph(stet::to_json_value(parsed->graph));
   use_session(parsed->state);
   if (const auto base = stet::detail::base_in(*parsed); base && *base)
     require(stet::detail::is_part_name((*base)->file_name));

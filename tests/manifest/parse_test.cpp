@@ -120,15 +120,15 @@ TEST_SUITE("manifest/parse") {
     CHECK(m.tensors[0].size_bytes == 6);
     CHECK(m.tensors[0].crc32c.value_or(0) == 0x0A1B2C3Du);
     CHECK_FALSE(m.tensors[0].alias_of.has_value());
-    CHECK(m.tensors[0].attributes.dump() == R"({"note":"x","trainable":true})");
+    CHECK(m.tensors[0].attributes.text() == R"({"note":"x","trainable":true})");
     CHECK(m.tensors[1].block == stet::manifest_block{"q4_k", 256, 144});
     CHECK(m.tensors[1].bits == 0);
-    CHECK(m.tensors[1].attributes.is_null());
+    CHECK(m.tensors[1].attributes.empty());
     CHECK(m.tensors[2].alias_of.value_or(9) == 0);
-    CHECK(m.graph.dump() == R"({"nodes":[]})");
-    CHECK(m.state.dump() == R"({"step":7})");
-    CHECK(m.metadata.dump() == R"({"z":1,"a":2})");
-    CHECK(m.extra.dump() == R"({"later":[1,-1,1.0],"last":null})");
+    CHECK(m.graph.text() == R"({"nodes":[]})");
+    CHECK(m.state.text() == R"({"step":7})");
+    CHECK(m.metadata.text() == R"({"z":1,"a":2})");
+    CHECK(m.extra.text() == R"({"later":[1,-1,1.0],"last":null})");
   }
 
   TEST_CASE("J1: the text is an object") {

@@ -4,7 +4,7 @@
 
 #include "support/outcome.hpp"
 
-#include <stet/manifest/json_text.hpp>
+#include <stet/json.hpp>
 #include <stet/store/open.hpp>
 #include <stet/writer.hpp>
 

@@ -39,7 +39,7 @@ struct model {
     CHECK(out.add("packed", {7}, std::span<const stet::int4>(packed)));
     CHECK(out.add_alias("tied", "a"));
     CHECK(out.add_bytes("b", stet::element_layout::of(stet::dtype::uint8), {1001}, std::span(content).first(1001),
-                        {{"trainable", false}}));
+                        stet::json_text(R"({"trainable":false})")));
     CHECK(out.add("empty", {0}, std::span<const float>()));
     return out;
   }

@@ -6,6 +6,7 @@
 #include "support/sample_model.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/json.hpp>
 #include <stet/manifest/parse.hpp>
 #include <stet/writer.hpp>
 
@@ -152,7 +153,7 @@ TEST_SUITE("writer/plan") {
         save_options options;
         options.alignment_bytes = 1;
         writer out = tensors_of(std::vector<std::size_t>(around == 1000 ? 1 : 4, 7), content);
-        out.metadata = {{"x", std::string(padding, '.')}};
+        out.metadata = stet::json_value{{"x", std::string(padding, '.')}};
         const byte_vector made = saved_bytes(out, options);
         const auto opened = stet::open(made);
         if (!opened || !stet::verify_store(*opened).is_sound()) FAIL_CHECK("padding " << padding);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "support/outcome.hpp"
 
+#include <stet/json.hpp>
 #include <stet/writer/tensors.hpp>
 
 #include <doctest/doctest.h>
@@ -111,7 +112,7 @@ TEST_SUITE("writer/tensors") {
     const element_layout layout = element_layout::of(dtype::uint16);
     REQUIRE(list.add("a", layout, std::vector<std::uint64_t>{2}, 4, {}, nullptr));
     REQUIRE(list.add_alias("b", 0, nullptr));
-    REQUIRE(list.add_alias("c", 1, {{"trainable", false}}));
+    REQUIRE(list.add_alias("c", 1, stet::json_value{{"trainable", false}}));
     CHECK(outcome(list.add_alias("", 0, nullptr)) == "bad_name");
     const std::vector<stet::index_row> rows = list.rows();
     REQUIRE(rows.size() == 3);

@@ -7,6 +7,7 @@
 #include "../writer/writer.hpp"
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -15,10 +16,10 @@ namespace stet::inline STET_NAMESPACE {
 namespace detail {
 
 /// The further fields that a variable has in a manifest.
-inline json_value attributes_of(const variable& of) {
-  json_value attributes = {{"trainable", of.is_trainable()}};
-  if (!of.slot_of().empty()) attributes["slot_of"] = of.slot_of();
-  return attributes;
+inline json_text attributes_of(const variable& of) {
+  std::string attributes = of.is_trainable() ? "{\"trainable\":true" : "{\"trainable\":false";
+  if (!of.slot_of().empty()) append_json_string(attributes += ",\"slot_of\":", std::string_view(of.slot_of()));
+  return json_text(attributes += '}');
 }
 
 } // namespace detail

@@ -70,7 +70,7 @@ public:
   /// `snapshot::take`, and what waits is still written then; those of JSON that no manifest can have, as of `writer::save`;
   /// @retval errc::out_of_memory  there is none for the copies
   /// Cost: one memcpy of the variables, and with `when_busy::wait` what is left of the save before.
-  result<bool> save(const session_state& session, const variable_list& variables, const json_value& graph = nullptr) {
+  result<bool> save(const session_state& session, const variable_list& variables, const json_text& graph = {}) {
     int number = 0;
     {
       std::unique_lock guard(mutex_);
@@ -122,7 +122,7 @@ private:
     explicit job(memory_resource* memory) : variables(memory) {}
     session_state session;
     snapshot variables;
-    json_value graph;
+    json_text graph;
   };
   static constexpr int none = -1;
 

@@ -8,6 +8,7 @@
 #include "snapshot.hpp"
 
 #include "../bytes/sha256.hpp"
+#include "../manifest/detail/json_output.hpp"
 #include "../manifest/open.hpp"
 #include "../manifest/parse.hpp"
 #include "../store/copy_elements.hpp"
@@ -54,8 +55,8 @@ struct delta_base {
   std::vector<std::string> removed;
   /// The names of all tensors in their order; empty: those of the base, then new ones.
   std::vector<std::string> order;
-  /// An object of objects, or null.
-  json_value attributes;
+  /// An object of objects, or nothing.
+  json_text attributes;
 };
 
 /// The content digest of a native store: SHA-256 of its manifest and index, which hold every name, shape, place and checksum.
@@ -116,43 +117,41 @@ inline bool is_unchanged(const tensor& before, const variable& now, std::vector<
 }
 
 /// Reads an array of strings, if there is one.
-inline result<std::vector<std::string>> strings_of(const json_value& object, const char* field) {
+inline result<std::vector<std::string>> strings_of(std::string_view array) {
   std::vector<std::string> all;
-  const auto found = object.find(field);
-  if (found == object.end()) return all;
-  if (!found->is_array()) return error(errc::wrong_type, "base");
-  for (const json_value& each : *found) {
-    const std::string* const text = each.get_ptr<const std::string*>();
-    if (text == nullptr) return error(errc::wrong_type, "base");
-    all.push_back(*text);
-  }
+  if (array.empty()) return all;
+  json_reader in(array);
+  if (in.next() != json_token::begin_array) return error(errc::wrong_type, "base");
+  while (in.next() == json_token::string) assign_string(in.string(), all.emplace_back());
+  if (in.token() != json_token::end_array) return error(errc::wrong_type, "base");
   return all;
 }
 
 /// The base of the store with this manifest.
 inline result<std::optional<delta_base>> base_in(const manifest& of) {
   std::optional<delta_base> base;
-  if (!of.extra.is_object() || !of.extra.contains("base")) return base;
-  const json_value& field = of.extra["base"];
-  if (!field.is_object()) return error(errc::wrong_type, "base");
-  const auto file = field.find("file"), digest = field.find("sha256"), attributes = field.find("attributes");
-  if (file == field.end() || digest == field.end()) return error(errc::missing_field, "base");
-  const std::string* const file_text = file->get_ptr<const std::string*>();
-  const std::string* const digest_text = digest->get_ptr<const std::string*>();
-  if (file_text == nullptr || digest_text == nullptr) return error(errc::wrong_type, "base");
+  const std::string_view field = member_of(of.extra.text(), "base");
+  if (field.empty()) return base;
+  if (field.front() != '{') return error(errc::wrong_type, "base");
+  const std::string_view file = member_of(field, "file"), digest = member_of(field, "sha256");
+  if (file.empty() || digest.empty()) return error(errc::missing_field, "base");
+  std::optional<std::string> file_text = string_in(file), digest_text = string_in(digest);
+  if (!file_text || !digest_text) return error(errc::wrong_type, "base");
   const std::optional<sha256_digest> expected = digest_of_hex(*digest_text);
   if (!expected) return error(errc::bad_checksum_field, "base");
   if (!is_part_name(*file_text)) return error(errc::bad_path, *file_text);
-  result<std::vector<std::string>> removed = strings_of(field, "removed"), order = strings_of(field, "order");
+  result<std::vector<std::string>> removed = strings_of(member_of(field, "removed")),
+                                   order = strings_of(member_of(field, "order"));
   if (!removed) return removed.error();
   if (!order) return order.error();
-  base = delta_base{*file_text, *expected, std::move(*removed), std::move(*order), nullptr};
-  if (attributes != field.end()) {
-    if (!attributes->is_object()) return error(errc::wrong_type, "base");
-    for (const json_value& each : *attributes) {
-      if (!each.is_object()) return error(errc::wrong_type, "base");
-    }
-    base->attributes = *attributes;
+  base = delta_base{std::move(*file_text), *expected, std::move(*removed), std::move(*order), nullptr};
+  if (const std::string_view attributes = member_of(field, "attributes"); !attributes.empty()) {
+    bool are_objects = true;
+    const bool is_object = visit_members(attributes, [&](const json_string&, std::string_view each) {
+      are_objects = are_objects && each.front() == '{';
+    });
+    if (!is_object || !are_objects) return error(errc::wrong_type, "base");
+    base->attributes = json_text(attributes);
   }
   return base;
 }
@@ -271,7 +270,7 @@ struct checkpoint_fields {
   /// Of the newest file; its tensors were taken out of it.
   manifest newest;
   /// The further fields of each tensor.
-  std::map<std::string, json_value, std::less<>> attributes;
+  std::map<std::string, json_text, std::less<>> attributes;
 };
 
 /// Parses the manifests of all files of a checkpoint.
@@ -286,7 +285,11 @@ inline result<checkpoint_fields> fields_of(const checkpoint_store& of) {
     for (manifest_tensor& each : parsed->tensors)
       made.attributes.emplace(std::move(each.name), std::move(each.attributes));
     if (*base) {
-      for (auto& [name, attributes] : (*base)->attributes.items()) made.attributes.emplace(name, attributes);
+      (void)visit_members((*base)->attributes.text(), [&made](const json_string& key, std::string_view attributes) {
+        std::string name;
+        assign_string(key, name);
+        made.attributes.try_emplace(std::move(name), json_text(attributes));
+      });
     }
     parsed->tensors.clear();
     if (i == 0) made.newest = std::move(*parsed);
@@ -321,17 +324,25 @@ struct delta_report {
   if (base.file_count() == detail::max_delta_depth) return error(errc::too_deep, base.file_name(0));
   const result<detail::checkpoint_fields> fields = detail::fields_of(base);
   if (!fields) return fields.error();
-  json_value field = {{"file", base.file_name(0)}, {"sha256", detail::hex_of(content_digest(base.file(0)))}};
-  json_value removed, order, attributes;
+  // Texts of objects and arrays, without what closes them.
+  std::string field, removed, attributes;
+  detail::append_json_key(field, std::string_view("file"));
+  detail::append_json_string(field, std::string_view(base.file_name(0)));
+  detail::append_json_key(field, std::string_view("sha256"));
+  detail::append_json_string(field, std::string_view(detail::hex_of(content_digest(base.file(0)))));
+  const auto append_name = [](std::string& array, std::string_view name) {
+    array += array.empty() ? '[' : ',';
+    detail::append_json_string(array, name);
+  };
   delta_report report;
   std::vector<std::byte> scratch;
-  std::vector<std::string_view> opened_order; // as `open_checkpoint` will make it
+  std::vector<std::string_view> order, opened_order; // the latter as `open_checkpoint` will make it
   for (const tensor each : *base) {
     const variable* const now = from.find(each.name());
     if (now != nullptr && now->has_storage())
       opened_order.push_back(each.name());
     else
-      removed.push_back(std::string(each.name()));
+      append_name(removed, each.name());
   }
   for (const variable& each : from) {
     if (!each.has_storage()) continue;
@@ -341,10 +352,11 @@ struct delta_report {
     if (before && detail::is_unchanged(*before, each, scratch)) {
       ++report.unchanged_count;
       report.unchanged_bytes += each.size_bytes();
-      json_value now = detail::attributes_of(each);
+      const json_text now = detail::attributes_of(each);
       if (const auto then = fields->attributes.find(each.name());
           then == fields->attributes.end() || then->second != now) {
-        attributes[each.name()] = std::move(now);
+        detail::append_json_key(attributes, each.name());
+        attributes += now.text();
       }
       continue;
     }
@@ -352,14 +364,21 @@ struct delta_report {
     ++report.changed_count;
     report.changed_bytes += each.size_bytes();
   }
-  const auto is_same_name = [](std::string_view name, const json_value& other) {
-    return name == *other.get_ptr<const std::string*>();
+  const auto append_field = [&field](std::string_view name, const std::string& value, char closing) {
+    if (value.empty()) return;
+    detail::append_json_key(field, name);
+    (field += value) += closing;
   };
-  if (!removed.is_null()) field["removed"] = std::move(removed);
-  if (!std::equal(opened_order.begin(), opened_order.end(), order.begin(), order.end(), is_same_name))
-    field["order"] = std::move(order);
-  if (!attributes.is_null()) field["attributes"] = std::move(attributes);
-  to.set_extra({{"base", std::move(field)}});
+  append_field("removed", removed, ']');
+  if (opened_order != order) {
+    std::string names;
+    for (const std::string_view each : order) append_name(names, each);
+    append_field("order", names, ']');
+  }
+  append_field("attributes", attributes, '}');
+  std::string extra;
+  detail::append_json_key(extra, std::string_view("base"));
+  to.set_extra(json_text(extra.append(field).append("}}")));
   return report;
 }
 /// The same for variables as they were when a snapshot was taken, which must stay until the last save.
@@ -444,15 +463,12 @@ inline result<save_report> compact_alone(std::string_view from_path_utf8, std::s
   to.graph = std::move(fields->newest.graph);
   to.state = std::move(fields->newest.state);
   to.metadata = std::move(fields->newest.metadata);
-  if (json_value& extra = fields->newest.extra; extra.is_object()) {
-    extra.erase("base");
-    if (!extra.empty()) to.set_extra(std::move(extra));
-  }
+  to.set_extra(without_member(fields->newest.extra, "base"));
   const store& all = **from;
   for (const tensor each : all) {
     const auto original = all.original_of(each);
     const auto found = fields->attributes.find(each.name());
-    json_value attributes = found == fields->attributes.end() ? json_value() : std::move(found->second);
+    json_text attributes = found == fields->attributes.end() ? json_text() : std::move(found->second);
     auto added = original ? to.add_alias(each.name(), original->name(), std::move(attributes))
                           : to.add(each.name(), each, std::move(attributes));
     if (!added) return added.error();

@@ -56,8 +56,8 @@ struct restored_checkpoint {
   checkpoint_info info;
   /// The state of the session as it was saved.
   session_state session;
-  /// The graph that was saved; null: none.
-  json_value graph;
+  /// The graph that was saved, or nothing.
+  json_text graph;
   /// The checkpoint, still open: variables that were bound view its bytes, and it must outlive them.
   checkpoint_store opened;
 };

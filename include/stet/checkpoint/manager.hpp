@@ -87,7 +87,7 @@ public:
   /// graph and base give the same bytes. Deltas of a checkpoint that is about to be replaced, whatever their names are, are made
   /// whole first. A base that cannot be opened any more is passed over: the save is whole then, and so is one of which nothing is
   /// as it was in the base.
-  /// @param graph  a JSON object, or null
+  /// @param graph  a JSON object, or nothing
   /// @retval errc::not_durable    the checkpoint is in the folder, complete, and a loss of power may take it back; nothing was
   ///                              removed on its account. The next save is whole
   /// @retval errc::out_of_memory
@@ -97,12 +97,11 @@ public:
   /// Cost: that of `writer::save`, a small file, and lists the folder; opens the others once if some are to be removed. A
   /// delta also that of `open_checkpoint` and `add_changed`.
   result<saved_checkpoint> save(const session_state& session, const variable_list& variables,
-                                const json_value& graph = nullptr) {
+                                const json_text& graph = {}) {
     return save_any(session, variables, graph);
   }
   /// The same for variables as they were when a snapshot was taken.
-  result<saved_checkpoint> save(const session_state& session, const snapshot& variables,
-                                const json_value& graph = nullptr) {
+  result<saved_checkpoint> save(const session_state& session, const snapshot& variables, const json_text& graph = {}) {
     return save_any(session, variables, graph);
   }
 
@@ -130,7 +129,7 @@ private:
   // ---- saving ----
 
   template <class Variables>
-  result<saved_checkpoint> save_any(const session_state& session, const Variables& variables, const json_value& graph) {
+  result<saved_checkpoint> save_any(const session_state& session, const Variables& variables, const json_text& graph) {
     return detail::caught([&]() -> result<saved_checkpoint> {
       if (auto locked = lock_.confirm(); !locked) return locked.error();
       if (auto sound = detail::check_saved(session, graph); !sound) return sound.error();

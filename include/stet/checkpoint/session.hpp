@@ -4,12 +4,14 @@
 #define STET_CHECKPOINT_SESSION_HPP
 
 #include "../manifest/check.hpp"
+#include "../manifest/detail/json_output.hpp"
 #include "../manifest/manifest.hpp"
 
 #include <cmath>
 #include <cstdint>
 #include <optional>
-#include <utility>
+#include <string>
+#include <string_view>
 
 namespace stet::inline STET_NAMESPACE {
 
@@ -21,12 +23,12 @@ struct session_state {
   /// How good the program was at this step, for those who keep the best checkpoints. A number that is not finite, which
   /// JSON cannot hold, is saved as none.
   std::optional<double> metric = std::nullopt;
-  /// The state of the random number generators; null, as in the next two: none.
-  json_value random = nullptr;
+  /// The state of the random number generators; or nothing, as in the next two. Text, or a `json_value` with stet/json.hpp.
+  json_text random = {};
   /// The optimizer's hyper-parameters.
-  json_value optimizer = nullptr;
+  json_text optimizer = {};
   /// Anything else that the program saves.
-  json_value user = nullptr;
+  json_text user = {};
 };
 
 namespace detail {
@@ -34,59 +36,75 @@ namespace detail {
 /// The fields of a session that are free-form JSON, by their names in `state`.
 struct session_field {
   const char* name;
-  json_value session_state::* member;
+  json_text session_state::* member;
 };
 inline constexpr session_field session_fields[] = {
     {"random", &session_state::random}, {"optimizer", &session_state::optimizer}, {"user", &session_state::user}};
 
-/// Whether a manifest can have this session and graph. To be asked before they are copied: JSON is copied by recursion, which
-/// ends the program where it nests without end.
+/// Whether a manifest can have this session and graph.
 /// @retval errc::wrong_type, duplicate_key, bad_json, bad_number, too_deep  "graph" or the field of the session is the subject
-inline result<void> check_saved(const session_state& session, const json_value& graph) {
-  if (const errc problem = check_free_form(graph, 2); problem != errc{}) return error(problem, "graph");
+inline result<void> check_saved(const session_state& session, const json_text& graph) {
+  std::string text;
+  if (const errc problem = append_free_form(text, graph, 2); problem != errc{}) return error(problem, "graph");
   for (const auto& [name, member] : session_fields) {
-    if (const errc problem = check_free_form(session.*member, 3); problem != errc{}) return error(problem, name);
+    text.clear();
+    if (const errc problem = append_free_form(text, session.*member, 3); problem != errc{}) return error(problem, name);
   }
   return {};
-}
-
-/// The member of a JSON object called `name`, or nullptr.
-inline const json_value* member_of(const json_value& object, const char* name) {
-  const auto found = object.find(name);
-  return found == object.end() ? nullptr : &*found;
 }
 
 } // namespace detail
 
 /// The session as the JSON object `state`: {"global_step": 1200, "metric": 0.93, "random": …, "optimizer": …, "user": …};
-/// what is none is left out.
-inline json_value to_json(const session_state& of) {
-  json_value made = {{"global_step", of.global_step}};
-  if (of.metric && std::isfinite(*of.metric)) made["metric"] = *of.metric;
-  for (const auto& [name, member] : detail::session_fields) {
-    if (!(of.*member).is_null()) made[name] = of.*member;
+/// what is none is left out. Where a field is none that a manifest can have, so is the object: saving it is the field's error.
+inline json_text to_json(const session_state& of) {
+  std::string made;
+  detail::append_json_key(made, std::string_view("global_step"));
+  detail::append_json_number(made, of.global_step);
+  if (of.metric && std::isfinite(*of.metric)) {
+    detail::append_json_key(made, std::string_view("metric"));
+    detail::append_json_number(made, *of.metric);
   }
-  return made;
+  for (const auto& [name, member] : detail::session_fields) {
+    if ((of.*member).empty()) continue;
+    detail::append_json_key(made, std::string_view(name));
+    if (const errc problem = detail::append_free_form(made, of.*member, 3); problem != errc{})
+      return json_text::of_problem(problem);
+  }
+  return json_text(made += '}');
 }
 
 /// The session of the JSON object `state`. Further fields are passed over.
 /// @retval errc::missing_field  there is no `global_step`
 /// @retval errc::bad_number     `global_step` is not an unsigned integer
 /// @retval errc::wrong_type     `state` is no object, or `metric` no number
-inline result<session_state> to_session(const json_value& state) {
-  if (!state.is_object()) return error(state.is_null() ? errc::missing_field : errc::wrong_type, "state");
+/// @retval errc::bad_json, too_deep, duplicate_key  `state` is text of a program, and not sound
+inline result<session_state> to_session(const json_text& state) {
+  if (state.problem() != errc{}) return error(state.problem(), "state");
+  if (state.empty()) return error(errc::missing_field, "state");
+  detail::json_input whole(state.text());
+  if (whole.next() != detail::json_token::begin_object && !whole.failure()) return error(errc::wrong_type, "state");
+  if (!whole.skip() || whole.next() != detail::json_token::end) return whole.failure()->about("state");
+  const auto token_of = [](std::string_view value) {
+    detail::json_reader in(value);
+    in.next();
+    return in;
+  };
   session_state made;
-  const json_value* const step = detail::member_of(state, "global_step");
-  if (step == nullptr) return error(errc::missing_field, "state.global_step");
-  const auto* const number = step->get_ptr<const json_value::number_unsigned_t*>();
-  if (number == nullptr) return error(errc::bad_number, "state.global_step");
-  made.global_step = *number;
-  if (const json_value* const metric = detail::member_of(state, "metric")) {
-    if (!metric->is_number()) return error(errc::wrong_type, "state.metric");
-    made.metric = metric->get<double>();
+  const std::string_view step = detail::member_of(state.text(), "global_step");
+  if (step.empty()) return error(errc::missing_field, "state.global_step");
+  const detail::json_reader number = token_of(step);
+  if (number.token() != detail::json_token::number || !number.number().is_unsigned())
+    return error(errc::bad_number, "state.global_step");
+  made.global_step = number.number().magnitude;
+  if (const std::string_view metric = detail::member_of(state.text(), "metric"); !metric.empty()) {
+    const detail::json_reader value = token_of(metric);
+    if (value.token() != detail::json_token::number) return error(errc::wrong_type, "state.metric");
+    made.metric = value.number().to_double();
   }
   for (const auto& [name, member] : detail::session_fields) {
-    if (const json_value* const value = detail::member_of(state, name)) made.*member = *value;
+    const std::string_view value = detail::member_of(state.text(), name);
+    if (!value.empty() && value != "null") made.*member = json_text(value);
   }
   return made;
 }

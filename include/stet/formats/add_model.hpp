@@ -24,7 +24,7 @@ namespace stet::inline STET_NAMESPACE {
 namespace detail {
 
 /// What a manifest would say beside the tensors of a model. Of several graphs it is the first; the others go to `further`.
-inline result<manifest> manifest_beside(const model& of, std::vector<json_value>& further) {
+inline result<manifest> manifest_beside(const model& of, std::vector<json_text>& further) {
   if (is_native_model(of)) {
     result<manifest> parsed = merged_manifest(of);
     if (!parsed) return parsed;
@@ -70,12 +70,12 @@ inline result<manifest> manifest_beside(const model& of, std::vector<json_value>
 /// @retval errc::manifest_mismatch  the manifest of a native file lists other tensors than its index
 inline result<void> add_model(writer& to, const model& from) {
   if (auto checked = check_ranges(from); !checked) return checked;
-  std::vector<json_value> further_graphs;
+  std::vector<json_text> further_graphs;
   result<manifest> beside = detail::manifest_beside(from, further_graphs);
   if (!beside) return beside.error();
-  std::unordered_map<std::string_view, json_value*> attributes;
+  std::unordered_map<std::string_view, json_text*> attributes;
   for (manifest_tensor& each : beside->tensors) {
-    if (!each.attributes.is_null()) attributes.emplace(each.name, &each.attributes);
+    if (!each.attributes.empty()) attributes.emplace(each.name, &each.attributes);
   }
   const bool is_native = is_native_model(from);
   std::vector<std::uint32_t> numbers(from.store.tensor_count()); // in the writer
@@ -83,7 +83,7 @@ inline result<void> add_model(writer& to, const model& from) {
     const auto original = from.store.original_of(each);
     if (original && !is_native) continue;
     const auto found = attributes.find(each.name());
-    json_value fields = found == attributes.end() ? json_value() : std::move(*found->second);
+    json_text fields = found == attributes.end() ? json_text() : std::move(*found->second);
     numbers[each.entry().number()] = static_cast<std::uint32_t>(to.tensor_count());
     auto added = original
                      ? to.add_alias(each.name(), original->name(), std::move(fields))

@@ -6,10 +6,11 @@
 #include "detail/fields.hpp"
 #include "detail/names.hpp"
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 
 namespace stet::inline STET_NAMESPACE {
@@ -18,56 +19,65 @@ namespace detail {
 
 // ---- quantization ----
 
-/// Whether an integer is one that elements of this dtype can have. Dtypes that are no integers have no such
-/// bounds.
-inline bool is_zero_point(const json_value& value, const dtype_description& row) noexcept {
-  if (!value.is_number_integer()) return false;
+/// Whether the token is an integer that elements of this dtype can have. Dtypes that are no integers have no such bounds.
+inline bool is_zero_point(const json_reader& in, const dtype_description& row) noexcept {
+  if (in.token() != json_token::number || !in.number().is_integer) return false;
   const bool is_signed = row.kind == dtype_kind::signed_integer;
   if (!is_signed && row.kind != dtype_kind::unsigned_integer) return true;
   const std::uint64_t largest = ~std::uint64_t{0} >> (64 - row.bits + (is_signed ? 1 : 0));
-  if (value.is_number_unsigned()) return *value.get_ptr<const json_value::number_unsigned_t*>() <= largest;
-  const std::int64_t number = *value.get_ptr<const json_value::number_integer_t*>();
-  if (number >= 0) return static_cast<std::uint64_t>(number) <= largest;
-  return is_signed && static_cast<std::uint64_t>(-(number + 1)) <= largest;
+  const std::uint64_t magnitude = in.number().magnitude;
+  if (!in.number().is_negative || magnitude == 0) return magnitude <= largest;
+  return is_signed && magnitude - 1 <= largest;
 }
 
-/// Whether a number is finite and greater than 0.
-inline bool is_scale(const json_value& value) noexcept {
-  if (value.is_number_unsigned()) return *value.get_ptr<const json_value::number_unsigned_t*>() > 0;
-  if (value.is_number_integer()) return *value.get_ptr<const json_value::number_integer_t*>() > 0;
-  const double* const number = value.get_ptr<const json_value::number_float_t*>();
-  return number != nullptr && std::isfinite(*number) && *number > 0;
+/// Whether the token is a number greater than 0. (One that is not finite is none.)
+inline bool is_scale(const json_reader& in) noexcept {
+  if (in.token() != json_token::number || in.number().is_negative) return false;
+  return in.number().is_integer ? in.number().magnitude > 0 : in.number().to_double() > 0;
 }
 
-/// The number of values, each of which `is_good`: of an array's elements, or 1 for anything else; nothing if
+/// The number of values in the text of one, each of which `is_good`: of an array's elements, or 1 for anything else; nothing if
 /// one is bad.
-template <class IsGood> std::optional<std::uint64_t> count_values(const json_value& values, IsGood is_good) {
-  const json_value::array_t* const array = values.get_ptr<const json_value::array_t*>();
-  if (array == nullptr) return is_good(values) ? std::optional<std::uint64_t>(1) : std::nullopt;
-  for (const json_value& value : *array) {
-    if (!is_good(value)) return std::nullopt;
+template <class IsGood> std::optional<std::uint64_t> count_values(std::string_view text, IsGood is_good) noexcept {
+  json_reader in(text);
+  if (in.next() != json_token::begin_array) return is_good(in) ? std::optional<std::uint64_t>(1) : std::nullopt;
+  std::uint64_t count = 0;
+  for (; in.next() != json_token::end_array; ++count) {
+    if (!is_good(in)) return std::nullopt;
   }
-  return array->size();
+  return count;
 }
 
-/// Whether what is known of a quantization fits its tensor. Source: manifest.hpp, "quantization".
-inline bool is_quantization_valid(const json_value& quantization, const manifest_tensor& tensor) {
+/// Whether the text of a member is a string; without the member, too.
+inline bool is_name_or_absent(std::string_view text) noexcept { return text.empty() || text.front() == '"'; }
+
+/// Whether what is known of a quantization fits its tensor. The reader is at the first token of an object; it comes to its last.
+/// Source: manifest.hpp, "quantization".
+inline bool is_quantization_valid(json_reader& in, dtype of, std::span<const std::uint64_t> shape) noexcept {
   std::uint64_t axis_extent = 1;
-  if (const auto axis = quantization.find("axis"); axis != quantization.end()) {
-    const json_value::number_integer_t* const number = axis->get_ptr<const json_value::number_integer_t*>();
-    if (number == nullptr || static_cast<std::uint64_t>(*number) >= tensor.shape.size()) return false; // -1 is large
-    axis_extent = tensor.shape[static_cast<std::size_t>(*number)];
+  std::string_view scales, zero_points;
+  while (in.next() == json_token::key) {
+    const json_string name = in.string();
+    in.next();
+    if (name == "axis") {
+      if (in.token() != json_token::number || !in.number().is_unsigned() || in.number().magnitude >= shape.size())
+        return false;
+      axis_extent = shape[static_cast<std::size_t>(in.number().magnitude)];
+    }
+    if (!in.skip()) return false;
+    if (name == "scales") scales = in.text();
+    if (name == "zero_points") zero_points = in.text();
   }
+  if (in.token() == json_token::error) return false;
   std::optional<std::uint64_t> count;
-  if (const auto scales = quantization.find("scales"); scales != quantization.end() && !scales->is_string()) {
-    count = count_values(*scales, is_scale);
+  if (!is_name_or_absent(scales)) {
+    count = count_values(scales, is_scale);
     if (!count || (*count != 1 && *count != axis_extent)) return false;
   }
-  const auto zero_points = quantization.find("zero_points");
-  if (zero_points == quantization.end() || zero_points->is_string()) return true;
-  const dtype_description& row = describe(tensor.dtype);
+  if (is_name_or_absent(zero_points)) return true;
+  const dtype_description& row = describe(of);
   const auto zero_point_count =
-      count_values(*zero_points, [&](const json_value& value) { return is_zero_point(value, row); });
+      count_values(zero_points, [&](const json_reader& value) { return is_zero_point(value, row); });
   if (!zero_point_count) return false;
   return count ? *zero_point_count == *count : *zero_point_count == 1 || *zero_point_count == axis_extent;
 }
@@ -85,21 +95,30 @@ inline field_problem check_elements(const manifest_tensor& tensor) noexcept {
   return check_block(tensor.block);
 }
 
+/// Checks those attributes of a tensor that mean something here. Whether the text is sound is for `check_attributes`.
+inline field_problem check_known_attributes(const json_text& attributes, dtype of,
+                                            std::span<const std::uint64_t> shape) noexcept {
+  json_reader in(attributes.text());
+  if (attributes.empty() || in.next() != json_token::begin_object) return {};
+  while (in.next() == json_token::key) {
+    const json_string name = in.string();
+    in.next();
+    if (name == "trainable" && in.token() != json_token::boolean) return {errc::wrong_type, "trainable"};
+    if (name == "quantization") {
+      if (in.token() != json_token::begin_object) return {errc::wrong_type, "quantization"};
+      if (!is_quantization_valid(in, of, shape)) return errc::bad_quantization;
+    }
+    if (!in.skip()) break;
+  }
+  return {};
+}
+
 /// Whether what a tensor says of itself, its place apart, is sound.
-inline field_problem check_tensor(const manifest_tensor& tensor) {
+inline field_problem check_tensor(const manifest_tensor& tensor) noexcept {
   if (!is_valid_name(tensor.name)) return errc::bad_name;
   if (tensor.shape.size() > max_rank) return errc::bad_shape;
   if (const field_problem problem = check_elements(tensor)) return problem;
-  if (tensor.attributes.is_null()) return {};
-  const json_value& attributes = tensor.attributes;
-  if (const auto found = attributes.find("trainable"); found != attributes.end() && !found->is_boolean()) {
-    return {errc::wrong_type, "trainable"};
-  }
-  if (const auto found = attributes.find("quantization"); found != attributes.end()) {
-    if (!found->is_object()) return {errc::wrong_type, "quantization"};
-    if (!is_quantization_valid(*found, tensor)) return errc::bad_quantization;
-  }
-  return {};
+  return check_known_attributes(tensor.attributes, tensor.dtype, tensor.shape);
 }
 
 /// Whether the parts may have their names, and these differ.
@@ -124,73 +143,78 @@ inline error error_about(field_problem problem, std::string_view tensor_name,
 
 // ---- free-form JSON ----
 
-/// Whether `text` is UTF-8, which may hold NULs.
-inline bool is_utf8(std::string_view text) noexcept {
-  for (;;) {
-    const std::size_t end = text.find('\0');
-    if (!is_utf8_without_nul(text.substr(0, end))) return false;
-    if (end == std::string_view::npos) return true;
-    text.remove_prefix(end + 1);
-  }
-}
-
-/// Whether JSON that a program made can be printed and read again as it is. `depth` is that of `value` if it
-/// is an object or array; it bounds the recursion.
-inline errc check_free_form(const json_value& value, std::size_t depth) {
-  if (value.is_string()) return is_utf8(*value.get_ptr<const json_value::string_t*>()) ? errc{} : errc::bad_json;
-  if (value.is_number_float()) {
-    return std::isfinite(*value.get_ptr<const json_value::number_float_t*>()) ? errc{} : errc::bad_number;
-  }
-  if (value.is_binary() || value.is_discarded()) return errc::wrong_type;
-  if (!value.is_structured()) return {};
-  if (depth > max_manifest_depth) return errc::too_deep;
-  if (const json_value::array_t* const array = value.get_ptr<const json_value::array_t*>()) {
-    for (const json_value& element : *array) {
-      if (const errc problem = check_free_form(element, depth + 1); problem != errc{}) return problem;
-    }
-    return {};
-  }
-  const json_value::object_t& members = *value.get_ptr<const json_value::object_t*>();
-  const auto name_at = [&](std::size_t i) -> std::string_view { return members.data()[i].first; };
-  if (find_duplicate(members.size(), name_at) != name_table::none) return errc::duplicate_key;
-  for (const auto& [name, member] : members) {
-    if (!is_utf8(name)) return errc::bad_json;
-    if (const errc problem = check_free_form(member, depth + 1); problem != errc{}) return problem;
-  }
+/// Appends JSON that a program gave as a manifest has it, after a check that it can be read again. Nothing is appended for
+/// nothing.
+/// @param depth  of the value if it is an object or array
+inline errc append_free_form(std::string& out, const json_text& value, std::size_t depth) {
+  if (value.problem() != errc{}) return value.problem();
+  if (value.empty()) return {};
+  json_input in(value.text(), max_manifest_depth - depth + 1);
+  in.next();
+  if (!append_json_value(out, in) || in.next() != json_token::end) return in.failure()->code();
   return {};
 }
 
-/// The same for an object, or null for none, which must not use a key that means something here.
+/// The same for an object, which must not use a key that means something here.
 template <class Owner>
-errc check_free_object(const json_value& value, std::size_t depth, std::span<const field<Owner>> reserved) {
-  if (value.is_null()) return {};
-  const json_value::object_t* const members = value.get_ptr<const json_value::object_t*>();
-  if (members == nullptr) return errc::wrong_type;
-  const field_reader<Owner> fields(reserved);
-  for (const auto& [name, member] : *members) {
+errc append_free_object(std::string& out, const json_text& value, std::size_t depth,
+                        std::span<const manifest_field<Owner>> reserved) {
+  if (value.problem() != errc{}) return value.problem();
+  if (value.empty()) return {};
+  json_input in(value.text(), max_manifest_depth - depth + 1);
+  if (in.next() != json_token::begin_object) return in.failure() ? in.failure()->code() : errc::wrong_type;
+  const basic_field_reader<Owner, json_input> fields(reserved);
+  const std::size_t begin = out.size();
+  std::string name;
+  while (in.next() == json_token::key) {
+    assign_string(in.string(), name);
     if (fields.knows(name)) return errc::duplicate_key;
+    out += out.size() == begin ? '{' : ',';
+    append_json_string(out, in.string());
+    out += ':';
+    in.next();
+    if (!append_json_value(out, in)) break;
   }
-  return check_free_form(value, depth);
+  out += out.size() == begin ? "{}" : "}";
+  return in.next() == json_token::end ? errc{} : in.failure()->code();
 }
 
 /// The same for the attributes of a tensor, around which are the manifest, its tensors and the tensor.
-inline errc check_attributes(const json_value& attributes) {
-  return check_free_object<tensor_fields_read>(attributes, 3, tensor_fields);
+inline errc append_attributes(std::string& out, const json_text& attributes) {
+  return append_free_object<tensor_fields_read>(out, attributes, 3, tensor_fields);
 }
 
-/// The same for all that a manifest has besides its tensors.
-inline result<void> check_free_form_of_manifest(const json_value& graph, const json_value& state,
-                                                const json_value& metadata, const json_value& extra) {
+/// The free-form parts of a manifest, besides those of its tensors.
+struct free_form {
+  const json_text &graph, &state, &metadata, &extra;
+};
+
+/// Free-form fields as a manifest has them; empty if there are none.
+struct free_form_texts {
+  std::string graph, state, metadata, extra;
+};
+
+/// The texts of all that a manifest has besides its tensors, checked.
+inline result<free_form_texts> texts_of(const free_form& from) {
+  free_form_texts made;
   const struct {
     std::string_view name;
-    const json_value& value;
-  } objects[] = {{"graph", graph}, {"state", state}, {"metadata", metadata}};
-  for (const auto& [name, value] : objects) {
-    if (const errc problem = check_free_object<manifest>(value, 2, {}); problem != errc{}) return error(problem, name);
+    const json_text& value;
+    std::string& text;
+  } objects[] = {
+      {"graph", from.graph, made.graph}, {"state", from.state, made.state}, {"metadata", from.metadata, made.metadata}};
+  for (const auto& [name, value, text] : objects) {
+    if (const errc problem = append_free_object<manifest>(text, value, 2, {}); problem != errc{})
+      return error(problem, name);
   }
-  if (const errc problem = check_free_object<manifest>(extra, 1, manifest_fields); problem != errc{})
+  if (const errc problem = append_free_object<manifest>(made.extra, from.extra, 1, manifest_fields); problem != errc{})
     return error(problem);
-  return {};
+  return made;
+}
+
+/// The text of an object's members, without the braces.
+inline std::string_view members_of(std::string_view object) noexcept {
+  return object.size() < 2 ? std::string_view() : object.substr(1, object.size() - 2);
 }
 
 } // namespace detail
@@ -215,11 +239,12 @@ inline result<void> check_free_form_of_manifest(const json_value& graph, const j
 /// @retval errc::bad_number        free-form JSON holds an infinity or NaN, or a block has a size of 0
 /// @retval errc::bad_json          free-form JSON holds a string that is not UTF-8
 /// @retval errc::too_deep          free-form JSON is nested too deeply
-/// Cost: reads the manifest once; allocates only for objects of many members.
+/// Cost: reads the manifest once, and copies free-form JSON.
 inline result<void> check_manifest(const manifest& m) {
   if (m.minimum_reader == 0 || m.minimum_reader > m.version) return error(errc::bad_header, "stet");
   if (!is_valid_alignment(m.alignment_bytes)) return error(errc::bad_alignment, "alignment_bytes");
   if (const result<void> parts = detail::check_parts(m); !parts) return parts.error();
+  std::string attributes; // whose capacity is used again
   for (std::size_t number = 0; number < m.tensors.size(); ++number) {
     const manifest_tensor& tensor = m.tensors[number];
     if (const detail::field_problem problem = detail::check_tensor(tensor))
@@ -228,10 +253,12 @@ inline result<void> check_manifest(const manifest& m) {
     if (tensor.alias_of && (*tensor.alias_of >= number || m.tensors[*tensor.alias_of].alias_of)) {
       return error(errc::bad_alias, tensor.name);
     }
-    if (const errc problem = detail::check_attributes(tensor.attributes); problem != errc{})
+    attributes.clear();
+    if (const errc problem = detail::append_attributes(attributes, tensor.attributes); problem != errc{})
       return error(problem, tensor.name);
   }
-  return detail::check_free_form_of_manifest(m.graph, m.state, m.metadata, m.extra);
+  if (const auto texts = detail::texts_of({m.graph, m.state, m.metadata, m.extra}); !texts) return texts.error();
+  return {};
 }
 
 } // namespace stet::inline STET_NAMESPACE

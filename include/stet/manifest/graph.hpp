@@ -4,7 +4,7 @@
 #ifndef STET_MANIFEST_GRAPH_HPP
 #define STET_MANIFEST_GRAPH_HPP
 
-#include "manifest.hpp"
+#include "../json.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -5,6 +5,7 @@
 
 #include "check.hpp"
 #include "graph.hpp"
+#include "detail/json_fields.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -344,7 +345,7 @@ inline json_value function_to_json(const graph_function& function) {
 /// say; this reads what is written.
 ///
 ///     auto manifest = stet::parse_manifest(store.manifest_text());
-///     auto graph = stet::graph_from_json(std::move(manifest->graph));
+///     auto graph = stet::graph_from_json(stet::to_json_value(manifest->graph));
 ///
 /// The error's subject is the field, or "FIELD of NODE", the node's name or "node NUMBER"; a function's or
 /// signature's name likewise.

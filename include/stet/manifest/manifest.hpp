@@ -3,9 +3,9 @@
 #ifndef STET_MANIFEST_MANIFEST_HPP
 #define STET_MANIFEST_MANIFEST_HPP
 
-#include "../index/format.hpp"
+#include "json_text.hpp"
 
-#include <nlohmann/json.hpp>
+#include "../index/format.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -101,9 +101,6 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// Free-form JSON. Keeps the order of keys, and integers apart from floats.
-using json_value = nlohmann::ordered_json;
-
 /// Deeper nesting of objects and arrays is refused, the manifest itself counted.
 inline constexpr std::size_t max_manifest_depth = 64;
 
@@ -146,9 +143,8 @@ struct manifest_tensor {
   std::optional<std::uint32_t> crc32c;
   /// The number, in `manifest::tensors`, of the tensor this one shares its bytes with.
   std::optional<std::uint32_t> alias_of;
-  /// An object: trainable, quantization, and every field that this library does not know, in order. Null:
-  /// none.
-  json_value attributes;
+  /// An object: trainable, quantization, and every field that this library does not know, in order; or nothing.
+  json_text attributes;
 
   /// How the elements are laid out; the block's name lives as long as this tensor.
   [[nodiscard]] element_layout layout() const noexcept {
@@ -182,14 +178,14 @@ struct manifest {
   std::vector<manifest_part> parts;
   /// The tensors.
   std::vector<manifest_tensor> tensors;
-  /// The graph of the model, an object; null, as in the next two: absent.
-  json_value graph;
+  /// The graph of the model, an object; or nothing, as in the next two.
+  json_text graph;
   /// The state of the session.
-  json_value state;
+  json_text state;
   /// Free-form fields of the model.
-  json_value metadata;
-  /// An object: every field that this library does not know, in order. Null: none.
-  json_value extra;
+  json_text metadata;
+  /// An object: every field that this library does not know, in order; or nothing.
+  json_text extra;
   friend bool operator==(const manifest&, const manifest&) = default;
 };
 

@@ -17,6 +17,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace stet::inline STET_NAMESPACE {
@@ -41,30 +42,25 @@ struct quantization {
 
 namespace detail {
 
-/// Takes numbers: one, an array of them, or those of the tensor that a string names.
-inline result<std::vector<double>> quantization_numbers(const json_value& values, const store& where) {
+/// Takes numbers from the text of a value: one, an array of them, or those of the tensor that a string names.
+inline result<std::vector<double>> quantization_numbers(std::string_view text, const store& where) {
   std::vector<double> made;
-  const auto add = [&made](const json_value& number) {
-    if (const double* const real = number.get_ptr<const json_value::number_float_t*>())
-      made.push_back(*real);
-    else if (number.is_number_unsigned())
-      made.push_back(static_cast<double>(*number.get_ptr<const json_value::number_unsigned_t*>()));
-    else if (number.is_number_integer())
-      made.push_back(static_cast<double>(*number.get_ptr<const json_value::number_integer_t*>()));
-    return number.is_number();
-  };
-  if (const std::string* const name = values.get_ptr<const json_value::string_t*>()) {
-    const result<tensor> numbers = where.find(*name);
+  json_reader in(text);
+  if (in.next() == json_token::string) {
+    std::string name;
+    assign_string(in.string(), name);
+    const result<tensor> numbers = where.find(name);
     if (!numbers) return numbers.error();
     // Not more numbers than there are bytes to make them of: the count may be anything for 0 bits.
-    if (numbers->element_count() > numbers->size_bytes() * 8) return error(errc::bad_quantization, *name);
+    if (numbers->element_count() > numbers->size_bytes() * 8) return error(errc::bad_quantization, name);
     made.resize(detail::container_size(numbers->element_count()));
     if (auto copied = numbers->copy_to(std::span(made), convert); !copied) return copied.error();
     return made;
   }
-  const json_value::array_t* const array = values.get_ptr<const json_value::array_t*>();
-  const bool are_numbers = array != nullptr ? std::all_of(array->begin(), array->end(), add) : add(values);
-  if (!are_numbers) return errc::bad_quantization;
+  const bool is_array = in.token() == json_token::begin_array;
+  if (is_array) in.next();
+  for (; in.token() == json_token::number; in.next()) made.push_back(in.number().to_double());
+  if (in.token() != (is_array ? json_token::end_array : json_token::end)) return errc::bad_quantization;
   return made;
 }
 
@@ -95,26 +91,32 @@ inline double rounded_up(double number) noexcept {
 /// @retval errc::not_found         the tensor that `scales` or `zero_points` name (the subject) does not exist
 /// or an error of reading that tensor.
 /// Cost: allocates scales and zero points.
-inline result<quantization> read_quantization(const json_value& json, const tensor& codes, const store& where) {
-  if (!json.is_object()) return error(errc::wrong_type, codes.name());
-  if (codes.layout().bits == 0) return error(errc::unsupported, codes.name());
+inline result<quantization> read_quantization(const json_text& json, const tensor& codes, const store& where) {
   const error bad(errc::bad_quantization, codes.name());
-  manifest_tensor described;
-  described.dtype = codes.dtype();
-  described.shape.assign(codes.shape().begin(), codes.shape().end());
-  if (!detail::is_quantization_valid(json, described)) return bad;
+  const std::vector<std::uint64_t> shape(codes.shape().begin(), codes.shape().end());
+  detail::json_reader in(json.text());
+  if (json.empty() || in.next() != detail::json_token::begin_object) return error(errc::wrong_type, codes.name());
+  if (codes.layout().bits == 0) return error(errc::unsupported, codes.name());
+  if (!detail::is_quantization_valid(in, codes.dtype(), shape)) return bad;
 
   quantization made;
-  for (const auto& [name, value] : json.items()) {
+  in = detail::json_reader(json.text());
+  in.next();
+  while (in.next() == detail::json_token::key) {
+    const detail::json_string name = in.string();
+    in.next();
     if (name == "axis") {
-      made.axis = static_cast<std::uint32_t>(value.get<std::uint64_t>());
+      made.axis = static_cast<std::uint32_t>(in.number().magnitude);
     } else if (name == "dtype") {
-      const std::string* const text = value.get_ptr<const json_value::string_t*>();
-      const dtype_description* const row = text == nullptr ? nullptr : find_dtype(*text);
+      std::string text;
+      if (in.token() == detail::json_token::string) detail::assign_string(in.string(), text);
+      const dtype_description* const row = find_dtype(text);
       if (row == nullptr) return error(errc::unknown_dtype, codes.name());
       made.dtype = row->dtype;
-    } else if (name == "scales" || name == "zero_points" || name == "min") {
-      result<std::vector<double>> numbers = detail::quantization_numbers(value, where);
+    }
+    (void)in.skip();
+    if (name == "scales" || name == "zero_points" || name == "min") {
+      result<std::vector<double>> numbers = detail::quantization_numbers(in.text(), where);
       if (!numbers) return numbers.error().subject().empty() ? bad : numbers.error();
       const bool are_finite =
           std::all_of(numbers->begin(), numbers->end(), [](double each) { return std::isfinite(each); });
@@ -126,7 +128,7 @@ inline result<quantization> read_quantization(const json_value& json, const tens
     }
   }
   // What tensors hold was not known above.
-  const std::uint64_t extent = made.axis ? described.shape[*made.axis] : 1;
+  const std::uint64_t extent = made.axis ? shape[*made.axis] : 1;
   const bool fits = (made.scales.size() == 1 || made.scales.size() == extent) &&
                     (made.zero_points.empty() || made.zero_points.size() == made.scales.size() ||
                      (made.scales.size() == 1 && made.zero_points.size() == extent));

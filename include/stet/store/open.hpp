@@ -47,7 +47,7 @@ struct open_options {
   const file_system* files = nullptr;
   /// Where memory comes from; nullptr: from the heap. Of a native file that is all that is allocated. Of other formats, and of
   /// a manifest, it is the table of tensors, all bytes of tensors (decompressed, decoded, read) and whole files that are read;
-  /// what is parsed on the way (JSON, names, lists of pieces) is in containers of the standard library and nlohmann's, on the
+  /// what is parsed on the way (JSON, names, lists of pieces) is in containers of the standard library, in other formats also nlohmann's, on the
   /// heap. The open store keeps it.
   memory_resource* memory = nullptr;
 };

@@ -44,7 +44,7 @@ struct save_options {
   /// The system calls to save with; nullptr: the operating system's.
   const file_operations* operations = nullptr;
   /// Where memory for the table of tensors and the 256 KiB through which little tensors go comes from; nullptr: from the heap.
-  /// Names and JSON are in containers of the standard library and nlohmann's, on the heap.
+  /// Names and JSON are in containers of the standard library, on the heap.
   memory_resource* memory = nullptr;
 };
 
@@ -60,11 +60,6 @@ struct save_report {
 
 namespace detail {
 
-/// What free-form JSON a store is saved with.
-struct free_form {
-  const json_value &graph, &state, &metadata, &extra;
-};
-
 /// One save. `prepare` decides everything but checksums; one of the `write` calls carries it out.
 class save_plan {
 public:
@@ -73,7 +68,7 @@ public:
 
   result<void> prepare(std::string_view path, const free_form& json) {
     if (!is_valid_alignment(options_.alignment_bytes)) return errc::bad_alignment;
-    if (auto dumped = dump(json); !dumped) return dumped;
+    if (auto taken = take_texts(json); !taken) return taken;
     if (options_.deduplicate) find_equal_tensors();
     path_ = path;
     if (options_.form != store_form::single_file) {
@@ -144,29 +139,18 @@ private:
 
   // ---- deciding ----
 
-  /// Turns free-form JSON into text, after a check that it can be read again.
-  result<void> dump(const free_form& json) {
-    // In place: a copy of JSON that nests without end would recurse without end.
-    if (auto sound = check_free_form_of_manifest(json.graph, json.state, json.metadata, json.extra); !sound)
-      return sound;
-    manifest checked;
-    checked.alignment_bytes = options_.alignment_bytes;
+  /// Takes the text of free-form JSON, after a check that it can be read again.
+  result<void> take_texts(const free_form& json) {
+    auto texts = texts_of(json);
+    if (!texts) return texts.error();
+    texts_.free_form = std::move(*texts);
     for (const auto& [number, fields] : tensors_.attributes()) {
-      if (const errc problem = check_attributes(fields); problem != errc{}) return error(problem, rows_[number].name);
-      manifest_tensor tensor;
-      tensor.name = rows_[number].name;
-      tensor.dtype = rows_[number].layout.dtype;
-      tensor.bits = rows_[number].layout.bits;
-      const block_type& block = rows_[number].layout.block;
-      tensor.block = {std::string(block.name), block.element_count, block.size_bytes};
-      tensor.shape.assign(rows_[number].shape.begin(), rows_[number].shape.end());
-      tensor.attributes = fields;
-      checked.tensors.push_back(std::move(tensor));
+      const index_row& row = rows_[number];
+      std::string& text = texts_.attributes.emplace_back(attribute_text{number, {}}).text;
+      if (const errc problem = append_attributes(text, fields); problem != errc{}) return error(problem, row.name);
+      if (const field_problem problem = check_known_attributes(fields, row.layout.dtype, row.shape))
+        return error_about(problem, row.name);
     }
-    if (auto sound = check_manifest(checked); !sound) return sound;
-    texts_ = {text_of(json.graph), text_of(json.state), text_of(json.metadata), members_text_of(json.extra), {}};
-    for (const auto& [number, fields] : tensors_.attributes())
-      texts_.attributes.push_back({number, members_text_of(fields)});
     return {};
   }
 

@@ -57,7 +57,7 @@ public:
   /// @retval errc::unknown_dtype  the layout is not one a tensor can have
   /// @retval errc::size_mismatch  `size_bytes` is not what layout and shape make
   result<void> add(std::string_view name, const element_layout& layout, std::span<const std::uint64_t> shape,
-                   std::uint64_t size_bytes, origin from, json_value&& attributes) {
+                   std::uint64_t size_bytes, origin from, json_text&& attributes) {
     if (!is_valid_name(name)) return error(errc::bad_name, name);
     if (shape.size() > max_rank) return error(errc::bad_shape, name);
     if (!is_known(layout.dtype)) return error(errc::unknown_dtype, name);
@@ -93,12 +93,12 @@ public:
     names_.append(name);
     shapes_.insert(shapes_.end(), shape.begin(), shape.end());
     items_.push_back(added);
-    if (!attributes.is_null()) attributes_.push_back({items_.size() - 1, std::move(attributes)});
+    if (!attributes.empty()) attributes_.push_back({items_.size() - 1, std::move(attributes)});
     return {};
   }
 
   /// Adds another name for tensor `original`.
-  result<void> add_alias(std::string_view name, std::size_t original, json_value&& attributes) {
+  result<void> add_alias(std::string_view name, std::size_t original, json_text&& attributes) {
     const item of = items_[original];
     const std::span<const std::uint64_t> extents = std::span(shapes_).subspan(of.first_extent, of.rank);
     const std::vector<std::uint64_t> shape(extents.begin(), extents.end()); // `add` makes shapes_ grow
@@ -140,7 +140,7 @@ public:
   /// The further fields of the tensors that have some, by number, ascending.
   struct attributes_of {
     std::size_t number;
-    json_value fields;
+    json_text fields;
   };
   [[nodiscard]] const std::vector<attributes_of>& attributes() const noexcept { return attributes_; }
 

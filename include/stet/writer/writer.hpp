@@ -41,7 +41,7 @@ struct foreign_notes {
   };
   std::vector<second_name> second_names;
   /// Graphs beside `writer::graph`, as that.
-  std::vector<json_value> further_graphs;
+  std::vector<json_text> further_graphs;
   /// Whether tensors were added in the order that the model gives them, and not, say, in that of their names.
   bool is_order_known = true;
 };
@@ -51,7 +51,7 @@ struct foreign_notes {
 ///
 ///     stet::writer out;
 ///     (void)out.add("dense/kernel", {784, 10}, std::span<const float>(kernel));
-///     out.metadata = {{"author", "me"}};
+///     out.metadata = stet::json_text(R"({"author": "me"})");
 ///     auto saved = out.save("model.stet");
 ///
 /// Errors of every `add`, the tensor's name the subject:
@@ -62,17 +62,16 @@ struct foreign_notes {
 /// error, so that no tensor is lost for want of a check.
 class writer {
 public:
-  /// Free-form JSON objects that are saved with the tensors; null: none.
-  json_value graph, state, metadata;
+  /// JSON objects that are saved with the tensors, or nothing: text, or a `json_value` with stet/json.hpp.
+  json_text graph, state, metadata;
   /// For savers of other formats.
   foreign_notes foreign;
 
   /// Adds a tensor whose elements are `elements`, row-major. Types narrower than a byte are packed when saved.
-  /// @param attributes  an object of further fields (trainable, quantization, anything), or null
+  /// @param attributes  an object of further fields (trainable, quantization, anything), or nothing
   template <class T, std::size_t Count>
     requires element<T>
-  result<void> add(std::string_view name, extents shape, std::span<T, Count> elements,
-                   json_value attributes = nullptr) {
+  result<void> add(std::string_view name, extents shape, std::span<T, Count> elements, json_text attributes = {}) {
     using value = std::remove_const_t<T>;
     const element_layout layout = element_layout::of(dtype_of<value>::value);
     if (auto counted = check_count(name, shape, elements.size()); !counted) return noted(std::move(counted));
@@ -90,7 +89,7 @@ public:
 
   /// Adds a tensor whose stored bytes are `bytes`, laid out as index/format.hpp says under "Data".
   result<void> add_bytes(std::string_view name, const element_layout& layout, extents shape,
-                         std::span<const std::byte> bytes, json_value attributes = nullptr) {
+                         std::span<const std::byte> bytes, json_text attributes = {}) {
     return noted(tensors_.add(name, layout, shape, bytes.size(), {bytes, 0}, std::move(attributes)));
   }
 
@@ -98,14 +97,14 @@ public:
   /// @param size_bytes  how many bytes the source gives; fewer or more make `save` fail
   /// @retval errc::invalid_argument  the source is empty
   result<void> add_source(std::string_view name, const element_layout& layout, extents shape, std::uint64_t size_bytes,
-                          piece_source source, json_value attributes = nullptr) {
+                          piece_source source, json_text attributes = {}) {
     if (!source) return noted(error(errc::invalid_argument, name));
     return add_encoded(name, layout, shape, size_bytes, {}, std::move(source), std::move(attributes));
   }
 
   /// Adds a string tensor, row-major. The strings and the span are borrowed.
   result<void> add_strings(std::string_view name, extents shape, std::span<const std::string_view> strings,
-                           json_value attributes = nullptr) {
+                           json_text attributes = {}) {
     if (auto counted = check_count(name, shape, strings.size()); !counted) return noted(std::move(counted));
     std::uint64_t size_bytes = (strings.size() + std::uint64_t{1}) * 8;
     for (const std::string_view each : strings) {
@@ -117,8 +116,7 @@ public:
   }
 
   /// Adds a tensor of one element, which is copied: `add("step", {}, 1.5f)`.
-  template <element T>
-  result<void> add(std::string_view name, extents shape, T value, json_value attributes = nullptr) {
+  template <element T> result<void> add(std::string_view name, extents shape, T value, json_text attributes = {}) {
     if (auto counted = check_count(name, shape, 1); !counted) return noted(std::move(counted));
     const element_layout layout = element_layout::of(dtype_of<T>::value);
     std::uint64_t size_bytes = 0;
@@ -134,9 +132,8 @@ public:
 
   /// Adds a tensor of one string, which is copied: `add("unit", {}, "metre")`.
   template <class Text>
-    requires std::is_convertible_v<const Text&, std::string_view> && (!std::is_same_v<Text, json_value>) &&
-             (!std::is_null_pointer_v<Text>)
-  result<void> add(std::string_view name, extents shape, const Text& value, json_value attributes = nullptr) {
+    requires std::is_convertible_v<const Text&, std::string_view> && (!std::is_convertible_v<const Text&, json_text>)
+  result<void> add(std::string_view name, extents shape, const Text& value, json_text attributes = {}) {
     if (auto counted = check_count(name, shape, 1); !counted) return noted(std::move(counted));
     std::string text{std::string_view(value)};
     const std::uint64_t size_bytes = std::uint64_t{16} + text.size();
@@ -152,7 +149,7 @@ public:
   /// Adds a tensor of an open store, which must stay open, under a name of its own. Its bytes are not decoded.
   /// @retval errc::wrong_byte_order  the tensor is big-endian
   /// @retval errc::invalid_argument  the tensor is none: it was not found in a store
-  result<void> add(std::string_view name, const tensor& from, json_value attributes = nullptr) {
+  result<void> add(std::string_view name, const tensor& from, json_text attributes = {}) {
     if (!from.entry()) return noted(error(errc::invalid_argument, name));
     if (from.entry().is_big_endian()) return noted(error(errc::wrong_byte_order, name));
     const std::vector<std::uint64_t> shape(from.shape().begin(), from.shape().end());
@@ -168,7 +165,7 @@ public:
   /// little-endian order, say, or compared with a checksum. Savers of other formats read the tensor itself.
   /// @retval errc::invalid_argument  the source is empty, or the tensor is none
   result<void> add_opened(std::string_view name, const tensor& from, piece_source source,
-                          json_value attributes = nullptr) {
+                          json_text attributes = nullptr) {
     if (!source || !from.entry()) return noted(error(errc::invalid_argument, name));
     const std::vector<std::uint64_t> shape(from.shape().begin(), from.shape().end());
     opened_.push_back(from);
@@ -180,7 +177,7 @@ public:
 
   /// Adds another name for a tensor added before: tied weights. The bytes are stored once.
   /// @retval errc::not_found  no tensor called `original` was added
-  result<void> add_alias(std::string_view name, std::string_view original, json_value attributes = nullptr) {
+  result<void> add_alias(std::string_view name, std::string_view original, json_text attributes = {}) {
     const std::size_t number = tensors_.find(original);
     if (number == tensors_.size()) return noted(error(errc::not_found, original));
     return noted(tensors_.add_alias(name, number, std::move(attributes)));
@@ -243,8 +240,8 @@ public:
     return save_as_one_file(options, [&](detail::save_plan& plan) { return plan.write_to(to); });
   }
 
-  /// Further fields of the manifest, as `parse_manifest` found them in another; null or an object.
-  void set_extra(json_value fields) { extra_ = std::move(fields); }
+  /// Further fields of the manifest, as `parse_manifest` found them in another: an object, or nothing.
+  void set_extra(json_text fields) { extra_ = std::move(fields); }
 
 private:
   /// Whether a file has elements as memory does.
@@ -276,7 +273,7 @@ private:
   /// Adds a tensor whose stored bytes a source makes, of `elements` if they are in memory.
   /// @param opened  the number plus one of the open tensor that they are of
   result<void> add_encoded(std::string_view name, const element_layout& layout, extents shape, std::uint64_t size_bytes,
-                           std::span<const std::byte> elements, piece_source source, json_value&& attributes,
+                           std::span<const std::byte> elements, piece_source source, json_text&& attributes,
                            std::uint32_t opened = 0) {
     sources_.push_back(std::move(source));
     auto added = tensors_.add(name, layout, shape, size_bytes,
@@ -295,7 +292,7 @@ private:
   std::optional<error> failure_;
   std::vector<piece_source> sources_;
   std::vector<tensor> opened_;
-  json_value extra_;
+  json_text extra_;
 };
 
 } // namespace stet::inline STET_NAMESPACE

@@ -406,7 +406,9 @@ TEST_CASE("what cannot be saved is an error that names it, and leaves the folder
       {"m.weights.h5", "not_found", "gone",
        [](stet::writer& out) {
          make_dense(out);
-         out.graph["nodes"][1]["variables"]["kernel"] = "gone";
+         stet::json_value graph = stet::to_json_value(out.graph);
+         graph["nodes"][1]["variables"]["kernel"] = "gone";
+         out.graph = graph;
        }},
   };
   for (const auto& row : rows) {

@@ -5,6 +5,7 @@
 #include "support/sorted_tables.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/json.hpp>
 #include <stet/formats/any.hpp>
 #include <stet/formats/tensorflow/save.hpp>
 
@@ -50,7 +51,8 @@ struct model {
   std::array<bool, 2> flags = {true, false};
 
   void add_to(stet::writer& out) const {
-    CHECK(out.add("dense/kernel", {2, 3}, std::span<const float>(kernel), {{"tensorflow", {{"full_name", "given"}}}}));
+    CHECK(out.add("dense/kernel", {2, 3}, std::span<const float>(kernel),
+                  stet::json_value{{"tensorflow", {{"full_name", "given"}}}}));
     CHECK(out.add("step", {}, std::span<const std::int64_t>(step)));
     CHECK(out.add("codes", {5}, std::span<const stet::int4>(codes)));
     CHECK(out.add("pairs", {3}, std::span<const stet::uint2>(pairs)));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of saver.hpp: a folder of TensorFlow checkpoints, kept as TensorFlow keeps it.
+#include <stet/json.hpp>
 #include <stet/formats/tensorflow/saver.hpp>
 
 #include "support/outcome.hpp"
@@ -41,7 +42,7 @@ struct program {
     train_to(step);
     stet::session_state session;
     session.global_step = step;
-    session.user = {{"seed", step * 7}};
+    session.user = stet::json_value{{"seed", step * 7}};
     const auto saved = saver.save(session, variables);
     REQUIRE(outcome(saved) == "ok");
     CHECK(outcome(saved->upkeep) == "ok");

@@ -135,11 +135,11 @@ TEST_CASE("codes stay codes where TensorFlow.js can read them, else they are num
   const std::vector<std::uint8_t> u8{0, 255, 3, 4};
   const std::vector<std::int8_t> i8{-1, 1};
   (void)at.out.add("affine", {4}, std::span<const std::uint8_t>(u8),
-                   {{"quantization", {{"scales", 0.5}, {"min", -1.5}}}});
+                   stet::json_value{{"quantization", {{"scales", 0.5}, {"min", -1.5}}}});
   (void)at.out.add("by axis", {2, 2}, std::span<const std::uint8_t>(u8),
-                   {{"quantization", {{"scales", {1, 2}}, {"axis", 1}}}});
+                   stet::json_value{{"quantization", {{"scales", {1, 2}}, {"axis", 1}}}});
   (void)at.out.add("signed", {2}, std::span<const std::int8_t>(i8),
-                   {{"quantization", {{"scales", 0.25}, {"zero_points", 1}}}});
+                   stet::json_value{{"quantization", {{"scales", 0.25}, {"zero_points", 1}}}});
   const auto saved = at.save();
   REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
   const auto opened = at.open();
@@ -159,7 +159,7 @@ TEST_CASE("a graph of layers is a topology: weights by their layers, the rest in
   (void)at.out.add("layer one/b", {2}, std::span<const float>(numbers).first(2));
   (void)at.out.add("moment", {2}, std::span<const float>(numbers).first(2));
   at.out.graph = stet::graph_to_json(dense_graph());
-  at.out.metadata = {{"author", "me"}};
+  at.out.metadata = stet::json_value{{"author", "me"}};
   const auto saved = at.save();
   REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
   if (saved) CHECK(saved->kind == "layers-model");
@@ -223,9 +223,9 @@ TEST_CASE("shards of any size, and the same bytes every time") {
     CAPTURE(shard_size);
     saved_for_tfjs at;
     (void)at.out.add("a", {999}, std::span(reinterpret_cast<const std::int8_t*>(bytes.data()), 999),
-                     {{"quantization", {{"scales", 1}}}}); // int8 codes: saved as numbers
+                     stet::json_value{{"quantization", {{"scales", 1}}}}); // int8 codes: saved as numbers
     (void)at.out.add("codes", {1000}, std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), 1000),
-                     {{"quantization", {{"scales", 1}}}});
+                     stet::json_value{{"quantization", {{"scales", 1}}}});
     stet::tfjs_save_options options;
     options.shard_size_bytes = shard_size == 1 ? 7 : shard_size;
     options.is_durable = false;

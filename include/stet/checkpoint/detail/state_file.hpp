@@ -5,7 +5,8 @@
 
 #include "../retention.hpp"
 
-#include "../../manifest/manifest.hpp"
+#include "../../manifest/detail/json_output.hpp"
+#include "../../manifest/detail/names.hpp"
 #include "../../source/file.hpp"
 #include "../../source/source.hpp"
 #include "../../writer/atomic_file.hpp"
@@ -74,63 +75,67 @@ inline std::string file_text(const file_identity& of) {
 /// The latest time of a save that is read and written. The clock may count in nanoseconds, of which 63 bits hold 292 years.
 inline constexpr std::uint64_t max_saved_ms = (std::uint64_t{1} << 63) / 1'000'000 - 1;
 
-/// Handles the events of nlohmann's parser. The text may be anything.
+/// Takes what a state file says from its text, which may be anything.
 class state_file_parser {
 public:
   /// With `only_latest`, the rest is not read.
   state_file_parser(state_file& into, bool only_latest) : into_(into), only_latest_(only_latest) {}
 
-  // ---- the events; false ends the parsing ----
-
-  bool null() { return true; }
-  bool boolean(bool) { return true; }
-  bool number_integer(json_value::number_integer_t value) { return number_float(static_cast<double>(value), {}); }
-  bool number_unsigned(json_value::number_unsigned_t value) {
-    if (depth_ == item_depth && key_ == "step") step_ = value;
-    if (depth_ == item_depth && key_ == "saved_ms" && value <= max_saved_ms) {
-      item_.saved_at =
-          std::chrono::system_clock::time_point(std::chrono::milliseconds(static_cast<std::int64_t>(value)));
+  void run(std::string_view text) {
+    json_reader in(text, max_depth);
+    for (bool goes_on = true; goes_on;) {
+      switch (in.next()) {
+      case json_token::begin_object:
+        item_ = {};
+        step_.reset();
+        break;
+      case json_token::end_object:
+        if (in.depth() + 1 == item_depth && is_in_all_ && step_ && !only_latest_) into_.all[*step_] = std::move(item_);
+        break;
+      case json_token::key:
+        assign_string(in.string(), key_);
+        if (in.depth() == 1) is_in_all_ = key_ == "all";
+        break;
+      case json_token::number:
+        if (in.depth() == item_depth) take_number(in.number());
+        break;
+      case json_token::string:
+        goes_on = take_string(in);
+        break;
+      case json_token::end:
+      case json_token::error:
+        goes_on = false;
+        break;
+      default:
+        break;
+      }
     }
-    return number_float(static_cast<double>(value), {});
   }
-  bool number_float(json_value::number_float_t value, const std::string&) {
-    if (depth_ == item_depth && key_ == "metric") item_.metric = value;
-    return true;
-  }
-  bool string(std::string& value) {
-    if (depth_ == item_depth && key_ == "file") item_.file = std::move(value);
-    if (depth_ != 1) return true;
-    if (key_ == "latest")
-      into_.latest = std::move(value);
-    else if (key_ == "file")
-      into_.latest_file = std::move(value);
-    return !only_latest_ || into_.latest.empty() || into_.latest_file.empty();
-  }
-  bool binary(json_value::binary_t&) { return false; }
-  bool key(std::string& name) {
-    key_ = std::move(name);
-    if (depth_ == 1) is_in_all_ = key_ == "all";
-    return true;
-  }
-  bool start_object(std::size_t) {
-    item_ = {};
-    step_.reset();
-    return ++depth_ <= max_depth;
-  }
-  bool end_object() {
-    if (depth_-- == item_depth && is_in_all_ && step_ && !only_latest_) into_.all[*step_] = std::move(item_);
-    return true;
-  }
-  bool start_array(std::size_t) { return ++depth_ <= max_depth; }
-  bool end_array() { return --depth_, true; }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) { return false; }
 
 private:
-  static constexpr int item_depth = 3, max_depth = 16;
+  static constexpr std::size_t item_depth = 3, max_depth = 16;
+
+  void take_number(const json_number& number) {
+    if (key_ == "step" && number.is_unsigned()) step_ = number.magnitude;
+    if (key_ == "saved_ms" && number.is_unsigned() && number.magnitude <= max_saved_ms) {
+      item_.saved_at =
+          std::chrono::system_clock::time_point(std::chrono::milliseconds(static_cast<std::int64_t>(number.magnitude)));
+    }
+    if (key_ == "metric") item_.metric = number.to_double();
+  }
+  /// @return false where nothing else is wanted
+  bool take_string(const json_reader& in) {
+    if (in.depth() == item_depth && key_ == "file") assign_string(in.string(), item_.file);
+    if (in.depth() != 1) return true;
+    if (key_ == "latest")
+      assign_string(in.string(), into_.latest);
+    else if (key_ == "file")
+      assign_string(in.string(), into_.latest_file);
+    return !only_latest_ || into_.latest.empty() || into_.latest_file.empty();
+  }
 
   state_file& into_;
   bool only_latest_, is_in_all_ = false;
-  int depth_ = 0;
   std::string key_;
   std::optional<std::uint64_t> step_;
   checkpoint_details item_;
@@ -143,19 +148,29 @@ inline state_file read_state_file(const std::string& folder, bool only_latest) {
   if (!opened || opened->size_bytes() > max_state_file_size_bytes) return made;
   const result<source> bytes = source::read(*opened, {0, opened->size_bytes()});
   if (!bytes) return made;
-  const char* const text = reinterpret_cast<const char*>(bytes->data());
-  state_file_parser parser(made, only_latest);
-  (void)json_value::sax_parse(text, text + bytes->size_bytes(), &parser);
+  state_file_parser(made, only_latest)
+      .run({reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes())});
   return made;
 }
 
-/// The text of a state file. Without objects of nlohmann's: their destructors need memory and could not report that there is none.
+/// Appends a string; U+FFFD for each byte that is not UTF-8.
+inline void append_name(std::string& out, std::string_view name) {
+  std::string sound;
+  while (!name.empty()) {
+    std::size_t size = 1;
+    while (size <= 4 && !is_utf8(name.substr(0, size))) ++size;
+    const bool is_sound = size <= 4;
+    sound += is_sound ? name.substr(0, size) : "\xEF\xBF\xBD";
+    name.remove_prefix(is_sound ? size : 1);
+  }
+  append_json_string(out, std::string_view(sound));
+}
+
+/// The text of a state file.
 inline std::string text_of(const state_file& of) {
-  const auto quoted = [](const std::string& text) {
-    return json_value(text).dump(-1, ' ', false, json_value::error_handler_t::replace);
-  };
-  std::string text = "{\"latest\":" + quoted(of.latest);
-  if (!of.latest_file.empty()) text += ",\"file\":" + quoted(of.latest_file);
+  std::string text = "{\"latest\":";
+  append_name(text, of.latest);
+  if (!of.latest_file.empty()) append_name(text += ",\"file\":", of.latest_file);
   text += ",\"all\":[";
   for (const auto& [step, details] : of.all) {
     if (text.back() != '[') text += ',';
@@ -166,8 +181,8 @@ inline std::string text_of(const state_file& of) {
       if (since >= 0 && static_cast<std::uint64_t>(since) <= max_saved_ms)
         text += ",\"saved_ms\":" + std::to_string(since);
     }
-    if (details.metric && std::isfinite(*details.metric)) text += ",\"metric\":" + json_value(*details.metric).dump();
-    if (!details.file.empty()) text += ",\"file\":" + quoted(details.file);
+    if (details.metric && std::isfinite(*details.metric)) append_json_number(text += ",\"metric\":", *details.metric);
+    if (!details.file.empty()) append_name(text += ",\"file\":", details.file);
     text += '}';
   }
   return text += "]}\n";

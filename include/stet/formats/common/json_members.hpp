@@ -3,7 +3,7 @@
 #ifndef STET_FORMATS_COMMON_JSON_MEMBERS_HPP
 #define STET_FORMATS_COMMON_JSON_MEMBERS_HPP
 
-#include "../../manifest/manifest.hpp"
+#include "../../json.hpp"
 
 #include <cstddef>
 #include <map>

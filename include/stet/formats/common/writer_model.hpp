@@ -7,6 +7,7 @@
 #include "store_builder.hpp"
 
 #include "../../checkpoint/detail/caught.hpp"
+#include "../../json.hpp"
 #include "../../manifest/graph_json.hpp"
 #include "../../source/source.hpp"
 #include "../../writer/writer.hpp"
@@ -190,22 +191,22 @@ private:
 /// Errors: those of `graph_from_json`.
 inline result<model_description> description_of(const writer& from, const writer::contents& added) {
   model_description made;
-  const auto add_graph = [&](json_value json) -> result<void> {
-    result<graph> read = graph_from_json(std::move(json));
+  const auto add_graph = [&](const json_text& text) -> result<void> {
+    result<graph> read = graph_from_json(to_json_value(text));
     if (!read) return read.error();
     made.graphs.push_back(std::move(*read));
     return {};
   };
-  if (!from.graph.is_null()) {
+  if (!from.graph.empty()) {
     if (auto read = add_graph(from.graph); !read) return read.error();
   }
-  for (const json_value& each : from.foreign.further_graphs) {
+  for (const json_text& each : from.foreign.further_graphs) {
     if (auto read = add_graph(each); !read) return read.error();
   }
-  made.state = from.state;
-  made.metadata = from.metadata;
+  made.state = to_json_value(from.state);
+  made.metadata = to_json_value(from.metadata);
   for (const tensor_list::attributes_of& each : added.tensors.attributes())
-    made.tensors.push_back({std::string(added.tensors.name(each.number)), each.fields});
+    made.tensors.push_back({std::string(added.tensors.name(each.number)), to_json_value(each.fields)});
   return made;
 }
 

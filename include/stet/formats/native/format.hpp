@@ -7,6 +7,7 @@
 
 #include "../../checkpoint/delta.hpp"
 #include "../../manifest.hpp"
+#include "../../manifest/graph_json.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -101,8 +102,7 @@ inline result<manifest> merged_manifest(const model& of) {
   result<checkpoint_fields> fields = fields_of(*of.files);
   if (!fields) return fields.error();
   manifest made = std::move(fields->newest);
-  if (made.extra.is_object()) made.extra.erase("base");
-  if (made.extra.is_object() && made.extra.empty()) made.extra = nullptr;
+  made.extra = without_member(made.extra, "base");
   for (const tensor each : of.store) {
     const auto found = fields->attributes.find(each.name());
     made.tensors.emplace_back();
@@ -116,15 +116,15 @@ inline result<model_description> describe_native(const model& of) {
   result<manifest> parsed = merged_manifest(of);
   if (!parsed) return parsed.error();
   model_description made;
-  if (!parsed->graph.is_null()) {
-    result<graph> read = graph_from_json(parsed->graph);
+  if (!parsed->graph.empty()) {
+    result<graph> read = graph_from_json(to_json_value(parsed->graph));
     if (!read) return read.error();
     made.graphs.push_back(std::move(*read));
   }
-  made.state = std::move(parsed->state);
-  made.metadata = std::move(parsed->metadata);
+  made.state = to_json_value(parsed->state);
+  made.metadata = to_json_value(parsed->metadata);
   for (manifest_tensor& each : parsed->tensors) {
-    if (!each.attributes.is_null()) made.tensors.push_back({std::move(each.name), std::move(each.attributes)});
+    if (!each.attributes.empty()) made.tensors.push_back({std::move(each.name), to_json_value(each.attributes)});
   }
   return made;
 }

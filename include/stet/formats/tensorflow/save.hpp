@@ -13,6 +13,7 @@
 #include "../../wire/masked_crc32c.hpp"
 #include "../../wire/sorted_table_writer.hpp"
 #include "../../writer/atomic_file.hpp"
+#include "../../manifest/detail/json_output.hpp"
 #include "../../writer/writer.hpp"
 
 #include <algorithm>
@@ -185,8 +186,10 @@ private:
     auto attributes = from_.tensors.attributes().begin();
     for (std::size_t number = 0; number < rows_.size(); ++number) {
       std::string_view full_name = without_variable_suffix(rows_[number].name);
+      std::optional<std::string> given;
       if (attributes != from_.tensors.attributes().end() && attributes->number == number) {
-        if (const std::string* const given = full_name_in(attributes->fields)) full_name = *given;
+        given = full_name_in(attributes->fields);
+        if (given) full_name = *given;
         ++attributes;
       }
       entries_[number].key = graph.add(rows_[number].name, full_name);
@@ -228,11 +231,9 @@ private:
     rows_.push_back(row);
     entries_.push_back({std::move(key), tensorflow_of_dtype(type), 0, 0, 0, 0});
   }
-  static const std::string* full_name_in(const json_value& attributes) {
-    const auto said = attributes.find("tensorflow");
-    if (said == attributes.end() || !said->is_object()) return nullptr;
-    const auto name = said->find("full_name");
-    return name == said->end() ? nullptr : name->get_ptr<const json_value::string_t*>();
+  static std::optional<std::string> full_name_in(const json_text& attributes) {
+    const std::string_view said = member_of(attributes.text(), "tensorflow");
+    return string_in(member_of(said, "full_name"));
   }
 
   /// Gives the bytes of tensor `number`, in stet's layout, to a sink.

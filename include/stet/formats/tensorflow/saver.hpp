@@ -11,7 +11,7 @@
 #include "../../checkpoint/detail/folder_lock.hpp"
 #include "../../checkpoint/retention.hpp"
 #include "../../checkpoint/session.hpp"
-#include "../../manifest/json_text.hpp"
+#include "../../json.hpp"
 #include "../../restore/restore.hpp"
 
 #include <algorithm>
@@ -194,7 +194,8 @@ public:
     std::sort(there->begin(), there->end(), [](const auto& a, const auto& b) { return a.step < b.step; });
     std::vector<bool> is_kept = select_kept(*there, options_.keep);
 
-    const std::string text = to_json(session).dump(-1, ' ', false, json_value::error_handler_t::replace);
+    if (auto sound = detail::check_saved(session, {}); !sound) return sound.error();
+    const std::string text = to_json(session).text();
     const std::string_view session_text[] = {text};
     const std::int64_t step_value[] = {static_cast<std::int64_t>(step)};
     writer out;

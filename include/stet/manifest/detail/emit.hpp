@@ -3,7 +3,7 @@
 #ifndef STET_MANIFEST_DETAIL_EMIT_HPP
 #define STET_MANIFEST_DETAIL_EMIT_HPP
 
-#include "../manifest.hpp"
+#include "../check.hpp"
 
 #include "../../index/detail/builder.hpp"
 #include "../../vocabulary/detail/json_string.hpp"
@@ -12,22 +12,22 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// The further fields of one tensor, already JSON, as the inside of an object: `"a":1,"b":2`.
+/// The further fields of one tensor, an object.
 struct attribute_text {
   std::size_t tensor_number;
   std::string text;
 };
 
-/// Free-form fields, already JSON; empty if there are none.
+/// Free-form JSON as a manifest has it.
 struct manifest_texts {
-  std::string graph, state, metadata;
-  /// Further fields of the manifest, as the inside of an object.
-  std::string extra;
+  free_form_texts free_form;
   /// Of the tensors that have some, by number, ascending.
   std::vector<attribute_text> attributes;
 };
@@ -139,13 +139,14 @@ public:
     auto attributes = lines.texts.attributes.begin();
     for (std::size_t i = 0; i < lines.rows.size(); ++i) {
       const bool has_attributes = attributes != lines.texts.attributes.end() && attributes->tensor_number == i;
-      next(i).tensor(lines, lines.rows[i], has_attributes ? attributes++->text : std::string_view());
+      next(i).tensor(lines, lines.rows[i], has_attributes ? members_of(attributes++->text) : std::string_view());
     }
     raw("\n}");
-    field(",\n\"graph\":", lines.texts.graph);
-    field(",\n\"state\":", lines.texts.state);
-    field(",\n\"metadata\":", lines.texts.metadata);
-    field(",\n", lines.texts.extra);
+    const free_form_texts& free_form = lines.texts.free_form;
+    field(",\n\"graph\":", free_form.graph);
+    field(",\n\"state\":", free_form.state);
+    field(",\n\"metadata\":", free_form.metadata);
+    field(",\n", members_of(free_form.extra));
     raw("}\n");
   }
 
@@ -170,20 +171,12 @@ private:
   /// Whether it is certain that nothing in `text` has to be escaped. Eight characters at once, the last eight perhaps twice;
   /// shorter texts are left to the loop.
   static bool is_plain(std::string_view text) noexcept {
-    constexpr std::uint64_t ones = 0x0101010101010101u;
-    constexpr std::uint64_t high_bits = ones * 0x80u;
     if (text.size() < 8) return false;
     const std::byte* const bytes = reinterpret_cast<const std::byte*>(text.data());
-    // The high bit of a byte less than another, or equal to one: exact in the lowest byte that has it, which is enough.
-    const auto has_escaped = [](std::uint64_t word) noexcept {
-      const std::uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
-      return (((word - ones * 0x20u) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) &
-             high_bits;
-    };
-    std::uint64_t escaped = has_escaped(load_little<std::uint64_t>(bytes + text.size() - 8));
+    std::uint64_t escapes = find_escapes(load_little<std::uint64_t>(bytes + text.size() - 8));
     for (std::size_t at = 0; at + 8 < text.size(); at += 8)
-      escaped |= has_escaped(load_little<std::uint64_t>(bytes + at));
-    return escaped == 0;
+      escapes |= find_escapes(load_little<std::uint64_t>(bytes + at));
+    return escapes == 0;
   }
 
   void part(const manifest_part& part) {

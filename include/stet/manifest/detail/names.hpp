@@ -95,6 +95,16 @@ template <class NameAt> std::size_t find_duplicate(std::size_t count, NameAt nam
   return table.duplicate();
 }
 
+/// Whether `text` is UTF-8, which may hold NULs.
+inline bool is_utf8(std::string_view text) noexcept {
+  for (;;) {
+    const std::size_t end = text.find('\0');
+    if (!is_utf8_without_nul(text.substr(0, end))) return false;
+    if (end == std::string_view::npos) return true;
+    text.remove_prefix(end + 1);
+  }
+}
+
 } // namespace stet::inline STET_NAMESPACE::detail
 
 #endif

@@ -6,9 +6,20 @@
 #include "../config.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace stet::inline STET_NAMESPACE::detail {
+
+/// The high bits of those of eight characters that may have to be escaped in a JSON string: exact in the lowest byte that has to
+/// be, which is enough to be sure that none has.
+constexpr std::uint64_t find_escapes(std::uint64_t eight) noexcept {
+  constexpr std::uint64_t ones = 0x0101010101010101u, high_bits = ones * 0x80u;
+  // The high bit of a byte less than another, or equal to one.
+  const std::uint64_t quote = eight ^ (ones * '"'), backslash = eight ^ (ones * '\\');
+  return (((eight - ones * 0x20u) & ~eight) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) &
+         high_bits;
+}
 
 /// Calls `raw(std::string_view)` with the pieces of `text`, UTF-8, as a JSON string in quotes: only what must be escaped is.
 /// Source: RFC 8259, section 7.

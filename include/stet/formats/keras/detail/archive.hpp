@@ -4,7 +4,7 @@
 #define STET_FORMATS_KERAS_DETAIL_ARCHIVE_HPP
 
 #include "../../../bytes/crc32.hpp"
-#include "../../../manifest/json_text.hpp"
+#include "../../../json.hpp"
 #include "../../../manifest/manifest.hpp"
 #include "../../../source/source.hpp"
 #include "../../../vocabulary/inflate.hpp"

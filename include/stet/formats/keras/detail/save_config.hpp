@@ -8,7 +8,7 @@
 #include "../config.hpp"
 #include "../../model.hpp"
 
-#include "../../../manifest/json_text.hpp"
+#include "../../../json.hpp"
 
 #include <cstddef>
 #include <string>

@@ -9,7 +9,7 @@
 #include "../../keras/config.hpp"
 #include "../../common/words.hpp"
 
-#include "../../../manifest/json_text.hpp"
+#include "../../../json.hpp"
 
 #include <algorithm>
 #include <cstddef>

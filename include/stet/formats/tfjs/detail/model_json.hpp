@@ -4,7 +4,7 @@
 #define STET_FORMATS_TFJS_DETAIL_MODEL_JSON_HPP
 
 #include "../../../manifest/graph_json.hpp"
-#include "../../../manifest/json_text.hpp"
+#include "../../../json.hpp"
 
 #include <cmath>
 #include <cstddef>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // JSON text to values: what is kept, and every kind of text that is refused.
-#include <stet/manifest/json_text.hpp>
+#include <stet/json.hpp>
 
 #include "support/outcome.hpp"
 
@@ -8,7 +8,7 @@
 
 #include <string>
 
-TEST_SUITE_BEGIN("json text");
+TEST_SUITE_BEGIN("json values");
 
 namespace {
 
