@@ -7,6 +7,7 @@
 #include "session.hpp"
 
 #include <stet/json.hpp>
+#include <stet/manifest/graph_json.hpp>
 #include <stet/manifest.hpp>
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>

@@ -5,6 +5,7 @@
 #include "support/temp_folder.hpp"
 
 #include <stet/json.hpp>
+#include <stet/manifest/graph_json.hpp>
 #include <stet/checkpoint/delta.hpp>
 #include <stet/manifest.hpp>
 #include <stet/vocabulary/version.hpp>
