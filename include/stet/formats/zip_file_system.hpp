@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The members of a zip archive as a program's files: an uncompressed .zip or .pak, whose stores are opened in place.
-#ifndef STET_FORMATS_COMMON_ZIP_FILE_SYSTEM_HPP
-#define STET_FORMATS_COMMON_ZIP_FILE_SYSTEM_HPP
+#ifndef STET_FORMATS_ZIP_FILE_SYSTEM_HPP
+#define STET_FORMATS_ZIP_FILE_SYSTEM_HPP
 
-#include "../../store/open.hpp"
-#include "../../wire/zip.hpp"
+#include "../store/open.hpp"
+#include "../wire/zip.hpp"
 
 #include <algorithm>
 #include <cstddef>

@@ -6,7 +6,7 @@
 #include "support/temp_folder.hpp"
 #include "support/zip_archives.hpp"
 
-#include <stet/formats/common/zip_file_system.hpp>
+#include <stet/formats/zip_file_system.hpp>
 
 #include <doctest/doctest.h>
 
