@@ -78,7 +78,7 @@ TEST_SUITE("formats/add_model") {
     CHECK(stet::to_json_value(manifest->state)["global_step"] == 3);
     CHECK(stet::to_json_value(manifest->metadata)["by"] == "other");
     CHECK(stet::to_json_value(manifest->graph)["nodes"][0]["name"] == "first");
-    CHECK(manifest->tensors[0].attributes["trainable"] == false);
+    CHECK(stet::to_json_value(manifest->tensors[0].attributes)["trainable"] == false);
   }
 
   TEST_CASE("a damaged tensor is not made to look sound") {
