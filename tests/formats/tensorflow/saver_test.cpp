@@ -87,7 +87,7 @@ TEST_SUITE("formats/tensorflow/saver") {
     REQUIRE(outcome(restored) == "ok");
     CHECK(restored->info.step == 300);
     CHECK(restored->session.global_step == 300);
-    CHECK(restored->session.user["seed"] == 2100);
+    CHECK(stet::to_json_value(restored->session.user)["seed"] == 2100);
     CHECK(two.kernel == one.kernel);
     CHECK(two.moment == one.moment);
     REQUIRE(outcome(saver->restore(200, two.variables)) == "ok");
