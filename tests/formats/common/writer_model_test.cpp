@@ -41,7 +41,7 @@ TEST_SUITE("formats/writer_model") {
                                            stet::int4::from_bits(9)};
     const std::array<bool, 2> flags{true, false};
     stet::writer out;
-    REQUIRE(out.add("kernel", {2, 3}, std::span(kernel), {{"trainable", true}}));
+    REQUIRE(out.add("kernel", {2, 3}, std::span(kernel), stet::json_value{{"trainable", true}}));
     REQUIRE(out.add_strings("words", {2}, words));
     REQUIRE(out.add("narrow", {3}, std::span(narrow)));
     REQUIRE(out.add("step", {}, std::int64_t{12}));
@@ -58,8 +58,8 @@ TEST_SUITE("formats/writer_model") {
                              }
                              return {};
                            }));
-    out.state = {{"global_step", 12}};
-    out.metadata = {{"author", "me"}};
+    out.state = stet::json_value{{"global_step", 12}};
+    out.metadata = stet::json_value{{"author", "me"}};
     out.foreign.second_names = {{"k", 0}, {"k/again", 6}};
     const auto saved = out.save_to_memory();
     REQUIRE(saved);
@@ -155,10 +155,10 @@ TEST_SUITE("formats/writer_model") {
     REQUIRE(twice.add("w", {1}, std::span(value)));
     CHECK(outcome(model_of_writer(twice)) == "duplicate_name");
     stet::writer odd;
-    odd.graph = {{"nodes", 3}};
+    odd.graph = stet::json_value{{"nodes", 3}};
     CHECK(outcome(model_of_writer(odd)) == "wrong_type");
     stet::writer further;
-    further.foreign.further_graphs.push_back({{"nodes", 3}});
+    further.foreign.further_graphs.push_back(stet::json_value{{"nodes", 3}});
     CHECK(outcome(model_of_writer(further)) == "wrong_type");
   }
 
