@@ -7,8 +7,9 @@
 
 #include "../json_text.hpp"
 
-#include <charconv>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,23 +20,28 @@ namespace stet::inline STET_NAMESPACE::detail {
 /// Appends a finite number with the fewest digits that give it again, as nlohmann's library spells it: as a number with a
 /// fraction from 0.0001 to below 10^15, with an exponent beyond.
 inline void append_json_number(std::string& out, double number) {
-  char buffer[32];
-  const auto written = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific);
-  std::string_view text(buffer, static_cast<std::size_t>(written.ptr - buffer));
-  if (text.front() == '-') {
-    out += '-';
-    text.remove_prefix(1);
+  // Not std::to_chars, which some standard libraries have for integers only. The separator of the digits is the locale's.
+  char buffer[64];
+  for (int precision = 0; precision < 17; ++precision) {
+    std::snprintf(buffer, sizeof buffer, "%.*e", precision, number);
+    if (std::strtod(buffer, nullptr) == number) break;
   }
+  const std::string_view text(buffer);
+  if (text.front() == '-') out += '-';
   const std::size_t e = text.find('e');
-  std::string digits(text.substr(0, 1));
-  if (e > 2) digits += text.substr(2, e - 2);
-  int exponent = 0;
-  for (const char c : text.substr(e + 2)) exponent = exponent * 10 + (c - '0');
-  if (text[e + 1] == '-') exponent = -exponent;
+  std::string digits;
+  for (const char c : text.substr(0, e)) {
+    if (c >= '0' && c <= '9') digits += c;
+  }
+  const int exponent = std::atoi(buffer + e + 1);
 
   constexpr int least_exponent = -4, most_digits = 15;
   if (exponent < least_exponent || exponent >= most_digits) {
-    out += text;
+    out.append(digits, 0, 1);
+    if (digits.size() > 1) out.append(".").append(digits, 1);
+    out += exponent < 0 ? "e-" : "e+";
+    const std::string magnitude = std::to_string(std::abs(exponent));
+    out.append(magnitude.size() < 2 ? 1u : 0u, '0') += magnitude;
   } else if (exponent < 0) {
     out.append("0.").append(static_cast<std::size_t>(-exponent - 1), '0') += digits;
   } else {

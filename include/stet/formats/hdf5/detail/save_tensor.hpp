@@ -62,7 +62,9 @@ private:
     std::vector<std::byte> memory;
     const result<string_span> texts = strings_of(from, memory);
     if (!texts) return texts.error();
-    const auto write = [&](std::string_view piece) { return sink.write(std::as_bytes(std::span(piece))); };
+    const auto write = [&](std::string_view piece) {
+      return sink.write(std::as_bytes(std::span(piece.data(), piece.size())));
+    };
     if (auto done = strings.write_references(*texts, address + size_bytes, write); !done) return done;
     return strings.write_collections(*texts, write);
   }

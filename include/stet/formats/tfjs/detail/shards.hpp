@@ -73,7 +73,7 @@ public:
     const std::vector<std::string> before = own_files(path);
     result<atomic_file> head = atomic_file::create(operations_, folder_, name_, text.size());
     if (!head) return head.error();
-    if (auto written = head->write_at(0, std::as_bytes(std::span(text))); !written) return written;
+    if (auto written = head->write_at(0, std::as_bytes(std::span(text.data(), text.size()))); !written) return written;
     if (auto finished = head->finish(is_durable_); !finished) return finished;
     // A file of this name has the same content; it is not to go should this fail.
     const auto is_taken = [&](std::size_t number) { return static_cast<bool>(file::open(folder_ + names_[number])); };
