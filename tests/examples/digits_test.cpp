@@ -492,7 +492,8 @@ TEST_SUITE("digits") {
     CHECK(refusal([](auto& g) { g.nodes[2].inputs = {"last"}; }) == "bad_graph cycle through last");
     CHECK(refusal([](auto& g) { g.nodes[2].inputs = {{"x", 1}}; }) == "bad_graph input x of wide");
     CHECK(refusal([](auto& g) { g.nodes[2].variables[1].tensor = "none"; }) == "not_found none");
-    CHECK(refusal([](auto& g) { g.nodes[2].variables[0].tensor = "wide/b"; }) == "shape_mismatch wide/b");
+    CHECK(refusal([](auto& g) { g.nodes[2].variables[0].tensor = "wide/b"; }) ==
+          "shape_mismatch wide/b: float32 [any, any] expected, float32 [3] found");
     CHECK(refusal([](auto& g) { g.nodes[2].variables[1].tensor = "last/b"; }) == "shape_mismatch wide");
     CHECK(refusal([](auto& g) { g.nodes[2].variables.pop_back(); }) == "unsupported wide");
     CHECK(refusal([](auto& g) { g.add("y", "Placeholder"); }) == "unsupported y");
