@@ -5,11 +5,12 @@
 
 #include "os.hpp"
 
-#if defined(_WIN32)
+// Bare metal has a <pthread.h>, but no threads.
+#if !STET_FILES || (defined(__wasi__) && !defined(_REENTRANT))
+#define STET_SOURCE_THREADS 0
+#elif defined(_WIN32)
 #include <process.h>
 #define STET_SOURCE_THREADS 1
-#elif defined(__wasi__) && !defined(_REENTRANT)
-#define STET_SOURCE_THREADS 0
 #elif __has_include(<pthread.h>)
 #include <pthread.h>
 #define STET_SOURCE_THREADS 1
