@@ -116,7 +116,8 @@ inline bool is_valid_name(std::string_view name) noexcept {
 /// True if Windows treats a file name as a device, in every folder and with every ending: "nul", "COM1.txt".
 /// Source: learn.microsoft.com/windows/win32/fileio/naming-a-file, "Naming Conventions".
 constexpr bool is_device_name(std::string_view name) noexcept {
-  name = name.substr(0, name.find('.'));
+  // Without substr, which could throw: firmware has no room for that.
+  if (const std::size_t dot = name.find('.'); dot != std::string_view::npos) name.remove_suffix(name.size() - dot);
   while (!name.empty() && name.back() == ' ') name.remove_suffix(1);
   const auto is = [](std::string_view text, std::string_view upper) {
     for (std::size_t i = 0; i < upper.size(); ++i) {
@@ -129,8 +130,9 @@ constexpr bool is_device_name(std::string_view name) noexcept {
   for (const std::string_view device : {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}) {
     if (is(name, device)) return true;
   }
-  if (!is(name.substr(0, 3), "COM") && !is(name.substr(0, 3), "LPT")) return false;
-  const std::string_view number = name.substr(3);
+  if (name.size() < 3) return false;
+  const std::string_view kind(name.data(), 3), number(name.data() + 3, name.size() - 3);
+  if (!is(kind, "COM") && !is(kind, "LPT")) return false;
   if (number.size() == 1) return number[0] >= '0' && number[0] <= '9';
   return number == "\xC2\xB9" || number == "\xC2\xB2" || number == "\xC2\xB3"; // superscript digits
 }

@@ -40,12 +40,13 @@ constexpr std::size_t folder_size(std::string_view path, path_rules rules = syst
 
 /// The folder of `path` with its separator; empty: the current folder. `folder_in(p)` and `file_name_in(p)` together are `p`.
 constexpr std::string_view folder_in(std::string_view path, path_rules rules = system_path_rules) noexcept {
-  return path.substr(0, folder_size(path, rules));
+  return {path.data(), folder_size(path, rules)};
 }
 
 /// The file name of `path`; empty if the path ends in a separator.
 constexpr std::string_view file_name_in(std::string_view path, path_rules rules = system_path_rules) noexcept {
-  return path.substr(folder_size(path, rules));
+  const std::size_t size = folder_size(path, rules);
+  return {path.data() + size, path.size() - size}; // substr could throw, which firmware has no room for
 }
 
 /// The text between a folder and the name of a file in it: "/", or "" where `folder` is empty or ends in a separator.
