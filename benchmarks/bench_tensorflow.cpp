@@ -56,7 +56,7 @@ void open_saved(benchmark::State& state, naming how) {
   bench::contest contest(true);
   contest.add("stet", [&] {
     std::optional<stet::model> found;
-    return bench::seconds_of([&] { found.emplace(std::move(*stet::open_tensorflow_checkpoint(prefix))); });
+    return bench::seconds_of([&] { found.emplace(stet::open_tensorflow_checkpoint(prefix).value()); });
   });
   contest.add("map_touch_index", [&] {
     std::optional<bench::bare_mapping> mapping;
@@ -84,14 +84,15 @@ void first_value_of_checkpoint(benchmark::State& state) {
   save_checkpoint(model, prefix);
   const std::string& name = model.names()[wanted];
   const float expected = model.values(wanted)[0];
-  const std::uint64_t offset_bytes = stet::open_tensorflow_checkpoint(prefix)->store.find(name)->entry().offset_bytes();
+  const auto saved = stet::open_tensorflow_checkpoint(prefix);
+  const std::uint64_t offset_bytes = saved->store.find(name)->entry().offset_bytes();
 
   bench::contest contest(true);
   contest.add("stet", [&] {
     std::optional<stet::model> opened;
     float value = 0;
     const double seconds = bench::seconds_of([&] {
-      opened.emplace(std::move(*stet::open_tensorflow_checkpoint(prefix)));
+      opened.emplace(stet::open_tensorflow_checkpoint(prefix).value());
       value = (*opened->store.get<float>(name))[0];
     });
     bench::require(value == expected, "the first value");
