@@ -177,6 +177,7 @@ inline std::string text_of(const json_value& value) {
 /// errc::wrong_type for binary values, errc::bad_number for infinities and NaN, errc::bad_json for strings that are not UTF-8,
 /// errc::too_deep for more than `max_manifest_depth` objects and arrays within each other.
 template <> struct json_text_from<json_value> {
+  /// The text of `value`.
   [[nodiscard]] static json_text make(const json_value& value) {
     if (value.is_null()) return nullptr;
     detail::json_value_writer writer;

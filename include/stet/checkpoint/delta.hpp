@@ -178,7 +178,8 @@ inline result<std::optional<delta_base>> base_in(std::string_view text) {
 /// An open checkpoint: one store over its file and, for a delta, over every file it builds on. Move-only.
 class checkpoint_store {
 public:
-  using owns_views = void; // see `result`
+  /// A `result` of this type gives no access to its value where it is a temporary.
+  using owns_views = void;
   /// The tensors of all files; they and the store stay where they are when this object is moved.
   [[nodiscard]] const store& operator*() const noexcept { return all_ == nullptr ? *files_.front() : *all_; }
   /// The same, for `->`.

@@ -43,7 +43,8 @@ namespace stet::inline STET_NAMESPACE {
 
 /// A checkpoint that is open, and which one it is.
 struct opened_checkpoint {
-  using owns_views = void; // see `result`
+  /// A `result` of this type gives no access to its value where it is a temporary.
+  using owns_views = void;
   /// The properties of the checkpoint.
   checkpoint_info info;
   /// The store over its file and the files that it builds on.

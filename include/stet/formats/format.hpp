@@ -71,6 +71,7 @@ private:
 /// Not for use by several threads at once. Errors about the file have its path as their subject.
 class format_probe {
 public:
+  /// The size of `start` and of `end`, for a file that is as large.
   static constexpr std::size_t sample_size_bytes = 4096;
 
   /// Looks at `path_utf8`, which must outlive the probe. That it cannot be opened is an answer, too: `failure`.
@@ -105,16 +106,19 @@ public:
   format_probe(const format_probe&) = delete;
   format_probe& operator=(const format_probe&) = delete;
 
+  /// The path that is looked at.
   [[nodiscard]] std::string_view path() const noexcept { return path_; }
   /// How the model is to be opened.
   [[nodiscard]] const open_options& options() const noexcept { return options_; }
   /// Why the path cannot be read as a file: errc::not_a_regular_file for folders. Nothing for a file.
   [[nodiscard]] const std::optional<error>& failure() const noexcept { return failure_; }
+  /// True if the path is a folder.
   [[nodiscard]] bool is_folder() const noexcept { return failure_ && failure_->code() == errc::not_a_regular_file; }
   /// The size of the file.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
   /// The first and the last bytes of the file, `sample_size_bytes` at most.
   [[nodiscard]] std::span<const std::byte> start() const noexcept { return {start_, sampled_}; }
+  /// The last bytes of the file, `sample_size_bytes` at most.
   [[nodiscard]] std::span<const std::byte> end() const noexcept { return {end_, sampled_}; }
 
   /// Whether the file begins with `magic`.
@@ -278,6 +282,7 @@ struct save_any_options {
 struct saved_files {
   /// All files together.
   std::uint64_t file_size_bytes = 0;
+  /// The number of files.
   std::uint64_t file_count = 0;
   /// Variables of the optimizer that the format has no place for.
   std::uint64_t left_out_count = 0;

@@ -48,7 +48,8 @@ class checkpoint_store;
 
 /// An open model of any format.
 struct model {
-  using owns_views = void; // see `result`
+  /// A `result` of this type gives no access to its value where it is a temporary.
+  using owns_views = void;
   /// The tensors.
   stet::store store;
   /// The row of the table of formats by which it was opened.

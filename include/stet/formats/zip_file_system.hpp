@@ -30,7 +30,8 @@ namespace stet::inline STET_NAMESPACE {
 /// their own. Move-only; stores that were opened through it must not outlive it, nor may it be moved while one is opened.
 class zip_file_system final : public file_system {
 public:
-  using owns_views = void; // see `result`
+  /// A `result` of this type gives no access to its value where it is a temporary.
+  using owns_views = void;
 
   /// Opens the archive at `path_utf8`. Of `options`: `files` and `range` say where it is, `memory` where it is read to if it is
   /// read; streamed, it cannot be opened.

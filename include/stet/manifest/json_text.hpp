@@ -28,9 +28,13 @@ public:
   /// Nothing.
   json_text() noexcept = default;
   json_text(std::nullptr_t) noexcept {}
+  /// JSON text, which is checked when it is saved.
   explicit json_text(std::string text) noexcept : text_(std::move(text)) {}
+  /// JSON text, copied; checked when it is saved.
   explicit json_text(std::string_view text) : text_(text) {}
+  /// JSON text, copied; checked when it is saved.
   explicit json_text(const char* text) : text_(text) {}
+  /// The text of a value of a JSON library: `json_value` with stet/json.hpp.
   template <class Value>
     requires requires(const Value& value) { json_text_from<Value>::make(value); }
   json_text(const Value& value) : json_text(json_text_from<Value>::make(value)) {}
@@ -44,6 +48,7 @@ public:
 
   /// Whether there is nothing.
   [[nodiscard]] bool empty() const noexcept { return text_.empty() && problem_ == errc{}; }
+  /// The text; empty if there is nothing.
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
   /// Why there is no text of a value; 0 if there is none of nothing, or some.
   [[nodiscard]] errc problem() const noexcept { return problem_; }

@@ -24,7 +24,8 @@ enum class access : std::uint8_t {
 /// from several at once.
 class mapping {
 public:
-  using owns_views = void; // see `result`
+  /// A `result` of this type gives no access to its value where it is a temporary.
+  using owns_views = void;
   /// An empty mapping.
   mapping() noexcept = default;
 

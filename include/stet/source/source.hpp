@@ -61,7 +61,8 @@ inline result<void> fetch(const reader& from, std::uint64_t offset_bytes, std::b
 /// the `memory` that a function is given, which must outlive the source; nullptr: from the heap.
 class source {
 public:
-  using owns_views = void; // see `result`
+  /// A `result` of this type gives no access to its value where it is a temporary.
+  using owns_views = void;
   /// No bytes.
   source() noexcept = default;
 

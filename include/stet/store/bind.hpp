@@ -398,6 +398,7 @@ result<void> bind_model(Model& model, const store& from, const bind_options& opt
                         OnMismatch&& on_mismatch) noexcept {
   return detail::model_binder<std::remove_reference_t<OnMismatch>, true>(from, options, on_mismatch).run(model);
 }
+/// As above; mismatches are not listed.
 template <class Model> result<void> bind_model(Model& model, const store& from, const bind_options& options) noexcept {
   return bind_model(model, from, options, [](const binding_mismatch&) noexcept {});
 }

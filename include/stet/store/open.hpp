@@ -347,6 +347,7 @@ template <class Path>
 [[nodiscard]] inline result<store> open(std::span<const std::byte> memory) noexcept {
   return detail::open_in_memory(source::borrow(detail::bytes_at(memory.data(), memory.size())));
 }
+/// As above, with options.
 [[nodiscard]] inline result<store> open(std::span<const std::byte> memory, const open_options& options) noexcept {
   source bytes = source::borrow(detail::bytes_at(memory.data(), memory.size()));
   return detail::open_without_path(detail::source_of(std::move(bytes), options), options);
@@ -355,6 +356,7 @@ template <class Path>
 template <std::size_t Size> [[nodiscard]] result<store> open(std::span<std::byte, Size> memory) noexcept {
   return detail::open_in_memory(source::borrow_writable(detail::writable_bytes_at(memory.data(), memory.size())));
 }
+/// As above, with options.
 template <std::size_t Size>
 [[nodiscard]] result<store> open(std::span<std::byte, Size> memory, const open_options& options) noexcept {
   source bytes = source::borrow_writable(detail::writable_bytes_at(memory.data(), memory.size()));
@@ -367,6 +369,7 @@ template <class Memory>
   source bytes = source::borrow(detail::bytes_at(reinterpret_cast<const std::byte*>(memory.data()), memory.size()));
   return detail::open_without_path(detail::source_of(std::move(bytes), options), options);
 }
+/// As above, for an array.
 template <std::size_t Size>
 [[nodiscard]] result<store> open(const unsigned char (&memory)[Size], const open_options& options = {}) noexcept {
   source bytes = source::borrow(detail::bytes_at(reinterpret_cast<const std::byte*>(memory), Size));

@@ -57,7 +57,8 @@ private:
 /// Valid while the store is open. Move-only.
 class loaded_tensor {
 public:
-  using owns_views = void; // see `result`
+  /// A `result` of this type gives no access to its value where it is a temporary.
+  using owns_views = void;
   /// A tensor like `of`, whose bytes are `bytes`.
   loaded_tensor(source&& bytes, const tensor& of) noexcept : bytes_(std::move(bytes)), of_(of) {}
   /// The tensor; it lives as long as this object.
@@ -75,7 +76,8 @@ private:
 /// called from several at once.
 class store {
 public:
-  using owns_views = void; // see `result`
+  /// A `result` of this type gives no access to its value where it is a temporary.
+  using owns_views = void;
   /// What a store is made of. Whoever fills it in has checked that every tensor of `index` lies within its source.
   struct contents {
     /// Owns the bytes of the index and the manifest, unless `data` does.

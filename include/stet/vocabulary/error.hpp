@@ -422,9 +422,11 @@ private:
 /// The line of `error::print` as a value of its own, without the heap: `std::puts(to_text(failure).c_str())`.
 class error_text {
 public:
+  /// The line of an error.
   constexpr explicit error_text(const error& shown) noexcept { size_ = shown.print(text_, sizeof text_).size(); }
   /// The text with a NUL behind it; lives as long as this object.
   [[nodiscard]] constexpr const char* c_str() const noexcept { return text_; }
+  /// The text; lives as long as this object.
   [[nodiscard]] constexpr operator std::string_view() const noexcept { return detail::text_at(text_, size_); }
 
 private:

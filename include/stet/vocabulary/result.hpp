@@ -103,6 +103,7 @@ public:
     if (!has_value_) return error_;
     return next(value_);
   }
+  /// As above, of a result that ends here.
   template <class Next> [[nodiscard]] constexpr auto and_then(Next&& next) && -> decltype(next(std::declval<T&&>())) {
     if (!has_value_) return error_;
     return next(std::move(value_));
@@ -113,6 +114,7 @@ public:
     if (!has_value_) return error_;
     return change(value_);
   }
+  /// As above, of a result that ends here.
   template <class Change>
   [[nodiscard]] constexpr auto transform(Change&& change) && -> result<decltype(change(std::declval<T&&>()))> {
     if (!has_value_) return error_;

@@ -35,10 +35,12 @@ private:
 struct foreign_notes {
   /// Another name that a format gives a tensor: "dense/kernel" of "/layers/dense/vars/0".
   struct second_name {
+    /// The name.
     std::string name;
     /// The number of the tensor in the order in which they were added.
     std::uint32_t tensor = 0;
   };
+  /// The further names of tensors.
   std::vector<second_name> second_names;
   /// Graphs beside `writer::graph`, as that.
   std::vector<json_text> further_graphs;
@@ -62,8 +64,12 @@ struct foreign_notes {
 /// error, so that no tensor is lost for want of a check.
 class writer {
 public:
-  /// JSON objects that are saved with the tensors, or nothing: text, or a `json_value` with stet/json.hpp.
-  json_text graph, state, metadata;
+  /// The graph, an object, or nothing, as the next two: text, or a `json_value` with stet/json.hpp.
+  json_text graph;
+  /// The state of the session.
+  json_text state;
+  /// Free-form fields of the model.
+  json_text metadata;
   /// For savers of other formats.
   foreign_notes foreign;
 
@@ -189,7 +195,9 @@ public:
     const detail::tensor_list& tensors;
     /// The functions that give the bytes of those tensors that are not in memory.
     std::span<const piece_source> sources;
+    /// The tensors of open stores that were added by `add_opened`.
     std::span<const tensor> opened;
+    /// The notes for savers of other formats.
     const foreign_notes& foreign;
   };
   /// Errors: that of the first `add` that failed.
