@@ -7,6 +7,7 @@
 
 #include "../vocabulary/detail/endian.hpp"
 #include "../vocabulary/detail/json_string.hpp"
+#include "../vocabulary/detail/utf8.hpp"
 #include "../vocabulary/error.hpp"
 
 #include <cstddef>
@@ -243,20 +244,13 @@ private:
     return at += 12, true;
   }
 
-  /// Passes over a character of two bytes or more. Source: The Unicode Standard, table 3-7.
+  /// Passes over a character of two bytes or more.
   [[nodiscard]] bool skip_character(const char*& at) const noexcept {
-    const auto lead = static_cast<unsigned char>(*at);
-    if (lead < 0xC2 || lead > 0xF4) return false;
-    const std::ptrdiff_t size = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    if (end_ - at < size) return at = end_, false;
-    const unsigned least = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-    const unsigned most = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    const auto second = static_cast<unsigned char>(at[1]);
-    if (second < least || second > most) return false;
-    for (std::ptrdiff_t i = 2; i < size; ++i) {
-      if ((static_cast<unsigned char>(at[i]) & 0xC0u) != 0x80u) return false;
-    }
-    at += size;
+    const utf8_form form = utf8_form_of(static_cast<unsigned char>(*at));
+    if (form.size_bytes == 0) return false;
+    if (end_ - at < form.size_bytes) return at = end_, false;
+    if (!form.fits(at)) return false;
+    at += form.size_bytes;
     return true;
   }
 

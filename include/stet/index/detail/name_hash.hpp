@@ -5,6 +5,8 @@
 
 #include "../format.hpp"
 
+#include "../../vocabulary/detail/utf8.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -63,7 +65,6 @@ inline bool is_utf8_without_nul(std::string_view text) noexcept {
   constexpr std::uint64_t low_bits = 0x0101010101010101u;
   const char* at = text.data();
   std::size_t left = text.size();
-  const auto byte_at = [&](std::size_t i) noexcept { return static_cast<unsigned char>(at[i]); };
   // Tests eight bytes of ASCII at once; a NUL among them borrows into the high bit.
   const auto is_ascii_word = [](const char* word_at) noexcept {
     const std::uint64_t word = load_little<std::uint64_t>(reinterpret_cast<const std::byte*>(word_at));
@@ -79,28 +80,13 @@ inline bool is_utf8_without_nul(std::string_view text) noexcept {
     } else if (text.size() >= 8 && is_ascii_word(at + left - 8)) {
       return true; // the last word overlaps bytes that were tested before, which is harmless: ASCII has no context
     }
-    const unsigned char lead = byte_at(0);
+    const auto lead = static_cast<unsigned char>(*at);
     std::size_t length = 1;
     if (lead == 0) return false;
     if (lead >= 0x80u) {
-      unsigned char least = 0x80u, most = 0xBFu;
-      if (lead >= 0xC2u && lead <= 0xDFu) {
-        length = 2;
-      } else if (lead >= 0xE0u && lead <= 0xEFu) {
-        length = 3;
-        if (lead == 0xE0u) least = 0xA0u;
-        if (lead == 0xEDu) most = 0x9Fu;
-      } else if (lead >= 0xF0u && lead <= 0xF4u) {
-        length = 4;
-        if (lead == 0xF0u) least = 0x90u;
-        if (lead == 0xF4u) most = 0x8Fu;
-      } else {
-        return false;
-      }
-      if (length > left || byte_at(1) < least || byte_at(1) > most) return false;
-      for (std::size_t i = 2; i < length; ++i) {
-        if (byte_at(i) < 0x80u || byte_at(i) > 0xBFu) return false;
-      }
+      const utf8_form form = utf8_form_of(lead);
+      if (form.size_bytes == 0 || form.size_bytes > left || !form.fits(at)) return false;
+      length = form.size_bytes;
     }
     at += length;
     left -= length;
