@@ -3,7 +3,7 @@
 #ifndef STET_WIRE_JSON_SCALARS_HPP
 #define STET_WIRE_JSON_SCALARS_HPP
 
-#include "../vocabulary/config.hpp"
+#include "../bytes/detail/fnv1a.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -53,14 +53,14 @@ public:
       if (from_a.byte != from_b.byte) return from_a.byte < from_b.byte ? -1 : 1;
     }
   }
-  /// A hash of the string, the same however it is escaped. Source: Fowler, Noll, Vo: FNV-1a, 64 bits.
+  /// A hash of the string, the same however it is escaped.
   [[nodiscard]] std::uint64_t hash() const noexcept {
-    std::uint64_t hash = 0xCBF29CE484222325u;
+    fnv1a hash;
     visit([&hash](char c) {
-      hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+      hash.add(static_cast<unsigned char>(c), 1);
       return true;
     });
-    return hash;
+    return hash.value();
   }
 
   /// The number that four hexadecimal digits make; false if they are not all digits.

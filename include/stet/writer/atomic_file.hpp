@@ -6,6 +6,7 @@
 #include "detail/list_folder.hpp"
 #include "output.hpp"
 
+#include "../bytes/detail/fnv1a.hpp"
 #include "../source/file_operations.hpp"
 #include "../source/detail/path.hpp"
 
@@ -195,12 +196,10 @@ private:
   [[nodiscard]] std::string temporary_stem() const {
     constexpr std::size_t longest = 200, kept = 150;
     if (name_.size() <= longest) return "." + name_ + ".";
-    std::uint64_t hash = 0xCBF29CE484222325u; // FNV-1a
-    for (const char c : name_) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
     std::size_t size = kept;
     while (size > 0 && (static_cast<unsigned char>(name_[size]) & 0xC0u) == 0x80u) --size; // a character stays whole
     char digits[16];
-    const auto end = std::to_chars(digits, digits + sizeof digits, hash, 16).ptr;
+    const auto end = std::to_chars(digits, digits + sizeof digits, detail::fnv1a().add(name_).value(), 16).ptr;
     return "." + name_.substr(0, size) + "~" + std::string(digits, end) + ".";
   }
 

@@ -3,6 +3,7 @@
 #ifndef STET_WRITER_DETAIL_PARTS_HPP
 #define STET_WRITER_DETAIL_PARTS_HPP
 
+#include "../../bytes/detail/fnv1a.hpp"
 #include "../../index/detail/check.hpp"
 #include "../../manifest/parse.hpp"
 #include "../../source/file.hpp"
@@ -18,25 +19,6 @@
 #include <vector>
 
 namespace stet::inline STET_NAMESPACE::detail {
-
-/// Fowler, Noll, Vo: FNV-1a, 64 bits.
-class fnv1a {
-public:
-  constexpr explicit fnv1a(std::uint64_t begin = 0xCBF29CE484222325u) noexcept : value_(begin) {}
-  /// Takes the lowest `count` bytes of `number`, the lowest first.
-  constexpr fnv1a& add(std::uint64_t number, std::uint32_t count) noexcept {
-    for (; count-- > 0; number >>= 8) value_ = (value_ ^ (number & 0xFFu)) * 0x100000001B3u;
-    return *this;
-  }
-  constexpr fnv1a& add(std::string_view text) noexcept {
-    for (const char c : text) add(static_cast<unsigned char>(c), 1);
-    return *this;
-  }
-  [[nodiscard]] constexpr std::uint64_t value() const noexcept { return value_; }
-
-private:
-  std::uint64_t value_;
-};
 
 /// The hash that becomes the content id of a part of `size_bytes` bytes when its tensors are added, in order.
 inline fnv1a content_hash(std::uint64_t size_bytes) noexcept { return fnv1a().add(size_bytes, 8); }
