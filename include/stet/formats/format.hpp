@@ -5,6 +5,7 @@
 
 #include "model.hpp"
 
+#include "../source/detail/path.hpp"
 #include "../wire/zip.hpp"
 #include "../writer/writer.hpp"
 
@@ -116,7 +117,7 @@ public:
   [[nodiscard]] bool is_folder() const noexcept { return failure_ && failure_->code() == errc::not_a_regular_file; }
   /// The size of the file.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
-  /// The first and the last bytes of the file, `sample_size_bytes` at most.
+  /// The first bytes of the file, `sample_size_bytes` at most.
   [[nodiscard]] std::span<const std::byte> start() const noexcept { return {start_, sampled_}; }
   /// The last bytes of the file, `sample_size_bytes` at most.
   [[nodiscard]] std::span<const std::byte> end() const noexcept { return {end_, sampled_}; }
@@ -256,6 +257,19 @@ private:
 };
 
 namespace detail {
+
+/// A file that was added to a store: its bytes, and the number of its part.
+struct added_file {
+  std::span<const std::byte> bytes;
+  std::uint32_t part = 0;
+};
+/// Adds the file that the probe looks at, all of it in memory. Errors: those of `format_probe::take_bytes`.
+inline result<added_file> add_whole_file(store_builder& to, format_probe& probe) {
+  result<source> file = probe.take_bytes();
+  if (!file) return file.error();
+  const std::span<const std::byte> bytes = bytes_in(*file);
+  return added_file{bytes, to.add_file(file_name_in(probe.path()), std::move(*file))};
+}
 
 /// The bytes of the file at `path_utf8`: those of the probe if it looks at that file, which they view, else as `open_resident`.
 inline result<source> resident_bytes(std::string_view path_utf8, const open_options& options, format_probe* probe) {

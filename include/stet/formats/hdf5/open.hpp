@@ -445,14 +445,13 @@ private:
 /// `format::open` of hdf5_format.
 inline result<model> open_hdf5(format_probe& probe) {
   const open_options& options = probe.options();
-  result<source> opened = probe.take_bytes();
-  if (!opened) return opened.error();
-  const std::span<const std::byte> bytes = bytes_in(*opened);
   store_builder builder(options.memory);
-  const std::uint32_t part = builder.add_file(file_name_in(probe.path()), std::move(*opened));
-  result<hdf5_file> file = open_hdf5_file(bytes, options.inflate);
+  const result<added_file> file = add_whole_file(builder, probe);
   if (!file) return file.error();
-  if (auto read = hdf5_importer(builder, *file, part, 0, hdf5_strictness::lenient, options.inflate).run(); !read)
+  result<hdf5_file> structure = open_hdf5_file(file->bytes, options.inflate);
+  if (!structure) return structure.error();
+  if (auto read = hdf5_importer(builder, *structure, file->part, 0, hdf5_strictness::lenient, options.inflate).run();
+      !read)
     return read.error();
   return finish_model(builder, options);
 }

@@ -96,13 +96,11 @@ inline bool may_be_keras_hdf5(std::span<const std::byte> bytes, inflate_function
 /// `format::open` of keras_h5_format.
 inline result<model> open_keras_h5(format_probe& probe) {
   const open_options& options = probe.options();
-  result<source> opened = probe.take_bytes();
-  if (!opened) return opened.error();
-  const std::span<const std::byte> bytes = bytes_in(*opened);
   store_builder builder(options.memory);
-  const std::uint32_t part = builder.add_file(file_name_in(probe.path()), std::move(*opened));
+  const result<added_file> file = add_whole_file(builder, probe);
+  if (!file) return file.error();
   keras_model_builder whole(builder, options);
-  if (auto added = whole.add(bytes, part, 0); !added) return added.error();
+  if (auto added = whole.add(file->bytes, file->part, 0); !added) return added.error();
   return whole.finish();
 }
 
@@ -113,13 +111,12 @@ inline result<model> open_keras_archive(format_probe& probe) {
   if (!members) return members.error();
   const zip_member* const weights = find_member(*members, keras_weights_member);
   if (weights == nullptr) return error(errc::missing_part, keras_weights_member);
-  result<source> file = probe.take_bytes();
-  if (!file) return file.error();
-  const std::span<const std::byte> archive = bytes_in(*file);
-  result<source> bytes = open_member(archive, *weights, options.inflate, options.memory);
-  if (!bytes) return bytes.error();
   store_builder builder(options.memory);
-  std::uint32_t part = builder.add_file(file_name_in(probe.path()), std::move(*file));
+  const result<added_file> file = add_whole_file(builder, probe);
+  if (!file) return file.error();
+  result<source> bytes = open_member(file->bytes, *weights, options.inflate, options.memory);
+  if (!bytes) return bytes.error();
+  std::uint32_t part = file->part;
   for (const zip_member& each : *members) {
     range_check check{part, each.offset_bytes, each.stored_size_bytes, each.crc32, std::string(each.name)};
     if (each.method == zip_member::is_deflated && options.inflate != nullptr && &each != weights) // which were compared
@@ -138,7 +135,8 @@ inline result<model> open_keras_archive(format_probe& probe) {
   if (const zip_member* const text = find_member(*members, keras_config_member);
       text != nullptr && whole.names().has_objects()) {
     // That it cannot be read, `describe` says; the weights can.
-    if (const auto config = read_json_member(archive, *members, keras_config_member, options.inflate, options.memory))
+    if (const auto config =
+            read_json_member(file->bytes, *members, keras_config_member, options.inflate, options.memory))
       whole.names().read_config(*config, text->size_bytes);
   }
   return whole.finish();
