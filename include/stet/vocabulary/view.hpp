@@ -56,6 +56,8 @@ public:
   [[nodiscard]] constexpr std::size_t extent(std::size_t axis) const noexcept {
     return static_extents[axis] == dynamic ? extents_[axis] : static_extents[axis];
   }
+  /// All extents, outermost first.
+  [[nodiscard]] constexpr std::span<const std::size_t> extents() const noexcept { return {extents_, rank}; }
   /// The product of the extents.
   [[nodiscard]] constexpr std::size_t element_count() const noexcept {
     std::size_t count = 1;
@@ -104,6 +106,13 @@ private:
   T* data_;
   std::size_t extents_[rank + 1];
 };
+
+} // namespace stet::inline STET_NAMESPACE
+
+template <class T, std::size_t... Extents>
+inline constexpr bool std::ranges::enable_borrowed_range<stet::view<T, Extents...>> = true;
+
+namespace stet::inline STET_NAMESPACE {
 
 /// Elements narrower than a byte, or elements of any type at any address, read one at a time by value. Element i of b bits
 /// begins at bit i × b, counted from the least significant bit of the first byte.
