@@ -73,9 +73,25 @@ float value_in(const stet::store& of, std::string_view name) {
   return value;
 }
 
+struct one_number {
+  std::span<const float> a;
+  void bind(auto& field) { field("a", a); }
+};
+
 } // namespace
 
 TEST_SUITE("formats/any") {
+  TEST_CASE("a model of any format is bound without a further header") {
+    const stet_test::temp_folder folder;
+    few_variables values;
+    save_base(values, folder.path("m.stet"));
+    const auto model = stet::open_any(folder.path("m.stet"));
+    REQUIRE(model);
+    one_number bound;
+    REQUIRE(stet::bind_model(bound, model->store));
+    CHECK(bound.a[0] == 1);
+  }
+
   TEST_CASE("a delta is opened with its base, whatever its form, and has the tensors and notes of both") {
     const stet_test::temp_folder folder;
     few_variables program;

@@ -111,8 +111,9 @@ public:
   }
 
   /// Adds a variable that the program reads through `through`, which a restore may point at the bytes of a store instead of
-  /// copying them. The view may view nothing yet if all its extents are fixed.
+  /// copying them. The view has a fixed rank. It may view nothing yet if all its extents are fixed.
   template <class T, std::size_t... Extents>
+    requires((Extents != dynamic_rank) && ...)
   result<void> add_view(std::string_view name, view<T, Extents...>& through, bool is_trainable = true) {
     using view_type = view<T, Extents...>;
     variable made = describe_as<T>(name, extents(through.extents()), is_trainable);
