@@ -6,9 +6,13 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 using stet::dynamic;
@@ -41,6 +45,15 @@ struct half {
   std::uint16_t bits;
 };
 
+template <class... Arguments>
+concept can_be_variable = requires(variable_list variables, Arguments&&... arguments) {
+  variables.add("x", std::forward<Arguments>(arguments)...);
+};
+static_assert(can_be_variable<std::vector<float>&> && can_be_variable<std::span<float>> && can_be_variable<float&>);
+static_assert(can_be_variable<std::array<bool, 2>&> && can_be_variable<const std::vector<float>&, std::vector<int>&>);
+static_assert(!can_be_variable<std::vector<float>> && !can_be_variable<float> && !can_be_variable<std::vector<bool>&>);
+static_assert(!can_be_variable<std::vector<std::string>&> && !can_be_variable<std::vector<float>&, bool>);
+
 } // namespace
 
 template <> struct stet::dtype_of<half> : std::integral_constant<stet::dtype, stet::dtype::float16> {};
@@ -64,6 +77,34 @@ TEST_SUITE("variables") {
     CHECK(added.bytes().data() == reinterpret_cast<const std::byte*>(kernel.data()));
     CHECK(variables.find("dense/kernel") == &added);
     CHECK(variables.find("dense") == nullptr);
+  }
+
+  TEST_CASE("memory is any range of elements in a row, and its shape any integers") {
+    std::vector<float> kernel(6);
+    std::array<long long, 3> wide{};
+    double moment[2] = {};
+    float rate = 0.5F;
+    const int rows = 2;
+    variable_list variables;
+    REQUIRE(variables.add("kernel", kernel, {rows, 3}));
+    REQUIRE(variables.add("flat", kernel));
+    REQUIRE(variables.add("wide", wide, std::vector<std::int64_t>{1, 3}, false));
+    REQUIRE(variables.add("moment", moment));
+    REQUIRE(variables.add("rate", rate));
+    REQUIRE(variables.add("view", stet::view<float, 3, 2>(kernel.data())));
+    REQUIRE(variables.add_slot("kernel", "Adam/m", kernel));
+    using shape = std::vector<std::uint64_t>;
+    const shape expected[] = {{2, 3}, {6}, {1, 3}, {2}, {}, {3, 2}, {2, 3}};
+    REQUIRE(variables.size() == std::size(expected));
+    for (std::size_t i = 0; i < std::size(expected); ++i) CHECK(variables[i].shape() == expected[i]);
+    CHECK(variables[2].layout().dtype == stet::dtype::int64);
+    CHECK_FALSE(variables[2].is_trainable());
+    CHECK(variables[4].bytes().data() == reinterpret_cast<const std::byte*>(&rate));
+    const auto refused = variables.add("n", kernel, {-2, -3});
+    CHECK(outcome(refused) == "bad_shape");
+    CHECK((!refused && refused.error().subject() == "n"));
+    CHECK(outcome(variables.add("n", rate, {-1})) == "bad_shape");
+    CHECK(outcome(variables.add("n", kernel, {5})) == "size_mismatch");
   }
 
   TEST_CASE("elements narrower than a byte have one of their own in memory") {
