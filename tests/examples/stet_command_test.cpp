@@ -75,16 +75,14 @@ struct sample {
     for (int i = -4; i < 5; ++i) codes.push_back(stet::int4(i));
   }
   void add_to(stet::writer& out) const {
-    CHECK(out.add("dense/kernel", {4, 3}, std::span<const float>(kernel),
-                  stet::json_value{{"trainable", true}, {"x-note", {1, 2}}}));
-    CHECK(out.add_alias("tied", "dense/kernel", stet::json_value{{"x-note", "tied"}}));
-    CHECK(out.add("codes", {9}, std::span<const stet::int4>(codes),
-                  stet::json_value{{"quantization", {{"scales", 0.5}}}}));
-    CHECK(out.add_strings("words", {3}, words));
-    CHECK(out.add_bytes("blocks", {stet::dtype::block, 0, {"q4_k", 256, 144}}, {2, 256}, blocks));
-    CHECK(out.add(hostile_name, {2}, std::span<const float>(hostile)));
-    CHECK(out.add("empty", {0, 5}, std::span<const float>()));
-    CHECK(out.add("\xE5\x90\x8D\xE5\x89\x8D", {1, 1}, std::span<const float>(kernel).first(1)));
+    out.add("dense/kernel", kernel, {4, 3}, stet::json_value{{"trainable", true}, {"x-note", {1, 2}}});
+    out.add_alias("tied", "dense/kernel", stet::json_value{{"x-note", "tied"}});
+    out.add("codes", codes, {9}, stet::json_value{{"quantization", {{"scales", 0.5}}}});
+    out.add("words", words, {3});
+    out.add_bytes("blocks", {stet::dtype::block, 0, {"q4_k", 256, 144}}, {2, 256}, blocks);
+    out.add(hostile_name, hostile, {2});
+    out.add("empty", std::span<const float>(), {0, 5});
+    out.add("\xE5\x90\x8D\xE5\x89\x8D", std::span<const float>(kernel).first(1), {1, 1});
     out.graph = stet::json_value{{"nodes", stet::json_value::array()}};
     out.state = stet::json_value{{"global_step", 7}};
     out.metadata = stet::json_value{{"author", "me"}, {"rate", 0.001}};
@@ -102,7 +100,7 @@ void save_many(const std::string& path) {
   const float value = 1;
   stet::writer out;
   for (int i = 0; i < 10000; ++i)
-    CHECK(out.add("layer_" + std::to_string(i) + "/weight", {1}, std::span<const float>(&value, 1)));
+    out.add("layer_" + std::to_string(i) + "/weight", std::span<const float>(&value, 1), {1});
   CHECK(out.save(path));
 }
 
@@ -319,7 +317,7 @@ TEST_SUITE("stet command") {
     std::vector<float> large(700001);
     for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<float>(i);
     stet::writer out;
-    CHECK(out.add("large", {large.size()}, std::span<const float>(large)));
+    out.add("large", large, {large.size()});
     CHECK(out.save(folder.path("m.stet")));
     CHECK(run(folder, {"cat", "m.stet", "large"}).out == bytes_of(large));
     const std::vector<std::int64_t> integers(large.begin(), large.end());
@@ -330,10 +328,9 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     const std::vector<std::uint8_t> codes = {0, 1, 2, 255, 128, 7};
     stet::writer out;
-    CHECK(
-        out.add("codes", {2, 3}, std::span<const std::uint8_t>(codes),
-                stet::json_value{{"quantization", {{"scales", {0.5, 2.0}}, {"zero_points", {1, 100}}, {"axis", 0}}}}));
-    CHECK(out.add("plain", {6}, std::span<const std::uint8_t>(codes)));
+    out.add("codes", codes, {2, 3},
+            stet::json_value{{"quantization", {{"scales", {0.5, 2.0}}, {"zero_points", {1, 100}}, {"axis", 0}}}});
+    out.add("plain", codes, {6});
     CHECK(out.save(folder.path("m.stet")));
     CHECK(run(folder, {"cat", "m.stet", "codes", "--dequantize"}).out ==
           bytes_of(std::vector<float>{-0.5f, 0, 0.5f, 310, 56, -186}));
@@ -371,7 +368,7 @@ TEST_SUITE("stet command") {
     const std::string path = folder.path("m.stet"), name = std::string(300, 'n') + "/end";
     const float value = 1;
     stet::writer out;
-    CHECK(out.add(name, {1}, std::span<const float>(&value, 1)));
+    out.add(name, std::span<const float>(&value, 1), {1});
     CHECK(out.save(path));
     overwrite(path, offset_of(path, name), 'x');
     CHECK(run(folder, {"verify", "m.stet"}).out.find("  " + name + ": ") != std::string::npos);
@@ -446,7 +443,7 @@ TEST_SUITE("stet command") {
     model.blocks[150] = std::byte{1};
     stet::writer out;
     model.add_to(out);
-    CHECK(out.add("new", {2, 2}, std::span<const float>(model.kernel).first(4)));
+    out.add("new", std::span<const float>(model.kernel).first(4), {2, 2});
     CHECK(out.save(folder.path("b.stet")));
     const outcome found = run(folder, {"diff", "a.stet", "b.stet"});
     CHECK(found.status == 1);
@@ -468,12 +465,12 @@ TEST_SUITE("stet command") {
     const std::vector<std::int64_t> first = {(std::numeric_limits<std::int64_t>::min)(), 9007199254740993, 5};
     const std::vector<std::int64_t> second = {(std::numeric_limits<std::int64_t>::min)(), 9007199254740992, 5};
     stet::writer a, b;
-    CHECK(a.add("mixed", {4}, std::span<const float>(wide)));
-    CHECK(b.add("mixed", {4}, std::span<const stet::bfloat16>(narrow)));
-    CHECK(a.add("integers", {3}, std::span<const std::int64_t>(first)));
-    CHECK(b.add("integers", {3}, std::span<const std::int64_t>(second)));
-    CHECK(a.add("shape", {4}, std::span<const float>(wide)));
-    CHECK(b.add("shape", {2, 2}, std::span<const float>(wide)));
+    a.add("mixed", wide, {4});
+    b.add("mixed", narrow, {4});
+    a.add("integers", first, {3});
+    b.add("integers", second, {3});
+    a.add("shape", wide, {4});
+    b.add("shape", wide, {2, 2});
     CHECK(a.save(folder.path("a.stet")));
     CHECK(b.save(folder.path("b.stet")));
     const std::string found = run(folder, {"diff", "a.stet", "b.stet"}).out;
@@ -521,8 +518,8 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     const std::vector<float> kernel = {1, 2, 3, 4, 5, 6}, bias = {0.5f, -1, 3};
     stet::writer out;
-    REQUIRE(out.add("dense/kernel", {2, 3}, std::span<const float>(kernel)));
-    REQUIRE(out.add("dense/bias", {3}, std::span<const float>(bias)));
+    out.add("dense/kernel", kernel, {2, 3});
+    out.add("dense/bias", bias, {3});
     stet::graph graph;
     graph.add("x", "Placeholder");
     graph.add("dense", "Dense", {"x"}, {{"units", 3}}, {{"kernel", "dense/kernel"}, {"bias", "dense/bias"}});
@@ -602,8 +599,8 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     std::vector<float> a = {1, 2}, b = {3, 4};
     stet::variable_list variables;
-    REQUIRE(variables.add("a", {2}, std::span(a)));
-    REQUIRE(variables.add("b", {2}, std::span(b)));
+    REQUIRE(variables.add("a", a, {2}));
+    REQUIRE(variables.add("b", b, {2}));
     {
       stet::writer base;
       base.state = stet::json_value{{"global_step", 1}, {"metric", 0.25}};
@@ -695,7 +692,7 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     const std::vector<float> a = {1, 2};
     stet::writer good;
-    REQUIRE(good.add("a", {2}, std::span(a)));
+    good.add("a", a, {2});
     REQUIRE(good.save(folder.path("ckpt-1.stet")));
     folder.write("ckpt-2.stet", "damaged");
     const outcome listed = run(folder, {"ls", "."});
@@ -761,7 +758,7 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     stet::writer out;
     const std::vector<float> many(100'000);
-    REQUIRE(out.add("many", {100'000}, std::span<const float>(many)));
+    out.add("many", many, {100'000});
     REQUIRE(out.save(folder.path("m.stet")));
     const std::string line = "cd " + shell_word(folder.path()) + " && ulimit -f 16 && " + shell_word(STET_COMMAND) +
                              " convert m.stet c.stet 2>err";

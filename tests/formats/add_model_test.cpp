@@ -85,8 +85,8 @@ TEST_SUITE("formats/add_model") {
     const stet_test::temp_folder folder;
     const std::vector<float> values(100, 1.5f);
     stet::writer original;
-    REQUIRE(original.add("fine", {100}, std::span<const float>(values)));
-    REQUIRE(original.add("hurt", {100}, std::span<const float>(values)));
+    original.add("fine", values, {100});
+    original.add("hurt", values, {100});
     auto bytes = original.save_to_memory();
     REQUIRE(bytes);
     const auto at = stet::open(std::span<const std::byte>(*bytes)).value().find("hurt")->entry().offset_bytes();
@@ -107,8 +107,8 @@ TEST_SUITE("formats/add_model") {
     const stet_test::temp_folder folder;
     const std::vector<float> values(4, 1.5f);
     stet::writer original;
-    REQUIRE(original.add("a", {2, 2}, std::span<const float>(values), stet::json_value{{"trainable", true}}));
-    REQUIRE(original.add_alias("b", "a", stet::json_value{{"note", 1}}));
+    original.add("a", values, {2, 2}, stet::json_value{{"trainable", true}});
+    original.add_alias("b", "a", stet::json_value{{"note", 1}});
     original.set_extra(stet::json_value{{"company", {{"ticket", 7}}}});
     const std::string path = folder.path("m.stet");
     REQUIRE(original.save(path));
@@ -124,8 +124,8 @@ TEST_SUITE("formats/add_model") {
     const stet_test::temp_folder folder;
     std::vector<float> a = {1, 2}, b = {3, 4};
     stet::variable_list variables;
-    REQUIRE(variables.add("a", {2}, std::span(a)));
-    REQUIRE(variables.add("b", {2}, std::span(b), false));
+    REQUIRE(variables.add("a", a, {2}));
+    REQUIRE(variables.add("b", b, {2}, false));
     {
       stet::writer base;
       REQUIRE(stet::add_variables(base, variables));
@@ -196,8 +196,8 @@ TEST_SUITE("formats/add_model") {
     const std::vector<double> wide(5000, 1.5);
     const std::vector<std::string_view> words = {"zero", "one"};
     stet::writer original;
-    REQUIRE(original.add("wide", {5000}, std::span<const double>(wide)));
-    REQUIRE(original.add_strings("words", {2}, words));
+    original.add("wide", wide, {5000});
+    original.add("words", words, {2});
     REQUIRE(original.save(folder.path("m.stet")));
     for (const char* const name : {"wide", "words"}) {
       CAPTURE(name);

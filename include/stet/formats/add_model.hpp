@@ -85,12 +85,13 @@ inline result<void> add_model(writer& to, const model& from) {
     const auto found = attributes.find(each.name());
     json_text fields = found == attributes.end() ? json_text() : std::move(*found->second);
     numbers[each.entry().number()] = static_cast<std::uint32_t>(to.tensor_count());
-    auto added = original
-                     ? to.add_alias(each.name(), original->name(), std::move(fields))
-                     : to.add_opened(
-                           each.name(), each, [each](piece_sink& sink) { return detail::write_checked(each, sink); },
-                           std::move(fields));
-    if (!added) return added;
+    if (original) {
+      to.add_alias(each.name(), original->name(), std::move(fields));
+    } else {
+      to.add_opened(
+          each.name(), each, [each](piece_sink& sink) { return detail::write_checked(each, sink); }, std::move(fields));
+    }
+    if (auto added = to.added(); !added) return added.error();
   }
   for (const tensor each : from.store) {
     const auto original = from.store.original_of(each);

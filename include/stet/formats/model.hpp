@@ -6,6 +6,7 @@
 #include "common/store_builder.hpp"
 
 #include "../manifest/graph.hpp"
+#include "../store/bind.hpp"
 #include "../store/open.hpp"
 
 #include <algorithm>
