@@ -214,8 +214,8 @@ private:
 
 /// The size of the header of a native file; a later version's may be longer than this one's.
 inline std::uint64_t header_size_bytes(const source& file) noexcept {
-  std::byte size[4];
-  return file.read_at(24, size) ? load_little<std::uint32_t>(size) : file_header::size_bytes;
+  std::byte start[header_field::header_size.end()];
+  return file.read_at(0, start) ? header_field::header_size.load(start) : file_header::size_bytes;
 }
 
 /// Looks at all that lies between the sections and tensors of a native file and its parts.

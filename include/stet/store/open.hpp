@@ -119,7 +119,8 @@ inline result<file_header> read_store_header(const source& data) noexcept {
   if (auto read = data.read_at(0, writable_bytes_at(start, start_size)); !read) return read.error();
   result<file_header> header = decode_header(bytes_at(start, start_size), data.size_bytes());
   if (!header) return header;
-  if (header->kind != file_header::file_kind::store) return error(errc::bad_header, "a part of a store", 88);
+  if (header->kind != file_header::file_kind::store)
+    return error(errc::bad_header, "a part of a store", header_field::kind.offset);
   if (header->index_size_bytes == 0) return errc::no_index;
   if (header->manifest_size_bytes > max_manifest_size_bytes)
     return error(errc::too_large, "manifest", header->manifest_offset_bytes);
