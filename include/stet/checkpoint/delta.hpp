@@ -12,9 +12,7 @@
 #include "../manifest/open.hpp"
 #include "../manifest/parse.hpp"
 #include "../store/copy_elements.hpp"
-#include "../source/file.hpp"
 #include "../store/open.hpp"
-#include "../writer/detail/list_folder.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -387,116 +385,6 @@ struct delta_report {
 [[nodiscard]] inline result<delta_report> add_changed(writer& to, const snapshot& from, const checkpoint_store& base) {
   if (from.variables() == nullptr) return errc::invalid_argument;
   return add_changed(to, *from.variables(), base);
-}
-
-namespace detail {
-
-/// What kind of store a file is.
-enum class store_kind : std::uint8_t { none, native, loose };
-
-/// What a file tells of the base that it needs.
-struct stated_base {
-  store_kind kind = store_kind::none;
-  /// The file name of its base; empty: it has none, or is too damaged to tell.
-  std::string base;
-};
-
-/// Reads what the file at a path states as its base, if it is a store, however damaged the rest of it is.
-/// Errors: those of `file::open`, and of reading; errc::out_of_memory.
-/// Cost: reads the beginning of the file, and of a store the manifest.
-inline result<stated_base> read_stated_base(std::string_view path_utf8) {
-  stated_base made;
-  const result<file> opened = file::open(path_utf8);
-  if (!opened) return opened.error();
-  std::byte start[file_header::size_bytes];
-  const std::span<std::byte> head =
-      std::span(start).first(static_cast<std::size_t>((std::min<std::uint64_t>)(opened->size_bytes(), sizeof start)));
-  if (auto read = opened->read(0, head); !read) return read.error();
-  file_range text{0, opened->size_bytes()};
-  if (has_native_magic(head)) {
-    made.kind = store_kind::native;
-    const result<file_header> header = decode_header(head, opened->size_bytes());
-    if (!header || header->kind != file_header::file_kind::store) return made;
-    text = {header->manifest_offset_bytes, header->manifest_size_bytes};
-  } else {
-    const std::string_view beginning(reinterpret_cast<const char*>(head.data()), head.size());
-    const std::size_t first = beginning.find_first_not_of(" \t\r\n");
-    if (first == std::string_view::npos || beginning[first] != '{') return made;
-    made.kind = store_kind::loose;
-  }
-  if (text.size_bytes > max_manifest_size_bytes) return made;
-  const result<source> bytes = source::read(*opened, text);
-  if (!bytes) return bytes.error();
-  const auto base = base_in(
-      std::string_view(reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes())));
-  if (base && *base) made.base = (*base)->file_name;
-  return made;
-}
-
-/// A file in the folder of the store at a path that is a delta of it; empty if there is none.
-/// Errors: those of listing the folder and of `read_stated_base`, but of files that are no stores or may not be read.
-inline result<std::string> find_delta_of(const file_operations& operations, std::string_view path_utf8) {
-  const std::string folder(folder_in(path_utf8));
-  const std::string_view own_name = file_name_in(path_utf8);
-  const auto names = list_folder(operations, folder);
-  if (!names) return names.error();
-  for (const std::string& name : *names) {
-    if (name == own_name) continue;
-    const auto stated = read_stated_base(folder + name);
-    if (!stated) {
-      const errc code = stated.error().code();
-      if (is_of_contents(stated.error()) || code == errc::file_not_found || code == errc::access_denied) continue;
-      return stated.error();
-    }
-    if (stated->base == own_name) return name;
-  }
-  return std::string();
-}
-
-/// `compact` without the look for deltas of what it replaces.
-inline result<save_report> compact_alone(std::string_view from_path_utf8, std::string_view to_path_utf8,
-                                         const save_options& options) {
-  const result<checkpoint_store> from = open_checkpoint(from_path_utf8);
-  if (!from) return from.error();
-  result<detail::checkpoint_fields> fields = detail::fields_of(*from);
-  if (!fields) return fields.error();
-  writer to;
-  to.graph = std::move(fields->newest.graph);
-  to.state = std::move(fields->newest.state);
-  to.metadata = std::move(fields->newest.metadata);
-  to.set_extra(without_member(fields->newest.extra, "base"));
-  const store& all = **from;
-  for (const tensor each : all) {
-    const auto original = all.original_of(each);
-    const auto found = fields->attributes.find(each.name());
-    json_text attributes = found == fields->attributes.end() ? json_text() : std::move(found->second);
-    auto added = original ? to.add_alias(each.name(), original->name(), std::move(attributes))
-                          : to.add(each.name(), each, std::move(attributes));
-    if (!added) return added.error();
-  }
-  return to.save(to_path_utf8, options);
-}
-
-} // namespace detail
-
-/// Saves a checkpoint, delta or not, as a whole one: its tensors in manifest order with their attributes, its graph, state
-/// and metadata; byte for byte what saving all variables at once would have made. `to_path_utf8` may be the checkpoint itself.
-/// @retval errc::missing_base  a delta in the same folder, the subject, is one of the file that would be replaced, and would
-///                             lose its base: compact that delta first. Nothing has changed
-/// Errors: those of `open_checkpoint`, `parse_manifest` and `writer::save`. Cost: that of saving; where it replaces a file, also
-/// a look at each file of the folder.
-[[nodiscard]] inline result<save_report> compact(std::string_view from_path_utf8, std::string_view to_path_utf8,
-                                                 const save_options& options = {}) {
-  const file_operations& operations = options.operations == nullptr ? system_file_operations() : *options.operations;
-  const auto target = detail::follow_links(operations, std::string(to_path_utf8));
-  if (!target) return target.error();
-  const auto replaced = detail::read_stated_base(*target);
-  if (replaced && replaced->kind != detail::store_kind::none) {
-    const auto delta = detail::find_delta_of(operations, *target);
-    if (!delta) return delta.error();
-    if (!delta->empty()) return error(errc::missing_base, std::string(detail::folder_in(*target)) + *delta);
-  }
-  return detail::compact_alone(from_path_utf8, to_path_utf8, options);
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -3,6 +3,7 @@
 #ifndef STET_CHECKPOINT_MANAGER_HPP
 #define STET_CHECKPOINT_MANAGER_HPP
 
+#include "compact.hpp"
 #include "delta.hpp"
 #include "folder.hpp"
 #include "detail/folder_lock.hpp"
