@@ -40,7 +40,7 @@ protected:
   file_system() noexcept = default;
   file_system(const file_system&) noexcept = default;
   file_system& operator=(const file_system&) noexcept = default;
-  // Neither public nor virtual, as that of `reader`.
+  // Neither public nor virtual, as that of `byte_reader`.
   ~file_system() noexcept = default;
 };
 

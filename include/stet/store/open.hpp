@@ -379,7 +379,7 @@ template <std::size_t Size>
 
 /// Opens a store through a reader of the program, which must outlive it. Only the table is read; tensors are fetched by
 /// `tensor::copy_to`. With `backing::read`, everything is read now. Errors: those of `open(source&&)` and of the reader.
-[[nodiscard]] inline result<store> open(const reader& from, const open_options& options = {}) noexcept {
+[[nodiscard]] inline result<store> open(const byte_reader& from, const open_options& options = {}) noexcept {
   return detail::open_without_path(detail::source_of(source::stream(from), options), options);
 }
 

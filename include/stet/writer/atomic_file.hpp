@@ -44,7 +44,7 @@ namespace stet::inline STET_NAMESPACE {
 /// and so is one that was published provisionally and not kept. One that a killed program left is removed by the next that is
 /// created for the same name: its lock tells that nobody writes it. Move-only. Every error is about the path and carries the
 /// system's number.
-class atomic_file final : public byte_output {
+class atomic_file final : public byte_writer {
 public:
   /// What the name of every unfinished file ends in.
   static constexpr std::string_view temporary_suffix = ".stet-tmp";

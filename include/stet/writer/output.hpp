@@ -19,14 +19,14 @@
 namespace stet::inline STET_NAMESPACE {
 
 /// Takes bytes at offsets: where a save goes that does not go to a file of the operating system. Derive from it.
-class byte_output {
+class byte_writer {
 public:
   /// Takes all of `bytes`, which end before the size that was announced. Each byte is given at most once; what is never given
   /// is to read as zero.
   virtual result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) = 0;
 
 protected:
-  ~byte_output() = default;
+  ~byte_writer() = default;
 };
 
 } // namespace stet::inline STET_NAMESPACE
@@ -83,7 +83,7 @@ private:
 };
 
 /// Writes into memory of the right size, all zero.
-class memory_output final : public byte_output {
+class memory_output final : public byte_writer {
 public:
   explicit memory_output(std::span<std::byte> into) noexcept : into_(into) {}
   result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) override {
@@ -100,7 +100,7 @@ private:
 class page_output {
 public:
   /// Gathers in `buffer`, which several outputs may share one after the other.
-  page_output(byte_output& to, output_buffer& buffer, std::uint64_t offset_bytes = 0)
+  page_output(byte_writer& to, output_buffer& buffer, std::uint64_t offset_bytes = 0)
       : to_(to), buffer_(buffer), position_(offset_bytes) {
     buffer_.clear();
   }
@@ -154,7 +154,7 @@ private:
   static constexpr std::size_t slice_size = output_buffer_size_bytes;
   static constexpr std::uint64_t max_filled_gap = 4096;
 
-  byte_output& to_;
+  byte_writer& to_;
   output_buffer& buffer_;
   std::uint64_t position_;
 };
@@ -164,7 +164,7 @@ private:
 class tensor_output final : public piece_sink {
 public:
   /// Gathers in `buffer`, which several outputs may share one after the other.
-  tensor_output(byte_output& to, output_buffer& buffer) : to_(to, buffer) {}
+  tensor_output(byte_writer& to, output_buffer& buffer) : to_(to, buffer) {}
 
   /// Begins a tensor of `size_bytes` bytes at `offset_bytes`, not before the end of the last.
   result<void> begin(std::uint64_t offset_bytes, std::uint64_t size_bytes) {
@@ -221,7 +221,7 @@ private:
 class text_output {
 public:
   /// Writes from `offset_bytes` on. The buffer, of at least 64 bytes, must outlive the output.
-  text_output(byte_output& to, std::uint64_t offset_bytes, std::span<std::byte> buffer)
+  text_output(byte_writer& to, std::uint64_t offset_bytes, std::span<std::byte> buffer)
       : to_(to), offset_(offset_bytes), begin_(reinterpret_cast<char*>(buffer.data())), end_(begin_ + buffer.size()),
         filler_(begin_) {}
 
@@ -272,7 +272,7 @@ private:
     offset_ += bytes.size();
   }
 
-  byte_output& to_;
+  byte_writer& to_;
   std::uint64_t offset_;
   char *begin_, *end_;
   text_filler filler_;

@@ -91,7 +91,7 @@ public:
     return file;
   }
 
-  result<save_report> write_to(byte_output& output) {
+  result<save_report> write_to(byte_writer& output) {
     if (auto written = write_tensors(0, output); !written) return written.error();
     if (auto written = write_table(output); !written) return written.error();
     return report();
@@ -307,7 +307,7 @@ private:
   // ---- writing ----
 
   /// Writes the tensors of a part to their offsets, and keeps their checksums.
-  result<void> write_tensors(std::uint32_t part, byte_output& to) {
+  result<void> write_tensors(std::uint32_t part, byte_writer& to) {
     tensor_output output(to, buffer_);
     for (std::size_t number = 0; number < rows_.size(); ++number) {
       index_row& row = rows_[number];
@@ -329,7 +329,7 @@ private:
   }
 
   /// Writes a part: its header, its tensors, and the content id that the checksums make.
-  result<void> write_part(std::uint32_t part, byte_output& to) {
+  result<void> write_part(std::uint32_t part, byte_writer& to) {
     if (auto written = write_tensors(part, to); !written) return written;
     fnv1a hash = content_hash(*parts_[part].size_bytes);
     for (const index_row& row : rows_) {
@@ -355,7 +355,7 @@ private:
   }
 
   /// Writes what stands before the data: all of it is known by now.
-  result<void> write_table(byte_output& to) {
+  result<void> write_table(byte_writer& to) {
     const bool is_loose = options_.form == store_form::loose;
     const auto room = buffer_.take_room();
     if (!room) return room.error();
