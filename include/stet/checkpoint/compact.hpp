@@ -17,7 +17,7 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// `compact` without the look for deltas of what it replaces.
+/// `compact` without the check for deltas of the file that it replaces.
 inline result<save_report> compact_alone(std::string_view from_path_utf8, std::string_view to_path_utf8,
                                          const save_options& options) {
   const result<checkpoint_store> from = open_checkpoint(from_path_utf8);

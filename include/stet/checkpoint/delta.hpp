@@ -68,12 +68,12 @@ struct delta_base {
 
 namespace detail {
 
-/// Whether an error says that files are not as they must be, and not that the system failed.
+/// True if the error is about the content of files, and not a failure of the system.
 inline bool is_of_contents(const error& why) noexcept {
   return why.category() > error_category::system || why == errc::not_a_regular_file || why == errc::bad_path;
 }
 
-/// More files than this in a chain of deltas are refused; `compact` shortens a chain.
+/// The largest number of files in a chain of deltas; `compact` shortens a chain.
 inline constexpr std::size_t max_delta_depth = 64;
 
 inline std::string hex_of(const sha256_digest& digest) {
@@ -97,14 +97,15 @@ inline std::optional<sha256_digest> digest_of_hex(std::string_view text) {
   return digest;
 }
 
-/// Whether the tensor's elements are the variable's: the same dtype, shape and bytes, compared byte for byte.
+/// True if the tensor has the dtype, shape and bytes of the variable.
 inline bool is_unchanged(const tensor& before, const variable& now, std::vector<std::byte>& scratch) {
   const std::span<const std::byte> elements = now.bytes();
   if (before.dtype() != now.layout().dtype || !before.shape().equals(now.shape())) return false;
   if (elements.size() != now.size_bytes()) return false;
   if (elements.empty()) return true;
   std::span<const std::byte> bytes = before.bytes();
-  // A variable that is bound to the base equals it without a look, unless it was written there: then nothing tells any more.
+  // A variable that is bound to the base is equal without a comparison, unless the base is writable: its old bytes are lost
+  // after a write.
   if (bytes.data() == elements.data()) return !before.is_writable() && bytes.size() == elements.size();
   if (before.layout().bits != now.layout().bits || !before.is_in_place()) {
     scratch.resize(now.size_bytes());
@@ -156,7 +157,7 @@ inline result<std::optional<delta_base>> base_in(const manifest& of) {
 
 /// The base of the store with this text of a manifest.
 inline result<std::optional<delta_base>> base_in(std::string_view text) {
-  // Most are whole, which is cheap to see: a key is spelt as it is, or with an escape.
+  // Most stores are whole, and a search shows it: the key occurs in the text, or is spelt with an escape.
   if (text.find("\"base\"") == std::string_view::npos && text.find("\\u") == std::string_view::npos)
     return std::optional<delta_base>();
   const result<manifest> parsed = parse_manifest(text);
@@ -166,7 +167,7 @@ inline result<std::optional<delta_base>> base_in(std::string_view text) {
 
 } // namespace detail
 
-/// What the manifest of a store says of its base; nothing if it is whole.
+/// The base that the manifest of a store states; nothing if the store is whole.
 /// @retval errc::wrong_type, missing_field, bad_checksum_field, bad_path  the field "base" is not as it must be
 /// or an error of `parse_manifest`. Cost: parses the manifest.
 [[nodiscard]] inline result<std::optional<delta_base>> base_of(const store& of) {
@@ -183,7 +184,7 @@ public:
   /// The same, for `->`.
   [[nodiscard]] const store* operator->() const noexcept { return &**this; }
 
-  /// How many files there are: 1 for a whole checkpoint. The first is the checkpoint's own, each other the base of the one
+  /// The number of files: 1 for a whole checkpoint. The first is the checkpoint's own; each other is the base of the one
   /// before it.
   [[nodiscard]] std::size_t file_count() const noexcept { return files_.size(); }
   /// The store of file `number` < file_count(), without the files that it builds on.
@@ -199,8 +200,8 @@ private:
   std::unique_ptr<store> all_;
 };
 
-/// Opens a checkpoint with all it builds on. Every file is mapped (or what `options` say) once; nothing is copied. Bases are
-/// looked for beside the checkpoint, as parts are: links are refused unless `options` say to follow them.
+/// Opens a checkpoint with all files that it builds on. Every file is mapped once, or opened as `options` say; nothing is
+/// copied. Bases must be in the folder of the checkpoint, as parts; links are errors unless `options` allow them.
 /// @retval errc::missing_base   a base is missing; its name is the subject
 /// @retval errc::part_mismatch  a base is not the file that the delta was made from; so is every base of a circle of them
 /// @retval errc::bad_path       a base is a link
@@ -238,7 +239,7 @@ private:
     removed_counts.push_back(removed.size());
     base = std::move(*next);
     if (!base) break;
-    // The first file that states an order states it of all below; those above it add what is new, and remove.
+    // The first file that states an order states it for all files below. Those above only add and remove names.
     if (order.empty() && !base->order.empty()) {
       std::vector<std::string_view> gone(removed.begin(), removed.end());
       std::sort(gone.begin(), gone.end());
@@ -264,7 +265,7 @@ private:
 
 namespace detail {
 
-/// What a checkpoint says besides its tensors' elements.
+/// The fields of a checkpoint without its tensors' elements.
 struct checkpoint_fields {
   /// Of the newest file; its tensors were taken out of it.
   manifest newest;
@@ -280,7 +281,7 @@ inline result<checkpoint_fields> fields_of(const checkpoint_store& of) {
     if (!parsed) return parsed.error();
     result<std::optional<delta_base>> base = base_in(*parsed);
     if (!base) return base.error();
-    // The newest file that speaks of a tensor is right.
+    // The newest file that lists a tensor has its attributes.
     for (manifest_tensor& each : parsed->tensors)
       made.attributes.emplace(std::move(each.name), std::move(each.attributes));
     if (*base) {
@@ -298,7 +299,7 @@ inline result<checkpoint_fields> fields_of(const checkpoint_store& of) {
 
 } // namespace detail
 
-/// What `add_changed` found.
+/// The result of `add_changed`.
 struct delta_report {
   /// The number of variables that were added.
   std::size_t changed_count = 0;

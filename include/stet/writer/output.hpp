@@ -33,7 +33,7 @@ protected:
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// How much goes to the system at once: it stays in the second-level cache between its checksum and its copy.
+/// The size of one write: a piece stays in the second-level cache between its checksum and its copy.
 inline constexpr std::size_t output_buffer_size_bytes = 256 * 1024;
 
 /// Gathers up to `output_buffer_size_bytes` bytes, in memory that is allocated when they first come.
@@ -107,7 +107,7 @@ public:
 
   /// Where the next byte goes.
   [[nodiscard]] std::uint64_t position_bytes() const noexcept { return position_; }
-  /// How much there is to the next boundary.
+  /// The number of bytes to the next boundary.
   [[nodiscard]] std::size_t room_bytes() const noexcept {
     return slice_size - static_cast<std::size_t>(position_ % slice_size);
   }
@@ -142,7 +142,7 @@ public:
     return {};
   }
 
-  /// Writes what is gathered.
+  /// Writes the gathered bytes.
   result<void> flush() {
     if (buffer_.empty()) return {};
     auto written = to_.write_at(position_ - buffer_.size(), buffer_.bytes());
@@ -195,7 +195,7 @@ public:
   /// The checksum of the tensor's bytes so far.
   [[nodiscard]] std::uint32_t crc32c_so_far() const noexcept { return crc_; }
 
-  /// Writes what is gathered.
+  /// Writes the gathered bytes.
   result<void> flush() { return to_.flush(); }
 
 private:
@@ -249,12 +249,12 @@ public:
     filler_.piece(bound, write);
   }
 
-  /// Writes the rest, and says whether everything was written.
+  /// Writes the rest. @return the first error, if any
   result<void> finish() {
     flush();
     return written_;
   }
-  /// The checksum of what was written.
+  /// The checksum of the bytes that were written.
   [[nodiscard]] std::uint32_t crc32c_so_far() const noexcept { return crc_; }
 
 private:

@@ -19,17 +19,17 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// What kind of store a file is.
+/// The kind of store that a file is.
 enum class store_kind : std::uint8_t { none, native, loose };
 
-/// What a file tells of the base that it needs.
+/// The base that a file states.
 struct stated_base {
   store_kind kind = store_kind::none;
-  /// The file name of its base; empty: it has none, or is too damaged to tell.
+  /// The file name of its base; empty if it has none or is too damaged.
   std::string base;
 };
 
-/// Reads what the file at a path states as its base, if it is a store, however damaged the rest of it is.
+/// Reads the base that the file at a path states. The rest of the file may be damaged.
 /// Errors: those of `file::open`, and of reading; errc::out_of_memory.
 /// Cost: reads the beginning of the file, and of a store the manifest.
 inline result<stated_base> read_stated_base(std::string_view path_utf8) {
@@ -61,8 +61,8 @@ inline result<stated_base> read_stated_base(std::string_view path_utf8) {
   return made;
 }
 
-/// A file in the folder of the store at a path that is a delta of it; empty if there is none.
-/// Errors: those of listing the folder and of `read_stated_base`, but of files that are no stores or may not be read.
+/// The name of a delta of the store at a path, in the same folder; empty if there is none.
+/// Errors: those of listing the folder and of `read_stated_base`. Files that are not stores or cannot be read are ignored.
 inline result<std::string> find_delta_of(const file_operations& operations, std::string_view path_utf8) {
   const std::string folder(folder_in(path_utf8));
   const std::string_view own_name = file_name_in(path_utf8);
