@@ -58,7 +58,7 @@ private:
 };
 
 /// A file of the engine that is being written: a save game, say.
-class saved_asset final : public stet::byte_output {
+class saved_asset final : public stet::byte_writer {
 public:
   std::vector<std::byte> bytes;
   stet::result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> piece) override {

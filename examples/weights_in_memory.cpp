@@ -9,7 +9,7 @@
 #include <vector>
 
 /// An engine's own file system. Whatever it does to find bytes, stet asks for ranges of them.
-class asset final : public stet::reader {
+class asset final : public stet::byte_reader {
 public:
   explicit asset(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
 

@@ -3,6 +3,7 @@
 #include "commands.hpp"
 #include "model.hpp"
 
+#include <stet/checkpoint/compact.hpp>
 #include <stet/formats/add_model.hpp>
 #include <stet/formats/select.hpp>
 #include <stet/restore/glob.hpp>

@@ -30,7 +30,7 @@ EM_JS(bool, page_read, (int file, double offset_bytes, std::byte* into, std::siz
 namespace {
 
 /// A dropped file, by its number.
-class dropped_file final : public stet::reader {
+class dropped_file final : public stet::byte_reader {
 public:
   explicit dropped_file(int number) noexcept
       : number_(number), size_bytes_(static_cast<std::uint64_t>(page_file_size(number))) {}

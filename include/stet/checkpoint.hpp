@@ -5,6 +5,7 @@
 
 #include "checkpoint/add_variables.hpp"
 #include "checkpoint/background.hpp"
+#include "checkpoint/compact.hpp"
 #include "checkpoint/delta.hpp"
 #include "checkpoint/folder.hpp"
 #include "checkpoint/layered.hpp"

@@ -20,7 +20,7 @@
 
 #include "source/file_system.hpp"
 #include "source/memory.hpp"
-#include "source/reader.hpp"
+#include "source/byte_reader.hpp"
 #include "source/source.hpp"
 
 #include "index/detail/check.hpp"

@@ -200,18 +200,18 @@ TEST_SUITE("crc32c") {
   TEST_CASE("the factors that move remainders on are the powers of x that they claim") {
     CHECK(stet::detail::crc32c_polynomial == reference_power_of_x(32));
     for (std::uint64_t exponent = 0; exponent < 300; ++exponent)
-      CHECK(stet::detail::crc32c_power_of_x(exponent) == reference_power_of_x(exponent));
+      CHECK(stet::detail::crc_power_of_x(exponent) == reference_power_of_x(exponent));
 #if !STET_SMALL_CODE
-    CHECK(stet::detail::crc32c_past_one_lane<> == reference_power_of_x(8 * 8192));
-    CHECK(stet::detail::crc32c_past_two_lanes<> == reference_power_of_x(16 * 8192));
+    CHECK(stet::detail::crc_past_one_lane<> == reference_power_of_x(8 * 8192));
+    CHECK(stet::detail::crc_past_two_lanes<> == reference_power_of_x(16 * 8192));
 #endif
 #if !STET_SMALL_CODE && defined(__x86_64__) && !defined(_MSC_VER)
     // Moving on by d bits takes x^(d + 64) and x^d; each less 1 for reflection and 32 for the register's
     // width.
-    CHECK(stet::detail::crc32c_fold_factors<1024>::first == reference_power_of_x(1024 + 64 - 1 - 32));
-    CHECK(stet::detail::crc32c_fold_factors<1024>::last == reference_power_of_x(1024 - 1 - 32));
-    CHECK(stet::detail::crc32c_fold_factors<256>::first == reference_power_of_x(256 + 64 - 1 - 32));
-    CHECK(stet::detail::crc32c_fold_factors<256>::last == reference_power_of_x(256 - 1 - 32));
+    CHECK(stet::detail::crc_fold_factors<1024>::first == reference_power_of_x(1024 + 64 - 1 - 32));
+    CHECK(stet::detail::crc_fold_factors<1024>::last == reference_power_of_x(1024 - 1 - 32));
+    CHECK(stet::detail::crc_fold_factors<256>::first == reference_power_of_x(256 + 64 - 1 - 32));
+    CHECK(stet::detail::crc_fold_factors<256>::last == reference_power_of_x(256 - 1 - 32));
 #endif
   }
 
@@ -220,12 +220,12 @@ TEST_SUITE("crc32c") {
     for (std::uint32_t nibble = 0; nibble < 16; ++nibble) {
       std::uint32_t state = nibble;
       for (int bit = 0; bit < 4; ++bit) state = reference_times_x(state);
-      CHECK(stet::detail::crc32c_nibbles<>.at[nibble] == state);
+      CHECK(stet::detail::crc_nibbles<>.at[nibble] == state);
     }
 #else
     for (std::uint32_t byte = 0; byte < 256; ++byte) {
       std::uint32_t state = reference_update(0, static_cast<std::byte>(byte));
-      for (const auto& pair : stet::detail::crc32c_tables<>.at) {
+      for (const auto& pair : stet::detail::crc_tables<>.at) {
         for (const std::uint64_t entry : {pair[byte] & 0xFFFF'FFFF, pair[byte] >> 32}) {
           CHECK(entry == state);
           state = reference_update(state, std::byte{0});

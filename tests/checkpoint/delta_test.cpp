@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Tests of delta.hpp: what changed and nothing else is saved, and comes back, or an error that says what is
 // wrong.
+#include "small_program.hpp"
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
 #include <stet/json.hpp>
 #include <stet/bytes/crc32c.hpp>
+#include <stet/checkpoint/compact.hpp>
 #include <stet/checkpoint/delta.hpp>
 #include <stet/manifest/verify.hpp>
 #include <stet/restore.hpp>
@@ -24,62 +26,18 @@
 
 using stet::variable_list;
 using stet_test::outcome;
+using stet_test::save_delta;
+using stet_test::save_whole;
+using stet_test::small_program;
 using stet_test::temp_folder;
 
 namespace {
-
-/// A program with a few variables; a test changes the vectors, and registers what it likes.
-struct small_program {
-  std::vector<float> kernel = std::vector<float>(5000), bias = std::vector<float>(10);
-  std::vector<stet::int4> codes = std::vector<stet::int4>(7, stet::int4(3));
-  std::vector<std::int64_t> step = {0};
-
-  small_program() {
-    std::iota(kernel.begin(), kernel.end(), 1.0F);
-    std::iota(bias.begin(), bias.end(), -5.0F);
-  }
-  [[nodiscard]] variable_list variables(bool is_trainable = true) {
-    variable_list all;
-    CHECK(all.add("dense/kernel", kernel, {500, 10}, is_trainable));
-    CHECK(all.add("dense/bias", bias, {10}));
-    CHECK(all.add("codes", codes, {7}));
-    CHECK(all.add("step", step, {}, false));
-    return all;
-  }
-};
 
 /// A model that can do without its only tensor.
 struct optional_bias {
   stet::view<const float, 10> bias;
   void bind(auto& field) { field.optional("dense/bias", bias); }
 };
-
-/// Fields that are not tensors.
-void describe(stet::writer& to, std::uint64_t step) {
-  to.state = stet::json_value{{"global_step", step}};
-  to.metadata = stet::json_value{{"note", "step " + std::to_string(step)}};
-}
-
-/// Saves all variables.
-stet::result<stet::save_report> save_whole(const variable_list& from, const std::string& path, std::uint64_t step = 1) {
-  stet::writer out;
-  describe(out, step);
-  if (auto added = stet::add_variables(out, from); !added) return added.error();
-  return out.save(path);
-}
-
-/// Saves what differs from the checkpoint at `base_path`.
-stet::result<stet::delta_report> save_delta(const variable_list& from, const std::string& base_path,
-                                            const std::string& path, std::uint64_t step = 1) {
-  const auto base = stet::open_checkpoint(base_path);
-  if (!base) return base.error();
-  stet::writer out;
-  describe(out, step);
-  auto report = stet::add_changed(out, from, *base);
-  if (!report) return report;
-  if (auto saved = out.save(path); !saved) return saved.error();
-  return report;
-}
 
 std::string names_of(const stet::store& of) {
   std::string names;
@@ -309,25 +267,6 @@ TEST_SUITE("delta") {
     CHECK(compacts_to(folder, "c.stet", frozen, 3));
   }
 
-  TEST_CASE("compacting keeps shared bytes shared") {
-    const temp_folder folder;
-    small_program of;
-    stet::writer out;
-    out.add("table", of.kernel, {5000});
-    out.add_alias("output", "table");
-    REQUIRE(outcome(out.save(folder.path("a.stet"))) == "ok");
-    stet::save_options options;
-    options.alignment_bytes = 256;
-    const auto compacted = stet::compact(folder.path("a.stet"), folder.path("b.stet"), options);
-    REQUIRE(outcome(compacted) == "ok");
-    CHECK(compacted->tensor_size_bytes == 20000);
-    const auto opened = stet::open(folder.path("b.stet"));
-    REQUIRE(outcome(opened) == "ok");
-    if (!opened) return;
-    CHECK(opened->alignment_bytes() == 256);
-    CHECK(opened->original_of(*opened->find("output"))->name() == "table");
-  }
-
   TEST_CASE("variables that are bound to the base cost no comparison, but what was written there is saved") {
     const temp_folder folder;
     small_program of;
@@ -554,80 +493,6 @@ TEST_SUITE("delta") {
     REQUIRE(outcome(out.save(folder.path("delta.stet"))) == "ok");
     const auto opened = stet::open_checkpoint(folder.path("delta.stet"));
     CHECK((opened && opened->file_count() == 1));
-  }
-
-  TEST_CASE("compacting does not replace the base of a delta") {
-    small_program program;
-    for (const char* name : {"tuned.stet", "tuned.json", "tuned"}) {
-      CAPTURE(name);
-      const temp_folder folder;
-      const variable_list first = program.variables();
-      REQUIRE(outcome(save_whole(first, folder.path("a.stet"))) == "ok");
-      program.bias[3] += 1;
-      REQUIRE(outcome(save_delta(first, folder.path("a.stet"), folder.path("b.stet"), 2)) == "ok");
-      program.bias[3] += 1;
-      {
-        const auto base = stet::open_checkpoint(folder.path("b.stet"));
-        REQUIRE(base);
-        stet::writer out;
-        REQUIRE(outcome(stet::add_changed(out, first, *base)) == "ok");
-        stet::save_options options;
-        options.form = std::string_view(name) == "tuned.json" ? stet::store_form::loose : stet::store_form::single_file;
-        REQUIRE(outcome(out.save(folder.path(name), options)) == "ok");
-      }
-      folder.write("notes.json", R"({"base": {"file": "c.stet"}})");
-      const std::vector<std::byte> before = folder.read("b.stet");
-      const auto names = folder.names();
-      for (const char* from : {"b.stet", "a.stet", name}) { // in place, and over it
-        const auto refused = stet::compact(folder.path(from), folder.path("b.stet"));
-        CHECK(outcome(refused) == "missing_base");
-        if (!refused) CHECK(refused.error().subject() == folder.path(name));
-      }
-      CHECK(folder.names() == names);
-      CHECK(folder.read("b.stet") == before);
-      REQUIRE(outcome(stet::open_checkpoint(folder.path(name))) == "ok");
-      // Once the delta is whole, its base may be.
-      stet::save_options options;
-      options.form = std::string_view(name) == "tuned.json" ? stet::store_form::loose : stet::store_form::single_file;
-      CHECK(outcome(stet::compact(folder.path(name), folder.path(name), options)) == "ok");
-      CHECK(outcome(stet::compact(folder.path("b.stet"), folder.path("b.stet"))) == "ok");
-      CHECK(outcome(stet::compact(folder.path("a.stet"), folder.path("c.stet"))) == "ok"); // which no store says
-      CHECK(outcome(stet::compact(folder.path("b.stet"), folder.path("c.stet"))) == "ok");
-      const auto tuned = stet::open_checkpoint(folder.path(name));
-      CHECK((tuned && tuned->file_count() == 1 && (*(*tuned)->get<float>("dense/bias"))[3] == program.bias[3]));
-    }
-  }
-
-#if !defined(_WIN32)
-  TEST_CASE("compacting through a link does not replace the base of a delta where that leads to") {
-    const temp_folder folder, other;
-    small_program program;
-    const variable_list all = program.variables();
-    REQUIRE(outcome(save_whole(all, folder.path("a.stet"))) == "ok");
-    program.bias[3] += 1;
-    REQUIRE(outcome(save_delta(all, folder.path("a.stet"), folder.path("b.stet"), 2)) == "ok");
-    std::filesystem::create_symlink(stet_test::to_path(folder.path("a.stet")), stet_test::to_path(other.path("link")));
-    REQUIRE(outcome(save_whole(all, other.path("c.stet"))) == "ok");
-    CHECK(outcome(stet::compact(other.path("c.stet"), other.path("link"))) == "missing_base");
-    CHECK(outcome(stet::open_checkpoint(folder.path("b.stet"))) == "ok");
-  }
-#endif
-
-  TEST_CASE("attributes that no manifest may have do not survive compacting") {
-    const temp_folder folder;
-    small_program of;
-    REQUIRE(outcome(save_whole(of.variables(), folder.path("base.stet"))) == "ok");
-    const auto base = stet::open(folder.path("base.stet"));
-    REQUIRE(outcome(base) == "ok");
-    if (!base) return;
-    stet::writer out;
-    out.set_extra(stet::json_value{{"base",
-                                    {{"file", "base.stet"},
-                                     {"sha256", stet::detail::hex_of(stet::content_digest(*base))},
-                                     {"attributes", {{"codes", {{"quantization", {{"scales", -1.0}}}}}}}}}});
-    REQUIRE(outcome(out.save(folder.path("delta.stet"))) == "ok");
-    CHECK(outcome(stet::compact(folder.path("delta.stet"), folder.path("c.stet"))) == "bad_quantization");
-    CHECK(folder.read("c.stet").empty());
   }
 
   TEST_CASE("a base that is spelt with escapes is one") {

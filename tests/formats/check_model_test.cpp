@@ -82,7 +82,7 @@ TEST_SUITE("formats/check_model") {
 
   TEST_CASE("a range of a file that is streamed is read in pieces") {
     std::string bytes(600'000, 'a');
-    class slow final : public stet::reader {
+    class slow final : public stet::byte_reader {
     public:
       explicit slow(const std::string& of) : of_(of) {}
       [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return of_.size(); }

@@ -35,7 +35,7 @@ struct file_use {
 };
 
 /// A file that begins with `start`, is zero from there on, and counts what is read of it.
-class counted_reader final : public stet::reader {
+class counted_reader final : public stet::byte_reader {
 public:
   counted_reader(std::string_view start, std::uint64_t size_bytes, std::shared_ptr<file_use> use)
       : start_(start), size_bytes_(size_bytes), use_(std::move(use)) {}

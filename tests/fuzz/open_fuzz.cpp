@@ -38,7 +38,7 @@ struct budget {
   }
 };
 
-class memory_reader final : public stet::reader {
+class memory_reader final : public stet::byte_reader {
 public:
   explicit memory_reader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }

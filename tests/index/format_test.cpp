@@ -27,9 +27,54 @@ header_bytes encoded(const file_header& header) {
 
 errc code_of(const stet::result<file_header>& decoded) { return decoded ? errc{} : decoded.error().code(); }
 
+/// A field, without its type.
+struct field_range {
+  std::size_t begin, end;
+};
+template <class Unsigned> constexpr field_range range_of(stet::detail::stored_field<Unsigned> field) {
+  return {field.offset, field.end()};
+}
+
+/// The offset behind the last field, if each begins where the one before it ends, the first at `begin`; else 0.
+template <class... Unsigned>
+constexpr std::size_t end_of(std::size_t begin, stet::detail::stored_field<Unsigned>... fields) {
+  for (const field_range range : {range_of(fields)...}) {
+    if (range.begin != begin) return 0;
+    begin = range.end;
+  }
+  return begin;
+}
+
 } // namespace
 
 TEST_SUITE("format") {
+  TEST_CASE("the fields of each structure follow one another, as the specification lists them") {
+    {
+      using namespace stet::detail::header_field;
+      CHECK(end_of(8, version, minimum_reader, file_size, header_size, alignment, manifest_offset, manifest_size,
+                   index_offset, index_size, data_offset, data_size, manifest_crc32c, index_crc32c, kind, part_number,
+                   part_count) == 100);
+      CHECK(end_of(104, content_id) == 112);
+      CHECK(end_of(124, header_crc32c) == file_header::size_bytes);
+    }
+    {
+      using namespace stet::detail::index_field;
+      CHECK(end_of(0, tensor_count, part_count, block_count, slot_count, entries_size, names_size, hash_seed) == 40);
+    }
+    {
+      using namespace stet::detail;
+      CHECK(end_of(0, name_field::offset, name_field::size, part_field::file_size, part_field::content_id,
+                   part_field::flags, part_field::reserved) == 32);
+      CHECK(end_of(0, name_field::offset, name_field::size, block_field::element_count, block_field::size) == 16);
+      CHECK(end_of(0, slot_field::tag, slot_field::place) == 8);
+    }
+    {
+      using namespace stet::detail::entry_field;
+      CHECK(end_of(0, offset, size, element_count, crc32c, part, alias_of, number, name_size, block, rank, dtype, bits,
+                   flags) == 48);
+    }
+  }
+
   TEST_CASE("reads the golden header field by field and writes it again") {
     const auto bytes = std::as_bytes(std::span(stet_test::golden_store));
     const auto header = stet::decode_header(bytes, bytes.size());

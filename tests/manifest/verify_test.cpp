@@ -278,7 +278,7 @@ TEST_SUITE("manifest/verify") {
   }
 
   TEST_CASE("tensors without checksum that are not in memory are read, and one that cannot be read is a problem") {
-    class bytes_until final : public stet::reader {
+    class bytes_until final : public stet::byte_reader {
     public:
       explicit bytes_until(std::uint64_t end, std::uint64_t size) : end_(end), size_(size) {}
       [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_; }

@@ -33,7 +33,7 @@ std::string open_outcome(std::string_view path, stet::open_for purpose = stet::o
 }
 
 /// Whether all of `from` is `expected`.
-bool holds(const stet::reader& from, const std::vector<std::byte>& expected) {
+bool holds(const stet::byte_reader& from, const std::vector<std::byte>& expected) {
   std::vector<std::byte> bytes(expected.size());
   return from.size_bytes() == expected.size() && from.read(0, bytes) && bytes == expected;
 }

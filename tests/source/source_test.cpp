@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tests of source/source.hpp and source/reader.hpp: one suite for every kind of source, then what sets them
+// Tests of source/source.hpp and source/byte_reader.hpp: one suite for every kind of source, then what sets them
 // apart.
 #include <stet/source/source.hpp>
 
@@ -26,7 +26,7 @@ namespace {
 constexpr std::uint64_t beyond_memory = ~std::uint64_t{0};
 
 /// A program's own reader: bytes in memory, or the error of a broken device from some byte on.
-class memory_reader final : public stet::reader {
+class memory_reader final : public stet::byte_reader {
 public:
   explicit memory_reader(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }
@@ -240,7 +240,7 @@ TEST_SUITE("source") {
       REQUIRE(made);
       if (!made) return;
       const std::byte* const data = made->data();
-      const stet::reader* const fetcher = made->fetcher();
+      const stet::byte_reader* const fetcher = made->fetcher();
       source first = std::move(*made);
       CHECK(made->size_bytes() == 0);
       CHECK(made->data() != nullptr);

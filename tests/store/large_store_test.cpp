@@ -101,7 +101,7 @@ public:
 };
 
 /// Reads the file through a reader of the program.
-class reader_of_file final : public stet::reader {
+class reader_of_file final : public stet::byte_reader {
 public:
   explicit reader_of_file(const stet::file& from) noexcept : from_(from) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return from_.size_bytes(); }

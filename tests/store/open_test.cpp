@@ -266,7 +266,7 @@ TEST_SUITE("open") {
   }
 
   TEST_CASE("a reader whose bytes end early fails with its own error") {
-    class short_reader final : public stet::reader {
+    class short_reader final : public stet::byte_reader {
     public:
       explicit short_reader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
       [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }
@@ -440,7 +440,7 @@ TEST_CASE("a store is no part of itself, and a part is opened once") {
 }
 
 TEST_CASE("an indexed file with a manifest or an index that is too large is refused before they are read") {
-  class header_only final : public stet::reader {
+  class header_only final : public stet::byte_reader {
   public:
     explicit header_only(std::span<const std::byte> head) : head_(head) {}
     [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return std::uint64_t{3} << 30; }

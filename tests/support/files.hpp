@@ -14,7 +14,7 @@
 namespace stet_test {
 
 /// A program's own reader, over memory; can be told to fail at a certain call.
-class memory_reader final : public stet::reader {
+class memory_reader final : public stet::byte_reader {
 public:
   static constexpr int never = -1;
   explicit memory_reader(std::span<const std::byte> bytes, int fails_at_call = never) noexcept

@@ -22,7 +22,7 @@ using stet_test::pattern;
 using byte_vector = std::vector<std::byte>;
 
 /// Keeps what was written, and how; can be told to fail.
-class recording_output final : public stet::byte_output {
+class recording_output final : public stet::byte_writer {
 public:
   static constexpr std::size_t never = ~std::size_t{0};
   explicit recording_output(std::size_t fails_at = never) : fails_at_(fails_at) {}

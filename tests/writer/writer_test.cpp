@@ -751,7 +751,7 @@ TEST_SUITE("writer/writer") {
     REQUIRE(whole);
     if (!whole) return;
     /// Takes bytes, and fails at a certain call.
-    class program_output final : public stet::byte_output {
+    class program_output final : public stet::byte_writer {
     public:
       explicit program_output(std::size_t size, int calls_left = -1) : bytes(size), calls_left_(calls_left) {}
       std::vector<std::byte> bytes;

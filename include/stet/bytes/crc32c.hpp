@@ -33,7 +33,7 @@ namespace stet::inline STET_NAMESPACE {
                                                      std::uint64_t size_b_bytes) noexcept {
   // The inversions cancel out, so a finished CRC can be advanced like a state.
   constexpr std::uint32_t past_one_byte = 0x80000000u >> 8; // x^8
-  return detail::crc32c_multiply(crc_a, detail::crc32c_power(past_one_byte, size_b_bytes)) ^ crc_b;
+  return detail::crc_multiply(crc_a, detail::crc_power(past_one_byte, size_b_bytes)) ^ crc_b;
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -16,7 +16,7 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// What to do with a save while the one before it is being written.
+/// The treatment of a save while the one before it is being written.
 enum class when_busy : std::uint8_t {
   /// Wait until that is written.
   wait,
@@ -42,7 +42,7 @@ public:
         has_thread_(thread_.start(work_)) {}
   background_saver(const background_saver&) = delete;
   background_saver& operator=(const background_saver&) = delete;
-  /// Waits until everything is written. Whoever wants to know how that went calls `wait` before.
+  /// Waits for pending saves. Call `wait` first to get their result.
   ~background_saver() {
     {
       const std::lock_guard guard(mutex_);
@@ -65,10 +65,10 @@ public:
   }
 
   /// Copies the variables, which may change as soon as this returns, and has them saved on the thread.
-  /// @return whether they will be saved; false only with `when_busy::skip`
+  /// @return true if they will be saved; false only with `when_busy::skip`
   /// Errors: that of a save before this one, which was not delivered yet; this one is not made then; or those of
   /// `snapshot::take`, and what waits is still written then; those of JSON that no manifest can have, as of `writer::save`;
-  /// @retval errc::out_of_memory  there is none for the copies
+  /// @retval errc::out_of_memory  there is no memory for the copies
   /// Cost: one memcpy of the variables, and with `when_busy::wait` what is left of the save before.
   result<bool> save(const session_state& session, const variable_list& variables, const json_text& graph = {}) {
     int number = 0;
@@ -106,12 +106,12 @@ public:
     return {};
   }
 
-  /// Whether something is being written or waits for it.
+  /// True while a save is being written or waits to be.
   [[nodiscard]] bool is_busy() const {
     const std::lock_guard guard(mutex_);
     return !is_idle();
   }
-  /// What the last save did that succeeded; nothing before the first.
+  /// The report of the last successful save; nothing before the first.
   [[nodiscard]] std::optional<saved_checkpoint> last_saved() const {
     const std::lock_guard guard(mutex_);
     return last_saved_;

@@ -12,9 +12,7 @@
 #include "../manifest/open.hpp"
 #include "../manifest/parse.hpp"
 #include "../store/copy_elements.hpp"
-#include "../source/file.hpp"
 #include "../store/open.hpp"
-#include "../writer/detail/list_folder.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -70,12 +68,12 @@ struct delta_base {
 
 namespace detail {
 
-/// Whether an error says that files are not as they must be, and not that the system failed.
+/// True if the error is about the content of files, and not a failure of the system.
 inline bool is_of_contents(const error& why) noexcept {
   return why.category() > error_category::system || why == errc::not_a_regular_file || why == errc::bad_path;
 }
 
-/// More files than this in a chain of deltas are refused; `compact` shortens a chain.
+/// The largest number of files in a chain of deltas; `compact` shortens a chain.
 inline constexpr std::size_t max_delta_depth = 64;
 
 inline std::string hex_of(const sha256_digest& digest) {
@@ -99,14 +97,15 @@ inline std::optional<sha256_digest> digest_of_hex(std::string_view text) {
   return digest;
 }
 
-/// Whether the tensor's elements are the variable's: the same dtype, shape and bytes, compared byte for byte.
+/// True if the tensor has the dtype, shape and bytes of the variable.
 inline bool is_unchanged(const tensor& before, const variable& now, std::vector<std::byte>& scratch) {
   const std::span<const std::byte> elements = now.bytes();
   if (before.dtype() != now.layout().dtype || !before.shape().equals(now.shape())) return false;
   if (elements.size() != now.size_bytes()) return false;
   if (elements.empty()) return true;
   std::span<const std::byte> bytes = before.bytes();
-  // A variable that is bound to the base equals it without a look, unless it was written there: then nothing tells any more.
+  // A variable that is bound to the base is equal without a comparison, unless the base is writable: its old bytes are lost
+  // after a write.
   if (bytes.data() == elements.data()) return !before.is_writable() && bytes.size() == elements.size();
   if (before.layout().bits != now.layout().bits || !before.is_in_place()) {
     scratch.resize(now.size_bytes());
@@ -158,7 +157,7 @@ inline result<std::optional<delta_base>> base_in(const manifest& of) {
 
 /// The base of the store with this text of a manifest.
 inline result<std::optional<delta_base>> base_in(std::string_view text) {
-  // Most are whole, which is cheap to see: a key is spelt as it is, or with an escape.
+  // Most stores are whole, and a search shows it: the key occurs in the text, or is spelt with an escape.
   if (text.find("\"base\"") == std::string_view::npos && text.find("\\u") == std::string_view::npos)
     return std::optional<delta_base>();
   const result<manifest> parsed = parse_manifest(text);
@@ -168,7 +167,7 @@ inline result<std::optional<delta_base>> base_in(std::string_view text) {
 
 } // namespace detail
 
-/// What the manifest of a store says of its base; nothing if it is whole.
+/// The base that the manifest of a store states; nothing if the store is whole.
 /// @retval errc::wrong_type, missing_field, bad_checksum_field, bad_path  the field "base" is not as it must be
 /// or an error of `parse_manifest`. Cost: parses the manifest.
 [[nodiscard]] inline result<std::optional<delta_base>> base_of(const store& of) {
@@ -185,7 +184,7 @@ public:
   /// The same, for `->`.
   [[nodiscard]] const store* operator->() const noexcept { return &**this; }
 
-  /// How many files there are: 1 for a whole checkpoint. The first is the checkpoint's own, each other the base of the one
+  /// The number of files: 1 for a whole checkpoint. The first is the checkpoint's own; each other is the base of the one
   /// before it.
   [[nodiscard]] std::size_t file_count() const noexcept { return files_.size(); }
   /// The store of file `number` < file_count(), without the files that it builds on.
@@ -201,8 +200,8 @@ private:
   std::unique_ptr<store> all_;
 };
 
-/// Opens a checkpoint with all it builds on. Every file is mapped (or what `options` say) once; nothing is copied. Bases are
-/// looked for beside the checkpoint, as parts are: links are refused unless `options` say to follow them.
+/// Opens a checkpoint with all files that it builds on. Every file is mapped once, or opened as `options` say; nothing is
+/// copied. Bases must be in the folder of the checkpoint, as parts; links are errors unless `options` allow them.
 /// @retval errc::missing_base   a base is missing; its name is the subject
 /// @retval errc::part_mismatch  a base is not the file that the delta was made from; so is every base of a circle of them
 /// @retval errc::bad_path       a base is a link
@@ -240,7 +239,7 @@ private:
     removed_counts.push_back(removed.size());
     base = std::move(*next);
     if (!base) break;
-    // The first file that states an order states it of all below; those above it add what is new, and remove.
+    // The first file that states an order states it for all files below. Those above only add and remove names.
     if (order.empty() && !base->order.empty()) {
       std::vector<std::string_view> gone(removed.begin(), removed.end());
       std::sort(gone.begin(), gone.end());
@@ -266,7 +265,7 @@ private:
 
 namespace detail {
 
-/// What a checkpoint says besides its tensors' elements.
+/// The fields of a checkpoint without its tensors' elements.
 struct checkpoint_fields {
   /// Of the newest file; its tensors were taken out of it.
   manifest newest;
@@ -282,7 +281,7 @@ inline result<checkpoint_fields> fields_of(const checkpoint_store& of) {
     if (!parsed) return parsed.error();
     result<std::optional<delta_base>> base = base_in(*parsed);
     if (!base) return base.error();
-    // The newest file that speaks of a tensor is right.
+    // The newest file that lists a tensor has its attributes.
     for (manifest_tensor& each : parsed->tensors)
       made.attributes.emplace(std::move(each.name), std::move(each.attributes));
     if (*base) {
@@ -300,7 +299,7 @@ inline result<checkpoint_fields> fields_of(const checkpoint_store& of) {
 
 } // namespace detail
 
-/// What `add_changed` found.
+/// The result of `add_changed`.
 struct delta_report {
   /// The number of variables that were added.
   std::size_t changed_count = 0;
@@ -387,118 +386,6 @@ struct delta_report {
 [[nodiscard]] inline result<delta_report> add_changed(writer& to, const snapshot& from, const checkpoint_store& base) {
   if (from.variables() == nullptr) return errc::invalid_argument;
   return add_changed(to, *from.variables(), base);
-}
-
-namespace detail {
-
-/// What kind of store a file is.
-enum class store_kind : std::uint8_t { none, native, loose };
-
-/// What a file tells of the base that it needs.
-struct stated_base {
-  store_kind kind = store_kind::none;
-  /// The file name of its base; empty: it has none, or is too damaged to tell.
-  std::string base;
-};
-
-/// Reads what the file at a path states as its base, if it is a store, however damaged the rest of it is.
-/// Errors: those of `file::open`, and of reading; errc::out_of_memory.
-/// Cost: reads the beginning of the file, and of a store the manifest.
-inline result<stated_base> read_stated_base(std::string_view path_utf8) {
-  stated_base made;
-  const result<file> opened = file::open(path_utf8);
-  if (!opened) return opened.error();
-  std::byte start[file_header::size_bytes];
-  const std::span<std::byte> head =
-      std::span(start).first(static_cast<std::size_t>((std::min<std::uint64_t>)(opened->size_bytes(), sizeof start)));
-  if (auto read = opened->read(0, head); !read) return read.error();
-  file_range text{0, opened->size_bytes()};
-  if (has_native_magic(head)) {
-    made.kind = store_kind::native;
-    const result<file_header> header = decode_header(head, opened->size_bytes());
-    if (!header || header->kind != file_header::file_kind::store) return made;
-    text = {header->manifest_offset_bytes, header->manifest_size_bytes};
-  } else {
-    const std::string_view beginning(reinterpret_cast<const char*>(head.data()), head.size());
-    const std::size_t first = beginning.find_first_not_of(" \t\r\n");
-    if (first == std::string_view::npos || beginning[first] != '{') return made;
-    made.kind = store_kind::loose;
-  }
-  if (text.size_bytes > max_manifest_size_bytes) return made;
-  const result<source> bytes = source::read(*opened, text);
-  if (!bytes) return bytes.error();
-  const auto base = base_in(
-      std::string_view(reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes())));
-  if (base && *base) made.base = (*base)->file_name;
-  return made;
-}
-
-/// A file in the folder of the store at a path that is a delta of it; empty if there is none.
-/// Errors: those of listing the folder and of `read_stated_base`, but of files that are no stores or may not be read.
-inline result<std::string> find_delta_of(const file_operations& operations, std::string_view path_utf8) {
-  const std::string folder(folder_in(path_utf8));
-  const std::string_view own_name = file_name_in(path_utf8);
-  const auto names = list_folder(operations, folder);
-  if (!names) return names.error();
-  for (const std::string& name : *names) {
-    if (name == own_name) continue;
-    const auto stated = read_stated_base(folder + name);
-    if (!stated) {
-      const errc code = stated.error().code();
-      if (is_of_contents(stated.error()) || code == errc::file_not_found || code == errc::access_denied) continue;
-      return stated.error();
-    }
-    if (stated->base == own_name) return name;
-  }
-  return std::string();
-}
-
-/// `compact` without the look for deltas of what it replaces.
-inline result<save_report> compact_alone(std::string_view from_path_utf8, std::string_view to_path_utf8,
-                                         const save_options& options) {
-  const result<checkpoint_store> from = open_checkpoint(from_path_utf8);
-  if (!from) return from.error();
-  result<detail::checkpoint_fields> fields = detail::fields_of(*from);
-  if (!fields) return fields.error();
-  writer to;
-  to.graph = std::move(fields->newest.graph);
-  to.state = std::move(fields->newest.state);
-  to.metadata = std::move(fields->newest.metadata);
-  to.set_extra(without_member(fields->newest.extra, "base"));
-  const store& all = **from;
-  for (const tensor each : all) {
-    const auto original = all.original_of(each);
-    const auto found = fields->attributes.find(each.name());
-    json_text attributes = found == fields->attributes.end() ? json_text() : std::move(found->second);
-    if (original) {
-      to.add_alias(each.name(), original->name(), std::move(attributes));
-    } else {
-      to.add(each.name(), each, std::move(attributes));
-    }
-  }
-  return to.save(to_path_utf8, options);
-}
-
-} // namespace detail
-
-/// Saves a checkpoint, delta or not, as a whole one: its tensors in manifest order with their attributes, its graph, state
-/// and metadata; byte for byte what saving all variables at once would have made. `to_path_utf8` may be the checkpoint itself.
-/// @retval errc::missing_base  a delta in the same folder, the subject, is one of the file that would be replaced, and would
-///                             lose its base: compact that delta first. Nothing has changed
-/// Errors: those of `open_checkpoint`, `parse_manifest` and `writer::save`. Cost: that of saving; where it replaces a file, also
-/// a look at each file of the folder.
-[[nodiscard]] inline result<save_report> compact(std::string_view from_path_utf8, std::string_view to_path_utf8,
-                                                 const save_options& options = {}) {
-  const file_operations& operations = options.operations == nullptr ? system_file_operations() : *options.operations;
-  const auto target = detail::follow_links(operations, std::string(to_path_utf8));
-  if (!target) return target.error();
-  const auto replaced = detail::read_stated_base(*target);
-  if (replaced && replaced->kind != detail::store_kind::none) {
-    const auto delta = detail::find_delta_of(operations, *target);
-    if (!delta) return delta.error();
-    if (!delta->empty()) return error(errc::missing_base, std::string(detail::folder_in(*target)) + *delta);
-  }
-  return detail::compact_alone(from_path_utf8, to_path_utf8, options);
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -51,7 +51,7 @@ struct opened_checkpoint {
   checkpoint_store opened;
 };
 
-/// What a program gets back besides its variables.
+/// The part of a checkpoint that is restored besides the variables.
 struct restored_checkpoint {
   /// The properties of the checkpoint.
   checkpoint_info info;
@@ -69,7 +69,7 @@ class checkpoint_folder {
 public:
   /// Looks at nothing yet.
   /// @param path_utf8   the folder; "" is the current one
-  /// @param prefix      what the names of checkpoints begin with, a plain file name
+  /// @param prefix      the beginning of the names of checkpoints, a plain file name
   /// @param operations  must outlive the folder
   explicit checkpoint_folder(std::string_view path_utf8, std::string_view prefix = "ckpt",
                              const file_operations& operations = system_file_operations())
@@ -77,7 +77,7 @@ public:
     folder_ += detail::separator_after(folder_);
   }
 
-  /// The path of the checkpoint of a step, whether or not it is there.
+  /// The path of the checkpoint of a step. The file need not exist.
   [[nodiscard]] std::string path_of(std::uint64_t step) const { return folder_ + name_of(step); }
 
   /// Every checkpoint by its name, in ascending order of steps, with what the state file knows. Opens none of them.
@@ -201,7 +201,7 @@ protected:
     return steps;
   }
 
-  /// Describes the checkpoints of `steps`; `known` has what the state file says of some.
+  /// Describes the checkpoints of `steps`; `known` is the content of the state file.
   [[nodiscard]] std::vector<checkpoint_info>
   describe_all(const std::vector<std::uint64_t>& steps,
                const std::map<std::uint64_t, detail::checkpoint_details>& known) const {

@@ -34,7 +34,7 @@ namespace detail {
 inline source borrow_source(const source& of) noexcept {
   if (of.fetcher() != nullptr) return source::stream(*of.fetcher());
   const std::span<const std::byte> bytes(of.data(), static_cast<std::size_t>(of.size_bytes()));
-  // The layer decides whether tensors are writable.
+  // Tensors are writable if their layer is.
   return of.is_writable() ? source::borrow_writable({const_cast<std::byte*>(bytes.data()), bytes.size()})
                           : source::borrow(bytes);
 }
@@ -82,7 +82,7 @@ inline source borrow_source(const source& of) noexcept {
 
   std::vector<index_row> rows;
   std::vector<std::vector<std::uint64_t>> shapes;
-  // By layer and number of the tensor in it: whether it has a row, and the first row for its bytes.
+  // By layer and number of the tensor: its row, if it has one, and the first row for its bytes.
   constexpr std::uint32_t no_row = index_row::not_an_alias;
   std::vector<std::vector<bool>> is_placed;
   std::vector<std::vector<std::uint32_t>> first_rows;

@@ -25,7 +25,7 @@ namespace detail {
 /// exceptions. `get()` of the block goes back to its resource with the object.
 template <class T> struct shared_block {
   using value_type = T;
-  /// A store, and what a library's counts need beside it.
+  /// The size of a store and of the library's reference counts.
   static constexpr std::size_t size_bytes = sizeof(store) + 128;
   static constexpr std::size_t alignment_bytes = alignof(std::max_align_t);
 
@@ -63,7 +63,7 @@ public:
   /// Opens the store at a path; the default is `stet::open` with its default options.
   using open_function = std::function<result<store>(std::string_view path_utf8)>;
 
-  /// Opens what is at `path_utf8` now.
+  /// Opens the store that is at `path_utf8` now.
   /// @param files   whose file it is; nullptr: the operating system's. Its `revision` tells whether there is a new one.
   /// @param memory  where the current store is kept besides what `open_store` allocates, until its last reader lets go of it;
   ///                nullptr: the heap. `open` takes a little more of the heap, `poll` does not.
@@ -89,7 +89,7 @@ public:
   }
 
   /// Looks whether another file has the name, and if so opens it and makes it current.
-  /// @return whether there is a new store
+  /// @return true if there is a new store
   /// Errors: those of `file::open`, or of `file_system::revision`, and of `open_store`; the store before stays current. A file
   /// that is no sound store is an error once and is then left alone until yet another has the name; where the operating system
   /// failed, the next poll tries again.

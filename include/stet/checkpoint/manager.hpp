@@ -3,6 +3,7 @@
 #ifndef STET_CHECKPOINT_MANAGER_HPP
 #define STET_CHECKPOINT_MANAGER_HPP
 
+#include "compact.hpp"
 #include "delta.hpp"
 #include "folder.hpp"
 #include "detail/folder_lock.hpp"
@@ -17,9 +18,9 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// How a manager saves and what it keeps.
+/// The options of a manager: how it saves, and which checkpoints it keeps.
 struct checkpoint_options {
-  /// What the names of checkpoints begin with: a plain file name.
+  /// The beginning of the names of checkpoints: a plain file name.
   std::string prefix = "ckpt";
   /// The rules by which checkpoints are kept.
   retention_rules keep;
@@ -34,7 +35,7 @@ struct checkpoint_options {
   std::function<std::chrono::system_clock::time_point()> clock;
 };
 
-/// What a save did.
+/// The report of a save.
 struct saved_checkpoint {
   /// The path of the checkpoint, UTF-8.
   std::string path;
@@ -161,7 +162,7 @@ private:
       made.report = *report;
       if (!is_delta) last_whole_ = step;
       deltas_since_whole_ = is_delta ? deltas_since_whole_ + 1 : 0;
-      // What fails from here on does not undo the save.
+      // A failure from here on does not undo the save.
       made.upkeep = detail::caught([&]() -> result<void> {
         note(session, now);
         const auto retained = retain(step);
@@ -172,7 +173,7 @@ private:
     });
   }
 
-  /// Notes what the state file will tell of the checkpoint that was saved just now.
+  /// Records the saved checkpoint for the state file.
   void note(const session_state& session, std::chrono::system_clock::time_point now) {
     const auto file = detail::identity_of(path_of(session.global_step));
     const std::optional<double> metric =
@@ -236,7 +237,7 @@ private:
 
   // ---- removing ----
 
-  /// Removes what the rules do not keep.
+  /// Removes the checkpoints that the rules do not keep.
   result<void> retain(std::uint64_t just_saved) {
     result<std::vector<std::string>> names = list_names();
     if (!names) return names.error();
@@ -244,7 +245,7 @@ private:
     known_.keep_only(*names);
     const std::vector<std::uint64_t> steps = steps_among(*names);
     if (is_everything_kept(steps)) return {};
-    // Damaged ones are not counted, so that they keep no sound one out, and not removed: someone may repair them.
+    // Damaged checkpoints do not count, so that they displace no valid one. They are not removed: they may be repaired.
     std::vector<std::uint64_t> sound;
     for (const std::uint64_t step : steps) {
       const result<const detail::known_store*> known = known_.look_at(name_of(step));
@@ -264,12 +265,12 @@ private:
     return remove_unneeded(*names, std::move(removed));
   }
 
-  /// Whether the rules keep every step without a look at any.
+  /// True if the rules keep every step, so that none need be examined.
   [[nodiscard]] bool is_everything_kept(const std::vector<std::uint64_t>& steps) const {
     return options_.keep.max_to_keep == 0 || steps.size() <= options_.keep.max_to_keep;
   }
 
-  /// Notes the metric of a sound checkpoint, unless that of this very file is known.
+  /// Reads the metric of a valid checkpoint, unless that of this file is known.
   result<void> find_metric(std::uint64_t step, const detail::known_store& known) {
     const auto identity = known.identity();
     detail::checkpoint_details& details = details_[step];
@@ -284,7 +285,7 @@ private:
     return {};
   }
 
-  /// Whether a file with this name may be a store that needs others: neither a part, nor what every folder of checkpoints has.
+  /// True if a file with this name may be a store that needs other files. Parts and the files of the manager are not.
   [[nodiscard]] bool may_need_others(std::string_view name) const {
     return name != detail::lock_name && name != detail::state_file_name &&
            !name.ends_with(atomic_file::temporary_suffix) && !is_own_part(name);
@@ -318,7 +319,7 @@ private:
     return done ? removed : done;
   }
 
-  /// Removes a file. @return whether it is gone; else `done` becomes the error, unless it is one already
+  /// Removes a file. @return true if it is gone; otherwise `done` becomes the error, unless it is one already
   bool remove_file(const std::string& name, result<void>& done) const {
     const auto removed = call(&file_operations::remove, folder() + name);
     const bool is_gone = removed || removed.error().code() == errc::file_not_found;
@@ -365,7 +366,7 @@ private:
     }
   }
 
-  // ---- what a dead writer left ----
+  // ---- files of a writer that was killed ----
 
   /// Removes unfinished files, and parts whose checkpoint was never finished. Only what a manager makes: other stores may be
   /// saved into the same folder. What cannot be removed, or only perhaps be removed, stays until the next sweep.
@@ -403,7 +404,7 @@ private:
 
   /// Gives what was being replaced its name back where nothing has it. Of several the one that was written last: that has no
   /// particular digit, since the first one that is free is taken.
-  /// @return whether anything may have another name now
+  /// @return true if a file may have another name now
   /// Errors: the names are not on the disk, and so nothing may be removed.
   result<bool> give_names_back(const std::vector<std::string>& names) {
     std::map<std::string, std::pair<std::pair<bool, std::uint64_t>, std::string>> best;
@@ -423,7 +424,7 @@ private:
     return true;
   }
 
-  /// Whether a file is a store that was being replaced, and nothing has the name that it had.
+  /// True if a file is a store that was being replaced, and no file has its former name.
   [[nodiscard]] bool is_only_copy(const std::string& name, const std::vector<std::string>& names) const {
     const std::string_view replaced = replaced_name(name);
     if (replaced.empty() || std::find(names.begin(), names.end(), replaced) != names.end()) return false;
@@ -435,16 +436,16 @@ private:
     const auto step = leading_step_of(name);
     return step && detail::is_like_part_name(name, name_of(*step));
   }
-  /// Whether a part may be that of a checkpoint which is there and too damaged to list its parts.
+  /// True if a part may belong to a checkpoint that is too damaged to list its parts.
   [[nodiscard]] bool belongs_to_damaged(std::string_view part) {
     const result<const detail::known_store*> known = known_.look_at(name_of(*leading_step_of(part)));
     return known ? !(*known)->is_sound : known.error().code() != errc::file_not_found;
   }
-  /// Whether `name` is one that a manager gives.
+  /// True if `name` is a name that a manager gives.
   [[nodiscard]] bool is_own_name(std::string_view name) const {
     return name == detail::state_file_name || step_of(name) || is_own_part(name);
   }
-  /// Whether `name` is that of an unfinished file, ".NAME.0.stet-tmp", where NAME is one that a manager gives.
+  /// True if `name` is that of an unfinished file, ".NAME.0.stet-tmp", where NAME is a name that a manager gives.
   [[nodiscard]] bool is_unfinished(std::string_view name) const {
     if (!name.starts_with('.') || !name.ends_with(atomic_file::temporary_suffix)) return false;
     name.remove_prefix(1);
@@ -463,7 +464,7 @@ private:
 
   detail::folder_lock lock_;
   checkpoint_options options_;
-  /// The last save that was whole, and how many were made since.
+  /// The last whole save, and the number of saves since.
   std::optional<std::uint64_t> last_whole_;
   std::uint64_t deltas_since_whole_ = 0;
   std::map<std::uint64_t, detail::checkpoint_details> details_;

@@ -41,7 +41,7 @@ struct retention_rules {
   std::uint64_t keep_step_multiple = 0;
   /// Keeps this number of the best by metric, and the older of equal ones; 0: none.
   std::size_t keep_best = 0;
-  /// Whether a larger or a smaller metric is better.
+  /// The better direction of the metric.
   better_metric better = better_metric::larger;
 };
 

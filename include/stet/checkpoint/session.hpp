@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The state of a program besides its variables, as the JSON object `state` of a manifest.
+// The state of a program without its variables: the JSON object `state` of a manifest.
 #ifndef STET_CHECKPOINT_SESSION_HPP
 #define STET_CHECKPOINT_SESSION_HPP
 
@@ -18,7 +18,7 @@ namespace stet::inline STET_NAMESPACE {
 /// What a program needs besides its variables to go on exactly where it stopped. Integers of JSON keep all 64 bits, and
 /// finite floating-point numbers all theirs; whatever has to come back bit by bit can stand here.
 struct session_state {
-  /// How many steps of training were made.
+  /// The number of training steps.
   std::uint64_t global_step = 0;
   /// How good the program was at this step, for those who keep the best checkpoints. A number that is not finite, which
   /// JSON cannot hold, is saved as none.
@@ -41,7 +41,7 @@ struct session_field {
 inline constexpr session_field session_fields[] = {
     {"random", &session_state::random}, {"optimizer", &session_state::optimizer}, {"user", &session_state::user}};
 
-/// Whether a manifest can have this session and graph.
+/// Checks that a manifest can hold this session and graph.
 /// @retval errc::wrong_type, duplicate_key, bad_json, bad_number, too_deep  "graph" or the field of the session is the subject
 inline result<void> check_saved(const session_state& session, const json_text& graph) {
   std::string text;
@@ -78,7 +78,7 @@ inline json_text to_json(const session_state& of) {
 /// @retval errc::missing_field  there is no `global_step`
 /// @retval errc::bad_number     `global_step` is not an unsigned integer
 /// @retval errc::wrong_type     `state` is no object, or `metric` no number
-/// @retval errc::bad_json, too_deep, duplicate_key  `state` is text of a program, and not sound
+/// @retval errc::bad_json, too_deep, duplicate_key  `state` is text of the program, and is not valid
 inline result<session_state> to_session(const json_text& state) {
   if (state.problem() != errc{}) return error(state.problem(), "state");
   if (state.empty()) return error(errc::missing_field, "state");

@@ -26,10 +26,10 @@ namespace stet::inline STET_NAMESPACE {
 namespace detail {
 
 /// Reads from another reader but for the first and last bytes, which are in memory already.
-class sampled_reader final : public reader {
+class sampled_reader final : public byte_reader {
 public:
   /// @param start, end  the first and the last bytes of `from`, as many; they may overlap
-  sampled_reader(const reader& from, std::span<const std::byte> start, std::span<const std::byte> end) noexcept
+  sampled_reader(const byte_reader& from, std::span<const std::byte> start, std::span<const std::byte> end) noexcept
       : from_(from), start_(start), end_(end) {}
 
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return from_.size_bytes(); }
@@ -59,7 +59,7 @@ public:
   }
 
 private:
-  const reader& from_;
+  const byte_reader& from_;
   std::span<const std::byte> start_, end_;
 };
 

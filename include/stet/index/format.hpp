@@ -109,6 +109,73 @@
 
 namespace stet::inline STET_NAMESPACE {
 
+namespace detail {
+
+/// An integer field of the format: little-endian, at `offset` from the start of its structure.
+template <class Unsigned> struct stored_field {
+  std::size_t offset;
+
+  /// The offset behind the field.
+  [[nodiscard]] constexpr std::size_t end() const noexcept { return offset + sizeof(Unsigned); }
+  /// Reads the field of the structure at `structure`.
+  [[nodiscard]] Unsigned load(const std::byte* structure) const noexcept {
+    return load_little<Unsigned>(structure + offset);
+  }
+  /// Writes the field of the structure at `structure`.
+  void store(std::byte* structure, Unsigned value) const noexcept { store_little(structure + offset, value); }
+};
+
+/// The fields of the header, behind the magic.
+namespace header_field {
+inline constexpr stored_field<std::uint32_t> version{8}, minimum_reader{12};
+inline constexpr stored_field<std::uint64_t> file_size{16};
+inline constexpr stored_field<std::uint32_t> header_size{24}, alignment{28};
+inline constexpr stored_field<std::uint64_t> manifest_offset{32}, manifest_size{40}, index_offset{48}, index_size{56};
+inline constexpr stored_field<std::uint64_t> data_offset{64}, data_size{72};
+inline constexpr stored_field<std::uint32_t> manifest_crc32c{80}, index_crc32c{84}, kind{88}, part_number{92},
+    part_count{96};
+inline constexpr stored_field<std::uint64_t> content_id{104};
+inline constexpr stored_field<std::uint32_t> header_crc32c{124};
+} // namespace header_field
+
+/// The fields of the first 64 bytes of an index; what follows `hash_seed` is zero.
+namespace index_field {
+inline constexpr stored_field<std::uint32_t> tensor_count{0}, part_count{4}, block_count{8}, slot_count{12};
+inline constexpr stored_field<std::uint64_t> entries_size{16}, names_size{24}, hash_seed{32};
+} // namespace index_field
+
+/// A name in the pool of names: the first fields of a part and of a block type.
+namespace name_field {
+inline constexpr stored_field<std::uint32_t> offset{0}, size{4};
+} // namespace name_field
+
+/// The fields of a part, behind those of its name.
+namespace part_field {
+inline constexpr stored_field<std::uint64_t> file_size{8}, content_id{16};
+inline constexpr stored_field<std::uint32_t> flags{24}, reserved{28};
+} // namespace part_field
+
+/// The fields of a block type, behind those of its name.
+namespace block_field {
+inline constexpr stored_field<std::uint32_t> element_count{8}, size{12};
+} // namespace block_field
+
+/// The fields of a slot of the hash table.
+namespace slot_field {
+inline constexpr stored_field<std::uint32_t> tag{0}, place{4};
+} // namespace slot_field
+
+/// The fields of an entry, in front of its extents. An alias has those from `block` on, and those in front of `alias_of`, in
+/// common with its original.
+namespace entry_field {
+inline constexpr stored_field<std::uint64_t> offset{0}, size{8}, element_count{16};
+inline constexpr stored_field<std::uint32_t> crc32c{24}, part{28}, alias_of{32}, number{36};
+inline constexpr stored_field<std::uint16_t> name_size{40}, block{42};
+inline constexpr stored_field<std::uint8_t> rank{44}, dtype{45}, bits{46}, flags{47};
+} // namespace entry_field
+
+} // namespace detail
+
 /// The version of the format that this library writes, and the highest "least version" that it reads.
 inline constexpr std::uint32_t format_version = 1;
 /// The default alignment of tensors: a cache line, and enough for every vector unit.
@@ -188,7 +255,8 @@ inline bool has_native_magic(std::span<const std::byte> bytes) noexcept {
 /// @retval errc::trailing_bytes   the file is longer than its header states
 /// Cost: reads 128 bytes. Source: the specification at the top of this file.
 inline result<file_header> decode_header(std::span<const std::byte> bytes, std::uint64_t file_size_bytes) noexcept {
-  const std::size_t magic_size = bytes.size() < 8 ? bytes.size() : 8;
+  namespace header_field = detail::header_field;
+  const std::size_t magic_size = bytes.size() < sizeof file_header::magic ? bytes.size() : sizeof file_header::magic;
   if (magic_size != 0 && std::memcmp(bytes.data(), file_header::magic, magic_size) != 0) {
     return error(errc::bad_magic, {}, 0);
   }
@@ -196,65 +264,68 @@ inline result<file_header> decode_header(std::span<const std::byte> bytes, std::
     return error(errc::truncated, {}, file_size_bytes);
   }
   const std::byte* at = bytes.data();
-  if (detail::load_little<std::uint32_t>(at + 124) != crc32c(detail::bytes_at(at, 124))) {
-    return error(errc::header_checksum, {}, 124);
+  if (header_field::header_crc32c.load(at) != crc32c(detail::bytes_at(at, header_field::header_crc32c.offset))) {
+    return error(errc::header_checksum, {}, header_field::header_crc32c.offset);
   }
   file_header header;
-  header.version = detail::load_little<std::uint32_t>(at + 8);
-  header.minimum_reader = detail::load_little<std::uint32_t>(at + 12);
-  header.file_size_bytes = detail::load_little<std::uint64_t>(at + 16);
-  const std::uint32_t header_size_bytes = detail::load_little<std::uint32_t>(at + 24);
-  header.alignment_bytes = detail::load_little<std::uint32_t>(at + 28);
-  header.manifest_offset_bytes = detail::load_little<std::uint64_t>(at + 32);
-  header.manifest_size_bytes = detail::load_little<std::uint64_t>(at + 40);
-  header.index_offset_bytes = detail::load_little<std::uint64_t>(at + 48);
-  header.index_size_bytes = detail::load_little<std::uint64_t>(at + 56);
-  header.data_offset_bytes = detail::load_little<std::uint64_t>(at + 64);
-  header.data_size_bytes = detail::load_little<std::uint64_t>(at + 72);
-  header.manifest_crc32c = detail::load_little<std::uint32_t>(at + 80);
-  header.index_crc32c = detail::load_little<std::uint32_t>(at + 84);
-  header.kind = static_cast<file_header::file_kind>(detail::load_little<std::uint32_t>(at + 88));
-  header.part_number = detail::load_little<std::uint32_t>(at + 92);
-  header.part_count = detail::load_little<std::uint32_t>(at + 96);
-  header.content_id = detail::load_little<std::uint64_t>(at + 104);
+  header.version = header_field::version.load(at);
+  header.minimum_reader = header_field::minimum_reader.load(at);
+  header.file_size_bytes = header_field::file_size.load(at);
+  const std::uint32_t header_size_bytes = header_field::header_size.load(at);
+  header.alignment_bytes = header_field::alignment.load(at);
+  header.manifest_offset_bytes = header_field::manifest_offset.load(at);
+  header.manifest_size_bytes = header_field::manifest_size.load(at);
+  header.index_offset_bytes = header_field::index_offset.load(at);
+  header.index_size_bytes = header_field::index_size.load(at);
+  header.data_offset_bytes = header_field::data_offset.load(at);
+  header.data_size_bytes = header_field::data_size.load(at);
+  header.manifest_crc32c = header_field::manifest_crc32c.load(at);
+  header.index_crc32c = header_field::index_crc32c.load(at);
+  header.kind = static_cast<file_header::file_kind>(header_field::kind.load(at));
+  header.part_number = header_field::part_number.load(at);
+  header.part_count = header_field::part_count.load(at);
+  header.content_id = header_field::content_id.load(at);
 
   if (header.version == 0 || header.minimum_reader == 0 || header.minimum_reader > header.version) {
-    return error(errc::bad_header, "version", 8);
+    return error(errc::bad_header, "version", header_field::version.offset);
   }
-  if (header.minimum_reader > format_version) return error(errc::newer_format, {}, 12);
-  if (!is_valid_alignment(header.alignment_bytes)) return error(errc::bad_alignment, {}, 28);
-  if (header_size_bytes < file_header::size_bytes) return error(errc::bad_header, "header size", 24);
+  if (header.minimum_reader > format_version) return error(errc::newer_format, {}, header_field::minimum_reader.offset);
+  if (!is_valid_alignment(header.alignment_bytes))
+    return error(errc::bad_alignment, {}, header_field::alignment.offset);
+  if (header_size_bytes < file_header::size_bytes)
+    return error(errc::bad_header, "header size", header_field::header_size.offset);
   if (file_size_bytes < header.file_size_bytes) return error(errc::truncated, {}, file_size_bytes);
   if (file_size_bytes > header.file_size_bytes) return error(errc::trailing_bytes, {}, header.file_size_bytes);
 
   const bool is_part = header.kind == file_header::file_kind::part;
-  if (!is_part && header.kind != file_header::file_kind::store) return error(errc::bad_header, "kind", 88);
+  if (!is_part && header.kind != file_header::file_kind::store)
+    return error(errc::bad_header, "kind", header_field::kind.offset);
   if (is_part
           ? header.part_number >= header.part_count || header.manifest_size_bytes != 0 || header.index_size_bytes != 0
           : header.part_number != 0 || header.part_count != 0 || header.content_id != 0) {
-    return error(errc::bad_header, "part", 92);
+    return error(errc::bad_header, "part", header_field::part_number.offset);
   }
 
   // Each section begins after the one before it and ends within the file; the last one ends with the file.
   const std::uint64_t size = header.file_size_bytes;
   if (header.manifest_offset_bytes < header_size_bytes ||
       !detail::range_fits(header.manifest_offset_bytes, header.manifest_size_bytes, size)) {
-    return error(errc::bad_section, "manifest", 32);
+    return error(errc::bad_section, "manifest", header_field::manifest_offset.offset);
   }
   std::uint64_t end = header.manifest_offset_bytes + header.manifest_size_bytes;
   if (header.index_size_bytes != 0) {
     if (header.index_offset_bytes < end || header.index_offset_bytes % 64 != 0 || header.index_size_bytes % 8 != 0 ||
         !detail::range_fits(header.index_offset_bytes, header.index_size_bytes, size)) {
-      return error(errc::bad_section, "index", 48);
+      return error(errc::bad_section, "index", header_field::index_offset.offset);
     }
     end = header.index_offset_bytes + header.index_size_bytes;
   } else if (header.index_offset_bytes != 0) {
-    return error(errc::bad_section, "index", 48);
+    return error(errc::bad_section, "index", header_field::index_offset.offset);
   }
   if (header.data_offset_bytes < end || header.data_offset_bytes % header.alignment_bytes != 0 ||
       !detail::range_fits(header.data_offset_bytes, header.data_size_bytes, size) ||
       header.data_offset_bytes + header.data_size_bytes != size) {
-    return error(errc::bad_section, "data", 64);
+    return error(errc::bad_section, "data", header_field::data_offset.offset);
   }
   return header;
 }

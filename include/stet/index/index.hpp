@@ -20,33 +20,35 @@ public:
   [[nodiscard]] constexpr explicit operator bool() const noexcept { return at_ != nullptr; }
 
   /// The offset of the tensor's bytes in its file.
-  [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return load<std::uint64_t>(0); }
+  [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return load(detail::entry_field::offset); }
   /// The size of the tensor's bytes.
-  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return load<std::uint64_t>(8); }
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return load(detail::entry_field::size); }
   /// The number of elements.
-  [[nodiscard]] std::uint64_t element_count() const noexcept { return load<std::uint64_t>(16); }
+  [[nodiscard]] std::uint64_t element_count() const noexcept { return load(detail::entry_field::element_count); }
   /// The checksum of the tensor's bytes; 0 if there is none.
-  [[nodiscard]] std::uint32_t crc32c() const noexcept { return load<std::uint32_t>(24); }
+  [[nodiscard]] std::uint32_t crc32c() const noexcept { return load(detail::entry_field::crc32c); }
   /// True if the entry has a CRC-32C of the tensor's bytes.
   [[nodiscard]] bool has_crc32c() const noexcept { return (flags() & detail::index_layout::has_crc32c) != 0; }
   /// True if the elements are stored most significant byte first.
   [[nodiscard]] bool is_big_endian() const noexcept { return (flags() & detail::index_layout::big_endian) != 0; }
   /// The number of the file that holds the tensor.
-  [[nodiscard]] std::uint32_t part() const noexcept { return load<std::uint32_t>(28); }
+  [[nodiscard]] std::uint32_t part() const noexcept { return load(detail::entry_field::part); }
   /// The number of the tensor in manifest order.
-  [[nodiscard]] std::uint32_t number() const noexcept { return load<std::uint32_t>(36); }
+  [[nodiscard]] std::uint32_t number() const noexcept { return load(detail::entry_field::number); }
   /// The dtype of the elements.
-  [[nodiscard]] stet::dtype dtype() const noexcept { return static_cast<stet::dtype>(at_[45]); }
+  [[nodiscard]] stet::dtype dtype() const noexcept {
+    return static_cast<stet::dtype>(load(detail::entry_field::dtype));
+  }
   /// Stored bits of an element; 0 for strings and blocks.
-  [[nodiscard]] std::uint8_t bits() const noexcept { return static_cast<std::uint8_t>(at_[46]); }
+  [[nodiscard]] std::uint8_t bits() const noexcept { return load(detail::entry_field::bits); }
   /// The extents, outermost first.
   [[nodiscard]] stet::shape shape() const noexcept {
-    return {at_ + detail::index_layout::entry_size, static_cast<std::size_t>(at_[44])};
+    return {at_ + detail::index_layout::entry_size, load(detail::entry_field::rank)};
   }
   /// The name, UTF-8.
   [[nodiscard]] std::string_view name() const noexcept {
-    const std::size_t rank = static_cast<std::size_t>(at_[44]);
-    return detail::text_at(at_ + detail::index_layout::entry_size + rank * 8, load<std::uint16_t>(40));
+    const std::size_t rank = load(detail::entry_field::rank);
+    return detail::text_at(at_ + detail::index_layout::entry_size + rank * 8, load(detail::entry_field::name_size));
   }
   friend constexpr bool operator==(index_entry, index_entry) noexcept = default;
 
@@ -54,12 +56,13 @@ private:
   friend class tensor_index;
   friend class detail::index_checker;
   constexpr explicit index_entry(const std::byte* at) noexcept : at_(at) {}
-  template <class Unsigned> [[nodiscard]] Unsigned load(std::size_t offset) const noexcept {
-    return detail::load_little<Unsigned>(at_ + offset);
+  template <class Unsigned> [[nodiscard]] Unsigned load(detail::stored_field<Unsigned> field) const noexcept {
+    return field.load(at_);
   }
-  [[nodiscard]] std::uint8_t flags() const noexcept { return static_cast<std::uint8_t>(at_[47]); }
+  [[nodiscard]] std::uint8_t flags() const noexcept { return load(detail::entry_field::flags); }
   [[nodiscard]] const std::byte* next() const noexcept {
-    return at_ + detail::index_layout::size_of_entry(static_cast<std::uint64_t>(at_[44]), load<std::uint16_t>(40));
+    return at_ +
+           detail::index_layout::size_of_entry(load(detail::entry_field::rank), load(detail::entry_field::name_size));
   }
 
   const std::byte* at_ = nullptr;
@@ -115,7 +118,7 @@ public:
 
   /// The tensor whose bytes the alias `entry` shares; an empty entry if `entry` is not an alias.
   [[nodiscard]] index_entry original_of(index_entry entry) const noexcept {
-    const std::uint32_t slot = entry.load<std::uint32_t>(32);
+    const std::uint32_t slot = entry.load(detail::entry_field::alias_of);
     return slot == 0 ? index_entry() : entry_of(slot_at(slot - 1));
   }
 
@@ -124,8 +127,8 @@ public:
     element_layout layout{entry.dtype(), entry.bits(), {}};
     if (layout.dtype == dtype::block) {
       const std::byte* const b =
-          base_ + layout_.blocks + entry.load<std::uint16_t>(42) * detail::index_layout::block_size;
-      layout.block = {name_at(b), load<std::uint32_t>(b + 8), load<std::uint32_t>(b + 12)};
+          base_ + layout_.blocks + entry.load(detail::entry_field::block) * detail::index_layout::block_size;
+      layout.block = {name_at(b), detail::block_field::element_count.load(b), detail::block_field::size.load(b)};
     }
     return layout;
   }
@@ -133,22 +136,20 @@ public:
   /// The part `number` < part_count(); its path lives as long as the bytes.
   [[nodiscard]] index_part part(std::uint32_t number) const noexcept {
     const std::byte* const p = base_ + detail::index_layout::header_size + number * detail::index_layout::part_size;
-    return {name_at(p), load<std::uint64_t>(p + 8), load<std::uint64_t>(p + 16),
-            (load<std::uint32_t>(p + 24) & 1u) != 0};
+    return {name_at(p), detail::part_field::file_size.load(p), detail::part_field::content_id.load(p),
+            (detail::part_field::flags.load(p) & 1u) != 0};
   }
 
 private:
-  template <class Unsigned> static Unsigned load(const std::byte* at) noexcept {
-    return detail::load_little<Unsigned>(at);
-  }
   [[nodiscard]] const std::byte* slot_at(std::uint32_t number) const noexcept {
     return base_ + layout_.slots + number * detail::index_layout::slot_size;
   }
   [[nodiscard]] index_entry entry_of(const std::byte* slot) const noexcept {
-    return index_entry(base_ + load<std::uint32_t>(slot + 4) * detail::index_layout::unit);
+    return index_entry(base_ + detail::slot_field::place.load(slot) * detail::index_layout::unit);
   }
   [[nodiscard]] std::string_view name_at(const std::byte* reference) const noexcept {
-    return detail::text_at(base_ + layout_.names + load<std::uint32_t>(reference), load<std::uint32_t>(reference + 4));
+    return detail::text_at(base_ + layout_.names + detail::name_field::offset.load(reference),
+                           detail::name_field::size.load(reference));
   }
 
   const std::byte* base_ = nullptr;

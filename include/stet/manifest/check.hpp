@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whether a manifest is one: what parsing and printing ask of it alike.
+// Validity checks shared by the manifest's parser and printer.
 #ifndef STET_MANIFEST_CHECK_HPP
 #define STET_MANIFEST_CHECK_HPP
 
@@ -19,7 +19,7 @@ namespace detail {
 
 // ---- quantization ----
 
-/// Whether the token is an integer that elements of this dtype can have. Dtypes that are no integers have no such bounds.
+/// True if the token is an integer within the range of this dtype. Dtypes other than integers have no range.
 inline bool is_zero_point(const json_reader& in, const dtype_description& row) noexcept {
   if (in.token() != json_token::number || !in.number().is_integer) return false;
   const bool is_signed = row.kind == dtype_kind::signed_integer;
@@ -30,14 +30,13 @@ inline bool is_zero_point(const json_reader& in, const dtype_description& row) n
   return is_signed && magnitude - 1 <= largest;
 }
 
-/// Whether the token is a number greater than 0. (One that is not finite is none.)
+/// True if the token is a finite number greater than 0.
 inline bool is_scale(const json_reader& in) noexcept {
   if (in.token() != json_token::number || in.number().is_negative) return false;
   return in.number().is_integer ? in.number().magnitude > 0 : in.number().to_double() > 0;
 }
 
-/// The number of values in the text of one, each of which `is_good`: of an array's elements, or 1 for anything else; nothing if
-/// one is bad.
+/// The number of values in `text`: of an array, its elements; of anything else, 1. Nothing if `is_good` rejects a value.
 template <class IsGood> std::optional<std::uint64_t> count_values(std::string_view text, IsGood is_good) noexcept {
   json_reader in(text);
   if (in.next() != json_token::begin_array) return is_good(in) ? std::optional<std::uint64_t>(1) : std::nullopt;
@@ -48,10 +47,10 @@ template <class IsGood> std::optional<std::uint64_t> count_values(std::string_vi
   return count;
 }
 
-/// Whether the text of a member is a string; without the member, too.
+/// True if the text of a member is a string, or if there is no such member.
 inline bool is_name_or_absent(std::string_view text) noexcept { return text.empty() || text.front() == '"'; }
 
-/// Whether what is known of a quantization fits its tensor. The reader is at the first token of an object; it comes to its last.
+/// True if the specified fields of a quantization fit its tensor. Reads an object, from its first token to its last.
 /// Source: manifest.hpp, "quantization".
 inline bool is_quantization_valid(json_reader& in, dtype of, std::span<const std::uint64_t> shape) noexcept {
   std::uint64_t axis_extent = 1;
@@ -84,7 +83,7 @@ inline bool is_quantization_valid(json_reader& in, dtype of, std::span<const std
 
 // ---- tensors ----
 
-/// Whether an element of the tensor's dtype may be stored as its bits and block say.
+/// Checks that `bits` and `block` are valid for the tensor's dtype.
 inline field_problem check_elements(const manifest_tensor& tensor) noexcept {
   if (!is_known(tensor.dtype)) return errc::unknown_dtype;
   const std::uint8_t own_bits = describe(tensor.dtype).bits;
@@ -95,7 +94,7 @@ inline field_problem check_elements(const manifest_tensor& tensor) noexcept {
   return check_block(tensor.block);
 }
 
-/// Checks those attributes of a tensor that mean something here. Whether the text is sound is for `check_attributes`.
+/// Checks the attributes of a tensor that this library interprets. `append_attributes` checks the text itself.
 inline field_problem check_known_attributes(const json_text& attributes, dtype of,
                                             std::span<const std::uint64_t> shape) noexcept {
   json_reader in(attributes.text());
@@ -113,7 +112,7 @@ inline field_problem check_known_attributes(const json_text& attributes, dtype o
   return {};
 }
 
-/// Whether what a tensor says of itself, its place apart, is sound.
+/// Checks the name, shape, dtype and attributes of a tensor. `make_index` checks its offset and size.
 inline field_problem check_tensor(const manifest_tensor& tensor) noexcept {
   if (!is_valid_name(tensor.name)) return errc::bad_name;
   if (tensor.shape.size() > max_rank) return errc::bad_shape;
@@ -121,7 +120,7 @@ inline field_problem check_tensor(const manifest_tensor& tensor) noexcept {
   return check_known_attributes(tensor.attributes, tensor.dtype, tensor.shape);
 }
 
-/// Whether the parts may have their names, and these differ.
+/// Checks that the paths of the parts are valid and differ.
 inline result<void> check_parts(const manifest& m) {
   for (const manifest_part& part : m.parts) {
     if (!is_part_name(part.path)) return error(errc::bad_path, part.path);
@@ -132,7 +131,7 @@ inline result<void> check_parts(const manifest& m) {
   return {};
 }
 
-/// An error about a tensor; where it is about one of its fields, the subject is "FIELD of NAME".
+/// An error about a tensor. If it concerns one field, the subject is "FIELD of NAME".
 inline error error_about(field_problem problem, std::string_view tensor_name,
                          std::uint64_t offset_bytes = error::no_offset) noexcept {
   char buffer[error::max_subject_bytes];
@@ -143,8 +142,7 @@ inline error error_about(field_problem problem, std::string_view tensor_name,
 
 // ---- free-form JSON ----
 
-/// Appends JSON that a program gave as a manifest has it, after a check that it can be read again. Nothing is appended for
-/// nothing.
+/// Checks JSON of a program and appends it in the form that a manifest has. Appends nothing if `value` is empty.
 /// @param depth  of the value if it is an object or array
 inline errc append_free_form(std::string& out, const json_text& value, std::size_t depth) {
   if (value.problem() != errc{}) return value.problem();
@@ -155,7 +153,7 @@ inline errc append_free_form(std::string& out, const json_text& value, std::size
   return {};
 }
 
-/// The same for an object, which must not use a key that means something here.
+/// The same for an object, which must not have one of the reserved keys.
 template <class Owner>
 errc append_free_object(std::string& out, const json_text& value, std::size_t depth,
                         std::span<const manifest_field<Owner>> reserved) {
@@ -179,22 +177,22 @@ errc append_free_object(std::string& out, const json_text& value, std::size_t de
   return in.next() == json_token::end ? errc{} : in.failure()->code();
 }
 
-/// The same for the attributes of a tensor, around which are the manifest, its tensors and the tensor.
+/// The same for the attributes of a tensor, which are three objects deep in a manifest.
 inline errc append_attributes(std::string& out, const json_text& attributes) {
   return append_free_object<tensor_fields_read>(out, attributes, 3, tensor_fields);
 }
 
-/// The free-form parts of a manifest, besides those of its tensors.
+/// The free-form fields of a manifest, without those of its tensors.
 struct free_form {
   const json_text &graph, &state, &metadata, &extra;
 };
 
-/// Free-form fields as a manifest has them; empty if there are none.
+/// The checked texts of free-form fields. A field that is missing has an empty text.
 struct free_form_texts {
   std::string graph, state, metadata, extra;
 };
 
-/// The texts of all that a manifest has besides its tensors, checked.
+/// Checks the free-form fields of a manifest and returns their texts.
 inline result<free_form_texts> texts_of(const free_form& from) {
   free_form_texts made;
   const struct {

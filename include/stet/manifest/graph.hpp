@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The graph of a store, what the network computes: the specification in prose, and its fields as plain
+// The graph of a store describes what a network computes: the specification in prose, and its fields as plain
 // structs.
 #ifndef STET_MANIFEST_GRAPH_HPP
 #define STET_MANIFEST_GRAPH_HPP
@@ -91,7 +91,7 @@ struct graph_endpoint {
   std::uint32_t output = 0;
   /// Empty: the output is known by its number alone.
   std::string output_name;
-  /// Whether the node only has to have run.
+  /// True for a control input: the node must run first, and none of its outputs is used.
   bool is_control = false;
   /// An object: every field that this library does not know, in order. Null: none.
   json_value extra;
@@ -115,7 +115,7 @@ struct graph_endpoint {
 struct graph_port {
   /// The name of the port.
   std::string name;
-  /// The output that the port stands for.
+  /// The output that the port names.
   graph_endpoint endpoint;
   /// The dtype of the elements; absent: not known.
   std::optional<stet::dtype> dtype;
@@ -126,7 +126,7 @@ struct graph_port {
 
 /// A tensor of the store that a node uses.
 struct graph_variable {
-  /// What it is to the node: "kernel".
+  /// The role of the tensor in the node: "kernel".
   std::string role;
   /// Its name in the store: "dense/kernel".
   std::string tensor;
@@ -167,7 +167,7 @@ struct graph_node {
   friend bool operator==(const graph_node&, const graph_node&) = default;
 };
 
-/// Nodes and the ports that lead to them: what a graph and a function have in common.
+/// The nodes and ports of a graph or of a function.
 struct graph_body {
   /// The nodes, in any order.
   std::vector<graph_node> nodes;
@@ -176,14 +176,14 @@ struct graph_body {
   /// The ports that values leave by.
   std::vector<graph_port> outputs;
 
-  /// Adds a node, and gives it back for what else there is to say of it: valid until the next is added.
+  /// Adds a node and returns it, so that its other fields can be set. The reference is valid until the next node is added.
   ///
   ///     graph.add("pixels", "Placeholder");
   ///     graph.add("dense", "Dense", {"pixels"}, {{"units", 10}, {"activation", "relu"}},
   ///               {{"kernel", "dense/kernel"}, {"bias", "dense/bias"}});
   ///     graph.add("best", "TopK", {"dense", {"settings", 1}, graph_endpoint::control("ready")});
   ///
-  /// Whether it makes sense is check_graph's to say.
+  /// check_graph checks the result.
   graph_node& add(std::string name, std::string op, std::vector<graph_endpoint> node_inputs = {},
                   json_value attributes = nullptr, std::vector<graph_variable> variables = {}) {
     return nodes.emplace_back(graph_node{std::move(name), std::move(op), std::move(node_inputs), std::move(attributes),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// JSON ⇄ graph: one row for each field, and what is written in its place.
+// Converts graphs to JSON and back, with one table row for each field.
 #ifndef STET_MANIFEST_GRAPH_JSON_HPP
 #define STET_MANIFEST_GRAPH_JSON_HPP
 
@@ -256,7 +256,7 @@ inline json_value endpoint_to_json(const graph_endpoint& endpoint) {
   return made;
 }
 
-/// The string that stands for an endpoint of which there is no more to say than the node's name.
+/// The short form of an endpoint: the node's name, if all other fields have their defaults.
 inline json_value shortened(json_value endpoint) {
   return endpoint.size() == 1 ? json_value(std::move(endpoint.front())) : endpoint;
 }
@@ -281,7 +281,7 @@ inline json_value port_to_json(const graph_port& port) {
   return shortened(std::move(made));
 }
 
-/// An array of what `to_json` makes of each element; null for none.
+/// An array of the results of `to_json` for each element; null if there are no elements.
 template <class Element, class ToJson> json_value array_of(const std::vector<Element>& elements, ToJson to_json) {
   if (elements.empty()) return nullptr;
   json_value::array_t made;
@@ -290,7 +290,7 @@ template <class Element, class ToJson> json_value array_of(const std::vector<Ele
   return made;
 }
 
-/// An object of what `to_json` makes of each element, by what `name_of_it` says; null for none.
+/// An object of the results of `to_json`, with the names in `name_of_it`; null if there are no elements.
 template <class Element, class ToJson>
 json_value object_of(const std::vector<Element>& elements, std::string Element::* name_of_it, ToJson to_json) {
   json_value made;

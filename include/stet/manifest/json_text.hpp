@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Free-form JSON as text: what the parts of a manifest that belong to the program are kept as.
+// Free-form JSON as text: the fields of a manifest that belong to the program.
 #ifndef STET_MANIFEST_JSON_TEXT_HPP
 #define STET_MANIFEST_JSON_TEXT_HPP
 
@@ -46,14 +46,14 @@ public:
     return made;
   }
 
-  /// Whether there is nothing.
+  /// True if there is no text.
   [[nodiscard]] bool empty() const noexcept { return text_.empty() && problem_ == errc{}; }
   /// The text; empty if there is nothing.
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
-  /// Why there is no text of a value; 0 if there is none of nothing, or some.
+  /// The reason for which a value has no text; `errc{}` if there is a text, or no value.
   [[nodiscard]] errc problem() const noexcept { return problem_; }
 
-  /// Whether the texts are the same, byte for byte.
+  /// True if the texts are equal byte for byte.
   friend bool operator==(const json_text&, const json_text&) = default;
 
 private:

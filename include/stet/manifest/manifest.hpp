@@ -101,12 +101,12 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// Deeper nesting of objects and arrays is refused, the manifest itself counted.
+/// The largest depth of nested objects and arrays; the manifest itself counts as one.
 inline constexpr std::size_t max_manifest_depth = 64;
 
-/// What a reader of manifests puts up with.
+/// The limits for reading a manifest.
 struct manifest_limits {
-  /// A longer text is refused before it is parsed.
+  /// The largest size of the text. A longer text is rejected before it is parsed.
   std::uint64_t size_bytes = max_manifest_size_bytes;
 };
 
@@ -146,7 +146,7 @@ struct manifest_tensor {
   /// An object: trainable, quantization, and every field that this library does not know, in order; or nothing.
   json_text attributes;
 
-  /// How the elements are laid out; the block's name lives as long as this tensor.
+  /// The layout of the elements. The block's name lives as long as this tensor.
   [[nodiscard]] element_layout layout() const noexcept {
     return {dtype, bits, {block.name, block.element_count, block.size_bytes}};
   }

@@ -20,13 +20,13 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// Opens parts whose size the manifest leaves to the file, and keeps each until the store asks for it:
-/// reading a part twice would cost as much as the part is large.
+/// Opens the parts whose size the manifest does not state, and keeps each until the store needs it, so that no part is
+/// read twice.
 class sized_parts final : public part_opener {
 public:
   explicit sized_parts(const part_opener& opener) noexcept : opener_(opener) {}
 
-  /// Gives every part of `m` a size.
+  /// Sets the missing sizes of the parts of `m` from their files.
   result<void> set_sizes(manifest& m) {
     for (manifest_part& part : m.parts) {
       if (part.size_bytes) continue;
@@ -42,7 +42,7 @@ public:
   }
 
   [[nodiscard]] result<source> open_part(std::string_view name) const noexcept override {
-    // The store asks in the order of the manifest.
+    // The store opens its parts in the order of the manifest.
     if (next_ < kept_.size() && kept_[next_].name == name) return std::move(kept_[next_++].opened);
     return opener_.open_part(name);
   }
@@ -57,8 +57,8 @@ private:
   mutable std::size_t next_ = 0;
 };
 
-/// What a manifest and its file turn into. `text` lies in `made.data`, or in `text_bytes` where that is on
-/// demand.
+/// Makes a store from a manifest. `text` lies in `made.data`, or in memory of the caller if those bytes are on demand; the
+/// store then keeps a copy.
 inline result<store> store_of_manifest(std::string_view text, store::contents&& made, index_limits limits,
                                        std::uint32_t header_alignment_bytes, const part_opener& opener,
                                        const manifest_limits& text_limits, memory_resource* memory) {
@@ -70,7 +70,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   sized_parts parts(opener);
   if (const result<void> sized = parts.set_sizes(*parsed); !sized) return sized.error();
 
-  // The table of the store: the index, and the text unless it stays where it is.
+  // The table of the store: the index, and a copy of the text unless that is in the store's own file.
   const bool keeps_text = made.data.data() == nullptr;
   std::size_t index_size = 0;
   const auto make_room = [&](std::size_t size_bytes) -> result<std::span<std::byte>> {
@@ -97,13 +97,13 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
 
 } // namespace detail
 
-/// Opens a store whose own file is `data`: a native file, through its index if it has one and its manifest if
-/// not, or the manifest of a loose store. Afterwards the store is as one that `open` gives. Errors: those of
-/// `open` but errc::no_index, of `parse_manifest` and of `make_index`, and
+/// Opens a store whose own file is `data`: a native file, by its index if it has one and else by its manifest, or the
+/// manifest of a loose store. The store then behaves as one that `open` returns. Errors: those of `open` except
+/// errc::no_index, of `parse_manifest` and of `make_index`, and
 /// @retval errc::manifest_mismatch  the manifest and the header give different alignments
 /// Offsets of errors in the manifest count from its first byte.
-/// Cost: for files without index, allocates a small multiple of the manifest and takes some microseconds a
-/// tensor; of that, the table of tensors and what has to be read come from `memory` (nullptr: the heap).
+/// Cost: for files without index, allocates a small multiple of the manifest and takes some microseconds a tensor. The table
+/// of tensors and the bytes that are read come from `memory` (nullptr: the heap), the rest from the heap.
 [[nodiscard]] inline result<store> open_manifest(source&& data, const detail::part_opener& parts = detail::no_parts(),
                                                  const manifest_limits& limits = {},
                                                  memory_resource* memory = nullptr) {
@@ -118,7 +118,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   result<file_header> header = errc::no_index;
   if (has_native_magic(head)) {
     header = decode_header(head, data.size_bytes());
-    // A file with an index, and one that cannot be opened, are the business of `open`.
+    // `open` handles files with an index, and files that cannot be opened.
     if (!header || header->index_size_bytes != 0 || header->kind != file_header::file_kind::store)
       return detail::open_store(std::move(data), parts, memory);
     where = {header->manifest_offset_bytes, header->manifest_size_bytes};
@@ -152,7 +152,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   return open_manifest(source::borrow(memory));
 }
 
-/// Opens the store at `path_utf8`, native or loose; its parts, if any, are looked for beside it.
+/// Opens the store at `path_utf8`, native or loose. Its parts, if any, must be in the same folder.
 /// Errors: those of `open(path)` and of the overload above; a part that is the manifest itself is
 /// errc::bad_path.
 [[nodiscard]] inline result<store> open_manifest(std::string_view path_utf8, const open_options& options = {},

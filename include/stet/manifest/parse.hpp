@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// JSON → manifest, for text from anyone: no recursion, no exception, nothing but a manifest or an error.
+// Parses a manifest. The text may be anything: there is no recursion, and every invalid text is an error.
 #ifndef STET_MANIFEST_PARSE_HPP
 #define STET_MANIFEST_PARSE_HPP
 
@@ -16,7 +16,7 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// Reads a manifest field by field; neither it nor a tensor is ever held as JSON.
+/// Reads a manifest field by field, without a tree of JSON values.
 class manifest_parser {
 public:
   explicit manifest_parser(std::string_view text) noexcept : in_(text, max_manifest_depth) {}
@@ -33,7 +33,7 @@ public:
   }
 
 private:
-  /// The name that the tensor of this number gives for its original.
+  /// The name of the original that the tensor of this number states.
   struct pending_alias {
     std::size_t tensor;
     std::string original;
@@ -112,7 +112,7 @@ private:
     return fields.missing();
   }
 
-  /// Checks what concerns all tensors, and finds the originals of aliases.
+  /// Checks that the names of tensors differ, and finds the originals of aliases.
   field_problem finish_tensors() {
     name_table names;
     names.reserve(manifest_.tensors.size());
@@ -132,39 +132,39 @@ private:
 
   json_input in_;
   manifest manifest_;
-  /// The key that is being read; a buffer for other keys; and the tensor that a problem is about.
+  /// The key that is being read; a buffer for keys of tensors; the name of the tensor with a problem.
   std::string name_, key_, problem_tensor_;
-  /// Of the tensor that is being read, without the closing brace.
+  /// The attributes of the tensor that is being read, without the closing brace.
   std::string attributes_;
   std::vector<pending_alias> aliases_;
 };
 
 } // namespace detail
 
-/// Makes a manifest of its JSON text, which may be anything.
+/// Parses the JSON text of a manifest.
 ///
-/// The error's subject is the tensor's name, the field's, or "FIELD of NAME"; its offset is where reading
-/// stood in the text.
+/// The error's subject is the name of the tensor, the name of the field, or "FIELD of NAME". Its offset is the place in the
+/// text where reading stopped.
 /// @retval errc::too_large           the text is longer than `limits` allow
 /// @retval errc::bad_json            not JSON in UTF-8, or text follows it
 /// @retval errc::too_deep            more than `max_manifest_depth` objects and arrays within each other
 /// @retval errc::duplicate_key       a key occurs twice in one object, a tensor's name included
 /// @retval errc::bad_number          a number is not an unsigned integer where one is due, or does not fit
 /// @retval errc::wrong_type          a value has another JSON type than its field
-/// @retval errc::missing_field       a required field is not there
+/// @retval errc::missing_field       a required field is missing
 /// @retval errc::newer_format        the store needs a later version of this library
 /// @retval errc::bad_header          the versions contradict each other
 /// @retval errc::bad_alignment       the alignment is not a power of two from 1 to 65536
 /// @retval errc::bad_path            the path of a part is not a plain file name
 /// @retval errc::duplicate_part      two parts are the same file
 /// @retval errc::missing_part        a tensor lies in a part that is not listed
-/// @retval errc::bad_name            a tensor or block has a name that it may not have
-/// @retval errc::unknown_dtype       a dtype is not known, or does not go with its bits or block
+/// @retval errc::bad_name            the name of a tensor or block is invalid
+/// @retval errc::unknown_dtype       a dtype is not known, or its bits or block are invalid
 /// @retval errc::bad_shape           a tensor has more than `max_rank` dimensions
 /// @retval errc::bad_checksum_field  a checksum or content id is not of hexadecimal digits
-/// @retval errc::bad_alias           an alias does not name an earlier tensor that is none
+/// @retval errc::bad_alias           the original of an alias is not an earlier tensor, or is an alias itself
 /// @retval errc::bad_quantization    a quantization does not fit its tensor
-/// Sizes and offsets are make_index's to check.
+/// `make_index` checks sizes and offsets.
 /// Cost: about a microsecond a tensor. Allocates about twice the size of the text for tensors, as much as the text for
 /// free-form JSON, and for the keys of the objects that are open at once up to twenty times their text. Threads: any.
 ///

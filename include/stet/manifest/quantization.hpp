@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the codes of a quantized tensor stand for, read from its attributes, and the numbers themselves.
+// Reads the quantization of a tensor from its attributes, and converts its codes to numbers.
 #ifndef STET_MANIFEST_QUANTIZATION_HPP
 #define STET_MANIFEST_QUANTIZATION_HPP
 
@@ -36,7 +36,7 @@ struct quantization {
   double min = 0;
   /// The axis that scales and zero points are along; absent where there is but one.
   std::optional<std::uint32_t> axis;
-  /// What the numbers are: float32 unless the attributes say otherwise.
+  /// The dtype of the numbers: float32 unless the attributes state another.
   stet::dtype dtype = dtype::float32;
 };
 
@@ -127,7 +127,7 @@ inline result<quantization> read_quantization(const json_text& json, const tenso
         (name == "scales" ? made.scales : made.zero_points) = std::move(*numbers);
     }
   }
-  // What tensors hold was not known above.
+  // Values that are stored in tensors were not checked above.
   const std::uint64_t extent = made.axis ? shape[*made.axis] : 1;
   const bool fits = (made.scales.size() == 1 || made.scales.size() == extent) &&
                     (made.zero_points.empty() || made.zero_points.size() == made.scales.size() ||

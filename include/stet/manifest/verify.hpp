@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads a whole store and says what is wrong with it: manifest against index, padding, every checksum, in parallel.
+// Verifies a whole store: compares manifest and index, the padding, and every checksum, in parallel.
 #ifndef STET_MANIFEST_VERIFY_HPP
 #define STET_MANIFEST_VERIFY_HPP
 
@@ -19,19 +19,19 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// What `verify_store` looks at, and with how many threads.
+/// The checks that `verify_store` makes, and its number of threads.
 struct verify_options {
-  /// Whether to compare the manifest with the index.
+  /// True to compare the manifest with the index.
   bool manifest = true;
-  /// Whether to compare the padding with zero.
+  /// True to compare the padding with zero.
   bool padding = true;
-  /// Whether to compare the checksums of the tensors.
+  /// True to compare the checksums of the tensors.
   bool checksums = true;
   /// 0: as many as the machine has processors. Fewer where the system has no more to give.
   unsigned thread_count = 0;
 };
 
-/// What `verify_store` found.
+/// The result of `verify_store`.
 struct verify_report {
   /// Everything that is wrong, tensors in manifest order; empty for a sound store. The subject is the tensor's name, or the
   /// part of the file.
@@ -41,16 +41,16 @@ struct verify_report {
   std::uint64_t tensors_compared = 0;
   /// The number of tensors that have no checksum.
   std::uint64_t tensors_without_checksum = 0;
-  /// Of the tensors that were compared, those whose checksum is right.
+  /// The number of tensors whose checksum matches.
   std::uint64_t tensors_sound = 0;
   /// Bytes of tensors that were read for it, checksum or not.
   std::uint64_t compared_bytes = 0;
-  /// Whether the store has a manifest that was compared with its index, and padding that was looked at.
+  /// True if the store has a manifest, and it was compared with the index.
   bool has_manifest = false;
-  /// Whether there is padding that was compared.
+  /// True if the store has padding, and it was compared with zero.
   bool has_padding = false;
 
-  /// Whether nothing is wrong.
+  /// True if no fault was found.
   [[nodiscard]] bool is_sound() const noexcept { return problems.empty(); }
 };
 
@@ -178,7 +178,7 @@ class padding_check {
 public:
   explicit padding_check(verify_report& report) noexcept : report_(report) {}
 
-  /// Begins a file; what comes before byte `begin` has been accounted for.
+  /// Begins a file. The bytes in front of `begin` belong to the header or a section.
   void begin(const source& file, std::string_view name, std::uint64_t begin) noexcept {
     file_ = &file;
     name_ = name;
@@ -214,11 +214,11 @@ private:
 
 /// The size of the header of a native file; a later version's may be longer than this one's.
 inline std::uint64_t header_size_bytes(const source& file) noexcept {
-  std::byte size[4];
-  return file.read_at(24, size) ? load_little<std::uint32_t>(size) : file_header::size_bytes;
+  std::byte start[header_field::header_size.end()];
+  return file.read_at(0, start) ? header_field::header_size.load(start) : file_header::size_bytes;
 }
 
-/// Looks at all that lies between the sections and tensors of a native file and its parts.
+/// Checks the bytes between the sections and tensors of a native file and of its parts.
 inline void check_padding(const store& of, verify_report& report) {
   padding_check seen(report);
   std::byte start[file_header::size_bytes];
@@ -264,7 +264,7 @@ inline void check_padding(const store& of, verify_report& report) {
   }
 }
 
-/// Parses the manifest and compares what it says with the index.
+/// Parses the manifest and compares it with the index.
 inline void check_manifest_against_index(const store& of, verify_report& report) {
   if (of.manifest_text().empty()) return;
   report.has_manifest = true;

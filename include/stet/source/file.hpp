@@ -4,7 +4,7 @@
 #define STET_SOURCE_FILE_HPP
 
 #include "detail/os.hpp"
-#include "reader.hpp"
+#include "byte_reader.hpp"
 
 #if STET_FILES
 
@@ -37,7 +37,7 @@ struct file_identity {
 
 /// An open regular file. Move-only; closes its handle unless the handle is borrowed.
 /// Its size is the size at the time of opening. Threads: const members may be called from several at once.
-class file final : public reader {
+class file final : public byte_reader {
 public:
   /// Opens the file at `path_utf8`, UTF-8 on every platform. Never blocks.
   /// `links::no_follow` concerns the last component only. A caller that must stay within a folder checks the other

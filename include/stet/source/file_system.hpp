@@ -21,8 +21,8 @@ public:
   [[nodiscard]] virtual result<source> open_file(std::string_view path_utf8) const noexcept = 0;
 
   /// Calls `visit(visitor, name)` for each name in a folder, whose path ends in '/' or is empty, until it returns false.
-  /// Asked only for TensorFlow's first version of checkpoints that are given by their prefix. Default: errc::unsupported,
-  /// after which such a prefix is not found; the name of a file of it is.
+  /// Called only for models that are opened by the beginning of their files' names. Default: errc::unsupported; such models
+  /// must then be opened by the name of a file.
   [[nodiscard]] virtual result<void> list_folder([[maybe_unused]] std::string_view path_utf8,
                                                  [[maybe_unused]] bool (*visit)(void* visitor,
                                                                                 std::string_view name) noexcept,
@@ -40,7 +40,7 @@ protected:
   file_system() noexcept = default;
   file_system(const file_system&) noexcept = default;
   file_system& operator=(const file_system&) noexcept = default;
-  // Neither public nor virtual, as that of `reader`.
+  // Neither public nor virtual, as that of `byte_reader`.
   ~file_system() noexcept = default;
 };
 

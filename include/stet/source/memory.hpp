@@ -28,7 +28,7 @@ protected:
   memory_resource() noexcept = default;
   memory_resource(const memory_resource&) noexcept = default;
   memory_resource& operator=(const memory_resource&) noexcept = default;
-  // Neither public nor virtual, as that of `reader`.
+  // Neither public nor virtual, as that of `byte_reader`.
   ~memory_resource() noexcept = default;
 };
 

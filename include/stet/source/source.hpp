@@ -5,7 +5,7 @@
 
 #include "mapping.hpp"
 #include "memory.hpp"
-#include "reader.hpp"
+#include "byte_reader.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -45,7 +45,7 @@ namespace detail {
 inline constexpr std::byte no_bytes[1] = {};
 
 /// Calls `from.read`.
-inline result<void> fetch(const reader& from, std::uint64_t offset_bytes, std::byte* into,
+inline result<void> fetch(const byte_reader& from, std::uint64_t offset_bytes, std::byte* into,
                           std::size_t size_bytes) noexcept {
   return from.read(offset_bytes, writable_bytes_at(into, size_bytes));
 }
@@ -83,14 +83,14 @@ public:
 
   /// Fetches from a reader of the program, which must outlive the source, whenever bytes are asked for. Costs
   /// nothing.
-  [[nodiscard]] static source stream(const reader& from) noexcept {
+  [[nodiscard]] static source stream(const byte_reader& from) noexcept {
     source made;
     made.data_ = nullptr;
     made.size_bytes_ = from.size_bytes();
     made.fetcher_ = &from;
     return made;
   }
-  static source stream(const reader&&) = delete; // the source would outlive it
+  static source stream(const byte_reader&&) = delete; // the source would outlive it
 
   /// Keeps a reader and fetches from it whenever bytes are asked for.
   /// @retval errc::out_of_memory
@@ -100,7 +100,7 @@ public:
     // In a block of its own, because tensors keep its address while the source moves.
     detail::owned_block block = detail::owned_block::keep(std::move(from), memory);
     if (block.get() == nullptr) return errc::out_of_memory;
-    source made = stream(static_cast<const reader&>(*static_cast<Reader*>(block.get())));
+    source made = stream(static_cast<const byte_reader&>(*static_cast<Reader*>(block.get())));
     made.owned_ = std::move(block);
     return made;
   }
@@ -113,7 +113,7 @@ public:
   /// @retval errc::out_of_memory
   /// @retval errc::truncated      the file became shorter meanwhile; or another error of the reader
   /// Cost: one allocation of the range's size, every byte read once.
-  [[nodiscard]] static result<source> read(const reader& from, file_range range = {},
+  [[nodiscard]] static result<source> read(const byte_reader& from, file_range range = {},
                                            std::size_t alignment_bytes = min_alignment_bytes,
                                            memory_resource* memory = nullptr) noexcept {
     const auto part = range.within(from.size_bytes());
@@ -237,7 +237,7 @@ public:
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
   /// What delivers the bytes when they are on demand; nullptr when they are resident. Lives as long as the
   /// bytes.
-  [[nodiscard]] const reader* fetcher() const noexcept { return fetcher_; }
+  [[nodiscard]] const byte_reader* fetcher() const noexcept { return fetcher_; }
 
   /// Copies the bytes from `offset_bytes` on into all of `into`, wherever they live.
   /// @retval errc::bad_range  they do not lie within the source; or an error of the reader
@@ -382,7 +382,7 @@ private:
 
   const std::byte* data_ = detail::no_bytes;
   std::uint64_t size_bytes_ = 0;
-  const reader* fetcher_ = nullptr;
+  const byte_reader* fetcher_ = nullptr;
   detail::owned_block owned_; // the memory that was read into, or the reader that is kept
 #if STET_FILES
   mapping mapping_;
@@ -395,7 +395,7 @@ private:
 namespace detail {
 
 /// A part of a source on demand, as a reader of its own.
-class source_part final : public reader {
+class source_part final : public byte_reader {
 public:
   source_part(source&& whole, file_range part) noexcept : whole_(std::move(whole)), part_(part) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return part_.size_bytes; }

@@ -119,7 +119,8 @@ inline result<file_header> read_store_header(const source& data) noexcept {
   if (auto read = data.read_at(0, writable_bytes_at(start, start_size)); !read) return read.error();
   result<file_header> header = decode_header(bytes_at(start, start_size), data.size_bytes());
   if (!header) return header;
-  if (header->kind != file_header::file_kind::store) return error(errc::bad_header, "a part of a store", 88);
+  if (header->kind != file_header::file_kind::store)
+    return error(errc::bad_header, "a part of a store", header_field::kind.offset);
   if (header->index_size_bytes == 0) return errc::no_index;
   if (header->manifest_size_bytes > max_manifest_size_bytes)
     return error(errc::too_large, "manifest", header->manifest_offset_bytes);
@@ -378,7 +379,7 @@ template <std::size_t Size>
 
 /// Opens a store through a reader of the program, which must outlive it. Only the table is read; tensors are fetched by
 /// `tensor::copy_to`. With `backing::read`, everything is read now. Errors: those of `open(source&&)` and of the reader.
-[[nodiscard]] inline result<store> open(const reader& from, const open_options& options = {}) noexcept {
+[[nodiscard]] inline result<store> open(const byte_reader& from, const open_options& options = {}) noexcept {
   return detail::open_without_path(detail::source_of(source::stream(from), options), options);
 }
 

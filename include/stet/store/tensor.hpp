@@ -5,7 +5,7 @@
 
 #include "../bytes/detail/convert.hpp"
 #include "../index/index.hpp"
-#include "../source/reader.hpp"
+#include "../source/byte_reader.hpp"
 #include "../vocabulary/config.hpp"
 #include "../vocabulary/view.hpp"
 
@@ -67,7 +67,7 @@ public:
 
   /// For stores: the tensor at `entry`, its bytes at `data` (nullptr: fetched from `fetcher`, at its offset).
   tensor(const tensor_index& index, index_entry entry, const std::byte* data, bool is_writable,
-         const reader* fetcher) noexcept
+         const byte_reader* fetcher) noexcept
       : entry_(entry), layout_(index.layout(entry)), data_(data), fetcher_(fetcher), is_writable_(is_writable) {}
 
   /// The name, UTF-8.
@@ -313,7 +313,7 @@ private:
   index_entry entry_;
   element_layout layout_;
   const std::byte* data_ = nullptr;
-  const reader* fetcher_ = nullptr;
+  const byte_reader* fetcher_ = nullptr;
   bool is_writable_ = false;
 };
 

@@ -44,16 +44,16 @@ namespace stet::inline STET_NAMESPACE {
 /// and so is one that was published provisionally and not kept. One that a killed program left is removed by the next that is
 /// created for the same name: its lock tells that nobody writes it. Move-only. Every error is about the path and carries the
 /// system's number.
-class atomic_file final : public byte_output {
+class atomic_file final : public byte_writer {
 public:
-  /// What the name of every unfinished file ends in.
+  /// The end of the name of every unfinished file.
   static constexpr std::string_view temporary_suffix = ".stet-tmp";
 
   /// Creates an unfinished file for `name` in `folder` ("" or ending in a separator) and reserves `size_bytes` for it, so
   /// that a full disk is found now. If `name` is a symbolic link, the file is for what that leads to. It gets the permissions
   /// of the file that it is to replace, before it has a byte.
   /// @param operations  must outlive the file
-  /// @param number      the first number to try; 0 also removes what killed programs left of this name
+  /// @param number      the first number to try; 0 also removes unfinished files of this name from killed programs
   /// @retval errc::no_space  there is not that much space
   /// @retval errc::bad_path, file_not_found, access_denied, io_error  the folder or the system
   static result<atomic_file> create(const file_operations& operations, std::string_view folder, std::string_view name,
@@ -135,7 +135,7 @@ public:
     return {};
   }
 
-  /// Gives the finished file its name, in place of what has it.
+  /// Gives the finished file its name, and replaces a file of that name.
   result<void> publish() {
     published_path_ = folder_ + name_; // here, since whoever removes it again has no memory perhaps
     const auto renamed = call(&file_operations::rename_over, temporary_path_, published_path_);
@@ -144,7 +144,7 @@ public:
     state_ = state::gone;
     return {};
   }
-  /// The same for a name that nothing has, until it is decided whether the file is kept.
+  /// The same for a name that no file has, until it is decided whether the file is kept.
   result<void> publish_provisionally() {
     auto published = publish();
     if (published) state_ = state::provisional;
@@ -155,7 +155,7 @@ public:
     if (state_ == state::provisional) state_ = state::gone;
   }
   /// Removes a file that was not published.
-  /// @return whether it was there: proof, after an error of `publish`, that it does not have its name
+  /// @return true if it existed: then `publish`, which failed, did not give it its name
   bool discard() noexcept {
     if (state_ == state::open) (void)operations_->close(operations_->context, handle_);
     if (state_ != state::open && state_ != state::finished) return false;
@@ -203,7 +203,7 @@ private:
     return "." + name_.substr(0, size) + "~" + std::string(digits, end) + ".";
   }
 
-  /// Removes the unfinished files for this name that nobody writes. To sweep is no part of the save: errors are ignored.
+  /// Removes the unfinished files for this name that no program is writing. Errors are ignored: this is not part of the save.
   void remove_abandoned() const {
     const std::string stem = temporary_stem();
     const auto found = detail::list_folder(*operations_, folder_, [&stem](std::string_view name) {

@@ -20,21 +20,21 @@
 namespace stet::inline STET_NAMESPACE {
 
 /// Takes bytes at offsets: where a save goes that does not go to a file of the operating system. Derive from it.
-class byte_output {
+class byte_writer {
 public:
   /// Takes all of `bytes`, which end before the size that was announced. Each byte is given at most once; what is never given
   /// is to read as zero.
   virtual result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) = 0;
 
 protected:
-  ~byte_output() = default;
+  ~byte_writer() = default;
 };
 
 } // namespace stet::inline STET_NAMESPACE
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// How much goes to the system at once: it stays in the second-level cache between its checksum and its copy.
+/// The size of one write: a piece stays in the second-level cache between its checksum and its copy.
 inline constexpr std::size_t output_buffer_size_bytes = 256 * 1024;
 
 /// Gathers up to `output_buffer_size_bytes` bytes, in memory that is allocated when they first come.
@@ -84,7 +84,7 @@ private:
 };
 
 /// Writes into memory of the right size, all zero.
-class memory_output final : public byte_output {
+class memory_output final : public byte_writer {
 public:
   explicit memory_output(std::span<std::byte> into) noexcept : into_(into) {}
   result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) override {
@@ -101,14 +101,14 @@ private:
 class page_output {
 public:
   /// Gathers in `buffer`, which several outputs may share one after the other.
-  page_output(byte_output& to, output_buffer& buffer, std::uint64_t offset_bytes = 0)
+  page_output(byte_writer& to, output_buffer& buffer, std::uint64_t offset_bytes = 0)
       : to_(to), buffer_(buffer), position_(offset_bytes) {
     buffer_.clear();
   }
 
   /// Where the next byte goes.
   [[nodiscard]] std::uint64_t position_bytes() const noexcept { return position_; }
-  /// How much there is to the next boundary.
+  /// The number of bytes to the next boundary.
   [[nodiscard]] std::size_t room_bytes() const noexcept {
     return slice_size - static_cast<std::size_t>(position_ % slice_size);
   }
@@ -143,7 +143,7 @@ public:
     return {};
   }
 
-  /// Writes what is gathered.
+  /// Writes the gathered bytes.
   result<void> flush() {
     if (buffer_.empty()) return {};
     auto written = to_.write_at(position_ - buffer_.size(), buffer_.bytes());
@@ -155,7 +155,7 @@ private:
   static constexpr std::size_t slice_size = output_buffer_size_bytes;
   static constexpr std::uint64_t max_filled_gap = 4096;
 
-  byte_output& to_;
+  byte_writer& to_;
   output_buffer& buffer_;
   std::uint64_t position_;
 };
@@ -165,7 +165,7 @@ private:
 class tensor_output final : public piece_sink {
 public:
   /// Gathers in `buffer`, which several outputs may share one after the other.
-  tensor_output(byte_output& to, output_buffer& buffer) : to_(to, buffer) {}
+  tensor_output(byte_writer& to, output_buffer& buffer) : to_(to, buffer) {}
 
   /// Begins a tensor of `size_bytes` bytes at `offset_bytes`, not before the end of the last.
   result<void> begin(std::uint64_t offset_bytes, std::uint64_t size_bytes) {
@@ -196,7 +196,7 @@ public:
   /// The checksum of the tensor's bytes so far.
   [[nodiscard]] std::uint32_t crc32c_so_far() const noexcept { return crc_; }
 
-  /// Writes what is gathered.
+  /// Writes the gathered bytes.
   result<void> flush() { return to_.flush(); }
 
 private:
@@ -222,7 +222,7 @@ private:
 class text_output {
 public:
   /// Writes from `offset_bytes` on. The buffer, of at least 64 bytes, must outlive the output.
-  text_output(byte_output& to, std::uint64_t offset_bytes, std::span<std::byte> buffer)
+  text_output(byte_writer& to, std::uint64_t offset_bytes, std::span<std::byte> buffer)
       : to_(to), offset_(offset_bytes), begin_(reinterpret_cast<char*>(buffer.data())), end_(begin_ + buffer.size()),
         filler_(begin_) {}
 
@@ -250,12 +250,12 @@ public:
     filler_.piece(bound, write);
   }
 
-  /// Writes the rest, and says whether everything was written.
+  /// Writes the rest. @return the first error, if any
   result<void> finish() {
     flush();
     return written_;
   }
-  /// The checksum of what was written.
+  /// The checksum of the bytes that were written.
   [[nodiscard]] std::uint32_t crc32c_so_far() const noexcept { return crc_; }
 
 private:
@@ -273,7 +273,7 @@ private:
     offset_ += bytes.size();
   }
 
-  byte_output& to_;
+  byte_writer& to_;
   std::uint64_t offset_;
   char *begin_, *end_;
   text_filler filler_;

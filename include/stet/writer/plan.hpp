@@ -19,17 +19,17 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// In how many files a store is saved. index/format.hpp and manifest/manifest.hpp describe them.
+/// The files that a store is saved as. index/format.hpp and manifest/manifest.hpp describe them.
 enum class store_form : std::uint8_t {
   /// One native file.
   single_file,
-  /// A native file with the table, and parts beside it with the tensors, each at most `max_part_size_bytes`.
+  /// A native file with the table, and parts with the tensors, each at most `max_part_size_bytes`, in the same folder.
   sharded,
-  /// A JSON manifest, and raw files beside it with nothing but the tensors.
+  /// A JSON manifest, and raw files with only the tensors, in the same folder.
   loose,
 };
 
-/// How to save a store.
+/// The options of a save.
 struct save_options {
   /// The form of the store.
   store_form form = store_form::single_file;
@@ -48,13 +48,13 @@ struct save_options {
   memory_resource* memory = nullptr;
 };
 
-/// What was saved.
+/// The report of a save.
 struct save_report {
   /// All files together, and the tensors' bytes alone.
   std::uint64_t file_size_bytes = 0;
   /// The size of all tensors, without padding.
   std::uint64_t tensor_size_bytes = 0;
-  /// Files beside the store's own.
+  /// The number of parts.
   std::uint32_t part_count = 0;
 };
 
@@ -72,7 +72,7 @@ public:
     if (options_.deduplicate) find_equal_tensors();
     path_ = path;
     if (options_.form != store_form::single_file) {
-      // Parts lie beside the file that lists them, for who opens it and for who opens a link to it.
+      // Parts lie in the folder of the file that lists them, also if it is opened by a link.
       const auto target = follow_links(operations(), path_);
       if (!target) return target.error();
       if (folder_in(*target) != folder_in(path_)) return error(errc::unsupported, path_);
@@ -91,7 +91,7 @@ public:
     return file;
   }
 
-  result<save_report> write_to(byte_output& output) {
+  result<save_report> write_to(byte_writer& output) {
     if (auto written = write_tensors(0, output); !written) return written.error();
     if (auto written = write_table(output); !written) return written.error();
     return report();
@@ -199,7 +199,7 @@ private:
     });
     return is_same;
   }
-  /// Hands what will be stored of a tensor in memory to `take`, in pieces.
+  /// Calls `take` with the bytes that will be stored of a tensor in memory, in pieces.
   template <class Take> void visit_stored(std::uint32_t number, Take take) const {
     const tensor_list::origin& from = tensors_.from(number);
     if (from.source == 0) return take(from.bytes);
@@ -258,7 +258,7 @@ private:
     if (is_sharded) parts_[part].content_id = content_id;
   }
 
-  /// Lays out header, manifest and index, and builds the index with what checksums are known.
+  /// Lays out header, manifest and index, and builds the index with the checksums that are known.
   result<void> make_table() {
     std::vector<index_part> parts;
     for (const manifest_part& part : parts_) {
@@ -278,7 +278,7 @@ private:
     for (;;) {
       const std::uint64_t size = fixed_size + offsets_size_bytes(lines(parts_.empty() ? header_.data_offset_bytes : 0));
       if (size == header_.manifest_size_bytes) break;
-      // What no reader takes is not written.
+      // A store that no reader would open is not written.
       if (size > max_manifest_size_bytes) return error(errc::too_large, "manifest", max_manifest_size_bytes);
       header_.manifest_size_bytes = size;
       if (auto placed = place_sections(header_); !placed) return placed;
@@ -296,7 +296,7 @@ private:
     index_ = {index_bytes_.writable_data(), static_cast<std::size_t>(*index_size)};
     return build_index(rows_, parts, index_);
   }
-  /// What the manifest says, `base_offset_bytes` added to every offset.
+  /// The content of the manifest, with `base_offset_bytes` added to every offset.
   [[nodiscard]] manifest_lines lines(std::uint64_t base_offset_bytes) const noexcept {
     return {format_version, format_version, options_.alignment_bytes, parts_, rows_, base_offset_bytes, texts_};
   }
@@ -307,7 +307,7 @@ private:
   // ---- writing ----
 
   /// Writes the tensors of a part to their offsets, and keeps their checksums.
-  result<void> write_tensors(std::uint32_t part, byte_output& to) {
+  result<void> write_tensors(std::uint32_t part, byte_writer& to) {
     tensor_output output(to, buffer_);
     for (std::size_t number = 0; number < rows_.size(); ++number) {
       index_row& row = rows_[number];
@@ -329,7 +329,7 @@ private:
   }
 
   /// Writes a part: its header, its tensors, and the content id that the checksums make.
-  result<void> write_part(std::uint32_t part, byte_output& to) {
+  result<void> write_part(std::uint32_t part, byte_writer& to) {
     if (auto written = write_tensors(part, to); !written) return written;
     fnv1a hash = content_hash(*parts_[part].size_bytes);
     for (const index_row& row : rows_) {
@@ -354,8 +354,8 @@ private:
     return to.write_at(0, encoded);
   }
 
-  /// Writes what stands before the data: all of it is known by now.
-  result<void> write_table(byte_output& to) {
+  /// Writes the sections in front of the data, which are complete now.
+  result<void> write_table(byte_writer& to) {
     const bool is_loose = options_.form == store_form::loose;
     const auto room = buffer_.take_room();
     if (!room) return room.error();

@@ -43,7 +43,7 @@ class tensor_list {
 public:
   /// Where the bytes of a tensor come from: memory of the program, or a source, which may encode elements in memory.
   struct origin {
-    /// What there is in memory: the bytes as they are stored, or the elements that the source encodes.
+    /// The bytes in memory: those that are stored, or the elements that the source encodes.
     std::span<const std::byte> bytes;
     /// Number of the source plus one; 0: `bytes` are stored as they are.
     std::uint32_t source = 0;
@@ -51,11 +51,11 @@ public:
     std::uint32_t opened = 0;
   };
 
-  /// Adds a tensor and checks what can be checked of it alone.
+  /// Adds a tensor and checks it, without regard to the others.
   /// @retval errc::bad_name   the name is empty, too long, not UTF-8, or holds a NUL
   /// @retval errc::bad_shape  rank or size overflows, or elements do not fill whole blocks
   /// @retval errc::unknown_dtype  the layout is not one a tensor can have
-  /// @retval errc::size_mismatch  `size_bytes` is not what layout and shape make
+  /// @retval errc::size_mismatch  `size_bytes` differs from the size of layout and shape
   result<void> add(std::string_view name, const element_layout& layout, std::span<const std::uint64_t> shape,
                    std::uint64_t size_bytes, origin from, json_text&& attributes) {
     if (!is_valid_name(name)) return error(errc::bad_name, name);

@@ -240,7 +240,7 @@ public:
   /// see either the old file or the new one is the output's business. Options that concern files are ignored.
   /// @return how large the file is, and more
   /// Errors: those of `save_to_memory`, and those of the output.
-  result<save_report> save_to(byte_output& to, const save_options& options = {}) const {
+  result<save_report> save_to(byte_writer& to, const save_options& options = {}) const {
     return save_as_one_file(options, [&](detail::save_plan& plan) { return plan.write_to(to); });
   }
 

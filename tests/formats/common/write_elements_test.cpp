@@ -15,7 +15,7 @@
 namespace {
 
 /// Bytes that can only be read, not viewed.
-class copied_bytes final : public stet::reader {
+class copied_bytes final : public stet::byte_reader {
 public:
   explicit copied_bytes(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }

@@ -19,14 +19,14 @@ std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-std::string read(const stet::reader& from, std::uint64_t offset, std::size_t size) {
+std::string read(const stet::byte_reader& from, std::uint64_t offset, std::size_t size) {
   std::vector<std::byte> into(size);
   const auto done = from.read(offset, into);
   return done ? text_of(into) : stet_test::outcome(done);
 }
 
 /// Counts what is asked for.
-class counting_reader final : public stet::reader {
+class counting_reader final : public stet::byte_reader {
 public:
   explicit counting_reader(std::string_view bytes) : bytes_(bytes) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }

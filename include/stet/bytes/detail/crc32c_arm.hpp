@@ -3,7 +3,7 @@
 #ifndef STET_BYTES_DETAIL_CRC32C_ARM_HPP
 #define STET_BYTES_DETAIL_CRC32C_ARM_HPP
 
-#include "crc32c_portable.hpp"
+#include "crc_portable.hpp"
 
 // The instructions are optional in ARMv8.0. They are used where the compiler's options promise them, and on 64-bit
 // Linux and Android where the operating system reports them. Elsewhere the portable kernel is used.
@@ -71,7 +71,7 @@ struct crc32c_arm_step {
 /// The crc32c instructions in three lanes; `has_crc32c_arm()` must hold.
 STET_CRC32C_TARGET
 inline std::uint32_t crc32c_update_arm(std::uint32_t state, const std::byte* bytes, std::size_t size_bytes) noexcept {
-  return crc32c_update_by_words<crc32c_arm_step>(state, bytes, size_bytes);
+  return crc_update_by_words<crc32c_arm_step>(state, bytes, size_bytes);
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

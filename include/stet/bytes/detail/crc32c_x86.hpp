@@ -3,7 +3,7 @@
 #ifndef STET_BYTES_DETAIL_CRC32C_X86_HPP
 #define STET_BYTES_DETAIL_CRC32C_X86_HPP
 
-#include "crc32c_portable.hpp"
+#include "crc_portable.hpp"
 
 // GCC and Clang are used through their builtins: <immintrin.h> costs more to include than the whole reading
 // core. With Microsoft's compiler only the crc32 kernel exists, because it has no cheap test for VPCLMULQDQ.
@@ -104,7 +104,7 @@ struct crc32c_sse42_step {
 /// The crc32 instruction in three lanes; `has_crc32c_sse42()` must hold.
 STET_CRC32C_TARGET("sse4.2")
 inline std::uint32_t crc32c_update_sse42(std::uint32_t state, const std::byte* bytes, std::size_t size_bytes) noexcept {
-  return crc32c_update_by_words<crc32c_sse42_step>(state, bytes, size_bytes);
+  return crc_update_by_words<crc32c_sse42_step>(state, bytes, size_bytes);
 }
 
 #if STET_CRC32C_VPCLMULQDQ
@@ -120,18 +120,18 @@ inline std::uint32_t crc32c_update_sse42(std::uint32_t state, const std::byte* b
 // factors are therefore 33 less: d + 31 and d - 33.
 
 /// The factors for the first and the last eight bytes of a 128-bit piece that is moved forward by `distance_bits`.
-template <unsigned distance_bits, std::uint32_t Polynomial = crc32c_polynomial> struct crc32c_fold_factors {
-  static constexpr std::uint32_t first = crc32c_known_power_of_x<Polynomial, distance_bits + 31>;
-  static constexpr std::uint32_t last = crc32c_known_power_of_x<Polynomial, distance_bits - 33>;
+template <unsigned distance_bits, std::uint32_t Polynomial = crc32c_polynomial> struct crc_fold_factors {
+  static constexpr std::uint32_t first = crc_known_power_of_x<Polynomial, distance_bits + 31>;
+  static constexpr std::uint32_t last = crc_known_power_of_x<Polynomial, distance_bits - 33>;
 };
 
 /// Two adjacent pieces of message.
-using crc32c_pieces = long long __attribute__((vector_size(32)));
+using crc_pieces = long long __attribute__((vector_size(32)));
 
-#define STET_CRC32C_FOLDING STET_CRC32C_TARGET("sse4.2,avx2,pclmul,vpclmulqdq")
+#define STET_CRC_FOLDING STET_CRC32C_TARGET("sse4.2,avx2,pclmul,vpclmulqdq")
 
 /// The size below which folding is not faster than the crc32 instruction.
-inline constexpr std::size_t crc32c_folding_from_bytes = 256;
+inline constexpr std::size_t crc_folding_from_bytes = 256;
 
 /// True if this processor and its operating system have VPCLMULQDQ on 256-bit registers, and SSE4.2.
 /// Cost: three loads and tests.
@@ -140,17 +140,17 @@ inline bool has_crc32c_vpclmulqdq() noexcept {
 }
 
 /// Loads pieces from any address.
-STET_CRC32C_FOLDING inline crc32c_pieces crc32c_pieces_at(const std::byte* bytes) noexcept {
-  crc32c_pieces pieces;
+STET_CRC_FOLDING inline crc_pieces crc_pieces_at(const std::byte* bytes) noexcept {
+  crc_pieces pieces;
   std::memcpy(&pieces, bytes, sizeof(pieces));
   return pieces;
 }
 
 /// Moves pieces forward by `distance_bits` and adds the pieces that are there.
 template <unsigned distance_bits, std::uint32_t Polynomial>
-STET_CRC32C_FOLDING inline crc32c_pieces crc32c_folded(crc32c_pieces pieces, crc32c_pieces there) noexcept {
-  using factors = crc32c_fold_factors<distance_bits, Polynomial>;
-  const crc32c_pieces by = {factors::first, factors::last, factors::first, factors::last};
+STET_CRC_FOLDING inline crc_pieces crc_folded(crc_pieces pieces, crc_pieces there) noexcept {
+  using factors = crc_fold_factors<distance_bits, Polynomial>;
+  const crc_pieces by = {factors::first, factors::last, factors::first, factors::last};
 #if defined(__clang__)
   return there ^ __builtin_ia32_pclmulqdq256(pieces, by, 0x00) ^ __builtin_ia32_pclmulqdq256(pieces, by, 0x11);
 #else
@@ -161,34 +161,33 @@ STET_CRC32C_FOLDING inline crc32c_pieces crc32c_folded(crc32c_pieces pieces, crc
 /// Folds in four pairs of pieces, 128 bytes a round, which covers the latency of the products. Needs at least 128 bytes.
 /// Whole rounds are consumed from the message. The result is a message of 32 bytes in front of the bytes that are left.
 template <std::uint32_t Polynomial>
-STET_CRC32C_FOLDING inline crc32c_pieces crc32c_fold(std::uint32_t state, const std::byte*& bytes,
-                                                     std::size_t& size_bytes) noexcept {
+STET_CRC_FOLDING inline crc_pieces crc_fold(std::uint32_t state, const std::byte*& bytes,
+                                            std::size_t& size_bytes) noexcept {
   // The state is a remainder of what came before: it is added to the first 32 bits of the message.
-  const crc32c_pieces before = {static_cast<long long>(state), 0, 0, 0};
-  crc32c_pieces a = crc32c_pieces_at(bytes) ^ before;
-  crc32c_pieces b = crc32c_pieces_at(bytes + 32);
-  crc32c_pieces c = crc32c_pieces_at(bytes + 64);
-  crc32c_pieces d = crc32c_pieces_at(bytes + 96);
+  const crc_pieces before = {static_cast<long long>(state), 0, 0, 0};
+  crc_pieces a = crc_pieces_at(bytes) ^ before;
+  crc_pieces b = crc_pieces_at(bytes + 32);
+  crc_pieces c = crc_pieces_at(bytes + 64);
+  crc_pieces d = crc_pieces_at(bytes + 96);
   for (bytes += 128, size_bytes -= 128; size_bytes >= 128; bytes += 128, size_bytes -= 128) {
-    a = crc32c_folded<1024, Polynomial>(a, crc32c_pieces_at(bytes));
-    b = crc32c_folded<1024, Polynomial>(b, crc32c_pieces_at(bytes + 32));
-    c = crc32c_folded<1024, Polynomial>(c, crc32c_pieces_at(bytes + 64));
-    d = crc32c_folded<1024, Polynomial>(d, crc32c_pieces_at(bytes + 96));
+    a = crc_folded<1024, Polynomial>(a, crc_pieces_at(bytes));
+    b = crc_folded<1024, Polynomial>(b, crc_pieces_at(bytes + 32));
+    c = crc_folded<1024, Polynomial>(c, crc_pieces_at(bytes + 64));
+    d = crc_folded<1024, Polynomial>(d, crc_pieces_at(bytes + 96));
   }
-  a = crc32c_folded<256, Polynomial>(a, b);
-  a = crc32c_folded<256, Polynomial>(a, c);
-  a = crc32c_folded<256, Polynomial>(a, d);
-  for (; size_bytes >= 32; bytes += 32, size_bytes -= 32)
-    a = crc32c_folded<256, Polynomial>(a, crc32c_pieces_at(bytes));
+  a = crc_folded<256, Polynomial>(a, b);
+  a = crc_folded<256, Polynomial>(a, c);
+  a = crc_folded<256, Polynomial>(a, d);
+  for (; size_bytes >= 32; bytes += 32, size_bytes -= 32) a = crc_folded<256, Polynomial>(a, crc_pieces_at(bytes));
   return a;
 }
 
 /// The kernel that folds; `has_crc32c_vpclmulqdq()` must hold.
-STET_CRC32C_FOLDING
+STET_CRC_FOLDING
 inline std::uint32_t crc32c_update_vpclmulqdq(std::uint32_t state, const std::byte* bytes,
                                               std::size_t size_bytes) noexcept {
-  if (size_bytes < crc32c_folding_from_bytes) return crc32c_update_sse42(state, bytes, size_bytes);
-  const crc32c_pieces folded = crc32c_fold<crc32c_polynomial>(state, bytes, size_bytes);
+  if (size_bytes < crc_folding_from_bytes) return crc32c_update_sse42(state, bytes, size_bytes);
+  const crc_pieces folded = crc_fold<crc32c_polynomial>(state, bytes, size_bytes);
   std::byte left[sizeof(folded)];
   std::memcpy(left, &folded, sizeof(folded));
   return crc32c_update_sse42(crc32c_update_sse42(0, left, sizeof(left)), bytes, size_bytes);
@@ -196,17 +195,16 @@ inline std::uint32_t crc32c_update_vpclmulqdq(std::uint32_t state, const std::by
 
 /// The same for another polynomial; the bytes that are left are handled by tables.
 template <std::uint32_t Polynomial>
-STET_CRC32C_FOLDING inline std::uint32_t crc32_update_folding(std::uint32_t state, const std::byte* bytes,
-                                                              std::size_t size_bytes) noexcept {
-  if (size_bytes < crc32c_folding_from_bytes) return crc32c_update_by_tables<Polynomial>(state, bytes, size_bytes);
-  const crc32c_pieces folded = crc32c_fold<Polynomial>(state, bytes, size_bytes);
+STET_CRC_FOLDING inline std::uint32_t crc32_update_folding(std::uint32_t state, const std::byte* bytes,
+                                                           std::size_t size_bytes) noexcept {
+  if (size_bytes < crc_folding_from_bytes) return crc_update_by_tables<Polynomial>(state, bytes, size_bytes);
+  const crc_pieces folded = crc_fold<Polynomial>(state, bytes, size_bytes);
   std::byte left[sizeof(folded)];
   std::memcpy(left, &folded, sizeof(folded));
-  return crc32c_update_by_tables<Polynomial>(crc32c_update_by_tables<Polynomial>(0, left, sizeof(left)), bytes,
-                                             size_bytes);
+  return crc_update_by_tables<Polynomial>(crc_update_by_tables<Polynomial>(0, left, sizeof(left)), bytes, size_bytes);
 }
 
-#undef STET_CRC32C_FOLDING
+#undef STET_CRC_FOLDING
 #endif
 
 } // namespace stet::inline STET_NAMESPACE::detail

@@ -4,7 +4,7 @@
 #define STET_BYTES_DETAIL_CRC_DISPATCH_HPP
 
 #include "crc32c_arm.hpp"
-#include "crc32c_portable.hpp"
+#include "crc_portable.hpp"
 #include "crc32c_x86.hpp"
 
 #include <cstddef>
@@ -46,7 +46,7 @@ inline crc32c_kernel_list crc32c_kernels() noexcept {
 /// each call, which takes a few loads on x86, so that no state has to be initialised or shared.
 inline std::uint32_t crc32c_update(std::uint32_t state, const std::byte* bytes, std::size_t size_bytes) noexcept {
 #if STET_CRC32C_VPCLMULQDQ
-  if (size_bytes >= crc32c_folding_from_bytes && has_crc32c_vpclmulqdq())
+  if (size_bytes >= crc_folding_from_bytes && has_crc32c_vpclmulqdq())
     return crc32c_update_vpclmulqdq(state, bytes, size_bytes);
 #endif
 #if STET_CRC32C_SSE42
@@ -66,10 +66,10 @@ inline constexpr std::uint32_t crc32_polynomial = 0xEDB88320u;
 /// The state after `size_bytes` more bytes. Features are tested on each call.
 inline std::uint32_t crc32_update(std::uint32_t state, const std::byte* bytes, std::size_t size_bytes) noexcept {
 #if STET_CRC32C_VPCLMULQDQ
-  if (size_bytes >= crc32c_folding_from_bytes && has_crc32c_vpclmulqdq())
+  if (size_bytes >= crc_folding_from_bytes && has_crc32c_vpclmulqdq())
     return crc32_update_folding<crc32_polynomial>(state, bytes, size_bytes);
 #endif
-  return crc32c_update_by_tables<crc32_polynomial>(state, bytes, size_bytes);
+  return crc_update_by_tables<crc32_polynomial>(state, bytes, size_bytes);
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

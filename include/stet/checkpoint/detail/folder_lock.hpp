@@ -130,7 +130,7 @@ class lockable_folder : checkpoint_folder {
 public:
   explicit lockable_folder(const checkpoint_folder& where) : checkpoint_folder(where) {}
 
-  /// Makes the folder if there is none, and takes its lock.
+  /// Creates the folder if it does not exist, and takes its lock.
   /// @retval errc::locked  another writer, of this process or another, has it; or what the operating system reports
   result<folder_lock> create_and_lock() const {
     if (auto made = make_folder(); !made) return made.error();

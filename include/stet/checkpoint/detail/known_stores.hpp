@@ -4,6 +4,7 @@
 #define STET_CHECKPOINT_DETAIL_KNOWN_STORES_HPP
 
 #include "../delta.hpp"
+#include "stated_base.hpp"
 
 #include "../../source/file.hpp"
 #include "../../writer/detail/parts.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The state file of a folder of checkpoints: a cache of what the folder does not contain otherwise.
+// The state file of a folder of checkpoints: a cache for facts that no checkpoint holds.
 #ifndef STET_CHECKPOINT_DETAIL_STATE_FILE_HPP
 #define STET_CHECKPOINT_DETAIL_STATE_FILE_HPP
 
@@ -29,7 +29,7 @@
 //   all       the checkpoints there were, in ascending order of steps:
 //     step      required
 //     saved_ms  when it was saved, in milliseconds since 1970-01-01 UTC without leap seconds
-//     metric    how good the program was, as the checkpoint itself has it under `state`
+//     metric    the metric of the program; the checkpoint also has it under `state`
 //     file      which file has this metric, or none
 //
 // A file is given by its number in the file system, its size, and the time of its last change (`file_identity`), in hexadecimal
@@ -42,7 +42,7 @@ namespace stet::inline STET_NAMESPACE::detail {
 
 inline constexpr std::string_view state_file_name = "checkpoint.json";
 
-/// What the state file knows of one checkpoint.
+/// The entry of one checkpoint in the state file.
 struct checkpoint_details {
   std::optional<std::chrono::system_clock::time_point> saved_at;
   std::optional<double> metric;
@@ -50,7 +50,7 @@ struct checkpoint_details {
   std::string file{};
 };
 
-/// What the state file says. A file that is missing or damaged says nothing, or what was read before the damage.
+/// The content of the state file: empty if the file is missing, and up to the damage if it is damaged.
 struct state_file {
   std::string latest;
   /// The file that `latest` named when that name was on the disk, as `file_text` gives it; empty: not known.
@@ -75,7 +75,7 @@ inline std::string file_text(const file_identity& of) {
 /// The latest time of a save that is read and written. The clock may count in nanoseconds, of which 63 bits hold 292 years.
 inline constexpr std::uint64_t max_saved_ms = (std::uint64_t{1} << 63) / 1'000'000 - 1;
 
-/// Takes what a state file says from its text, which may be anything.
+/// Parses the text of a state file, which may be anything.
 class state_file_parser {
 public:
   /// With `only_latest`, the rest is not read.

@@ -19,7 +19,7 @@ namespace stet::inline STET_NAMESPACE {
 
 /// Reads pieces of other sources as one contiguous range of bytes. The bytes of those sources must outlive it, as those of
 /// the parts of a store do.
-class gathered_bytes final : public reader {
+class gathered_bytes final : public byte_reader {
 public:
   /// Appends `size_bytes` bytes of `from`, from `offset_bytes` on.
   /// @retval errc::bad_range  the bytes are not within `from`, or the total exceeds 2^64 bytes
@@ -58,7 +58,7 @@ public:
 private:
   struct piece {
     const std::byte* data;
-    const reader* fetcher;
+    const byte_reader* fetcher;
     std::uint64_t offset_bytes;
     /// The offset of the piece in the gathered bytes.
     std::uint64_t begin;
@@ -79,7 +79,7 @@ private:
 };
 
 /// The reader for a missing file: its tensors are listed, and reading one is errc::missing_part about the file.
-class missing_file final : public reader {
+class missing_file final : public byte_reader {
 public:
   /// @param size_bytes  the least size that the file must have for its tensors
   explicit missing_file(std::string_view path, std::uint64_t size_bytes = ~std::uint64_t{0})
@@ -98,7 +98,7 @@ private:
 namespace detail {
 
 /// Stands for the bytes of one tensor: it is listed, the tensors around it can be used, and reading it is the error.
-class unreadable_bytes final : public reader {
+class unreadable_bytes final : public byte_reader {
 public:
   unreadable_bytes(const error& failure, std::uint64_t size_bytes) noexcept
       : failure_(failure), size_bytes_(size_bytes) {}

@@ -163,7 +163,7 @@ public:
     const std::uint32_t number = static_cast<std::uint32_t>(places_.size());
     detail::write_alias(entries_.at(places_[original]), number, name, entries_.end());
     // The number of the original, until `finish` knows its slot.
-    detail::store_little(entries_.end() + 32, original + 1);
+    detail::entry_field::alias_of.store(entries_.end(), original + 1);
     aliases_.push_back(number);
     places_.push_back(entries_.take(size));
   }
@@ -223,7 +223,7 @@ public:
       return completed.error();
     for (const std::uint32_t alias : aliases_) {
       std::byte* const entry = index + layout.entries + places_[alias] * detail::index_layout::unit;
-      detail::set_original(entry, slots[detail::load_little<std::uint32_t>(entry + 32) - 1]);
+      detail::set_original(entry, slots[detail::entry_field::alias_of.load(entry) - 1]);
     }
     index_limits limits;
     limits.foreign = true;
@@ -288,12 +288,12 @@ private:
   }
   /// The size of the entry of an alias.
   [[nodiscard]] std::uint64_t size_of_alias(std::uint32_t original, std::size_t name_size_bytes) const noexcept {
-    const std::uint64_t rank = static_cast<std::uint64_t>(entries_.at(places_[original])[44]);
+    const std::uint64_t rank = detail::entry_field::rank.load(entries_.at(places_[original]));
     return detail::index_layout::size_of_entry(rank, name_size_bytes);
   }
   /// The number of the original of the alias `number`, plus one; 0 if `number` is not an alias.
   [[nodiscard]] std::uint32_t original_in(std::uint32_t number) const noexcept {
-    return detail::load_little<std::uint32_t>(entries_.at(places_[number]) + 32);
+    return detail::entry_field::alias_of.load(entries_.at(places_[number]));
   }
 
   /// The number of a block type. A new type is copied, since the row may be temporary.

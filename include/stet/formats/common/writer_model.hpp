@@ -63,7 +63,7 @@ struct given_tensor {
 
 /// Reads a tensor whose bytes a source gives in pieces. The first read calls the source and keeps all bytes, until another tensor
 /// is read. Not for several threads at once.
-class given_bytes final : public reader {
+class given_bytes final : public byte_reader {
 public:
   given_bytes(const piece_source& from, std::uint64_t size_bytes, std::shared_ptr<given_tensor> kept)
       : from_(from), size_bytes_(size_bytes), kept_(std::move(kept)) {}
@@ -96,7 +96,7 @@ private:
 };
 
 /// Reads a tensor of an open store that is not in memory, at the offset that it has there.
-class opened_bytes final : public reader {
+class opened_bytes final : public byte_reader {
 public:
   explicit opened_bytes(const tensor& from) noexcept : from_(from) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override {

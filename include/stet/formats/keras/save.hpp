@@ -168,7 +168,7 @@ private:
   }
 
   /// Writes the HDF5 file from `base` on.
-  result<void> write_weights(byte_output& to, std::uint64_t base) {
+  result<void> write_weights(byte_writer& to, std::uint64_t base) {
     stream_output out(to, base, form_ == keras_form::keras);
     const hdf5_writer& file = weights_.file();
     if (auto written = out.write(std::as_bytes(std::span(file.head()))); !written) return written;
@@ -186,7 +186,7 @@ private:
     return out.flush();
   }
 
-  result<void> write_archive(byte_output& to) {
+  result<void> write_archive(byte_writer& to) {
     if (auto written = write_weights(to, archive_.data_offset(weights_number)); !written) return written;
     // The checksums stand in front of what they are of.
     stream_output out(to, 0, false);

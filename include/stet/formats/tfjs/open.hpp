@@ -34,7 +34,7 @@ public:
     return all_.append(builder.part(part), 0, builder.part(part).size_bytes());
   }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return all_.size_bytes(); }
-  [[nodiscard]] const reader& all() const noexcept { return all_; }
+  [[nodiscard]] const byte_reader& all() const noexcept { return all_; }
 
   /// Finds the file that holds a range of the group. @return whether one holds all of it
   bool find(std::uint64_t begin, std::uint64_t size_bytes, std::uint32_t& part, std::uint64_t& offset) const {
@@ -76,7 +76,7 @@ private:
 };
 
 /// Reads the u32 that stands at `at`, which lies within the bytes.
-inline result<std::uint32_t> read_tfjs_size(const reader& from, std::uint64_t at) {
+inline result<std::uint32_t> read_tfjs_size(const byte_reader& from, std::uint64_t at) {
   std::byte size[4];
   if (auto read = from.read(at, size); !read) return read.error();
   return load_little<std::uint32_t>(size);
@@ -84,7 +84,7 @@ inline result<std::uint32_t> read_tfjs_size(const reader& from, std::uint64_t at
 
 /// Where a string tensor of `count` elements ends that begins at `at`.
 /// @retval errc::bad_string_table  a string reaches beyond the group
-inline result<std::uint64_t> end_of_tfjs_strings(const reader& from, std::uint64_t at, std::uint64_t count) {
+inline result<std::uint64_t> end_of_tfjs_strings(const byte_reader& from, std::uint64_t at, std::uint64_t count) {
   // Before anything is believed of the count: each string has at least its size.
   if (count > (from.size_bytes() - at) / 4) return error(errc::bad_string_table, {}, at);
   for (; count != 0; --count) {
@@ -99,7 +99,7 @@ inline result<std::uint64_t> end_of_tfjs_strings(const reader& from, std::uint64
 }
 
 /// The strings in [begin, end) as a store has them: offsets, then bytes (index/format.hpp, "Data").
-inline result<source> decode_tfjs_strings(const reader& from, std::uint64_t begin, std::uint64_t end,
+inline result<source> decode_tfjs_strings(const byte_reader& from, std::uint64_t begin, std::uint64_t end,
                                           std::uint64_t count, memory_resource* memory) {
   const std::uint64_t text_bytes = end - begin - count * 4;
   result<string_table> made = string_table::allocate(count, text_bytes, memory);

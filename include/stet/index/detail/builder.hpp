@@ -145,20 +145,20 @@ inline errc write_entry(const index_row& row, std::uint32_t number, std::uint32_
     at += sizeof extent;
   }
   write_name(row.name, at);
-  store_little(entry + 0, row.offset_bytes);
-  store_little(entry + 8, row.size_bytes);
-  store_little(entry + 16, counter.element_count());
-  store_little(entry + 24, row.has_crc32c ? row.crc32c : 0u);
-  store_little(entry + 28, row.part);
-  store_little(entry + 32, std::uint32_t{0});
-  store_little(entry + 36, number);
-  store_little(entry + 40, static_cast<std::uint16_t>(row.name.size()));
-  store_little(entry + 42, static_cast<std::uint16_t>(row.layout.dtype == dtype::block ? block : 0u));
-  entry[44] = static_cast<std::byte>(row.shape.size());
-  entry[45] = static_cast<std::byte>(row.layout.dtype);
-  entry[46] = static_cast<std::byte>(row.layout.bits);
-  entry[47] = static_cast<std::byte>((row.has_crc32c ? index_layout::has_crc32c : 0) |
-                                     (row.big_endian ? index_layout::big_endian : 0));
+  entry_field::offset.store(entry, row.offset_bytes);
+  entry_field::size.store(entry, row.size_bytes);
+  entry_field::element_count.store(entry, counter.element_count());
+  entry_field::crc32c.store(entry, row.has_crc32c ? row.crc32c : 0u);
+  entry_field::part.store(entry, row.part);
+  entry_field::alias_of.store(entry, std::uint32_t{0});
+  entry_field::number.store(entry, number);
+  entry_field::name_size.store(entry, static_cast<std::uint16_t>(row.name.size()));
+  entry_field::block.store(entry, static_cast<std::uint16_t>(row.layout.dtype == dtype::block ? block : 0u));
+  entry_field::rank.store(entry, static_cast<std::uint8_t>(row.shape.size()));
+  entry_field::dtype.store(entry, static_cast<std::uint8_t>(row.layout.dtype));
+  entry_field::bits.store(entry, row.layout.bits);
+  entry_field::flags.store(entry, static_cast<std::uint8_t>((row.has_crc32c ? index_layout::has_crc32c : 0) |
+                                                            (row.big_endian ? index_layout::big_endian : 0)));
   return errc{};
 }
 
@@ -166,10 +166,10 @@ inline errc write_entry(const index_row& row, std::uint32_t number, std::uint32_
 inline void write_alias(const std::byte* original, std::uint32_t number, std::string_view name,
                         std::byte* entry) noexcept {
   std::memcpy(entry, original, index_layout::entry_size);
-  store_little(entry + 36, number);
-  store_little(entry + 40, static_cast<std::uint16_t>(name.size()));
+  entry_field::number.store(entry, number);
+  entry_field::name_size.store(entry, static_cast<std::uint16_t>(name.size()));
   std::byte* at = entry + index_layout::entry_size;
-  for (std::size_t rank = static_cast<std::size_t>(original[44]); rank != 0; --rank, at += 8) {
+  for (std::size_t rank = entry_field::rank.load(original); rank != 0; --rank, at += 8) {
     std::memcpy(at, original + (at - entry), 8);
   }
   write_name(name, at);
@@ -192,7 +192,7 @@ inline errc fill_hash_table(std::byte* index, const index_layout& layout, std::u
       name = entry_name(index, places[count]);
       hashes[count] = hash_name(name, seed);
       load_ahead(slots + (hashes[count] & mask) * index_layout::slot_size);
-      const std::uint64_t rank = static_cast<std::uint64_t>(index[next * index_layout::unit + 44]);
+      const std::uint64_t rank = entry_field::rank.load(index + next * index_layout::unit);
       next += index_layout::size_of_entry(rank, name.size()) / index_layout::unit;
     }
     for (std::uint32_t i = 0; i < count; ++i, ++number) {
@@ -201,13 +201,13 @@ inline errc fill_hash_table(std::byte* index, const index_layout& layout, std::u
       for (const std::uint64_t last = slot + max_probe_count;; ++slot) {
         if (slot > last) return errc::bad_hash_table;
         std::byte* const at = slots + (slot & mask) * index_layout::slot_size;
-        const std::uint32_t occupant = load_little<std::uint32_t>(at + 4);
+        const std::uint32_t occupant = slot_field::place.load(at);
         if (occupant == 0) {
-          store_little(at, tag);
-          store_little(at + 4, places[i]);
+          slot_field::tag.store(at, tag);
+          slot_field::place.store(at, places[i]);
           break;
         }
-        if (load_little<std::uint32_t>(at) != tag) continue;
+        if (slot_field::tag.load(at) != tag) continue;
         name = entry_name(index, places[i]);
         if (entry_name(index, occupant) == name) return errc::duplicate_name;
       }
@@ -218,7 +218,9 @@ inline errc fill_hash_table(std::byte* index, const index_layout& layout, std::u
 }
 
 /// Sets the original of the alias at `entry`, by the number of the slot of the original.
-inline void set_original(std::byte* entry, std::uint32_t slot) noexcept { store_little(entry + 32, slot + 1); }
+inline void set_original(std::byte* entry, std::uint32_t slot) noexcept {
+  entry_field::alias_of.store(entry, slot + 1);
+}
 
 /// The layout of an index of these rows.
 inline result<index_layout> lay_out_index(std::span<const index_row> rows, std::span<const index_part> parts,
@@ -249,8 +251,8 @@ public:
   explicit name_pool(std::byte* pool) noexcept : pool_(pool) {}
   /// Appends `name`, and writes its offset and size to `reference`, 4 bytes each.
   void append(std::string_view name, std::byte* reference) noexcept {
-    store_little(reference, size_);
-    store_little(reference + 4, static_cast<std::uint32_t>(name.size()));
+    name_field::offset.store(reference, size_);
+    name_field::size.store(reference, static_cast<std::uint32_t>(name.size()));
     if (!name.empty()) std::memcpy(pool_ + size_, name.data(), name.size());
     size_ += static_cast<std::uint32_t>(name.size());
   }
@@ -266,27 +268,27 @@ private:
 inline result<void> complete_index(std::byte* index, const index_layout& layout, std::span<const index_part> parts,
                                    const block_types& blocks, std::span<std::uint32_t> found_at = {}) noexcept {
   std::memset(index, 0, static_cast<std::size_t>(layout.entries));
-  store_little(index + 0, layout.tensor_count);
-  store_little(index + 4, layout.part_count);
-  store_little(index + 8, layout.block_count);
-  store_little(index + 12, layout.slot_count);
-  store_little(index + 16, layout.entries_size);
-  store_little(index + 24, layout.names_size);
+  index_field::tensor_count.store(index, layout.tensor_count);
+  index_field::part_count.store(index, layout.part_count);
+  index_field::block_count.store(index, layout.block_count);
+  index_field::slot_count.store(index, layout.slot_count);
+  index_field::entries_size.store(index, layout.entries_size);
+  index_field::names_size.store(index, layout.names_size);
 
   std::memset(index + layout.names, 0, static_cast<std::size_t>(layout.size_bytes - layout.names));
   name_pool names(index + layout.names);
   std::byte* at = index + index_layout::header_size;
   for (const index_part& part : parts) {
     names.append(part.path, at);
-    store_little(at + 8, part.size_bytes);
-    store_little(at + 16, part.content_id);
-    store_little(at + 24, part.has_header ? 1u : 0u);
+    part_field::file_size.store(at, part.size_bytes);
+    part_field::content_id.store(at, part.content_id);
+    part_field::flags.store(at, part.has_header ? 1u : 0u);
     at += index_layout::part_size;
   }
   for (std::uint32_t number = 0; number < blocks.count(); ++number, at += index_layout::block_size) {
     names.append(blocks[number].name, at);
-    store_little(at + 8, blocks[number].element_count);
-    store_little(at + 12, blocks[number].size_bytes);
+    block_field::element_count.store(at, blocks[number].element_count);
+    block_field::size.store(at, blocks[number].size_bytes);
   }
 
   constexpr std::uint64_t seed_limit = 64;
@@ -294,7 +296,7 @@ inline result<void> complete_index(std::byte* index, const index_layout& layout,
     std::string_view name;
     const errc failure = fill_hash_table(index, layout, seed, name, found_at);
     if (failure == errc::duplicate_name) return error(failure, name);
-    store_little(index + 32, seed);
+    index_field::hash_seed.store(index, seed);
     if (failure == errc{}) return {};
     std::memset(index + layout.slots, 0, layout.slot_count * std::size_t{index_layout::slot_size});
   }
@@ -362,11 +364,11 @@ inline result<void> build_index(std::span<const index_row> rows, std::span<const
 /// Cost: one pass over the entries.
 inline void set_checksums(std::span<std::byte> index, std::span<const index_row> rows) noexcept {
   using detail::index_layout;
-  std::uint64_t at = detail::load_little<std::uint64_t>(index.data() + 16);
-  at = index.size() - at - (detail::load_little<std::uint64_t>(index.data() + 24) + 7) / 8 * 8;
+  std::uint64_t at = detail::index_field::entries_size.load(index.data());
+  at = index.size() - at - (detail::index_field::names_size.load(index.data()) + 7) / 8 * 8;
   for (const index_row& row : rows) {
     std::byte* const entry = index.data() + static_cast<std::size_t>(at);
-    detail::store_little(entry + 24, row.has_crc32c ? row.crc32c : 0u);
+    detail::entry_field::crc32c.store(entry, row.has_crc32c ? row.crc32c : 0u);
     at += index_layout::size_of_entry(row.shape.size(), row.name.size());
   }
 }

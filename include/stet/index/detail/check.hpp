@@ -34,13 +34,13 @@ public:
     // First, because the entries refer to parts and block types.
     for (std::uint32_t number = 0; number < layout().part_count; ++number) {
       const std::byte* const part = base() + index_layout::header_size + number * index_layout::part_size;
-      if (!take_name(part) || load<std::uint32_t>(part + 24) > 1 || load<std::uint32_t>(part + 28) != 0) {
+      if (!take_name(part) || part_field::flags.load(part) > 1 || part_field::reserved.load(part) != 0) {
         return bad(errc::bad_index, part);
       }
     }
     for (std::uint32_t number = 0; number < layout().block_count; ++number) {
       const std::byte* const block = base() + layout().blocks + number * index_layout::block_size;
-      if (!take_name(block) || load<std::uint32_t>(block + 8) == 0 || load<std::uint32_t>(block + 12) == 0) {
+      if (!take_name(block) || block_field::element_count.load(block) == 0 || block_field::size.load(block) == 0) {
         return bad(errc::bad_index, block);
       }
     }
@@ -57,7 +57,7 @@ public:
         if (left < index_layout::entry_size || left < static_cast<std::uint64_t>(entry.next() - at))
           return bad(errc::bad_index, at);
         if (!is_valid_name(entry.name())) return bad(errc::bad_name, at);
-        const bool is_copy = is_built_ && entry.load<std::uint32_t>(32) != 0;
+        const bool is_copy = is_built_ && entry.load(entry_field::alias_of) != 0;
         const errc failure = is_copy ? none : check_entry(number, entry);
         if (failure != none) return bad(failure, at).about(entry.name());
         at = entry.next();
@@ -80,7 +80,6 @@ public:
 
 private:
   static constexpr errc none{};
-  template <class Unsigned> static Unsigned load(const std::byte* at) noexcept { return load_little<Unsigned>(at); }
   [[nodiscard]] const std::byte* base() const noexcept { return base_; }
   [[nodiscard]] const index_layout& layout() const noexcept { return index_.layout_; }
   static bool is_zero(const std::byte* from, const std::byte* to) noexcept {
@@ -98,22 +97,23 @@ private:
   bool read_header() noexcept {
     if (size_bytes_ < index_layout::header_size) return false;
     index_layout& layout = index_.layout_;
-    layout.tensor_count = load<std::uint32_t>(base());
-    layout.part_count = load<std::uint32_t>(base() + 4);
-    layout.block_count = load<std::uint32_t>(base() + 8);
-    layout.slot_count = load<std::uint32_t>(base() + 12);
-    layout.entries_size = load<std::uint64_t>(base() + 16);
-    layout.names_size = load<std::uint64_t>(base() + 24);
+    layout.tensor_count = index_field::tensor_count.load(base());
+    layout.part_count = index_field::part_count.load(base());
+    layout.block_count = index_field::block_count.load(base());
+    layout.slot_count = index_field::slot_count.load(base());
+    layout.entries_size = index_field::entries_size.load(base());
+    layout.names_size = index_field::names_size.load(base());
     index_.base_ = base();
-    return is_zero(base() + 40, base() + 64) && layout.block_count <= max_block_types && layout.entries_size % 8 == 0 &&
+    return is_zero(base() + index_field::hash_seed.end(), base() + index_layout::header_size) &&
+           layout.block_count <= max_block_types && layout.entries_size % 8 == 0 &&
            layout.slot_count == slot_count_for(layout.tensor_count) && layout.slot_count > layout.tensor_count &&
            layout.place() && layout.size_bytes == size_bytes_;
   }
 
   /// Checks that `reference` refers to the next name in the pool, and passes over that name.
   bool take_name(const std::byte* reference) noexcept {
-    const std::uint32_t size = load<std::uint32_t>(reference + 4);
-    if (load<std::uint32_t>(reference) != running_name_ || size > layout().names_size - running_name_) return false;
+    const std::uint32_t size = name_field::size.load(reference);
+    if (name_field::offset.load(reference) != running_name_ || size > layout().names_size - running_name_) return false;
     running_name_ += size;
     return is_valid_name(index_.name_at(reference));
   }
@@ -121,7 +121,7 @@ private:
   errc check_entry(std::uint32_t number, index_entry entry) noexcept {
     // Zeros follow a name that does not fill its last word. A shift by 8 bytes would be undefined.
     const std::size_t in_last_word = entry.name().size() % 8;
-    const bool is_padded = in_last_word == 0 || load<std::uint64_t>(entry.next() - 8) >> (8 * in_last_word) == 0;
+    const bool is_padded = in_last_word == 0 || load_little<std::uint64_t>(entry.next() - 8) >> (8 * in_last_word) == 0;
     if (entry.number() != number || !is_padded) return errc::bad_index;
     if (const errc failure = check_elements(entry); failure != none) return failure;
     return check_place(entry);
@@ -135,7 +135,7 @@ private:
     const std::uint8_t own_bits = describe(entry.dtype()).bits;
     const bool is_unpacked = entry.bits() == 8 && own_bits < 8 && own_bits != 0;
     if (entry.bits() != own_bits && !is_unpacked) return errc::unknown_dtype;
-    const std::uint16_t block = entry.load<std::uint16_t>(42);
+    const std::uint16_t block = entry.load(entry_field::block);
     if (entry.dtype() == dtype::block ? block >= layout().block_count : block != 0) return errc::bad_index;
 
     element_counter counter;
@@ -154,7 +154,7 @@ private:
   [[nodiscard]] errc check_place(index_entry entry) noexcept {
     const std::uint8_t allowed = index_layout::has_crc32c | (limits_.foreign ? index_layout::big_endian : 0);
     if ((entry.flags() & ~allowed) != 0 || (!entry.has_crc32c() && entry.crc32c() != 0)) return errc::bad_index;
-    if (const std::uint32_t original = entry.load<std::uint32_t>(32); original != 0) {
+    if (const std::uint32_t original = entry.load(entry_field::alias_of); original != 0) {
       return is_alias_of(entry, original) ? none : errc::bad_alias;
     }
     const std::uint32_t part = entry.part();
@@ -186,16 +186,18 @@ private:
   [[nodiscard]] bool is_alias_of(index_entry entry, std::uint32_t number) const noexcept {
     if (number > layout().slot_count) return false;
     const std::byte* const slot = index_.slot_at(number - 1);
-    const std::uint64_t offset = load<std::uint32_t>(slot + 4) * index_layout::unit;
+    const std::uint64_t offset = slot_field::place.load(slot) * index_layout::unit;
     if (offset < layout().entries || offset >= static_cast<std::uint64_t>(entry.at_ - base())) return false;
     const index_entry original(base() + offset);
-    return original.next() <= entry.at_ && original.load<std::uint32_t>(32) == 0 &&
-           std::memcmp(entry.at_, original.at_, 32) == 0 && std::memcmp(entry.at_ + 42, original.at_ + 42, 6) == 0 &&
+    constexpr std::size_t alias_of = entry_field::alias_of.offset, block = entry_field::block.offset;
+    return original.next() <= entry.at_ && original.load(entry_field::alias_of) == 0 &&
+           std::memcmp(entry.at_, original.at_, alias_of) == 0 &&
+           std::memcmp(entry.at_ + block, original.at_ + block, index_layout::entry_size - block) == 0 &&
            entry.shape() == original.shape();
   }
 
   [[nodiscard]] std::uint64_t hash_of(index_entry entry) const noexcept {
-    return hash_name(entry.name(), load<std::uint64_t>(base() + 32));
+    return hash_name(entry.name(), index_field::hash_seed.load(base()));
   }
   /// The slot of this number, which wraps around at the end.
   [[nodiscard]] const std::byte* slot_around(std::uint64_t number) const noexcept {
@@ -210,10 +212,10 @@ private:
     const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
     for (std::uint64_t probe = 0; probe <= max_probe_count; ++probe) {
       const std::byte* const at = slot_around(hash + probe);
-      const std::uint32_t occupant = load<std::uint32_t>(at + 4);
-      if (occupant == place) return load<std::uint32_t>(at) == tag ? none : errc::bad_hash_table;
+      const std::uint32_t occupant = slot_field::place.load(at);
+      if (occupant == place) return slot_field::tag.load(at) == tag ? none : errc::bad_hash_table;
       if (occupant == 0) return errc::bad_hash_table;
-      if (load<std::uint32_t>(at) == tag && is_named(occupant, name)) return errc::duplicate_name;
+      if (slot_field::tag.load(at) == tag && is_named(occupant, name)) return errc::duplicate_name;
     }
     return errc::bad_hash_table;
   }
@@ -231,7 +233,7 @@ private:
     std::uint64_t occupied = 0;
     const std::byte* slot = base() + layout().slots;
     for (std::uint64_t i = 0; i < layout().slot_count; ++i, slot += index_layout::slot_size) {
-      occupied += load<std::uint64_t>(slot) != 0 ? 1u : 0u;
+      occupied += load_little<std::uint64_t>(slot) != 0 ? 1u : 0u;
     }
     return occupied;
   }

@@ -37,27 +37,28 @@ constexpr result<void> place_sections(file_header& header) noexcept {
 
 /// Writes the 128 bytes of `header`, checksum included.
 inline void encode_header(const file_header& header, std::span<std::byte, file_header::size_bytes> bytes) noexcept {
+  namespace header_field = detail::header_field;
   std::byte* at = bytes.data();
   std::memset(at, 0, bytes.size());
   std::memcpy(at, file_header::magic, sizeof file_header::magic);
-  detail::store_little(at + 8, header.version);
-  detail::store_little(at + 12, header.minimum_reader);
-  detail::store_little(at + 16, header.file_size_bytes);
-  detail::store_little(at + 24, static_cast<std::uint32_t>(file_header::size_bytes));
-  detail::store_little(at + 28, header.alignment_bytes);
-  detail::store_little(at + 32, header.manifest_offset_bytes);
-  detail::store_little(at + 40, header.manifest_size_bytes);
-  detail::store_little(at + 48, header.index_offset_bytes);
-  detail::store_little(at + 56, header.index_size_bytes);
-  detail::store_little(at + 64, header.data_offset_bytes);
-  detail::store_little(at + 72, header.data_size_bytes);
-  detail::store_little(at + 80, header.manifest_crc32c);
-  detail::store_little(at + 84, header.index_crc32c);
-  detail::store_little(at + 88, static_cast<std::uint32_t>(header.kind));
-  detail::store_little(at + 92, header.part_number);
-  detail::store_little(at + 96, header.part_count);
-  detail::store_little(at + 104, header.content_id);
-  detail::store_little(at + 124, crc32c(detail::bytes_at(at, 124)));
+  header_field::version.store(at, header.version);
+  header_field::minimum_reader.store(at, header.minimum_reader);
+  header_field::file_size.store(at, header.file_size_bytes);
+  header_field::header_size.store(at, static_cast<std::uint32_t>(file_header::size_bytes));
+  header_field::alignment.store(at, header.alignment_bytes);
+  header_field::manifest_offset.store(at, header.manifest_offset_bytes);
+  header_field::manifest_size.store(at, header.manifest_size_bytes);
+  header_field::index_offset.store(at, header.index_offset_bytes);
+  header_field::index_size.store(at, header.index_size_bytes);
+  header_field::data_offset.store(at, header.data_offset_bytes);
+  header_field::data_size.store(at, header.data_size_bytes);
+  header_field::manifest_crc32c.store(at, header.manifest_crc32c);
+  header_field::index_crc32c.store(at, header.index_crc32c);
+  header_field::kind.store(at, static_cast<std::uint32_t>(header.kind));
+  header_field::part_number.store(at, header.part_number);
+  header_field::part_count.store(at, header.part_count);
+  header_field::content_id.store(at, header.content_id);
+  header_field::header_crc32c.store(at, crc32c(detail::bytes_at(at, header_field::header_crc32c.offset)));
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -28,9 +28,10 @@ namespace detail {
 
 /// The sizes and offsets of the arrays of an index, computed from the counts in its first 64 bytes.
 struct index_layout {
-  static constexpr std::uint64_t header_size = 64, part_size = 32, block_size = 16, slot_size = 8, unit = 8;
+  static constexpr std::uint64_t header_size = 64, part_size = part_field::reserved.end(),
+                                 block_size = block_field::size.end(), slot_size = slot_field::place.end(), unit = 8;
   /// The size of the fixed part of an entry; extents and name follow.
-  static constexpr std::uint64_t entry_size = 48;
+  static constexpr std::uint64_t entry_size = entry_field::flags.end();
   enum entry_flags : std::uint8_t { has_crc32c = 1, big_endian = 2 };
 
   std::uint32_t tensor_count = 0, part_count = 0, block_count = 0, slot_count = 0;
@@ -72,21 +73,21 @@ inline void load_ahead([[maybe_unused]] const void* at) noexcept {
 /// The name in the entry at `place` of the index at `index`.
 inline std::string_view entry_name(const std::byte* index, std::uint32_t place) noexcept {
   const std::byte* const entry = index + place * index_layout::unit;
-  const std::size_t rank = static_cast<std::size_t>(entry[44]);
-  return text_at(entry + index_layout::entry_size + rank * 8, load_little<std::uint16_t>(entry + 40));
+  const std::size_t rank = entry_field::rank.load(entry);
+  return text_at(entry + index_layout::entry_size + rank * 8, entry_field::name_size.load(entry));
 }
 
 /// The slot of the entry called `name` in the index at `index`, which is checked or just built; nullptr if there is none.
 inline const std::byte* find_slot(const std::byte* index, const index_layout& layout, std::string_view name) noexcept {
-  const std::uint64_t hash = hash_name(name, load_little<std::uint64_t>(index + 32));
+  const std::uint64_t hash = hash_name(name, index_field::hash_seed.load(index));
   const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
   const std::uint64_t mask = layout.slot_count - 1;
   const std::byte* const slots = index + layout.slots;
   for (std::uint64_t slot = hash & mask, last = slot + max_probe_count; slot <= last; ++slot) {
     const std::byte* const at = slots + (slot & mask) * index_layout::slot_size;
-    const std::uint32_t place = load_little<std::uint32_t>(at + 4);
+    const std::uint32_t place = slot_field::place.load(at);
     if (place == 0) return nullptr;
-    if (load_little<std::uint32_t>(at) == tag && entry_name(index, place) == name) return at;
+    if (slot_field::tag.load(at) == tag && entry_name(index, place) == name) return at;
   }
   return nullptr;
 }

@@ -32,7 +32,7 @@ struct manifest_texts {
   std::vector<attribute_text> attributes;
 };
 
-/// What a manifest says, in the terms of the index.
+/// The content of a manifest as rows of an index.
 struct manifest_lines {
   std::uint32_t version = format_version;
   std::uint32_t minimum_reader = format_version;
@@ -48,7 +48,7 @@ struct manifest_lines {
   }
 };
 
-/// Counts what would be written.
+/// Computes the size of the text without writing it.
 class text_counter {
 public:
   void raw(std::string_view text) noexcept { size_bytes_ += text.size(); }
@@ -154,7 +154,7 @@ private:
   template <class> friend class manifest_emitter;
 
   manifest_emitter& raw(std::string_view text) { return sink_.raw(text), *this; }
-  /// What stands before the member of that number.
+  /// The separator in front of the member of this number.
   manifest_emitter& next(std::size_t number) { return number == 0 ? raw("\n") : raw(",\n"); }
   manifest_emitter& number(std::uint64_t value) { return sink_.number(value), *this; }
   void field(std::string_view before, std::string_view text) {
@@ -168,7 +168,7 @@ private:
     return *this;
   }
 
-  /// Whether it is certain that nothing in `text` has to be escaped. Eight characters at once, the last eight perhaps twice;
+  /// True if nothing in `text` needs an escape, as far as a quick test shows. Eight characters at once, the last eight perhaps twice;
   /// shorter texts are left to the loop.
   static bool is_plain(std::string_view text) noexcept {
     if (text.size() < 8) return false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The fields of a manifest, one row each: its key, whether it must be there, and how its value is read.
+// The fields of a manifest, one row each: the key, whether it is required, and the function that reads the value.
 #ifndef STET_MANIFEST_DETAIL_FIELDS_HPP
 #define STET_MANIFEST_DETAIL_FIELDS_HPP
 
@@ -19,7 +19,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// What is wrong with a field, if anything: the code is 0 for nothing.
+/// A problem with a field; the code is 0 if there is none.
 struct field_problem {
   errc code{};
   std::string_view field{};
@@ -36,15 +36,15 @@ template <class Owner, class Value> struct basic_field {
   field_problem (*read)(Value& value, Owner& owner);
 };
 
-/// Reads an object field by field, in whatever order they stand.
+/// Reads the fields of an object in any order.
 template <class Owner, class Value> class basic_field_reader {
 public:
   constexpr explicit basic_field_reader(std::span<const basic_field<Owner, Value>> fields) noexcept : fields_(fields) {}
 
-  /// Whether `name` is one of the fields.
+  /// True if `name` is one of the fields.
   [[nodiscard]] constexpr bool knows(std::string_view name) const noexcept { return row_of(name) < fields_.size(); }
 
-  /// Reads the field called `name`. Nothing happens if it is not known.
+  /// Reads the field called `name`; does nothing if there is no such field.
   field_problem read(std::string_view name, Value& value, Owner& owner) {
     const std::size_t row = row_of(name);
     if (row == fields_.size()) return {};
@@ -54,7 +54,7 @@ public:
     return problem;
   }
 
-  /// Complains of a required field that was not read.
+  /// The problem of a required field that was not read.
   [[nodiscard]] field_problem missing() const noexcept {
     for (std::size_t row = 0; row < fields_.size(); ++row) {
       if (fields_[row].is_required && (seen_ >> row & 1u) == 0) return {errc::missing_field, fields_[row].name};
@@ -75,13 +75,13 @@ private:
 /// A field of a manifest.
 template <class Owner> using manifest_field = basic_field<Owner, json_input>;
 
-/// errc::wrong_type, unless the rest of the value is unsound, which is the input's failure.
+/// errc::wrong_type. If the rest of the value is not valid JSON, the input also has a failure, which takes precedence.
 inline field_problem wrong_type(json_input& in) {
   (void)in.skip();
   return errc::wrong_type;
 }
 
-/// Reads a whole object. Fields that are not known are passed over.
+/// Reads a whole object and ignores unknown fields.
 template <class Owner>
 field_problem read_object(json_input& in, std::span<const manifest_field<Owner>> fields, Owner& owner) {
   if (in.token() != json_token::begin_object) return wrong_type(in);
@@ -96,7 +96,7 @@ field_problem read_object(json_input& in, std::span<const manifest_field<Owner>>
   return reader.missing();
 }
 
-/// Reads an unsigned integer, which is one of digits alone: "-0", "1.0" and "1e3" are none.
+/// Reads an unsigned integer, which consists of digits only: "-0", "1.0" and "1e3" are invalid.
 template <class Unsigned> field_problem read_unsigned(json_input& in, Unsigned& into) {
   if (in.token() != json_token::number) return wrong_type(in);
   const json_number& number = in.number();
@@ -145,8 +145,7 @@ inline constexpr manifest_field<manifest_block> block_fields[] = {
     {"size_bytes", true, [](json_input& in, manifest_block& block) { return read_unsigned(in, block.size_bytes); }},
 };
 
-/// Whether a block says what it must. (None of its fields may be what they are in a tensor that has no
-/// block.)
+/// Checks that all fields of a block are set: a tensor without a block has them empty and zero.
 inline field_problem check_block(const manifest_block& block) noexcept {
   if (!is_valid_name(block.name)) return {errc::bad_name, "block"};
   return block.element_count == 0 || block.size_bytes == 0 ? field_problem(errc::bad_number, "block") : field_problem();
@@ -157,7 +156,7 @@ inline field_problem read_block(json_input& in, manifest_block& block) {
   return problem ? problem : check_block(block);
 }
 
-/// A tensor, and what can be settled only when all its fields, or all tensors, are known.
+/// A tensor, and the fields that depend on its other fields or on other tensors.
 struct tensor_fields_read {
   manifest_tensor tensor;
   std::optional<std::uint8_t> bits;
@@ -202,7 +201,7 @@ inline field_problem read_alias(json_input& in, tensor_fields_read& owner) {
   return read_string(in, *owner.alias_of);
 }
 
-/// In the order in which they are printed. Every other field of a tensor is one of its attributes.
+/// The order is that of printing. Every other field of a tensor is one of its attributes.
 inline constexpr manifest_field<tensor_fields_read> tensor_fields[] = {
     {"dtype", true, read_dtype},
     {"shape", true, read_shape},
@@ -255,12 +254,12 @@ inline field_problem read_parts(json_input& in, manifest& m) {
   return {};
 }
 
-/// The parser reads the tensors one by one before it comes to this.
+/// Called after the parser has read all tensors.
 inline field_problem read_tensors(json_input& in, manifest&) {
   return in.token() == json_token::end_object ? field_problem() : wrong_type(in);
 }
 
-/// In the order in which they are printed. Every other field is kept in `manifest::extra`.
+/// The order is that of printing. Every other field is kept in `manifest::extra`.
 inline constexpr manifest_field<manifest> manifest_fields[] = {
     {"stet", true, read_version},
     {"alignment_bytes", false, read_alignment},

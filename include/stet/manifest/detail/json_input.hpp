@@ -16,7 +16,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Puts the string in `into`.
+/// Decodes the string into `into`.
 inline void assign_string(const json_string& string, std::string& into) {
   if (!string.has_escapes()) {
     into = string.raw();
@@ -26,13 +26,13 @@ inline void assign_string(const json_string& string, std::string& into) {
   into.resize(string.decode(into.data()));
 }
 
-/// A `json_reader` that also finds keys which occur twice in one object, and keeps what is wrong with the text as an error.
+/// A `json_reader` that also detects duplicate keys, and keeps the failure of the text as an error.
 /// Cost: allocates about 40 bytes for each key of the objects that are open.
 class json_input {
 public:
   explicit json_input(std::string_view text, std::size_t max_depth = max_json_depth) noexcept : in_(text, max_depth) {}
 
-  /// Reads the next token. `error` after a key that occurs twice, too: at the end of its object.
+  /// Reads the next token. A duplicate key is an `error` at the end of its object.
   json_token next() {
     if (failure_) return json_token::error;
     switch (in_.next()) {
@@ -63,13 +63,13 @@ public:
   [[nodiscard]] std::string_view text() const noexcept { return in_.text(); }
   [[nodiscard]] std::size_t depth() const noexcept { return in_.depth(); }
   [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return in_.offset_bytes(); }
-  /// What is wrong with the text so far. Of a key that occurs twice, and of an integer that does not fit, the subject is the key.
+  /// The failure of the text, if any. For a duplicate key, and for an integer that does not fit, the subject is the key.
   [[nodiscard]] const std::optional<error>& failure() const noexcept { return failure_; }
 
-  /// Leaves the keys of the innermost object, which has just begun, to the caller to check.
+  /// Does not check the keys of the innermost object, which has just begun; the caller does.
   void leave_keys() noexcept { unchecked_depth_ = in_.depth(); }
 
-  /// Passes over the rest of the value whose first token was read. @return false if it is unsound
+  /// Skips the rest of the value whose first token was read. @return false if it is not valid
   bool skip() {
     if (token() != json_token::begin_object && token() != json_token::begin_array) return !failure_;
     for (const std::size_t around = in_.depth() - 1; in_.depth() != around;) {
@@ -97,13 +97,13 @@ private:
 
   json_reader in_;
   std::size_t unchecked_depth_ = 0;
-  /// By the depth of the object or array around: how many keys there were when it began.
+  /// By depth: the number of keys when the object or array began.
   std::size_t first_key_[max_json_depth + 1] = {};
   std::vector<json_key> keys_;
   std::optional<error> failure_;
 };
 
-/// Appends a string, with only those characters escaped that have to be.
+/// Appends a string and escapes only the characters that must be.
 inline void append_json_string(std::string& out, std::string_view text) {
   emit_json_string(text, [&out](std::string_view piece) { out += piece; });
 }
@@ -119,18 +119,18 @@ inline void append_json_string(std::string& out, const json_string& string) {
   append_json_string(out, decoded);
 }
 
-/// Appends the key of a member, and what has to stand before it, to the text of an object that is not closed yet.
+/// Appends a key, with its separator and colon, to the text of an object that is not closed yet.
 template <class Name> void append_json_key(std::string& object, const Name& name) {
   object += object.empty() ? '{' : ',';
   append_json_string(object, name);
   object += ':';
 }
 
-/// Appends the value whose first token was read as a manifest has it: without spaces, strings escaped where they must be, and
-/// numbers as they stand, but for -0, which is the integer 0.
-/// @return false if it is unsound
+/// Appends the value whose first token was read in the form that a manifest has: without spaces, with the fewest escapes, and
+/// with numbers unchanged, except that -0 becomes 0.
+/// @return false if the value is not valid
 inline bool append_json_value(std::string& out, json_input& in) {
-  bool is_separated = true; // from what stands before
+  bool is_separated = true; // no comma is needed in front of the next value
   const bool is_container = in.token() == json_token::begin_object || in.token() == json_token::begin_array;
   for (const std::size_t around = in.depth() - (is_container ? 1 : 0);; in.next()) {
     const json_token token = in.token();

@@ -54,7 +54,7 @@ inline void append_json_number(std::string& out, double number) {
 inline void append_json_number(std::string& out, std::uint64_t number) { out += std::to_string(number); }
 
 /// Calls `take(const json_string& name, std::string_view value)` with the members in the text of an object, in order.
-/// @return whether it is an object, read to its end
+/// @return true if it is a complete object
 template <class Take> bool visit_members(std::string_view object, Take take) {
   json_reader in(object);
   if (in.next() != json_token::begin_object) return false;
@@ -87,7 +87,7 @@ inline json_text without_member(const json_text& object, std::string_view name) 
   return left.empty() ? json_text() : json_text(left += '}');
 }
 
-/// The string in the text of a value; nothing if that is none.
+/// The string in the text of a value; nothing if the value is not a string.
 inline std::optional<std::string> string_in(std::string_view value) {
   json_reader in(value);
   if (in.next() != json_token::string) return std::nullopt;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Finds equal names among many, whoever chose them, and tells safe names of files from others.
+// Finds equal names among many, also if they were chosen to collide.
 #ifndef STET_MANIFEST_DETAIL_NAMES_HPP
 #define STET_MANIFEST_DETAIL_NAMES_HPP
 
@@ -13,18 +13,17 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Names and their numbers, in the order of hash, then bytes, then number. Sorting, not hashing into slots:
-/// names made to collide cost a comparison of strings instead of one of integers, and nothing becomes
-/// quadratic. Views the names.
+/// Names and their numbers, sorted by hash, then bytes, then number. It sorts and has no hash slots, so that names made to
+/// collide cost string comparisons, but never quadratic time. Views the names.
 class name_table {
 public:
   static constexpr std::size_t none = ~std::size_t{0};
 
-  /// Makes room for `count` names.
+  /// Reserves memory for `count` names.
   void reserve(std::size_t count) { entries_.reserve(count); }
   /// Adds `name`, whose number is the count of names before it.
   void add(std::string_view name) { entries_.push_back({hash_name(name, 0), name, entries_.size()}); }
-  /// Puts the names in order, as the calls below require.
+  /// Sorts the names; the calls below require it.
   void sort() {
     std::sort(entries_.begin(), entries_.end(), is_before);
     // The order begins with the upper bits of the hash, so that they lead to a few entries at once.
@@ -95,7 +94,7 @@ template <class NameAt> std::size_t find_duplicate(std::size_t count, NameAt nam
   return table.duplicate();
 }
 
-/// Whether `text` is UTF-8, which may hold NULs.
+/// True if `text` is UTF-8. It may hold NULs.
 inline bool is_utf8(std::string_view text) noexcept {
   for (;;) {
     const std::size_t end = text.find('\0');

@@ -99,9 +99,8 @@ inline std::vector<std::string> listed_parts(std::string_view path_utf8) {
     if (!header || header->kind != file_header::file_kind::store) return names;
     if (header->index_size_bytes != 0) {
       // Most stores have no parts, which the first bytes of the index tell.
-      std::byte counts[8];
-      if (!opened->read(header->index_offset_bytes, counts) || load_little<std::uint32_t>(counts + 4) == 0)
-        return names;
+      std::byte counts[index_field::part_count.end()];
+      if (!opened->read(header->index_offset_bytes, counts) || index_field::part_count.load(counts) == 0) return names;
       const result<source> bytes = source::read(*opened, {header->index_offset_bytes, header->index_size_bytes});
       if (!bytes) return names;
       index_limits limits;

@@ -19,7 +19,7 @@ namespace stet::inline STET_NAMESPACE::detail {
 class stream_output final : public piece_sink {
 public:
   /// Writes to `to` from `offset_bytes` on.
-  stream_output(byte_output& to, std::uint64_t offset_bytes, bool with_crc32)
+  stream_output(byte_writer& to, std::uint64_t offset_bytes, bool with_crc32)
       : to_(to, buffer_, offset_bytes), with_crc32_(with_crc32) {}
   stream_output(const stream_output&) = delete;
   stream_output& operator=(const stream_output&) = delete;

@@ -35,7 +35,7 @@ inline void fill_elements(std::span<const std::byte> value, std::uint64_t offset
 }
 
 /// The bytes of a dataset that was never written: every element has the fill value.
-class filled_bytes final : public reader {
+class filled_bytes final : public byte_reader {
 public:
   filled_bytes(std::span<const std::byte> value, std::uint64_t size_bytes)
       : value_(value.begin(), value.end()), size_bytes_(size_bytes) {}
@@ -68,14 +68,14 @@ struct chunked_dataset {
   std::vector<hdf5_chunk> chunks;
   /// The part that holds the chunks, in memory or behind a reader; and the offset of address 0 in it.
   const std::byte* data = nullptr;
-  const reader* fetcher = nullptr;
+  const byte_reader* fetcher = nullptr;
   std::uint64_t base_bytes = 0;
 };
 
 /// Reads the elements row by row. The decoded chunks of one step along the first axis are kept until they are read to
 /// their end, so that sequential reading decodes each chunk once. Memory: one such row of chunks for each dataset that is
 /// read in pieces.
-class chunked_bytes final : public reader {
+class chunked_bytes final : public byte_reader {
 public:
   explicit chunked_bytes(chunked_dataset&& dataset) : state_(std::make_unique<state>(std::move(dataset))) {
     const chunked_dataset& from = state_->dataset;

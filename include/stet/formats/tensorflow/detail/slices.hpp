@@ -34,7 +34,7 @@ struct tensor_slice {
   std::vector<slice_extent> written;
   /// The bytes of the file, which must not move while the slice is used.
   const std::byte* data = nullptr;
-  const reader* fetcher = nullptr;
+  const byte_reader* fetcher = nullptr;
   std::uint32_t part = 0;
   std::uint64_t offset_bytes = 0, size_bytes = 0;
   std::uint32_t crc32c = 0;
@@ -230,7 +230,7 @@ inline bool sort_and_cover(std::span<const std::uint64_t> shape, std::vector<ten
 
 /// Reads a tensor from its slices. Each run of elements is copied from its place, only when it is read. The first read of a
 /// slice compares the whole slice with its checksum, if it has one, so that bytes of a damaged slice are never returned.
-class gathered_slices final : public reader {
+class gathered_slices final : public byte_reader {
 public:
   /// `sort_and_cover` must have sorted `slices`; elements are whole bytes. `name` is the subject of errors.
   gathered_slices(std::span<const std::uint64_t> shape, std::uint64_t element_size_bytes,

@@ -38,7 +38,7 @@ struct constant_value {
 
 /// Bytes of which the last element is repeated to the end: a constant may be given by fewer values than it
 /// has.
-class repeating_bytes final : public reader {
+class repeating_bytes final : public byte_reader {
 public:
   /// @param values  at least one element; all before the last stand as they are
   repeating_bytes(std::vector<std::byte>&& values, std::size_t element_size_bytes, std::uint64_t size_bytes) noexcept

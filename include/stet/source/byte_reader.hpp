@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The interface by which a program supplies its own bytes, for example from an archive or a network.
-#ifndef STET_SOURCE_READER_HPP
-#define STET_SOURCE_READER_HPP
+#ifndef STET_SOURCE_BYTE_READER_HPP
+#define STET_SOURCE_BYTE_READER_HPP
 
 #include "../vocabulary/result.hpp"
 
@@ -12,7 +12,7 @@
 namespace stet::inline STET_NAMESPACE {
 
 /// Bytes that are read by offset. Derive from it to supply bytes from anywhere; `file` is also a reader.
-class reader {
+class byte_reader {
 public:
   /// Fills `into` with the bytes from `offset_bytes` on, or fails; the contents of `into` are then unspecified. Must be safe
   /// from several threads at once.
@@ -23,12 +23,12 @@ public:
   [[nodiscard]] virtual std::uint64_t size_bytes() const noexcept = 0;
 
 protected:
-  reader() noexcept = default;
-  reader(const reader&) noexcept = default;
-  reader& operator=(const reader&) noexcept = default;
+  byte_reader() noexcept = default;
+  byte_reader(const byte_reader&) noexcept = default;
+  byte_reader& operator=(const byte_reader&) noexcept = default;
   // Neither public nor virtual: objects are not deleted through this base, and a virtual destructor would require a heap in
   // firmware.
-  ~reader() noexcept = default;
+  ~byte_reader() noexcept = default;
 };
 
 } // namespace stet::inline STET_NAMESPACE
