@@ -55,10 +55,11 @@ bool is_same_file(std::string_view a, std::string_view b) {
   return first && second && first->same_file_as(*second);
 }
 
-/// What is left out of a copy.
+/// What of a model is copied.
 struct selection {
   std::vector<stet::glob> skipped;
   bool takes_variants = true;
+  stet::tensor_names names = stet::tensor_names::both;
 };
 
 bool is_variant(const stet::tensor& of) {
@@ -123,7 +124,7 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
   opened = select(std::move(*opened), wanted, skipped_count);
   if (!opened) return out.fail(from, opened.error());
   stet::writer all;
-  const auto added = stet::add_model(all, *opened);
+  const auto added = stet::add_model(all, *opened, wanted.names);
   const stet::result<stet::saved_files> saved = added ? save(*opened, all) : added.error();
   if (!saved) {
     const stet::error& problem = saved.error();
@@ -154,6 +155,11 @@ status convert(const arguments& given, console& out) {
   const bool is_to_native = wanted == &stet::native_format;
   selection chosen;
   chosen.takes_variants = is_to_native;
+  if (const std::string_view names = given.value_of("--names"); given.has("--names")) {
+    if (names != "file" && names != "layers") return out.misuse("--names takes file or layers");
+    if (!is_to_native) return out.misuse("--names is for an OUT of format stet: other formats have their own names");
+    chosen.names = names == "file" ? stet::tensor_names::of_file : stet::tensor_names::of_layers;
+  }
   for (const std::string_view pattern : given.values_of("--skip")) chosen.skipped.emplace_back(pattern);
   const save_function save_as = [=](const stet::model&, const stet::writer& all) {
     return stet::save_as(*wanted, to, all);

@@ -10,8 +10,6 @@
 
 #include <stet/formats/any.hpp>
 
-#include <algorithm>
-
 namespace command {
 
 stet::result<stet::model> open_model(std::string_view path) {
@@ -100,16 +98,14 @@ bool is_in_place(const stet::model& in, const stet::tensor& of) {
          !(of.entry().is_big_endian() && stet::describe(of.dtype()).word_size_bytes > 1);
 }
 
-bool is_second_name(const stet::model& in, const stet::tensor& of) {
-  // A path that leads to a dataset of HDF5 by a hard link is the file's own; only paths begin so.
-  const bool is_own = of.name().starts_with('/') && !std::binary_search(in.links.begin(), in.links.end(), of.name());
-  return !is_native(in) && !is_own && static_cast<bool>(in.store.index().original_of(of.entry()));
-}
+std::uint64_t tensor_count(const stet::model& of) { return of.store.tensor_count() - of.second_names.size(); }
 
-std::uint64_t tensor_count(const stet::model& of) {
-  std::uint64_t count = 0;
-  for (const stet::tensor each : of.store) count += !is_second_name(of, each);
-  return count;
+second_names second_names_of(const stet::model& from) {
+  second_names names;
+  for (const stet::tensor each : from.store) {
+    if (from.is_second_name(each)) names[from.store.index().original_of(each.entry()).number()].push_back(each.name());
+  }
+  return names;
 }
 
 void print_omitted(const std::vector<stet::omitted_item>& items, console& out) {
