@@ -116,7 +116,7 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
             console& out) {
   if (is_same_file(from, to)) return out.fail(to, "input and output are the same file");
   stet::result<stet::model> opened = open_model(from);
-  if (!opened) return out.fail(from, opened.error());
+  if (!opened) return fail_to_open(from, opened.error(), out);
   for (const stet::glob& pattern : wanted.skipped) {
     if (!matches_any(pattern, *opened)) return out.fail(from, "no tensor matches a pattern of --skip");
   }
@@ -128,6 +128,9 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
   const stet::result<stet::saved_files> saved = added ? save(*opened, all) : added.error();
   if (!saved) {
     const stet::error& problem = saved.error();
+    if (added && all.graph.empty() && problem == stet::errc::bad_graph)
+      return out.fail(from,
+                      "there is no graph in it, which the format to be written needs; --to keras-weights needs none");
     // Of the operating system's complaints the subject is a temporary file beside the wanted one.
     const bool is_from_system = problem.category() == stet::error_category::system;
     return out.fail(is_from_system ? to : from, is_from_system ? problem.about({}) : problem);
@@ -179,7 +182,7 @@ status compact(const arguments& given, console& out) {
   std::uint64_t count = 0;
   { // closed before it may be replaced
     const stet::result<stet::model> opened = open_model(from);
-    if (!opened) return out.fail(from, opened.error());
+    if (!opened) return fail_to_open(from, opened.error(), out);
     if (!is_native(*opened)) return out.fail(from, "not a native file; convert makes one");
     if (const auto checked = opened->store.verify_checksums(); !checked) return out.fail(from, checked.error());
     options.alignment_bytes = opened->store.alignment_bytes();

@@ -259,8 +259,8 @@ void print(const std::vector<row>& rows, console& out) {
 status diff(const arguments& given, console& out) {
   const std::string_view left_path = given.operands[0], right_path = given.operands[1];
   const stet::result<stet::model> left = open_model(left_path), right = open_model(right_path);
-  if (!left) return out.fail(left_path, left.error());
-  if (!right) return out.fail(right_path, right.error());
+  if (!left) return fail_to_open(left_path, left.error(), out);
+  if (!right) return fail_to_open(right_path, right.error(), out);
 
   std::vector<row> rows;
   std::uint64_t equal_count = 0, different_count = 0;

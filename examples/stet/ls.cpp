@@ -163,7 +163,7 @@ void list_for_people(const stet::model& from, console& out) {
 status list(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
   const stet::result<listed_model> opened = open_listed(path);
-  if (!opened) return out.fail(path, opened.error());
+  if (!opened) return fail_to_open(path, opened.error(), out);
   if (given.has("--json")) {
     list_as_json(opened->model, path, opened->checkpoints, out);
   } else {

@@ -90,7 +90,7 @@ status help(console& out) {
   for (const entry& each : commands)
     out.write("  stet ").write(left_aligned(usage_of(each), usage_width)).write("  ").write(each.summary).write("\n");
   out.write("\n  stet ").write(left_aligned("COMMAND -h, --help", usage_width)).write("  more about a command\n");
-  out.write("  stet -h, --help | --version\n\n"
+  out.write("  stet -h, --help | -V, --version\n\n"
             "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, or a\n"
             "model of TensorFlow, TensorFlow.js or Keras: a file, a folder, or what the names of a checkpoint's files\n"
             "begin with. A delta is opened with its base, which lies beside it.\n"
@@ -148,7 +148,7 @@ status run(std::span<char*> given, console& out) {
   if (given.empty()) return out.misuse("which command?");
   const std::string_view name = given[0];
   if (name == "--help" || name == "-h" || name == "help") return help(out);
-  if (name == "--version") return out.write("stet " STET_VERSION_STRING "\n"), status::done;
+  if (name == "--version" || name == "-V") return out.write("stet " STET_VERSION_STRING "\n"), status::done;
   for (const entry& each : commands) {
     if (each.name == name) return run(each, given.subspan(1), out);
   }

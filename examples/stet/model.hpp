@@ -18,6 +18,8 @@ namespace command {
 
 /// Opens the model at `path`, whatever its format. Errors: those of `stet::open_any`.
 stet::result<stet::model> open_model(std::string_view path);
+/// Writes why there is no model at `path`: for an unknown format the known ones, for a folder what a folder can be.
+status fail_to_open(std::string_view path, const stet::error& problem, console& out);
 /// What it says beside its tensors. Errors: those of `stet::describe`.
 stet::result<stet::model_description> describe_model(const stet::model& of);
 

@@ -17,6 +17,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 // The page's side. Files have numbers; a path without one is a folder (-2) or nothing (-1). A read fails where the browser
@@ -122,6 +123,15 @@ EMSCRIPTEN_KEEPALIVE const char* open_model(const char* path) {
   options.inflate = web::inflate;
   options.files = &files;
   stet::result<stet::model> made = stet::open_any(path, options);
+  if (!made && made.error() == stet::errc::unknown_format) {
+    std::string text(made.error().message());
+    std::string_view before = "; known are ";
+    for (const stet::format* const each : stet::known_formats) {
+      if (each->recognises != nullptr) text.append(std::exchange(before, ", ")).append(each->name);
+    }
+    return reply(stet::json_value{{"error", std::string(path).append(": ").append(text)},
+                                  {"code", stet::describe(stet::errc::unknown_format).name}});
+  }
   if (!made) return reply(made.error());
   opened = std::move(*made);
   for (const stet::tensor each : opened.store) tensors.push_back(each);
