@@ -149,7 +149,7 @@ TEST_SUITE("stet command") {
       }
       CHECK(std::count(help.out.begin(), help.out.end(), '\n') < 24);
     }
-    CHECK(run(folder, {"--version"}).out == "stet " STET_VERSION_STRING "\n");
+    for (const char* option : {"--version", "-V"}) CHECK(run(folder, {option}).out == "stet " STET_VERSION_STRING "\n");
     const outcome about = run(folder, {"cat", "--help"});
     CHECK(about.status == 0);
     CHECK(about.out.find("--as DTYPE") != std::string::npos);
@@ -171,6 +171,8 @@ TEST_SUITE("stet command") {
         {"cat", "m.stet", "codes", "--as"},
         {"cat", "m.stet", "codes", "--as", "float33"},
         {"diff", "m.stet"},
+        {"convert", "m.stet", "made.stet", "--names", "both"},
+        {"convert", "m.stet", "made.keras", "--names", "layers"},
         {"unpack", "m.stet"},
         {"\x1b[31m"},
     };
@@ -200,9 +202,9 @@ TEST_SUITE("stet command") {
     const struct {
       const char *path, *message;
     } rows[] = {{"missing", "stet: missing: no such file"},
-                {".", "stet: .: not a regular file"},
+                {".", "stet: .: a folder, but neither a SavedModel nor one of checkpoints; give a file in it\n"},
                 {"empty", "stet: empty: not a format that is known here"},
-                {"text", "stet: text: not a format that is known here"},
+                {"text", "stet: text: not a format that is known here; known are stet, tf-savedmodel, "},
                 {"unfinished.json", "stet: unfinished.json: the manifest is not valid JSON"},
                 {"truncated.stet", "stet: truncated.stet: the file is shorter than it says"},
                 {"lonely.json", "stet: lonely.json: gone.bin: a part of the store is missing"}};
@@ -588,6 +590,7 @@ TEST_SUITE("stet command") {
       CHECK(run(folder, {"cat", name, "probe/kernel"}).out == expected);
       CHECK(run(folder, {"verify", name}).out.find("2 tensors in 1 file") != std::string::npos);
       CHECK(run(folder, {"diff", "m.keras", name}).status == 0);
+      CHECK(run(folder, {"ls", name}).out.find("/layers/dense/vars/1  also probe/bias\n") != std::string::npos);
     }
     const outcome shown = run(folder, {"graph", "m.keras"});
     CHECK(shown.status == 0);
@@ -674,6 +677,69 @@ TEST_SUITE("stet command") {
             "stet: ckpt-2.stet: ckpt-1.stet: the file is a delta and its base is missing\n");
       CHECK(run(folder, {command, "ckpt-2.stet"}).status == 1);
     }
+  }
+
+  TEST_CASE("a converted model keeps the names that programs bind by, and is compared by them") {
+    const temp_folder folder;
+    folder.write("m.keras", stet_test::keras_archive().bytes());
+    CHECK(run(folder, {"convert", "m.keras", "both.stet"}).out.starts_with("both.stet: 2 tensors, "));
+    CHECK(run(folder, {"convert", "m.keras", "file.stet", "--names", "file"}).status == 0);
+    CHECK(run(folder, {"convert", "m.keras", "layers.stet", "--names=layers"}).status == 0);
+    CHECK(run(folder, {"convert", "both.stet", "again.stet", "--names=layers"}).status == 0);
+    CHECK(folder.read("again.stet") == folder.read("layers.stet"));
+    CHECK(run(folder, {"convert", "m.keras", "m.h5"}).status == 0);
+    CHECK(run(folder, {"ls", "both.stet"}).out.find("/layers/dense/vars/0  also probe/kernel\n") != std::string::npos);
+    CHECK(run(folder, {"ls", "file.stet"}).out.find("probe/") == std::string::npos);
+    CHECK(run(folder, {"ls", "layers.stet"}).out.find("/layers/") == std::string::npos);
+    const stet::json_value json = parse(run(folder, {"ls", "--json", "both.stet"}).out);
+    REQUIRE(json["tensors"].size() == 2);
+    CHECK(json["tensors"][1]["names"] == stet::json_value{"probe/bias"});
+    for (const char* const name : {"both.stet", "layers.stet", "m.h5", "m.keras"}) {
+      CAPTURE(name);
+      CHECK(run(folder, {"verify", name}).status == 0);
+      CHECK(run(folder, {"cat", name, "probe/kernel"}).out == run(folder, {"cat", "m.keras", "probe/kernel"}).out);
+      CHECK(run(folder, {"diff", "m.keras", name}).out == "no difference in 2 tensors\n");
+      CHECK(run(folder, {"diff", name, "m.h5"}).out == "no difference in 2 tensors\n");
+    }
+    // Without a name in common they are different tensors.
+    CHECK(run(folder, {"diff", "file.stet", "layers.stet"}).err ==
+          "stet: file.stet: differs from layers.stet in 4 of 4 tensors\n");
+    // Two tensors of B that are one of A are both compared.
+    stet::writer one, two;
+    const std::vector<float> a{1, 2}, b{1, 3};
+    one.add("x", a, {2});
+    one.add_alias("y", "x", stet::json_value{{"second_name", true}});
+    two.add("x", a, {2});
+    two.add("y", b, {2});
+    CHECK(one.save(folder.path("one.stet")));
+    CHECK(two.save(folder.path("two.stet")));
+    CHECK(run(folder, {"diff", "one.stet", "two.stet"}).err ==
+          "stet: one.stet: differs from two.stet in 1 of 2 tensors\n");
+  }
+
+  TEST_CASE("names that turn the text around them are escaped") {
+    const temp_folder folder;
+    const std::vector<float> values{1};
+    stet::writer out;
+    CHECK(out.add("a\xE2\x80\xAE"
+                  "b\xE2\x81\xA6\xE2\x82\xAC",
+                  {1}, std::span(values)));
+    CHECK(out.save(folder.path("m.stet")));
+    CHECK(run(folder, {"ls", "m.stet"}).out.find("a\\u202eb\\u2066\xE2\x82\xAC\n") != std::string::npos);
+    CHECK(run(folder, {"cat", "m.stet", "\xE2\x80\xAA"}).err == "stet: m.stet: \\u202a: no tensor has this name\n");
+  }
+
+  TEST_CASE("what a format needs and a file has not is said in words") {
+    const temp_folder folder;
+    sample().save(folder.path("m.stet"));
+    CHECK(run(folder, {"unpack", "m.stet", "loose"}).status == 0);
+    CHECK(run(folder, {"verify", "loose/m.json"})
+              .out.find("manifest   ok   valid; the file has no index to compare it with\n") != std::string::npos);
+    CHECK(
+        run(folder, {"convert", "m.stet", "m.keras"}).err ==
+        "stet: m.stet: there is no graph in it, which the format to be written needs; --to keras-weights needs none\n");
+    folder.write("k.keras", stet_test::keras_archive().bytes());
+    CHECK(run(folder, {"graph", "k.keras"}).out.find(" \n") == std::string::npos);
   }
 
   TEST_CASE("a soft link of HDF5 is a further name of its tensor, and can be read by it") {

@@ -440,8 +440,7 @@ TEST_SUITE("writer/writer") {
     REQUIRE(opened);
     const std::vector<float> others{4, 5, 6};
     stet::writer out;
-    out.foreign.second_names = {{"second", 0}}; // which a store does not have
-    out.foreign.is_order_known = false;
+    out.foreign.is_order_known = false; // which a store does not have
     out.add_opened("again", *opened->find("w"),
                    [&](stet::piece_sink& sink) { return sink.write(std::as_bytes(std::span(others))); });
     const auto again = out.save_to_memory();

@@ -27,15 +27,6 @@ namespace stet::inline STET_NAMESPACE {
 /// What files of another format say of a model that a store has no place for. Savers of such formats read it; `writer::save` does
 /// not. `add_model` of formats/add_model.hpp fills it.
 struct foreign_notes {
-  /// Another name that a format gives a tensor: "dense/kernel" of "/layers/dense/vars/0".
-  struct second_name {
-    /// The name.
-    std::string name;
-    /// The number of the tensor in the order in which they were added.
-    std::uint32_t tensor = 0;
-  };
-  /// The further names of tensors.
-  std::vector<second_name> second_names;
   /// Graphs beside `writer::graph`, as that.
   std::vector<json_text> further_graphs;
   /// Whether tensors were added in the order that the model gives them, and not, say, in that of their names.

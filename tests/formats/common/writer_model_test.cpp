@@ -48,8 +48,11 @@ TEST_SUITE("formats/writer_model") {
     out.add("unit", "metre");
     out.add_alias("tied", "kernel");
     out.add_alias("again", "tied");
+    const stet::json_value second{{"second_name", true}}, noted{{"note", 1}, {"second_name", true}};
+    out.add_alias("k", "kernel", second);
+    out.add_alias("k/again", "tied", noted);
     out.add("flags", flags, {2});
-    out.add("none", std::span<const double>(), {0, 4});
+    out.add("none", std::span<const double>(), {0, 4}, second); // no alias
     out.add_source("given", stet::element_layout::of(stet::dtype::uint8), {300}, 300,
                    [](stet::piece_sink& sink) -> stet::result<void> {
                      for (int i = 0; i < 3; ++i) {
@@ -60,7 +63,6 @@ TEST_SUITE("formats/writer_model") {
                    });
     out.state = stet::json_value{{"global_step", 12}};
     out.metadata = stet::json_value{{"author", "me"}};
-    out.foreign.second_names = {{"k", 0}, {"k/again", 6}};
     const auto saved = out.save_to_memory();
     REQUIRE(saved);
     const auto file = stet::open(std::span<const std::byte>(*saved));
@@ -70,13 +72,17 @@ TEST_SUITE("formats/writer_model") {
     if (!made || !file) return;
     CHECK(made->own_count == 10);
     REQUIRE(made->store.tensor_count() == 12);
+    CHECK(file->tensor_count() == 12);
+    const auto is_k = [](std::string_view name) { return name == "k" || name == "k/again"; };
     auto expected = file->begin();
     for (const stet::tensor each : made->store) {
       CAPTURE(each.name());
+      CHECK(made->is_second_name(each) == is_k(each.name()));
       if (made->is_second_name(each)) {
         CHECK(made->store.original_of(each)->name() == "kernel");
         continue;
       }
+      while (expected != file->end() && is_k((*expected).name())) ++expected;
       REQUIRE(expected != file->end());
       const stet::tensor same = *expected;
       ++expected;
@@ -87,13 +93,16 @@ TEST_SUITE("formats/writer_model") {
       CHECK((bytes_read_of(each) == bytes_read_of(same)));
       CHECK((bytes_read_of(each) == bytes_read_of(same))); // also when it is read again
     }
+    while (expected != file->end() && is_k((*expected).name())) ++expected;
     CHECK(expected == file->end());
     CHECK(made->store.find("kernel")->bytes().data() == std::as_bytes(std::span(kernel)).data());
     CHECK(made->described.graphs.empty());
     CHECK(made->described.state["global_step"] == 12);
     CHECK(made->described.metadata["author"] == "me");
-    REQUIRE(made->described.tensors.size() == 1);
+    REQUIRE(made->described.tensors.size() == 3);
     CHECK(made->described.tensors[0].name == "kernel");
+    CHECK(made->described.tensors[1] == stet::tensor_note{"k/again", {{"note", 1}}});
+    CHECK(made->described.tensors[2] == stet::tensor_note{"none", {{"second_name", true}}});
     CHECK(made->is_order_known);
   }
 
