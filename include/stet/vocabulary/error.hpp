@@ -195,7 +195,7 @@ inline constexpr error_description error_table[] = {
     {errc::bad_name, "bad_name", "a name is empty, too long, not UTF-8, or holds a NUL"},
     {errc::duplicate_name, "duplicate_name", "two tensors have the same name"},
     {errc::unknown_dtype, "unknown_dtype", "the dtype is not known"},
-    {errc::bad_shape, "bad_shape", "the shape has too many dimensions or its size overflows"},
+    {errc::bad_shape, "bad_shape", "the shape has a negative extent or too many dimensions, or its size overflows"},
     {errc::bad_size, "bad_size", "the size is not that of the shape and dtype"},
     {errc::bad_offset, "bad_offset", "the offset is misaligned or outside the data"},
     {errc::overlap, "overlap", "two tensors overlap or are out of order"},
