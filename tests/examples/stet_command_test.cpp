@@ -721,9 +721,9 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     const std::vector<float> values{1};
     stet::writer out;
-    CHECK(out.add("a\xE2\x80\xAE"
-                  "b\xE2\x81\xA6\xE2\x82\xAC",
-                  {1}, std::span(values)));
+    out.add("a\xE2\x80\xAE"
+            "b\xE2\x81\xA6\xE2\x82\xAC",
+            values, {1});
     CHECK(out.save(folder.path("m.stet")));
     CHECK(run(folder, {"ls", "m.stet"}).out.find("a\\u202eb\\u2066\xE2\x82\xAC\n") != std::string::npos);
     CHECK(run(folder, {"cat", "m.stet", "\xE2\x80\xAA"}).err == "stet: m.stet: \\u202a: no tensor has this name\n");
