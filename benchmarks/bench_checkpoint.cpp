@@ -16,7 +16,7 @@ public:
   explicit program(std::size_t variable_count) : values_(variable_count * count, 1.0F) {
     for (std::size_t i = 0; i < variable_count; ++i) {
       bench::require(
-          bool(variables.add(bench::name_of_tensor(i), {count}, std::span(values_).subspan(i * count, count))), "add");
+          bool(variables.add(bench::name_of_tensor(i), std::span(values_).subspan(i * count, count), {count})), "add");
     }
   }
   [[nodiscard]] std::span<const std::byte> bytes() const { return std::as_bytes(std::span(values_)); }
@@ -146,7 +146,7 @@ void latest_of_thousand(benchmark::State& state) {
   const bench::folder folder;
   std::vector<float> values(16);
   stet::variable_list variables;
-  bench::require(bool(variables.add("w", {16}, std::span<float>(values))), "add");
+  bench::require(bool(variables.add("w", values, {16})), "add");
   stet::checkpoint_options options;
   options.save.is_durable = false;
   options.keep.max_to_keep = 0;

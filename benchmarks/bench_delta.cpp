@@ -16,7 +16,7 @@ constexpr std::size_t variable_count = 100, count = std::size_t{1} << 19; // 200
 stet::variable_list variables_in(std::span<float> values) {
   stet::variable_list variables;
   for (std::size_t i = 0; i < variable_count; ++i) {
-    bench::require(bool(variables.add(bench::name_of_tensor(i), {count}, values.subspan(i * count, count))), "add");
+    bench::require(bool(variables.add(bench::name_of_tensor(i), values.subspan(i * count, count), {count})), "add");
   }
   return variables;
 }

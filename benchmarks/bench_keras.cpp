@@ -27,7 +27,7 @@ public:
     for (std::size_t number = 0; number < model.tensor_count(); ++number) {
       const std::string layer = "dense_" + std::to_string(number);
       names_.push_back(layer + "/kernel");
-      bench::require(bool(out.add(names_.back(), {1, extent}, model.values(number))), "add");
+      out.add(names_.back(), model.values(number), {1, extent});
       layers.push_back(
           {{"class_name", "Dense"}, {"config", {{"name", layer}, {"units", extent}, {"use_bias", false}}}});
     }
@@ -133,7 +133,7 @@ void restore_keras(benchmark::State& state) {
   stet::variable_list variables;
   for (std::size_t number = 0; number < count; ++number) {
     const std::span<float> values = std::span(memory).subspan(number * tensor_size_bytes / 4, tensor_size_bytes / 4);
-    bench::require(bool(variables.add(file.names()[number], {1, values.size()}, values)), "add");
+    bench::require(bool(variables.add(file.names()[number], values, {1, values.size()})), "add");
   }
   bench::contest contest(true);
   contest.add("stet", [&] {

@@ -26,7 +26,7 @@ void save_checkpoint(const bench::model& model, const std::string& prefix, namin
     const std::string& name = model.names()[number];
     stet::json_text attributes;
     if (how == naming::by_object) attributes = stet::json_value{{"tensorflow", {{"full_name", full_name(name)}}}};
-    bench::require(bool(out.add(name, {extent}, model.values(number), std::move(attributes))), "add");
+    out.add(name, model.values(number), {extent}, std::move(attributes));
   }
   stet::tensorflow_save_options options;
   options.naming = how;
@@ -123,7 +123,7 @@ void restore_checkpoint(benchmark::State& state) {
   stet::variable_list variables;
   for (std::size_t number = 0; number < count; ++number) {
     const std::span<float> values = std::span(memory).subspan(number * tensor_size_bytes / 4, tensor_size_bytes / 4);
-    bench::require(bool(variables.add(model.names()[number], {values.size()}, values)), "add");
+    bench::require(bool(variables.add(model.names()[number], values, {values.size()})), "add");
   }
   std::vector<float> plain(memory.size());
 

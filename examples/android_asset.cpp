@@ -58,7 +58,7 @@ private:
 int main() {
   const std::vector<float> weights = {1, 2, 3, 4};
   stet::writer out;
-  if (auto added = out.add("weights", {4}, std::span(weights)); !added) return failed(added.error());
+  out.add("weights", weights, {4});
   const auto model = out.save_to_memory();
   if (!model) return failed(model.error());
 

@@ -13,10 +13,8 @@ int main() {
   // Registered once; the same list saves and restores.
   std::vector<float> kernel(1024 * 1024, 1.0f), moment(kernel.size());
   stet::variable_list variables;
-  if (auto added = variables.add("kernel", {1024, 1024}, std::span<float>(kernel)); !added)
-    return failed(added.error());
-  if (auto added = variables.add_slot("kernel", "Adam/m", std::span<float>(moment)); !added)
-    return failed(added.error());
+  if (auto added = variables.add("kernel", kernel, {1024, 1024}); !added) return failed(added.error());
+  if (auto added = variables.add_slot("kernel", "Adam/m", moment); !added) return failed(added.error());
 
   auto manager = stet::checkpoint_manager::open_for_saving("background_save_checkpoints");
   if (!manager) return failed(manager.error());

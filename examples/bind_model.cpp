@@ -35,10 +35,10 @@ static stet::result<stet::save_report> make_file(const char* path) {
   const std::vector<float> numbers(12, 0.25f);
   const std::span<const float> all(numbers);
   stet::writer out;
-  if (auto added = out.add("hidden/kernel", {4, 3}, all); !added) return added.error();
-  if (auto added = out.add("hidden/bias", {3}, all.first(3)); !added) return added.error();
-  if (auto added = out.add("answer/kernel", {3, 2}, all.first(6)); !added) return added.error();
-  if (auto added = out.add("answer/bias", {2}, all.first(2)); !added) return added.error();
+  out.add("hidden/kernel", all, {4, 3});
+  out.add("hidden/bias", all.first(3), {3});
+  out.add("answer/kernel", all.first(6), {3, 2});
+  out.add("answer/bias", all.first(2), {2});
   return out.save(path);
 }
 

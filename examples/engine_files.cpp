@@ -74,7 +74,7 @@ static stet::result<void> build(pak& archive) {
   const std::vector<float> weights(5000, 0.5f);
   stet::writer out;
   for (const char* const name : {"guard/hidden", "guard/answer"}) {
-    if (auto added = out.add(name, {50, 100}, std::span(weights)); !added) return added.error();
+    out.add(name, weights, {50, 100});
   }
   const scratch_file table("brain.stet");
   auto saved = out.save(table.path(), {.form = stet::store_form::sharded, .max_part_size_bytes = 25000});
@@ -112,7 +112,7 @@ int main() {
 
   stet::writer out;
   for (const stet::tensor each : model->store) {
-    if (auto added = out.add(each.name(), each); !added) return failed(added.error());
+    out.add(each.name(), each);
   }
   saved_asset saved;
   if (auto written = out.save_to(saved); !written) return failed(written.error());

@@ -13,7 +13,7 @@
 static stet::result<stet::save_report> publish(const char* path, float speed) {
   const std::vector<float> speeds = {speed};
   stet::writer out;
-  if (auto added = out.add("speed", {1}, std::span(speeds)); !added) return added.error();
+  out.add("speed", speeds, {1});
   return out.save(path);
 }
 

@@ -20,7 +20,7 @@ static stet::result<float> sum_of(const stet::store& store, std::string_view nam
 int main() {
   const std::vector<float> weights = {1, 2, 3};
   stet::writer out;
-  if (auto added = out.add("weights", {3}, std::span(weights)); !added) return failed(added.error());
+  out.add("weights", weights, {3});
   auto bytes = out.save_to_memory();
   if (!bytes) return failed(bytes.error());
 

@@ -16,7 +16,7 @@ static stet::result<stet::save_report> make_file(const char* path) {
   stet::writer out;
   for (std::size_t layer = 0; layer < layer_count; ++layer) {
     const std::string name = "layer_" + std::to_string(layer) + "/kernel";
-    if (auto added = out.add(name, {256, layer_size / 256}, std::span(weights)); !added) return added.error();
+    out.add(name, weights, {256, layer_size / 256});
   }
   return out.save(path);
 }

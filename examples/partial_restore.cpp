@@ -13,9 +13,9 @@
 static stet::result<stet::save_report> make_file(const char* path) {
   const std::vector<float> kernel(12, 0.5f), head(30, 0.25f);
   stet::writer out;
-  if (auto added = out.add("model/trunk/kernel", {4, 3}, std::span(kernel)); !added) return added.error();
-  if (auto added = out.add("model/trunk/kernel/Adam/m", {4, 3}, std::span(kernel)); !added) return added.error();
-  if (auto added = out.add("model/head/kernel", {3, 10}, std::span(head)); !added) return added.error();
+  out.add("model/trunk/kernel", kernel, {4, 3});
+  out.add("model/trunk/kernel/Adam/m", kernel, {4, 3});
+  out.add("model/head/kernel", head, {3, 10});
   return out.save(path);
 }
 
@@ -28,8 +28,8 @@ int main() {
   // The program: the same trunk under another name, and a head for two classes that is to learn anew.
   std::vector<float> trunk(12, 0.0f), head(6, -1.0f);
   stet::variable_list variables;
-  if (auto added = variables.add("trunk/kernel", {4, 3}, std::span(trunk)); !added) return failed(added.error());
-  if (auto added = variables.add("head/kernel", {3, 2}, std::span(head)); !added) return failed(added.error());
+  if (auto added = variables.add("trunk/kernel", trunk, {4, 3}); !added) return failed(added.error());
+  if (auto added = variables.add("head/kernel", head, {3, 2}); !added) return failed(added.error());
 
   stet::restore_rules rules;
   rules.renames = {stet::rename_rule::assignment("model/", "/")}; // as tf.compat.v1.train.init_from_checkpoint

@@ -11,8 +11,8 @@
 static stet::result<stet::save_report> make_file(const char* path) {
   const std::vector<float> kernel = {1, 2, 3, 4, 5, 6}, bias = {0.5f, -0.5f};
   stet::writer out;
-  if (auto added = out.add("dense/kernel", {3, 2}, std::span(kernel)); !added) return added.error();
-  if (auto added = out.add("dense/bias", {2}, std::span(bias)); !added) return added.error();
+  out.add("dense/kernel", kernel, {3, 2});
+  out.add("dense/bias", bias, {2});
   return out.save(path);
 }
 

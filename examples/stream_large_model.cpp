@@ -32,10 +32,7 @@ int main() {
   };
   stet::writer out;
   const auto layout = stet::element_layout::of(stet::dtype::float32);
-  if (auto added = out.add_source("table", layout, {row_count, column_count}, row_count * row_size_bytes, rows);
-      !added) {
-    return failed(added.error());
-  }
+  out.add_source("table", layout, {row_count, column_count}, row_count * row_size_bytes, rows);
   const auto saved = out.save(file.path());
   if (!saved) return failed(saved.error());
 

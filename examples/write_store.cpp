@@ -17,12 +17,11 @@ static stet::result<stet::save_report> save(const char* path) {
   const std::vector<std::string_view> words = {"let", "it", "stand"};
 
   stet::writer out;
-  if (auto added = out.add("embedding/table", {3, 2}, std::span(table)); !added) return added.error();
-  if (auto added = out.add("dense/kernel", {2, 1}, std::span(kernel), stet::json_value{{"trainable", true}}); !added)
-    return added.error();
-  if (auto added = out.add("dense/codes", {3}, std::span(codes)); !added) return added.error();
-  if (auto added = out.add_strings("vocabulary", {3}, words); !added) return added.error();
-  if (auto added = out.add_alias("output/table", "embedding/table"); !added) return added.error(); // stored once
+  out.add("embedding/table", table, {3, 2});
+  out.add("dense/kernel", kernel, {2, 1}, stet::json_value{{"trainable", true}});
+  out.add("dense/codes", codes, {3});
+  out.add("vocabulary", words, {3});
+  out.add_alias("output/table", "embedding/table"); // stored once
 
   out.state = stet::json_value{{"global_step", 1200}, {"optimizer", {{"name", "SGD"}, {"learning_rate", 0.01}}}};
   out.metadata = stet::json_value{{"author", "the example"}, {"language", "en"}};

@@ -75,8 +75,7 @@ public:
   /// Adds every tensor to a writer and saves it.
   void save(const std::string& path, bool is_durable) const {
     stet::writer out;
-    for (std::size_t number = 0; number < names_.size(); ++number)
-      require(bool(out.add(names_[number], shape_, values(number))), "add");
+    for (std::size_t number = 0; number < names_.size(); ++number) out.add(names_[number], values(number), shape_);
     stet::save_options options;
     options.is_durable = is_durable;
     require(bool(out.save(path, options)), "save");

@@ -21,9 +21,7 @@ namespace digits {
 template <class State> stet::result<stet::variable_list> list_variables(State& state) {
   stet::variable_list variables;
   for (const auto& tensor : tensors(state.weights)) {
-    const auto shape = tensor.shape();
-    if (auto added = variables.add(tensor.name, {shape.begin(), shape.end()}, tensor.values); !added)
-      return added.error();
+    if (auto added = variables.add(tensor.name, tensor.values, tensor.shape()); !added) return added.error();
   }
   const std::pair<const char*, decltype(tensors(state.weights))> slots[] = {{"adam/m", tensors(state.first_moment)},
                                                                             {"adam/v", tensors(state.second_moment)}};

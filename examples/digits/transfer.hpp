@@ -164,8 +164,7 @@ inline stet::result<saved_delta> save_transfer(const char* path, const char* mod
     return added.error();
   for (const auto& tensor : tensors(state.weights)) {
     const auto shape = tensor.shape();
-    if (const auto added = variables.add(tensor.name, {shape.begin(), shape.end()}, tensor.values); !added)
-      return added.error();
+    if (const auto added = variables.add(tensor.name, tensor.values, shape); !added) return added.error();
   }
   // Compared with the file as it is, not with the mapping that could have been written to.
   const auto base = stet::open_checkpoint(model_path);

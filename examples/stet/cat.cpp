@@ -113,7 +113,7 @@ status cat(const arguments& given, console& out) {
     if (wanted == nullptr) return out.misuse("there is no dtype " + std::string(given.value_of("--as")));
   }
   const stet::result<stet::model> opened = open_model(path);
-  if (!opened) return out.fail(path, opened.error());
+  if (!opened) return fail_to_open(path, opened.error(), out);
   const stet::result<stet::tensor> found = opened->store.find(given.operands[1]);
   if (!found) return out.fail(path, found.error());
   // Damage is an error before anything is written.

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <system_error>
+#include <utility>
 
 #if defined(_WIN32)
 #include <fcntl.h>
@@ -34,6 +35,20 @@ bool is_colour_wanted() noexcept {
   // https://no-color.org: set and not empty.
   return isatty(STDOUT_FILENO) != 0 && variable("NO_COLOR").empty() && variable("TERM") != "dumb";
 #endif
+}
+
+/// Escapes U+202A to U+202E and U+2066 to U+2069, which turn the text around them to another direction.
+std::string without_directions(std::string text) {
+  for (std::size_t at = text.find('\xE2'); at != std::string::npos; at = text.find('\xE2', at + 1)) {
+    if (text.size() - at < 3) break;
+    const unsigned second = static_cast<unsigned char>(text[at + 1]), third = static_cast<unsigned char>(text[at + 2]);
+    const unsigned point = 0x2000u | (second & 0x3Fu) << 6 | (third & 0x3Fu);
+    if (!(point >= 0x202Au && point <= 0x202Eu) && !(point >= 0x2066u && point <= 0x2069u)) continue;
+    char escape[8];
+    std::snprintf(escape, sizeof escape, "\\u%04x", point);
+    text.replace(at, 3, escape);
+  }
+  return text;
 }
 
 } // namespace
@@ -112,14 +127,14 @@ void console::put(const void* bytes, std::size_t size_bytes) {
 
 void console::say(std::string_view line) {
   flush(); // so that the line comes after what was written before it
-  const std::string text = std::string("stet: ").append(line).append("\n");
+  const std::string text = without_directions(std::string("stet: ").append(line).append("\n"));
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
 std::string escaped(std::string_view text) {
   std::string out(text.size() * 4, '\0'); // each byte as \xNN at most
   out.resize(stet::text_writer(out.data(), out.size()).append_escaped(text).text().size());
-  return out;
+  return without_directions(std::move(out));
 }
 
 std::string human_size(std::uint64_t size_bytes) {

@@ -56,10 +56,11 @@ bool is_same_file(std::string_view a, std::string_view b) {
   return first && second && first->same_file_as(*second);
 }
 
-/// What is left out of a copy.
+/// What of a model is copied.
 struct selection {
   std::vector<stet::glob> skipped;
   bool takes_variants = true;
+  stet::tensor_names names = stet::tensor_names::both;
 };
 
 bool is_variant(const stet::tensor& of) {
@@ -116,7 +117,7 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
             console& out) {
   if (is_same_file(from, to)) return out.fail(to, "input and output are the same file");
   stet::result<stet::model> opened = open_model(from);
-  if (!opened) return out.fail(from, opened.error());
+  if (!opened) return fail_to_open(from, opened.error(), out);
   for (const stet::glob& pattern : wanted.skipped) {
     if (!matches_any(pattern, *opened)) return out.fail(from, "no tensor matches a pattern of --skip");
   }
@@ -124,10 +125,13 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
   opened = select(std::move(*opened), wanted, skipped_count);
   if (!opened) return out.fail(from, opened.error());
   stet::writer all;
-  const auto added = stet::add_model(all, *opened);
+  const auto added = stet::add_model(all, *opened, wanted.names);
   const stet::result<stet::saved_files> saved = added ? save(*opened, all) : added.error();
   if (!saved) {
     const stet::error& problem = saved.error();
+    if (added && all.graph.empty() && problem == stet::errc::bad_graph)
+      return out.fail(from,
+                      "there is no graph in it, which the format to be written needs; --to keras-weights needs none");
     // Of the operating system's complaints the subject is a temporary file beside the wanted one.
     const bool is_from_system = problem.category() == stet::error_category::system;
     return out.fail(is_from_system ? to : from, is_from_system ? problem.about({}) : problem);
@@ -155,6 +159,11 @@ status convert(const arguments& given, console& out) {
   const bool is_to_native = wanted == &stet::native_format;
   selection chosen;
   chosen.takes_variants = is_to_native;
+  if (const std::string_view names = given.value_of("--names"); given.has("--names")) {
+    if (names != "file" && names != "layers") return out.misuse("--names takes file or layers");
+    if (!is_to_native) return out.misuse("--names is for an OUT of format stet: other formats have their own names");
+    chosen.names = names == "file" ? stet::tensor_names::of_file : stet::tensor_names::of_layers;
+  }
   for (const std::string_view pattern : given.values_of("--skip")) chosen.skipped.emplace_back(pattern);
   const save_function save_as = [=](const stet::model&, const stet::writer& all) {
     return stet::save_as(*wanted, to, all);
@@ -174,7 +183,7 @@ status compact(const arguments& given, console& out) {
   std::uint64_t count = 0;
   { // closed before it may be replaced
     const stet::result<stet::model> opened = open_model(from);
-    if (!opened) return out.fail(from, opened.error());
+    if (!opened) return fail_to_open(from, opened.error(), out);
     if (!is_native(*opened)) return out.fail(from, "not a native file; convert makes one");
     if (const auto checked = opened->store.verify_checksums(); !checked) return out.fail(from, checked.error());
     options.alignment_bytes = opened->store.alignment_bytes();

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace command {
@@ -225,6 +226,21 @@ stet::result<void> compare(const stet::tensor& a, const stet::tensor& b, std::ve
   return compared;
 }
 
+/// The tensor of `in` that has the name of `of`, or else one of its second names.
+/// @param names  the second names of the model of `of`
+/// @retval errc::not_found  there is none
+stet::result<stet::tensor> find_same(const stet::tensor& of, const second_names& names, const stet::model& in) {
+  const auto find = [&](std::string_view name) {
+    stet::result<stet::tensor> found = in.store.find(name);
+    return found && in.is_second_name(*found) ? in.store.original_of(*found) : std::move(found);
+  };
+  stet::result<stet::tensor> found = find(of.name());
+  const auto further = names.find(of.entry().number());
+  for (std::size_t i = 0; !found && further != names.end() && i < further->second.size(); ++i)
+    found = find(further->second[i]);
+  return found;
+}
+
 void print(const std::vector<row>& rows, console& out) {
   constexpr std::size_t widest = 72;
   std::size_t width = 0;
@@ -243,25 +259,36 @@ void print(const std::vector<row>& rows, console& out) {
 status diff(const arguments& given, console& out) {
   const std::string_view left_path = given.operands[0], right_path = given.operands[1];
   const stet::result<stet::model> left = open_model(left_path), right = open_model(right_path);
-  if (!left) return out.fail(left_path, left.error());
-  if (!right) return out.fail(right_path, right.error());
+  if (!left) return fail_to_open(left_path, left.error(), out);
+  if (!right) return fail_to_open(right_path, right.error(), out);
 
   std::vector<row> rows;
   std::uint64_t equal_count = 0, different_count = 0;
+  const second_names left_names = second_names_of(*left), right_names = second_names_of(*right);
+  std::vector<bool> is_met(right->store.tensor_count());
   for (const stet::tensor each : left->store) {
-    const auto other = right->store.find(each.name());
+    if (left->is_second_name(each)) continue;
+    const auto other = find_same(each, left_names, *right);
     const std::size_t rows_before = rows.size();
     if (!other) {
       rows.push_back({"only in A", layout_text(each) + " " + shape_text_of(each), each.name()});
     } else if (const auto compared = compare(each, *other, rows); !compared) {
       return out.fail(left_path, compared.error());
     }
+    if (other) is_met[other->entry().number()] = true;
     ++(rows.size() == rows_before ? equal_count : different_count);
   }
   for (const stet::tensor each : right->store) {
-    if (left->store.contains(each.name())) continue;
-    rows.push_back({"only in B", layout_text(each) + " " + shape_text_of(each), each.name()});
-    ++different_count;
+    if (right->is_second_name(each) || is_met[each.entry().number()]) continue;
+    // Several tensors of B may be one of A: tied weights that B has twice.
+    const auto other = find_same(each, right_names, *left);
+    const std::size_t rows_before = rows.size();
+    if (!other) {
+      rows.push_back({"only in B", layout_text(each) + " " + shape_text_of(each), each.name()});
+    } else if (const auto compared = compare(*other, each, rows); !compared) {
+      return out.fail(left_path, compared.error());
+    }
+    ++(rows.size() == rows_before ? equal_count : different_count);
   }
   print(rows, out);
   if (different_count == 0) {

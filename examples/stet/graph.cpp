@@ -100,7 +100,9 @@ private:
     }
     for (const stet::graph_node& node : body.nodes) {
       out_.write("    ").write(left_aligned(escaped(node.name), names)).write("  ");
-      out_.write(colour::cyan, left_aligned(escaped(node.op), ops)).write(" ");
+      const bool is_end = node.inputs.empty() && node.variables.empty() && node.attributes.empty();
+      out_.write(colour::cyan, is_end ? escaped(node.op) : left_aligned(escaped(node.op), ops))
+          .write(is_end ? "" : " ");
       for (std::size_t input = 0; input < node.inputs.size(); ++input)
         out_.write(input == 0 ? " (" : ", ").write(text_of(node.inputs[input]));
       out_.write(node.inputs.empty() ? "" : ")");
@@ -175,7 +177,7 @@ void draw(const std::vector<stet::graph>& graphs, console& out) {
 status print_graph(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
   const stet::result<stet::model> opened = open_model(path);
-  if (!opened) return out.fail(path, opened.error());
+  if (!opened) return fail_to_open(path, opened.error(), out);
   const stet::result<stet::model_description> described = describe_model(*opened);
   if (!described) return out.fail(path, described.error());
   if (described->graphs.empty()) return out.fail(path, "there is no graph in it");

@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,15 +37,6 @@ std::string file_of(const stet::model& from, std::string_view path, const stet::
   return quoted(from.files == nullptr ? part : part.substr(part.rfind('/') + 1));
 }
 
-/// The second names of each tensor, by the number of the tensor.
-std::map<std::uint32_t, std::vector<std::string_view>> second_names(const stet::model& from) {
-  std::map<std::uint32_t, std::vector<std::string_view>> names;
-  for (const stet::tensor each : from.store) {
-    if (is_second_name(from, each)) names[from.store.index().original_of(each.entry()).number()].push_back(each.name());
-  }
-  return names;
-}
-
 void list_as_json(const stet::model& from, std::string_view path, const std::vector<checkpoint_row>& checkpoints,
                   console& out) {
   out.write("{\"format\": ")
@@ -57,9 +47,9 @@ void list_as_json(const stet::model& from, std::string_view path, const std::vec
   if (const std::string_view base = base_file_of(from); !base.empty()) out.write(", \"base\": ").write(quoted(base));
   out.write(", \"tensors\": [");
   std::string_view separator = "\n";
-  const auto names = second_names(from);
+  const second_names names = second_names_of(from);
   for (const stet::tensor each : from.store) {
-    if (is_second_name(from, each)) continue;
+    if (from.is_second_name(each)) continue;
     const bool in_place = is_in_place(from, each);
     out.write(separator)
         .write("{\"name\": ")
@@ -129,10 +119,11 @@ void list_for_people(const stet::model& from, console& out) {
   // Names come last: of whatever length and script they are, they push no column aside. So does a shape of
   // many extents.
   constexpr std::size_t widest_shape = 24;
+  const second_names names = second_names_of(from);
   std::size_t dtype_width = 0, shape_width = 0;
   std::uint64_t element_count = 0, size_bytes = 0;
   for (const stet::tensor each : from.store) {
-    if (is_second_name(from, each)) continue;
+    if (from.is_second_name(each)) continue;
     dtype_width = (std::max)(dtype_width, escaped(dtype_name_of(each)).size());
     if (const std::size_t width = shape_text_of(each).size(); width <= widest_shape)
       shape_width = (std::max)(shape_width, width);
@@ -141,11 +132,16 @@ void list_for_people(const stet::model& from, console& out) {
     size_bytes += each.size_bytes();
   }
   for (const stet::tensor each : from.store) {
-    if (is_second_name(from, each)) continue;
+    if (from.is_second_name(each)) continue;
     out.write(right_aligned(human_size(each.size_bytes()), 10)).write("  ");
     out.write(colour::cyan, left_aligned(escaped(dtype_name_of(each)), dtype_width)).write("  ");
     out.write(left_aligned(shape_text_of(each), shape_width)).write("  ").write_escaped(each.name());
     if (const auto original = from.store.original_of(each)) out.write(colour::faint, " = " + escaped(original->name()));
+    if (const auto found = names.find(each.entry().number()); found != names.end()) {
+      std::string_view before = "  also ";
+      for (const std::string_view name : found->second)
+        out.write(colour::faint, std::string(std::exchange(before, ", ")).append(escaped(name)));
+    }
     out.write("\n");
   }
   const std::string counts = counted(tensor_count(from), "tensor") + ", " + counted(element_count, "element");
@@ -167,7 +163,7 @@ void list_for_people(const stet::model& from, console& out) {
 status list(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
   const stet::result<listed_model> opened = open_listed(path);
-  if (!opened) return out.fail(path, opened.error());
+  if (!opened) return fail_to_open(path, opened.error(), out);
   if (given.has("--json")) {
     list_as_json(opened->model, path, opened->checkpoints, out);
   } else {

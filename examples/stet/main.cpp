@@ -34,11 +34,12 @@ constexpr std::span<const option> no_options;
 constexpr option list_options[] = {{"--json"}};
 constexpr option cat_options[] = {{"--as", true}, {"--dequantize"}};
 constexpr option graph_options[] = {{"--json"}, {"--dot"}};
-constexpr option convert_options[] = {{"--to", true}, {"--skip", true}};
+constexpr option convert_options[] = {{"--to", true}, {"--skip", true}, {"--names", true}};
 
 constexpr entry commands[] = {
     {"ls", "PATH [--json]", 1, "list the tensors",
-     "One tensor a line: size, dtype, shape, name, and for an alias the tensor it shares its bytes with.\n"
+     "One tensor a line: size, dtype, shape, name, the second names by which programs find it, and for an alias the\n"
+     "tensor it shares its bytes with.\n"
      "--json   everything there is to know of each, for programs\n",
      list_options, list},
     {"cat", "PATH TENSOR [--as DTYPE | --dequantize]", 2, "write a tensor's bytes to standard output",
@@ -56,12 +57,16 @@ constexpr entry commands[] = {
      "--json   everything there is to know of each, as in a manifest\n"
      "--dot    a drawing for Graphviz\n",
      graph_options, print_graph},
-    {"convert", "IN OUT [--to FORMAT] [--skip PATTERN]...", 2, "save a model of any format in another",
+    {"convert", "IN OUT [--to FORMAT] [--skip PATTERN]... [--names WHICH]", 2, "save a model of any format in another",
      "The format of IN is told by its content, that of OUT by its ending or by --to.\n"
      "--to FORMAT      one of those below; a checkpoint of TensorFlow has a prefix of file names for OUT\n"
      "--skip PATTERN   leaves out the tensors whose names match: ? is a character and * characters other than '/',\n"
      "                 ** any characters. Variants, the state of iterators, are left out unless OUT is of format "
-     "stet\n",
+     "stet\n"
+     "--names WHICH    of tensors with second names (hidden/kernel of /layers/dense/vars/0) in a native file: file\n"
+     "                 keeps the name in the file alone, layers the second name alone. By default a tensor keeps "
+     "both,\n"
+     "                 the second name as an alias\n",
      convert_options, convert, formats_to_save},
     {"pack", "MANIFEST OUT", 2, "make one file of a manifest and its data",
      "Everything is carried over; tensors are compared with their checksums on the way.\n", no_options, pack},
@@ -71,8 +76,9 @@ constexpr entry commands[] = {
      "Of a folder of checkpoints, of the newest. Tensors are compared with their checksums first.\n", no_options,
      compact},
     {"diff", "A B", 2, "compare the tensors of two files",
-     "Names, shapes, dtypes and elements, which are the same if their bits are. The relative\n"
-     "difference is that of the larger. Graph, state and metadata are not compared.\n",
+     "Names, shapes, dtypes and elements, which are the same if their bits are. Tensors are compared that have a name\n"
+     "or a second name in common. The relative difference is that of the larger. Graph, state and metadata are not\n"
+     "compared.\n",
      no_options, diff},
 };
 
@@ -84,7 +90,7 @@ status help(console& out) {
   for (const entry& each : commands)
     out.write("  stet ").write(left_aligned(usage_of(each), usage_width)).write("  ").write(each.summary).write("\n");
   out.write("\n  stet ").write(left_aligned("COMMAND -h, --help", usage_width)).write("  more about a command\n");
-  out.write("  stet -h, --help | --version\n\n"
+  out.write("  stet -h, --help | -V, --version\n\n"
             "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, or a\n"
             "model of TensorFlow, TensorFlow.js or Keras: a file, a folder, or what the names of a checkpoint's files\n"
             "begin with. A delta is opened with its base, which lies beside it.\n"
@@ -142,7 +148,7 @@ status run(std::span<char*> given, console& out) {
   if (given.empty()) return out.misuse("which command?");
   const std::string_view name = given[0];
   if (name == "--help" || name == "-h" || name == "help") return help(out);
-  if (name == "--version") return out.write("stet " STET_VERSION_STRING "\n"), status::done;
+  if (name == "--version" || name == "-V") return out.write("stet " STET_VERSION_STRING "\n"), status::done;
   for (const entry& each : commands) {
     if (each.name == name) return run(each, given.subspan(1), out);
   }

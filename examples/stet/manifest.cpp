@@ -131,7 +131,7 @@ private:
 status print_manifest(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
   const stet::result<stet::model> opened = open_model(path);
-  if (!opened) return out.fail(path, opened.error());
+  if (!opened) return fail_to_open(path, opened.error(), out);
   if (!is_native(*opened)) return out.fail(path, "only stet's own files have a manifest");
   // Opening through an index does not read the manifest.
   if (const auto parsed = stet::parse_manifest(manifest_text_of(*opened)); !parsed)

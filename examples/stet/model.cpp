@@ -10,7 +10,7 @@
 
 #include <stet/formats/any.hpp>
 
-#include <algorithm>
+#include <utility>
 
 namespace command {
 
@@ -20,6 +20,19 @@ stet::result<stet::model> open_model(std::string_view path) {
   options.inflate = stet::inflate_with_zlib;
 #endif
   return stet::open_any(path, options);
+}
+
+status fail_to_open(std::string_view path, const stet::error& problem, console& out) {
+  const bool is_about_path = problem.about(path).subject() == problem.subject();
+  if (is_about_path && problem == stet::errc::not_a_regular_file)
+    return out.fail(path, "a folder, but neither a SavedModel nor one of checkpoints; give a file in it");
+  if (!is_about_path || problem != stet::errc::unknown_format) return out.fail(path, problem);
+  std::string text = "not a format that is known here; known are";
+  std::string_view before = " ";
+  for (const stet::format* const each : stet::known_formats) {
+    if (each->recognises != nullptr) text.append(std::exchange(before, ", ")).append(each->name);
+  }
+  return out.fail(path, text);
 }
 
 stet::result<stet::model_description> describe_model(const stet::model& of) { return stet::describe(of); }
@@ -100,16 +113,14 @@ bool is_in_place(const stet::model& in, const stet::tensor& of) {
          !(of.entry().is_big_endian() && stet::describe(of.dtype()).word_size_bytes > 1);
 }
 
-bool is_second_name(const stet::model& in, const stet::tensor& of) {
-  // A path that leads to a dataset of HDF5 by a hard link is the file's own; only paths begin so.
-  const bool is_own = of.name().starts_with('/') && !std::binary_search(in.links.begin(), in.links.end(), of.name());
-  return !is_native(in) && !is_own && static_cast<bool>(in.store.index().original_of(of.entry()));
-}
+std::uint64_t tensor_count(const stet::model& of) { return of.store.tensor_count() - of.second_names.size(); }
 
-std::uint64_t tensor_count(const stet::model& of) {
-  std::uint64_t count = 0;
-  for (const stet::tensor each : of.store) count += !is_second_name(of, each);
-  return count;
+second_names second_names_of(const stet::model& from) {
+  second_names names;
+  for (const stet::tensor each : from.store) {
+    if (from.is_second_name(each)) names[from.store.index().original_of(each.entry()).number()].push_back(each.name());
+  }
+  return names;
 }
 
 void print_omitted(const std::vector<stet::omitted_item>& items, console& out) {

@@ -8,6 +8,7 @@
 #include <stet/formats/model.hpp>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@ namespace command {
 
 /// Opens the model at `path`, whatever its format. Errors: those of `stet::open_any`.
 stet::result<stet::model> open_model(std::string_view path);
+/// Writes why there is no model at `path`: for an unknown format the known ones, for a folder what a folder can be.
+status fail_to_open(std::string_view path, const stet::error& problem, console& out);
 /// What it says beside its tensors. Errors: those of `stet::describe`.
 stet::result<stet::model_description> describe_model(const stet::model& of);
 
@@ -67,11 +70,12 @@ std::uint64_t file_size_bytes(const stet::model& of);
 /// Whether a tensor's bytes lie in a file as they are: contiguous, row-major, little-endian.
 bool is_in_place(const stet::model& in, const stet::tensor& of);
 
-/// Whether a tensor is a second name that the reader of a foreign format gives another tensor, not one of the file's own.
-bool is_second_name(const stet::model& in, const stet::tensor& of);
-
-/// How many tensors it has, second names apart.
+/// The number of its tensors, without second names.
 std::uint64_t tensor_count(const stet::model& of);
+
+/// The second names of tensors, by the number of the tensor. They live as long as the model.
+using second_names = std::map<std::uint32_t, std::vector<std::string_view>>;
+second_names second_names_of(const stet::model& from);
 
 /// One line for each item that a file contains and its store cannot give, with the reason.
 void print_omitted(const std::vector<stet::omitted_item>& items, console& out);

@@ -7,6 +7,7 @@
 #include <stet/manifest.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -50,6 +51,13 @@ std::string rate_text(std::uint64_t size_bytes, double seconds) {
   return human_size(size_bytes) + text;
 }
 
+/// True if the index is one of the file, not made of its manifest.
+bool has_index_of_file(const stet::store& of) {
+  const auto index = reinterpret_cast<std::uintptr_t>(of.index().bytes().data());
+  const auto file = reinterpret_cast<std::uintptr_t>(of.data().data());
+  return index >= file && index - file < of.data().size_bytes();
+}
+
 /// Verifies one file of a model, or a model of one file. @return  the number of problems
 std::size_t verify_store(const stet::store& store, console& out) {
   stet::verify_options only_manifest, only_padding, only_checksums;
@@ -59,9 +67,10 @@ std::size_t verify_store(const stet::store& store, console& out) {
 
   const stet::verify_report manifest = stet::verify_store(store, only_manifest);
   print_check("manifest",
-              !manifest.is_sound()    ? ""
-              : manifest.has_manifest ? "the index says the same"
-                                      : "none to check",
+              !manifest.is_sound()       ? ""
+              : !manifest.has_manifest   ? "none to check"
+              : has_index_of_file(store) ? "the index says the same"
+                                         : "valid; the file has no index to compare it with",
               manifest, store, out);
   const stet::verify_report padding = stet::verify_store(store, only_padding);
   print_check("padding", padding.has_padding ? padding.is_sound() ? "all zero" : "" : "none to check", padding, store,
@@ -134,7 +143,7 @@ std::size_t verify_checkpoints(std::string_view folder, const std::vector<checkp
 status verify(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
   const stet::result<listed_model> opened = open_listed(path);
-  if (!opened) return out.fail(path, opened.error());
+  if (!opened) return fail_to_open(path, opened.error(), out);
   const std::size_t problem_count = opened->checkpoints.empty() ? verify_model(opened->model, true, out)
                                                                 : verify_checkpoints(path, opened->checkpoints, out);
   if (problem_count == 0) return status::done;

@@ -35,6 +35,12 @@ function number_text(value) {
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return String(value).replace("-", "−");
   return String(Number(value.toPrecision(7))).replace("-", "−").replace("e−", "e-").replace("e+", "e");
 }
+/** A text from a file: characters that are invisible, or turn the text around them, escaped; blanks alone in quotes. */
+function visible(text) {
+  const escaped = text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return escaped.trim() === "" ? JSON.stringify(escaped) : escaped;
+}
 const short_text = (value) => number_text(Number(value.toPrecision(4)));
 const shape_text = (shape) => `[${shape.join(", ")}]`;
 
@@ -149,7 +155,7 @@ let chosen = null;
 let order = { key: null, sign: 1 };
 const row_elements = new Map(); // index in `shown` -> element
 const columns = [
-  { key: "name", title: "name", compare: (a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0) },
+  { key: "name", title: "name", compare: (a, b) => (a.label < b.label ? -1 : a.label > b.label ? 1 : 0) },
   { key: "dtype", title: "dtype", compare: (a, b) => (a.dtype < b.dtype ? -1 : a.dtype > b.dtype ? 1 : 0) },
   { key: "shape", title: "shape", compare: (a, b) => a.element_count - b.element_count },
   { key: "size", title: "size", compare: (a, b) => a.size_bytes - b.size_bytes },
@@ -167,6 +173,7 @@ $("head").append(...columns.map((column) => {
 
 function show_list(all) {
   tensors = all;
+  for (const each of tensors) each.label = visible(each.names?.at(-1) ?? each.name); // what programs bind by
   for (const each of tensors) each.searched = [each.name, ...(each.names ?? []), each.dtype, shape_text(each.shape)].join(" ").toLowerCase();
   order = { key: null, sign: 1 };
   $("filter").value = "";
@@ -194,9 +201,9 @@ const row_height = () => parseFloat(getComputedStyle(document.documentElement).g
 
 function make_row(tensor, index) {
   const cell = (name, ...content) => make("div", { className: name, role: "gridcell" }, ...content);
-  const slash = tensor.name.lastIndexOf("/") + 1;
+  const slash = tensor.label.lastIndexOf("/") + 1;
   const row = make("div", { role: "row", id: `row_${index}` },
-    cell("name", make("i", { textContent: tensor.name.slice(0, slash) }), tensor.name.slice(slash)),
+    cell("name", make("i", { textContent: tensor.label.slice(0, slash) }), tensor.label.slice(slash)),
     cell("dtype", tensor.dtype), cell("shape", shape_text(tensor.shape)), cell("size", human_size(tensor.size_bytes)));
   row.firstChild.title = tensor.name;
   row.setAttribute("aria-rowindex", index + 2);
@@ -301,11 +308,11 @@ async function look() {
   const tensor = chosen;
   show("hint", false);
   show("details", true);
-  $("name").textContent = tensor.name;
+  $("name").textContent = visible(tensor.name);
   facts($("facts"), [
     ["dtype", tensor.dtype], ["shape", shape_text(tensor.shape)], ["elements", plain(tensor.element_count)], ["size", human_size(tensor.size_bytes)],
     ["at byte", tensor.offset_bytes === undefined ? undefined : plain(tensor.offset_bytes)],
-    ["in", tensor.is_decoded ? "no file as it is: decoded" : tensor.file], ["shares its bytes with", tensor.alias_of], ["also", tensor.names?.join(", ")],
+    ["in", tensor.is_decoded ? "no file as it is: decoded" : tensor.file], ["shares its bytes with", tensor.alias_of === undefined ? undefined : visible(tensor.alias_of)], ["also", tensor.names?.map(visible).join(", ")],
   ]);
   for (const id of ["tensor_failure", "strings", "histogram_figure", "heat_figure", "progress", "everything", "cell"]) show(id, false);
   for (const id of ["histogram", "statistics"]) $(id).replaceChildren();

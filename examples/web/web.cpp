@@ -17,6 +17,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 // The page's side. Files have numbers; a path without one is a folder (-2) or nothing (-1). A read fails where the browser
@@ -76,20 +77,15 @@ const char* reply(const stet::error& failure) {
       stet::json_value{{"error", failure.print(text, sizeof text)}, {"code", stet::describe(failure.code()).name}});
 }
 
-/// Whether a tensor is a second name that the reader of a foreign format gives another tensor, not one of the file's own.
-bool is_second_name(const stet::tensor& of) {
-  return !stet::is_native_model(opened) && !of.name().starts_with('/') && opened.store.index().original_of(of.entry());
-}
-
 stet::json_value list_tensors() {
   std::map<std::uint32_t, stet::json_value> second_names;
   for (const stet::tensor& each : tensors) {
-    if (is_second_name(each))
+    if (opened.is_second_name(each))
       second_names[opened.store.index().original_of(each.entry()).number()].push_back(each.name());
   }
   stet::json_value rows = stet::json_value::array();
   for (const stet::tensor& each : tensors) {
-    if (is_second_name(each)) continue;
+    if (opened.is_second_name(each)) continue;
     stet::json_value shape = stet::json_value::array();
     for (std::size_t axis = 0; axis < each.shape().rank(); ++axis) shape.push_back(each.shape()[axis]);
     const bool is_block = each.dtype() == stet::dtype::block;
@@ -127,6 +123,15 @@ EMSCRIPTEN_KEEPALIVE const char* open_model(const char* path) {
   options.inflate = web::inflate;
   options.files = &files;
   stet::result<stet::model> made = stet::open_any(path, options);
+  if (!made && made.error() == stet::errc::unknown_format) {
+    std::string text(made.error().message());
+    std::string_view before = "; known are ";
+    for (const stet::format* const each : stet::known_formats) {
+      if (each->recognises != nullptr) text.append(std::exchange(before, ", ")).append(each->name);
+    }
+    return reply(stet::json_value{{"error", std::string(path).append(": ").append(text)},
+                                  {"code", stet::describe(stet::errc::unknown_format).name}});
+  }
   if (!made) return reply(made.error());
   opened = std::move(*made);
   for (const stet::tensor each : opened.store) tensors.push_back(each);

@@ -331,7 +331,7 @@ TEST_SUITE("background") {
         REQUIRE(variables.add_view("values", values));
         CHECK(outcome(saver.save({1}, variables)) == "ok");
         values = {};
-        REQUIRE(variables.add("more", {1000}, std::span<float>(elements)));
+        REQUIRE(variables.add("more", elements, {1000}));
       }
       elements.assign(1000, 2.0F);
       values = stet::view<float, stet::dynamic>(elements.data(), counts + 1);

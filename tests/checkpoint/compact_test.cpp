@@ -29,8 +29,8 @@ TEST_SUITE("compact") {
     const temp_folder folder;
     small_program of;
     stet::writer out;
-    CHECK(out.add("table", {5000}, std::span(of.kernel)));
-    CHECK(out.add_alias("output", "table"));
+    out.add("table", of.kernel, {5000});
+    out.add_alias("output", "table");
     REQUIRE(outcome(out.save(folder.path("a.stet"))) == "ok");
     stet::save_options options;
     options.alignment_bytes = 256;

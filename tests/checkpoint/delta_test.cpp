@@ -163,10 +163,10 @@ TEST_SUITE("delta") {
     std::vector<std::int32_t> integers(10);
     std::memcpy(integers.data(), of.bias.data(), 40); // the same bytes
     variable_list variables;
-    CHECK(variables.add("dense/kernel", {10, 500}, std::span(of.kernel)));
-    CHECK(variables.add("dense/bias", {10}, std::span(integers)));
-    CHECK(variables.add("codes", {7}, std::span(of.codes)));
-    CHECK(variables.add("step", {}, std::span(of.step), false));
+    CHECK(variables.add("dense/kernel", of.kernel, {10, 500}));
+    CHECK(variables.add("dense/bias", integers, {10}));
+    CHECK(variables.add("codes", of.codes, {7}));
+    CHECK(variables.add("step", of.step, {}, false));
     REQUIRE(outcome(save_delta(variables, folder.path("a.stet"), folder.path("b.stet"))) == "ok");
     CHECK(names_in(folder.path("b.stet")) == "dense/kernel dense/bias");
     of.codes[6] = stet::int4(-1);
@@ -202,10 +202,10 @@ TEST_SUITE("delta") {
 
     of.step[0] = 2;
     variable_list second; // without the bias, with something new
-    CHECK(second.add("dense/kernel", {500, 10}, std::span(of.kernel)));
-    CHECK(second.add("codes", {7}, std::span(of.codes)));
-    CHECK(second.add("step", {}, std::span(of.step), false));
-    CHECK(second.add("extra", {3}, std::span(extra)));
+    CHECK(second.add("dense/kernel", of.kernel, {500, 10}));
+    CHECK(second.add("codes", of.codes, {7}));
+    CHECK(second.add("step", of.step, {}, false));
+    CHECK(second.add("extra", extra, {3}));
     REQUIRE(outcome(save_delta(second, folder.path("1.stet"), folder.path("2.stet"), 2)) == "ok");
     CHECK(names_in(folder.path("2.stet")) == "step extra");
     CHECK(restores_to(folder.path("2.stet"), second));
@@ -213,10 +213,10 @@ TEST_SUITE("delta") {
 
     of.step[0] = 3;
     variable_list third; // the bias is back, at the end; what was new is gone
-    CHECK(third.add("dense/kernel", {500, 10}, std::span(of.kernel)));
-    CHECK(third.add("codes", {7}, std::span(of.codes)));
-    CHECK(third.add("step", {}, std::span(of.step), false));
-    CHECK(third.add("dense/bias", {10}, std::span(of.bias)));
+    CHECK(third.add("dense/kernel", of.kernel, {500, 10}));
+    CHECK(third.add("codes", of.codes, {7}));
+    CHECK(third.add("step", of.step, {}, false));
+    CHECK(third.add("dense/bias", of.bias, {10}));
     REQUIRE(outcome(save_delta(third, folder.path("2.stet"), folder.path("3.stet"), 3)) == "ok");
     CHECK(names_in(folder.path("3.stet")) == "step dense/bias");
     CHECK(stet::open(folder.path("3.stet")).value().manifest_text().find("\"order\"") == std::string_view::npos);
@@ -224,22 +224,22 @@ TEST_SUITE("delta") {
     CHECK(compacts_to(folder, "3.stet", third, 3));
 
     variable_list fourth; // another order, and one in the middle
-    CHECK(fourth.add("step", {}, std::span(of.step), false));
-    CHECK(fourth.add("late", {1}, std::span(late)));
-    CHECK(fourth.add("dense/bias", {10}, std::span(of.bias)));
-    CHECK(fourth.add("dense/kernel", {500, 10}, std::span(of.kernel)));
+    CHECK(fourth.add("step", of.step, {}, false));
+    CHECK(fourth.add("late", late, {1}));
+    CHECK(fourth.add("dense/bias", of.bias, {10}));
+    CHECK(fourth.add("dense/kernel", of.kernel, {500, 10}));
     REQUIRE(outcome(save_delta(fourth, folder.path("3.stet"), folder.path("4.stet"), 4)) == "ok");
     CHECK(names_in(folder.path("4.stet")) == "late");
     CHECK(restores_to(folder.path("4.stet"), fourth));
     CHECK(compacts_to(folder, "4.stet", fourth, 4));
 
     variable_list fifth; // "late" goes and comes again in the sixth: at its end, not where it was
-    CHECK(fifth.add("step", {}, std::span(of.step), false));
-    CHECK(fifth.add("dense/bias", {10}, std::span(of.bias)));
-    CHECK(fifth.add("dense/kernel", {500, 10}, std::span(of.kernel)));
+    CHECK(fifth.add("step", of.step, {}, false));
+    CHECK(fifth.add("dense/bias", of.bias, {10}));
+    CHECK(fifth.add("dense/kernel", of.kernel, {500, 10}));
     REQUIRE(outcome(save_delta(fifth, folder.path("4.stet"), folder.path("5.stet"), 5)) == "ok");
     CHECK(compacts_to(folder, "5.stet", fifth, 5));
-    CHECK(fifth.add("late", {1}, std::span(late)));
+    CHECK(fifth.add("late", late, {1}));
     REQUIRE(outcome(save_delta(fifth, folder.path("5.stet"), folder.path("6.stet"), 6)) == "ok");
     CHECK(restores_to(folder.path("6.stet"), fifth));
     CHECK(compacts_to(folder, "6.stet", fifth, 6));
@@ -328,7 +328,7 @@ TEST_SUITE("delta") {
     optional_bias bound;
     bound.bias = stet::view<const float, 10>(of.bias.data(), bound.bias.static_extents);
     variable_list variables;
-    CHECK(variables.add("dense/kernel", {500, 10}, std::span(of.kernel)));
+    CHECK(variables.add("dense/kernel", of.kernel, {500, 10}));
     CHECK(variables.add_model(bound));
     REQUIRE(outcome(save_whole(variables, folder.path("a.stet"))) == "ok");
     bound.bias = {};

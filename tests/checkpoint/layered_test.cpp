@@ -98,8 +98,8 @@ TEST_SUITE("layered") {
 
     float trunk[2] = {}, head[3] = {};
     stet::variable_list variables;
-    CHECK(variables.add("trunk", {2}, std::span<float>(trunk)));
-    CHECK(variables.add("head", {3}, std::span<float>(head)));
+    CHECK(variables.add("trunk", trunk, {2}));
+    CHECK(variables.add("head", head, {3}));
     stet::restore_rules rules;
     rules.ignore = {"last", "new"};
     rules.verify_checksums = true;
@@ -113,7 +113,7 @@ TEST_SUITE("layered") {
     CHECK(outcome(all->prefetch()) == "ok");
 
     stet::writer out;
-    for (const stet::tensor each : *all) CHECK(out.add(each.name(), each));
+    for (const stet::tensor each : *all) out.add(each.name(), each);
     const auto saved = out.save_to_memory();
     REQUIRE(outcome(saved) == "ok");
     if (!saved) return;
@@ -264,7 +264,7 @@ TEST_SUITE("layered") {
   TEST_CASE("layers of several files") {
     const std::vector<float> values = {1, 2, 3, 4};
     stet::writer out;
-    for (const char* name : {"a", "b", "c"}) CHECK(out.add(name, {4}, std::span(values)));
+    for (const char* name : {"a", "b", "c"}) out.add(name, values, {4});
     const stet_test::temp_folder folder;
     stet::save_options options;
     options.form = stet::store_form::sharded;

@@ -34,8 +34,8 @@ constexpr std::size_t value_count = 20000;
 bool publish(const std::string& path, std::uint32_t version) {
   const std::vector<std::uint32_t> values(value_count, version);
   stet::writer out;
-  (void)out.add("first", {value_count}, std::span(values));
-  (void)out.add("second", {value_count}, std::span(values));
+  out.add("first", values, {value_count});
+  out.add("second", values, {value_count});
   stet::save_options options;
   options.is_durable = false;
   return static_cast<bool>(out.save(path, options));

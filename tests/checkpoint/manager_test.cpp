@@ -517,8 +517,8 @@ TEST_SUITE("manager") {
     REQUIRE_MANAGER(manager, folder.path(), options);
     std::vector<float> a = {1}, b = {2};
     stet::variable_list variables;
-    CHECK(variables.add("a", {1}, std::span<float>(a)));
-    CHECK(variables.add("b", {1}, std::span<float>(b)));
+    CHECK(variables.add("a", a, {1}));
+    CHECK(variables.add("b", b, {1}));
     const auto base_of_save = [&](std::uint64_t step) {
       const auto saved = manager->save({step}, variables);
       CHECK(outcome(saved) == "ok");

@@ -18,10 +18,10 @@ public:
   /// @param frozen_size  elements that training does not change; 0: none
   explicit program(std::size_t size = 100, std::size_t frozen_size = 0)
       : kernel(size, 0.5F), moment(size, 0.0), frozen(frozen_size, 7) {
-    if (frozen_size != 0) (void)variables.add("frozen", {frozen_size}, std::span<std::uint16_t>(frozen), false);
-    (void)variables.add("dense/kernel", {size}, std::span<float>(kernel));
-    (void)variables.add_slot("dense/kernel", "Adam/m", std::span<double>(moment));
-    (void)variables.add("seen", {}, std::span<std::uint64_t>(&seen, 1), false);
+    if (frozen_size != 0) (void)variables.add("frozen", frozen, {frozen_size}, false);
+    (void)variables.add("dense/kernel", kernel, {size});
+    (void)variables.add_slot("dense/kernel", "Adam/m", moment);
+    (void)variables.add("seen", std::span<std::uint64_t>(&seen, 1), {}, false);
   }
   program(const program&) = delete;
   program& operator=(const program&) = delete;

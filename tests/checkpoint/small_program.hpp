@@ -31,10 +31,10 @@ struct small_program {
   }
   [[nodiscard]] stet::variable_list variables(bool is_trainable = true) {
     stet::variable_list all;
-    CHECK(all.add("dense/kernel", {500, 10}, std::span(kernel), is_trainable));
-    CHECK(all.add("dense/bias", {10}, std::span(bias)));
-    CHECK(all.add("codes", {7}, std::span(codes)));
-    CHECK(all.add("step", {}, std::span(step), false));
+    CHECK(all.add("dense/kernel", kernel, {500, 10}, is_trainable));
+    CHECK(all.add("dense/bias", bias, {10}));
+    CHECK(all.add("codes", codes, {7}));
+    CHECK(all.add("step", step, {}, false));
     return all;
   }
 };

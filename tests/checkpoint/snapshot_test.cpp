@@ -130,15 +130,15 @@ TEST_SUITE("snapshot") {
     std::array<float, 1> a{1}, b{2};
     {
       variable_list variables;
-      REQUIRE(variables.add("a", {1}, std::span<float>(a)));
+      REQUIRE(variables.add("a", a, {1}));
       REQUIRE(outcome(taken.take(variables)) == "ok");
-      REQUIRE(variables.add("b", {1}, std::span<float>(b)));
+      REQUIRE(variables.add("b", b, {1}));
       CHECK(contents_of(taken) == "a: 1\n");
     }
     CHECK(contents_of(taken) == "a: 1\n");
     variable_list swapped;
-    REQUIRE(swapped.add("b", {1}, std::span<float>(b)));
-    REQUIRE(swapped.add("a", {1}, std::span<float>(a)));
+    REQUIRE(swapped.add("b", b, {1}));
+    REQUIRE(swapped.add("a", a, {1}));
     REQUIRE(taken.take(swapped));
     CHECK(contents_of(taken) == "b: 2\na: 1\n");
     REQUIRE(taken.variables() != nullptr);
@@ -200,8 +200,7 @@ TEST_SUITE("snapshot") {
     variable_list variables;
     REQUIRE(variables.add_model(model));
     std::array<float, 2> elements{};
-    REQUIRE(variables.add("a name that is longer than what a string holds without memory of its own", {2},
-                          std::span<float>(elements)));
+    REQUIRE(variables.add("a name that is longer than what a string holds without memory of its own", elements, {2}));
     snapshot taken;
     REQUIRE(taken.take(variables));
     model.bias = view<std::int32_t, 4>(model.second.data());
@@ -218,7 +217,7 @@ TEST_SUITE("snapshot") {
     std::byte* const nowhere = reinterpret_cast<std::byte*>(std::size_t{64});
     variable_list variables;
     for (const char* name : {"a", "b", "c", "d"}) {
-      REQUIRE(outcome(variables.add(name, {half}, std::span(reinterpret_cast<std::uint8_t*>(nowhere), half))) == "ok");
+      REQUIRE(outcome(variables.add(name, std::span(reinterpret_cast<std::uint8_t*>(nowhere), half), {half})) == "ok");
     }
     snapshot taken;
     CHECK(outcome(taken.reserve(variables)) == "out_of_memory");
@@ -230,9 +229,9 @@ TEST_SUITE("snapshot") {
     std::array<float, 2> elements{1, 2};
     std::vector<float> many(1000);
     variable_list variables, larger, smaller;
-    REQUIRE(variables.add("a", {2}, std::span<float>(elements)));
-    REQUIRE(larger.add("large", {1000}, std::span<float>(many)));
-    REQUIRE(smaller.add("none", {0}, std::span<float>()));
+    REQUIRE(variables.add("a", elements, {2}));
+    REQUIRE(larger.add("large", many, {1000}));
+    REQUIRE(smaller.add("none", std::span<float>(), {0}));
     snapshot taken;
     REQUIRE(taken.take(variables));
     REQUIRE(taken.reserve(smaller));

@@ -66,12 +66,12 @@ int main() {
   std::vector<std::byte> file;
   {
     stet::writer out;
-    (void)out.add("dense/kernel", {2, 3}, std::span<const float>(values));
-    (void)out.add_alias("tied", "dense/kernel");
+    out.add("dense/kernel", values, {2, 3});
+    out.add_alias("tied", "dense/kernel");
     const std::string_view labels[] = {"a", ""};
-    (void)out.add_strings("labels", {2}, labels);
+    out.add("labels", labels, {2});
     const stet::int4 packed[3] = {};
-    (void)out.add("packed", {3}, std::span<const stet::int4>(packed));
+    out.add("packed", packed, {3});
     auto saved = out.save_to_memory();
     if (saved) file = std::move(*saved);
   }

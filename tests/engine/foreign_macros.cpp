@@ -127,12 +127,12 @@ int use_templates();
 int use_templates() {
   float values[4] = {1, 2, 3, 4};
   stet::writer out;
-  (void)out.add("values", {4}, std::span<const float>(values));
+  out.add("values", values, {4});
   const auto file = out.save_to_memory();
   if (!file) return 1;
   const auto store = stet::open(std::span<const std::byte>(*file));
   if (!store) return 1;
   stet::variable_list variables;
-  (void)variables.add("values", {4}, std::span<float>(values));
+  (void)variables.add("values", values, {4});
   return stet::restore(*store, variables) && store->view<float, 4>("values") && stet::open_any("none") ? 0 : 1;
 }

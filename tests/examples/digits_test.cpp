@@ -440,12 +440,12 @@ TEST_SUITE("digits") {
     const std::vector<float> narrow = {1, 2, -1}, narrow_bias = {0.5f};             // 3 inputs, 1 unit
     const std::vector<float> last = {4, -4}, last_bias = {1, 2};                    // 1 input, 2 units
     stet::writer out;
-    CHECK(out.add("wide/k", {2, 3}, std::span(wide)));
-    CHECK(out.add("wide/b", {3}, std::span(wide_bias)));
-    CHECK(out.add("narrow/k", {3, 1}, std::span(narrow)));
-    CHECK(out.add("narrow/b", {1}, std::span(narrow_bias)));
-    CHECK(out.add("last/k", {1, 2}, std::span(last)));
-    CHECK(out.add("last/b", {2}, std::span(last_bias)));
+    out.add("wide/k", wide, {2, 3});
+    out.add("wide/b", wide_bias, {3});
+    out.add("narrow/k", narrow, {3, 1});
+    out.add("narrow/b", narrow_bias, {1});
+    out.add("last/k", last, {1, 2});
+    out.add("last/b", last_bias, {2});
     const auto bytes = out.save_to_memory();
     REQUIRE(bytes);
     if (!bytes) return;
@@ -511,8 +511,8 @@ TEST_SUITE("digits") {
     const std::vector<float> kernel(4), bias(2);
     const auto outcome = [&](const char* graph) {
       stet::writer out;
-      CHECK(out.add("k", {2, 2}, std::span(kernel)));
-      CHECK(out.add("b", {2}, std::span(bias)));
+      out.add("k", kernel, {2, 2});
+      out.add("b", bias, {2});
       if (graph != nullptr) out.graph = stet::json_value::parse(graph);
       CHECK(out.save(path));
       const auto model = digits::open_model(path.c_str());
@@ -540,9 +540,9 @@ TEST_SUITE("digits") {
       const auto uint4 = stet::element_layout::of(stet::dtype::uint4);
       for (const std::string set : {"train", "test"}) {
         const std::size_t images = set == "test" ? count : 2;
-        CHECK(out.add_bytes(set + "/images", uint4, {images, 28, 28},
-                            std::span(pixels).first(images * digits::pixel_count / 2)));
-        CHECK(out.add(set + "/labels", {labels.size()}, std::span<const std::uint8_t>(labels)));
+        out.add_bytes(set + "/images", uint4, {images, 28, 28},
+                      std::span(pixels).first(images * digits::pixel_count / 2));
+        out.add(set + "/labels", labels, {labels.size()});
       }
       CHECK(out.save(path));
       const auto opened = digits::open_images(path.c_str());

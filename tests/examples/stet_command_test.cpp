@@ -75,16 +75,14 @@ struct sample {
     for (int i = -4; i < 5; ++i) codes.push_back(stet::int4(i));
   }
   void add_to(stet::writer& out) const {
-    CHECK(out.add("dense/kernel", {4, 3}, std::span<const float>(kernel),
-                  stet::json_value{{"trainable", true}, {"x-note", {1, 2}}}));
-    CHECK(out.add_alias("tied", "dense/kernel", stet::json_value{{"x-note", "tied"}}));
-    CHECK(out.add("codes", {9}, std::span<const stet::int4>(codes),
-                  stet::json_value{{"quantization", {{"scales", 0.5}}}}));
-    CHECK(out.add_strings("words", {3}, words));
-    CHECK(out.add_bytes("blocks", {stet::dtype::block, 0, {"q4_k", 256, 144}}, {2, 256}, blocks));
-    CHECK(out.add(hostile_name, {2}, std::span<const float>(hostile)));
-    CHECK(out.add("empty", {0, 5}, std::span<const float>()));
-    CHECK(out.add("\xE5\x90\x8D\xE5\x89\x8D", {1, 1}, std::span<const float>(kernel).first(1)));
+    out.add("dense/kernel", kernel, {4, 3}, stet::json_value{{"trainable", true}, {"x-note", {1, 2}}});
+    out.add_alias("tied", "dense/kernel", stet::json_value{{"x-note", "tied"}});
+    out.add("codes", codes, {9}, stet::json_value{{"quantization", {{"scales", 0.5}}}});
+    out.add("words", words, {3});
+    out.add_bytes("blocks", {stet::dtype::block, 0, {"q4_k", 256, 144}}, {2, 256}, blocks);
+    out.add(hostile_name, hostile, {2});
+    out.add("empty", std::span<const float>(), {0, 5});
+    out.add("\xE5\x90\x8D\xE5\x89\x8D", std::span<const float>(kernel).first(1), {1, 1});
     out.graph = stet::json_value{{"nodes", stet::json_value::array()}};
     out.state = stet::json_value{{"global_step", 7}};
     out.metadata = stet::json_value{{"author", "me"}, {"rate", 0.001}};
@@ -102,7 +100,7 @@ void save_many(const std::string& path) {
   const float value = 1;
   stet::writer out;
   for (int i = 0; i < 10000; ++i)
-    CHECK(out.add("layer_" + std::to_string(i) + "/weight", {1}, std::span<const float>(&value, 1)));
+    out.add("layer_" + std::to_string(i) + "/weight", std::span<const float>(&value, 1), {1});
   CHECK(out.save(path));
 }
 
@@ -151,7 +149,7 @@ TEST_SUITE("stet command") {
       }
       CHECK(std::count(help.out.begin(), help.out.end(), '\n') < 24);
     }
-    CHECK(run(folder, {"--version"}).out == "stet " STET_VERSION_STRING "\n");
+    for (const char* option : {"--version", "-V"}) CHECK(run(folder, {option}).out == "stet " STET_VERSION_STRING "\n");
     const outcome about = run(folder, {"cat", "--help"});
     CHECK(about.status == 0);
     CHECK(about.out.find("--as DTYPE") != std::string::npos);
@@ -173,6 +171,8 @@ TEST_SUITE("stet command") {
         {"cat", "m.stet", "codes", "--as"},
         {"cat", "m.stet", "codes", "--as", "float33"},
         {"diff", "m.stet"},
+        {"convert", "m.stet", "made.stet", "--names", "both"},
+        {"convert", "m.stet", "made.keras", "--names", "layers"},
         {"unpack", "m.stet"},
         {"\x1b[31m"},
     };
@@ -202,9 +202,9 @@ TEST_SUITE("stet command") {
     const struct {
       const char *path, *message;
     } rows[] = {{"missing", "stet: missing: no such file"},
-                {".", "stet: .: not a regular file"},
+                {".", "stet: .: a folder, but neither a SavedModel nor one of checkpoints; give a file in it\n"},
                 {"empty", "stet: empty: not a format that is known here"},
-                {"text", "stet: text: not a format that is known here"},
+                {"text", "stet: text: not a format that is known here; known are stet, tf-savedmodel, "},
                 {"unfinished.json", "stet: unfinished.json: the manifest is not valid JSON"},
                 {"truncated.stet", "stet: truncated.stet: the file is shorter than it says"},
                 {"lonely.json", "stet: lonely.json: gone.bin: a part of the store is missing"}};
@@ -319,7 +319,7 @@ TEST_SUITE("stet command") {
     std::vector<float> large(700001);
     for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<float>(i);
     stet::writer out;
-    CHECK(out.add("large", {large.size()}, std::span<const float>(large)));
+    out.add("large", large, {large.size()});
     CHECK(out.save(folder.path("m.stet")));
     CHECK(run(folder, {"cat", "m.stet", "large"}).out == bytes_of(large));
     const std::vector<std::int64_t> integers(large.begin(), large.end());
@@ -330,10 +330,9 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     const std::vector<std::uint8_t> codes = {0, 1, 2, 255, 128, 7};
     stet::writer out;
-    CHECK(
-        out.add("codes", {2, 3}, std::span<const std::uint8_t>(codes),
-                stet::json_value{{"quantization", {{"scales", {0.5, 2.0}}, {"zero_points", {1, 100}}, {"axis", 0}}}}));
-    CHECK(out.add("plain", {6}, std::span<const std::uint8_t>(codes)));
+    out.add("codes", codes, {2, 3},
+            stet::json_value{{"quantization", {{"scales", {0.5, 2.0}}, {"zero_points", {1, 100}}, {"axis", 0}}}});
+    out.add("plain", codes, {6});
     CHECK(out.save(folder.path("m.stet")));
     CHECK(run(folder, {"cat", "m.stet", "codes", "--dequantize"}).out ==
           bytes_of(std::vector<float>{-0.5f, 0, 0.5f, 310, 56, -186}));
@@ -371,7 +370,7 @@ TEST_SUITE("stet command") {
     const std::string path = folder.path("m.stet"), name = std::string(300, 'n') + "/end";
     const float value = 1;
     stet::writer out;
-    CHECK(out.add(name, {1}, std::span<const float>(&value, 1)));
+    out.add(name, std::span<const float>(&value, 1), {1});
     CHECK(out.save(path));
     overwrite(path, offset_of(path, name), 'x');
     CHECK(run(folder, {"verify", "m.stet"}).out.find("  " + name + ": ") != std::string::npos);
@@ -446,7 +445,7 @@ TEST_SUITE("stet command") {
     model.blocks[150] = std::byte{1};
     stet::writer out;
     model.add_to(out);
-    CHECK(out.add("new", {2, 2}, std::span<const float>(model.kernel).first(4)));
+    out.add("new", std::span<const float>(model.kernel).first(4), {2, 2});
     CHECK(out.save(folder.path("b.stet")));
     const outcome found = run(folder, {"diff", "a.stet", "b.stet"});
     CHECK(found.status == 1);
@@ -468,12 +467,12 @@ TEST_SUITE("stet command") {
     const std::vector<std::int64_t> first = {(std::numeric_limits<std::int64_t>::min)(), 9007199254740993, 5};
     const std::vector<std::int64_t> second = {(std::numeric_limits<std::int64_t>::min)(), 9007199254740992, 5};
     stet::writer a, b;
-    CHECK(a.add("mixed", {4}, std::span<const float>(wide)));
-    CHECK(b.add("mixed", {4}, std::span<const stet::bfloat16>(narrow)));
-    CHECK(a.add("integers", {3}, std::span<const std::int64_t>(first)));
-    CHECK(b.add("integers", {3}, std::span<const std::int64_t>(second)));
-    CHECK(a.add("shape", {4}, std::span<const float>(wide)));
-    CHECK(b.add("shape", {2, 2}, std::span<const float>(wide)));
+    a.add("mixed", wide, {4});
+    b.add("mixed", narrow, {4});
+    a.add("integers", first, {3});
+    b.add("integers", second, {3});
+    a.add("shape", wide, {4});
+    b.add("shape", wide, {2, 2});
     CHECK(a.save(folder.path("a.stet")));
     CHECK(b.save(folder.path("b.stet")));
     const std::string found = run(folder, {"diff", "a.stet", "b.stet"}).out;
@@ -521,8 +520,8 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     const std::vector<float> kernel = {1, 2, 3, 4, 5, 6}, bias = {0.5f, -1, 3};
     stet::writer out;
-    REQUIRE(out.add("dense/kernel", {2, 3}, std::span<const float>(kernel)));
-    REQUIRE(out.add("dense/bias", {3}, std::span<const float>(bias)));
+    out.add("dense/kernel", kernel, {2, 3});
+    out.add("dense/bias", bias, {3});
     stet::graph graph;
     graph.add("x", "Placeholder");
     graph.add("dense", "Dense", {"x"}, {{"units", 3}}, {{"kernel", "dense/kernel"}, {"bias", "dense/bias"}});
@@ -591,6 +590,7 @@ TEST_SUITE("stet command") {
       CHECK(run(folder, {"cat", name, "probe/kernel"}).out == expected);
       CHECK(run(folder, {"verify", name}).out.find("2 tensors in 1 file") != std::string::npos);
       CHECK(run(folder, {"diff", "m.keras", name}).status == 0);
+      CHECK(run(folder, {"ls", name}).out.find("/layers/dense/vars/1  also probe/bias\n") != std::string::npos);
     }
     const outcome shown = run(folder, {"graph", "m.keras"});
     CHECK(shown.status == 0);
@@ -602,8 +602,8 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     std::vector<float> a = {1, 2}, b = {3, 4};
     stet::variable_list variables;
-    REQUIRE(variables.add("a", {2}, std::span(a)));
-    REQUIRE(variables.add("b", {2}, std::span(b)));
+    REQUIRE(variables.add("a", a, {2}));
+    REQUIRE(variables.add("b", b, {2}));
     {
       stet::writer base;
       base.state = stet::json_value{{"global_step", 1}, {"metric", 0.25}};
@@ -679,6 +679,69 @@ TEST_SUITE("stet command") {
     }
   }
 
+  TEST_CASE("a converted model keeps the names that programs bind by, and is compared by them") {
+    const temp_folder folder;
+    folder.write("m.keras", stet_test::keras_archive().bytes());
+    CHECK(run(folder, {"convert", "m.keras", "both.stet"}).out.starts_with("both.stet: 2 tensors, "));
+    CHECK(run(folder, {"convert", "m.keras", "file.stet", "--names", "file"}).status == 0);
+    CHECK(run(folder, {"convert", "m.keras", "layers.stet", "--names=layers"}).status == 0);
+    CHECK(run(folder, {"convert", "both.stet", "again.stet", "--names=layers"}).status == 0);
+    CHECK(folder.read("again.stet") == folder.read("layers.stet"));
+    CHECK(run(folder, {"convert", "m.keras", "m.h5"}).status == 0);
+    CHECK(run(folder, {"ls", "both.stet"}).out.find("/layers/dense/vars/0  also probe/kernel\n") != std::string::npos);
+    CHECK(run(folder, {"ls", "file.stet"}).out.find("probe/") == std::string::npos);
+    CHECK(run(folder, {"ls", "layers.stet"}).out.find("/layers/") == std::string::npos);
+    const stet::json_value json = parse(run(folder, {"ls", "--json", "both.stet"}).out);
+    REQUIRE(json["tensors"].size() == 2);
+    CHECK(json["tensors"][1]["names"] == stet::json_value{"probe/bias"});
+    for (const char* const name : {"both.stet", "layers.stet", "m.h5", "m.keras"}) {
+      CAPTURE(name);
+      CHECK(run(folder, {"verify", name}).status == 0);
+      CHECK(run(folder, {"cat", name, "probe/kernel"}).out == run(folder, {"cat", "m.keras", "probe/kernel"}).out);
+      CHECK(run(folder, {"diff", "m.keras", name}).out == "no difference in 2 tensors\n");
+      CHECK(run(folder, {"diff", name, "m.h5"}).out == "no difference in 2 tensors\n");
+    }
+    // Without a name in common they are different tensors.
+    CHECK(run(folder, {"diff", "file.stet", "layers.stet"}).err ==
+          "stet: file.stet: differs from layers.stet in 4 of 4 tensors\n");
+    // Two tensors of B that are one of A are both compared.
+    stet::writer one, two;
+    const std::vector<float> a{1, 2}, b{1, 3};
+    one.add("x", a, {2});
+    one.add_alias("y", "x", stet::json_value{{"second_name", true}});
+    two.add("x", a, {2});
+    two.add("y", b, {2});
+    CHECK(one.save(folder.path("one.stet")));
+    CHECK(two.save(folder.path("two.stet")));
+    CHECK(run(folder, {"diff", "one.stet", "two.stet"}).err ==
+          "stet: one.stet: differs from two.stet in 1 of 2 tensors\n");
+  }
+
+  TEST_CASE("names that turn the text around them are escaped") {
+    const temp_folder folder;
+    const std::vector<float> values{1};
+    stet::writer out;
+    out.add("a\xE2\x80\xAE"
+            "b\xE2\x81\xA6\xE2\x82\xAC",
+            values, {1});
+    CHECK(out.save(folder.path("m.stet")));
+    CHECK(run(folder, {"ls", "m.stet"}).out.find("a\\u202eb\\u2066\xE2\x82\xAC\n") != std::string::npos);
+    CHECK(run(folder, {"cat", "m.stet", "\xE2\x80\xAA"}).err == "stet: m.stet: \\u202a: no tensor has this name\n");
+  }
+
+  TEST_CASE("what a format needs and a file has not is said in words") {
+    const temp_folder folder;
+    sample().save(folder.path("m.stet"));
+    CHECK(run(folder, {"unpack", "m.stet", "loose"}).status == 0);
+    CHECK(run(folder, {"verify", "loose/m.json"})
+              .out.find("manifest   ok   valid; the file has no index to compare it with\n") != std::string::npos);
+    CHECK(
+        run(folder, {"convert", "m.stet", "m.keras"}).err ==
+        "stet: m.stet: there is no graph in it, which the format to be written needs; --to keras-weights needs none\n");
+    folder.write("k.keras", stet_test::keras_archive().bytes());
+    CHECK(run(folder, {"graph", "k.keras"}).out.find(" \n") == std::string::npos);
+  }
+
   TEST_CASE("a soft link of HDF5 is a further name of its tensor, and can be read by it") {
     const temp_folder folder;
     folder.write("m.h5", stet_test::hdf5_files::symbols.bytes());
@@ -695,7 +758,7 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     const std::vector<float> a = {1, 2};
     stet::writer good;
-    REQUIRE(good.add("a", {2}, std::span(a)));
+    good.add("a", a, {2});
     REQUIRE(good.save(folder.path("ckpt-1.stet")));
     folder.write("ckpt-2.stet", "damaged");
     const outcome listed = run(folder, {"ls", "."});
@@ -761,7 +824,7 @@ TEST_SUITE("stet command") {
     const temp_folder folder;
     stet::writer out;
     const std::vector<float> many(100'000);
-    REQUIRE(out.add("many", {100'000}, std::span<const float>(many)));
+    out.add("many", many, {100'000});
     REQUIRE(out.save(folder.path("m.stet")));
     const std::string line = "cd " + shell_word(folder.path()) + " && ulimit -f 16 && " + shell_word(STET_COMMAND) +
                              " convert m.stet c.stet 2>err";

@@ -13,7 +13,7 @@ TEST_SUITE("ext/complex") {
   TEST_CASE("std::complex is saved and viewed in place") {
     const std::vector<std::complex<float>> values = {{1.0f, -2.0f}, {0.5f, 4.0f}};
     stet::writer out;
-    REQUIRE(out.add("signal", {2}, std::span<const std::complex<float>>(values)));
+    out.add("signal", values, {2});
     const auto file = out.save_to_memory();
     REQUIRE(file);
     if (!file) return;

@@ -27,9 +27,9 @@ struct few_variables {
   std::vector<float> a = {1}, b = {2}, c = {3};
   [[nodiscard]] stet::variable_list all() {
     stet::variable_list made;
-    CHECK(made.add("a", {1}, std::span(a)));
-    CHECK(made.add("b", {1}, std::span(b)));
-    CHECK(made.add("c", {1}, std::span(c), false));
+    CHECK(made.add("a", a, {1}));
+    CHECK(made.add("b", b, {1}));
+    CHECK(made.add("c", c, {1}, false));
     return made;
   }
 };
@@ -73,9 +73,25 @@ float value_in(const stet::store& of, std::string_view name) {
   return value;
 }
 
+struct one_number {
+  stet::tensor a;
+  void bind(auto& field) { field("a", a); }
+};
+
 } // namespace
 
 TEST_SUITE("formats/any") {
+  TEST_CASE("a model of any format is bound without a further header") {
+    const stet_test::temp_folder folder;
+    few_variables values;
+    save_base(values, folder.path("m.stet"));
+    const auto model = stet::open_any(folder.path("m.stet"));
+    REQUIRE(model);
+    one_number bound;
+    REQUIRE(stet::bind_model(bound, model->store));
+    CHECK(bound.a.element_count() == 1);
+  }
+
   TEST_CASE("a delta is opened with its base, whatever its form, and has the tensors and notes of both") {
     const stet_test::temp_folder folder;
     few_variables program;
@@ -187,7 +203,7 @@ TEST_SUITE("formats/any") {
     const stet_test::temp_folder folder;
     const std::array<float, 4> kernel = {1, 2, 3, 4};
     stet::writer out;
-    REQUIRE(out.add("kernel", {2, 2}, std::span<const float>(kernel), stet::json_value{{"trainable", false}}));
+    out.add("kernel", kernel, {2, 2}, stet::json_value{{"trainable", false}});
     out.metadata = stet::json_value{{"author", "me"}};
     out.state = stet::json_value{{"global_step", 7}};
     stet::graph graph;
@@ -293,7 +309,7 @@ TEST_SUITE("formats/any") {
     const stet_test::temp_folder folder;
     const std::vector<float> kernel{1, 2, 3, 4, 5, 6};
     stet::writer out;
-    REQUIRE(out.add("probe/kernel", {2, 3}, std::span(kernel)));
+    out.add("probe/kernel", kernel, {2, 3});
     auto config = stet::parse_json(stet_test::sequential_config("probe"));
     REQUIRE(config);
     auto graph = stet::graph_from_keras(std::move(*config));

@@ -124,7 +124,7 @@ TEST_SUITE("formats/format") {
     const stet_test::temp_folder folder;
     stet::writer out;
     const std::vector<float> values(5000, 1.5f);
-    REQUIRE(out.add("w", {5000}, std::span(values)));
+    out.add("w", values, {5000});
     REQUIRE(out.save(folder.path("m.stet")));
     stet_test::made_weights plain;
     plain.add("group/data", {2});
@@ -196,7 +196,7 @@ TEST_SUITE("formats/format") {
   TEST_CASE("an index of TensorFlow that the path names is opened by the probe alone") {
     const stet_test::temp_folder folder;
     stet::writer out;
-    REQUIRE(out.add("w", {}, 1.5f));
+    out.add("w", 1.5f);
     REQUIRE(stet::save_tensorflow_checkpoint(folder.path("m"), out));
     const counting_files files("m.index", text_of_file(folder.path("m.index")));
     const auto opened = stet::open_any("m.index", {.backing = stet::backing::stream, .files = &files});

@@ -128,8 +128,8 @@ TEST_SUITE("formats in own files") {
     std::filesystem::create_directory(to_path(folder.path("web")));
     stet::writer numbers;
     std::vector<float> kernel(3000, 0.5f);
-    CHECK(numbers.add("dense/kernel", {300, 10}, std::span<const float>(kernel)));
-    CHECK(numbers.add("dense/bias", {10}, std::span<const float>(kernel).first(10)));
+    numbers.add("dense/kernel", kernel, {300, 10});
+    numbers.add("dense/bias", std::span<const float>(kernel).first(10), {10});
     saved(numbers.save(folder.path("numbers.stet")));
     const auto opened = stet::open_any(folder.path("numbers.stet"));
     REQUIRE(opened);
@@ -216,7 +216,7 @@ TEST_SUITE("formats in own files") {
     std::vector<float> values(20000, 1);
     stet::writer out;
     for (std::size_t i = 0; i < values.size(); ++i)
-      CHECK(out.add("tensor/" + std::to_string(i), {1}, std::span<const float>(values).subspan(i, 1)));
+      out.add("tensor/" + std::to_string(i), std::span<const float>(values).subspan(i, 1), {1});
     counted_memory for_saving;
     CHECK(out.save(folder.path("m.json"),
                    {.form = stet::store_form::loose, .alignment_bytes = 4, .memory = &for_saving}));

@@ -18,9 +18,9 @@ TEST_SUITE("formats/select") {
     const stet_test::temp_folder folder;
     const std::array<float, 2> values = {1, 2};
     stet::writer out;
-    REQUIRE(out.add("a", {2}, std::span<const float>(values), stet::json_value{{"trainable", true}}));
-    REQUIRE(out.add_alias("tied", "a", stet::json_value{{"note", 1}}));
-    REQUIRE(out.add("b", {2}, std::span<const float>(values)));
+    out.add("a", values, {2}, stet::json_value{{"trainable", true}});
+    out.add_alias("tied", "a", stet::json_value{{"note", 1}});
+    out.add("b", values, {2});
     out.metadata = stet::json_value{{"author", "me"}};
     const std::string path = folder.path("m.stet");
     REQUIRE(out.save(path));
@@ -38,8 +38,8 @@ TEST_SUITE("formats/select") {
     REQUIRE(copy.save(folder.path("copy.stet")));
 
     stet::writer expected;
-    REQUIRE(expected.add("tied", {2}, std::span<const float>(values), stet::json_value{{"note", 1}}));
-    REQUIRE(expected.add("b", {2}, std::span<const float>(values)));
+    expected.add("tied", values, {2}, stet::json_value{{"note", 1}});
+    expected.add("b", values, {2});
     expected.metadata = stet::json_value{{"author", "me"}};
     REQUIRE(expected.save(folder.path("expected.stet")));
     CHECK(folder.read("copy.stet") == folder.read("expected.stet"));

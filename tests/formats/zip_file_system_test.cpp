@@ -7,9 +7,11 @@
 #include "support/zip_archives.hpp"
 
 #include <stet/formats/zip_file_system.hpp>
+#include <stet/writer.hpp>
 
 #include <doctest/doctest.h>
 
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +46,32 @@ std::span<const std::byte> bytes_of_text(const std::string& text) { return std::
 } // namespace
 
 TEST_SUITE("zip_file_system") {
+  TEST_CASE("a store at any offset of an archive is aligned with backing::read") {
+    const stet_test::temp_folder folder;
+    const std::vector<float> values{1, 2, 3};
+    stet::writer out;
+    out.add("w", values, {3});
+    const auto saved = out.save_to_memory();
+    REQUIRE(saved);
+    for (std::size_t shift = 0; shift < 4; ++shift) {
+      CAPTURE(shift);
+      stet_test::made_archive made;
+      made.members.emplace_back("fill", std::string(shift, 'f'));
+      made.members.emplace_back("m.stet", text_of_bytes(*saved));
+      const std::string archive = made.bytes();
+      const auto pak = stet::zip_file_system::open(folder.write("pak.zip", bytes_of_text(archive)));
+      REQUIRE(outcome(pak) == "ok");
+      if (!pak) return;
+      const auto read = stet::open("m.stet", {.backing = stet::backing::read, .files = &*pak});
+      REQUIRE(outcome(read) == "ok");
+      if (read) CHECK(outcome(read->get<float>("w")) == "ok");
+      const auto in_place = stet::open("m.stet", {.files = &*pak});
+      REQUIRE(outcome(in_place) == "ok");
+      const bool is_misaligned = archive.find("\x89STET") % alignof(float) != 0;
+      if (in_place) CHECK(outcome(in_place->get<float>("w")) == (is_misaligned ? "misaligned" : "ok"));
+    }
+  }
+
   TEST_CASE("a store in an archive is opened in place, by the archive's path or by its name alone") {
     const stet_test::temp_folder folder;
     const std::string path = folder.write("pak.zip", bytes_of_text(pak_bytes()));

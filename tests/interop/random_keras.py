@@ -249,7 +249,7 @@ class Case:
 def main():
     stet, folder, node_folder = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]
     seed = int(sys.argv[4]) if len(sys.argv) > 4 else 0
-    seconds = float(sys.argv[5]) if len(sys.argv) > 5 else 75
+    seconds = float(sys.argv[5]) if len(sys.argv) > 5 else 40
     seed = seed or int(time.time()) % 1000000 * 100
     print(f"seed {seed}", flush=True)
     tfjs = TensorFlowJs(node_folder)

@@ -22,7 +22,7 @@ int main(int count, char** arguments) {
   if (count != 3) return 2;
   std::vector<float> kernel(6);
   stet::variable_list variables;
-  if (auto added = variables.add("dense/kernel", {2, 3}, std::span<float>(kernel)); !added) return fail(added.error());
+  if (auto added = variables.add("dense/kernel", kernel, {2, 3}); !added) return fail(added.error());
   if (arguments[2] == std::string_view("restore")) {
     const auto restored = stet::restore_tensorflow_checkpoint(arguments[1], variables);
     if (!restored) return fail(restored.error());

@@ -38,23 +38,23 @@ public:
     add<std::uint64_t>(out), add<stet::float16>(out), add<stet::bfloat16>(out);
     add<stet::float8_e4m3fn>(out), add<stet::float8_e5m2>(out);
     add_narrow<stet::int4>(out, 8), add_narrow<stet::uint4>(out, 16);
-    require(out.add_strings("string", {3}, strings_));
-    require(out.add_strings("no_strings", {0}, {}));
-    require(out.add("empty", {0, 3}, std::span<const float>()));
-    require(out.add("scalar", {}, std::span<const float>(scalar_)));
-    require(out.add_alias("tied", "float32"));
+    out.add("string", strings_, {3});
+    out.add("no_strings", std::span<const std::string_view>(), {0});
+    out.add("empty", std::span<const float>(), {0, 3});
+    out.add("scalar", scalar_, {});
+    out.add_alias("tied", "float32");
   }
 
 private:
   template <class T> void add(stet::writer& out) {
     static std::vector<T> values = counted<T>(15, 15);
-    require(out.add(stet::name_of(stet::dtype_of<T>::value), {3, 5}, std::span<const T>(values)));
+    out.add(stet::name_of(stet::dtype_of<T>::value), values, {3, 5});
   }
   template <class T> void add_narrow(stet::writer& out, int modulus) {
     static std::vector<T> values;
     values.clear();
     for (int i = 0; i < 15; ++i) values.emplace_back(i % modulus);
-    require(out.add(stet::name_of(stet::dtype_of<T>::value), {3, 5}, std::span<const T>(values)));
+    out.add(stet::name_of(stet::dtype_of<T>::value), values, {3, 5});
   }
 
   std::array<std::string_view, 3> strings_ = {"a", "", std::string_view("b\0c", 3)};
@@ -85,16 +85,16 @@ int main(int count, char** arguments) {
   const std::array<std::int64_t, 1> step = {7};
   {
     stet::writer out;
-    require(out.add("net/kernel", {2, 3}, std::span<const float>(kernel)));
-    require(out.add("net/bias.with.dots", {3}, std::span<const float>(bias)));
-    require(out.add("step", {}, std::span<const std::int64_t>(step)));
+    out.add("net/kernel", kernel, {2, 3});
+    out.add("net/bias.with.dots", bias, {3});
+    out.add("step", step, {});
     require(save_tensorflow_checkpoint(folder + "objects-1", out, options));
   }
   {
     // The layers of a Keras model, by the paths on which tf.train.Checkpoint(model=…) finds them.
     stet::writer out;
-    require(out.add("model/_operations/1/_kernel", {2, 3}, std::span<const float>(kernel)));
-    require(out.add("model/_operations/1/bias", {3}, std::span<const float>(bias)));
+    out.add("model/_operations/1/_kernel", kernel, {2, 3});
+    out.add("model/_operations/1/bias", bias, {3});
     require(save_tensorflow_checkpoint(folder + "keras-1", out, options));
   }
   {
@@ -104,7 +104,7 @@ int main(int count, char** arguments) {
       values[i] = static_cast<float>(i);
       char name[64];
       std::snprintf(name, sizeof name, "layer_%05u/a_rather_long_name/variable", static_cast<unsigned>(i));
-      require(out.add(name, {1}, std::span<const float>(values).subspan(i, 1)));
+      out.add(name, std::span<const float>(values).subspan(i, 1), {1});
     }
     require(save_tensorflow_checkpoint(folder + "many", out));
   }

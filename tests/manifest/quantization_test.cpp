@@ -25,9 +25,9 @@ namespace {
 struct codes_store {
   template <class T> codes_store(std::vector<std::uint64_t> shape, std::vector<T> codes) {
     stet::writer out;
-    (void)out.add("codes", shape, std::span<const T>(codes));
+    out.add("codes", codes, shape);
     const std::array<float, 3> scales{1, 2, 4};
-    (void)out.add("scales", {3}, std::span<const float>(scales));
+    out.add("scales", scales, {3});
     auto saved = out.save_to_memory();
     if (saved) bytes = std::move(*saved);
     auto opened = stet::open(std::span<const std::byte>(bytes));

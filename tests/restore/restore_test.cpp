@@ -61,16 +61,16 @@ struct program {
   variable_list variables;
 
   program() {
-    CHECK(variables.add("dense/kernel", {2, 3}, std::span(kernel)));
-    CHECK(variables.add("dense/bias", {3}, std::span(bias)));
+    CHECK(variables.add("dense/kernel", kernel, {2, 3}));
+    CHECK(variables.add("dense/bias", bias, {3}));
   }
   program(const program&) = delete;
   program& operator=(const program&) = delete;
 
   [[nodiscard]] stet::writer writer() const {
     stet::writer out;
-    CHECK(out.add("dense/kernel", {2, 3}, std::span(stored_kernel)));
-    CHECK(out.add("dense/bias", {3}, std::span(stored_bias)));
+    out.add("dense/kernel", stored_kernel, {2, 3});
+    out.add("dense/bias", stored_bias, {3});
     return out;
   }
   [[nodiscard]] bool is_untouched() const {
@@ -136,30 +136,30 @@ TEST_SUITE("restore") {
     restore_report report;
     std::string expected, names;
     SUBCASE("a variable is missing") {
-      CHECK(to.variables.add("extra", {4}, std::span(other)));
+      CHECK(to.variables.add("extra", other, {4}));
       expected = "copied copied missing!";
       names = "extra";
     }
     SUBCASE("a tensor is not expected") {
-      CHECK(out.add("extra", {4}, std::span(other)));
+      out.add("extra", other, {4});
       expected = "copied copied unexpected!";
       names = "extra";
     }
     SUBCASE("a shape differs") {
-      CHECK(out.add("extra", {2, 2}, std::span(other)));
-      CHECK(to.variables.add("extra", {4}, std::span(other)));
+      out.add("extra", other, {2, 2});
+      CHECK(to.variables.add("extra", other, {4}));
       expected = "copied copied shape_mismatch!";
       names = "extra";
     }
     SUBCASE("a dtype differs") {
-      CHECK(out.add("extra", {3}, std::span(doubles)));
-      CHECK(to.variables.add("extra", {3}, std::span(other).first(3)));
+      out.add("extra", doubles, {3});
+      CHECK(to.variables.add("extra", std::span(other).first(3), {3}));
       expected = "copied copied dtype_mismatch!";
       names = "extra";
     }
     SUBCASE("several things differ") {
-      CHECK(out.add("extra", {3}, std::span(doubles)));
-      CHECK(to.variables.add("other", {4}, std::span(other)));
+      out.add("extra", doubles, {3});
+      CHECK(to.variables.add("other", other, {4}));
       expected = "copied copied missing! unexpected!";
       names = "other, extra";
     }
@@ -175,10 +175,10 @@ TEST_SUITE("restore") {
   TEST_CASE("says why, in numbers") {
     program to;
     stet::writer out;
-    CHECK(out.add("dense/kernel", {3, 2}, std::span(to.stored_kernel)));
+    out.add("dense/kernel", to.stored_kernel, {3, 2});
     const std::vector<double> doubles(3);
-    CHECK(out.add("dense/bias", {3}, std::span(doubles)));
-    CHECK(out.add("scalar", {}, std::span(doubles).first(1)));
+    out.add("dense/bias", doubles, {3});
+    out.add("scalar", std::span(doubles).first(1), {});
     restore_report report;
     CHECK(outcome(restore_twice(store_of(out), to, {}, report)) == "binding_failed");
     CHECK(report.to_text() ==
@@ -192,11 +192,11 @@ TEST_SUITE("restore") {
   TEST_CASE("skips what the rules let it skip") {
     program to;
     std::vector<float> extra(4, -1);
-    CHECK(to.variables.add("missing", {4}, std::span(extra)));
-    CHECK(to.variables.add("other shape", {4}, std::span(extra)));
+    CHECK(to.variables.add("missing", extra, {4}));
+    CHECK(to.variables.add("other shape", extra, {4}));
     stet::writer out = to.writer();
-    CHECK(out.add("unexpected", {3}, std::span(to.stored_bias)));
-    CHECK(out.add("other shape", {3}, std::span(to.stored_bias)));
+    out.add("unexpected", to.stored_bias, {3});
+    out.add("other shape", to.stored_bias, {3});
     restore_rules rules;
     rules.missing = skip;
     rules.unexpected = skip;
@@ -237,8 +237,8 @@ TEST_SUITE("restore") {
   TEST_CASE("ignores tensors that are no surprise") {
     program to;
     stet::writer out = to.writer();
-    CHECK(out.add("dense/kernel/Adam/m", {6}, std::span(to.stored_kernel)));
-    CHECK(out.add("dense/kernel/Adam/v", {6}, std::span(to.stored_kernel)));
+    out.add("dense/kernel/Adam/m", to.stored_kernel, {6});
+    out.add("dense/kernel/Adam/v", to.stored_kernel, {6});
     const stet::store from = store_of(out);
     restore_rules rules;
     restore_report report;
@@ -251,8 +251,8 @@ TEST_SUITE("restore") {
   TEST_CASE("renames by the first rule that knows the variable") {
     program to;
     stet::writer out;
-    CHECK(out.add("old/layer_7/kernel", {2, 3}, std::span(to.stored_kernel)));
-    CHECK(out.add("b", {3}, std::span(to.stored_bias)));
+    out.add("old/layer_7/kernel", to.stored_kernel, {2, 3});
+    out.add("b", to.stored_bias, {3});
     const stet::store from = store_of(out);
     restore_rules rules;
     restore_report report;
@@ -286,7 +286,7 @@ TEST_SUITE("restore") {
   TEST_CASE("several variables may take one tensor, and a name that a rule makes may be no name") {
     program to;
     std::vector<float> twin(3);
-    CHECK(to.variables.add("twin", {3}, std::span(twin)));
+    CHECK(to.variables.add("twin", twin, {3}));
     const stet::store from = store_of(to.writer());
     restore_rules rules;
     rules.renames = {rename_rule::exact("twin", "dense/bias")};
@@ -299,10 +299,10 @@ TEST_SUITE("restore") {
   TEST_CASE("who has taken one of several names of the same bytes has taken all") {
     program to;
     stet::writer out;
-    CHECK(out.add("embedding", {2, 3}, std::span(to.stored_kernel)));
-    CHECK(out.add_alias("dense/kernel", "embedding"));
-    CHECK(out.add_alias("output", "embedding"));
-    CHECK(out.add("dense/bias", {3}, std::span(to.stored_bias)));
+    out.add("embedding", to.stored_kernel, {2, 3});
+    out.add_alias("dense/kernel", "embedding");
+    out.add_alias("output", "embedding");
+    out.add("dense/bias", to.stored_bias, {3});
     restore_report report;
     CHECK(outcome(restore_twice(store_of(out), to, {}, report)) == "ok");
     CHECK(to.is_restored());
@@ -341,9 +341,9 @@ TEST_SUITE("restore") {
           ++common;
         }
         stet::writer out;
-        CHECK(out.add("a", from, std::span(stored)));
+        out.add("a", stored, from);
         variable_list variables;
-        CHECK(variables.add("a", to, std::span(kept)));
+        CHECK(variables.add("a", kept, to));
         restore_rules rules;
         rules.shape = shape_policy::overlap;
         restore_report report;
@@ -358,7 +358,7 @@ TEST_SUITE("restore") {
   TEST_CASE("overlaps convert, but ranks must be equal") {
     const std::vector<std::int32_t> stored = {1, 2, 3, 4};
     stet::writer out;
-    CHECK(out.add("a", {2, 2}, std::span(stored)));
+    out.add("a", stored, {2, 2});
     const stet::store from = store_of(out);
     restore_rules rules;
     rules.shape = shape_policy::overlap;
@@ -366,12 +366,12 @@ TEST_SUITE("restore") {
     std::vector<float> kept(3, -1);
     {
       variable_list variables;
-      CHECK(variables.add("a", {3, 1}, std::span(kept)));
+      CHECK(variables.add("a", kept, {3, 1}));
       CHECK(outcome(stet::restore(from, variables, rules)) == "ok");
       CHECK(kept == std::vector<float>{1, 3, -1});
     }
     variable_list variables;
-    CHECK(variables.add("a", {3}, std::span(kept)));
+    CHECK(variables.add("a", kept, {3}));
     restore_report report;
     CHECK(outcome(stet::restore(from, variables, rules, &report)) == "binding_failed");
     CHECK(outcomes(report) == "shape_mismatch!");
@@ -380,9 +380,9 @@ TEST_SUITE("restore") {
   TEST_CASE("a function of the program fills variables of another shape") {
     program to;
     std::vector<float> wide(4, -1);
-    CHECK(to.variables.add("wide", {4}, std::span(wide)));
+    CHECK(to.variables.add("wide", wide, {4}));
     stet::writer out = to.writer();
-    CHECK(out.add("wide", {2}, std::span(to.stored_bias).first(2)));
+    out.add("wide", std::span(to.stored_bias).first(2), {2});
     const stet::store from = store_of(out);
     restore_rules rules;
     rules.shape = shape_policy::ask;
@@ -425,11 +425,11 @@ TEST_SUITE("restore") {
   TEST_CASE("a function that fills variables is called once for each, and not for empty ones") {
     std::vector<float> some(2);
     variable_list variables;
-    CHECK(variables.add("empty", {0}, std::span<float>()));
-    CHECK(variables.add("some", {2}, std::span(some)));
+    CHECK(variables.add("empty", std::span<float>(), {0}));
+    CHECK(variables.add("some", some, {2}));
     stet::writer out;
-    CHECK(out.add("empty", {1}, std::span(some).first(1)));
-    CHECK(out.add("some", {1}, std::span(some).first(1)));
+    out.add("empty", std::span(some).first(1), {1});
+    out.add("some", std::span(some).first(1), {1});
     restore_rules rules;
     rules.shape = shape_policy::ask;
     int call_count = 0;
@@ -447,13 +447,13 @@ TEST_SUITE("restore") {
     const std::vector<stet::complex64> complexes(3);
     std::vector<float> to_float(3, -1), packed_to_float(3, -1), flags_to_float(3, -1), refused(3, -1);
     stet::writer out;
-    CHECK(out.add("shorts", {3}, std::span(shorts)));
-    CHECK(out.add("codes", {3}, std::span(codes)));
-    CHECK(out.add("flags", {3}, std::span<const bool>(flags)));
+    out.add("shorts", shorts, {3});
+    out.add("codes", codes, {3});
+    out.add("flags", flags, {3});
     variable_list variables;
-    CHECK(variables.add("shorts", {3}, std::span(to_float)));
-    CHECK(variables.add("codes", {3}, std::span(packed_to_float)));
-    CHECK(variables.add("flags", {3}, std::span(flags_to_float)));
+    CHECK(variables.add("shorts", to_float, {3}));
+    CHECK(variables.add("codes", packed_to_float, {3}));
+    CHECK(variables.add("flags", flags_to_float, {3}));
     restore_rules rules;
     rules.dtype = stet::dtype_policy::cast;
     restore_report report;
@@ -464,8 +464,8 @@ TEST_SUITE("restore") {
     CHECK(packed_to_float == std::vector<float>{-8, 3, 7});
     CHECK(flags_to_float == std::vector<float>{1, 0, 1});
 
-    CHECK(out.add("complex", {3}, std::span(complexes)));
-    CHECK(variables.add("complex", {3}, std::span(refused)));
+    out.add("complex", complexes, {3});
+    CHECK(variables.add("complex", refused, {3}));
     CHECK(outcome(stet::restore(store_of(out), variables, rules, &report)) == "binding_failed");
     CHECK(outcomes(report) == "converted converted converted dtype_mismatch!");
   }
@@ -473,10 +473,10 @@ TEST_SUITE("restore") {
   TEST_CASE("strings are no elements of variables") {
     const std::string_view texts[] = {"a", "b", "c"};
     stet::writer out;
-    CHECK(out.add_strings("a", {3}, texts));
+    out.add("a", texts, {3});
     std::vector<float> memory(3, -1);
     variable_list variables;
-    CHECK(variables.add("a", {3}, std::span(memory)));
+    CHECK(variables.add("a", memory, {3}));
     restore_rules rules;
     rules.dtype = stet::dtype_policy::cast;
     restore_report report;
@@ -490,10 +490,10 @@ TEST_SUITE("restore") {
     const bool flags[] = {true, false, true};
     const std::vector<double> doubles = {0.1, -0.0, 1e300};
     stet::writer out;
-    CHECK(out.add("codes", {5}, std::span(codes)));
-    CHECK(out.add("flags", {3}, std::span<const bool>(flags)));
-    CHECK(out.add("empty", {0, 7}, std::span<const double>()));
-    CHECK(out.add("doubles", {3}, std::span(doubles)));
+    out.add("codes", codes, {5});
+    out.add("flags", flags, {3});
+    out.add("empty", std::span<const double>(), {0, 7});
+    out.add("doubles", doubles, {3});
     stet::save_options dense;
     dense.alignment_bytes = 1; // the doubles lie at an odd address
     const auto bytes = out.save_to_memory(dense);
@@ -509,10 +509,10 @@ TEST_SUITE("restore") {
       bool to_flags[3] = {};
       std::vector<double> to_doubles(3, -1);
       variable_list variables;
-      CHECK(variables.add("codes", {5}, std::span(to_codes)));
-      CHECK(variables.add("flags", {3}, std::span<bool>(to_flags)));
-      CHECK(variables.add("empty", {0, 7}, std::span<double>()));
-      CHECK(variables.add("doubles", {3}, std::span(to_doubles)));
+      CHECK(variables.add("codes", to_codes, {5}));
+      CHECK(variables.add("flags", to_flags, {3}));
+      CHECK(variables.add("empty", std::span<double>(), {0, 7}));
+      CHECK(variables.add("doubles", to_doubles, {3}));
       restore_rules rules;
       rules.verify_checksums = true;
       restore_report report;
@@ -546,7 +546,7 @@ TEST_SUITE("restore") {
     const stet::store from(std::move(made));
     std::vector<std::uint16_t> counts(count);
     variable_list variables;
-    CHECK(variables.add("counts", {count}, std::span(counts)));
+    CHECK(variables.add("counts", counts, {count}));
     stet_test::counted_memory memory;
     restore_rules rules;
     rules.memory = &memory;
@@ -635,7 +635,7 @@ TEST_SUITE("restore") {
     if (!opened) return;
     std::vector<float> memory(2, -1);
     variable_list variables;
-    CHECK(variables.add("a", {2}, std::span(memory)));
+    CHECK(variables.add("a", memory, {2}));
     restore_rules rules;
     rules.verify_checksums = true;
     restore_report report;
@@ -656,11 +656,11 @@ TEST_SUITE("restore") {
       std::vector<float> memory(2, -1), flags_as_floats(2, -1);
       bool flags[2] = {true, true};
       variable_list variables;
-      CHECK(variables.add("a", {2}, std::span(memory)));
+      CHECK(variables.add("a", memory, {2}));
       restore_rules rules;
-      SUBCASE("as bools") { CHECK(variables.add("flags", {2}, std::span<bool>(flags))); }
+      SUBCASE("as bools") { CHECK(variables.add("flags", flags, {2})); }
       SUBCASE("converted") {
-        CHECK(variables.add("flags", {2}, std::span(flags_as_floats)));
+        CHECK(variables.add("flags", flags_as_floats, {2}));
         rules.dtype = stet::dtype_policy::cast;
       }
       restore_report report;
@@ -676,8 +676,8 @@ TEST_SUITE("restore") {
     // Two tensors change places: each variable lies where the other's tensor does.
     std::vector<std::uint8_t> a = {1, 2, 3}, b = {4, 5, 6};
     stet::writer out;
-    CHECK(out.add("a", {3}, std::span(a)));
-    CHECK(out.add("b", {3}, std::span(b)));
+    out.add("a", a, {3});
+    out.add("b", b, {3});
     auto bytes = out.save_to_memory();
     REQUIRE(outcome(bytes) == "ok");
     if (!bytes) return;
@@ -687,8 +687,8 @@ TEST_SUITE("restore") {
     const auto tensor_a = opened->find("a")->as_writable<std::uint8_t>(),
                tensor_b = opened->find("b")->as_writable<std::uint8_t>();
     variable_list variables;
-    CHECK(variables.add("a", {3}, *tensor_a));
-    CHECK(variables.add("b", {3}, *tensor_b));
+    CHECK(variables.add("a", *tensor_a, {3}));
+    CHECK(variables.add("b", *tensor_b, {3}));
     restore_rules rules;
     rules.renames = {rename_rule::exact("a", "b"), rename_rule::exact("b", "a")};
     CHECK(outcome(stet::restore(*opened, variables, rules)) == "ok");
@@ -706,7 +706,7 @@ TEST_SUITE("restore") {
     rules.renames = {rename_rule::exact("own", "dense/bias")};
     restore_report report;
     SUBCASE("const memory") {
-      CHECK(to.variables.add("own", {3}, std::span(constant)));
+      CHECK(to.variables.add("own", constant, {3}));
       CHECK(outcome(restore_twice(from, to, rules, report)) == "binding_failed");
       CHECK(report.entries[2].reason.find("only read") != std::string::npos);
       CHECK(constant == std::vector<float>(3, -1));
@@ -747,7 +747,7 @@ TEST_SUITE("restore") {
     scaled_bias bound;
     const std::uint8_t stored[] = {20, 21, 22};
     stet::writer out;
-    CHECK(out.add("dense/bias", {3}, std::span(stored)));
+    out.add("dense/bias", stored, {3});
     variable_list variables;
     CHECK(variables.add_model(bound));
     restore_rules rules;
@@ -771,7 +771,7 @@ TEST_SUITE("restore: binding") {
     variable_list variables;
     CHECK(variables.add_view("dense/kernel", kernel));
     CHECK(variables.add_view("dense/bias", bias));
-    CHECK(variables.add("plain", {3}, std::span(plain)));
+    CHECK(variables.add("plain", plain, {3}));
     restore_rules rules;
     rules.mode = restore_mode::bind;
     rules.renames = {rename_rule::exact("plain", "dense/bias")};
@@ -805,10 +805,10 @@ TEST_SUITE("restore: binding") {
     const std::vector<double> doubles = {1, 2};
     const std::vector<std::int32_t> integers = {1, 2};
     stet::writer out;
-    CHECK(out.add("codes", {4}, std::span(codes)));
-    CHECK(out.add("pad", {1}, std::span(codes).first(1)));
-    CHECK(out.add("doubles", {2}, std::span(doubles)));
-    CHECK(out.add("integers", {2}, std::span(integers)));
+    out.add("codes", codes, {4});
+    out.add("pad", std::span(codes).first(1), {1});
+    out.add("doubles", doubles, {2});
+    out.add("integers", integers, {2});
     stet::save_options dense;
     dense.alignment_bytes = 1;
     const auto bytes = out.save_to_memory(dense);
@@ -860,7 +860,7 @@ TEST_SUITE("restore: binding") {
     variable_list variables;
     CHECK(variables.add_view("dense/kernel", kernel));
     CHECK(variables.add_view("dense/bias", bias));
-    CHECK(variables.add("plain", {3}, std::span(plain)));
+    CHECK(variables.add("plain", plain, {3}));
     restore_rules rules;
     rules.mode = restore_mode::bind;
     rules.renames = {rename_rule::exact("plain", "dense/bias")};
@@ -873,7 +873,7 @@ TEST_SUITE("restore: binding") {
 
   TEST_CASE("an empty tensor is bound wherever its file lies") {
     stet::writer out;
-    CHECK(out.add("empty", {0, 3}, std::span<const double>()));
+    out.add("empty", std::span<const double>(), {0, 3});
     const auto bytes = out.save_to_memory();
     REQUIRE(outcome(bytes) == "ok");
     if (!bytes) return;
@@ -894,8 +894,8 @@ TEST_SUITE("restore: binding") {
   TEST_CASE("views that are written to need a store that may be; fine-tuning does not reach the file") {
     const std::uint8_t stored[] = {10, 11, 12, 13, 14, 15};
     stet::writer out;
-    CHECK(out.add("dense/kernel", {2, 3}, std::span(stored)));
-    CHECK(out.add("dense/bias", {3}, std::span(stored).first(3)));
+    out.add("dense/kernel", stored, {2, 3});
+    out.add("dense/bias", std::span(stored).first(3), {3});
     const stet_test::temp_folder folder;
     const std::string path = folder.path("base.stet");
     REQUIRE(outcome(out.save(path)) == "ok");
@@ -935,7 +935,7 @@ TEST_SUITE("restore: binding") {
     constexpr std::size_t page_count = 512, page_size = 4096;
     const std::vector<std::uint8_t> stored(page_count * page_size, 1);
     stet::writer out;
-    CHECK(out.add("a", {page_count, page_size}, std::span(stored)));
+    out.add("a", stored, {page_count, page_size});
     const stet_test::temp_folder folder;
     const std::string path = folder.path("base.stet");
     stet::save_options options;

@@ -6,9 +6,13 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 using stet::dynamic;
@@ -41,6 +45,15 @@ struct half {
   std::uint16_t bits;
 };
 
+template <class... Arguments>
+concept can_be_variable = requires(variable_list variables, Arguments&&... arguments) {
+  variables.add("x", std::forward<Arguments>(arguments)...);
+};
+static_assert(can_be_variable<std::vector<float>&> && can_be_variable<std::span<float>> && can_be_variable<float&>);
+static_assert(can_be_variable<std::array<bool, 2>&> && can_be_variable<const std::vector<float>&, std::vector<int>&>);
+static_assert(!can_be_variable<std::vector<float>> && !can_be_variable<float> && !can_be_variable<std::vector<bool>&>);
+static_assert(!can_be_variable<std::vector<std::string>&> && !can_be_variable<std::vector<float>&, bool>);
+
 } // namespace
 
 template <> struct stet::dtype_of<half> : std::integral_constant<stet::dtype, stet::dtype::float16> {};
@@ -49,7 +62,7 @@ TEST_SUITE("variables") {
   TEST_CASE("a variable is what it was added as") {
     std::vector<float> kernel(6, 1.5F);
     variable_list variables;
-    REQUIRE(outcome(variables.add("dense/kernel", {2, 3}, std::span(kernel))) == "ok");
+    REQUIRE(outcome(variables.add("dense/kernel", kernel, {2, 3})) == "ok");
     REQUIRE(variables.size() == 1);
     const variable& added = variables[0];
     CHECK(added.name() == "dense/kernel");
@@ -66,10 +79,38 @@ TEST_SUITE("variables") {
     CHECK(variables.find("dense") == nullptr);
   }
 
+  TEST_CASE("memory is any range of elements in a row, and its shape any integers") {
+    std::vector<float> kernel(6);
+    std::array<long long, 3> wide{};
+    double moment[2] = {};
+    float rate = 0.5F;
+    const int rows = 2;
+    variable_list variables;
+    REQUIRE(variables.add("kernel", kernel, {rows, 3}));
+    REQUIRE(variables.add("flat", kernel));
+    REQUIRE(variables.add("wide", wide, std::vector<std::int64_t>{1, 3}, false));
+    REQUIRE(variables.add("moment", moment));
+    REQUIRE(variables.add("rate", rate));
+    REQUIRE(variables.add("view", stet::view<float, 3, 2>(kernel.data())));
+    REQUIRE(variables.add_slot("kernel", "Adam/m", kernel));
+    using shape = std::vector<std::uint64_t>;
+    const shape expected[] = {{2, 3}, {6}, {1, 3}, {2}, {}, {3, 2}, {2, 3}};
+    REQUIRE(variables.size() == std::size(expected));
+    for (std::size_t i = 0; i < std::size(expected); ++i) CHECK(variables[i].shape() == expected[i]);
+    CHECK(variables[2].layout().dtype == stet::dtype::int64);
+    CHECK_FALSE(variables[2].is_trainable());
+    CHECK(variables[4].bytes().data() == reinterpret_cast<const std::byte*>(&rate));
+    const auto refused = variables.add("n", kernel, {-2, -3});
+    CHECK(outcome(refused) == "bad_shape");
+    CHECK((!refused && refused.error().subject() == "n"));
+    CHECK(outcome(variables.add("n", rate, {-1})) == "bad_shape");
+    CHECK(outcome(variables.add("n", kernel, {5})) == "size_mismatch");
+  }
+
   TEST_CASE("elements narrower than a byte have one of their own in memory") {
     std::vector<stet::int4> codes(5);
     variable_list variables;
-    REQUIRE(outcome(variables.add("codes", {5}, std::span(codes))) == "ok");
+    REQUIRE(outcome(variables.add("codes", codes, {5})) == "ok");
     CHECK(variables[0].layout().bits == 8);
     CHECK(variables[0].size_bytes() == 5);
   }
@@ -77,7 +118,7 @@ TEST_SUITE("variables") {
   TEST_CASE("a type of the program is its dtype") {
     std::vector<half> halves(4);
     variable_list variables;
-    REQUIRE(outcome(variables.add("halves", {4}, std::span(halves))) == "ok");
+    REQUIRE(outcome(variables.add("halves", halves, {4})) == "ok");
     CHECK(variables[0].layout().dtype == stet::dtype::float16);
   }
 
@@ -85,31 +126,31 @@ TEST_SUITE("variables") {
     std::vector<float> six(6);
     const std::span<float> memory(six);
     variable_list variables;
-    REQUIRE(outcome(variables.add("a", {6}, memory)) == "ok");
-    CHECK(outcome(variables.add("", {6}, memory)) == "bad_name");
-    CHECK(outcome(variables.add(std::string(65536, 'a'), {6}, memory)) == "bad_name");
-    CHECK(outcome(variables.add("\xFF", {6}, memory)) == "bad_name");
-    CHECK(outcome(variables.add("a", {6}, memory)) == "duplicate_name");
-    CHECK(outcome(variables.add("b", {5}, memory)) == "size_mismatch");
-    CHECK(outcome(variables.add("b", {}, memory)) == "size_mismatch");
+    REQUIRE(outcome(variables.add("a", memory, {6})) == "ok");
+    CHECK(outcome(variables.add("", memory, {6})) == "bad_name");
+    CHECK(outcome(variables.add(std::string(65536, 'a'), memory, {6})) == "bad_name");
+    CHECK(outcome(variables.add("\xFF", memory, {6})) == "bad_name");
+    CHECK(outcome(variables.add("a", memory, {6})) == "duplicate_name");
+    CHECK(outcome(variables.add("b", memory, {5})) == "size_mismatch");
+    CHECK(outcome(variables.add("b", memory, {})) == "size_mismatch");
     constexpr std::uint64_t huge = std::uint64_t{1} << 63;
-    CHECK(outcome(variables.add("b", {huge, 2}, memory)) == "bad_shape");
-    CHECK(outcome(variables.add("b", {0, huge, 2}, std::span<float>())) == "bad_shape");
-    CHECK(outcome(variables.add("b", {huge}, memory)) == "bad_shape");
+    CHECK(outcome(variables.add("b", memory, {huge, 2})) == "bad_shape");
+    CHECK(outcome(variables.add("b", std::span<float>(), {0, huge, 2})) == "bad_shape");
+    CHECK(outcome(variables.add("b", memory, {huge})) == "bad_shape");
     CHECK(variables.size() == 1);
-    CHECK(outcome(variables.add("empty", {0, 6}, std::span<float>())) == "ok");
-    CHECK(outcome(variables.add("scalar", {}, memory.first(1))) == "ok");
+    CHECK(outcome(variables.add("empty", std::span<float>(), {0, 6})) == "ok");
+    CHECK(outcome(variables.add("scalar", memory.first(1), {})) == "ok");
   }
 
   TEST_CASE("a slot has the shape of its variable") {
     std::vector<float> kernel(6);
     std::vector<double> moment(6);
     variable_list variables;
-    (void)variables.add("k", {2, 3}, std::span(kernel));
-    CHECK(outcome(variables.add_slot("k", "Adam/m", std::span(moment))) == "ok");
-    CHECK(outcome(variables.add_slot("k", "Adam/m", std::span(moment))) == "duplicate_name");
+    (void)variables.add("k", kernel, {2, 3});
+    CHECK(outcome(variables.add_slot("k", "Adam/m", moment)) == "ok");
+    CHECK(outcome(variables.add_slot("k", "Adam/m", moment)) == "duplicate_name");
     CHECK(outcome(variables.add_slot("k", "Adam/v", std::span(moment).first(5))) == "size_mismatch");
-    CHECK(outcome(variables.add_slot("none", "m", std::span(moment))) == "not_found");
+    CHECK(outcome(variables.add_slot("none", "m", moment)) == "not_found");
     const variable* const slot = variables.find("k/Adam/m");
     REQUIRE(slot != nullptr);
     if (slot == nullptr) return;
@@ -122,9 +163,8 @@ TEST_SUITE("variables") {
   TEST_CASE("slots are added by names that the list itself holds, while it grows") {
     std::vector<float> memory(1);
     variable_list variables;
-    for (int i = 0; i < 50; ++i) (void)variables.add(std::to_string(i), {1}, std::span(memory));
-    for (std::size_t i = 0; i < 50; ++i)
-      REQUIRE(outcome(variables.add_slot(variables[i].name(), "m", std::span(memory))) == "ok");
+    for (int i = 0; i < 50; ++i) (void)variables.add(std::to_string(i), memory, {1});
+    for (std::size_t i = 0; i < 50; ++i) REQUIRE(outcome(variables.add_slot(variables[i].name(), "m", memory)) == "ok");
     for (std::size_t i = 0; i < 50; ++i) {
       CHECK(variables[50 + i].slot_of() == std::to_string(i));
       CHECK(variables[50 + i].name() == std::to_string(i) + "/m");

@@ -9,7 +9,7 @@ bool second_reads(std::span<const std::byte> file);
 int main() {
   const float kernel[] = {1, -2};
   stet::writer out;
-  if (!out.add("kernel", {2}, std::span<const float>(kernel))) return 1;
+  out.add("kernel", kernel, {2});
   const auto saved = out.save_to_memory();
   if (!saved || !second_reads(*saved)) {
     std::puts("what one file saved, the other does not read");

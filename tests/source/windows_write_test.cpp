@@ -147,7 +147,7 @@ TEST_SUITE("windows_write") {
       CHECK(outcome(manager) == "ok");
       float weight = 3;
       stet::variable_list variables;
-      REQUIRE(variables.add("w", {}, std::span<float>(&weight, 1)));
+      REQUIRE(variables.add("w", std::span<float>(&weight, 1), {}));
       stet::session_state session;
       session.global_step = 7;
       if (manager) CHECK(outcome(manager->save(session, variables)) == "ok");

@@ -112,6 +112,17 @@ struct copied_network {
   }
 };
 
+struct any_rank {
+  stet::view<const float, stet::dynamic_rank> kernel;
+  stet::view<const stet::int4, stet::dynamic_rank> unpacked;
+  stet::view<const double, stet::dynamic_rank> scale;
+  void bind(auto& field) {
+    field("layer.kernel", kernel);
+    field("unpacked", unpacked);
+    field("scale", scale);
+  }
+};
+
 /// Names as PyTorch's, of dtypes that a `copied_network` has to convert.
 std::vector<native_tensor> torch_tensors() {
   std::vector<native_tensor> tensors;
@@ -476,5 +487,24 @@ TEST_SUITE("bind") {
         CHECK(mismatches_of(nested, *store, errc::binding_failed).size() == 1);
       }
     }
+  }
+
+  TEST_CASE("a view of any rank takes the shape of its tensor, in place or in a copy") {
+    const native_file file(torch_tensors());
+    const stet_test::exact_block block(file.bytes);
+    const auto store = stet::open(std::span<const std::byte>(block.span()));
+    REQUIRE(store);
+    if (!store) return;
+    any_rank of;
+    CHECK(code_of(stet::bind_model(of, *store, {.prefix = "model."})) == errc::binding_failed);
+    CHECK(of.kernel.data() == nullptr);
+    stet::source copies;
+    REQUIRE(stet::bind_model(of, *store, {.prefix = "model.", .if_unusable = stet::copy_into(copies)}));
+    CHECK(of.kernel.extents().equals({3, 2}));
+    CHECK(of.kernel(2, 1) == 6); // converted from double
+    CHECK(of.unpacked.rank() == 1);
+    CHECK(of.unpacked(1) == -1);
+    CHECK(of.scale.rank() == 0);
+    CHECK(of.scale() == 0.5);
   }
 }

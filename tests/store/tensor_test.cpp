@@ -84,6 +84,7 @@ TEST_SUITE("tensor") {
     CHECK(subject(store->get<int>("w")) == "w: int32 expected, float32 [2, 3] found");
     CHECK(subject(store->view<int, 2, 3>("w")) == "w: int32 [2, 3] expected, float32 [2, 3] found");
     CHECK(subject(store->view<std::uint8_t, 2, stet::dynamic>("b")) == "b: uint8 [2, any] expected, uint8 [3] found");
+    CHECK(subject(store->view<int, stet::dynamic_rank>("w")) == "w: int32 expected, float32 [2, 3] found");
     CHECK(subject(b.as_view<const std::uint8_t>()) == "b: uint8 [] expected, uint8 [3] found");
     CHECK(subject(w.as_packed<stet::int4>()) == "w: int4 expected, float32 [2, 3] found");
     CHECK(subject(w.as_strings()) == "w: string expected, float32 [2, 3] found");
@@ -225,6 +226,17 @@ TEST_SUITE("tensor") {
     CHECK(code_of(floats.as_view<const float, 2, 3, 1>()) == view_of_words(errc::shape_mismatch));
     CHECK(code_of(floats.as_view<const float, 6>()) == view_of_words(errc::shape_mismatch));
     CHECK(code_of(floats.as_view<const float>()) == view_of_words(errc::shape_mismatch));
+    const auto any_rank = floats.as_view<const float, stet::dynamic_rank>();
+    CHECK(code_of(any_rank) == view_of_words());
+    CHECK((!any_rank || (any_rank->extents() == floats.shape() && (*any_rank)(1, 0) == 4.5f)));
+    const auto found_any = store.view<float, stet::dynamic_rank>("float32");
+    CHECK(code_of(found_any) == view_of_words());
+    CHECK((!found_any || (found_any->rank() == 2 && found_any->flat().size() == 6)));
+    CHECK((*store.find("int4 in bytes")->as_view<const stet::int4, stet::dynamic_rank>())(1) == 2);
+    CHECK(code_of(floats.as_view<const double, stet::dynamic_rank>()) == errc::dtype_mismatch);
+    CHECK(code_of(floats.as_view<float, stet::dynamic_rank>()) == view_of_words(errc::read_only));
+    CHECK(code_of(store.find("bad bool")->as_view<const bool, stet::dynamic_rank>()) == errc::bad_value);
+    CHECK(code_of(store.find("bad bool")->as<const bool>()) == errc::bad_value);
     CHECK(code_of(floats.as<const float>()) == view_of_words());
     CHECK(code_of(store.get<const float>("float32")) == view_of_words());
     const auto scalar = store.find("scalar")->as_view<const double>();

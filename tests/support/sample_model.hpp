@@ -35,13 +35,13 @@ public:
   /// A writer with all tensors; they live in this object.
   [[nodiscard]] stet::writer writer() const {
     stet::writer out;
-    CHECK(out.add("dense/kernel", {300, 10}, std::span<const float>(kernel_)));
-    CHECK(out.add("dense/bias", {10}, std::span<const std::int32_t>(bias_), stet::json_text(R"({"trainable":true})")));
-    CHECK(out.add("packed", {7}, std::span<const stet::int4>(packed_)));
-    CHECK(out.add_strings("labels", {3}, labels_));
-    CHECK(out.add("empty", {0, 5}, std::span<const double>()));
-    CHECK(out.add_alias("tied", "dense/kernel"));
-    CHECK(out.add("bias again", {10}, std::span<const std::int32_t>(bias_)));
+    out.add("dense/kernel", kernel_, {300, 10});
+    out.add("dense/bias", bias_, {10}, stet::json_text(R"({"trainable":true})"));
+    out.add("packed", packed_, {7});
+    out.add("labels", labels_, {3});
+    out.add("empty", std::span<const double>(), {0, 5});
+    out.add_alias("tied", "dense/kernel");
+    out.add("bias again", bias_, {10});
     out.metadata = stet::json_text("{\"version\":" + std::to_string(version_) + "}");
     return out;
   }

@@ -38,6 +38,18 @@ TEST_SUITE("element") {
     static_assert(!stet::element<long double> && !stet::element<int*>);
   }
 
+  TEST_CASE("every integer type has the dtype of its width, whichever the fixed-width names are") {
+    using stet::dtype;
+    static_assert(stet::dtype_of<int>::value == dtype::int32 && stet::dtype_of<unsigned>::value == dtype::uint32);
+    static_assert(stet::dtype_of<long long>::value == dtype::int64);
+    static_assert(stet::dtype_of<unsigned long long>::value == dtype::uint64);
+    static_assert(stet::dtype_of<long>::value == (sizeof(long) == 8 ? dtype::int64 : dtype::int32));
+    static_assert(stet::dtype_of<const unsigned long>::value == (sizeof(long) == 8 ? dtype::uint64 : dtype::uint32));
+    static_assert(!stet::element<char> && !stet::element<wchar_t> && !stet::element<char8_t>);
+    static_assert(!stet::element<std::byte>);
+    CHECK(stet::dtype_of<const long long>::value == dtype::int64);
+  }
+
   TEST_CASE("complex numbers compare part by part") {
     CHECK(stet::complex64{1, 2} == stet::complex64{1, 2});
     CHECK_FALSE(stet::complex128{1, 2} == stet::complex128{1, 3});

@@ -57,6 +57,10 @@ TEST_SUITE("shape") {
       CHECK_FALSE(shape.equals({784}));
       CHECK_FALSE(shape.equals({784, 11}));
       CHECK_FALSE(shape.equals({784, 10, 1}));
+      const int rows = 784;
+      CHECK(shape.equals({rows, 10u}));
+      CHECK(shape.equals(std::vector<long long>{784, 10}));
+      CHECK_FALSE(shape.equals(std::vector<int>{784, -10}));
       CHECK(shape == stet::shape(bytes.data() + misalignment, 2));
       CHECK_FALSE(shape == stet::shape(bytes.data() + misalignment, 1));
     }

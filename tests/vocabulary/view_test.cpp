@@ -55,6 +55,46 @@ TEST_SUITE("view") {
     CHECK(stet::view<const double>().flat().empty());
   }
 
+  TEST_CASE("of any rank is indexed by as many indices as the shape has") {
+    std::array<float, 24> values{};
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+    stet_test::byte_vector stored(24);
+    stored[0] = std::byte{2};
+    stored[8] = std::byte{3};
+    stored[16] = std::byte{4};
+    const stet::view<float, stet::dynamic_rank> view(values.data(), stet::shape(stored.data(), 3));
+    CHECK(view.rank() == 3);
+    CHECK(view.extent(1) == 3);
+    CHECK(view.extents().equals({2, 3, 4}));
+    CHECK(view.element_count() == 24);
+    CHECK(view.flat().size() == 24);
+    CHECK(view.end() - view.begin() == 24);
+    CHECK(view(1, 2, 3) == 23);
+    CHECK(view(1, 0, 2u) == 14);
+    view(0, 0, 1) = 99;
+    CHECK(values[1] == 99);
+    const stet::view<const float, stet::dynamic_rank> scalar(values.data() + 2, {});
+    CHECK(scalar.rank() == 0);
+    CHECK(scalar() == 2);
+    CHECK(scalar.flat().size() == 1);
+    const stet::view<const float, stet::dynamic_rank> nothing;
+    CHECK(nothing.data() == nullptr);
+    CHECK(nothing.flat().empty());
+    CHECK(nothing.begin() == nothing.end());
+    static_assert(noexcept(view(0, 0, 1)) && std::is_trivially_copyable_v<decltype(view)>);
+  }
+
+  TEST_CASE("all extents of a fixed rank, outermost first") {
+    const std::array<float, 6> values{};
+    const std::size_t extents[] = {2, 3};
+    const stet::view<const float, stet::dynamic, 3> view(values.data(), extents);
+    CHECK(view.extents().size() == 2);
+    CHECK(view.extents()[0] == 2);
+    CHECK(view.extents()[1] == 3);
+    CHECK(stet::view<const float>(values.data()).extents().empty());
+    CHECK(stet::view<const float, 2, 3>(values.data()).extents()[1] == 3);
+  }
+
   TEST_CASE("packed elements begin at the least significant bit and may cross bytes") {
     // By hand: int4 -1, 2, 7 -> nibbles F, 2, 7. Six-bit codes 1, 2, 3, 63 -> 000001 | 000010<<6 | 000011<<12
     // | 111111<<18.

@@ -81,8 +81,8 @@ TEST_SUITE("writer/parts") {
       const std::vector<float> values(100, 1.0f);
       const std::vector<float> others(100, 2.0f);
       stet::writer out, other;
-      REQUIRE(out.add("a", {100}, std::span<const float>(values)));
-      REQUIRE(other.add("a", {100}, std::span<const float>(others)));
+      out.add("a", values, {100});
+      other.add("a", others, {100});
       stet::save_options options;
       options.form = form;
       REQUIRE(out.save(folder.path(name), options));
@@ -112,7 +112,7 @@ TEST_SUITE("writer/parts") {
       std::filesystem::create_symlink("near.json", stet_test::to_path(folder.path("link.json")));
       const std::vector<float> values(100, 1.0f);
       stet::writer out;
-      REQUIRE(out.add("a", {100}, std::span<const float>(values)));
+      out.add("a", values, {100});
       stet::save_options options;
       options.form = form;
       const auto refused = out.save(folder.path("far.json"), options);
@@ -142,7 +142,7 @@ TEST_SUITE("writer/parts") {
     const stet_test::temp_folder folder;
     const std::vector<float> values(100, 1.0f);
     stet::writer out;
-    for (const char* const name : {"a", "b", "c"}) REQUIRE(out.add(name, {100}, std::span<const float>(values)));
+    for (const char* const name : {"a", "b", "c"}) out.add(name, values, {100});
     stet::save_options options;
     options.max_part_size_bytes = 700;
     for (const auto& [form, name, extension] : {std::tuple{stet::store_form::sharded, "model.stet", ".stet"},

@@ -13,13 +13,16 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <initializer_list>
 #include <limits>
+#include <list>
 #include <memory>
 #include <span>
 #include <string>
@@ -125,8 +128,8 @@ TEST_SUITE("writer/writer") {
           const auto values = std::make_unique<element[]>(count + 1);
           for (std::size_t i = 0; i < count; ++i) values[i] = element_from<element>(i);
           writer out;
-          REQUIRE(out.add("before", {1}, std::span<const std::uint8_t>(&one_byte, 1)));
-          REQUIRE(out.add("t", {count}, std::span<const element>(values.get(), count)));
+          out.add("before", std::span<const std::uint8_t>(&one_byte, 1), {1});
+          out.add("t", std::span<const element>(values.get(), count), {count});
           const auto made = out.save_to_memory();
           REQUIRE(made);
           const auto opened = stet::open(*made);
@@ -151,12 +154,12 @@ TEST_SUITE("writer/writer") {
         "", "a", std::string_view("\0b\0", 3), "\xC3\xA9\xFF", "", std::string_view("c\n\"", 3)};
     const byte_vector blocks = pattern(3 * 144), nibbles = {std::byte{0x07}, std::byte{0x08}, std::byte{0x0F}};
     writer out;
-    REQUIRE(out.add_strings("strings", {2, 3}, strings));
-    REQUIRE(out.add_strings("no strings", {0, 3}, {}));
-    REQUIRE(out.add_strings("one string", {}, std::span(strings).first(1)));
-    REQUIRE(out.add_bytes("blocks", {dtype::block, 0, {"q4_k", 256, 144}}, {3, 256}, blocks));
-    REQUIRE(out.add_bytes("other blocks", {dtype::block, 0, {"q8_0", 32, 34}}, {32}, std::span(blocks).first(34)));
-    REQUIRE(out.add_bytes("unpacked", {dtype::int4, 8, {}}, {3}, nibbles));
+    out.add("strings", strings, {2, 3});
+    out.add("no strings", std::span<const std::string_view>(), {0, 3});
+    out.add("one string", std::span(strings).first(1), {});
+    out.add_bytes("blocks", {dtype::block, 0, {"q4_k", 256, 144}}, {3, 256}, blocks);
+    out.add_bytes("other blocks", {dtype::block, 0, {"q8_0", 32, 34}}, {32}, std::span(blocks).first(34));
+    out.add_bytes("unpacked", {dtype::int4, 8, {}}, {3}, nibbles);
     round_trip(out, [&](const stet::store& of) {
       const auto found = of.find("strings");
       REQUIRE(found);
@@ -197,11 +200,11 @@ TEST_SUITE("writer/writer") {
         R"({"trainable":false,"quantization":{"scheme":"affine","scales":[0.5],"zero_points":[3]},"z":[1,2.5,null],"a":{"k":"\u0000é"}})",
         nullptr, false);
     writer out;
-    REQUIRE(out.add("scalar", {}, scalar, attributes));
-    REQUIRE(out.add("deep", deep, scalar));
-    REQUIRE(out.add(long_name, {1}, scalar));
-    for (const char* const name : odd_names) REQUIRE(out.add(name, {1, 1}, scalar));
-    REQUIRE(out.add("empty", {0, 1, std::uint64_t{1} << 40}, std::span<const float>()));
+    out.add("scalar", scalar, {}, attributes);
+    out.add("deep", scalar, deep);
+    out.add(long_name, scalar, {1});
+    for (const char* const name : odd_names) out.add(name, scalar, {1, 1});
+    out.add("empty", std::span<const float>(), {0, 1, std::uint64_t{1} << 40});
     out.graph = json_value::parse(R"({"nodes":[{"name":"n","op":"MatMul","inputs":["x","w"]}],"outputs":["n"]})",
                                   nullptr, false);
     out.state = json_value::parse(R"({"global_step":18446744073709551615,"loss":-1e-300,"rng":[-9223372036854775808]})",
@@ -232,15 +235,17 @@ TEST_SUITE("writer/writer") {
   TEST_CASE("aliases are names of one place, with attributes of their own") {
     const std::vector<float> values(600, 3.0f);
     writer out;
-    REQUIRE(out.add("a", {600}, std::span<const float>(values), json_value{{"trainable", true}}));
-    REQUIRE(out.add("other", {600}, std::span<const float>(values)));
-    REQUIRE(out.add_alias("b", "a", json_value{{"trainable", false}}));
-    REQUIRE(out.add_alias("c", "b"));
+    out.add("a", values, {600}, json_value{{"trainable", true}});
+    out.add("other", values, {600});
+    out.add_alias("b", "a", json_value{{"trainable", false}});
+    out.add_alias("c", "b");
     CHECK(out.tensor_count() == 4);
     writer refused = out;
-    CHECK(outcome(refused.add_alias("d", "none")) == "not_found");
-    CHECK(outcome(refused.add_alias("", "a")) == "bad_name");
+    CHECK(outcome(refused.add_alias("d", "none").added()) == "not_found");
     CHECK(refused.tensor_count() == 4);
+    writer unnamed = out;
+    CHECK(outcome(unnamed.add_alias("", "a").added()) == "bad_name");
+    CHECK(unnamed.tensor_count() == 4);
     round_trip(out, [&](const stet::store& of) {
       for (const char* const name : {"b", "c"}) {
         const auto alias = of.find(name);
@@ -257,29 +262,30 @@ TEST_SUITE("writer/writer") {
     std::vector<stet::int4> nibbles(4);
     std::vector<float> floats(4);
     const std::string_view strings[] = {"a", "b"};
-    writer out;
-    CHECK(outcome(out.add("t", {3}, std::span<const stet::int4>(nibbles))) == "size_mismatch");
-    CHECK(outcome(out.add("t", {4}, std::span<const stet::int4>(nibbles).first(3))) == "size_mismatch");
-    CHECK(outcome(out.add("t", {2, 3}, std::span<const float>(floats))) == "size_mismatch");
-    CHECK(outcome(out.add("t", {4, 0}, std::span<const float>(floats))) == "size_mismatch");
-    CHECK(outcome(out.add("t", {std::uint64_t{1} << 32, std::uint64_t{1} << 32}, std::span<const float>())) ==
+    const auto refused = [](const writer& out) {
+      CHECK(out.tensor_count() == 0);
+      return outcome(out.added());
+    };
+    CHECK(refused(writer().add("t", nibbles, {3})) == "size_mismatch");
+    CHECK(refused(writer().add("t", std::span<const stet::int4>(nibbles).first(3), {4})) == "size_mismatch");
+    CHECK(refused(writer().add("t", floats, {2, 3})) == "size_mismatch");
+    CHECK(refused(writer().add("t", floats, {4, 0})) == "size_mismatch");
+    CHECK(refused(writer().add("t", std::span<const float>(), {std::uint64_t{1} << 32, std::uint64_t{1} << 32})) ==
           "bad_shape");
-    CHECK(outcome(out.add_strings("t", {3}, strings)) == "size_mismatch");
-    CHECK(outcome(out.add_strings("t", {}, strings)) == "size_mismatch");
-    CHECK(outcome(out.add_strings("t", {0, ~std::uint64_t{0}, 2}, {})) == "bad_shape");
-    CHECK(outcome(out.add_bytes("t", byte_layout, {3}, {})) == "size_mismatch");
-    CHECK(outcome(out.add_source("t", byte_layout, {3}, 4, source_of({}, 1))) == "size_mismatch");
-    CHECK(outcome(out.add_source("t", byte_layout, {3}, 3, nullptr)) == "invalid_argument");
-    CHECK(out.tensor_count() == 0);
-    CHECK(out.add("t", {4}, std::span<const stet::int4>(nibbles)));
-    CHECK(out.add("u", {2, 2}, std::span<float>(floats)));
+    CHECK(refused(writer().add("t", strings, {3})) == "size_mismatch");
+    CHECK(refused(writer().add("t", strings, {})) == "size_mismatch");
+    CHECK(refused(writer().add("t", std::span<const std::string_view>(), {0, ~std::uint64_t{0}, 2})) == "bad_shape");
+    CHECK(refused(writer().add_bytes("t", byte_layout, {3}, {})) == "size_mismatch");
+    CHECK(refused(writer().add_source("t", byte_layout, {3}, 4, source_of({}, 1))) == "size_mismatch");
+    CHECK(refused(writer().add_source("t", byte_layout, {3}, 3, nullptr)) == "invalid_argument");
+    CHECK(writer().add("t", nibbles, {4}).add("u", floats, {2, 2}).added());
   }
 
   TEST_CASE("the same name twice is found before anything is written") {
     const temp_folder folder;
     const float one = 1.0f;
     writer out;
-    for (const char* const name : {"a", "b", "c", "b"}) REQUIRE(out.add(name, {1}, std::span<const float>(&one, 1)));
+    for (const char* const name : {"a", "b", "c", "b"}) out.add(name, std::span<const float>(&one, 1), {1});
     for (const store_form form : all_forms) {
       stet_test::faulty_files watched;
       save_options options = quick(form);
@@ -299,7 +305,7 @@ TEST_SUITE("writer/writer") {
       writer out;
       json_value attributes;
       change(out, attributes);
-      CHECK(out.add("t", {1}, std::span<const float>(&one, 1), std::move(attributes)));
+      out.add("t", std::span<const float>(&one, 1), {1}, std::move(attributes));
       return outcome(out.save_to_memory());
     };
     json_value deep = 1;
@@ -358,7 +364,7 @@ TEST_SUITE("writer/writer") {
         REQUIRE(older.writer().save(path, options));
         const names before = folder.names();
         writer out = older.writer();
-        REQUIRE(out.add_source("streamed", byte_layout, {content.size()}, content.size(), each.source));
+        out.add_source("streamed", byte_layout, {content.size()}, content.size(), each.source);
         const auto done = out.save(path, options);
         CHECK(outcome(done) == code);
         if (!done) CHECK(done.error().subject() == (std::string_view(code) == "io_error" ? "my network" : "streamed"));
@@ -377,13 +383,12 @@ TEST_SUITE("writer/writer") {
       writer out;
       save_options options = quick(form);
       options.max_part_size_bytes = 1000;
-      REQUIRE(out.add_bytes("whole", byte_layout, {1000}, std::span(content).first(1000)));
-      REQUIRE(out.add_source("thrown", byte_layout, {content.size()}, content.size(),
-                             [&](stet::piece_sink& sink) -> stet::result<void> {
-                               if (auto written = sink.write(std::span(content).first(1500000)); !written)
-                                 return written;
-                               throw 42;
-                             }));
+      out.add_bytes("whole", byte_layout, {1000}, std::span(content).first(1000));
+      out.add_source("thrown", byte_layout, {content.size()}, content.size(),
+                     [&](stet::piece_sink& sink) -> stet::result<void> {
+                       if (auto written = sink.write(std::span(content).first(1500000)); !written) return written;
+                       throw 42;
+                     });
       CHECK_THROWS_AS((void)out.save(folder.path("m.stet"), options), int);
       CHECK(folder.names().empty());
     }
@@ -394,8 +399,8 @@ TEST_SUITE("writer/writer") {
     const byte_vector content = pattern(5000);
     int calls = 0;
     writer out;
-    REQUIRE(out.add_source("t", byte_layout, {5000}, 5000,
-                           [&](stet::piece_sink& sink) { return ++calls, sink.write(content); }));
+    out.add_source("t", byte_layout, {5000}, 5000,
+                   [&](stet::piece_sink& sink) { return ++calls, sink.write(content); });
     const auto first = out.save_to_memory(), second = out.save_to_memory();
     REQUIRE(first);
     REQUIRE(second);
@@ -414,7 +419,7 @@ TEST_SUITE("writer/writer") {
       const auto opened = stet::open(path, how);
       REQUIRE(opened);
       writer out;
-      for (const stet::tensor each : *opened) REQUIRE(out.add(each.name(), each));
+      for (const stet::tensor each : *opened) out.add(each.name(), each);
       const auto made = out.save_to_memory();
       REQUIRE(made);
       const auto again = stet::open(*made);
@@ -428,17 +433,16 @@ TEST_SUITE("writer/writer") {
   TEST_CASE("a tensor of an open store may have a source of its own, which gives what is saved") {
     const std::vector<float> values{1, 2, 3};
     stet::writer first;
-    REQUIRE(first.add("w", {3}, std::span(values)));
+    first.add("w", values, {3});
     const auto bytes = first.save_to_memory();
     REQUIRE(bytes);
     const auto opened = stet::open(std::span<const std::byte>(*bytes));
     REQUIRE(opened);
     const std::vector<float> others{4, 5, 6};
     stet::writer out;
-    out.foreign.second_names = {{"second", 0}}; // which a store does not have
-    out.foreign.is_order_known = false;
-    REQUIRE(out.add_opened("again", *opened->find("w"),
-                           [&](stet::piece_sink& sink) { return sink.write(std::as_bytes(std::span(others))); }));
+    out.foreign.is_order_known = false; // which a store does not have
+    out.add_opened("again", *opened->find("w"),
+                   [&](stet::piece_sink& sink) { return sink.write(std::as_bytes(std::span(others))); });
     const auto again = out.save_to_memory();
     REQUIRE(again);
     const auto reopened = stet::open(std::span<const std::byte>(*again));
@@ -450,10 +454,11 @@ TEST_SUITE("writer/writer") {
     if (host_is_little) CHECK((read == others));
 
     stet::writer none, unnamed;
-    CHECK(stet_test::outcome(none.add_opened("w", *opened->find("w"), nullptr)) == "invalid_argument");
+    CHECK(stet_test::outcome(none.add_opened("w", *opened->find("w"), nullptr).added()) == "invalid_argument");
     CHECK(stet_test::outcome(none.save_to_memory()) == "invalid_argument");
-    CHECK(stet_test::outcome(unnamed.add_opened("", *opened->find("w"),
-                                                [](stet::piece_sink&) { return stet::result<void>(); })) == "bad_name");
+    CHECK(stet_test::outcome(
+              unnamed.add_opened("", *opened->find("w"), [](stet::piece_sink&) { return stet::result<void>(); })
+                  .added()) == "bad_name");
     CHECK(unnamed.tensor_count() == 0);
   }
 
@@ -471,7 +476,7 @@ TEST_SUITE("writer/writer") {
       for (std::uint64_t number = 0; number < count; ++number) {
         const std::string name = "tensor " + std::to_string(number);
         if (number != 0 && below(6) == 0) {
-          REQUIRE(out.add_alias(name, "tensor " + std::to_string(below(number))));
+          out.add_alias(name, "tensor " + std::to_string(below(number)));
           continue;
         }
         const std::uint64_t size = below(3) == 0 ? below(3000) : below(40);
@@ -479,10 +484,9 @@ TEST_SUITE("writer/writer") {
                                                                        static_cast<std::size_t>(size));
         const bool streams = below(2) == 0;
         if (streams)
-          REQUIRE(out.add_source(name, byte_layout, {size}, size,
-                                 source_of(piece, 1 + static_cast<std::size_t>(below(500)))));
+          out.add_source(name, byte_layout, {size}, size, source_of(piece, 1 + static_cast<std::size_t>(below(500))));
         else
-          REQUIRE(out.add_bytes(name, byte_layout, {size}, piece));
+          out.add_bytes(name, byte_layout, {size}, piece);
       }
       save_options options = quick(all_forms[round % 3]);
       options.alignment_bytes = 1u << below(13);
@@ -521,7 +525,7 @@ TEST_SUITE("writer/writer") {
       CHECK(newer.is_in(*reopened));
       // And from the mapped store onto itself.
       writer out;
-      for (const stet::tensor each : *reopened) REQUIRE(out.add(each.name(), each));
+      for (const stet::tensor each : *reopened) out.add(each.name(), each);
       REQUIRE(out.save(path, options));
       CHECK(newer.is_in(*reopened));
       CHECK(stet_test::which_is_at(path, older, newer) == saved::newer);
@@ -602,8 +606,8 @@ TEST_SUITE("writer/writer") {
     for (const store_form form : all_forms) {
       writer out;
       int calls = 0;
-      REQUIRE(out.add_source("t", byte_layout, {content.size()}, content.size(),
-                             [&](stet::piece_sink& sink) { return ++calls, sink.write(content); }));
+      out.add_source("t", byte_layout, {content.size()}, content.size(),
+                     [&](stet::piece_sink& sink) { return ++calls, sink.write(content); });
       REQUIRE(::setrlimit(RLIMIT_FSIZE, &limited) == 0);
       const auto done = out.save(path, quick(form));
       REQUIRE(::setrlimit(RLIMIT_FSIZE, &unlimited) == 0);
@@ -630,16 +634,16 @@ TEST_SUITE("writer/writer") {
       for (const store_form form : all_forms) {
         int calls = 0;
         writer out;
-        CHECK(out.add_source("t", byte_layout, {content.size()}, content.size(),
-                             [&](stet::piece_sink& sink) { return ++calls, sink.write(content); }));
+        out.add_source("t", byte_layout, {content.size()}, content.size(),
+                       [&](stet::piece_sink& sink) { return ++calls, sink.write(content); });
         CHECK(outcome(out.save(path, quick(form))) == "no_space");
         CHECK(calls == 0);
         CHECK(folder.names() == before);
       }
       // The second part is what does not fit: the first goes again.
       writer out;
-      CHECK(out.add_bytes("a", byte_layout, {700000}, std::span(content).first(700000)));
-      CHECK(out.add_bytes("b", byte_layout, {700000}, std::span(content).first(700000)));
+      out.add_bytes("a", byte_layout, {700000}, std::span(content).first(700000));
+      out.add_bytes("b", byte_layout, {700000}, std::span(content).first(700000));
       save_options options = quick(store_form::sharded);
       options.max_part_size_bytes = 800000;
       CHECK(outcome(out.save(path, options)) == "no_space");
@@ -691,14 +695,14 @@ TEST_SUITE("writer/writer") {
     const temp_folder folder;
     const byte_vector piece = pattern(100000);
     writer out;
-    REQUIRE(out.add_source("t", byte_layout, {size}, size, [&](stet::piece_sink& sink) -> stet::result<void> {
+    out.add_source("t", byte_layout, {size}, size, [&](stet::piece_sink& sink) -> stet::result<void> {
       for (std::size_t left = size; left != 0;) {
         const std::size_t count = left < piece.size() ? left : piece.size();
         if (auto written = sink.write(std::span(piece).first(count)); !written) return written;
         left -= count;
       }
       return {};
-    }));
+    });
     for (const store_form form : all_forms) {
       const stet_test::allocations seen;
       const auto done = out.save(folder.path("m.x"), quick(form));
@@ -714,7 +718,7 @@ TEST_SUITE("writer/writer") {
     const auto opened = stet::open_manifest(folder.path("m.x"), options);
     REQUIRE(opened);
     writer copy;
-    REQUIRE(copy.add("t", *opened->find("t")));
+    copy.add("t", *opened->find("t"));
     const stet_test::allocations seen;
     REQUIRE(copy.save(folder.path("copy.stet"), quick()));
     CHECK(seen.bytes() < (std::uint64_t{8} << 20));
@@ -723,8 +727,8 @@ TEST_SUITE("writer/writer") {
   TEST_CASE("a failed add cannot be forgotten: every save after it fails with its error") {
     const std::vector<float> values(6);
     stet::writer out;
-    REQUIRE(out.add("kernel", {2, 3}, std::span<const float>(values)));
-    CHECK(outcome(out.add("bias", {4}, std::span<const float>(values))) == "size_mismatch");
+    out.add("kernel", values, {2, 3});
+    CHECK(outcome(out.add("bias", values, {4}).added()) == "size_mismatch");
     const auto saved = out.save_to_memory();
     REQUIRE_FALSE(saved);
     if (saved) return;
@@ -735,7 +739,7 @@ TEST_SUITE("writer/writer") {
   TEST_CASE("a span of fixed extent is added as any other") {
     const float values[6] = {};
     stet::writer out;
-    CHECK(out.add("kernel", {2, 3}, std::span(values)));
+    out.add("kernel", values, {2, 3});
     CHECK(out.save_to_memory());
   }
 
@@ -799,17 +803,227 @@ TEST_SUITE("writer/writer") {
   }
 }
 
+namespace {
+
+/// Whether `add` takes these arguments behind a name.
+template <class... Arguments>
+concept can_add =
+    requires(writer out, Arguments&&... arguments) { out.add("x", std::forward<Arguments>(arguments)...); };
+
+// Borrowed: what the caller keeps, or a view of it.
+static_assert(can_add<std::vector<float>&> && can_add<const std::vector<float>&>);
+static_assert(can_add<std::span<const float>> && can_add<std::span<float, 3>> && can_add<stet::view<const float, 3>>);
+static_assert(can_add<std::span<const std::string_view>> && can_add<std::vector<std::string>&>);
+static_assert(can_add<std::array<bool, 2>&> && can_add<float (&)[3]> && can_add<std::initializer_list<float>&>);
+// What would end with the call, and what has no elements in a row.
+static_assert(!can_add<std::vector<float>> && !can_add<const std::vector<float>> && !can_add<std::array<float, 3>>);
+static_assert(!can_add<std::initializer_list<float>> && !can_add<float (&&)[3]>);
+static_assert(!can_add<std::vector<std::string>> && !can_add<std::array<const char*, 2>>);
+static_assert(!can_add<std::vector<float>, stet::extents> && !can_add<std::vector<float>, std::vector<int>&>);
+static_assert(!can_add<std::vector<bool>&> && !can_add<std::vector<bool>> && !can_add<const std::vector<bool>&>);
+static_assert(!can_add<std::list<float>&> && !can_add<std::vector<char>&> && !can_add<std::vector<std::byte>&>);
+// Values: elements and strings.
+static_assert(can_add<float> && can_add<int> && can_add<long long> && can_add<unsigned long> && can_add<bool>);
+static_assert(can_add<const char*> && can_add<std::string> && can_add<std::string_view> && can_add<decltype("x")>);
+static_assert(!can_add<char> && !can_add<std::byte> && !can_add<std::nullptr_t> && !can_add<float*>);
+static_assert(!can_add<json_value> && !can_add<stet::json_text> && !can_add<std::vector<float>*>);
+// `{}` is neither a tensor nor a value, and a shape is no number and no text.
+template <class Value>
+concept can_add_braces = requires(writer out, Value value) { out.add("x", {}, value); };
+static_assert(!can_add_braces<float> && !can_add_braces<std::string> && !can_add_braces<std::vector<float>&>);
+template <class Writer>
+concept takes_braces = requires(Writer out) { out.add("x", {}); } || requires(Writer out) { out.add("x", {}, {}); };
+static_assert(!can_add_braces<json_value> && !takes_braces<writer>);
+static_assert(!can_add<float, int> && !can_add<float, std::string> && !can_add<float, json_value>);
+static_assert(can_add<stet::tensor> && can_add<stet::tensor&, json_value> && !can_add<stet::tensor, stet::extents>);
+// A name is no null pointer.
+template <class Writer>
+concept takes_null_name = requires(Writer out) { out.add(nullptr, 1.5f); };
+static_assert(!takes_null_name<writer>);
+// Bytes are borrowed, too.
+template <class Bytes>
+concept can_add_bytes =
+    requires(writer out, Bytes&& bytes) { out.add_bytes("x", byte_layout, {1}, std::forward<Bytes>(bytes)); };
+static_assert(can_add_bytes<byte_vector&> && can_add_bytes<std::span<const std::byte>> && !can_add_bytes<byte_vector>);
+
+/// A saved writer, open.
+class reopened {
+public:
+  explicit reopened(const writer& out) : bytes_(*out.save_to_memory()), store_(stet::open(bytes_)) {}
+  [[nodiscard]] const stet::store& operator*() const { return *store_; }
+  [[nodiscard]] stet::tensor operator[](std::string_view name) const { return *store_->find(name); }
+  [[nodiscard]] bool has_shape(std::string_view name, const std::vector<std::uint64_t>& shape) const {
+    return (*this)[name].shape().equals(shape);
+  }
+
+private:
+  byte_vector bytes_;
+  stet::result<stet::store> store_;
+};
+
+} // namespace
+
+TEST_SUITE("writer/calls") {
+  TEST_CASE("calls follow one another") {
+    const std::vector<float> kernel(784 * 10, 0.5f);
+    writer out;
+    const writer* const added =
+        &out.add("dense/kernel", kernel, {784, 10}).add("step", 1200).add("name", "digits").add_alias("tied", "step");
+    CHECK(added == &out);
+    const reopened all(out);
+    CHECK((*all).tensor_count() == 4);
+    CHECK(all.has_shape("dense/kernel", {784, 10}));
+    CHECK(stet_test::elements_of<float>(all["dense/kernel"]) == kernel);
+    CHECK(stet_test::elements_of<std::int32_t>(all["step"]) == std::vector{1200});
+    CHECK(all.has_shape("step", {}));
+    CHECK((*all["name"].as_strings())[0] == "digits");
+    CHECK(all.has_shape("name", {}));
+  }
+
+  TEST_CASE("any range of elements in a row is taken") {
+    const std::array<std::int16_t, 3> array{1, 2, 3};
+    std::vector<long long> wide{std::int64_t{1} << 40, -1};
+    const unsigned long long large[] = {~std::uint64_t{0}};
+    const std::array<bool, 2> flags{true, false};
+    const float numbers[6] = {1, 2, 3, 4, 5, 6};
+    const std::size_t sizes[] = {2, 3};
+    const stet::view<const float, 2, stet::dynamic> view(numbers, sizes);
+    const std::initializer_list<double> list = {0.5, 0.25};
+    writer out;
+    out.add("array", array).add("wide", wide, {2, 1}).add("large", large).add("flags", flags).add("list", list);
+    out.add("view", view).add("row", view[1]).add("flat", view, {6}).add("span", std::span(numbers).first(2));
+    out.add("scalar", std::span(numbers).first(1), {}).add("empty", std::span<float>());
+    const reopened all(out);
+    CHECK(stet_test::elements_of<std::int16_t>(all["array"]) == std::vector<std::int16_t>{1, 2, 3});
+    CHECK(all.has_shape("array", {3}));
+    CHECK(all["wide"].dtype() == dtype::int64);
+    CHECK(stet_test::elements_of<std::int64_t>(all["wide"]) == std::vector<std::int64_t>{std::int64_t{1} << 40, -1});
+    CHECK(all.has_shape("wide", {2, 1}));
+    CHECK(all["large"].dtype() == dtype::uint64);
+    CHECK(stet_test::elements_of<std::uint64_t>(all["large"]) == std::vector{~std::uint64_t{0}});
+    CHECK(all["flags"].dtype() == dtype::boolean);
+    CHECK(stet_test::elements_of<double>(all["list"]) == std::vector{0.5, 0.25});
+    CHECK(all.has_shape("view", {2, 3}));
+    CHECK(all.has_shape("row", {3}));
+    CHECK(stet_test::elements_of<float>(all["row"]) == std::vector<float>{4, 5, 6});
+    CHECK(all.has_shape("flat", {6}));
+    CHECK(all.has_shape("span", {2}));
+    CHECK(all.has_shape("scalar", {}));
+    CHECK(all.has_shape("empty", {0}));
+  }
+
+  TEST_CASE("ranges of strings are borrowed string tensors, whatever their strings are") {
+    std::vector<std::string> owned{"a", "", std::string("\0x", 2)};
+    const std::string_view viewed[] = {"b", "c"};
+    const char* const pointers[] = {"one", "two"};
+    const char arrays[3][4] = {{'f', 'u', 'l', 'l'}, {'x', '\0', 'y', '\0'}, {}};
+    writer out;
+    out.add("owned", owned, {1, 3}).add("viewed", viewed).add("pointers", pointers).add("arrays", arrays);
+    owned[0] = "z"; // borrowed, and of the same size
+    const reopened all(out);
+    const auto strings_of = [&](std::string_view name) {
+      const auto read = all[name].as_strings();
+      names made;
+      for (std::size_t i = 0; read && i < read->size(); ++i) made.emplace_back((*read)[i]);
+      return made;
+    };
+    CHECK(all.has_shape("owned", {1, 3}));
+    CHECK(strings_of("owned") == names{"z", "", std::string("\0x", 2)});
+    CHECK(all.has_shape("viewed", {2}));
+    CHECK(strings_of("viewed") == names{"b", "c"});
+    CHECK(strings_of("pointers") == names{"one", "two"});
+    CHECK(strings_of("arrays") == names{"full", "x", ""});
+  }
+
+  TEST_CASE("strings and elements by value are copied") {
+    writer out;
+    {
+      std::string text = "temporary and too long to be stored inside the string itself";
+      int number = 7;
+      const char letters[3] = {'a', 'b', 'c'}; // without a NUL
+      out.add("text", text).add("number", number).add("letters", letters);
+      text.assign(text.size(), '?');
+      number = 0;
+    }
+    const reopened all(out);
+    CHECK((*all["text"].as_strings())[0] == "temporary and too long to be stored inside the string itself");
+    CHECK(stet_test::elements_of<std::int32_t>(all["number"]) == std::vector{7});
+    CHECK((*all["letters"].as_strings())[0] == "abc");
+  }
+
+  TEST_CASE("shapes of any integer type") {
+    const std::vector<float> values(6);
+    const int n = 2;
+    writer out;
+    out.add("int", values, {n, 3}).add("signed", values, std::vector<std::int64_t>{3, 2});
+    out.add("ints", values, std::vector<int>{1, 6}).add("array", values, std::array<std::uint8_t, 1>{6});
+    const reopened first(out);
+    writer again;
+    again.add("tensor", values, first["int"].shape());
+    again.add_bytes("bytes", byte_layout, {n}, std::as_bytes(std::span(values)).first(2));
+    again.add_source("source", byte_layout, first["array"].shape(), 6,
+                     source_of(std::as_bytes(std::span(values)).first(6), 4));
+    const reopened second(again);
+    CHECK(first.has_shape("int", {2, 3}));
+    CHECK(first.has_shape("signed", {3, 2}));
+    CHECK(first.has_shape("ints", {1, 6}));
+    CHECK(first.has_shape("array", {6}));
+    CHECK(second.has_shape("tensor", {2, 3}));
+    CHECK(second.has_shape("bytes", {2}));
+    CHECK(second.has_shape("source", {6}));
+  }
+
+  TEST_CASE("a negative extent is a bad shape of the tensor, in every add") {
+    const std::vector<float> values(6);
+    const std::string_view strings[] = {"a"};
+    const auto refused = [](const writer& out) {
+      const auto added = out.added();
+      CHECK(outcome(out.save_to_memory()) == outcome(added));
+      return added ? std::string("ok") : outcome(added) + " " + std::string(added.error().subject());
+    };
+    const std::vector<std::int64_t> negative{-2, -3};
+    CHECK(refused(writer().add("t", values, negative)) == "bad_shape t");
+    CHECK(refused(writer().add("t", values, {6, -1})) == "bad_shape t");
+    CHECK(refused(writer().add("t", 1.5f, {-1})) == "bad_shape t");
+    CHECK(refused(writer().add("t", "text", {-1})) == "bad_shape t");
+    CHECK(refused(writer().add("t", strings, {-1, -1})) == "bad_shape t");
+    CHECK(refused(writer().add("t", std::span<const stet::uint2>(), {-4})) == "bad_shape t");
+    CHECK(refused(writer().add_bytes("t", byte_layout, {-1}, {})) == "bad_shape t");
+    CHECK(refused(writer().add_bytes("t", element_layout::of(dtype::uint2), negative, {})) == "bad_shape t");
+    CHECK(refused(writer().add_source("t", byte_layout, {0, -1}, 0, source_of({}, 1))) == "bad_shape t");
+    CHECK(refused(writer().add("t", values, std::vector<int>(255, 1))) == "bad_shape t");
+  }
+
+  TEST_CASE("a null pointer for a string is an error") {
+    const char* const null = nullptr;
+    const char* const strings[] = {"a", nullptr};
+    CHECK(outcome(writer().add("t", null).added()) == "invalid_argument");
+    CHECK(outcome(writer().add("t", strings).added()) == "invalid_argument");
+  }
+
+  TEST_CASE("the first failure is the one that is told, and later tensors are added all the same") {
+    const std::vector<float> values(6);
+    writer out;
+    out.add("first", values, {5}).add("", values).add("good", values);
+    const auto added = out.added();
+    REQUIRE_FALSE(added);
+    CHECK(added.error().code() == errc::size_mismatch);
+    CHECK(added.error().subject() == "first");
+    CHECK(out.tensor_count() == 1);
+  }
+}
+
 TEST_SUITE("writer/values and limits") {
   TEST_CASE("values of one element are added by value") {
     std::vector<std::byte> bytes;
     {
       writer out;
-      CHECK(stet_test::outcome(out.add("step", {}, 1.5f)) == "ok");
-      CHECK(stet_test::outcome(out.add("epoch", {1, 1}, std::int64_t{7}, json_value{{"trainable", false}})) == "ok");
-      CHECK(stet_test::outcome(out.add("flag", {}, true)) == "ok");
-      CHECK(stet_test::outcome(out.add("x", {}, std::string("hi"))) == "ok");
-      CHECK(stet_test::outcome(out.add("y", {1}, "there")) == "ok");
-      CHECK(stet_test::outcome(out.add("z", {}, std::string_view())) == "ok");
+      out.add("step", 1.5f);
+      out.add("epoch", std::int64_t{7}, {1, 1}, json_value{{"trainable", false}});
+      out.add("flag", true);
+      out.add("x", std::string("hi"));
+      out.add("y", "there", {1});
+      out.add("z", std::string_view());
       auto saved = out.save_to_memory();
       REQUIRE(saved);
       bytes = *saved;
@@ -827,10 +1041,11 @@ TEST_SUITE("writer/values and limits") {
 
   TEST_CASE("a value for a shape of more elements, and no tensor, are errors") {
     writer out;
-    CHECK(stet_test::outcome(out.add("a", {2}, 1.5f)) == "size_mismatch");
-    CHECK(stet_test::outcome(out.add("a", {0}, "text")) == "size_mismatch");
-    CHECK(stet_test::outcome(out.add("b", stet::tensor())) == "invalid_argument");
-    CHECK(stet_test::outcome(out.add("c", {}, nullptr)) == "invalid_argument");
+    CHECK(stet_test::outcome(out.add("a", 1.5f, {2}).added()) == "size_mismatch");
+    CHECK(stet_test::outcome(stet::writer().add("a", "text", {0}).added()) == "size_mismatch");
+    CHECK(stet_test::outcome(stet::writer().add("b", stet::tensor()).added()) == "invalid_argument");
+    const char* const null = nullptr;
+    CHECK(stet_test::outcome(stet::writer().add("c", null).added()) == "invalid_argument");
     CHECK(stet_test::outcome(out.save_to_memory()) == "size_mismatch");
   }
 
@@ -889,7 +1104,7 @@ TEST_SUITE("writer/values and limits") {
     writer with_attributes;
     json_value attributes = json_value::object();
     attributes["deep"] = nested();
-    CHECK(stet_test::outcome(with_attributes.add("a", {}, 1.0f, std::move(attributes))) == "ok");
+    with_attributes.add("a", 1.0f, {}, std::move(attributes));
     CHECK(stet_test::outcome(with_attributes.save_to_memory()) == "too_deep");
   }
 

@@ -34,11 +34,11 @@ stet::result<stet::save_report> make_store(const char* model_path, const char* d
 
   stet::writer out; // an `add` that fails makes `save` fail
   for (const char* weights : {"dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"})
-    (void)out.add(weights, *model->find(weights)); // they are there, since the network is bound to them
-  (void)out.add_bytes("held_out/images", pixels->layout(), {image_count, digits::image_side, digits::image_side},
-                      pixels->bytes().first(pixels_size_bytes));
-  (void)out.add("held_out/labels", {image_count}, images->test.labels.first(image_count));
-  (void)out.add("held_out/probabilities", {image_count, digits::class_count}, std::span<const float>(probabilities));
+    out.add(weights, *model->find(weights)); // they are there, since the network is bound to them
+  out.add_bytes("held_out/images", pixels->layout(), {image_count, digits::image_side, digits::image_side},
+                pixels->bytes().first(pixels_size_bytes));
+  out.add("held_out/labels", images->test.labels.first(image_count), {image_count});
+  out.add("held_out/probabilities", probabilities, {image_count, digits::class_count});
   return out.save(store_path);
 }
 

@@ -34,15 +34,18 @@ inline result<void> add_variable(writer& to, const variable& from, std::string_v
   const element_layout layout = element_layout::of(from.layout().dtype);
   const bool is_as_stored = layout.bits == from.layout().bits &&
                             (detail::host_is_little_endian || describe(layout.dtype).word_size_bytes == 1);
-  if (is_as_stored) return to.add_bytes(name, layout, from.shape(), bytes, detail::attributes_of(from));
-  result<void> added = errc::unsupported;
-  visit_dtype(layout.dtype, [&]<class T>(std::type_identity<T>) {
-    if constexpr (!detail::host_is_little_endian || describe(dtype_of<T>::value).bits < 8) {
-      const std::span<const T> elements(reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T));
-      added = to.add(name, from.shape(), elements, detail::attributes_of(from));
-    }
-  });
-  return added;
+  if (is_as_stored) {
+    to.add_bytes(name, layout, from.shape(), bytes, detail::attributes_of(from));
+  } else {
+    visit_dtype(layout.dtype, [&]<class T>(std::type_identity<T>) {
+      if constexpr (!detail::host_is_little_endian || describe(dtype_of<T>::value).bits < 8) {
+        const std::span<const T> elements(reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T));
+        to.add(name, elements, from.shape(), detail::attributes_of(from));
+      }
+    });
+  }
+  const auto added = to.added();
+  return added ? result<void>() : added.error();
 }
 
 /// Adds every variable under its own name. Their elements are borrowed until the writer has saved.

@@ -34,9 +34,11 @@ inline result<save_report> compact_alone(std::string_view from_path_utf8, std::s
     const auto original = all.original_of(each);
     const auto found = fields->attributes.find(each.name());
     json_text attributes = found == fields->attributes.end() ? json_text() : std::move(found->second);
-    auto added = original ? to.add_alias(each.name(), original->name(), std::move(attributes))
-                          : to.add(each.name(), each, std::move(attributes));
-    if (!added) return added.error();
+    if (original) {
+      to.add_alias(each.name(), original->name(), std::move(attributes));
+    } else {
+      to.add(each.name(), each, std::move(attributes));
+    }
   }
   return to.save(to_path_utf8, options);
 }

@@ -5,6 +5,8 @@
 
 #include "any.hpp"
 #include "check_model.hpp"
+#include "common/rename_tensors.hpp"
+#include "common/second_name.hpp"
 
 #include "../manifest/graph_json.hpp"
 #include "../writer.hpp"
@@ -12,6 +14,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -62,13 +66,26 @@ inline result<manifest> manifest_beside(const model& of, std::vector<json_text>&
 
 } // namespace detail
 
-/// Adds all that the model `from` holds: tensors with their attributes, graph, state, metadata; for savers of other formats, the
-/// second names that a foreign format gives its tensors, and further graphs (`writer::foreign`). A store is saved without these;
-/// the aliases of a native file are kept. Saving compares each tensor with its checksum, if the file has one; checksums of ranges
-/// of the file are compared here. The model must stay open until `to` has been saved.
+/// The names that `add_model` gives a tensor with second names.
+enum class tensor_names : std::uint8_t {
+  /// The name in the file; second names become aliases.
+  both,
+  /// The name in the file alone. Savers of other formats then do not know the names of layers.
+  of_file,
+  /// The last second name ("hidden/kernel") alone: with Keras LAYER/VARIABLE, with TensorFlow the full name of the variable. The
+  /// graph, the state and attributes name the tensor so, too. A tensor without second names keeps its name and its aliases.
+  of_layers,
+};
+
+/// Adds all that the model `from` holds: tensors with their attributes, graph, state and metadata; for savers of other formats,
+/// further graphs (`writer::foreign`). The aliases of a native file are kept. The second names and other aliases of a foreign
+/// format become aliases with the field `second_name` (manifest/manifest.hpp): a native file has them, savers of other formats do
+/// not write them as tensors. A second name that a tensor of `to` already has is left out.
+/// Saving compares each tensor with its checksum, if the file has one; checksums of ranges of the file are compared here. The
+/// model must stay open until `to` has been saved.
 /// Errors: those of `check_ranges`, `describe` and `writer::add`, and
 /// @retval errc::manifest_mismatch  the manifest of a native file lists other tensors than its index
-inline result<void> add_model(writer& to, const model& from) {
+inline result<void> add_model(writer& to, const model& from, tensor_names names = tensor_names::both) {
   if (auto checked = check_ranges(from); !checked) return checked;
   std::vector<json_text> further_graphs;
   result<manifest> beside = detail::manifest_beside(from, further_graphs);
@@ -77,31 +94,52 @@ inline result<void> add_model(writer& to, const model& from) {
   for (manifest_tensor& each : beside->tensors) {
     if (!each.attributes.empty()) attributes.emplace(each.name, &each.attributes);
   }
+  std::set<std::string, std::less<>> taken;
+  if (const result<writer::contents> there = to.added()) {
+    for (std::size_t number = 0; number < there->tensors.size(); ++number) taken.emplace(there->tensors.name(number));
+  }
   const bool is_native = is_native_model(from);
-  std::vector<std::uint32_t> numbers(from.store.tensor_count()); // in the writer
+  const auto is_wanted = [&](const tensor& alias) {
+    const bool is_second = from.is_second_name(alias);
+    return (is_native && !is_second) || (names != tensor_names::of_file && taken.count(alias.name()) == 0);
+  };
+  std::vector<std::string_view> new_names(from.store.tensor_count()); // by the number of the tensor; empty: its own
+  detail::tensor_renaming renamed;
+  if (names == tensor_names::of_layers) {
+    for (const tensor each : from.store) {
+      if (from.is_second_name(each) && is_wanted(each))
+        new_names[from.store.index().original_of(each.entry()).number()] = each.name();
+    }
+    for (const tensor each : from.store) {
+      const std::string_view name = new_names[each.entry().number()];
+      if (!name.empty()) renamed.add(each.name(), name);
+    }
+  }
   for (const tensor each : from.store) {
-    const auto original = from.store.original_of(each);
-    if (original && !is_native) continue;
     const auto found = attributes.find(each.name());
-    json_text fields = found == attributes.end() ? json_text() : std::move(*found->second);
-    numbers[each.entry().number()] = static_cast<std::uint32_t>(to.tensor_count());
-    auto added = original
-                     ? to.add_alias(each.name(), original->name(), std::move(fields))
-                     : to.add_opened(
-                           each.name(), each, [each](piece_sink& sink) { return detail::write_checked(each, sink); },
-                           std::move(fields));
-    if (!added) return added;
+    json_text fields = found == attributes.end() ? json_text() : renamed.in_attributes(std::move(*found->second));
+    if (const auto original = from.store.original_of(each)) {
+      const std::string_view name = new_names[original->entry().number()];
+      const bool is_name_of_file = !is_native && !name.empty() && !from.is_second_name(each);
+      if (each.name() == name || is_name_of_file || !is_wanted(each)) continue;
+      if (!is_native) fields = detail::with_second_name_field(fields);
+      to.add_alias(each.name(), renamed(original->name()), std::move(fields));
+    } else {
+      to.add_opened(
+          renamed(each.name()), each, [each](piece_sink& sink) { return detail::write_checked(each, sink); },
+          std::move(fields));
+    }
+    if (auto added = to.added(); !added) return added.error();
   }
-  for (const tensor each : from.store) {
-    const auto original = from.store.original_of(each);
-    if (original && !is_native)
-      to.foreign.second_names.push_back({std::string(each.name()), numbers[original->entry().number()]});
-  }
+  for (json_text& each : further_graphs) each = renamed.in_graph(std::move(each));
   to.foreign.further_graphs = std::move(further_graphs);
-  // The tables of TensorFlow are sorted by name.
-  to.foreign.is_order_known = from.format == nullptr || !from.format->name.starts_with("tf-");
-  to.graph = std::move(beside->graph);
-  to.state = std::move(beside->state);
+  // The tables of TensorFlow are sorted by name; a native file that was made of one says so.
+  const bool is_sorted = is_native ? detail::member_of(beside->extra.text(), "tensor_order") == "\"name\""
+                                   : from.format != nullptr && from.format->name.starts_with("tf-");
+  if (is_sorted && !is_native) beside->extra = json_text(R"({"tensor_order":"name"})");
+  to.foreign.is_order_known = !is_sorted;
+  to.graph = renamed.in_graph(std::move(beside->graph));
+  to.state = renamed.in_state(std::move(beside->state));
   to.metadata = std::move(beside->metadata);
   to.set_extra(std::move(beside->extra));
   return {};

@@ -6,6 +6,7 @@
 #include "common/store_builder.hpp"
 
 #include "../manifest/graph.hpp"
+#include "../store/bind.hpp"
 #include "../store/open.hpp"
 
 #include <algorithm>
@@ -62,8 +63,8 @@ struct model {
   std::vector<omitted_item> omitted = {};
   /// The checksums of ranges of its parts. `check_ranges` (check_model.hpp) compares them; opening does not.
   std::vector<range_check> checks = {};
-  /// The names in the store that the files have as links by a path (HDF5's soft links), in the order of bytes.
-  std::vector<std::string> links = {};
+  /// The numbers of the second names among the tensors of the store, ascending.
+  std::vector<std::uint32_t> second_names = {};
   /// For a native delta: its own file, then each that it builds on. The store views them. nullptr for a model of one file.
   std::shared_ptr<const checkpoint_store> files = nullptr;
   /// For a selection of the tensors of another model (select.hpp): that model, which the store views. Else nullptr.
@@ -75,6 +76,13 @@ struct model {
   [[nodiscard]] bool is_in_file(const tensor& of) const noexcept {
     return store.index().part_count() == 0 || of.entry().part() < file_count;
   }
+
+  /// True for an alias that only gives a tensor a further name to be found by: "hidden/kernel" of "/layers/dense/vars/0". The
+  /// readers of foreign formats make them; in a native file they have the field `second_name` (manifest/manifest.hpp). Other
+  /// aliases are of the file itself: tied weights, hard links of HDF5. Cost: a binary search.
+  [[nodiscard]] bool is_second_name(const tensor& of) const noexcept {
+    return std::binary_search(second_names.begin(), second_names.end(), of.entry().number());
+  }
 };
 
 /// The model of all that was added to `from`, which is spent. Errors and cost: those of `store_builder::finish`.
@@ -82,11 +90,11 @@ struct model {
   const std::uint32_t file_count = from.file_count();
   std::vector<omitted_item> omitted = from.take_omitted();
   std::vector<range_check> checks = from.take_checks();
-  std::vector<std::string> links = from.take_links();
-  std::sort(links.begin(), links.end());
+  std::vector<std::uint32_t> second_names = from.take_second_names();
   result<store> made = from.finish();
   if (!made) return made.error();
-  return model{std::move(*made), nullptr, file_count, options, std::move(omitted), std::move(checks), std::move(links)};
+  return model{std::move(*made),       nullptr, file_count, options, std::move(omitted), std::move(checks),
+               std::move(second_names)};
 }
 
 namespace detail {

@@ -16,19 +16,20 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// The model without the tensors for which `is_left_out(tensor)` is true. A name that the reader of a foreign format gives a
-/// tensor in addition goes with the tensor, and the tensor with it; an alias of a native file that stays has the bytes alone.
+/// The model without the tensors for which `is_left_out(tensor)` is true. A second name goes with the tensor, and the tensor with
+/// it; so does every alias of a foreign format. Another alias of a native file that stays has the bytes alone.
 /// Graph, state and metadata remain those of the whole model.
-/// @param left_out  if given, set to the names of the tensors that are left out, those additional names not among them
+/// @param left_out  if given, set to the names of the tensors that are left out, without the aliases that go with them
 /// Errors: those of `layer_stores`. Cost: an index of its own; reads no tensor.
 inline result<model> without_tensors(model&& from, const auto& is_left_out,
                                      std::vector<std::string>* left_out = nullptr) {
   const auto whole = std::make_shared<const model>(std::move(from));
   const store& all = whole->store;
-  const bool groups_names = !is_native_model(*whole);
+  const bool is_native = is_native_model(*whole);
   std::vector<bool> hides(all.tensor_count(), false);
   const auto number_in = [&](const tensor& of) {
-    const index_entry original = groups_names ? all.index().original_of(of.entry()) : index_entry();
+    const bool goes_with_original = !is_native || whole->is_second_name(of);
+    const index_entry original = goes_with_original ? all.index().original_of(of.entry()) : index_entry();
     return (original ? original : of.entry()).number();
   };
   for (const tensor each : all) {
@@ -44,8 +45,13 @@ inline result<model> without_tensors(model&& from, const auto& is_left_out,
   const store_layer layer{"model", &all, hidden};
   result<store> rest = layer_stores({&layer, 1}, {}, whole->options.memory);
   if (!rest) return rest.error();
-  return model{std::move(*rest), whole->format, whole->file_count, whole->options, whole->omitted,
-               whole->checks,    whole->links,  nullptr,           whole,          whole->path};
+  std::vector<std::uint32_t> second_names;
+  for (const tensor each : *rest) {
+    const result<tensor> before = all.find(each.name());
+    if (before && whole->is_second_name(*before)) second_names.push_back(each.entry().number());
+  }
+  return model{std::move(*rest), whole->format,           whole->file_count, whole->options, whole->omitted,
+               whole->checks,    std::move(second_names), nullptr,           whole,          whole->path};
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -53,6 +53,8 @@
 //   graph            an object: what the network computes, as graph.hpp specifies it; anything else is kept, too
 //   state            an object: global step, random number generator, hyper-parameters, anything
 //   metadata         an object: anything
+//   tensor_order     "name": the store was made of a file that sorts tensors by name, so that their order is not that
+//                    of the model
 //
 // Of a tensor
 //   dtype            required: a name from dtype_table (vocabulary/dtype.hpp), NumPy's and ml_dtypes' own
@@ -69,6 +71,8 @@
 //   alias_of         the name of an earlier tensor, not itself an alias, with which this one shares its
 //                    bytes. Everything above is equal in both
 //   trainable        true or false
+//   second_name      true: an alias that only gives the tensor a further name to be found by. Other formats do not
+//                    save it
 //   quantization     an object; what it stands for is left to the program, but these fields fit the tensor:
 //     axis             less than the rank
 //     scales           a number, or an array of as many as the axis has elements, or of one; finite and

@@ -4,6 +4,8 @@
 #define STET_RESTORE_VARIABLES_HPP
 
 #include "../store/store.hpp"
+#include "../vocabulary/detail/borrowed.hpp"
+#include "../vocabulary/extents.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -81,28 +83,40 @@ private:
 /// in place while the list is used. Not for use by several threads at once.
 ///
 ///     stet::variable_list variables;
-///     (void)variables.add("dense/kernel", {784, 10}, std::span<float>(kernel));
-///     (void)variables.add_slot("dense/kernel", "Adam/m", std::span<float>(first_moment));
+///     if (auto added = variables.add("dense/kernel", kernel, {784, 10}); !added) return added.error();
+///     if (auto added = variables.add_slot("dense/kernel", "Adam/m", first_moment); !added) return added.error();
 ///
-/// Errors of every `add`, the name being the subject: errc::bad_name, errc::duplicate_name, and errc::size_mismatch if the
-/// memory is not as many elements as the shape makes.
+/// Memory is any range of elements in a row: a vector, an array, a span. A container that ends with the call does not compile.
+/// Errors of every `add`, the name being the subject: errc::bad_name, errc::duplicate_name, errc::bad_shape if an extent is
+/// negative or the size overflows, and errc::size_mismatch if the memory is not as many elements as the shape makes.
 class variable_list {
 public:
+  /// Adds a variable whose elements are `memory`. Its one extent is their number; those of a view are its own.
+  template <class Memory>
+    requires detail::borrowed_elements<Memory>
+  result<void> add(std::string_view name, Memory&& memory) {
+    const std::span elements(memory);
+    return insert_memory(name, detail::own_extents(memory, elements.size()), true, elements);
+  }
   /// Adds a variable whose elements are `memory`, row-major.
+  template <class Memory>
+    requires detail::borrowed_elements<Memory>
+  result<void> add(std::string_view name, Memory&& memory, const extents& shape, bool is_trainable = true) {
+    return insert_memory(name, shape, is_trainable, std::span(memory));
+  }
+  /// Adds a variable of one element, `value`. Its shape is that of a scalar unless given.
   template <element T>
-  result<void> add(std::string_view name, std::vector<std::uint64_t> shape, std::span<T> memory,
-                   bool is_trainable = true) {
-    return insert_memory(describe_as<T>(name, std::move(shape), is_trainable), memory);
+  result<void> add(std::string_view name, T& value, const extents& shape = {}, bool is_trainable = true) {
+    return insert_memory(name, shape, is_trainable, std::span<T>(&value, 1));
   }
 
   /// Adds a variable that the program reads through `through`, which a restore may point at the bytes of a store instead of
-  /// copying them. The view may view nothing yet if all its extents are fixed.
+  /// copying them. The view has a fixed rank. It may view nothing yet if all its extents are fixed.
   template <class T, std::size_t... Extents>
+    requires((Extents != dynamic_rank) && ...)
   result<void> add_view(std::string_view name, view<T, Extents...>& through, bool is_trainable = true) {
     using view_type = view<T, Extents...>;
-    std::vector<std::uint64_t> shape;
-    for (std::size_t axis = 0; axis < view_type::rank; ++axis) shape.push_back(through.extent(axis));
-    variable made = describe_as<T>(name, std::move(shape), is_trainable);
+    variable made = describe_as<T>(name, extents(through.extents()), is_trainable);
     made.view_ = &through;
     made.get_ = [](void* at) noexcept -> std::span<std::byte> {
       const std::span<T> seen = static_cast<view_type*>(at)->flat();
@@ -118,12 +132,12 @@ public:
 
   /// Adds a slot, such as an optimizer's moment, of the variable called `of`: "OF/SLOT", of its shape, not trainable.
   /// @retval errc::not_found  no variable is called `of`
-  template <element T> result<void> add_slot(std::string_view of, std::string_view slot, std::span<T> memory) {
+  template <class Memory>
+    requires detail::borrowed_elements<Memory>
+  result<void> add_slot(std::string_view of, std::string_view slot, Memory&& memory) {
     const variable* const owner = find(of);
     if (owner == nullptr) return error(errc::not_found, of);
-    variable made = describe_as<T>(std::string(of) + "/" + std::string(slot), owner->shape(), false);
-    made.slot_of_ = of;
-    return insert_memory(std::move(made), memory);
+    return insert_memory(std::string(of) + "/" + std::string(slot), owner->shape(), false, std::span(memory), of);
   }
 
   /// Adds every field of a model (see store/bind.hpp) as a variable; all of them are views. Those that the model calls
@@ -173,20 +187,24 @@ private:
   };
 
   template <class T>
-  static variable describe_as(std::string_view name, std::vector<std::uint64_t> shape, bool is_trainable) {
+  static variable describe_as(std::string_view name, std::span<const std::uint64_t> shape, bool is_trainable) {
     using value = std::remove_const_t<T>;
     variable made;
     made.name_ = name;
     made.layout_ = element_layout::of(dtype_of<value>::value);
     made.layout_.bits = sizeof(value) * 8; // in memory, every element has bytes of its own
-    made.shape_ = std::move(shape);
+    made.shape_.assign(shape.begin(), shape.end());
     made.is_trainable_ = is_trainable;
     made.is_const_ = std::is_const_v<T>;
     made.alignment_ = alignof(value);
     return made;
   }
 
-  template <class T> result<void> insert_memory(variable&& made, std::span<T> memory) {
+  template <class T, std::size_t Count>
+  result<void> insert_memory(std::string_view name, const extents& shape, bool is_trainable, std::span<T, Count> memory,
+                             std::string_view slot_of = {}) {
+    variable made = describe_as<T>(name, shape, is_trainable);
+    made.slot_of_ = slot_of;
     made.memory_ = reinterpret_cast<std::byte*>(const_cast<std::remove_const_t<T>*>(memory.data()));
     return insert(std::move(made), memory.size());
   }

@@ -21,8 +21,8 @@
 //     network net;
 //     auto bound = stet::bind_model(net, store);   // reads "dense/kernel", "dense/bias", "dense_1/kernel" …
 //
-// Fields may be `view`, `std::span<const T>`, `packed_span<T>`, `string_span` and `tensor`. `field.optional(name, f)`
-// leaves `f` as it is if there is no such tensor.
+// Fields may be `view`, also of `dynamic_rank`, `std::span<const T>`, `packed_span<T>`, `string_span` and `tensor`.
+// `field.optional(name, f)` leaves `f` as it is if there is no such tensor.
 
 namespace stet::inline STET_NAMESPACE {
 
@@ -185,6 +185,22 @@ struct field_traits<view<T, Extents...>> : copied_elements<std::remove_const_t<T
     std::size_t extents[field::rank + 1];
     (void)has_extents(found.shape(), field::static_extents, field::rank, extents);
     return field(reinterpret_cast<T*>(copy), extents);
+  }
+};
+template <class T> struct field_traits<view<T, dynamic_rank>> : copied_elements<std::remove_const_t<T>> {
+  using field = view<T, dynamic_rank>;
+  static constexpr bool has_dtype = true;
+  static constexpr stet::dtype dtype = dtype_of<T>::value;
+  static std::span<const std::size_t> extents() noexcept { return {}; }
+  static result<field> from(const tensor& found) noexcept { return found.as_view<T, dynamic_rank>(); }
+
+  static errc fits(const tensor& found) noexcept
+    requires std::is_const_v<T>
+  {
+    return is_convertible_to(found, dtype) ? errc{} : errc::dtype_mismatch;
+  }
+  static field at(const std::byte* copy, const tensor& found) noexcept {
+    return field(reinterpret_cast<T*>(copy), found.shape());
   }
 };
 template <class T> struct field_traits<std::span<T>> : copied_elements<std::remove_const_t<T>> {

@@ -18,7 +18,7 @@ enum class backing : std::uint8_t {
   /// Mapped: pages come in when they are touched, and are shared with other processes. What cannot be mapped, a reader of the
   /// program, is streamed.
   map,
-  /// Read into memory at open, all of them.
+  /// Read into memory at open, all of them. Memory of the program is copied if it is not aligned for every type.
   read,
   /// Left in the file: only the table of tensors is read; `tensor::copy_to` fetches the rest.
   stream,
@@ -214,7 +214,11 @@ inline result<source> source_of(source&& given, const open_options& options) noe
   if (is_read) return source::read(*given.fetcher(), options.range, max_alignment_bytes, options.memory);
   const bool must_be_writable = options.backing == backing::map && options.access != access::read_only;
   if (must_be_writable && !given.is_writable()) return errc::unsupported;
-  return source::part_of(std::move(given), options.range, options.memory);
+  result<source> part = source::part_of(std::move(given), options.range, options.memory);
+  const bool is_moved = options.backing == backing::read && part && part->data() != nullptr &&
+                        reinterpret_cast<std::uintptr_t>(part->data()) % alignof(std::max_align_t) != 0;
+  if (!is_moved) return part;
+  return source::copy({part->data(), static_cast<std::size_t>(part->size_bytes())}, options.memory);
 }
 
 /// Opens a file of the operating system.

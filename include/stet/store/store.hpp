@@ -145,15 +145,15 @@ public:
     return found->as<T>();
   }
 
-  /// The tensor called `name` in place, with its extents: `view<float, 784, 10>("dense/kernel")`.
+  /// The tensor called `name` in place, with its extents: `view<float, 784, 10>("dense/kernel")`, or
+  /// `view<float, dynamic_rank>(name)` for any number of them.
   /// Errors and cost: those of `find` and `tensor::as_view`.
   template <class T, std::size_t... Extents>
     requires element<T>
   [[nodiscard]] result<stet::view<const T, Extents...>> view(std::string_view name) const noexcept {
-    static_assert(
-        sizeof...(Extents) != 0,
-        "view<T, extents...> wants an extent for each dimension, a number or stet::dynamic; get<T> takes any rank, "
-        "and find(name)->as_view<T>() is the view of a scalar");
+    static_assert(sizeof...(Extents) != 0, "view<T, extents...> wants an extent for each dimension, a number or "
+                                           "stet::dynamic, or stet::dynamic_rank alone "
+                                           "for any rank; find(name)->as_view<T>() is the view of a scalar");
     const result<tensor> found = find(name);
     if (!found) return found.error();
     return found->as_view<const T, Extents...>();

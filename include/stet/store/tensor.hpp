@@ -106,7 +106,8 @@ public:
   /// @retval errc::bad_value         T is bool and a byte is neither 0 nor 1
   /// Cost: a few comparisons; for bool, reads every byte.
   template <element T> [[nodiscard]] result<std::span<const T>> as() const noexcept {
-    if (const errc failure = check_type<T>(); failure != errc{}) return unfit(failure, dtype_of<T>::value);
+    if (const errc failure = check_type<std::remove_const_t<T>>(); failure != errc{})
+      return unfit(failure, dtype_of<T>::value);
     return std::span<const T>(reinterpret_cast<const T*>(data_), static_cast<std::size_t>(element_count()));
   }
 
@@ -120,22 +121,33 @@ public:
     return std::span<T>(first, static_cast<std::size_t>(element_count()));
   }
 
-  /// The elements in place with their extents; T is const, or the store open for writing.
+  /// The elements in place with their extents, or, with `dynamic_rank` in their place, with the tensor's shape; T is const, or the
+  /// store open for writing.
   /// Errors: those of `as` or `as_writable`, and
   /// @retval errc::shape_mismatch  rank or a fixed extent differs
   template <class T, std::size_t... Extents>
     requires element<T>
   [[nodiscard]] result<view<T, Extents...>> as_view() const noexcept {
     using view_type = view<T, Extents...>;
+    constexpr bool has_any_rank = std::is_same_v<view_type, view<T, dynamic_rank>>;
     const auto fail = [&](errc failure) {
-      return unfit(failure, dtype_of<T>::value, view_type::static_extents, view_type::rank);
+      if constexpr (has_any_rank) {
+        return unfit(failure, dtype_of<T>::value);
+      } else {
+        return unfit(failure, dtype_of<T>::value, view_type::static_extents, view_type::rank);
+      }
     };
     if (const errc failure = check_type<std::remove_const_t<T>>(); failure != errc{}) return fail(failure);
     if (!std::is_const_v<T> && !is_writable_) return fail(errc::read_only);
-    std::size_t extents[view_type::rank + 1] = {};
-    if (!detail::has_extents(shape(), view_type::static_extents, view_type::rank, extents))
-      return fail(errc::shape_mismatch);
-    return view_type(reinterpret_cast<T*>(const_cast<std::byte*>(data_)), extents);
+    T* const first = reinterpret_cast<T*>(const_cast<std::byte*>(data_));
+    if constexpr (has_any_rank) {
+      return view_type(first, shape());
+    } else {
+      std::size_t extents[view_type::rank + 1] = {};
+      if (!detail::has_extents(shape(), view_type::static_extents, view_type::rank, extents))
+        return fail(errc::shape_mismatch);
+      return view_type(first, extents);
+    }
   }
 
   /// Elements narrower than a byte (int4, uint2, float6 …) in place, read one at a time.

@@ -6,6 +6,7 @@
 #include "config.hpp"
 
 #include "dtype.hpp"
+#include "detail/integer.hpp"
 #include "narrow_float.hpp"
 #include "small_int.hpp"
 
@@ -31,10 +32,14 @@ struct complex128 {
   friend constexpr bool operator==(const complex128&, const complex128&) noexcept = default;
 };
 
-/// The dtype that a C++ type views: `dtype_of<float>::value` is dtype::float32. Specialise it for your own types, for
+/// The dtype that a C++ type views: `dtype_of<float>::value` is dtype::float32. Every integer type has the one of its width,
+/// `long` and `long long`, too; characters and std::byte have none. Specialise it for your own types, for
 /// example a maths library's half; the type must be trivially copyable and as large as the element.
 template <class T> struct dtype_of;
 template <class T> struct dtype_of<const T> : dtype_of<T> {};
+template <class T>
+  requires detail::integer<T> && (!std::is_const_v<T>)
+struct dtype_of<T> : dtype_of<typename detail::sized_integer<sizeof(T), std::is_signed_v<T>>::type> {};
 
 /// The C++ type of stet that views a dtype: `element_of<dtype::float32>::type` is float. Every dtype has one but string
 /// and block.

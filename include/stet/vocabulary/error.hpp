@@ -157,7 +157,9 @@ inline constexpr error_description error_table[] = {
     {errc::shape_mismatch, "shape_mismatch", "the tensor has another shape"},
     {errc::size_mismatch, "size_mismatch", "the sizes differ"},
     {errc::buffer_too_small, "buffer_too_small", "the destination is too small"},
-    {errc::misaligned, "misaligned", "the bytes are not aligned for this type; copy_to reads them"},
+    {errc::misaligned, "misaligned",
+     "the bytes are not aligned for this type; copy_to, bind_model with copy_into or opening with backing::read give "
+     "them"},
     {errc::wrong_byte_order, "wrong_byte_order", "the bytes have the other byte order; copy_to swaps them"},
     {errc::not_resident, "not_resident", "the bytes are not in memory; copy_to fetches them"},
     {errc::read_only, "read_only", "the store was opened read-only"},

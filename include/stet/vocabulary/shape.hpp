@@ -8,12 +8,13 @@
 #include "detail/checked.hpp"
 #include "dtype.hpp"
 #include "detail/endian.hpp"
+#include "detail/integer.hpp"
 #include "error.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <span>
+#include <string_view>
 
 namespace stet::inline STET_NAMESPACE {
 
@@ -21,6 +22,25 @@ namespace stet::inline STET_NAMESPACE {
 inline constexpr std::size_t max_rank = 254;
 /// The largest size of a tensor.
 inline constexpr std::uint64_t max_tensor_size_bytes = ~std::uint64_t{0} >> 1;
+
+namespace detail {
+
+/// An integer of any type as an extent.
+struct extent {
+  template <integer Integer> constexpr extent(Integer from) noexcept : value(static_cast<std::uint64_t>(from)) {
+    if constexpr (std::is_signed_v<Integer>) is_negative = from < 0;
+  }
+  std::uint64_t value;
+  bool is_negative = false;
+};
+
+template <class Range>
+concept extent_range = requires(const Range& range) {
+  extent(*std::begin(range));
+  std::begin(range) != std::end(range);
+};
+
+} // namespace detail
 
 /// The extents of a tensor, outermost first, row-major; rank 0 is a scalar. A view of little-endian 64-bit integers in the
 /// store's index, valid while that store is open. Two words, cheap to copy.
@@ -63,13 +83,15 @@ public:
   /// The end of the extents.
   [[nodiscard]] constexpr iterator end() const noexcept { return iterator(extents_ + rank_ * sizeof(std::uint64_t)); }
 
-  /// True if rank and extents equal `extents`.
-  [[nodiscard]] bool equals(std::span<const std::uint64_t> extents) const noexcept {
-    return equals(extents.data(), extents.size());
+  /// True if rank and extents equal those in a range of integers of any type.
+  template <class Range>
+    requires detail::extent_range<Range>
+  [[nodiscard]] bool equals(const Range& extents) const noexcept {
+    return equals(std::begin(extents), std::end(extents));
   }
   /// The same, for extents in braces.
-  [[nodiscard]] bool equals(std::initializer_list<std::uint64_t> extents) const noexcept {
-    return equals(extents.begin(), extents.size());
+  [[nodiscard]] bool equals(std::initializer_list<detail::extent> extents) const noexcept {
+    return equals(extents.begin(), extents.end());
   }
   /// True if both have the same rank and extents.
   friend bool operator==(const shape& a, const shape& b) noexcept {
@@ -88,12 +110,13 @@ public:
   }
 
 private:
-  bool equals(const std::uint64_t* extents, std::size_t rank) const noexcept {
-    if (rank != rank_) return false;
-    for (std::size_t axis = 0; axis < rank_; ++axis) {
-      if ((*this)[axis] != extents[axis]) return false;
+  template <class Iterator> bool equals(Iterator from, Iterator end) const noexcept {
+    std::size_t axis = 0;
+    for (; from != end; ++from, ++axis) {
+      const detail::extent each = *from;
+      if (axis == rank_ || each.is_negative || each.value != (*this)[axis]) return false;
     }
-    return true;
+    return axis == rank_;
   }
 
   const std::byte* extents_ = nullptr;

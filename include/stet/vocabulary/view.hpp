@@ -7,6 +7,7 @@
 #include "element.hpp"
 #include "detail/endian.hpp"
 #include "result.hpp"
+#include "shape.hpp"
 #include "detail/spans.hpp"
 
 #include <cstddef>
@@ -19,6 +20,8 @@ namespace stet::inline STET_NAMESPACE {
 
 /// As an extent of a `view`: known when the store is open, not before.
 inline constexpr std::size_t dynamic = ~std::size_t{0};
+/// As the only extent of a `view`: the number of dimensions, too, is known when the store is open, not before.
+inline constexpr std::size_t dynamic_rank = dynamic - 1;
 
 /// A row-major array of `T` with as many dimensions as extents, each fixed (784) or `dynamic`. A pointer and its
 /// extents: copied freely, valid while the bytes are. Indices are checked by STET_ASSERT only.
@@ -27,6 +30,8 @@ inline constexpr std::size_t dynamic = ~std::size_t{0};
 ///     float w = kernel(783, 9);
 ///     view<const float, 10> row = kernel[783];
 template <class T, std::size_t... Extents> class view {
+  static_assert(((Extents != dynamic_rank) && ...), "stet::dynamic_rank is the only extent of a view, or none of them");
+
 public:
   using element_type = T;
   /// The number of dimensions.
@@ -56,6 +61,8 @@ public:
   [[nodiscard]] constexpr std::size_t extent(std::size_t axis) const noexcept {
     return static_extents[axis] == dynamic ? extents_[axis] : static_extents[axis];
   }
+  /// All extents, outermost first.
+  [[nodiscard]] constexpr std::span<const std::size_t> extents() const noexcept { return {extents_, rank}; }
   /// The product of the extents.
   [[nodiscard]] constexpr std::size_t element_count() const noexcept {
     std::size_t count = 1;
@@ -104,6 +111,64 @@ private:
   T* data_;
   std::size_t extents_[rank + 1];
 };
+
+/// A row-major array of `T` with any number of dimensions. A pointer and the tensor's shape: copied freely, valid while the store
+/// is open. Indices are checked by STET_ASSERT only.
+///
+///     view<const float, dynamic_rank> weights;
+///     if (weights.rank() == 2) w = weights(783, 9);
+template <class T> class view<T, dynamic_rank> {
+public:
+  using element_type = T;
+
+  /// Views nothing: `data()` is nullptr, and the shape that of a scalar.
+  constexpr view() noexcept = default;
+  /// Views the elements at `data`, of shape `extents`.
+  constexpr view(T* data, stet::shape extents) noexcept : data_(data), extents_(extents) {}
+
+  /// The first element; nullptr if nothing is viewed.
+  [[nodiscard]] constexpr T* data() const noexcept { return data_; }
+  /// The number of dimensions.
+  [[nodiscard]] constexpr std::size_t rank() const noexcept { return extents_.rank(); }
+  /// The extent of dimension `axis` < rank(), in elements.
+  [[nodiscard]] std::size_t extent(std::size_t axis) const noexcept { return static_cast<std::size_t>(extents_[axis]); }
+  /// All extents, outermost first.
+  [[nodiscard]] constexpr stet::shape extents() const noexcept { return extents_; }
+  /// The product of the extents.
+  [[nodiscard]] std::size_t element_count() const noexcept {
+    std::size_t count = 1;
+    for (std::size_t axis = 0; axis < rank(); ++axis) count *= extent(axis);
+    return count;
+  }
+  /// All elements in a row.
+  [[nodiscard]] std::span<T> flat() const noexcept { return {data_, data_ == nullptr ? 0 : element_count()}; }
+  /// The first element.
+  [[nodiscard]] constexpr T* begin() const noexcept { return data_; }
+  /// The end of the elements.
+  [[nodiscard]] T* end() const noexcept { return data_ == nullptr ? nullptr : data_ + element_count(); }
+
+  /// The element at these indices, one a dimension.
+  template <class... Indices> [[nodiscard]] T& operator()(Indices... indices) const noexcept {
+    STET_ASSERT(sizeof...(indices) == rank());
+    std::size_t position = 0;
+    [[maybe_unused]] std::size_t axis = 0;
+    ((STET_ASSERT(static_cast<std::size_t>(indices) < extent(axis)),
+      position = position * extent(axis) + static_cast<std::size_t>(indices), ++axis),
+     ...);
+    return data_[position];
+  }
+
+private:
+  T* data_ = nullptr;
+  stet::shape extents_;
+};
+
+} // namespace stet::inline STET_NAMESPACE
+
+template <class T, std::size_t... Extents>
+inline constexpr bool std::ranges::enable_borrowed_range<stet::view<T, Extents...>> = true;
+
+namespace stet::inline STET_NAMESPACE {
 
 /// Elements narrower than a byte, or elements of any type at any address, read one at a time by value. Element i of b bits
 /// begins at bit i × b, counted from the least significant bit of the first byte.

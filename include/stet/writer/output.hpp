@@ -3,6 +3,7 @@
 #ifndef STET_WRITER_OUTPUT_HPP
 #define STET_WRITER_OUTPUT_HPP
 
+#include "detail/text.hpp"
 #include "tensors.hpp"
 
 #include "../bytes/crc32c.hpp"
@@ -325,17 +326,18 @@ template <class T> result<void> write_encoded(std::span<const T> elements, piece
 }
 
 /// Writes strings as a string tensor has them: offsets, then bytes.
-inline result<void> write_strings(std::span<const std::string_view> strings, piece_sink& sink) {
+template <class Strings> result<void> write_strings(const Strings& strings, piece_sink& sink) {
   std::uint64_t offset = 0;
   std::byte encoded[8] = {};
   if (auto written = sink.write(encoded); !written) return written;
-  for (const std::string_view each : strings) {
-    offset += each.size();
+  for (const auto& each : strings) {
+    offset += text_of(each).size();
     store_little(encoded, offset);
     if (auto written = sink.write(encoded); !written) return written;
   }
-  for (const std::string_view each : strings) {
-    if (auto written = sink.write(std::as_bytes(std::span(each.data(), each.size()))); !written) return written;
+  for (const auto& each : strings) {
+    const std::string_view text = text_of(each);
+    if (auto written = sink.write(std::as_bytes(std::span(text.data(), text.size()))); !written) return written;
   }
   return {};
 }

@@ -3,65 +3,51 @@
 #ifndef STET_WRITER_WRITER_HPP
 #define STET_WRITER_WRITER_HPP
 
+#include "detail/text.hpp"
 #include "output.hpp"
 #include "plan.hpp"
 #include "tensors.hpp"
 
 #include "../store/tensor.hpp"
+#include "../vocabulary/detail/borrowed.hpp"
+#include "../vocabulary/extents.hpp"
 
-#include <initializer_list>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 namespace stet::inline STET_NAMESPACE {
-
-/// The extents of a tensor as an argument: `{784, 10}`, a vector, or a span. Views what it is made from.
-class extents {
-public:
-  /// Extents in braces.
-  extents(std::initializer_list<std::uint64_t> values) noexcept : values_(values.begin(), values.size()) {}
-  /// Extents of a span.
-  extents(std::span<const std::uint64_t> values) noexcept : values_(values) {}
-  /// Extents of a vector.
-  extents(const std::vector<std::uint64_t>& values) noexcept : values_(values) {}
-  /// The extents.
-  operator std::span<const std::uint64_t>() const noexcept { return values_; }
-
-private:
-  std::span<const std::uint64_t> values_;
-};
 
 /// What files of another format say of a model that a store has no place for. Savers of such formats read it; `writer::save` does
 /// not. `add_model` of formats/add_model.hpp fills it.
 struct foreign_notes {
-  /// Another name that a format gives a tensor: "dense/kernel" of "/layers/dense/vars/0".
-  struct second_name {
-    /// The name.
-    std::string name;
-    /// The number of the tensor in the order in which they were added.
-    std::uint32_t tensor = 0;
-  };
-  /// The further names of tensors.
-  std::vector<second_name> second_names;
   /// Graphs beside `writer::graph`, as that.
   std::vector<json_text> further_graphs;
   /// Whether tensors were added in the order that the model gives them, and not, say, in that of their names.
   bool is_order_known = true;
 };
 
-/// Collects tensors and saves them as a store. Bytes are borrowed, not copied: they must live, unchanged, until the last
-/// save. A writer can save several times. Not for use by several threads at once.
+/// Collects tensors and saves them as a store. Ranges are borrowed, not copied: elements must live, unchanged, until the last
+/// save; so a container that ends with the call does not compile. Single values are copied. A writer can save several times. Not
+/// for use by several threads at once.
 ///
 ///     stet::writer out;
-///     (void)out.add("dense/kernel", {784, 10}, std::span<const float>(kernel));
+///     out.add("dense/kernel", kernel, {784, 10}).add("step", 1200).add("name", "digits");
 ///     out.metadata = stet::json_text(R"({"author": "me"})");
 ///     auto saved = out.save("model.stet");
 ///
-/// Errors of every `add`, the tensor's name the subject:
+/// Every `add` returns the writer. The first failure of one is kept: `added` tells it, and every save fails with it. Its subject
+/// is the tensor's name:
 /// @retval errc::bad_name       the name is empty, too long, not UTF-8, or holds a NUL
-/// @retval errc::bad_shape      rank or size overflows, or elements do not fill whole blocks
-/// @retval errc::size_mismatch  the bytes are not as many as shape and dtype make
-/// That a name was added before is found by `save`: errc::duplicate_name. After a failed `add` every `save` fails with its
-/// error, so that no tensor is lost for want of a check.
+/// @retval errc::bad_shape      an extent is negative, rank or size overflows, or elements do not fill whole blocks
+/// @retval errc::size_mismatch  the number of elements or bytes is not that of the shape
+/// @retval errc::duplicate_name the name was added before: found by the save
 class writer {
 public:
   /// The graph, an object, or nothing, as the next two: text, or a `json_value` with stet/json.hpp.
@@ -73,59 +59,30 @@ public:
   /// For savers of other formats.
   foreign_notes foreign;
 
-  /// Adds a tensor whose elements are `elements`, row-major. Types narrower than a byte are packed when saved.
+  /// Adds a tensor of the elements in a range: a vector, an array, a span, a view. Its one extent is their number; those of a
+  /// view are its own.
+  template <class Range>
+    requires detail::borrowed_elements<Range> || detail::borrowed_texts<Range>
+  writer& add(std::string_view name, Range&& elements) {
+    const std::span range(elements);
+    return add_range(name, range, detail::own_extents(elements, range.size()), {});
+  }
+
+  /// Adds a tensor of the elements in a range, row-major. Types narrower than a byte are packed when saved. A range of strings
+  /// (`std::string`, `std::string_view`, `const char*`) is a string tensor.
   /// @param attributes  an object of further fields (trainable, quantization, anything), or nothing
-  template <class T, std::size_t Count>
-    requires element<T>
-  result<void> add(std::string_view name, extents shape, std::span<T, Count> elements, json_text attributes = {}) {
-    using value = std::remove_const_t<T>;
-    const element_layout layout = element_layout::of(dtype_of<value>::value);
-    if (auto counted = check_count(name, shape, elements.size()); !counted) return noted(std::move(counted));
-    std::uint64_t size_bytes = 0;
-    if (!detail::packed_size(elements.size(), layout.bits, size_bytes)) return noted(error(errc::bad_shape, name));
-    if constexpr (is_stored_as_it_is<value>) {
-      return noted(tensors_.add(name, layout, shape, size_bytes, {std::as_bytes(elements), 0}, std::move(attributes)));
-    } else {
-      const std::span<const value> values(elements);
-      return add_encoded(
-          name, layout, shape, size_bytes, std::as_bytes(values),
-          [values](piece_sink& sink) { return detail::write_encoded(values, sink); }, std::move(attributes));
-    }
+  template <class Range>
+    requires detail::borrowed_elements<Range> || detail::borrowed_texts<Range>
+  writer& add(std::string_view name, Range&& elements, const extents& shape, json_text attributes = {}) {
+    return add_range(name, std::span(elements), shape, std::move(attributes));
   }
 
-  /// Adds a tensor whose stored bytes are `bytes`, laid out as index/format.hpp says under "Data".
-  result<void> add_bytes(std::string_view name, const element_layout& layout, extents shape,
-                         std::span<const std::byte> bytes, json_text attributes = {}) {
-    return noted(tensors_.add(name, layout, shape, bytes.size(), {bytes, 0}, std::move(attributes)));
-  }
-
-  /// Adds a tensor whose stored bytes come in pieces when the store is saved: a model larger than memory.
-  /// @param size_bytes  how many bytes the source gives; fewer or more make `save` fail
-  /// @retval errc::invalid_argument  the source is empty
-  result<void> add_source(std::string_view name, const element_layout& layout, extents shape, std::uint64_t size_bytes,
-                          piece_source source, json_text attributes = {}) {
-    if (!source) return noted(error(errc::invalid_argument, name));
-    return add_encoded(name, layout, shape, size_bytes, {}, std::move(source), std::move(attributes));
-  }
-
-  /// Adds a string tensor, row-major. The strings and the span are borrowed.
-  result<void> add_strings(std::string_view name, extents shape, std::span<const std::string_view> strings,
-                           json_text attributes = {}) {
-    if (auto counted = check_count(name, shape, strings.size()); !counted) return noted(std::move(counted));
-    std::uint64_t size_bytes = (strings.size() + std::uint64_t{1}) * 8;
-    for (const std::string_view each : strings) {
-      if (!detail::checked_add(size_bytes, each.size(), size_bytes)) return noted(error(errc::too_large, name));
-    }
-    return add_source(
-        name, element_layout::of(dtype::string), shape, size_bytes,
-        [strings](piece_sink& sink) { return detail::write_strings(strings, sink); }, std::move(attributes));
-  }
-
-  /// Adds a tensor of one element, which is copied: `add("step", {}, 1.5f)`.
-  template <element T> result<void> add(std::string_view name, extents shape, T value, json_text attributes = {}) {
-    if (auto counted = check_count(name, shape, 1); !counted) return noted(std::move(counted));
+  /// Adds a tensor of one element, which is copied: `add("step", 1200)`. Its shape is that of a scalar unless given.
+  template <element T>
+  writer& add(std::string_view name, T value, const extents& shape = {}, json_text attributes = {}) {
     const element_layout layout = element_layout::of(dtype_of<T>::value);
     std::uint64_t size_bytes = 0;
+    if (auto counted = check_count(name, shape, 1); !counted) return noted(std::move(counted));
     if (!detail::packed_size(1, layout.bits, size_bytes)) return noted(error(errc::bad_shape, name));
     return add_source(
         name, layout, shape, size_bytes,
@@ -136,60 +93,90 @@ public:
         std::move(attributes));
   }
 
-  /// Adds a tensor of one string, which is copied: `add("unit", {}, "metre")`.
-  template <class Text>
-    requires std::is_convertible_v<const Text&, std::string_view> && (!std::is_convertible_v<const Text&, json_text>)
-  result<void> add(std::string_view name, extents shape, const Text& value, json_text attributes = {}) {
+  /// Adds a tensor of one string, which is copied: `add("unit", "metre")`. Its shape is that of a scalar unless given.
+  template <detail::text Text>
+  writer& add(std::string_view name, const Text& value, const extents& shape = {}, json_text attributes = {}) {
+    if (detail::is_null(value)) return noted(error(errc::invalid_argument, name));
     if (auto counted = check_count(name, shape, 1); !counted) return noted(std::move(counted));
-    std::string text{std::string_view(value)};
-    const std::uint64_t size_bytes = std::uint64_t{16} + text.size();
+    std::string copy{detail::text_of(value)};
+    const std::uint64_t size_bytes = std::uint64_t{16} + copy.size();
     return add_source(
         name, element_layout::of(dtype::string), shape, size_bytes,
-        [text = std::move(text)](piece_sink& sink) {
-          const std::string_view strings[] = {text};
+        [copy = std::move(copy)](piece_sink& sink) {
+          const std::string_view strings[] = {copy};
           return detail::write_strings(strings, sink);
         },
         std::move(attributes));
   }
 
-  /// Adds a tensor of an open store, which must stay open, under a name of its own. Its bytes are not decoded.
+  /// Adds a tensor of an open store, which must stay open. Its bytes are not decoded.
   /// @retval errc::wrong_byte_order  the tensor is big-endian
   /// @retval errc::invalid_argument  the tensor is none: it was not found in a store
-  result<void> add(std::string_view name, const tensor& from, json_text attributes = {}) {
+  template <class Tensor> // a template, so that `{}` is no tensor
+    requires std::is_same_v<Tensor, tensor>
+  writer& add(std::string_view name, const Tensor& from, json_text attributes = {}) {
     if (!from.entry()) return noted(error(errc::invalid_argument, name));
     if (from.entry().is_big_endian()) return noted(error(errc::wrong_byte_order, name));
-    const std::vector<std::uint64_t> shape(from.shape().begin(), from.shape().end());
     if (from.size_bytes() == from.bytes().size()) {
-      return noted(
-          tensors_.add(name, from.layout(), shape, from.size_bytes(), {from.bytes(), 0}, std::move(attributes)));
+      return noted(tensors_.add(name, from.layout(), extents(from.shape()), from.size_bytes(), {from.bytes(), 0},
+                                std::move(attributes)));
     }
     return add_opened(
         name, from, [from](piece_sink& sink) { return detail::write_fetched(from, sink); }, std::move(attributes));
   }
 
+  /// A writer borrows elements, so they must outlive it: name the container, and add that.
+  template <class Range>
+    requires detail::temporary_elements<Range> || detail::temporary_texts<Range>
+  writer& add(std::string_view, Range&& elements_must_outlive_the_writer, const extents& = {},
+              const json_text& = {}) = delete;
+  /// A std::vector<bool> has no elements of type bool to borrow: std::array<bool, N> and std::vector<std::uint8_t> have.
+  template <class Bits>
+    requires std::is_same_v<std::remove_cvref_t<Bits>, std::vector<bool>>
+  writer& add(std::string_view, Bits&& has_no_array_of_bool, const extents& = {}, const json_text& = {}) = delete;
+  /// A tensor needs a name.
+  template <class... Arguments> writer& add(std::nullptr_t, Arguments&&...) = delete;
+
+  /// Adds a tensor whose stored bytes are `bytes`, laid out as index/format.hpp says under "Data".
+  template <class Bytes = std::span<const std::byte>>
+    requires std::is_convertible_v<Bytes, std::span<const std::byte>> && detail::outlives_call<Bytes>
+  writer& add_bytes(std::string_view name, const element_layout& layout, const extents& shape, Bytes&& bytes,
+                    json_text attributes = {}) {
+    const std::span<const std::byte> stored(bytes);
+    return noted(tensors_.add(name, layout, shape, stored.size(), {stored, 0}, std::move(attributes)));
+  }
+
+  /// Adds a tensor whose stored bytes come in pieces when the store is saved: a model larger than memory.
+  /// @param size_bytes  how many bytes the source gives; fewer or more make `save` fail
+  /// @retval errc::invalid_argument  the source is empty
+  writer& add_source(std::string_view name, const element_layout& layout, const extents& shape,
+                     std::uint64_t size_bytes, piece_source source, json_text attributes = {}) {
+    if (!source) return noted(error(errc::invalid_argument, name));
+    return add_encoded(name, layout, shape, size_bytes, {}, std::move(source), std::move(attributes));
+  }
+
   /// Adds a tensor of an open store, which must stay open, whose bytes `source` gives as a store is to have them: in
   /// little-endian order, say, or compared with a checksum. Savers of other formats read the tensor itself.
   /// @retval errc::invalid_argument  the source is empty, or the tensor is none
-  result<void> add_opened(std::string_view name, const tensor& from, piece_source source,
-                          json_text attributes = nullptr) {
+  writer& add_opened(std::string_view name, const tensor& from, piece_source source, json_text attributes = {}) {
     if (!source || !from.entry()) return noted(error(errc::invalid_argument, name));
-    const std::vector<std::uint64_t> shape(from.shape().begin(), from.shape().end());
     opened_.push_back(from);
-    auto added = add_encoded(name, from.layout(), shape, from.size_bytes(), {}, std::move(source),
-                             std::move(attributes), static_cast<std::uint32_t>(opened_.size()));
-    if (!added) opened_.pop_back();
-    return added;
+    const std::size_t before = tensors_.size();
+    add_encoded(name, from.layout(), extents(from.shape()), from.size_bytes(), {}, std::move(source),
+                std::move(attributes), static_cast<std::uint32_t>(opened_.size()));
+    if (tensors_.size() == before) opened_.pop_back();
+    return *this;
   }
 
   /// Adds another name for a tensor added before: tied weights. The bytes are stored once.
   /// @retval errc::not_found  no tensor called `original` was added
-  result<void> add_alias(std::string_view name, std::string_view original, json_text attributes = {}) {
+  writer& add_alias(std::string_view name, std::string_view original, json_text attributes = {}) {
     const std::size_t number = tensors_.find(original);
     if (number == tensors_.size()) return noted(error(errc::not_found, original));
     return noted(tensors_.add_alias(name, number, std::move(attributes)));
   }
 
-  /// What was added, for writers of other formats; views this writer.
+  /// What was added, for savers of other formats; views this writer.
   struct contents {
     /// The tensors.
     const detail::tensor_list& tensors;
@@ -200,7 +187,7 @@ public:
     /// The notes for savers of other formats.
     const foreign_notes& foreign;
   };
-  /// Errors: that of the first `add` that failed.
+  /// What was added, or the error of the first `add` that failed: `if (auto added = out.added(); !added) …`.
   [[nodiscard]] result<contents> added() const noexcept {
     if (failure_) return *failure_;
     return contents{tensors_, sources_, opened_, foreign};
@@ -278,11 +265,51 @@ private:
     return {};
   }
 
+  /// Adds a range of elements or of strings.
+  template <class T, std::size_t Count>
+  writer& add_range(std::string_view name, std::span<T, Count> range, const extents& shape, json_text&& attributes) {
+    const std::span<const std::remove_const_t<T>> elements(range.data(), range.size());
+    if (auto counted = check_count(name, shape, elements.size()); !counted) return noted(std::move(counted));
+    if constexpr (element<T>) {
+      return add_elements(name, elements, shape, std::move(attributes));
+    } else {
+      return add_texts(name, elements, shape, std::move(attributes));
+    }
+  }
+
+  template <class T>
+  writer& add_elements(std::string_view name, std::span<const T> elements, const extents& shape,
+                       json_text&& attributes) {
+    const element_layout layout = element_layout::of(dtype_of<T>::value);
+    std::uint64_t size_bytes = 0;
+    if (!detail::packed_size(elements.size(), layout.bits, size_bytes)) return noted(error(errc::bad_shape, name));
+    if constexpr (is_stored_as_it_is<T>) {
+      return noted(tensors_.add(name, layout, shape, size_bytes, {std::as_bytes(elements), 0}, std::move(attributes)));
+    } else {
+      return add_encoded(
+          name, layout, shape, size_bytes, std::as_bytes(elements),
+          [elements](piece_sink& sink) { return detail::write_encoded(elements, sink); }, std::move(attributes));
+    }
+  }
+
+  template <class T>
+  writer& add_texts(std::string_view name, std::span<const T> texts, const extents& shape, json_text&& attributes) {
+    std::uint64_t size_bytes = (texts.size() + std::uint64_t{1}) * 8;
+    for (const T& each : texts) {
+      if (detail::is_null(each)) return noted(error(errc::invalid_argument, name));
+      if (!detail::checked_add(size_bytes, detail::text_of(each).size(), size_bytes))
+        return noted(error(errc::too_large, name));
+    }
+    return add_source(
+        name, element_layout::of(dtype::string), shape, size_bytes,
+        [texts](piece_sink& sink) { return detail::write_strings(texts, sink); }, std::move(attributes));
+  }
+
   /// Adds a tensor whose stored bytes a source makes, of `elements` if they are in memory.
   /// @param opened  the number plus one of the open tensor that they are of
-  result<void> add_encoded(std::string_view name, const element_layout& layout, extents shape, std::uint64_t size_bytes,
-                           std::span<const std::byte> elements, piece_source source, json_text&& attributes,
-                           std::uint32_t opened = 0) {
+  writer& add_encoded(std::string_view name, const element_layout& layout, const extents& shape,
+                      std::uint64_t size_bytes, std::span<const std::byte> elements, piece_source source,
+                      json_text&& attributes, std::uint32_t opened = 0) {
     sources_.push_back(std::move(source));
     auto added = tensors_.add(name, layout, shape, size_bytes,
                               {elements, static_cast<std::uint32_t>(sources_.size()), opened}, std::move(attributes));
@@ -291,9 +318,9 @@ private:
   }
 
   /// Remembers the first failure of an `add`.
-  result<void> noted(result<void>&& added) {
+  writer& noted(result<void>&& added) {
     if (!added && !failure_) failure_ = added.error();
-    return std::move(added);
+    return *this;
   }
 
   detail::tensor_list tensors_;

@@ -12,7 +12,7 @@ seen RELEASE(const char* path) {
   std::vector<float> values = {1, 2, 3};
   stet::writer out;
   seen made{sizeof(stet::source), 0, false};
-  if (!out.add("values", {3}, std::span<const float>(values)) || !out.save(path)) return made;
+  if (!out.add("values", values, {3}).save(path)) return made;
   const auto store = stet::open(path);
   const auto parsed = stet::open_manifest(path);
   if (!store || !parsed) return made;

@@ -31,18 +31,18 @@ stet::result<stet::save_report> make(const char* path) {
   stet::writer out; // an `add` that fails makes `save` fail
   for (const stet::dtype_description& row : stet::dtype_table) {
     if (row.dtype == stet::dtype::string) {
-      (void)out.add_strings(row.name, {std::size(stet_test::every_string)}, stet_test::every_string);
+      out.add(row.name, stet_test::every_string, {std::size(stet_test::every_string)});
       continue;
     }
     const bool is_block = row.dtype == stet::dtype::block;
     const auto layout =
         is_block ? stet::element_layout{row.dtype, 0, {"q8_0", 32, 34}} : stet::element_layout::of(row.dtype);
     bytes.push_back(bytes_of(row));
-    (void)out.add_bytes(row.name, layout, {every_count}, bytes.back());
+    out.add_bytes(row.name, layout, {every_count}, bytes.back());
     if (is_block || row.kind == stet::dtype_kind::complex) continue;
 
     stet::writer alone;
-    (void)alone.add_bytes(row.name, layout, {every_count}, bytes.back());
+    alone.add_bytes(row.name, layout, {every_count}, bytes.back());
     const auto file = alone.save_to_memory();
     if (!file) return file.error();
     const auto store = stet::open(std::span<const std::byte>(*file));
@@ -50,8 +50,8 @@ stet::result<stet::save_report> make(const char* path) {
     numbers.emplace_back(every_count);
     if (auto done = store->find(row.name)->copy_to(std::span<double>(numbers.back()), stet::convert); !done)
       return done.error();
-    (void)out.add(std::string(row.name).append(stet_test::as_float64), {every_count},
-                  std::span<const double>(numbers.back()));
+    out.add(std::string(row.name).append(stet_test::as_float64), std::span<const double>(numbers.back()),
+            {every_count});
   }
   return out.save(path);
 }

@@ -195,7 +195,7 @@ TEST_CASE("weights find their layers by their names") {
   const float one = 1;
   for (const char* name : {"Adam/m/d/kernel", "d/kernel:0", "d/bias", "lstm/lstm_cell/kernel", "in/e/kernel",
                            "unknown/kernel", "kernel", "/kernel", "d/"})
-    (void)out.add(name, {}, std::span<const float>(&one, 1));
+    out.add(name, std::span<const float>(&one, 1), {});
   const auto saved = out.save_to_memory();
   REQUIRE(saved);
   if (!graph || !saved) return;

@@ -4,10 +4,12 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/formats/check_model.hpp>
 #include <stet/formats/keras/format.hpp>
 
 #include <doctest/doctest.h>
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +80,37 @@ TEST_SUITE("keras/open") {
       CHECK(kernel->bytes().data() == opened->store.part(0).data() + at);
       CHECK(bytes.substr(static_cast<std::size_t>(at), 4) == "\0\1\2\3"s);
     }
+  }
+
+  TEST_CASE("weights at any offset are aligned with backing::read, and misaligned where they are mapped") {
+    const temp_folder folder;
+    bool is_any_misaligned = false;
+    for (std::size_t shift = 0; shift < 16; ++shift) {
+      CAPTURE(shift);
+      made_archive archive = keras_archive();
+      archive.members[0].data.append(shift, ' ');
+      archive.members[0] = made_member("metadata.json", archive.members[0].data);
+      const std::string bytes = archive.bytes();
+      const auto read = open_bytes(folder, bytes, nullptr, stet::backing::read);
+      REQUIRE(outcome(read) == "ok");
+      const auto mapped = open_bytes(folder, bytes);
+      REQUIRE(outcome(mapped) == "ok");
+      if (!read || !mapped) return;
+      CHECK(is_probe(*read));
+      CHECK(outcome(read->store.get<float>("probe/kernel")) == "ok");
+      CHECK(outcome(read->store.get<float>("probe/bias")) == "ok");
+      CHECK(stet::check_ranges(*read));
+      const std::uint64_t at = mapped->store.find("probe/kernel")->entry().offset_bytes();
+      const bool is_misaligned = at % alignof(float) != 0;
+      is_any_misaligned |= is_misaligned;
+      CHECK(outcome(mapped->store.get<float>("probe/kernel")) == (is_misaligned ? "misaligned" : "ok"));
+      CHECK(mapped->is_in_file(*mapped->store.find("probe/kernel")));
+      // A member that is aligned already stays where it is.
+      CHECK(read->store.index().part_count() == (read->is_in_file(*read->store.find("probe/kernel")) ? 1u : 2u));
+      CHECK(read->is_in_file(*read->store.find("probe/kernel")) ==
+            (bytes.find("\x89HDF") % alignof(std::max_align_t) == 0));
+    }
+    CHECK(is_any_misaligned);
   }
 
   TEST_CASE("weights may stand anywhere in the archive, among anything") {

@@ -23,8 +23,8 @@ struct program {
   std::int64_t seconds = 1'700'000'000;
 
   program() {
-    (void)variables.add("dense/kernel", {2, 3}, std::span<float>(kernel));
-    (void)variables.add_slot("dense/kernel", "Adam/m", std::span<float>(moment));
+    (void)variables.add("dense/kernel", kernel, {2, 3});
+    (void)variables.add_slot("dense/kernel", "Adam/m", moment);
   }
   void train_to(std::uint64_t step) {
     for (std::size_t i = 0; i < kernel.size(); ++i) {

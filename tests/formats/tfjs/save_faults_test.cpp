@@ -31,8 +31,8 @@ public:
   explicit native_model(float value) : path_(folder_.path("model.stet")) {
     const std::vector<float> values(100, value);
     stet::writer out;
-    REQUIRE(out.add("a", {100}, std::span<const float>(values)));
-    REQUIRE(out.add("b", {50}, std::span(values).first<50>()));
+    out.add("a", values, {100});
+    out.add("b", std::span(values).first<50>(), {50});
     REQUIRE(out.save(path_));
   }
   stet::result<stet::tfjs_save_report> save_to(const std::string& path, const stet::file_operations& operations) const {

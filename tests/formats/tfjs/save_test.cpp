@@ -87,19 +87,19 @@ TEST_CASE("every dtype that TensorFlow.js has, or that becomes one") {
   const std::vector<stet::uint4> u4{stet::uint4(15), stet::uint4(3), stet::uint4(1)};
   const bool flags[] = {true, false, true};
   const std::vector<std::string_view> words{"ab", "", "é"};
-  (void)at.out.add("f32", {2}, std::span<const float>(f32));
-  (void)at.out.add("bool", {3}, std::span<const bool>(flags));
-  (void)at.out.add("i32", {1, 2}, std::span<const std::int32_t>(i32));
-  (void)at.out.add("c64", {}, std::span<const stet::complex64>(c64));
-  (void)at.out.add("f16", {2}, std::span<const stet::float16>(f16));
-  (void)at.out.add("bf16", {1}, std::span<const stet::bfloat16>(bf16));
-  (void)at.out.add("i8", {2}, std::span<const std::int8_t>(i8));
-  (void)at.out.add("i64", {2}, std::span<const std::int64_t>(i64));
-  (void)at.out.add("u32", {2}, std::span<const std::uint32_t>(u32));
-  (void)at.out.add("u4", {3}, std::span<const stet::uint4>(u4));
-  (void)at.out.add_strings("words", {3}, words);
-  (void)at.out.add("none", {0, 4}, std::span<const float>());
-  (void)at.out.add_alias("tied", "f32");
+  at.out.add("f32", f32, {2});
+  at.out.add("bool", flags, {3});
+  at.out.add("i32", i32, {1, 2});
+  at.out.add("c64", c64, {});
+  at.out.add("f16", f16, {2});
+  at.out.add("bf16", bf16, {1});
+  at.out.add("i8", i8, {2});
+  at.out.add("i64", i64, {2});
+  at.out.add("u32", u32, {2});
+  at.out.add("u4", u4, {3});
+  at.out.add("words", words, {3});
+  at.out.add("none", std::span<const float>(), {0, 4});
+  at.out.add_alias("tied", "f32");
   const auto saved = at.save();
   REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
   if (!saved) return;
@@ -134,12 +134,9 @@ TEST_CASE("codes stay codes where TensorFlow.js can read them, else they are num
   saved_for_tfjs at;
   const std::vector<std::uint8_t> u8{0, 255, 3, 4};
   const std::vector<std::int8_t> i8{-1, 1};
-  (void)at.out.add("affine", {4}, std::span<const std::uint8_t>(u8),
-                   stet::json_value{{"quantization", {{"scales", 0.5}, {"min", -1.5}}}});
-  (void)at.out.add("by axis", {2, 2}, std::span<const std::uint8_t>(u8),
-                   stet::json_value{{"quantization", {{"scales", {1, 2}}, {"axis", 1}}}});
-  (void)at.out.add("signed", {2}, std::span<const std::int8_t>(i8),
-                   stet::json_value{{"quantization", {{"scales", 0.25}, {"zero_points", 1}}}});
+  at.out.add("affine", u8, {4}, stet::json_value{{"quantization", {{"scales", 0.5}, {"min", -1.5}}}});
+  at.out.add("by axis", u8, {2, 2}, stet::json_value{{"quantization", {{"scales", {1, 2}}, {"axis", 1}}}});
+  at.out.add("signed", i8, {2}, stet::json_value{{"quantization", {{"scales", 0.25}, {"zero_points", 1}}}});
   const auto saved = at.save();
   REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
   const auto opened = at.open();
@@ -155,9 +152,9 @@ TEST_CASE("codes stay codes where TensorFlow.js can read them, else they are num
 TEST_CASE("a graph of layers is a topology: weights by their layers, the rest in the optimizer's group") {
   saved_for_tfjs at;
   const std::vector<float> numbers{1, 2, 3, 4, 5, 6};
-  (void)at.out.add("layer one/W", {3, 2}, std::span<const float>(numbers));
-  (void)at.out.add("layer one/b", {2}, std::span<const float>(numbers).first(2));
-  (void)at.out.add("moment", {2}, std::span<const float>(numbers).first(2));
+  at.out.add("layer one/W", numbers, {3, 2});
+  at.out.add("layer one/b", std::span<const float>(numbers).first(2), {2});
+  at.out.add("moment", std::span<const float>(numbers).first(2), {2});
   at.out.graph = stet::graph_to_json(dense_graph());
   at.out.metadata = stet::json_value{{"author", "me"}};
   const auto saved = at.save();
@@ -197,7 +194,7 @@ TEST_CASE("a frozen graph of TensorFlow is a graph model; one with variables is 
       {"serving_default", {{"in", "x", stet::dtype::float32, {{-1, 2}}}}, {{"out", "y", {}, {}}}, {}});
   saved_for_tfjs at;
   const std::vector<float> numbers{1, 2};
-  (void)at.out.add("the kernel", {2, 1}, std::span<const float>(numbers));
+  at.out.add("the kernel", numbers, {2, 1});
   at.out.graph = stet::graph_to_json(graph);
   auto saved = at.save();
   REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
@@ -222,10 +219,10 @@ TEST_CASE("shards of any size, and the same bytes every time") {
   for (const std::uint64_t shard_size : {1u, 3u, 999u, 1000u, 1001u}) {
     CAPTURE(shard_size);
     saved_for_tfjs at;
-    (void)at.out.add("a", {999}, std::span(reinterpret_cast<const std::int8_t*>(bytes.data()), 999),
-                     stet::json_value{{"quantization", {{"scales", 1}}}}); // int8 codes: saved as numbers
-    (void)at.out.add("codes", {1000}, std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), 1000),
-                     stet::json_value{{"quantization", {{"scales", 1}}}});
+    at.out.add("a", std::span(reinterpret_cast<const std::int8_t*>(bytes.data()), 999), {999},
+               stet::json_value{{"quantization", {{"scales", 1}}}}); // int8 codes: saved as numbers
+    at.out.add("codes", std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), 1000), {1000},
+               stet::json_value{{"quantization", {{"scales", 1}}}});
     stet::tfjs_save_options options;
     options.shard_size_bytes = shard_size == 1 ? 7 : shard_size;
     options.is_durable = false;
@@ -249,7 +246,7 @@ TEST_CASE("shards of any size, and the same bytes every time") {
 TEST_CASE("saving over a model removes its files, and only those; no tensors are one empty file") {
   saved_for_tfjs at;
   const std::vector<float> numbers{1, 2};
-  (void)at.out.add("a", {2}, std::span<const float>(numbers));
+  at.out.add("a", numbers, {2});
   at.folder.write("model-unrelated.bin", "keep me");
   CHECK(at.save());
   const auto first = at.folder.names();
@@ -275,7 +272,7 @@ TEST_CASE("files that the replaced model.json lists are removed only if a save t
     return R"({"weightsManifest":[{"paths":[")" + name + R"("],"weights":[]}]})";
   };
   saved_for_tfjs at;
-  (void)at.out.add("a", {2}, std::span<const float>(one));
+  at.out.add("a", one, {2});
   REQUIRE(at.save());
   const std::string own = at.json()["weightsManifest"][0]["paths"][0].get<std::string>();
   const auto own_bytes = at.folder.read(own);
@@ -291,7 +288,7 @@ TEST_CASE("files that the replaced model.json lists are removed only if a save t
   at.folder.write("model.json", manifest_of(own));
   at.folder.write(own, "keep me");
   saved_for_tfjs changed;
-  (void)changed.out.add("a", {2}, std::span<const float>(other));
+  changed.out.add("a", other, {2});
   CHECK(stet_test::outcome(changed.out.save(changed.folder.path("model.stet"))) == "ok");
   const auto model = stet::open_any(changed.folder.path("model.stet"));
   REQUIRE(model);
@@ -318,7 +315,7 @@ TEST_CASE("files that the replaced model.json lists are removed only if a save t
 TEST_CASE("a layer that TensorFlow.js does not have is refused by its name, and its weights alone are saved") {
   saved_for_tfjs at;
   const std::vector<float> numbers{1, 2, 3, 4, 5, 6};
-  (void)at.out.add("g/gamma", {2}, std::span<const float>(numbers).first(2));
+  at.out.add("g/gamma", std::span<const float>(numbers).first(2), {2});
   stet::graph graph;
   graph.add("x", "Placeholder");
   graph.add("g", "GroupNormalization", {"x"}, {}, {{"gamma", "g/gamma"}});
@@ -356,8 +353,8 @@ TEST_CASE("a model of TensorFlow.js with a class that a program registers stays 
 TEST_CASE("what the reader would refuse is not saved") {
   saved_for_tfjs at;
   const std::vector<float> numbers{1, 2, 3, 4, 5, 6};
-  (void)at.out.add("layer one/W", {3, 2}, std::span<const float>(numbers));
-  (void)at.out.add("layer one/b", {2}, std::span<const float>(numbers).first(2));
+  at.out.add("layer one/W", numbers, {3, 2});
+  at.out.add("layer one/b", std::span<const float>(numbers).first(2), {2});
   at.out.graph = stet::graph_to_json(dense_graph());
   const auto refused = [&](const char* expected) {
     const auto saved = at.save();
@@ -366,7 +363,7 @@ TEST_CASE("what the reader would refuse is not saved") {
   };
 
   // Two weights of one name: that of the layer's, and a tensor that is called so.
-  (void)at.out.add("d/kernel", {2}, std::span<const float>(numbers).first(2));
+  at.out.add("d/kernel", std::span<const float>(numbers).first(2), {2});
   refused("duplicate_name");
 }
 
@@ -407,12 +404,9 @@ TEST_CASE("a failure says which tensor, and leaves the folder as it was") {
     void (*add)(stet::writer& out, const std::vector<double>&, const std::vector<std::int64_t>&,
                 const std::vector<std::uint64_t>&);
   } rows[] = {
-      {"not_convertible", [](stet::writer& out, const auto& f, const auto&,
-                             const auto&) { (void)out.add("t", {1}, std::span<const double>(f)); }},
-      {"bad_value", [](stet::writer& out, const auto&, const auto& i,
-                       const auto&) { (void)out.add("t", {1}, std::span<const std::int64_t>(i)); }},
-      {"bad_value", [](stet::writer& out, const auto&, const auto&,
-                       const auto& u) { (void)out.add("t", {1}, std::span<const std::uint64_t>(u)); }},
+      {"not_convertible", [](stet::writer& out, const auto& f, const auto&, const auto&) { out.add("t", f, {1}); }},
+      {"bad_value", [](stet::writer& out, const auto&, const auto& i, const auto&) { out.add("t", i, {1}); }},
+      {"bad_value", [](stet::writer& out, const auto&, const auto&, const auto& u) { out.add("t", u, {1}); }},
   };
   for (const auto& row : rows) {
     saved_for_tfjs at;
@@ -423,7 +417,7 @@ TEST_CASE("a failure says which tensor, and leaves the folder as it was") {
     CHECK(at.folder.names() == std::vector<std::string>{"model.stet"});
   }
   saved_for_tfjs rounded;
-  (void)rounded.out.add("t", {1}, std::span<const double>(f64));
+  rounded.out.add("t", f64, {1});
   stet::tfjs_save_options options;
   options.allow_rounding = true;
   CHECK(rounded.save(options));
@@ -447,7 +441,7 @@ TEST_CASE("a failure says which tensor, and leaves the folder as it was") {
 TEST_CASE("damage in the model that is saved is found on the way") {
   saved_for_tfjs at;
   const std::vector<float> numbers(100, 1.0f);
-  (void)at.out.add("t", {100}, std::span<const float>(numbers));
+  at.out.add("t", numbers, {100});
   CHECK(stet_test::outcome(at.out.save(at.folder.path("model.stet"))) == "ok");
   auto bytes = at.folder.read("model.stet");
   bytes.back() ^= std::byte{1};

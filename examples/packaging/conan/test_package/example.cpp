@@ -11,7 +11,7 @@ int main() {
 #if HAS_WRITER
   const float numbers[] = {1, 2, 3};
   stet::writer out;
-  (void)out.add("numbers", {3}, std::span<const float>(numbers));
+  out.add("numbers", numbers, {3});
   const auto saved = out.save_to_memory();
   if (!saved) return 1;
   const auto store = stet::open(std::span<const std::byte>(*saved));

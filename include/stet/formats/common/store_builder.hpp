@@ -178,10 +178,12 @@ public:
   void omit(std::string_view name, const error& reason) { omitted_.push_back({std::string(name), reason}); }
   /// Returns the omitted items, in the order of the calls, and removes them from the builder.
   [[nodiscard]] std::vector<omitted_item> take_omitted() noexcept { return std::move(omitted_); }
-  /// Records that a name, which must also be added, is a link by a path in the file.
-  void note_link(std::string_view name) { links_.emplace_back(name); }
-  /// Returns the names of links, in the order of the calls, and removes them from the builder.
-  [[nodiscard]] std::vector<std::string> take_links() noexcept { return std::move(links_); }
+  /// Records that the alias added last is a second name (`model::is_second_name`).
+  void note_second_name() {
+    if (!failure_) second_names_.push_back(static_cast<std::uint32_t>(places_.size() - 1));
+  }
+  /// Returns the numbers of second names, ascending, and removes them from the builder.
+  [[nodiscard]] std::vector<std::uint32_t> take_second_names() noexcept { return std::move(second_names_); }
   /// Records a checksum that the file states for a range of its bytes. Opening does not compare it.
   void add_check(range_check&& check) { checks_.push_back(std::move(check)); }
   /// Returns the checks, in the order of the calls, and removes them from the builder.
@@ -316,7 +318,7 @@ private:
   std::vector<std::uint32_t> places_;  // where each entry begins, in units
   std::vector<std::uint32_t> aliases_; // their numbers
   std::vector<omitted_item> omitted_;
-  std::vector<std::string> links_;
+  std::vector<std::uint32_t> second_names_; // their numbers
   std::vector<range_check> checks_;
   std::deque<own_block> own_blocks_; // never moved: `blocks_` points at them
   detail::block_types blocks_;

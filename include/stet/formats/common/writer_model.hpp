@@ -4,6 +4,7 @@
 #define STET_FORMATS_COMMON_WRITER_MODEL_HPP
 
 #include "../model.hpp"
+#include "second_name.hpp"
 #include "store_builder.hpp"
 
 #include "../../checkpoint/detail/caught.hpp"
@@ -27,15 +28,15 @@ namespace stet::inline STET_NAMESPACE::detail {
 
 /// The content of a writer. It views the writer, which must outlive it.
 struct writer_model {
-  /// The tensors in the order in which they were added, their aliases among them, and then the second names.
+  /// The tensors in the order in which they were added, their aliases among them, and then the second names (`model::is_second_name`).
   stet::store store;
   model_description described;
-  /// How many tensors and aliases were added.
+  /// The number of tensors and aliases that are not second names.
   std::size_t own_count = 0;
   /// Whether the order of the tensors is that of the model.
   bool is_order_known = true;
 
-  /// Whether a tensor is only another name that the format which it comes from gives it.
+  /// True if a tensor is a second name.
   [[nodiscard]] bool is_second_name(const tensor& of) const noexcept { return of.entry().number() >= own_count; }
 };
 
@@ -113,25 +114,31 @@ private:
 /// Adds the tensors of a writer to a store that is being built.
 class writer_store {
 public:
-  writer_store(store_builder& into, const writer::contents& from) : into_(into), from_(from) {}
+  /// @param is_second_name  for each tensor
+  writer_store(store_builder& into, const writer::contents& from, const std::vector<bool>& is_second_name)
+      : into_(into), from_(from), is_second_name_(is_second_name) {}
 
-  /// Errors: those of `source::keep`.
-  result<void> run() {
+  /// Returns the number of tensors and aliases that are not second names. Errors: those of `source::keep`.
+  result<std::size_t> run() {
     std::vector<index_row> rows = from_.tensors.rows();
+    std::vector<std::uint32_t> numbers(rows.size()); // in the store
     add_parts_of_opened();
     for (std::size_t number = 0; number < rows.size(); ++number) {
+      if (is_second_name_[number]) continue;
       index_row& row = rows[number];
       row.has_crc32c = false; // which `save` computes
       if (row.alias_of == index_row::not_an_alias && row.size_bytes != 0) {
-        if (auto placed = place(from_.tensors.from(number), row); !placed) return placed;
+        if (auto placed = place(from_.tensors.from(number), row); !placed) return placed.error();
       }
+      if (row.alias_of != index_row::not_an_alias) row.alias_of = numbers[row.alias_of];
+      numbers[number] = static_cast<std::uint32_t>(into_.tensor_count());
       into_.add(row);
     }
-    for (const foreign_notes::second_name& each : from_.foreign.second_names) {
-      const std::uint32_t original = rows[each.tensor].alias_of;
-      into_.add_alias(original == index_row::not_an_alias ? each.tensor : original, each.name);
+    const std::size_t own_count = into_.tensor_count();
+    for (std::size_t number = 0; number < rows.size(); ++number) {
+      if (is_second_name_[number]) into_.add_alias(numbers[rows[number].alias_of], rows[number].name);
     }
-    return {};
+    return own_count;
   }
 
 private:
@@ -183,13 +190,15 @@ private:
 
   store_builder& into_;
   const writer::contents& from_;
+  const std::vector<bool>& is_second_name_;
   std::map<const std::byte*, std::uint32_t> parts_; // by where they begin
   std::shared_ptr<given_tensor> kept_ = std::make_shared<given_tensor>();
 };
 
-/// What a manifest of the writer's free-form parts says.
+/// The writer's graphs, state, metadata and attributes. An alias that is a second name does not have the field that makes it one.
 /// Errors: those of `graph_from_json`.
-inline result<model_description> description_of(const writer& from, const writer::contents& added) {
+inline result<model_description> description_of(const writer& from, const writer::contents& added,
+                                                const std::vector<bool>& is_second_name) {
   model_description made;
   const auto add_graph = [&](const json_text& text) -> result<void> {
     result<graph> read = graph_from_json(to_json_value(text));
@@ -205,8 +214,10 @@ inline result<model_description> description_of(const writer& from, const writer
   }
   made.state = to_json_value(from.state);
   made.metadata = to_json_value(from.metadata);
-  for (const tensor_list::attributes_of& each : added.tensors.attributes())
-    made.tensors.push_back({std::string(added.tensors.name(each.number)), to_json_value(each.fields)});
+  for (const tensor_list::attributes_of& each : added.tensors.attributes()) {
+    const json_text fields = is_second_name[each.number] ? without_member(each.fields, second_name_field) : each.fields;
+    if (!fields.empty()) made.tensors.push_back({std::string(added.tensors.name(each.number)), to_json_value(fields)});
+  }
   return made;
 }
 
@@ -218,13 +229,15 @@ inline result<model_description> description_of(const writer& from, const writer
 inline result<writer_model> model_of_writer(const writer& from) {
   const result<writer::contents> added = from.added();
   if (!added) return added.error();
-  result<model_description> described = description_of(from, *added);
+  const std::vector<bool> is_second_name = find_second_names(added->tensors, added->tensors.rows());
+  result<model_description> described = description_of(from, *added, is_second_name);
   if (!described) return described.error();
   store_builder builder;
-  if (auto built = writer_store(builder, *added).run(); !built) return built.error();
+  const result<std::size_t> own_count = writer_store(builder, *added, is_second_name).run();
+  if (!own_count) return own_count.error();
   result<store> made = builder.finish();
   if (!made) return made.error();
-  return writer_model{std::move(*made), std::move(*described), added->tensors.size(), from.foreign.is_order_known};
+  return writer_model{std::move(*made), std::move(*described), *own_count, from.foreign.is_order_known};
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

@@ -83,8 +83,8 @@ public:
     for (second_name& each : second_names_) {
       hdf5_tensor made = tensors_[each.tensor];
       made.path = std::move(each.path);
-      if (each.is_link) into_.note_link(made.path);
       into_.add(made.named(made.path));
+      if (each.is_link) into_.note_second_name();
       tensors_.push_back(std::move(made));
     }
     return {};

@@ -76,6 +76,9 @@ result<saved_files> save_for_keras(std::string_view path_utf8, const writer& fro
 /// Structures are all over the weights, so that they are in memory as a whole: mapped, or read where
 /// `open_options::backing` is not map. Tensors are not on demand.
 ///
+/// Keras stores the weights at any offset. With `backing::read` they are copied to an aligned place if that does not suit elements, which
+/// takes as much memory again; of a mapped file `get` may be errc::misaligned, and `copy_to` or `bind_model` with `copy_into` serve.
+///
 /// Opening fails as hdf5_format's does, and with
 /// @retval errc::bad_archive, bad_path, unsupported  the archive: those of read_zip (wire/zip.hpp); a
 ///                                deflated member that does not become what the archive says is bad_archive,

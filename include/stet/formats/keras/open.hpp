@@ -104,7 +104,8 @@ inline result<model> open_keras_h5(format_probe& probe) {
   return whole.finish();
 }
 
-/// Opens the weights in an archive.
+/// Opens the weights in an archive. Keras stores them at any offset. With `backing::read` they are copied to an aligned place if
+/// that offset does not suit elements; the copy takes as much memory as the member, in addition to the archive.
 inline result<model> open_keras_archive(format_probe& probe) {
   const open_options& options = probe.options();
   const result<std::vector<zip_member>>& members = probe.zip();
@@ -123,9 +124,13 @@ inline result<model> open_keras_archive(format_probe& probe) {
       check.inflated_size_bytes = each.size_bytes;
     if (each.method == zip_member::is_stored || check.inflated_size_bytes) builder.add_check(std::move(check));
   }
-  const std::span<const std::byte> structure = bytes_in(*bytes);
   std::uint64_t offset = weights->offset_bytes;
-  if (weights->method != zip_member::is_stored) {
+  const bool is_decompressed = weights->method != zip_member::is_stored;
+  const bool is_moved = !is_decompressed && options.backing == backing::read && offset % alignof(std::max_align_t) != 0;
+  if (is_moved) bytes = source::copy(bytes_in(*bytes), options.memory);
+  if (!bytes) return bytes.error();
+  const std::span<const std::byte> structure = bytes_in(*bytes);
+  if (is_decompressed || is_moved) {
     part = builder.add_decoded(std::move(*bytes));
     offset = 0;
   }

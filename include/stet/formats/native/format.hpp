@@ -4,16 +4,19 @@
 #define STET_FORMATS_NATIVE_FORMAT_HPP
 
 #include "../format.hpp"
+#include "../common/second_name.hpp"
 
 #include "../../checkpoint/delta.hpp"
 #include "../../manifest.hpp"
 #include "../../manifest/graph_json.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 
 namespace stet::inline STET_NAMESPACE {
@@ -47,6 +50,8 @@ inline result<store> borrow_store(const store& of, memory_resource* memory) {
   return store(std::move(made));
 }
 
+void mark_second_names(model& native);
+
 /// The model of an open checkpoint, with all files that it builds on.
 inline result<model> model_of_checkpoint(checkpoint_store&& opened, const open_options& options) {
   const auto files = std::make_shared<const checkpoint_store>(std::move(opened));
@@ -55,7 +60,9 @@ inline result<model> model_of_checkpoint(checkpoint_store&& opened, const open_o
   std::uint32_t file_count = 0;
   for (std::size_t number = 0; number < files->file_count(); ++number)
     file_count += 1 + files->file(number).index().part_count();
-  return model{std::move(*all), nullptr, file_count, options, {}, {}, {}, files};
+  model made{std::move(*all), nullptr, file_count, options, {}, {}, {}, files};
+  mark_second_names(made);
+  return made;
 }
 
 inline result<model> open_native(format_probe& probe) {
@@ -74,7 +81,9 @@ inline result<model> open_native(format_probe& probe) {
     return all ? model_of_checkpoint(std::move(*all), options) : all.error();
   }
   const std::uint32_t file_count = 1 + opened->index().part_count();
-  return model{std::move(*opened), nullptr, file_count, options};
+  model made{std::move(*opened), nullptr, file_count, options};
+  mark_second_names(made);
+  return made;
 }
 
 } // namespace detail
@@ -110,6 +119,29 @@ inline result<manifest> merged_manifest(const model& of) {
     if (found != fields->attributes.end()) made.tensors.back().attributes = std::move(found->second);
   }
   return made;
+}
+
+/// Finds the aliases that are second names by the manifests. If these cannot be read there are none: describing the model is the
+/// error. Cost: a walk over the index; for a model with aliases, a search of the manifests; if one has the field, parses them.
+inline void mark_second_names(model& native) {
+  const auto is_alias = [&](const tensor& each) { return bool(native.store.index().original_of(each.entry())); };
+  if (std::none_of(native.store.begin(), native.store.end(), is_alias)) return;
+  const std::size_t file_count = native.files == nullptr ? 1 : native.files->file_count();
+  bool is_any = false;
+  for (std::size_t number = 0; number < file_count && !is_any; ++number) {
+    const store& file = native.files == nullptr ? native.store : native.files->file(number);
+    is_any = file.manifest_text().find(second_name_field) != std::string_view::npos;
+  }
+  if (!is_any) return;
+  const result<manifest> parsed = merged_manifest(native);
+  if (!parsed) return;
+  std::unordered_set<std::string_view> names;
+  for (const manifest_tensor& each : parsed->tensors) {
+    if (has_second_name_field(each.attributes)) names.insert(each.name);
+  }
+  for (const tensor each : native.store) {
+    if (is_alias(each) && names.count(each.name()) != 0) native.second_names.push_back(each.entry().number());
+  }
 }
 
 inline result<model_description> describe_native(const model& of) {

@@ -8,6 +8,7 @@
 #include "detail/data_type.hpp"
 #include "state_file.hpp"
 #include "detail/strings.hpp"
+#include "../common/second_name.hpp"
 
 #include "../../source/detail/path.hpp"
 #include "../../wire/masked_crc32c.hpp"
@@ -162,6 +163,7 @@ public:
 private:
   /// What will be an entry of the index.
   struct entry {
+    /// Empty for a second name, which is not saved.
     std::string key;
     std::int32_t data_type = 0;
     std::uint32_t shard = 0;
@@ -172,8 +174,10 @@ private:
   /// Decides the key of each tensor; an object-based checkpoint gets the tensors that make it one.
   result<void> name_tensors() {
     entries_.resize(rows_.size());
+    const std::vector<bool> is_second_name = find_second_names(from_.tensors, rows_);
     bool has_graph = false, has_counter = false;
     for (std::size_t number = 0; number < rows_.size(); ++number) {
+      if (is_second_name[number]) continue;
       const index_row& row = rows_[number];
       entries_[number].data_type = tensorflow_of_dtype(row.layout.dtype);
       if (entries_[number].data_type == 0) return error(errc::unsupported, row.name);
@@ -192,7 +196,7 @@ private:
         if (given) full_name = *given;
         ++attributes;
       }
-      entries_[number].key = graph.add(rows_[number].name, full_name);
+      if (!is_second_name[number]) entries_[number].key = graph.add(rows_[number].name, full_name);
     }
     if (!has_counter) add_own(graph.add("save_counter", "save_counter"), dtype::int64, 8);
     store_little(counter_, static_cast<std::uint64_t>(options_.save_counter));
@@ -205,7 +209,7 @@ private:
   [[nodiscard]] result<void> check_names_and_state() const {
     for (const entry& each : entries_) {
       // A path in an object graph becomes a longer key.
-      if (!is_valid_name(each.key)) return error(errc::bad_name, each.key);
+      if (!each.key.empty() && !is_valid_name(each.key)) return error(errc::bad_name, each.key);
     }
     if (!options_.state) return {};
     const std::string text = print_tensorflow_state(*options_.state);
@@ -217,7 +221,7 @@ private:
   [[nodiscard]] result<void> check_strings() const {
     std::uint64_t string_size = 0;
     for (const entry& each : entries_) {
-      if (each.data_type != tensorflow_of_dtype(dtype::string)) continue;
+      if (each.key.empty() || each.data_type != tensorflow_of_dtype(dtype::string)) continue;
       string_size += each.size_bytes;
       if (!are_strings_in_proportion(string_size, report_.file_size_bytes)) return error(errc::too_large, each.key);
     }
@@ -315,8 +319,11 @@ private:
 
   /// The bytes of the index.
   [[nodiscard]] result<std::string> print_index() const {
-    std::vector<std::uint32_t> order(entries_.size());
-    for (std::uint32_t number = 0; number < order.size(); ++number) order[number] = number;
+    std::vector<std::uint32_t> order;
+    order.reserve(entries_.size());
+    for (std::uint32_t number = 0; number < entries_.size(); ++number) {
+      if (!entries_[number].key.empty()) order.push_back(number);
+    }
     std::sort(order.begin(), order.end(),
               [&](std::uint32_t a, std::uint32_t b) { return entries_[a].key < entries_[b].key; });
     sorted_table_writer table;

@@ -196,14 +196,12 @@ public:
 
     if (auto sound = detail::check_saved(session, {}); !sound) return sound.error();
     const std::string text = to_json(session).text();
-    const std::string_view session_text[] = {text};
-    const std::int64_t step_value[] = {static_cast<std::int64_t>(step)};
     writer out;
     if (auto added = add_variables(out, variables); !added) return added.error();
     const bool has_own_step = std::any_of(variables.begin(), variables.end(),
                                           [](const variable& each) { return each.name() == detail::step_tensor_name; });
-    if (!has_own_step) (void)out.add(detail::step_tensor_name, {}, std::span<const std::int64_t>(step_value));
-    (void)out.add_strings(detail::session_tensor_name, {}, session_text); // a failure is that of the save
+    if (!has_own_step) out.add(detail::step_tensor_name, static_cast<std::int64_t>(step));
+    out.add(detail::session_tensor_name, text); // a failure is that of the save
 
     tensorflow_save_options how = options_.save;
     how.state.emplace();

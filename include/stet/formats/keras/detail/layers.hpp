@@ -194,22 +194,24 @@ private:
   std::size_t top_count_ = 0;
 };
 
+/// True for the path of a dataset, or of a variable of TensorFlow's objects: their order tells nothing of the model's.
+inline bool is_path_of_variable(std::string_view name) noexcept {
+  return name.starts_with('/') || name.find("/.ATTRIBUTES/") != std::string_view::npos;
+}
+
 /// The names LAYER/ROLE of the tensors of a model, where there is no graph: each tensor once, but for the
 /// aliases. A foreign format's second names count where its own are paths of datasets or of objects.
 inline std::vector<std::pair<std::string_view, tensor>> names_of_layers(const writer_model& of) {
-  const auto is_path = [](std::string_view name) {
-    return name.front() == '/' || name.find("/.ATTRIBUTES/") != std::string_view::npos;
-  };
   std::map<std::string_view, std::string_view> second_names;
   std::vector<std::pair<std::string_view, tensor>> made;
   for (const tensor each : of.store) {
-    if (of.is_second_name(each) && !is_path(each.name()))
+    if (of.is_second_name(each) && !is_path_of_variable(each.name()))
       second_names.emplace(original_name(of.store, each), each.name());
   }
   for (const tensor each : of.store) {
     if (each.name().empty() || of.is_second_name(each)) continue;
     std::string_view name = each.name();
-    if (is_path(name)) {
+    if (is_path_of_variable(name)) {
       const auto found = second_names.find(name);
       if (found == second_names.end()) continue;
       name = found->second;

@@ -78,7 +78,9 @@ public:
       if (!is_valid_name(name) || find(name) != nullptr) return true;
       if (!charge(name.size())) return false;
       const auto [place, is_new] = taken.insert(std::move(name));
-      if (is_new) into.add(tensor.named(*place));
+      if (!is_new) return true;
+      into.add(tensor.named(*place));
+      into.note_second_name();
       return true;
     };
     for (auto& [dataset, name] : listed_) {

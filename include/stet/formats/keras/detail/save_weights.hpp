@@ -183,7 +183,7 @@ private:
   [[nodiscard]] bool is_order_known(const keras_layer& layer) const {
     return model_.is_order_known &&
            std::all_of(layer.weights.begin(), layer.weights.end(), [&](const keras_weight& each) {
-             return !original_name(model_.store, each.value).starts_with('/');
+             return !is_path_of_variable(original_name(model_.store, each.value));
            });
   }
 

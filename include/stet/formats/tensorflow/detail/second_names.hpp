@@ -86,6 +86,7 @@ public:
       } else {
         into.add_alias(each.variable, each.name);
       }
+      into.note_second_name();
     }
   }
 
