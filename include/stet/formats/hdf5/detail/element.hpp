@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -26,8 +27,9 @@ struct hdf5_element {
     if (!find_dtype(type, found)) {
       static constexpr std::string_view names[] = {"integer",  "floating",  "time", "string",   "bits",  "opaque",
                                                    "compound", "reference", "enum", "sequence", "array", "complex"};
+      static_assert(std::size(names) == static_cast<std::size_t>(hdf5_class::complex) + 1);
       const auto number = static_cast<std::size_t>(type.kind);
-      block_name = number < sizeof names / sizeof names[0] ? names[number] : std::string_view("unknown");
+      block_name = number < std::size(names) ? names[number] : std::string_view("unknown");
       block_name += std::to_string(type.size_bytes);
       layout = {dtype::block, 0, {block_name, 1, type.size_bytes}};
       is_big_endian = false;
