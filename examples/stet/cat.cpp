@@ -95,7 +95,7 @@ stet::result<void> write_stored(const stet::tensor& of, console& out) {
                         [&](std::uint64_t, std::span<const std::byte> piece) { return out.write(piece).is_open(); });
 }
 
-/// The quantization that is said of a tensor; nullptr if none is.
+/// The quantization in the attributes of a tensor; nullptr if there is none.
 const stet::json_value* quantization_of(const stet::model_description& described, std::string_view tensor) {
   for (const stet::tensor_note& note : described.tensors) {
     if (note.name == tensor && note.attributes.contains("quantization")) return &note.attributes["quantization"];

@@ -13,7 +13,7 @@
 
 namespace command {
 
-/// What stands on the command line after the command's name.
+/// The arguments after the command's name.
 struct arguments {
   std::vector<std::string_view> operands;
   /// Options in the order given; the value is empty for those that take none.

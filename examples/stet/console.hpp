@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the command says to people and programs: standard output in large pieces, one line on standard error.
+// The output of the command: standard output in large pieces, one line on standard error.
 #ifndef STET_COMMAND_CONSOLE_HPP
 #define STET_COMMAND_CONSOLE_HPP
 
@@ -13,7 +13,7 @@
 
 namespace command {
 
-/// What the exit status of the program says.
+/// The exit status of the program.
 enum class status : int {
   done = 0,
   /// The file, or the answer, is bad; a line on standard error says why.
@@ -24,8 +24,7 @@ enum class status : int {
 /// Colours of the terminal (ECMA-48, 8.3.117); none where the output is not one, or does not want them.
 enum class colour : std::uint8_t { plain, faint, red, green, cyan };
 
-/// Standard output and standard error. When nobody reads standard output any more, what is written is
-/// dropped.
+/// Standard output and standard error. After the reader of standard output closed it, text is dropped.
 class console {
 public:
   console();
@@ -40,15 +39,14 @@ public:
   /// Writes text that came from a file, control characters escaped.
   console& write_escaped(std::string_view text);
 
-  /// False once nobody reads standard output any more: there is no point in going on.
+  /// False after the reader of standard output closed it: the command can end.
   [[nodiscard]] bool is_open() const noexcept { return write_error_ == 0; }
 
-  /// Says on standard error what is wrong with the file at `path`: "stet: PATH: SUBJECT: sentence (at byte
-  /// N)".
+  /// Writes an error of the file at `path` to standard error: "stet: PATH: SUBJECT: sentence (at byte N)".
   status fail(std::string_view path, const stet::error& what);
-  /// Says on standard error what is wrong with the file at `path`, in words.
+  /// Writes a sentence about the file at `path` to standard error.
   status fail(std::string_view path, std::string_view what);
-  /// Says on standard error how the command line is wrong.
+  /// Writes a mistake of the command line to standard error.
   status misuse(std::string_view what);
 
   /// Writes what is left. `outcome`, unless standard output could not be written: a closed pipe is no
@@ -65,7 +63,7 @@ private:
   bool has_colours_ = false;
 };
 
-/// The text with control characters escaped.
+/// The text with control characters, and those of text direction, escaped.
 std::string escaped(std::string_view text);
 
 /// A size as a person reads it: "40 B", "30.6 KiB".

@@ -50,13 +50,13 @@ std::string target_names() {
   return names;
 }
 
-/// Whether both paths lead to one file.
+/// True if both paths lead to one file.
 bool is_same_file(std::string_view a, std::string_view b) {
   const auto first = stet::file::open(a), second = stet::file::open(b);
   return first && second && first->same_file_as(*second);
 }
 
-/// What of a model is copied.
+/// The part of a model that is copied.
 struct selection {
   std::vector<stet::glob> skipped;
   bool takes_variants = true;
@@ -67,7 +67,7 @@ bool is_variant(const stet::tensor& of) {
   return of.dtype() == stet::dtype::block && of.layout().block.name == "variant";
 }
 
-/// Whether a pattern matches one of the tensors.
+/// True if a pattern matches one of the tensors.
 bool matches_any(const stet::glob& pattern, const stet::model& in) {
   return std::any_of(in.store.begin(), in.store.end(),
                      [&](const stet::tensor& each) { return pattern.matches(each.name()); });
@@ -132,7 +132,7 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
     if (added && all.graph.empty() && problem == stet::errc::bad_graph)
       return out.fail(from,
                       "there is no graph in it, which the format to be written needs; --to keras-weights needs none");
-    // Of the operating system's complaints the subject is a temporary file beside the wanted one.
+    // The subject of an error of the operating system is a temporary file next to `to`.
     const bool is_from_system = problem.category() == stet::error_category::system;
     return out.fail(is_from_system ? to : from, is_from_system ? problem.about({}) : problem);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `stet diff`: what two models' tensors differ in.
+// `stet diff`: the differences between the tensors of two models.
 #include "chunk.hpp"
 #include "commands.hpp"
 #include "model.hpp"
@@ -25,7 +25,7 @@ struct row {
   std::string_view name;
 };
 
-/// How the elements of two tensors of the same shape differ.
+/// The differences between the elements of two tensors of the same shape.
 struct element_differences {
   std::uint64_t count = 0;
   /// Those where one element is NaN; they are not in the figures below.
@@ -88,7 +88,7 @@ bool is_same_layout(const stet::tensor& a, const stet::tensor& b) {
   return a.dtype() == b.dtype() && a.layout().bits == b.layout().bits && a.layout().block == b.layout().block;
 }
 
-/// Whether the bytes of two tensors are equal as they are stored; the quick answer for most.
+/// True if the stored bytes of two tensors are equal; the quick answer for most.
 stet::result<bool> is_same_bytes(const stet::tensor& a, const stet::tensor& b) {
   if (a.size_bytes() != b.size_bytes() || a.entry().is_big_endian() || b.entry().is_big_endian()) return false;
   bool is_same = true;
@@ -155,7 +155,7 @@ stet::result<void> compare_strings(const stet::tensor& a, const stet::tensor& b,
   return {};
 }
 
-/// Counts the blocks that differ: nothing is known of their insides.
+/// Counts the blocks that differ: their elements are not known.
 stet::result<void> compare_blocks(const stet::tensor& a, const stet::tensor& b, element_differences& found) {
   const std::size_t size = a.layout().block.size_bytes;
   std::vector<std::byte> left(size), right(size);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `stet graph`: what a model computes, for people, for programs, and for Graphviz.
+// `stet graph`: the graph of a model, for people, for programs, and for Graphviz.
 #include "commands.hpp"
 #include "model.hpp"
 

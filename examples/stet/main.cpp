@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The program `stet`: which commands there are, and how they are called.
+// The program `stet`: the table of its commands, and the parser of the command line.
 #include "commands.hpp"
 
 #include <stet/vocabulary/version.hpp>

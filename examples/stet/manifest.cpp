@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `stet manifest`: the manifest with line breaks and indentation, every value as it stands in the file.
+// `stet manifest`: the manifest with line breaks and indentation, every value as in the file.
 #include "commands.hpp"
 #include "model.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the commands ask of an open model and its tensors.
+// Functions of the commands for open models and their tensors.
 #ifndef STET_COMMAND_MODEL_HPP
 #define STET_COMMAND_MODEL_HPP
 
@@ -20,10 +20,10 @@ namespace command {
 stet::result<stet::model> open_model(std::string_view path);
 /// Writes why there is no model at `path`: for an unknown format the known ones, for a folder what a folder can be.
 status fail_to_open(std::string_view path, const stet::error& problem, console& out);
-/// What it says beside its tensors. Errors: those of `stet::describe`.
+/// Its graphs, state, metadata and attributes of tensors. Errors: those of `stet::describe`.
 stet::result<stet::model_description> describe_model(const stet::model& of);
 
-/// Whether the model is one of stet's own files, which have a manifest.
+/// True if the model consists of native files, which have a manifest.
 bool is_native(const stet::model& of);
 
 /// The manifest of a native model's own file.
@@ -67,7 +67,7 @@ stet::result<listed_model> open_listed(std::string_view path);
 /// The size of the files it consists of, together.
 std::uint64_t file_size_bytes(const stet::model& of);
 
-/// Whether a tensor's bytes lie in a file as they are: contiguous, row-major, little-endian.
+/// True if the bytes of a tensor are contiguous, row-major and little-endian in a file.
 bool is_in_place(const stet::model& in, const stet::tensor& of);
 
 /// The number of its tensors, without second names.

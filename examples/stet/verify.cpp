@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `stet verify`: reads everything and says what was checked and what is wrong.
+// `stet verify`: reads everything, and prints what was checked and what is damaged.
 #include "commands.hpp"
 #include "model.hpp"
 
@@ -41,7 +41,7 @@ void print_check(std::string_view what, std::string_view found, const stet::veri
   }
 }
 
-/// How much was compared, and how fast.
+/// The size of the compared bytes, and the rate.
 std::string rate_text(std::uint64_t size_bytes, double seconds) {
   char text[64];
   const double gigabytes = static_cast<double>(size_bytes) / 1e9;

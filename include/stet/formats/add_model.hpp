@@ -27,7 +27,7 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// What a manifest would say beside the tensors of a model. Of several graphs it is the first; the others go to `further`.
+/// The manifest of a model, without the places of tensors. Of several graphs it has the first; the others go to `further`.
 inline result<manifest> manifest_beside(const model& of, std::vector<json_text>& further) {
   if (is_native_model(of)) {
     result<manifest> parsed = merged_manifest(of);

@@ -65,7 +65,7 @@ private:
 
 } // namespace detail
 
-/// A file, or folder, or prefix of file names, that is looked at to find its format, and then opened. The file is opened once.
+/// A path whose format is searched for, and which is then opened: a file, a folder, or a prefix of file names. The file is opened once.
 /// Its first and last bytes are read at once; all bytes, and the directory of an archive, when a format first asks for them,
 /// for all formats together. So no byte is read more than once, and opening goes on with what the probe has. A store whose bytes
 /// stay on demand fetches its own table, and its tensors.
@@ -109,7 +109,7 @@ public:
 
   /// The path that is looked at.
   [[nodiscard]] std::string_view path() const noexcept { return path_; }
-  /// How the model is to be opened.
+  /// The options to open the model with.
   [[nodiscard]] const open_options& options() const noexcept { return options_; }
   /// Why the path cannot be read as a file: errc::not_a_regular_file for folders. Nothing for a file.
   [[nodiscard]] const std::optional<error>& failure() const noexcept { return failure_; }
@@ -122,17 +122,17 @@ public:
   /// The last bytes of the file, `sample_size_bytes` at most.
   [[nodiscard]] std::span<const std::byte> end() const noexcept { return {end_, sampled_}; }
 
-  /// Whether the file begins with `magic`.
+  /// True if the file begins with `magic`.
   [[nodiscard]] bool starts_with(std::string_view magic) const noexcept {
     return sampled_ >= magic.size() && std::memcmp(start_, magic.data(), magic.size()) == 0;
   }
-  /// Whether the file could be JSON with an object or array in it: by its first character that is no space.
+  /// True if the file may be JSON of an object or array: its first character that is not a space tells.
   [[nodiscard]] bool starts_like_json() const noexcept {
     const std::string_view text(reinterpret_cast<const char*>(start_), sampled_);
     const std::size_t first = text.find_first_not_of(" \t\r\n");
     return first != std::string_view::npos && (text[first] == '{' || text[first] == '[');
   }
-  /// Whether there is a file at the path followed by `suffix`: ".index", "/saved_model.pb". Cost: opens it.
+  /// True if there is a file at the path followed by `suffix`: ".index", "/saved_model.pb". Cost: opens it.
   [[nodiscard]] bool has_file(std::string_view suffix) const {
     std::string path(path_);
     return detail::is_file(path.append(suffix), options_);
@@ -203,14 +203,14 @@ public:
   }
 
 private:
-  /// What was read at one place.
+  /// Bytes that were read, and their offset.
   struct word {
     std::uint64_t offset_bytes = 0;
     std::size_t size_bytes = 0;
     std::byte bytes[8] = {};
   };
 
-  /// How to open a file to look at it.
+  /// The options to open a file with in order to recognise it.
   [[nodiscard]] open_options look_options() const noexcept {
     open_options only_look = options_;
     only_look.backing = backing::stream;
@@ -218,7 +218,7 @@ private:
     return only_look;
   }
 
-  /// Whether tensors can be written to where `options` ask for that and the file is one of the program's file system.
+  /// False if `options` ask for writable tensors and the program's file system gives no writable memory.
   [[nodiscard]] bool is_access_possible() const noexcept {
     const bool must_be_writable = options_.backing == backing::map && options_.access != access::read_only;
     return !must_be_writable || (is_given_in_memory_ && file_.is_writable());
@@ -228,7 +228,7 @@ private:
     if (options_.backing == backing::map && options_.files == nullptr) {
       open_options whole = options_;
       whole.range = {};
-      // What is to be written to is opened anew: the probe's own file is for reading.
+      // A file for writing is opened anew: the probe's own file is for reading.
       if (options_.access != access::read_only) return detail::open_source(path_, whole);
       result<source> mapped = file_.load({}, options_.memory);
       // A hint: where the system does not take it, more is read than needed.
@@ -280,7 +280,7 @@ inline result<source> resident_bytes(std::string_view path_utf8, const open_opti
 
 } // namespace detail
 
-/// How `save_any` and `save_as` save, whatever the format. Each format's own function of formats/NAME/save.hpp has more.
+/// The options of `save_any` and `save_as`, for every format. The function of formats/NAME/save.hpp has more of them.
 struct save_any_options {
   /// The format by its name (`format::saved_as`); empty: the one that the name of the file ends as.
   std::string_view format = {};
@@ -292,7 +292,7 @@ struct save_any_options {
   const file_operations* operations = nullptr;
 };
 
-/// What `save_any` and `save_as` saved.
+/// The files that `save_any` or `save_as` saved.
 struct saved_files {
   /// All files together.
   std::uint64_t file_size_bytes = 0;
@@ -307,24 +307,24 @@ struct saved_files {
 struct format {
   /// "stet", "tfjs" …: the name of the format of an open model.
   std::string_view name;
-  /// What it is, for people: a few words.
+  /// A description for people: a few words.
   std::string_view about;
-  /// Whether the content is of this format; what it accepts may still turn out to be damaged.
+  /// True if the content is of this format. The file may still be damaged.
   bool (*recognises)(format_probe& probe) = nullptr;
-  /// Opens the tensors of what the probe looks at, by its options.
+  /// Opens the tensors of the probe's path, with its options.
   result<model> (*open)(format_probe& probe) = nullptr;
-  /// Reads what is said beside them, which may take longer. The model was opened by `open_any` or `open_as`.
+  /// Reads graphs, state, metadata and attributes of tensors. The model was opened by `open_any` or `open_as`.
   result<model_description> (*describe)(const model& of) = nullptr;
   /// The name by which the format is chosen for saving.
   std::string_view saved_as = {};
-  /// What the names of files end in that are saved in this format unless another is chosen; empty: none.
+  /// The ending of file names that chooses this format for saving; empty: none.
   std::string_view ending = {};
   /// Saves what was added to a writer.
   result<saved_files> (*save)(std::string_view path_utf8, const writer& from,
                               const save_any_options& options) = nullptr;
 };
 
-/// Opens what the probe looks at as a model of this format, whether or not it is recognised as one.
+/// Opens the probe's path as a model of this format, without asking whether it is one.
 /// @retval errc::invalid_argument  the format is only saved
 /// or an error of the format's own `open`, whose cost it has.
 [[nodiscard]] inline result<model> open_as(const format& as, format_probe& probe) {
@@ -352,7 +352,7 @@ inline result<saved_files> save_as(const format& as, std::string_view path_utf8,
   return as.save(path_utf8, from, options);
 }
 
-/// What the files of a model say beside its tensors. They are read again where they lie: at `model::path`.
+/// Reads graphs, state, metadata and attributes of tensors from the files of a model, which are opened again at `model::path`.
 /// Errors: those of the format's reader of graphs and settings;
 /// @retval errc::invalid_argument  the model was opened by neither `open_any` nor `open_as`
 [[nodiscard]] inline result<model_description> describe(const model& of) {

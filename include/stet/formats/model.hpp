@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What opening a file of any format gives.
+// An open model of any format, and its description.
 #ifndef STET_FORMATS_MODEL_HPP
 #define STET_FORMATS_MODEL_HPP
 
@@ -22,7 +22,7 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// What is said of one tensor beside its dtype, shape and place.
+/// The attributes of a tensor.
 struct tensor_note {
   /// The name of the tensor in the store.
   std::string name;
@@ -31,7 +31,7 @@ struct tensor_note {
   friend bool operator==(const tensor_note&, const tensor_note&) = default;
 };
 
-/// What a file says of a model beside its tensors, in the terms of a manifest (manifest/manifest.hpp). A plain value.
+/// The description of a model in the terms of a manifest (manifest/manifest.hpp): everything but the tensors. A plain value.
 struct model_description {
   /// The graphs; more than one where a file holds the model for several uses (the `tags` of their metadata tell them apart).
   std::vector<stet::graph> graphs;
@@ -39,7 +39,7 @@ struct model_description {
   json_value state;
   /// Free-form fields of the model.
   json_value metadata;
-  /// For the tensors of which something is said, in the order of the store.
+  /// The tensors that have attributes, in the order of the store.
   std::vector<tensor_note> tensors;
   friend bool operator==(const model_description&, const model_description&) = default;
 };
@@ -55,11 +55,11 @@ struct model {
   stet::store store;
   /// The row of the table of formats by which it was opened.
   const stet::format* format = nullptr;
-  /// How many files it consists of: the store's own one, if it has one, and parts. Further parts hold decoded bytes.
+  /// The number of its files: the store's own file, if it has one, and parts. Further parts hold decoded bytes.
   std::uint32_t file_count = 0;
-  /// What it was opened with, for what `describe` reads.
+  /// The options that it was opened with, which `describe` uses.
   open_options options = {};
-  /// What the files contain and the store cannot give, with the reason of each.
+  /// Items of the files that the store cannot give, with the reason of each.
   std::vector<omitted_item> omitted = {};
   /// The checksums of ranges of its parts. `check_ranges` (check_model.hpp) compares them; opening does not.
   std::vector<range_check> checks = {};
@@ -72,7 +72,7 @@ struct model {
   /// Where it was opened: the path that `open_any` was given.
   std::string path = {};
 
-  /// Whether the bytes of a tensor of the store are in one of its files, not decoded or gathered.
+  /// True if the bytes of a tensor of the store are in one of its files; false if they were decoded or gathered.
   [[nodiscard]] bool is_in_file(const tensor& of) const noexcept {
     return store.index().part_count() == 0 || of.entry().part() < file_count;
   }
@@ -125,7 +125,7 @@ inline result<source> open_resident(std::string_view path_utf8, open_options opt
   return read ? std::move(read) : result<source>(read.error().about(path_utf8));
 }
 
-/// Why there is no file at `path_utf8`; nothing if there is one. Cost: opens it.
+/// The error of opening the file at `path_utf8`; nothing if it can be opened. Cost: opens it.
 inline std::optional<error> failure_to_open(std::string_view path_utf8, const open_options& options) noexcept {
   open_options only_open;
   only_open.backing = backing::stream;
@@ -137,7 +137,7 @@ inline std::optional<error> failure_to_open(std::string_view path_utf8, const op
 inline bool is_file(std::string_view path_utf8, const open_options& options) noexcept {
   return !failure_to_open(path_utf8, options);
 }
-/// Whether there is a folder at `path_utf8`.
+/// True if there is a folder at `path_utf8`.
 inline bool is_folder(std::string_view path_utf8, const open_options& options) noexcept {
   const std::optional<error> failure = failure_to_open(path_utf8, options);
   return failure && failure->code() == errc::not_a_regular_file;

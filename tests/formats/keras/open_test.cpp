@@ -50,6 +50,15 @@ bool is_probe(const stet::model& opened) {
   return opened.store.tensor_count() == 4;
 }
 
+/// The archive with spaces in its first member, so that the weights are aligned.
+made_archive with_aligned_weights(const made_archive& archive) {
+  const std::size_t misalignment = archive.bytes().find("\x89HDF") % alignof(std::max_align_t);
+  made_archive made = archive;
+  const std::string padding((alignof(std::max_align_t) - misalignment) % alignof(std::max_align_t), ' ');
+  made.members[0] = made_member(made.members[0].local.name, made.members[0].data + padding);
+  return made;
+}
+
 /// Opens it all: tensors, which are read, and what is said beside them.
 void use(const stet::result<stet::model>& opened) {
   if (!opened) return;
@@ -66,7 +75,7 @@ void use(const stet::result<stet::model>& opened) {
 TEST_SUITE("keras/open") {
   TEST_CASE("stored weights are used where they lie in the archive") {
     const temp_folder folder;
-    const std::string bytes = keras_archive().bytes();
+    const std::string bytes = with_aligned_weights(keras_archive()).bytes();
     for (const stet::backing backing : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
       const auto opened = open_bytes(folder, bytes, nullptr, backing);
       REQUIRE(outcome(opened) == "ok");

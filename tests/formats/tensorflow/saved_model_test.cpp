@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // TensorFlow's files with graphs: told apart by content; variables and constants in one store; real
 // SavedModels.
-#include <stet/formats/tensorflow/save.hpp>
 #include <stet/formats/tensorflow/saved_model.hpp>
 
 #include "support/outcome.hpp"
@@ -15,7 +14,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -152,59 +150,6 @@ TEST_CASE("a SavedModel of several MetaGraphs, by its folder and by its file") {
     CHECK(described->graphs[0].signatures[0].outputs[0].endpoint == stet::graph_endpoint("y"));
     CHECK(described->graphs[0].signatures[0].extra.dump() == R"({"methodName":"predict"})");
     CHECK(stet_test::outcome(stet::check_graph(described->graphs[0])) == "ok");
-  }
-}
-
-TEST_CASE("variables of a SavedModel have the names of its graph, too, if these are clear") {
-  const stet_test::temp_folder folder;
-  std::filesystem::create_directories(folder.path("variables"));
-  const std::vector<float> values{1, 2};
-  stet::writer out;
-  for (const char* const key : {"all/0", "all/1", "all/2", "all/3", "all/4", "all/a.b"})
-    REQUIRE(out.add(std::string(key), {2}, std::span(values)));
-  REQUIRE(stet::save_tensorflow_checkpoint(folder.path("variables/variables"), out,
-                                           {.naming = stet::tensorflow_naming::by_object}));
-  // The root 0, its child "all" 1, and variables from 2 on. "c" is a constant; two variables are called "twice".
-  const char* const edges[] = {"0", "1", "2", "3", "4", "a.b"};
-  const char* const names[] = {"hidden/kernel", "c", "twice", "twice", "", "hidden/bias"};
-  protobuf_writer objects;
-  const auto child = [](protobuf_writer& node, std::uint64_t number, std::string_view edge) {
-    node.message(1, [&](protobuf_writer& to) { to.varint(1, number).bytes(2, edge); });
-  };
-  objects.message(1, [&](protobuf_writer& root) { child(root, 1, "all"); });
-  objects.message(1, [&](protobuf_writer& all) {
-    for (std::size_t i = 0; i < 6; ++i) child(all, 2 + i, edges[i]);
-  });
-  for (const char* const name : names) {
-    objects.message(1, [&](protobuf_writer& node) {
-      node.message(7, [&](protobuf_writer& variable) { variable.varint(1, 1).bytes(6, name); });
-    });
-  }
-  protobuf_writer with_objects;
-  with_objects.bytes(7, objects.view());
-  const std::string file = saved_model({meta_graph(graph_def(), {"serve"}) + with_objects.take()});
-  folder.write("saved_model.pb", file);
-  const auto opened = stet::open_any(folder.path());
-  REQUIRE_MESSAGE(opened, stet_test::outcome(opened));
-  if (!opened) return;
-  std::string found;
-  for (const stet::tensor each : opened->store) {
-    const auto original = opened->store.original_of(each);
-    if (!original || original->name().starts_with(each.name())) continue; // the key without the suffix
-    CHECK(opened->is_second_name(each));
-    found.append(each.name()).append("=").append(original->name()).append(" ");
-  }
-  CHECK(found == "hidden/bias=all/a..b/.ATTRIBUTES/VARIABLE_VALUE hidden/kernel=all/0/.ATTRIBUTES/VARIABLE_VALUE ");
-  CHECK(text_of(opened->store, "c") == "abcd");
-
-  // Damage among the objects is no harm.
-  for (std::size_t place = file.size() - objects.view().size() - 2; place < file.size(); ++place) {
-    for (const int bit : {0, 1, 3, 7}) {
-      std::string changed = file;
-      changed[place] = static_cast<char>(changed[place] ^ (1 << bit));
-      folder.write("saved_model.pb", changed);
-      if (const auto damaged = stet::open_any(folder.path())) CHECK(damaged->store.contains("all/0"));
-    }
   }
 }
 

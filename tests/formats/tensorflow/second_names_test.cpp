@@ -62,6 +62,24 @@ TEST_SUITE("tensorflow/second_names") {
           list{{"a", "a" + suffix}, {"x", "a" + suffix}});
   }
 
+  TEST_CASE("a full name of a variable and its copy by Keras is the variable's") {
+    const std::string copy = "_all_variables/0" + suffix, variable = "variables/1" + suffix, other = "b" + suffix;
+    const list paths = {{"_all_variables/0", copy}, {"variables/1", variable}, {"b", other}};
+    const auto with = [&](list more) {
+      list all = paths;
+      all.insert(all.end(), more.begin(), more.end());
+      return all;
+    };
+    CHECK(names_of({copy, variable, other}, {{"x", copy}, {"x", variable}}) == with({{"x", variable}}));
+    CHECK(names_of({copy, variable, other}, {{"x", variable}, {"x", copy}}) == with({{"x", variable}}));
+    CHECK(names_of({copy, variable, other}, {{"x", copy}, {"x", variable}, {"x", other}}) == paths);
+    CHECK(names_of({copy, variable, other}, {{"x", variable}, {"x", other}, {"x", copy}}) == paths);
+    CHECK(names_of({copy, variable, other}, {{"b", copy}}) == list{paths[0], paths[1]});
+    CHECK(names_of({copy, variable, other}, {{"x", copy}}) == with({{"x", copy}}));
+    const std::string second = "_all_variables/2" + suffix;
+    CHECK(names_of({copy, second}, {{"x", copy}, {"x", second}}) == list{paths[0], {"_all_variables/2", second}});
+  }
+
   TEST_CASE("a full name through another full name, or of nothing, is none") {
     CHECK(names_of({"a" + suffix}, {{"x", "a" + suffix}, {"y", "x" + suffix}, {"z", "absent" + suffix}, {"w", "a"}}) ==
           list{{"a", "a" + suffix}, {"x", "a" + suffix}});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Readers of tensors that lie in no file as they are: cut over several files, in a missing file, or damaged.
+// Readers of tensors that are not contiguous in a file: cut over several files, in a missing file, or damaged.
 #ifndef STET_FORMATS_COMMON_READERS_HPP
 #define STET_FORMATS_COMMON_READERS_HPP
 
@@ -97,7 +97,7 @@ private:
 
 namespace detail {
 
-/// Stands for the bytes of one tensor: it is listed, the tensors around it can be used, and reading it is the error.
+/// The reader of a damaged tensor: the tensor is listed, other tensors can be used, and reading it is the error.
 class unreadable_bytes final : public byte_reader {
 public:
   unreadable_bytes(const error& failure, std::uint64_t size_bytes) noexcept

@@ -46,7 +46,7 @@ public:
     const std::span<std::byte> room = append(text.size());
     if (!text.empty()) std::memcpy(room.data(), text.data(), text.size());
   }
-  /// Whether there is room for another string of this size.
+  /// True if there is room for another string of this size.
   [[nodiscard]] bool fits(std::uint64_t size_bytes) const noexcept {
     return next_ + 8 < text_ && size_bytes <= bytes_.size_bytes() - text_ - written_;
   }

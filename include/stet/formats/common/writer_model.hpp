@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a writer holds, as an open store and a description: what savers of other formats work on.
+// The content of a writer as an open store and a description, for savers of other formats.
 #ifndef STET_FORMATS_COMMON_WRITER_MODEL_HPP
 #define STET_FORMATS_COMMON_WRITER_MODEL_HPP
 
@@ -28,12 +28,12 @@ namespace stet::inline STET_NAMESPACE::detail {
 
 /// The content of a writer. It views the writer, which must outlive it.
 struct writer_model {
-  /// The tensors in the order in which they were added, their aliases among them, and then the second names (`model::is_second_name`).
+  /// The tensors and aliases in the order in which they were added, then the second names (`model::is_second_name`).
   stet::store store;
   model_description described;
   /// The number of tensors and aliases that are not second names.
   std::size_t own_count = 0;
-  /// Whether the order of the tensors is that of the model.
+  /// True if the order of the tensors is that of the model.
   bool is_order_known = true;
 
   /// True if a tensor is a second name.
@@ -221,7 +221,7 @@ inline result<model_description> description_of(const writer& from, const writer
   return made;
 }
 
-/// What a writer holds.
+/// Makes a store and a description of the content of a writer.
 /// @retval errc::duplicate_name  two tensors have the same name
 /// or the error of the first `add` that failed; those of `graph_from_json` and `store_builder::finish`.
 /// Cost: an index of the tensors, whose bytes stay where they are. Of a tensor that a source gives, all bytes are in memory while

@@ -100,6 +100,8 @@ private:
     bool is_path;
     /// True if the name is the full name of two variables.
     bool is_shared = false;
+    /// True if the name is the full name of a copy by Keras.
+    bool is_of_copy = false;
   };
   struct slot {
     std::uint32_t tag, number; // of a name, plus one
@@ -127,7 +129,10 @@ private:
     const slot* const at = search(name, hash);
     return at == nullptr || at->number == 0 ? nullptr : &names_[at->number - 1];
   }
-  /// Enters the full name of a variable. A name of two variables is an alias of neither.
+  /// Keras 3 exports each variable twice, under one full name: "variables/0" and, in another order, "_all_variables/3".
+  static bool is_copy_by_keras(std::string_view path) noexcept { return path.starts_with("_all_variables/"); }
+
+  /// Enters the full name of a variable. A name of two variables is an alias of neither, copies by Keras apart.
   void enter(const full_name& entered) {
     const second_name* const path = find(entered.path, entered.path_hash);
     if (path == nullptr || !path->is_path) return;
@@ -135,11 +140,16 @@ private:
     slot* const at = search(entered.name, entered.name_hash);
     if (at == nullptr) return;
     if (at->number == 0) {
-      names_.push_back({entered.name, path->variable, true, false});
+      names_.push_back({entered.name, path->variable, true, false, false, is_copy_by_keras(entered.path)});
       *at = {tag_of(entered.name_hash), static_cast<std::uint32_t>(names_.size())};
     } else {
       second_name& known = names_[at->number - 1];
       if (known.variable == path->variable) return;
+      if (!known.is_path && known.is_of_copy != is_copy_by_keras(entered.path)) {
+        if (known.is_of_copy) known.variable = path->variable;
+        known.is_of_copy = false;
+        return;
+      }
       known.is_clear = false;
       known.is_shared = !known.is_path;
     }

@@ -3,7 +3,6 @@
 #ifndef STET_FORMATS_TENSORFLOW_SAVED_MODEL_OPEN_HPP
 #define STET_FORMATS_TENSORFLOW_SAVED_MODEL_OPEN_HPP
 
-#include "../detail/saved_names.hpp"
 #include "../graph_def.hpp"
 #include "../../format.hpp"
 #include "../../common/store_builder.hpp"
@@ -215,14 +214,6 @@ inline result<model> open_graph_file_with(const graph_file& from, format_probe& 
     return constants.add_graph(graph, prefix, tags);
   });
   if (!added) return added.error().subject().empty() ? added.error().about(from.path) : added.error();
-  if (kind_of_graph_file(*bytes) == graph_file_kind::saved_model) {
-    protobuf_message fields(*bytes);
-    while (fields.next()) {
-      if (fields.tag() != bytes_field(2)) continue;
-      add_names_of_saved_variables(builder, fields.bytes());
-      break; // the objects of every MetaGraph are the same
-    }
-  }
   return finish_model(builder, options);
 }
 
