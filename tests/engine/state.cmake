@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Looks at symbols: cmake -D NM=nm -D OBJECT=a.o -D CONTROL=b.o -D PROGRAM=c -P state.cmake
+# Looks at symbols: cmake -D NM=nm -D CONTROL=a.o [-D OBJECT=b.o] [-D PROGRAM=c] -P state.cmake
 # OBJECT includes every header: it has no initialiser that runs before main. PROGRAM uses them: nothing of stet's in it can be
 # written to. CONTROL has both, so that this script is known to see them.
 cmake_minimum_required(VERSION 3.25)
@@ -29,11 +29,15 @@ look_at("${CONTROL}")
 if(initialisers STREQUAL "" OR state STREQUAL "")
   message(FATAL_ERROR "what ${CONTROL} was made with cannot be seen: \"${initialisers}\", \"${state}\"")
 endif()
-look_at("${OBJECT}")
-if(NOT initialisers STREQUAL "" OR NOT state STREQUAL "")
-  message(FATAL_ERROR "including the headers runs or keeps something:\n${initialisers}\n${state}")
+if(DEFINED OBJECT)
+  look_at("${OBJECT}")
+  if(NOT initialisers STREQUAL "" OR NOT state STREQUAL "")
+    message(FATAL_ERROR "including the headers runs or keeps something:\n${initialisers}\n${state}")
+  endif()
 endif()
-look_at("${PROGRAM}")
-if(NOT state STREQUAL "")
-  message(FATAL_ERROR "stet has state in ${PROGRAM}:\n${state}")
+if(DEFINED PROGRAM)
+  look_at("${PROGRAM}")
+  if(NOT state STREQUAL "")
+    message(FATAL_ERROR "stet has state in ${PROGRAM}:\n${state}")
+  endif()
 endif()
