@@ -3,15 +3,16 @@
 #ifndef STET_FORMATS_NATIVE_FORMAT_HPP
 #define STET_FORMATS_NATIVE_FORMAT_HPP
 
+#include "../description.hpp"
 #include "../format.hpp"
 
 #include "../../checkpoint/delta.hpp"
 #include "../../manifest.hpp"
 #include "../../manifest/graph_json.hpp"
+#include "../../writer/writer.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -49,13 +50,13 @@ inline result<store> borrow_store(const store& of, memory_resource* memory) {
 
 /// The model of an open checkpoint, with all files that it builds on.
 inline result<model> model_of_checkpoint(checkpoint_store&& opened, const open_options& options) {
-  const auto files = std::make_shared<const checkpoint_store>(std::move(opened));
+  auto files = kept<const checkpoint_store>::of(std::move(opened));
   result<store> all = borrow_store(**files, options.memory);
   if (!all) return all.error();
   std::uint32_t file_count = 0;
   for (std::size_t number = 0; number < files->file_count(); ++number)
     file_count += 1 + files->file(number).index().part_count();
-  return model{std::move(*all), nullptr, file_count, options, {}, {}, {}, files};
+  return model{std::move(*all), nullptr, file_count, options, {}, {}, {}, std::move(files)};
 }
 
 inline result<model> open_native(format_probe& probe) {

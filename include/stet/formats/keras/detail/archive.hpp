@@ -11,6 +11,8 @@
 #include "../../../wire/zip.hpp"
 
 #include "../../common/json_members.hpp"
+#include "../../common/finish_model.hpp"
+#include "../../description.hpp"
 #include "../../model.hpp"
 
 #include <algorithm>
