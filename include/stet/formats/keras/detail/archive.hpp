@@ -12,7 +12,6 @@
 
 #include "../../common/json_members.hpp"
 #include "../../common/finish_model.hpp"
-#include "../../description.hpp"
 #include "../../model.hpp"
 
 #include <algorithm>
