@@ -26,6 +26,7 @@ set(below_ext source)
 # The parts of the room formats: NAME of what begins with PATH, the first that fits. What none fits is on top: any.hpp.
 set(parts_of_formats
   common=formats/common/ common=formats/model.hpp common=formats/format.hpp
+  common=formats/description.hpp common=formats/save_any_options.hpp
   native=formats/native/
   hdf5=formats/hdf5/
   keras_config=formats/keras/config keras=formats/keras/

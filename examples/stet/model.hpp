@@ -5,6 +5,7 @@
 
 #include "console.hpp"
 
+#include <stet/formats/description.hpp>
 #include <stet/formats/model.hpp>
 
 #include <cstdint>

@@ -4,10 +4,12 @@
 #define STET_FORMATS_FORMAT_HPP
 
 #include "model.hpp"
+#include "save_any_options.hpp"
+
+#include "common/finish_model.hpp"
 
 #include "../source/detail/path.hpp"
 #include "../wire/zip.hpp"
-#include "../writer/writer.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -22,6 +24,9 @@
 #include <vector>
 
 namespace stet::inline STET_NAMESPACE {
+
+class writer;
+struct model_description;
 
 namespace detail {
 
@@ -280,28 +285,6 @@ inline result<source> resident_bytes(std::string_view path_utf8, const open_opti
 
 } // namespace detail
 
-/// The options of `save_any` and `save_as`, for every format. The function of formats/NAME/save.hpp has more of them.
-struct save_any_options {
-  /// The format by its name (`format::saved_as`); empty: the one that the name of the file ends as.
-  std::string_view format = {};
-  /// Wait until the files and their names are on the disk.
-  bool is_durable = true;
-  /// Where tensors begin in a native file or a checkpoint of TensorFlow: at multiples of this. Other formats have their own.
-  std::uint32_t alignment_bytes = default_alignment_bytes;
-  /// The system calls to save with; nullptr: the operating system's.
-  const file_operations* operations = nullptr;
-};
-
-/// The files that `save_any` or `save_as` saved.
-struct saved_files {
-  /// All files together.
-  std::uint64_t file_size_bytes = 0;
-  /// The number of files.
-  std::uint64_t file_count = 0;
-  /// Variables of the optimizer that the format has no place for.
-  std::uint64_t left_out_count = 0;
-};
-
 /// A format: a row of the table in any.hpp. A format that is only read has no `save`; a further form in which models of another
 /// row are saved has nothing but that.
 struct format {
@@ -350,14 +333,6 @@ inline result<saved_files> save_as(const format& as, std::string_view path_utf8,
                                    const save_any_options& options = {}) {
   if (as.save == nullptr) return error(errc::invalid_argument, as.name);
   return as.save(path_utf8, from, options);
-}
-
-/// Reads graphs, state, metadata and attributes of tensors from the files of a model, which are opened again at `model::path`.
-/// Errors: those of the format's reader of graphs and settings;
-/// @retval errc::invalid_argument  the model was opened by neither `open_any` nor `open_as`
-[[nodiscard]] inline result<model_description> describe(const model& of) {
-  if (of.format == nullptr || of.format->describe == nullptr) return error(errc::invalid_argument, of.path);
-  return of.format->describe(of);
 }
 
 } // namespace stet::inline STET_NAMESPACE

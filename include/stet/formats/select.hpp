@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,12 +22,13 @@ namespace stet::inline STET_NAMESPACE {
 /// Errors: those of `layer_stores`. Cost: an index of its own; reads no tensor.
 inline result<model> without_tensors(model&& from, const auto& is_left_out,
                                      std::vector<std::string>* left_out = nullptr) {
-  const auto whole = std::make_shared<const model>(std::move(from));
-  const store& all = whole->store;
-  const bool is_native = is_native_model(*whole);
+  auto whole = detail::kept<const model>::of(std::move(from));
+  const model& old = *whole;
+  const store& all = old.store;
+  const bool is_native = is_native_model(old);
   std::vector<bool> hides(all.tensor_count(), false);
   const auto number_in = [&](const tensor& of) {
-    const bool goes_with_original = !is_native || whole->is_second_name(of);
+    const bool goes_with_original = !is_native || old.is_second_name(of);
     const index_entry original = goes_with_original ? all.index().original_of(of.entry()) : index_entry();
     return (original ? original : of.entry()).number();
   };
@@ -43,15 +43,15 @@ inline result<model> without_tensors(model&& from, const auto& is_left_out,
     if (left_out != nullptr && number == each.entry().number()) left_out->emplace_back(each.name());
   }
   const store_layer layer{"model", &all, hidden};
-  result<store> rest = layer_stores({&layer, 1}, {}, whole->options.memory);
+  result<store> rest = layer_stores({&layer, 1}, {}, old.options.memory);
   if (!rest) return rest.error();
   std::vector<std::uint32_t> second_names;
   for (const tensor each : *rest) {
     const result<tensor> before = all.find(each.name());
-    if (before && whole->is_second_name(*before)) second_names.push_back(each.entry().number());
+    if (before && old.is_second_name(*before)) second_names.push_back(each.entry().number());
   }
-  return model{std::move(*rest), whole->format,           whole->file_count, whole->options, whole->omitted,
-               whole->checks,    std::move(second_names), nullptr,           whole,          whole->path};
+  return model{std::move(*rest),        old.format, old.file_count,   old.options, old.omitted, old.checks,
+               std::move(second_names), nullptr,    std::move(whole), old.path};
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -12,9 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 namespace stet::inline STET_NAMESPACE {
@@ -90,7 +88,7 @@ public:
       } while (offset < each.size_bytes());
       tensors_.push_back({each, first_piece, {}, 0});
     }
-    if (thread_count == 0) thread_count = (std::max)(1u, std::thread::hardware_concurrency());
+    if (thread_count == 0) thread_count = processor_count();
     const std::size_t wanted = (std::min<std::size_t>)(thread_count, pieces_.size());
     auto work = [this]() noexcept { take_pieces(); };
     std::vector<helper_thread> helpers((std::max)(wanted, std::size_t{1}) - 1);
@@ -134,11 +132,13 @@ private:
         const std::span<std::byte> some(
             chunk, static_cast<std::size_t>((std::min<std::uint64_t>)(sizeof chunk, each.size_bytes - done)));
         if (auto read = of.read(each.offset_bytes + done, some); !read) {
-          const std::lock_guard guard(lock_);
+          while (lock_.test_and_set(std::memory_order_acquire)) { // held for one assignment
+          }
           if (!checked.failure || number < checked.failed_piece) {
             checked.failure = read.error().about(of.name());
             checked.failed_piece = number;
           }
+          lock_.clear(std::memory_order_release);
           break;
         }
         each.crc = crc32c(some, each.crc);
@@ -170,7 +170,7 @@ private:
   std::vector<checked_tensor> tensors_;
   std::vector<piece> pieces_;
   std::atomic<std::size_t> next_{0};
-  std::mutex lock_;
+  std::atomic_flag lock_;
 };
 
 /// Looks for bytes that are not zero where nothing lies.

@@ -10,14 +10,12 @@
 #include "../store/copy_elements.hpp"
 #include "../store/store.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -34,7 +32,7 @@ public:
   restore_report plan() {
     restore_report report;
     steps_.clear();
-    std::unordered_set<std::uint32_t> taken;
+    std::vector<bool> taken(store_.tensor_count(), false); // by number
     for (const variable& each : variables_) {
       step planned{&each, {}, report.entries.size()};
       restore_entry entry = decide(planned, taken);
@@ -45,7 +43,7 @@ public:
       if (changes(planned.outcome)) steps_.push_back(std::move(planned));
     }
     for (const tensor each : store_) {
-      if (taken.contains(original_number(each)) || any_matches(rules_.ignore, each.name())) continue;
+      if (taken[original_number(each)] || any_matches(rules_.ignore, each.name())) continue;
       restore_entry entry;
       entry.tensor = each.name();
       entry.outcome = restore_outcome::unexpected;
@@ -96,7 +94,10 @@ private:
 
   static bool changes(restore_outcome outcome) noexcept { return outcome <= restore_outcome::bound; }
   static bool any_matches(const std::vector<glob>& globs, std::string_view name) {
-    return std::any_of(globs.begin(), globs.end(), [name](const glob& each) { return each.matches(name); });
+    for (const glob& each : globs) {
+      if (each.matches(name)) return true;
+    }
+    return false;
   }
   static std::string describe_elements(dtype d, const auto& extents) {
     std::string text(name_of(d));
@@ -114,7 +115,7 @@ private:
     return original ? original.number() : of.entry().number();
   }
 
-  restore_entry decide(step& planned, std::unordered_set<std::uint32_t>& taken) const {
+  restore_entry decide(step& planned, std::vector<bool>& taken) const {
     const variable& to = *planned.to;
     restore_entry entry;
     entry.variable = to.name();
@@ -126,7 +127,7 @@ private:
       }
     }
     const auto found = store_.find(entry.tensor);
-    if (found) taken.insert(original_number(*found)); // also if excluded: the program knows it
+    if (found) taken[original_number(*found)] = true; // also if excluded: the program knows it
     if (any_matches(rules_.exclude, to.name()) ||
         (!rules_.include.empty() && !any_matches(rules_.include, to.name()))) {
       entry.outcome = restore_outcome::excluded;
@@ -232,7 +233,8 @@ private:
     if (outcome != restore_outcome::overlapped) return planned.to->size_bytes();
     std::uint64_t count = 1;
     for (std::size_t axis = 0; axis < planned.to->shape().size(); ++axis) {
-      count *= (std::min)(planned.to->shape()[axis], planned.from.shape()[axis]);
+      const std::uint64_t to = planned.to->shape()[axis], from = planned.from.shape()[axis];
+      count *= to < from ? to : from;
     }
     return count * (planned.to->layout().bits / 8); // whole bytes, in memory
   }
@@ -287,7 +289,7 @@ private:
     const std::size_t rank = to.size();
     std::vector<std::uint64_t> common(rank), at(rank, 0);
     for (std::size_t axis = 0; axis < rank; ++axis) {
-      common[axis] = (std::min)(to[axis], from[axis]);
+      common[axis] = to[axis] < from[axis] ? to[axis] : from[axis];
       if (common[axis] == 0) return {};
     }
     for (;;) {

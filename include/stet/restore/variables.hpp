@@ -7,7 +7,6 @@
 #include "../vocabulary/detail/borrowed.hpp"
 #include "../vocabulary/extents.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -229,8 +228,10 @@ private:
   friend class snapshot;
   /// Becomes a list of the same variables. Allocates only where names or shapes became longer.
   void assign(const variable_list& other) {
-    const auto is_same_name = [](const variable& a, const variable& b) { return a.name_ == b.name_; };
-    if (!std::equal(begin(), end(), other.begin(), other.end(), is_same_name)) {
+    bool has_same_names = size() == other.size();
+    for (std::size_t i = 0; has_same_names && i < size(); ++i)
+      has_same_names = variables_[i].name_ == other.variables_[i].name_;
+    if (!has_same_names) {
       variables_.clear(); // no names without their numbers, should memory run out between the two
       numbers_ = other.numbers_;
     }

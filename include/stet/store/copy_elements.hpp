@@ -44,7 +44,7 @@ inline dtype widen(const stored_elements& from, std::byte* into, std::size_t cou
   dtype widest{};
   visit_dtype(from.dtype, [&]<class T>(std::type_identity<T>) {
     using wide = typename decltype(widest_of<plain_of<T>>())::type;
-    convert_blocks<wide, plain_of<T>>(from, into, count);
+    convert_blocks(conversion_of<wide, plain_of<T>>, from, into, count);
     widest = dtype_of<wide>::value;
   });
   return widest;
@@ -58,7 +58,7 @@ inline errc narrow(const stored_elements& from, dtype to, std::byte* into, std::
     const auto convert = [&]<class Wide>(std::type_identity<Wide>) {
       if constexpr (is_convertible<target, Wide>) {
         if (from.dtype != dtype_of<Wide>::value) return;
-        convert_blocks<target, Wide>(from, into, count);
+        convert_blocks(conversion_of<target, Wide>, from, into, count);
         outcome = errc{};
       }
     };
@@ -75,9 +75,7 @@ inline errc copy_as(const stored_elements& from, dtype to, std::byte* into, std:
   constexpr std::size_t widest_size = 16;
   errc outcome = errc::not_convertible;
   if (from.dtype == to) {
-    visit_dtype(to, [&]<class T>(std::type_identity<T>) {
-      outcome = copy_elements(from, std::span(reinterpret_cast<T*>(into), count));
-    });
+    visit_dtype(to, [&]<class T>(std::type_identity<T>) { outcome = copy_stored<T>(from, into, count); });
     return outcome;
   }
   alignas(widest_size) std::byte wide[copy_step * widest_size];

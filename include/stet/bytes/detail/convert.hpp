@@ -144,6 +144,9 @@ template <class To, class From> constexpr To convert_value(From value) noexcept 
 /// The number of elements in a block: a multiple of 8, so that a block of any width begins at a byte.
 inline constexpr std::size_t block_elements = 64;
 
+/// The widest element, in bytes.
+inline constexpr std::size_t max_element_bytes = 16;
+
 /// Unpacks a block of codes of `Bits` bits to one code a byte.
 template <int Bits> void unpack_block(const std::byte* __restrict packed, std::byte* __restrict codes) noexcept {
   // A group is the smallest number of bytes that holds whole codes.
@@ -159,70 +162,88 @@ template <int Bits> void unpack_block(const std::byte* __restrict packed, std::b
   }
 }
 
-/// Copies `WordCount` words and reverses the bytes of each.
-template <class Word, std::size_t WordCount>
-void swap_block(const std::byte* __restrict swapped, std::byte* __restrict words) noexcept {
-  for (std::size_t i = 0; i < WordCount; ++i) {
+/// Copies `size_bytes` bytes of words and reverses the bytes of each.
+template <class Word>
+void swap_words(const std::byte* __restrict swapped, std::byte* __restrict words, std::size_t size_bytes) noexcept {
+  for (std::size_t at = 0; at < size_bytes; at += sizeof(Word)) {
     Word word;
-    std::memcpy(&word, swapped + i * sizeof word, sizeof word);
+    std::memcpy(&word, swapped + at, sizeof word);
     word = byte_swapped(word);
-    std::memcpy(words + i * sizeof word, &word, sizeof word);
+    std::memcpy(words + at, &word, sizeof word);
   }
+}
+
+/// Unpacks or swaps a block of elements of `size_bytes` bytes each at `stored`, if it has to be. @return where it is then: at
+/// `stored`, or at `native`, which has room for a block
+inline const std::byte* to_native_block(const stored_elements& from, std::size_t size_bytes, const std::byte* stored,
+                                        std::byte* native) noexcept {
+  const std::size_t word_size_bytes = from.is_swapped ? describe(from.dtype).word_size_bytes : 1;
+  if (from.bits == 6) {
+    unpack_block<6>(stored, native);
+  } else if (from.bits == 4) {
+    unpack_block<4>(stored, native);
+  } else if (from.bits == 2) {
+    unpack_block<2>(stored, native);
+  } else if (word_size_bytes == 2) {
+    swap_words<std::uint16_t>(stored, native, block_elements * size_bytes);
+  } else if (word_size_bytes == 4) {
+    swap_words<std::uint32_t>(stored, native, block_elements * size_bytes);
+  } else if (word_size_bytes == 8) {
+    swap_words<std::uint64_t>(stored, native, block_elements * size_bytes);
+  } else {
+    return stored;
+  }
+  return native;
 }
 
 /// Converts a block of `From` to a block of `To`.
 template <class To, class From>
 void convert_block(const std::byte* __restrict from, std::byte* __restrict into) noexcept {
-  if constexpr (std::is_same_v<To, From>) {
-    std::memcpy(into, from, block_elements * sizeof(To)); // as bytes: a float register may change a NaN
-  } else {
-    for (std::size_t i = 0; i < block_elements; ++i) {
-      From value;
-      std::memcpy(&value, from + i * sizeof value, sizeof value);
-      const To converted = convert_value<To>(value);
-      std::memcpy(into + i * sizeof converted, &converted, sizeof converted);
-    }
+  for (std::size_t i = 0; i < block_elements; ++i) {
+    From value;
+    std::memcpy(&value, from + i * sizeof value, sizeof value);
+    const To converted = convert_value<To>(value);
+    std::memcpy(into + i * sizeof converted, &converted, sizeof converted);
   }
 }
 
-/// Converts `count` elements of type `From` to elements of type `To` at `into`.
+/// A conversion of one block, and the sizes of an element before and after it; without a function, the elements stay as they are.
+struct block_conversion {
+  void (*convert)(const std::byte* from, std::byte* into) noexcept;
+  std::size_t from_size_bytes, to_size_bytes;
+};
 template <class To, class From>
-void convert_blocks(const stored_elements& from, std::byte* into, std::size_t count) noexcept {
-  constexpr dtype_description stored = describe(dtype_of<From>::value);
-  STET_ASSERT(from.bits == stored.bits || (from.bits == 8 && stored.bits < 8));
-  if (std::is_same_v<To, From> && from.bits == 8 * sizeof(From) && !from.is_swapped) {
-    if (count != 0) std::memcpy(into, from.bytes, count * sizeof(From)); // not from nullptr
+inline constexpr block_conversion conversion_of{std::is_same_v<To, From> ? nullptr : convert_block<To, From>,
+                                                sizeof(From), sizeof(To)};
+
+/// Converts `count` elements to elements at `into`. Written once for all types: only the loop over a block is compiled for each.
+inline void convert_blocks(const block_conversion& by, const stored_elements& from, std::byte* into,
+                           std::size_t count) noexcept {
+  const std::size_t from_size = by.from_size_bytes, to_size = by.to_size_bytes;
+  if (by.convert == nullptr && from.bits == 8 * from_size && !from.is_swapped) {
+    if (count != 0) std::memcpy(into, from.bytes, count * from_size); // not from nullptr
     return;
   }
   // A last block that is not full is converted as a whole block: from a padded copy, into a buffer of which only the
   // elements that exist are kept.
-  std::byte last_stored[block_elements * sizeof(From)] = {}, last_converted[block_elements * sizeof(To)];
+  constexpr std::size_t room = block_elements * max_element_bytes;
+  std::byte last_stored[room], last_converted[room], native[room];
   for (std::size_t first = 0; first < count; first += block_elements) {
     const std::size_t left = count - first;
     const std::byte* source = from.bytes + first / 8 * from.bits;
-    std::byte* target = into + first * sizeof(To);
+    std::byte* target = into + first * to_size;
     if (left < block_elements) {
+      std::memset(last_stored, 0, block_elements * from_size);
       std::memcpy(last_stored, source, (left * from.bits + 7) / 8);
       source = last_stored;
       target = last_converted;
     }
-    [[maybe_unused]] std::byte native[block_elements * sizeof(From)];
-    if constexpr (stored.bits < 8) {
-      if (from.bits < 8) {
-        unpack_block<stored.bits>(source, native);
-        source = native;
-      }
-    } else if constexpr (stored.word_size_bytes > 1) {
-      using word = std::conditional_t<stored.word_size_bytes == 2, std::uint16_t,
-                                      std::conditional_t<stored.word_size_bytes == 4, std::uint32_t, std::uint64_t>>;
-      constexpr std::size_t word_count = block_elements * (sizeof(From) / sizeof(word));
-      if (from.is_swapped) {
-        swap_block<word, word_count>(source, native);
-        source = native;
-      }
-    }
-    convert_block<To, From>(source, target);
-    if (left < block_elements) std::memcpy(into + first * sizeof(To), last_converted, left * sizeof(To));
+    source = to_native_block(from, from_size, source, native);
+    if (by.convert != nullptr)
+      by.convert(source, target);
+    else
+      std::memcpy(target, source, block_elements * from_size); // as bytes: a float register may change a NaN
+    if (left < block_elements) std::memcpy(into + first * to_size, last_converted, left * to_size);
   }
 }
 
@@ -237,16 +258,23 @@ inline bool are_booleans(const std::byte* bytes, std::size_t count) noexcept {
 template <class T> struct value_of : std::type_identity<T> {};
 template <class Integer> struct value_of<quantized_int<Integer>> : std::type_identity<Integer> {};
 
+/// Copies `count` elements of type `Stored`, a type of stet: unpacked, in this machine's byte order, with the same bits.
+/// Takes no span: one of each type would cost the compiler more than all that is done with them.
+/// @retval errc::bad_value  bool elements, and a byte is neither 0 nor 1; nothing was written
+template <class Stored> errc copy_stored(const stored_elements& from, std::byte* into, std::size_t count) noexcept {
+  using word = std::conditional_t<std::is_same_v<Stored, bool>, std::uint8_t, typename value_of<Stored>::type>;
+  if (std::is_same_v<Stored, bool> && !are_booleans(from.bytes, count)) return errc::bad_value;
+  convert_blocks(conversion_of<word, word>, from, into, count);
+  return errc{};
+}
+
 /// Copies `into.size()` elements whose dtype is that of `To`: unpacked, in this machine's byte order, with the same bits.
 /// @retval errc::bad_value  To is bool and a byte is neither 0 nor 1; nothing was written
 /// Cost: reads every byte once (bool: twice), allocates nothing. Instantiates this one copy only.
 template <element To> errc copy_elements(const stored_elements& from, std::span<To> into) noexcept {
   using stored = typename element_of<dtype_of<To>::value>::type;
-  using word = std::conditional_t<std::is_same_v<stored, bool>, std::uint8_t, typename value_of<stored>::type>;
   static_assert(sizeof(To) == sizeof(stored), "dtype_of names a dtype of another size");
-  if (std::is_same_v<stored, bool> && !are_booleans(from.bytes, into.size())) return errc::bad_value;
-  convert_blocks<word, word>(from, reinterpret_cast<std::byte*>(into.data()), into.size());
-  return errc{};
+  return copy_stored<stored>(from, reinterpret_cast<std::byte*>(into.data()), into.size());
 }
 
 /// Converts `into.size()` elements of any dtype to `To`, by the rules at the top of this file.
@@ -266,7 +294,7 @@ template <element To> errc convert_elements(const stored_elements& from, std::sp
       if (std::is_same_v<Stored, bool> && !are_booleans(from.bytes, into.size())) {
         outcome = errc::bad_value;
       } else {
-        convert_blocks<target, source>(from, reinterpret_cast<std::byte*>(into.data()), into.size());
+        convert_blocks(conversion_of<target, source>, from, reinterpret_cast<std::byte*>(into.data()), into.size());
         outcome = errc{};
       }
     }

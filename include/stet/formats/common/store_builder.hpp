@@ -3,6 +3,8 @@
 #ifndef STET_FORMATS_COMMON_STORE_BUILDER_HPP
 #define STET_FORMATS_COMMON_STORE_BUILDER_HPP
 
+#include "../model.hpp"
+
 #include "../../index/detail/builder.hpp"
 #include "../../index/detail/check.hpp"
 #include "../../source/memory.hpp"
@@ -21,26 +23,6 @@
 #include <vector>
 
 namespace stet::inline STET_NAMESPACE {
-
-/// A tensor, constant or link of a file that is missing in the store, where it cannot be listed.
-struct omitted_item {
-  /// The name in the file.
-  std::string name;
-  /// The reason: errc::unknown_dtype for a dtype that stet does not have, errc::external_data for a link to another file, …
-  error reason;
-};
-
-/// The CRC-32 that a file states for a range of its bytes, such as a member of a zip archive. The range may hold many tensors.
-struct range_check {
-  /// The number of the part.
-  std::uint32_t part = 0;
-  std::uint64_t offset_bytes = 0, size_bytes = 0;
-  std::uint32_t crc32 = 0;
-  /// The name of the range: that of the member.
-  std::string name;
-  /// For a deflated range (RFC 1951), the decompressed size. The checksum is then that of the decompressed bytes.
-  std::optional<std::uint64_t> inflated_size_bytes = std::nullopt;
-};
 
 namespace detail {
 

@@ -3,7 +3,9 @@
 #ifndef STET_FORMATS_COMMON_WRITER_MODEL_HPP
 #define STET_FORMATS_COMMON_WRITER_MODEL_HPP
 
+#include "../description.hpp"
 #include "../model.hpp"
+#include "finish_model.hpp"
 #include "second_name.hpp"
 #include "store_builder.hpp"
 

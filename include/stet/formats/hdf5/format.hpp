@@ -5,6 +5,8 @@
 
 #include "open.hpp"
 
+#include "../description.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -3,17 +3,18 @@
 #ifndef STET_FORMATS_NATIVE_FORMAT_HPP
 #define STET_FORMATS_NATIVE_FORMAT_HPP
 
+#include "../description.hpp"
 #include "../format.hpp"
 #include "../common/second_name.hpp"
 
 #include "../../checkpoint/delta.hpp"
 #include "../../manifest.hpp"
 #include "../../manifest/graph_json.hpp"
+#include "../../writer/writer.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string_view>
 #include <unordered_set>
@@ -54,13 +55,13 @@ void mark_second_names(model& native);
 
 /// The model of an open checkpoint, with all files that it builds on.
 inline result<model> model_of_checkpoint(checkpoint_store&& opened, const open_options& options) {
-  const auto files = std::make_shared<const checkpoint_store>(std::move(opened));
+  auto files = kept<const checkpoint_store>::of(std::move(opened));
   result<store> all = borrow_store(**files, options.memory);
   if (!all) return all.error();
   std::uint32_t file_count = 0;
   for (std::size_t number = 0; number < files->file_count(); ++number)
     file_count += 1 + files->file(number).index().part_count();
-  model made{std::move(*all), nullptr, file_count, options, {}, {}, {}, files};
+  model made{std::move(*all), nullptr, file_count, options, {}, {}, {}, std::move(files)};
   mark_second_names(made);
   return made;
 }

@@ -5,6 +5,8 @@
 
 #include "detail/object_graph.hpp"
 
+#include "../common/finish_model.hpp"
+#include "../description.hpp"
 #include "../model.hpp"
 
 #include <cstddef>

@@ -7,6 +7,7 @@
 
 #include "../tensorflow/graph_def.hpp"
 #include "../common/json_members.hpp"
+#include "../description.hpp"
 #include "../keras/config.hpp"
 
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A thread that may fail to start; std::thread would throw, or end a program without exceptions.
+// A thread that may fail to start; std::thread would throw, or end a program without exceptions, and its header is large.
 #ifndef STET_SOURCE_DETAIL_HELPER_THREAD_HPP
 #define STET_SOURCE_DETAIL_HELPER_THREAD_HPP
 
@@ -23,8 +23,21 @@ namespace stet::inline STET_NAMESPACE::detail {
 #if defined(_WIN32)
 namespace win32 {
 extern "C" __declspec(dllimport) unsigned long __stdcall WaitForSingleObject(void*, unsigned long);
+extern "C" __declspec(dllimport) unsigned long __stdcall GetActiveProcessorCount(unsigned short);
 } // namespace win32
 #endif
+
+/// The number of processors on which threads run; at least 1.
+inline unsigned processor_count() noexcept {
+#if STET_SOURCE_THREADS && defined(_WIN32)
+  const long count = static_cast<long>(win32::GetActiveProcessorCount(0xFFFF)); // of all groups
+#elif STET_SOURCE_THREADS && defined(_SC_NPROCESSORS_ONLN)
+  const long count = ::sysconf(_SC_NPROCESSORS_ONLN);
+#else
+  const long count = 1;
+#endif
+  return count < 1 ? 1 : static_cast<unsigned>(count);
+}
 
 /// A thread of the operating system, or none. The destructor waits for it.
 class helper_thread {

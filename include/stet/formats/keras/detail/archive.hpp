@@ -11,6 +11,7 @@
 #include "../../../wire/zip.hpp"
 
 #include "../../common/json_members.hpp"
+#include "../../common/finish_model.hpp"
 #include "../../model.hpp"
 
 #include <algorithm>

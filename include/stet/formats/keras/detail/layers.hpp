@@ -7,6 +7,8 @@
 
 #include "../../common/json_members.hpp"
 #include "../config.hpp"
+#include "../../common/finish_model.hpp"
+#include "../../description.hpp"
 #include "../../model.hpp"
 #include "../../common/original_name.hpp"
 #include "../../common/writer_model.hpp"

@@ -6,6 +6,8 @@
 #include "../../common/inexpressible.hpp"
 #include "../../common/json_members.hpp"
 #include "../config.hpp"
+#include "../../common/finish_model.hpp"
+#include "../../description.hpp"
 #include "../../model.hpp"
 
 #include "../../../json.hpp"

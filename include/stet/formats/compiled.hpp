@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// The functions of formats/any.hpp without their code, for programs that link the CMake target stet::formats.
+//
+// The headers of the formats take a compiler seconds in each file that includes them. The target compiles them once, in
+// compiled.cpp; this header includes little more than stet.hpp does. Both may be used in one program, and in one file.
+#ifndef STET_FORMATS_COMPILED_HPP
+#define STET_FORMATS_COMPILED_HPP
+
+#include "model.hpp"
+#include "save_any_options.hpp"
+
+#include <string_view>
+
+namespace stet::inline STET_NAMESPACE {
+
+struct model_description;
+class writer;
+
+/// The compiled functions. Errors and cost are those of the function of the same name in `stet`.
+namespace compiled {
+
+/// Opens a model of any format: `stet::open_any` (any.hpp).
+[[nodiscard]] result<model> open_any(std::string_view path_utf8, const open_options& options = {});
+
+/// Reads what the files of a model say beside its tensors: `stet::describe` (format.hpp). A caller includes description.hpp.
+[[nodiscard]] result<model_description> describe(const model& of);
+
+/// Adds everything that an open model holds to a writer: `stet::add_model` (add_model.hpp). A caller includes stet/writer.hpp.
+result<void> add_model(writer& to, const model& of);
+
+/// Saves what was added to a writer in any format: `stet::save_any` (any.hpp). A caller includes stet/writer.hpp.
+result<saved_files> save_any(std::string_view path_utf8, const writer& from, const save_any_options& options = {});
+
+/// Saves an open model in any format: `add_model` to a writer of its own, then `save_any`.
+result<saved_files> save_any(std::string_view path_utf8, const model& from, const save_any_options& options = {});
+
+} // namespace compiled
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif
