@@ -275,7 +275,7 @@ TEST_SUITE("writer/output") {
     CHECK(sink.all == of({0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0,   0,   2, 0,
                           0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 'a', 'b', 0, 'c'}));
     collecting_sink empty;
-    REQUIRE(stet::detail::write_strings({}, empty));
+    REQUIRE(stet::detail::write_strings(std::span<const std::string_view>(), empty));
     CHECK(empty.all == byte_vector(8));
   }
 }
