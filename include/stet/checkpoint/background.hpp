@@ -22,20 +22,20 @@ enum class when_busy : std::uint8_t {
   wait,
   /// Leave this one out.
   skip,
-  /// Let this one follow, in place of another that waits, which is given up once this one is copied. Takes memory for up to
-  /// three snapshots: what is being written, what waits, and what is being copied meanwhile.
+  /// Replace the save that waits, if any, once this one is copied. Takes memory for up to three snapshots: the one that is
+  /// being written, the one that waits, and the one that is being copied.
   replace,
 };
 
 /// Saves checkpoints of a manager on a thread of its own. The manager is the saver's as long as it lives, except after
 /// `wait`, until the next `save`; a `checkpoint_folder` of the same path may be read at any time. To be called by one thread.
-/// What was accepted is written, unless a newer one was accepted in its place; the last error of writing is delivered once.
+/// An accepted save is written, unless a newer one replaced it. The last error of writing is returned once.
 class background_saver {
 public:
-  /// Starts the thread. Where the system has none to give, `save` writes before it returns. `manager` must outlive the saver
-  /// and stay where it is. The functions of its options are called on the thread; what one of them throws becomes
-  /// errc::invalid_argument of that save.
-  /// @param memory  where the snapshots are to be; it must outlive the saver; nullptr: on the heap
+  /// Starts the thread. If the system has no thread, `save` writes before it returns. `manager` must outlive the saver and must
+  /// not move. The functions of its options are called on the thread; an exception of one becomes errc::invalid_argument of
+  /// that save.
+  /// @param memory  the memory of the snapshots, which must outlive the saver; nullptr: the heap
   explicit background_saver(checkpoint_manager& manager, when_busy policy = when_busy::wait,
                             memory_resource* memory = nullptr)
       : manager_(manager), policy_(policy), jobs_{job(memory), job(memory), job(memory)},
@@ -66,10 +66,10 @@ public:
 
   /// Copies the variables, which may change as soon as this returns, and has them saved on the thread.
   /// @return true if they will be saved; false only with `when_busy::skip`
-  /// Errors: that of a save before this one, which was not delivered yet; this one is not made then; or those of
-  /// `snapshot::take`, and what waits is still written then; those of JSON that no manifest can have, as of `writer::save`;
+  /// Errors: the error of an earlier save that was not returned yet; this save is then not made. Those of `snapshot::take`; a
+  /// save that waits is then still written. Those of invalid JSON, as of `writer::save`; and
   /// @retval errc::out_of_memory  there is no memory for the copies
-  /// Cost: one memcpy of the variables, and with `when_busy::wait` what is left of the save before.
+  /// Cost: one memcpy of the variables; with `when_busy::wait` also the rest of the save before.
   result<bool> save(const session_state& session, const variable_list& variables, const json_text& graph = {}) {
     int number = 0;
     {

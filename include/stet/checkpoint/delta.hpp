@@ -311,10 +311,10 @@ struct delta_report {
   std::uint64_t unchanged_bytes = 0;
 };
 
-/// Adds to `to` the variables that `base` does not have just so, compared byte for byte, and names the base in the manifest:
-/// what `to` then saves in the folder of the base is a delta. Nothing else is to be added to `to`, and `set_extra` is taken.
-/// @param base  an open checkpoint, delta or not, in whose tensors nobody has written; the variables may be bound to it
-/// @retval errc::bad_path  the base's name is none that a delta may state
+/// Adds to `to` the variables that differ from `base`, compared byte for byte, and states the base in the manifest: `to` then
+/// saves a delta, which must be in the folder of the base. The caller must not add anything else, or call `set_extra`.
+/// @param base  an open checkpoint, delta or not, whose tensors were not written to; the variables may be bound to it
+/// @retval errc::bad_path  a delta may not state the base's name
 /// @retval errc::too_deep  the base is 64 files already, which is as many as `open_checkpoint` takes (the subject is its name)
 /// or an error of `add_variable` and `parse_manifest`.
 /// Cost: reads every variable and its tensor in the base once, and parses the manifests of the base.

@@ -90,13 +90,12 @@ public:
     });
   }
 
-  /// The newest checkpoint that is complete, and durable: one that no loss of power can take back any more. Damaged ones,
-  /// and deltas whose base is not what they were made from, are passed over; the newest is the one with the highest step. Times
-  /// and metrics are left to `all`.
-  /// @param skipped  if given, set to why newer ones could not be opened, each path the subject
+  /// The newest complete and durable checkpoint, which no loss of power can remove. The newest has the highest step. Skips
+  /// damaged checkpoints, and deltas that were made from another base. Does not set time and metric; `all` does.
+  /// @param skipped  if given, set to the errors of newer checkpoints; the path is the subject
   /// @retval errc::file_not_found  there is no checkpoint (or no folder)
-  /// or, where there are but none can be opened, the error of the newest; errc::out_of_memory at once.
-  /// Cost: lists the folder, once more if some were passed over, and opens the newest with the files that it builds on, whose
+  /// or, if none can be opened, the error of the newest; errc::out_of_memory at once.
+  /// Cost: lists the folder, once more if some were skipped, and opens the newest with the files that it builds on, whose
   /// tables are checked and whose tensors are not read. A file that the state file does not know yet waits for the folder to be
   /// on the disk.
   [[nodiscard]] result<checkpoint_info> latest(std::vector<error>* skipped = nullptr) const {
@@ -105,7 +104,7 @@ public:
     return std::move(found->info);
   }
 
-  /// Opens what `latest` names. Errors and cost: those of `latest`.
+  /// Opens the checkpoint that `latest` returns. Errors and cost: those of `latest`.
   [[nodiscard]] result<opened_checkpoint> open_latest(const open_options& how = {},
                                                       std::vector<error>* skipped = nullptr) const {
     std::vector<error> failures;
@@ -125,8 +124,8 @@ public:
     });
   }
 
-  /// Brings variables to the values of the newest complete checkpoint, and gives back the rest of what was saved. Nothing
-  /// has changed after an error.
+  /// Restores variables from the newest complete checkpoint, and returns its other contents. After an error the variables are
+  /// unchanged.
   /// Errors: those of `latest`, of `parse_manifest`, of `to_session`, and of `stet::restore`.
   [[nodiscard]] result<restored_checkpoint> restore_latest(const variable_list& to, const restore_rules& rules = {},
                                                            restore_report* report = nullptr,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One store over several, such as a base, a fine-tuned head and a user's patch. The first that has a name wins; nothing is copied.
+// One store over several, such as a base, a fine-tuned head and a user's patch. The first layer with a name provides the
+// tensor; nothing is copied.
 #ifndef STET_CHECKPOINT_LAYERED_HPP
 #define STET_CHECKPOINT_LAYERED_HPP
 
@@ -20,7 +21,7 @@ namespace stet::inline STET_NAMESPACE {
 
 /// A layer: an open store, which must stay open and must not move, and its label.
 struct store_layer {
-  /// The name of the layer, which `layer_of` gives.
+  /// The name of the layer, which `layer_of` returns.
   std::string_view label;
   /// The store of the layer, which must stay open.
   const store* of;

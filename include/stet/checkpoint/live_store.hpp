@@ -81,18 +81,18 @@ public:
         options.memory);
   }
 
-  /// The store that is current. It, and what it gives, stays valid for as long as the pointer is kept, whatever is published
-  /// meanwhile. Never null. Cost: a mutex and a reference count.
+  /// The current store. It and its tensors stay valid while the pointer is kept, also after a newer store is published.
+  /// Never null. Cost: a mutex and a reference count.
   [[nodiscard]] std::shared_ptr<const store> current() const {
     const std::lock_guard guard(*lock_);
     return current_;
   }
 
-  /// Looks whether another file has the name, and if so opens it and makes it current.
+  /// Opens the file and makes it current if another file has the name now.
   /// @return true if there is a new store
   /// Errors: those of `file::open`, or of `file_system::revision`, and of `open_store`; the store before stays current. A file
-  /// that is no sound store is an error once and is then left alone until yet another has the name; where the operating system
-  /// failed, the next poll tries again.
+  /// that is not a valid store is an error once, and is then ignored until another file has the name. After a failure of the
+  /// operating system the next poll tries again.
   /// Cost: three system calls, or one call of `revision`, while nothing has changed.
   result<bool> poll() {
     if (files_ != nullptr) {

@@ -24,14 +24,14 @@ struct checkpoint_options {
   std::string prefix = "ckpt";
   /// The rules by which checkpoints are kept.
   retention_rules keep;
-  /// Each save of this number is whole, the first of a manager included; those between are deltas (delta.hpp), which hold
-  /// only the variables that changed since the last whole one. It stays as long as one of them does. 0, 1: every save is
-  /// whole.
+  /// One save in this number is whole, beginning with the first of a manager. The saves between are deltas (delta.hpp), which
+  /// hold only the variables that changed since the last whole one. That one is kept as long as one of its deltas. 0, 1:
+  /// every save is whole.
   std::uint64_t full_every = 1;
   /// How each checkpoint is saved; not in the loose form. `save.operations` serves for everything the manager does. If not
   /// durable, a loss of power may take checkpoints after older ones were removed.
   save_options save;
-  /// The time of a save; none: the system's clock. Times stand in the state file only.
+  /// The time of a save; empty: the system's clock. Only the state file has times.
   std::function<std::chrono::system_clock::time_point()> clock;
 };
 
@@ -43,8 +43,8 @@ struct saved_checkpoint {
   save_report report;
   /// The file, in the same folder, that it is a delta of; empty: it is whole.
   std::string base;
-  /// Whether the state file could be written and what is not to be kept be removed. A failure of these loses nothing, and
-  /// the next save tries again.
+  /// The error of writing the state file, or of removing old checkpoints, if any. Such a failure loses nothing, and the next
+  /// save tries again.
   result<void> upkeep;
 };
 
@@ -58,13 +58,13 @@ struct saved_checkpoint {
 ///     auto saved = manager->save({step}, variables);
 class checkpoint_manager : public checkpoint_folder {
 public:
-  /// Takes the lock of a folder, which is made if there is none, and tidies up after a writer that died: removes what it left
-  /// unfinished, and gives a checkpoint its name back that it was about to replace. What cannot be removed stays.
+  /// Takes the lock of a folder, which is created if it does not exist, and cleans up after a writer that was killed: removes
+  /// its unfinished files, and restores the name of a checkpoint that it was replacing. Files that cannot be removed stay.
   /// @retval errc::locked            another manager, of this process or another, saves into the folder
   /// @retval errc::bad_path          the prefix is not a plain file name
   /// @retval errc::invalid_argument  `options.save.form` is loose
   /// @retval errc::out_of_memory
-  /// or what the operating system reports of the folder
+  /// or an error of the operating system
   [[nodiscard]] static result<checkpoint_manager> open_for_saving(std::string_view folder_utf8,
                                                                   checkpoint_options options = {}) {
     return detail::caught([&]() -> result<checkpoint_manager> {
@@ -86,8 +86,7 @@ public:
   /// without an error the checkpoint is complete and, if saves are durable, on the disk; only then others are removed: those
   /// that the rules do not keep and that no kept one needs, nor any other store in the folder. The same variables, session,
   /// graph and base give the same bytes. Deltas of a checkpoint that is about to be replaced, whatever their names are, are made
-  /// whole first. A base that cannot be opened any more is passed over: the save is whole then, and so is one of which nothing is
-  /// as it was in the base.
+  /// whole first. The save is whole if its base cannot be opened, and if every variable differs from the base.
   /// @param graph  a JSON object, or nothing
   /// @retval errc::not_durable    the checkpoint is in the folder, complete, and a loss of power may take it back; nothing was
   ///                              removed on its account. The next save is whole
@@ -108,8 +107,8 @@ public:
 
   /// Removes the checkpoints of steps after `step`: for a program that went back to an earlier one, since the newest is the
   /// one with the highest step. When this returns without an error they are gone from the disk, too.
-  /// One that another store of the folder needs stays.
-  /// Errors: what the operating system reports; the rest may be removed all the same.
+  /// A checkpoint that another store of the folder needs stays.
+  /// Errors: those of the operating system; other checkpoints may be removed nevertheless.
   result<void> remove_after(std::uint64_t step) {
     return detail::caught([&]() -> result<void> {
       if (auto locked = lock_.confirm(); !locked) return locked;
@@ -308,7 +307,7 @@ private:
     result<std::set<std::string>> needed = known_.needed_by(std::move(others));
     if (!needed) return needed.error();
     result<void> done;
-    // First what a sweep would give its name back, or a checkpoint that is gone would come back.
+    // First the files whose names a sweep would restore, or a removed checkpoint would come back.
     for (const std::string& name : leftovers) {
       if (!remove_file(name, done)) needed->insert(std::string(replaced_name(name)));
     }
@@ -368,8 +367,8 @@ private:
 
   // ---- files of a writer that was killed ----
 
-  /// Removes unfinished files, and parts whose checkpoint was never finished. Only what a manager makes: other stores may be
-  /// saved into the same folder. What cannot be removed, or only perhaps be removed, stays until the next sweep.
+  /// Removes unfinished files, and parts whose checkpoint was never finished. Only files of a manager: other stores may be
+  /// saved into the same folder. Files that cannot be removed, or may still be needed, stay until the next sweep.
   result<void> sweep() {
     result<std::vector<std::string>> names = list_names();
     if (!names) return names.error();
@@ -402,8 +401,8 @@ private:
     return {};
   }
 
-  /// Gives what was being replaced its name back where nothing has it. Of several the one that was written last: that has no
-  /// particular digit, since the first one that is free is taken.
+  /// Restores the names of files that were being replaced, where no file has the name. Of several it takes the one that was
+  /// written last; its digit does not tell, since the first free digit is used.
   /// @return true if a file may have another name now
   /// Errors: the names are not on the disk, and so nothing may be removed.
   result<bool> give_names_back(const std::vector<std::string>& names) {

@@ -15,13 +15,13 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// What a program needs besides its variables to go on exactly where it stopped. Integers of JSON keep all 64 bits, and
-/// finite floating-point numbers all theirs; whatever has to come back bit by bit can stand here.
+/// The state that a program needs, besides its variables, to continue exactly where it stopped. JSON keeps all bits of 64-bit
+/// integers and of finite floating-point numbers.
 struct session_state {
   /// The number of training steps.
   std::uint64_t global_step = 0;
-  /// How good the program was at this step, for those who keep the best checkpoints. A number that is not finite, which
-  /// JSON cannot hold, is saved as none.
+  /// The quality of the program at this step, by which `retention_rules::keep_best` selects. A number that is not finite,
+  /// which JSON cannot hold, is not saved.
   std::optional<double> metric = std::nullopt;
   /// The state of the random number generators; or nothing, as in the next two. Text, or a `json_value` with stet/json.hpp.
   json_text random = {};
@@ -56,7 +56,7 @@ inline result<void> check_saved(const session_state& session, const json_text& g
 } // namespace detail
 
 /// The session as the JSON object `state`: {"global_step": 1200, "metric": 0.93, "random": …, "optimizer": …, "user": …};
-/// what is none is left out. Where a field is none that a manifest can have, so is the object: saving it is the field's error.
+/// empty fields are left out. If a manifest cannot hold a field, the object has no text, and saving it returns the field's error.
 inline json_text to_json(const session_state& of) {
   std::string made;
   detail::append_json_key(made, std::string_view("global_step"));

@@ -39,22 +39,21 @@ inline result<std::string> follow_links(const file_operations& operations, std::
 
 namespace stet::inline STET_NAMESPACE {
 
-/// A file being written beside the one it is to replace: `.NAME.N.stet-tmp`, N the first number that is free; a long NAME is
-/// shortened. Create, write, finish, publish, and sync the folder; a file that is destroyed before it is published is removed,
-/// and so is one that was published provisionally and not kept. One that a killed program left is removed by the next that is
-/// created for the same name: its lock tells that nobody writes it. Move-only. Every error is about the path and carries the
-/// system's number.
+/// An unfinished file in the folder of the file that it will replace: `.NAME.N.stet-tmp`, where N is the first free number and
+/// a long NAME is shortened. Create, write, finish, publish, and sync the folder. The destructor removes a file that was not
+/// published, or was published provisionally and not kept. The file of a killed program, which has no lock, is removed when
+/// the next one is created for the same name. Move-only. Every error has the path as subject, and the system's number.
 class atomic_file final : public byte_writer {
 public:
   /// The end of the name of every unfinished file.
   static constexpr std::string_view temporary_suffix = ".stet-tmp";
 
   /// Creates an unfinished file for `name` in `folder` ("" or ending in a separator) and reserves `size_bytes` for it, so
-  /// that a full disk is found now. If `name` is a symbolic link, the file is for what that leads to. It gets the permissions
-  /// of the file that it is to replace, before it has a byte.
+  /// that a full disk is found now. If `name` is a symbolic link, the file will replace the target of the link. It has the
+  /// permissions of the replaced file before any byte is written.
   /// @param operations  must outlive the file
   /// @param number      the first number to try; 0 also removes unfinished files of this name from killed programs
-  /// @retval errc::no_space  there is not that much space
+  /// @retval errc::no_space  the disk has too little space
   /// @retval errc::bad_path, file_not_found, access_denied, io_error  the folder or the system
   static result<atomic_file> create(const file_operations& operations, std::string_view folder, std::string_view name,
                                     std::uint64_t size_bytes, std::uint32_t number = 0) {
@@ -191,8 +190,8 @@ private:
     return detail::call_again(*operations_, entry, arguments...);
   }
 
-  /// What the names of unfinished files for this name begin with. A name may be as long as the system lets it be, and no room
-  /// be left for more: of a long one the beginning and a hash.
+  /// The beginning of the names of unfinished files for this name. A long name is shortened to its beginning and a hash, so
+  /// that the result is not too long for the system.
   [[nodiscard]] std::string temporary_stem() const {
     constexpr std::size_t longest = 200, kept = 150;
     if (name_.size() <= longest) return "." + name_ + ".";
@@ -231,11 +230,11 @@ private:
   state state_ = state::gone;
 };
 
-/// Makes the finished files of one save visible: `parts` first, and when their names are there for good, `head`, which lists them,
-/// so that a reader finds the old head or the new one, whole. A part whose name something has already, as `is_taken(number)`
-/// says, replaces it; the others are taken back after a failure.
-/// @retval errc::not_durable  the head has its name, and a loss of power may take it back; all else: it does not have it, or
-///                            the system cannot tell
+/// Publishes the finished files of one save: `parts` first, and when their names are durable, `head`, which lists them. A reader
+/// so finds either the old store or the new one. If `is_taken(number)`, the part replaces a file of its name; the other parts
+/// are removed after a failure.
+/// @retval errc::not_durable  the head has its name, and a loss of power may undo that. After any other error it does not have
+///                            its name, or the system cannot tell
 template <class IsTaken>
 result<void> publish_together(std::span<atomic_file> parts, atomic_file& head, bool is_durable, IsTaken is_taken) {
   for (std::size_t number = 0; number < parts.size(); ++number) {

@@ -19,11 +19,11 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// Takes bytes at offsets: where a save goes that does not go to a file of the operating system. Derive from it.
+/// The destination of a save that is not a file of the operating system. Derive from it.
 class byte_writer {
 public:
-  /// Takes all of `bytes`, which end before the size that was announced. Each byte is given at most once; what is never given
-  /// is to read as zero.
+  /// Writes all of `bytes`, which end within the announced size. Each byte is written at most once; bytes that are never
+  /// written must read as zero.
   virtual result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) = 0;
 
 protected:
@@ -96,8 +96,8 @@ private:
   std::span<std::byte> into_;
 };
 
-/// Gathers little pieces of a file in ascending order, and writes them up to boundaries: whole pages, and large ones, cost the
-/// system less than pages written in two halves. What is large is written from where it lies.
+/// Gathers small pieces of a file in ascending order, and writes them up to page boundaries: whole pages cost the system less
+/// than pages written in two halves. Large pieces are written from their own memory.
 class page_output {
 public:
   /// Gathers in `buffer`, which several outputs may share one after the other.
@@ -106,15 +106,15 @@ public:
     buffer_.clear();
   }
 
-  /// Where the next byte goes.
+  /// The offset of the next byte.
   [[nodiscard]] std::uint64_t position_bytes() const noexcept { return position_; }
   /// The number of bytes to the next boundary.
   [[nodiscard]] std::size_t room_bytes() const noexcept {
     return slice_size - static_cast<std::size_t>(position_ % slice_size);
   }
 
-  /// Takes from the front of `piece`, which is not empty, what reaches to the next boundary at most: a slice to be checksummed
-  /// while it is in the cache, and then written.
+  /// Removes from the front of `piece`, which is not empty, the bytes up to the next boundary: a slice whose checksum is
+  /// computed while it is in the cache, before it is written.
   [[nodiscard]] std::span<const std::byte> take_slice(std::span<const std::byte>& piece) const noexcept {
     const std::span<const std::byte> slice = piece.first(piece.size() < room_bytes() ? piece.size() : room_bytes());
     piece = piece.subspan(slice.size());
@@ -160,7 +160,7 @@ private:
   std::uint64_t position_;
 };
 
-/// Takes the tensors of one file in ascending order: gathers what is little, passes on what is large, and computes checksums
+/// Writes the tensors of one file in ascending order: gathers small pieces, writes large ones directly, and computes checksums
 /// while the bytes are in the cache.
 class tensor_output final : public piece_sink {
 public:

@@ -25,8 +25,8 @@ public:
   ///                                which the source is to pass on
   virtual result<void> write(std::span<const std::byte> piece) = 0;
 
-  /// How large a piece is taken best now: a source whose bytes are in memory anyway and looks at them on their way gives pieces of
-  /// this size, which are then written from where they lie. At most 256 KiB, which the second-level cache holds.
+  /// The best size of the next piece, at most 256 KiB, which the second-level cache holds. A source that reads its bytes in
+  /// memory, as for a checksum, should write pieces of this size, which are not copied.
   [[nodiscard]] virtual std::size_t best_piece_size_bytes() const noexcept { return 256 * 1024; }
 
 protected:
@@ -41,7 +41,7 @@ namespace detail {
 /// The tensors that were added to a writer, kept in few allocations: a model may have a hundred thousand.
 class tensor_list {
 public:
-  /// Where the bytes of a tensor come from: memory of the program, or a source, which may encode elements in memory.
+  /// The origin of the bytes of a tensor: memory of the program, or a source, which may encode elements in memory.
   struct origin {
     /// The bytes in memory: those that are stored, or the elements that the source encodes.
     std::span<const std::byte> bytes;

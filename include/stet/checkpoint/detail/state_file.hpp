@@ -35,8 +35,8 @@
 // A file is given by its number in the file system, its size, and the time of its last change (`file_identity`), in hexadecimal
 // digits: a checkpoint that was saved again, or copied over, is another file.
 //
-// It can be removed at any time, and whatever it says is believed of files only that are in the folder. The times stand
-// here because a checkpoint has none: the same training gives the same files.
+// It can be removed at any time. Its entries count only for files that are in the folder. Times are here because a checkpoint
+// has none: the same training gives the same files.
 
 namespace stet::inline STET_NAMESPACE::detail {
 
