@@ -129,9 +129,6 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
   const stet::result<stet::saved_files> saved = added ? save(*opened, all) : added.error();
   if (!saved) {
     const stet::error& problem = saved.error();
-    if (added && all.graph.empty() && problem == stet::errc::bad_graph)
-      return out.fail(from,
-                      "there is no graph in it, which the format to be written needs; --to keras-weights needs none");
     // The subject of an error of the operating system is a temporary file next to `to`.
     const bool is_from_system = problem.category() == stet::error_category::system;
     return out.fail(is_from_system ? to : from, is_from_system ? problem.about({}) : problem);
