@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <stet/formats/model.hpp>
+#include <stet/formats/common/finish_model.hpp>
 #include <stet/formats/common/store_builder.hpp>
 
 #include <doctest/doctest.h>
