@@ -69,9 +69,10 @@ TEST_SUITE("format") {
       CHECK(end_of(0, slot_field::tag, slot_field::place) == 8);
     }
     {
-      using namespace stet::detail::entry_field;
-      CHECK(end_of(0, offset, size, element_count, crc32c, part, alias_of, number, name_size, block, rank, dtype, bits,
-                   flags) == 48);
+      namespace field = stet::detail::entry_field;
+      CHECK(end_of(0, field::offset, field::size, field::element_count, field::crc32c, field::part, field::alias_of,
+                   field::number, field::name_size, field::block, field::rank, field::dtype, field::bits,
+                   field::flags) == 48);
     }
   }
 

@@ -10,6 +10,8 @@
 #include "tensorflow/format.hpp"
 #include "tfjs/format.hpp"
 
+#include "../store/bind.hpp"
+
 #include <string_view>
 
 namespace stet::inline STET_NAMESPACE {

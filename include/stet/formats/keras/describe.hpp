@@ -7,6 +7,7 @@
 #include "open.hpp"
 
 #include "config.hpp"
+#include "../description.hpp"
 
 #include "../../store/copy_elements.hpp"
 
