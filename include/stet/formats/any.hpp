@@ -6,6 +6,7 @@
 #include "native/checkpoint_folder.hpp"
 #include "keras/format.hpp"
 #include "native/format.hpp"
+#include "safetensors/format.hpp"
 #include "tensorflow/saved_model.hpp"
 #include "tensorflow/format.hpp"
 #include "tfjs/format.hpp"
@@ -19,6 +20,7 @@ namespace stet::inline STET_NAMESPACE {
 /// Every format, in the order in which `open_any` tries them. A format is a folder and a line here.
 inline constexpr const format* known_formats[] = {
     &native_format,
+    &safetensors_format,
     &saved_model_format,
     &meta_graph_format,
     &graph_def_format,

@@ -6,6 +6,7 @@
 #include "json_scalars.hpp"
 
 #include "../vocabulary/detail/endian.hpp"
+#include "../vocabulary/detail/heap_sort.hpp"
 #include "../vocabulary/detail/json_string.hpp"
 #include "../vocabulary/detail/utf8.hpp"
 #include "../vocabulary/error.hpp"
@@ -334,23 +335,7 @@ inline const json_key* find_duplicate_key(std::span<json_key> keys) noexcept {
   const auto is_before = [](const json_key& a, const json_key& b) {
     return a.hash != b.hash ? a.hash < b.hash : a.name.compare(b.name) < 0;
   };
-  // A heap sort: the standard one is not worth the price of <algorithm> in a header this low.
-  const auto sink = [&](std::size_t at, std::size_t count) {
-    const json_key sunk = keys[at];
-    for (std::size_t child; (child = 2 * at + 1) < count; at = child) {
-      if (child + 1 < count && is_before(keys[child], keys[child + 1])) ++child;
-      if (!is_before(sunk, keys[child])) break;
-      keys[at] = keys[child];
-    }
-    keys[at] = sunk;
-  };
-  for (std::size_t at = keys.size() / 2; at-- > 0;) sink(at, keys.size());
-  for (std::size_t count = keys.size(); --count > 0;) {
-    const json_key largest = keys[0];
-    keys[0] = keys[count];
-    keys[count] = largest;
-    sink(0, count);
-  }
+  heap_sort(keys.data(), keys.size(), is_before);
   for (std::size_t i = 1; i < keys.size(); ++i) {
     if (keys[i].hash == keys[i - 1].hash && keys[i].name == keys[i - 1].name) return &keys[i];
   }

@@ -8,6 +8,7 @@
 #include "../../index/detail/builder.hpp"
 #include "../../index/detail/check.hpp"
 #include "../../source/memory.hpp"
+#include "../../store/detail/entry_buffer.hpp"
 #include "../../store/store.hpp"
 
 #include <algorithm>
@@ -24,63 +25,7 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-namespace detail {
-
-/// The entries of an index, contiguous as in the index. Room is kept in front of them for the beginning of an index, so that the
-/// index can usually be made in place.
-class entry_buffer {
-public:
-  /// The size of an entry of rank 2 with a name of usual length.
-  static constexpr std::uint64_t usual_entry_size = 96;
-
-  [[nodiscard]] bool has_room(std::uint64_t size_bytes) const noexcept {
-    return size_bytes <= bytes_.size_bytes() - begin_ - size_;
-  }
-  /// Makes room for `size_bytes` more bytes of entries, and moves the present ones. Errors: those of `source::allocate`.
-  result<void> grow(std::uint64_t size_bytes, memory_resource* memory) {
-    const std::uint64_t doubled = (bytes_.size_bytes() - begin_) * 2;
-    const std::uint64_t larger = size_bytes + size_ < doubled ? doubled : size_bytes + size_;
-    // Room for the slots of small entries, and for a few parts.
-    const std::uint64_t begin =
-        slot_count_for(static_cast<std::uint32_t>(larger / 64)) * index_layout::slot_size + 1024;
-    result<source> made = source::allocate(begin + larger, memory);
-    if (!made) return made.error();
-    if (size_ != 0) std::memcpy(made->writable_data() + begin, data(), size_);
-    bytes_ = std::move(*made);
-    begin_ = static_cast<std::size_t>(begin);
-    return {};
-  }
-  [[nodiscard]] std::byte* end() noexcept { return bytes_.writable_data() + begin_ + size_; }
-  /// Adds the entry that was written at `end()`. @return its place, in units of 8 bytes
-  std::uint32_t take(std::uint64_t entry_size_bytes) noexcept {
-    const std::uint32_t place = static_cast<std::uint32_t>(size_ / index_layout::unit);
-    size_ += static_cast<std::size_t>(entry_size_bytes);
-    return place;
-  }
-  [[nodiscard]] const std::byte* data() const noexcept { return bytes_.data() + begin_; }
-  [[nodiscard]] const std::byte* at(std::uint32_t place) const noexcept { return data() + place * index_layout::unit; }
-  [[nodiscard]] std::size_t size_bytes() const noexcept { return size_; }
-
-  /// Memory for an index of this layout with the entries in their place; its other bytes are unspecified. The entries are moved
-  /// if the room around them is too small, or so large that most of the memory would be unused. The buffer is then empty.
-  /// Errors: those of `source::allocate`.
-  result<source> release(const index_layout& layout, memory_resource* memory) {
-    const std::uint64_t capacity = bytes_.size_bytes();
-    if (layout.entries <= begin_ && layout.size_bytes - layout.entries <= capacity - begin_ &&
-        capacity / 2 <= layout.size_bytes) {
-      return source::part_of(std::move(bytes_), {begin_ - layout.entries, layout.size_bytes}, memory);
-    }
-    result<source> made = source::allocate(layout.size_bytes, memory);
-    if (made && size_ != 0) std::memcpy(made->writable_data() + layout.entries, data(), size_);
-    return made;
-  }
-
-private:
-  source bytes_;
-  std::size_t begin_ = 0, size_ = 0;
-};
-
-} // namespace detail
+namespace detail {} // namespace detail
 
 /// Collects the files and tensors of another format, and makes a store from them: an index in memory over the bytes in
 /// place. Used once. Not safe from several threads.

@@ -17,6 +17,8 @@ struct index_limits {
   /// Accepts what only an index of another format may have, which is made in memory: tensors in any order, overlapping
   /// tensors, empty tensors with an offset, and big-endian tensors.
   bool foreign = false;
+  /// True if the caller knows that all names are UTF-8. They may then be empty and hold NULs, as in some other formats.
+  bool has_any_names = false;
 };
 
 namespace detail {
@@ -56,7 +58,7 @@ public:
         const std::uint64_t left = layout().names - static_cast<std::uint64_t>(at - base());
         if (left < index_layout::entry_size || left < static_cast<std::uint64_t>(entry.next() - at))
           return bad(errc::bad_index, at);
-        if (!is_valid_name(entry.name())) return bad(errc::bad_name, at);
+        if (!limits_.has_any_names && !is_valid_name(entry.name())) return bad(errc::bad_name, at);
         const bool is_copy = is_built_ && entry.load(entry_field::alias_of) != 0;
         const errc failure = is_copy ? none : check_entry(number, entry);
         if (failure != none) return bad(failure, at).about(entry.name());

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+// Reads the header of a safetensors file (github.com/huggingface/safetensors, README, "Format") into an index.
+#ifndef STET_FORMATS_SAFETENSORS_DETAIL_HEADER_HPP
+#define STET_FORMATS_SAFETENSORS_DETAIL_HEADER_HPP
+
+#include "../../../index/detail/builder.hpp"
+#include "../../../index/detail/check.hpp"
+#include "../../../source/source.hpp"
+#include "../../../store/detail/entry_buffer.hpp"
+#include "../../../vocabulary/detail/heap_sort.hpp"
+#include "../../../wire/json.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+/// The size of the field in front of the header: its size, little-endian.
+inline constexpr std::uint64_t safetensors_length_size_bytes = 8;
+/// The largest header that the reference takes.
+inline constexpr std::uint64_t max_safetensors_header_size_bytes = 100'000'000;
+/// The key of the member that is no tensor.
+inline constexpr std::string_view safetensors_metadata_key = "__metadata__";
+
+/// A dtype by its name in safetensors files.
+struct safetensors_dtype {
+  std::string_view name;
+  stet::dtype dtype;
+};
+/// Every dtype of the format, in the order of the reference's enum, by which its writer sorts.
+inline constexpr safetensors_dtype safetensors_dtypes[] = {
+    {"BOOL", dtype::boolean},
+    {"F4", dtype::float4_e2m1fn},
+    {"F6_E2M3", dtype::float6_e2m3fn},
+    {"F6_E3M2", dtype::float6_e3m2fn},
+    {"U8", dtype::uint8},
+    {"I8", dtype::int8},
+    {"F8_E5M2", dtype::float8_e5m2},
+    {"F8_E4M3", dtype::float8_e4m3fn},
+    {"F8_E8M0", dtype::float8_e8m0fnu},
+    {"F8_E4M3FNUZ", dtype::float8_e4m3fnuz},
+    {"F8_E5M2FNUZ", dtype::float8_e5m2fnuz},
+    {"I16", dtype::int16},
+    {"U16", dtype::uint16},
+    {"F16", dtype::float16},
+    {"BF16", dtype::bfloat16},
+    {"I32", dtype::int32},
+    {"U32", dtype::uint32},
+    {"F32", dtype::float32},
+    {"C64", dtype::complex64},
+    {"F64", dtype::float64},
+    {"I64", dtype::int64},
+    {"U64", dtype::uint64},
+};
+
+/// Reads the members of a header one by one and writes an entry for each tensor. Used once.
+class safetensors_header_reader {
+public:
+  /// @param text             the header, which must outlive this object
+  /// @param data_size_bytes  the number of bytes behind it
+  safetensors_header_reader(std::string_view text, std::uint64_t data_size_bytes, memory_resource* memory) noexcept
+      : in_(text, max_depth), text_size_(text.size()), data_size_(data_size_bytes), memory_(memory) {}
+
+  /// Reads the header and makes the index of its tensors, whose offsets are those of the file.
+  /// @param index  set to a view of the memory that is returned
+  /// Errors: as `open_safetensors` documents them.
+  result<source> read(tensor_index& index) noexcept {
+    if (in_.next() != json_token::begin_object) return problem(errc::wrong_type, "header");
+    // A row of the usual length makes an entry of about the same size.
+    if (auto there = entries_.grow(text_size_ / 2 + entry_buffer::usual_entry_size, memory_); !there)
+      return there.error();
+    while (in_.next() == json_token::key) {
+      const json_string name = in_.string();
+      const auto read = name == safetensors_metadata_key ? read_metadata() : read_tensor(name);
+      if (!read) return read.error();
+    }
+    if (in_.token() != json_token::end_object || in_.next() != json_token::end) return problem(in_.code(), "header");
+    return finish(index);
+  }
+
+private:
+  /// A header is an object of objects that hold arrays.
+  static constexpr std::size_t max_depth = 8;
+
+  /// The fields of a tensor; its extents are in `extents_`.
+  struct fields {
+    const safetensors_dtype* type = nullptr;
+    std::size_t rank = 0;
+    std::uint64_t begin = 0, end = 0;
+    bool has_shape = false, has_offsets = false;
+  };
+
+  /// An error of the JSON if the reader has one, else `code`.
+  [[nodiscard]] error problem(errc code, std::string_view subject) const noexcept {
+    const std::uint64_t offset = safetensors_length_size_bytes + in_.offset_bytes();
+    if (in_.code() != errc{}) return error(in_.code(), "header", offset);
+    return error(code, subject, offset);
+  }
+  /// The same about a tensor.
+  [[nodiscard]] error problem(errc code, const json_string& name) const noexcept {
+    char decoded[error::max_subject_bytes];
+    if (!name.has_escapes() || name.raw().size() > sizeof decoded) return problem(code, name.raw());
+    return problem(code, text_at(decoded, name.decode(decoded)));
+  }
+
+  /// Metadata is an object of strings, or null.
+  result<void> read_metadata() noexcept {
+    if (has_metadata_) return problem(errc::duplicate_key, safetensors_metadata_key);
+    has_metadata_ = true;
+    if (in_.next() == json_token::null) return {};
+    if (in_.token() != json_token::begin_object) return problem(errc::wrong_type, safetensors_metadata_key);
+    while (in_.next() == json_token::key) {
+      if (in_.next() != json_token::string) return problem(errc::wrong_type, safetensors_metadata_key);
+    }
+    if (in_.token() != json_token::end_object) return problem(errc::bad_json, safetensors_metadata_key);
+    return {};
+  }
+
+  result<void> read_tensor(const json_string& name) noexcept {
+    if (in_.next() != json_token::begin_object) return problem(errc::wrong_type, name);
+    fields of;
+    while (in_.next() == json_token::key) {
+      const json_string key = in_.string();
+      in_.next();
+      if (key == "dtype") {
+        if (of.type != nullptr) return problem(errc::duplicate_key, name);
+        if (in_.token() != json_token::string) return problem(errc::wrong_type, name);
+        of.type = find_type(in_.string());
+        if (of.type == nullptr) return problem(errc::unknown_dtype, name);
+      } else if (key == "shape") {
+        if (of.has_shape) return problem(errc::duplicate_key, name);
+        of.has_shape = true;
+        if (auto read = read_shape(of, name); !read) return read;
+      } else if (key == "data_offsets") {
+        if (of.has_offsets) return problem(errc::duplicate_key, name);
+        of.has_offsets = true;
+        if (auto read = read_offsets(of, name); !read) return read;
+      } else if (!in_.skip()) { // the reference ignores other fields
+        return problem(errc::bad_json, name);
+      }
+    }
+    if (in_.token() != json_token::end_object) return problem(errc::bad_json, name);
+    if (of.type == nullptr || !of.has_shape || !of.has_offsets) return problem(errc::missing_field, name);
+    return add(name, of);
+  }
+
+  [[nodiscard]] static const safetensors_dtype* find_type(const json_string& name) noexcept {
+    for (const safetensors_dtype& each : safetensors_dtypes) {
+      if (name == each.name) return &each;
+    }
+    return nullptr;
+  }
+
+  result<void> read_shape(fields& of, const json_string& name) noexcept {
+    if (in_.token() != json_token::begin_array) return problem(errc::wrong_type, name);
+    while (in_.next() == json_token::number) {
+      if (!in_.number().is_unsigned()) return problem(errc::wrong_type, name);
+      if (of.rank == max_rank) return problem(errc::bad_shape, name);
+      extents_[of.rank++] = in_.number().magnitude;
+    }
+    return in_.token() == json_token::end_array ? result<void>() : problem(errc::wrong_type, name);
+  }
+
+  result<void> read_offsets(fields& of, const json_string& name) noexcept {
+    if (in_.token() != json_token::begin_array) return problem(errc::wrong_type, name);
+    for (std::uint64_t* const each : {&of.begin, &of.end}) {
+      if (in_.next() != json_token::number || !in_.number().is_unsigned()) return problem(errc::wrong_type, name);
+      *each = in_.number().magnitude;
+    }
+    return in_.next() == json_token::end_array ? result<void>() : problem(errc::wrong_type, name);
+  }
+
+  /// Checks a tensor and writes its entry.
+  result<void> add(const json_string& name, const fields& of) noexcept {
+    index_row row;
+    row.layout = element_layout::of(of.type->dtype);
+    row.shape = std::span<const std::uint64_t>(extents_, of.rank);
+    row.size_bytes = of.end - of.begin;
+    element_counter counter;
+    for (std::size_t i = 0; i < of.rank; ++i) {
+      if (!counter.multiply(extents_[i])) return problem(errc::bad_shape, name);
+    }
+    std::uint64_t bits = 0;
+    if (!checked_multiply(counter.element_count(), std::uint64_t{row.layout.bits}, bits))
+      return problem(errc::bad_shape, name);
+    if (of.begin > of.end) return problem(errc::bad_offset, name);
+    if (bits % 8 != 0 || bits / 8 != row.size_bytes) return problem(errc::bad_size, name);
+    if (of.end > data_size_) return problem(errc::truncated, name);
+    row.offset_bytes = safetensors_length_size_bytes + text_size_ + of.begin;
+    is_in_order_ = is_in_order_ && of.begin == end_;
+    end_ = of.end;
+
+    if (name.raw().size() > max_name_size_bytes * std::size_t{6}) return problem(errc::bad_name, name);
+    const std::uint64_t most = index_layout::size_of_entry(of.rank, name.raw().size());
+    const std::uint64_t room = name.has_escapes() ? most + name.raw().size() : most;
+    if (!entries_.has_room(room)) {
+      if (auto there = entries_.grow(room, memory_); !there) return there;
+    }
+    row.name = name.raw();
+    if (name.has_escapes()) {
+      // The name is decoded behind the entry, which is then written with it.
+      char* const decoded = reinterpret_cast<char*>(entries_.end() + most);
+      row.name = text_at(decoded, name.decode(decoded));
+    }
+    if (row.name.size() > max_name_size_bytes) return problem(errc::bad_name, name);
+    if (const errc failure = write_entry(row, count_, 0, entries_.end()); failure != errc{})
+      return problem(failure, name);
+    (void)entries_.take(index_layout::size_of_entry(of.rank, row.name.size()));
+    ++count_;
+    return {};
+  }
+
+  result<source> finish(tensor_index& index) noexcept {
+    if (auto chained = check_chain(); !chained) return chained.error();
+    index_layout layout;
+    layout.tensor_count = count_;
+    layout.slot_count = slot_count_for(count_);
+    layout.entries_size = entries_.size_bytes();
+    if (!layout.place()) return error(errc::too_large, "header");
+    result<source> table = entries_.release(layout, memory_);
+    if (!table) return table;
+    std::byte* const base = table->writable_data();
+    if (auto completed = complete_index(base, layout, {}, block_types()); !completed) return completed.error();
+    index_limits limits;
+    limits.alignment_bytes = 1;
+    limits.data_begin_bytes = safetensors_length_size_bytes + text_size_;
+    limits.data_end_bytes = limits.data_begin_bytes + data_size_;
+    limits.foreign = true;
+    limits.has_any_names = true; // what JSON says is UTF-8
+    const result<tensor_index> checked = check_built_index({base, static_cast<std::size_t>(layout.size_bytes)}, limits);
+    // The offset of the error is a place in the index in memory, which means nothing to the caller.
+    if (!checked) return error(checked.error().code(), checked.error().subject());
+    index = *checked;
+    return table;
+  }
+
+  /// Every byte of the data belongs to one tensor: in the order of their offsets, each tensor begins where the one before ends.
+  result<void> check_chain() noexcept {
+    if (!is_in_order_) {
+      if (auto sorted = check_sorted(); !sorted) return sorted;
+    }
+    if (end_ == data_size_) return {};
+    return error(errc::trailing_bytes, {}, safetensors_length_size_bytes + text_size_ + end_);
+  }
+
+  /// The same for tensors in any order. Sets `end_`.
+  result<void> check_sorted() noexcept {
+    result<source> memory = source::allocate(count_ * sizeof(range), memory_);
+    if (!memory) return memory.error();
+    range* const ranges = reinterpret_cast<range*>(memory->writable_data());
+    const std::byte* at = entries_.data();
+    const std::uint64_t data_begin = safetensors_length_size_bytes + text_size_;
+    for (std::uint32_t number = 0; number < count_; ++number) {
+      const std::uint64_t begin = entry_field::offset.load(at) - data_begin;
+      ranges[number] = {begin, begin + entry_field::size.load(at), at};
+      at += index_layout::size_of_entry(entry_field::rank.load(at), entry_field::name_size.load(at));
+    }
+    heap_sort(ranges, count_,
+              [](const range& a, const range& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
+    end_ = 0;
+    for (std::uint32_t number = 0; number < count_; ++number) {
+      const range& each = ranges[number];
+      if (each.begin != end_) {
+        const std::size_t rank = entry_field::rank.load(each.entry);
+        const std::string_view name =
+            text_at(each.entry + index_layout::entry_size + rank * 8, entry_field::name_size.load(each.entry));
+        return error(each.begin < end_ ? errc::overlap : errc::bad_offset, name, data_begin + each.begin);
+      }
+      end_ = each.end;
+    }
+    return {};
+  }
+
+  /// The bytes of a tensor, counted from the beginning of the data.
+  struct range {
+    std::uint64_t begin, end;
+    const std::byte* entry;
+  };
+
+  json_reader in_;
+  std::uint64_t text_size_, data_size_;
+  memory_resource* memory_;
+  entry_buffer entries_;
+  std::uint64_t extents_[max_rank];
+  std::uint32_t count_ = 0;
+  std::uint64_t end_ = 0; // of the tensor before
+  bool is_in_order_ = true, has_metadata_ = false;
+};
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#endif
