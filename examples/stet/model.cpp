@@ -27,12 +27,7 @@ status fail_to_open(std::string_view path, const stet::error& problem, console& 
   if (is_about_path && problem == stet::errc::not_a_regular_file)
     return out.fail(path, "a folder, but neither a SavedModel nor one of checkpoints; give a file in it");
   if (!is_about_path || problem != stet::errc::unknown_format) return out.fail(path, problem);
-  std::string text = "not a format that is known here; known are";
-  std::string_view before = " ";
-  for (const stet::format* const each : stet::known_formats) {
-    if (each->recognises != nullptr) text.append(std::exchange(before, ", ")).append(each->name);
-  }
-  return out.fail(path, text);
+  return out.fail(path, "not a format that is known here; known are " + stet::names_of_known_formats());
 }
 
 stet::result<stet::model_description> describe_model(const stet::model& of) { return stet::describe(of); }

@@ -124,12 +124,8 @@ EMSCRIPTEN_KEEPALIVE const char* open_model(const char* path) {
   options.files = &files;
   stet::result<stet::model> made = stet::open_any(path, options);
   if (!made && made.error() == stet::errc::unknown_format) {
-    std::string text(made.error().message());
-    std::string_view before = "; known are ";
-    for (const stet::format* const each : stet::known_formats) {
-      if (each->recognises != nullptr) text.append(std::exchange(before, ", ")).append(each->name);
-    }
-    return reply(stet::json_value{{"error", std::string(path).append(": ").append(text)},
+    const std::string text = std::string(path).append(": ").append(made.error().message());
+    return reply(stet::json_value{{"error", text + "; known are " + stet::names_of_known_formats()},
                                   {"code", stet::describe(stet::errc::unknown_format).name}});
   }
   if (!made) return reply(made.error());

@@ -204,7 +204,7 @@ TEST_SUITE("stet command") {
     } rows[] = {{"missing", "stet: missing: no such file"},
                 {".", "stet: .: a folder, but neither a SavedModel nor one of checkpoints; give a file in it\n"},
                 {"empty", "stet: empty: not a format that is known here"},
-                {"text", "stet: text: not a format that is known here; known are stet, tf-savedmodel, "},
+                {"text", "stet: text: not a format that is known here; known are stet, safetensors, tf-savedmodel, "},
                 {"unfinished.json", "stet: unfinished.json: the manifest is not valid JSON"},
                 {"truncated.stet", "stet: truncated.stet: the file is shorter than it says"},
                 {"lonely.json", "stet: lonely.json: gone.bin: a part of the store is missing"}};

@@ -284,6 +284,13 @@ TEST_SUITE("formats/any") {
     CHECK(text.find(table) != std::string::npos);
   }
 
+  TEST_CASE("the formats that are opened are named once each, for messages") {
+    const std::string names = stet::names_of_known_formats();
+    CHECK(names.starts_with("stet, safetensors, tf-savedmodel, "));
+    CHECK(names.find("hdf5") == names.rfind("hdf5"));
+    CHECK(names.find("tensorflow-objects") == std::string::npos);
+  }
+
   TEST_CASE("each row is opened or saved, and is saved under a name and an ending of its own") {
     std::set<std::string_view> names, endings;
     for (const stet::format* const each : stet::known_formats) {

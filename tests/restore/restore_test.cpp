@@ -844,7 +844,8 @@ TEST_SUITE("restore: binding") {
     const bool is_odd = reinterpret_cast<std::uintptr_t>(data->find("doubles")->bytes().data()) % alignof(double) != 0;
     REQUIRE(is_odd);
     CHECK(reason(doubles_view, "doubles", *data) ==
-          (can_view_words ? "failed: the bytes are not aligned for this type; copy_to reads them"
+          (can_view_words ? "failed: the bytes are not aligned for this type; copy_to, bind_model with copy_into or "
+                            "opening with backing::read give them"
                           : "failed: the bytes have the other byte order; copy_to swaps them"));
     CHECK(reason(doubles_view, "doubles", *streamed) == "failed: the bytes are not in memory; copy_to fetches them");
     CHECK(reason(floats_view, "integers", *data) ==

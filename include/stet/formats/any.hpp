@@ -13,6 +13,7 @@
 
 #include "../store/bind.hpp"
 
+#include <string>
 #include <string_view>
 
 namespace stet::inline STET_NAMESPACE {
@@ -49,6 +50,19 @@ inline constexpr const format* known_formats[] = {
   }
   if (probe.failure()) return *probe.failure();
   return error(errc::unknown_format, path_utf8);
+}
+
+/// The names of the formats that are opened, each once, for messages: "stet, safetensors, tf-savedmodel, …".
+[[nodiscard]] inline std::string names_of_known_formats() {
+  std::string names;
+  std::string_view last;
+  for (const format* const each : known_formats) {
+    if (each->recognises == nullptr || each->name == last) continue;
+    if (!names.empty()) names.append(", ");
+    last = each->name;
+    names.append(last);
+  }
+  return names;
 }
 
 /// The format that a model is saved in at `path_utf8`; nullptr if there is none.

@@ -41,7 +41,7 @@ inline result<model> open_safetensors_model(format_probe& probe) {
 } // namespace detail
 
 /// A safetensors file. `open_safetensors` (open.hpp) opens it without the JSON library, and says what is taken.
-inline constexpr format safetensors_format{"safetensors", "safetensors", detail::is_safetensors,
+inline constexpr format safetensors_format{"safetensors", "safetensors files", detail::is_safetensors,
                                            detail::open_safetensors_model, detail::describe_safetensors};
 
 } // namespace stet::inline STET_NAMESPACE
