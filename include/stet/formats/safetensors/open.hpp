@@ -52,8 +52,8 @@ inline result<store> open_safetensors_source(source&& data, memory_resource* mem
 /// header, by the names of the header; an older file may have them at addresses that are not aligned for their type, where
 /// `get` says errc::misaligned and `copy_to` works. The file has no checksums.
 ///
-/// What is taken is what the reference reader takes (crate 0.8), but for names and fields that occur twice, and tensors as
-/// arrays instead of objects. Errors: those of `stet::open` for paths and options, and
+/// What is taken is what the reference reader takes (crate 0.8), but for names and fields that occur twice, tensors as arrays
+/// instead of objects, and shapes that only a zero among their extents keeps from overflowing. Errors: those of `stet::open` for paths and options, and
 /// @retval errc::truncated       the file is shorter than the header, or than a tensor, the subject, says
 /// @retval errc::too_large       the header is larger than the 100,000,000 bytes of the specification
 /// @retval errc::bad_json, too_deep, bad_number  the header is no JSON in UTF-8; the offset is where

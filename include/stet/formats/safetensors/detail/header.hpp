@@ -68,8 +68,8 @@ public:
   /// Errors: as `open_safetensors` documents them.
   result<source> read(tensor_index& index) noexcept {
     if (in_.next() != json_token::begin_object) return problem(errc::wrong_type, "header");
-    // A row of the usual length makes an entry of about the same size.
-    if (auto there = entries_.grow(text_size_ / 2 + entry_buffer::usual_entry_size, memory_); !there)
+    // The entry of a usual row is hardly larger than the row.
+    if (auto there = entries_.grow(text_size_ + text_size_ / 4 + entry_buffer::usual_entry_size, memory_); !there)
       return there.error();
     while (in_.next() == json_token::key) {
       const json_string name = in_.string();
@@ -257,8 +257,10 @@ private:
       ranges[number] = {begin, begin + entry_field::size.load(at), at};
       at += index_layout::size_of_entry(entry_field::rank.load(at), entry_field::name_size.load(at));
     }
-    heap_sort(ranges, count_,
-              [](const range& a, const range& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
+    heap_sort(ranges, count_, [](const range& a, const range& b) {
+      if (a.begin != b.begin) return a.begin < b.begin;
+      return a.end != b.end ? a.end < b.end : a.entry < b.entry;
+    });
     end_ = 0;
     for (std::uint32_t number = 0; number < count_; ++number) {
       const range& each = ranges[number];
