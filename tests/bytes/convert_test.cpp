@@ -3,7 +3,7 @@
 // byte order, addresses; what is refused.
 #include <stet/bytes/detail/convert.hpp>
 
-#include "support/sanitized.hpp"
+#include "support/thinned.hpp"
 
 #include <doctest/doctest.h>
 
@@ -464,7 +464,7 @@ TEST_SUITE("convert") {
       const std::vector<code> all = codes_of(from);
       random_bits random;
       constexpr std::size_t counts[] = {0, 1, 2, 3, 7, 8, 63, 64, 65, 127, 128, 200};
-      for (std::size_t row = 0; row < std::size(counts); row += stet_test::step_if_sanitized(3)) {
+      for (std::size_t row = 0; row < std::size(counts); row += stet_test::step_if_thinned(3)) {
         const std::size_t count = counts[row];
         std::vector<code> codes;
         for (std::size_t i = 0; i < count; ++i) codes.push_back(all[static_cast<std::size_t>(random() % all.size())]);

@@ -2,7 +2,7 @@
 // Tests of bytes/crc32c.hpp: published vectors, and every kernel against division bit by bit.
 #include <stet/bytes/crc32c.hpp>
 
-#include "support/sanitized.hpp"
+#include "support/thinned.hpp"
 
 #include <doctest/doctest.h>
 
@@ -107,7 +107,7 @@ TEST_SUITE("crc32c") {
     for (const auto& kernel : stet::detail::crc32c_kernels()) {
       if (!kernel.supported) continue;
       CAPTURE(std::string(kernel.name));
-      for (std::size_t alignment = 0; alignment < alignments; alignment += stet_test::step_if_sanitized(9)) {
+      for (std::size_t alignment = 0; alignment < alignments; alignment += stet_test::step_if_thinned(9)) {
         std::memcpy(buffer + alignment, message.data(), longest);
         std::size_t wrong = 0;
         for (std::size_t length = 0; length <= longest; ++length)
@@ -130,7 +130,7 @@ TEST_SUITE("crc32c") {
       for (std::size_t blocks = 1; blocks <= 4; ++blocks) {
         std::size_t wrong = 0;
         for (std::size_t length = blocks * three_lanes - 140; length <= blocks * three_lanes + 140;
-             length += stet_test::step_if_sanitized(7))
+             length += stet_test::step_if_thinned(7))
           wrong += kernel.update(~0u, message.data(), length) != expected[length];
         CHECK(wrong == 0);
       }

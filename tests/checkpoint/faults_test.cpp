@@ -5,7 +5,7 @@
 #include "program.hpp"
 
 #include "support/outcome.hpp"
-#include "support/sanitized.hpp"
+#include "support/thinned.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
 
@@ -25,7 +25,7 @@ using stet_test::disk_image;
 using stet_test::outcome;
 using stet_test::program;
 using stet_test::simulated_disk;
-using stet_test::step_if_sanitized;
+using stet_test::step_if_thinned;
 using stet_test::steps_in;
 using stet_test::temp_folder;
 
@@ -180,7 +180,7 @@ public:
   }
   /// The same for what is looked at: under a sanitizer one new case of 16.
   bool is_new_to_check(const disk_image& image, std::uint64_t acknowledged, std::uint64_t named = 0) {
-    return is_new(image, acknowledged, named) && different_count() % step_if_sanitized(16) == 0;
+    return is_new(image, acknowledged, named) && different_count() % step_if_thinned(16) == 0;
   }
   /// All cases, and the different ones.
   [[nodiscard]] std::size_t count() const { return count_; }
@@ -406,7 +406,7 @@ TEST_SUITE("faults") {
     };
     for (const disk_fault fault : {disk_fault::no_space, disk_fault::io_error, disk_fault::interruption}) {
       std::size_t call_count = 1;
-      for (std::size_t at_call = 0; at_call < call_count; at_call += step_if_sanitized(4)) {
+      for (std::size_t at_call = 0; at_call < call_count; at_call += step_if_thinned(4)) {
         CAPTURE(at_call);
         CAPTURE(static_cast<int>(fault));
         const temp_folder folder(temp_folder::in_memory());
@@ -460,8 +460,8 @@ TEST_SUITE("faults") {
     }
     MESSAGE(run_count << " runs, " << failed_count << " calls failed, " << image_count
                       << " folders after a loss of power");
-    CHECK(run_count > 100 / step_if_sanitized(4));
-    CHECK(failed_count > 50 / step_if_sanitized(4));
+    CHECK(run_count > 100 / step_if_thinned(4));
+    CHECK(failed_count > 50 / step_if_thinned(4));
   }
 
   TEST_CASE("at every call: a full disk, a broken one, one that fails late, a signal, a short write") {
@@ -474,7 +474,7 @@ TEST_SUITE("faults") {
       for (std::size_t number = 0; number < std::size(faults); ++number) {
         const disk_fault fault = faults[number];
         std::size_t call_count = 1;
-        for (std::size_t at_call = 0; at_call < call_count; at_call += step_if_sanitized(4)) {
+        for (std::size_t at_call = 0; at_call < call_count; at_call += step_if_thinned(4)) {
           const temp_folder folder(temp_folder::in_memory());
           simulated_disk disk;
           disk.set_fault(fault, at_call);
@@ -511,8 +511,8 @@ TEST_SUITE("faults") {
     MESSAGE(run_count << " runs with a fault, of which " << failed_count << " saves failed and were made again; "
                       << cut.count() << " folders after a loss of power, " << cut.different_count()
                       << " of them different");
-    CHECK(run_count > 500 / step_if_sanitized(4));
-    CHECK(failed_count > 100 / step_if_sanitized(4));
+    CHECK(run_count > 500 / step_if_thinned(4));
+    CHECK(failed_count > 100 / step_if_thinned(4));
   }
 }
 

@@ -3,7 +3,7 @@
 #ifndef STET_TESTS_SUPPORT_FEW_THREADS_HPP
 #define STET_TESTS_SUPPORT_FEW_THREADS_HPP
 
-#include "sanitized.hpp"
+#include "thinned.hpp"
 
 // A sanitizer needs more address space than there then is.
 #if defined(__linux__) && !STET_TEST_IS_SANITIZED
