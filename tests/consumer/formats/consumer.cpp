@@ -28,8 +28,7 @@ int failed(const stet::error& why) {
 int main() {
   const float kernel[] = {1.5f, -2.0f, 0.25f, 8.0f};
   stet::writer out;
-  if (auto added = out.add("dense/kernel", {2, 2}, std::span<const float>(kernel)); !added)
-    return failed(added.error());
+  out.add("dense/kernel", kernel, {2, 2});
   out.metadata = stet::json_text(R"({"author":"me"})");
   if (auto saved = stet::compiled::save_any("consumer.stet", out); !saved) return failed(saved.error());
 
