@@ -26,7 +26,11 @@ struct omitted_item {
 struct range_check {
   /// The number of the part.
   std::uint32_t part = 0;
-  std::uint64_t offset_bytes = 0, size_bytes = 0;
+  /// Where the range begins in the part.
+  std::uint64_t offset_bytes = 0;
+  /// The size of the range.
+  std::uint64_t size_bytes = 0;
+  /// The checksum.
   std::uint32_t crc32 = 0;
   /// The name of the range: that of the member.
   std::string name;

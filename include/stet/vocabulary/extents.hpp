@@ -29,7 +29,9 @@ public:
   extents(const Range& values) noexcept {
     assign(std::begin(values), std::end(values));
   }
+  /// Copies the extents that there are, not the room for more.
   extents(const extents& other) noexcept { assign(other.values_, other.values_ + other.rank_); }
+  /// As the constructor.
   extents& operator=(const extents& other) noexcept {
     assign(other.values_, other.values_ + other.rank_);
     return *this;

@@ -165,8 +165,10 @@ private:
 
 } // namespace stet::inline STET_NAMESPACE
 
+/// @cond
 template <class T, std::size_t... Extents>
 inline constexpr bool std::ranges::enable_borrowed_range<stet::view<T, Extents...>> = true;
+/// @endcond
 
 namespace stet::inline STET_NAMESPACE {
 
