@@ -219,6 +219,7 @@ inline constexpr block_conversion conversion_of{std::is_same_v<To, From> ? nullp
 /// Converts `count` elements to elements at `into`. Written once for all types: only the loop over a block is compiled for each.
 inline void convert_blocks(const block_conversion& by, const stored_elements& from, std::byte* into,
                            std::size_t count) noexcept {
+  STET_ASSERT(from.bits == describe(from.dtype).bits || (from.bits == 8 && describe(from.dtype).bits < 8));
   const std::size_t from_size = by.from_size_bytes, to_size = by.to_size_bytes;
   if (by.convert == nullptr && from.bits == 8 * from_size && !from.is_swapped) {
     if (count != 0) std::memcpy(into, from.bytes, count * from_size); // not from nullptr
