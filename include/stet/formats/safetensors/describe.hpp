@@ -6,7 +6,6 @@
 #include "open.hpp"
 
 #include "../description.hpp"
-#include "../format.hpp"
 
 #include "../../json.hpp"
 
@@ -17,17 +16,19 @@
 namespace stet::inline STET_NAMESPACE::detail {
 
 /// `format::describe` of safetensors_format. `__metadata__`, an object of strings, is the metadata. The file was checked when it
-/// was opened; what another program wrote there since is errc::malformed.
+/// was opened; what another program wrote there since is errc::malformed. Cost: reads the header.
 inline result<model_description> describe_safetensors(const model& of) {
   model_description made;
-  format_probe probe(of.path, of.options);
-  const auto all = probe.bytes();
-  if (!all) return all.error();
   const error changed(errc::malformed, "safetensors: header");
-  if (all->size() < safetensors_length_size_bytes) return changed;
-  const auto length = load_little<std::uint64_t>(all->data());
-  if (length > all->size() - safetensors_length_size_bytes) return changed;
-  json_reader in(text_at(all->data() + safetensors_length_size_bytes, static_cast<std::size_t>(length)));
+  open_options on_demand = of.options;
+  on_demand.backing = backing::stream;
+  on_demand.range = {};
+  const result<source> file = open_source(of.path, on_demand);
+  if (!file) return file.error();
+  source copy;
+  const result<std::string_view> text = read_safetensors_header(*file, copy, of.options.memory);
+  if (!text) return text.error().category() > error_category::system ? changed : text.error();
+  json_reader in(*text);
   if (in.next() != json_token::begin_object) return changed;
   while (in.next() == json_token::key) {
     const bool is_metadata = in.string() == safetensors_metadata_key;

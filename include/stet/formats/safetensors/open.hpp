@@ -17,28 +17,31 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// Opens the safetensors file that `data` holds. Errors: those of `open_safetensors` but for the operating system's.
-inline result<store> open_safetensors_source(source&& data, memory_resource* memory) noexcept {
+/// Reads the header of the safetensors file that `data` holds. The text lies in `data`, or else in `copy`.
+/// @retval errc::truncated, too_large  the size of the header
+/// or an error of the reader. Cost: reads the header, where it is not in memory.
+inline result<std::string_view> read_safetensors_header(const source& data, source& copy,
+                                                        memory_resource* memory) noexcept {
   std::byte length_bytes[safetensors_length_size_bytes];
   if (data.size_bytes() < sizeof length_bytes) return error(errc::truncated, "header", data.size_bytes());
   if (auto read = data.read_at(0, writable_bytes_at(length_bytes, sizeof length_bytes)); !read) return read.error();
   const auto length = load_little<std::uint64_t>(length_bytes);
   if (length > max_safetensors_header_size_bytes) return error(errc::too_large, "header");
   if (length > data.size_bytes() - sizeof length_bytes) return error(errc::truncated, "header", data.size_bytes());
+  if (data.data() != nullptr) return text_at(data.data() + sizeof length_bytes, static_cast<std::size_t>(length));
+  result<source> read = source::read(*data.fetcher(), {sizeof length_bytes, length}, 1, memory);
+  if (!read) return read.error();
+  copy = std::move(*read);
+  return text_at(copy.data(), static_cast<std::size_t>(length));
+}
 
+/// Opens the safetensors file that `data` holds. Errors: those of `open_safetensors` but for the operating system's.
+inline result<store> open_safetensors_source(source&& data, memory_resource* memory) noexcept {
   source copy;
-  const std::byte* text = data.data();
-  if (text == nullptr) {
-    result<source> read = source::read(*data.fetcher(), {sizeof length_bytes, length}, 1, memory);
-    if (!read) return read.error();
-    copy = std::move(*read);
-    text = copy.data();
-  } else {
-    text += sizeof length_bytes;
-  }
+  const result<std::string_view> text = read_safetensors_header(data, copy, memory);
+  if (!text) return text.error();
   store::contents made;
-  safetensors_header_reader header(text_at(text, static_cast<std::size_t>(length)),
-                                   data.size_bytes() - sizeof length_bytes - length, memory);
+  safetensors_header_reader header(*text, data.size_bytes() - safetensors_length_size_bytes - text->size(), memory);
   result<source> table = header.read(made.index);
   if (!table) return table.error();
   made.table = std::move(*table);
