@@ -72,7 +72,7 @@ TEST_SUITE("known_stores") {
       const auto known = stores.look_at(name);
       CHECK((known && (*known)->is_final));
       const std::uint64_t again = allocations_of(name);
-      if (std::string_view(name) != "notes") CHECK(again < first / 4);
+      if (std::string_view(name) != "notes" && stet_test::counts_allocations) CHECK(again < first / 4);
     }
     const auto delta = stores.look_at("delta");
     REQUIRE(delta);
@@ -117,7 +117,7 @@ TEST_SUITE("known_stores") {
     stores.keep_only({"delta", "notes"});
     CHECK(allocations_of("notes") == known_count);
     stores.keep_only({"delta"});
-    CHECK(allocations_of("notes") > known_count);
+    if (stet_test::counts_allocations) CHECK(allocations_of("notes") > known_count);
   }
 
   TEST_CASE("what stores need, over any number of bases, circles and gaps included") {

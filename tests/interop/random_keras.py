@@ -180,7 +180,11 @@ class Case:
         return outputs_of(self.kit.models.load_model(path, compile=False), self.inputs)
 
     def sources(self):
-        """The files that the framework writes and reads itself, with how: those that it cannot are no test of stet."""
+        """The files that the framework writes and reads itself, with how: those that it cannot are no test of stet.
+
+        All are made before the first is used: what stet writes from one has the form of another.
+        """
+        made = []
         kinds = {"m.keras": "model", "m.weights.h5": "weights", "m.h5": "model"}
         if self.kit is tf_keras:
             kinds = {"m.h5": "model", "w.h5": "weights", "w": "weights"}
@@ -189,9 +193,10 @@ class Case:
             try:
                 self.model.save(path) if kind == "model" else self.model.save_weights(str(path))
                 if same(self.load(path, kind), self.expected, 1e-5):
-                    yield path, kind
+                    made.append((path, kind))
             except Exception as failure:  # whatever Keras cannot do with its own model
                 self.own_failures[(kind, path.suffix)] = words_of(failure)
+        return made
 
     def targets(self, source, kind):
         """What stet is to write, and how it is opened."""

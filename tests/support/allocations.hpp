@@ -7,7 +7,19 @@
 #include <cstddef>
 #include <cstdint>
 
+// Clang links its ThreadSanitizer with operators that cannot be replaced: there nothing is counted.
+#define STET_TEST_COUNTS_ALLOCATIONS 1
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#undef STET_TEST_COUNTS_ALLOCATIONS
+#define STET_TEST_COUNTS_ALLOCATIONS 0
+#endif
+#endif
+
 namespace stet_test {
+
+/// Whether anything is counted: a test that expects allocations asks first.
+inline constexpr bool counts_allocations = STET_TEST_COUNTS_ALLOCATIONS != 0;
 
 /// Every call of an operator new since the program began, by any thread, and the bytes asked for.
 extern std::atomic<std::uint64_t> allocation_count;

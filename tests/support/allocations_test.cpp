@@ -11,15 +11,6 @@
 #include <malloc.h>
 #endif
 
-// Clang links its ThreadSanitizer with operators that cannot be replaced: there nothing is counted.
-#define STET_TEST_COUNTS_ALLOCATIONS 1
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#undef STET_TEST_COUNTS_ALLOCATIONS
-#define STET_TEST_COUNTS_ALLOCATIONS 0
-#endif
-#endif
-
 std::atomic<std::uint64_t> stet_test::allocation_count{0};
 std::atomic<std::uint64_t> stet_test::allocated_bytes{0};
 std::atomic<std::uint64_t> stet_test::largest_allocation_bytes{0};
@@ -108,7 +99,7 @@ void operator delete[](void* at, std::align_val_t, const std::nothrow_t&) noexce
 
 TEST_SUITE("allocations") {
   TEST_CASE("every form of new is counted, with its bytes") {
-    if (STET_TEST_COUNTS_ALLOCATIONS == 0) {
+    if (!stet_test::counts_allocations) {
       MESSAGE("skipped: this sanitizer's operator new cannot be replaced");
       return;
     }
