@@ -4,6 +4,7 @@
 #define STET_FORMATS_ANY_HPP
 
 #include "native/checkpoint_folder.hpp"
+#include "gguf/format.hpp"
 #include "keras/format.hpp"
 #include "native/format.hpp"
 #include "safetensors/format.hpp"
@@ -23,6 +24,7 @@ inline constexpr const format* known_formats[] = {
     &native_format,
     &safetensors_format,
     &saved_model_format,
+    &gguf_format,
     &meta_graph_format,
     &graph_def_format,
     &tensorflow_checkpoint_format,
