@@ -5,6 +5,7 @@
 
 #include "describe.hpp"
 #include "open.hpp"
+#include "save.hpp"
 
 #include "../format.hpp"
 
@@ -78,12 +79,29 @@ inline result<model> open_gguf_model(format_probe& probe) {
   return model{std::move(*opened), nullptr, file_count, probe.options()};
 }
 
+/// `format::save` of gguf_format.
+inline result<saved_files> save_as_gguf(std::string_view path_utf8, const writer& from,
+                                        const save_any_options& options) {
+  gguf_save_options how;
+  how.is_durable = options.is_durable;
+  how.operations = options.operations;
+  const result<gguf_save_report> saved = save_gguf(path_utf8, from, how);
+  if (!saved) return saved.error();
+  return saved_files{saved->file_size_bytes, saved->part_count, 0};
+}
+
 } // namespace detail
 
 /// A GGUF file, a part of a split model, or the folder of one. `open_gguf` (open.hpp) opens it without the JSON library, and says
 /// what is taken. The keys are the metadata: detail/metadata_types.hpp says how.
-inline constexpr format gguf_format{"gguf", "GGUF files of llama.cpp and ggml", detail::is_gguf,
-                                    detail::open_gguf_model, detail::describe_gguf};
+inline constexpr format gguf_format{"gguf",
+                                    "GGUF files of llama.cpp and ggml",
+                                    detail::is_gguf,
+                                    detail::open_gguf_model,
+                                    detail::describe_gguf,
+                                    "gguf",
+                                    ".gguf",
+                                    detail::save_as_gguf};
 
 } // namespace stet::inline STET_NAMESPACE
 
