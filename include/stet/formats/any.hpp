@@ -6,6 +6,7 @@
 #include "native/checkpoint_folder.hpp"
 #include "keras/format.hpp"
 #include "native/format.hpp"
+#include "numpy/format.hpp"
 #include "safetensors/format.hpp"
 #include "tensorflow/saved_model.hpp"
 #include "tensorflow/format.hpp"
@@ -22,6 +23,7 @@ namespace stet::inline STET_NAMESPACE {
 inline constexpr const format* known_formats[] = {
     &native_format,
     &safetensors_format,
+    &npy_format,
     &saved_model_format,
     &meta_graph_format,
     &graph_def_format,
@@ -32,6 +34,7 @@ inline constexpr const format* known_formats[] = {
     &tfjs_weights_format,
     &keras_format,
     &keras_weights_format,
+    &npz_format,
     &keras_h5_format,
     &hdf5_format,
     &checkpoint_folder_format,
