@@ -6,6 +6,7 @@
 #include "describe.hpp"
 #include "npz.hpp"
 #include "open.hpp"
+#include "save.hpp"
 
 #include "../format.hpp"
 
@@ -58,16 +59,39 @@ inline result<model> open_npz_model(format_probe& probe) {
   return opened;
 }
 
+template <result<numpy_save_report> (*Save)(std::string_view, const writer&, const numpy_save_options&)>
+result<saved_files> save_for_numpy(std::string_view path_utf8, const writer& from, const save_any_options& options) {
+  numpy_save_options how;
+  how.is_durable = options.is_durable;
+  how.operations = options.operations;
+  const result<numpy_save_report> saved = Save(path_utf8, from, how);
+  if (!saved) return saved.error();
+  return saved_files{saved->file_size_bytes, 1, 0};
+}
+
 } // namespace detail
 
-/// An npy file. `open_npy` (open.hpp) opens it without the JSON library, and says what is taken; arrays of Python objects and of
+/// An npy file. `open_npy` (open.hpp) opens it without the JSON library, and says what is taken; `save_npy` (save.hpp) saves one; arrays of Python objects and of
 /// unknown types are omitted, with what follows them.
-inline constexpr format npy_format{"npy", "NumPy arrays: .npy", detail::is_npy, detail::open_npy_model,
-                                   detail::describe_npy};
+inline constexpr format npy_format{"npy",
+                                   "NumPy arrays: .npy",
+                                   detail::is_npy,
+                                   detail::open_npy_model,
+                                   detail::describe_npy,
+                                   "npy",
+                                   ".npy",
+                                   detail::save_for_numpy<save_npy>};
 
-/// An npz archive. `open_npz` (npz.hpp) opens it without the JSON library, and says what is taken.
-inline constexpr format npz_format{"npz", "NumPy archives: .npz, stored or deflated", detail::is_npz,
-                                   detail::open_npz_model, detail::describe_npz};
+/// An npz archive. `open_npz` (npz.hpp) opens it without the JSON library, and says what is taken; `save_npz` (save.hpp) saves
+/// one.
+inline constexpr format npz_format{"npz",
+                                   "NumPy archives: .npz, stored or deflated",
+                                   detail::is_npz,
+                                   detail::open_npz_model,
+                                   detail::describe_npz,
+                                   "npz",
+                                   ".npz",
+                                   detail::save_for_numpy<save_npz>};
 
 } // namespace stet::inline STET_NAMESPACE
 
