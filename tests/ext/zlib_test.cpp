@@ -86,7 +86,7 @@ TEST_SUITE("ext/zlib") {
       const std::size_t size = stet::deflate_with_zlib(from, count, into, room.size());
       REQUIRE(size != 0);
       CHECK(inflated(room.substr(0, size), count, false) == bytes);
-      CHECK(stet::deflate_with_zlib(from, count, into, size) == size);
+      CHECK(stet::deflate_with_zlib(from, count, into, size + 8) == size);
       CHECK(stet::deflate_with_zlib(from, count, into, size - 1) == 0);
       CHECK(stet::deflate_with_zlib(from, count, into, 0) == 0);
     }

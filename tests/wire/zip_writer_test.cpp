@@ -138,7 +138,8 @@ TEST_SUITE("zip_writer") {
     CHECK(*plan.add("s", 1, 64) == 1);
     CHECK(plan.data_offset(0) == 31);
     std::string file = plan.header(0, 7) + "\1\2\3\4";
-    file += plan.header(1, 8) + "!" + plan.directory();
+    file += plan.header(1, 8) + "!";
+    file += plan.directory();
     CHECK(file.size() == plan.size_bytes());
     const auto members = stet::detail::read_zip(archive_bytes(file));
     REQUIRE(members);

@@ -56,7 +56,7 @@ struct zip_member {
   std::uint64_t end_bytes = 0;
   std::uint32_t crc32 = 0;
   std::uint16_t method = 0;
-  enum : std::uint16_t { is_stored = 0, is_deflated = 8 };
+  enum : std::uint16_t { is_stored = 0, is_deflated = 8, is_bzip2 = 12, is_lzma = 14 };
 };
 
 /// True if a file with these first bytes can be an archive with a member.

@@ -8,6 +8,7 @@
 #include "support/exact_text.hpp"
 #include "support/npy_files.hpp"
 #include "support/outcome.hpp"
+#include "support/python_streams.hpp"
 #include "support/temp_folder.hpp"
 #include "support/zip_archives.hpp"
 
@@ -160,8 +161,21 @@ TEST_CASE("deflated members need a decompressor, and are compared with their che
   CHECK(npz_verdict(archive, with_zlib()) == "bad_archive w.npy");
   archive.members[0].local.size = archive.members[0].central.size = 151;
   CHECK(npz_verdict(archive, with_zlib()) == "bad_compression w.npy");
-  // Another method than deflate.
-  archive.members[0] = made_member("bz.npy", 12, "BZh9", 152);
+  // The other methods of Python's zipfile.
+  for (const auto& [method, stream] : {std::pair{12, stet_test::python_bzip2}, std::pair{14, stet_test::python_lzma}}) {
+    const std::string text = stet_test::python_text();
+    made_member member("text.npy", static_cast<std::uint16_t>(method), stet_test::text_of_hex(stream),
+                       static_cast<std::uint32_t>(text.size()));
+    member.local.crc32 = member.central.crc32 = stet_test::zip_crc32(text);
+    archive.members[0] = member;
+    CHECK(npz_verdict(archive) == "unknown_format text.npy: npy");
+    member.data[30] = static_cast<char>(~member.data[30]);
+    archive.members[0] = member;
+    const std::string verdict = npz_verdict(archive);
+    CHECK((verdict == "bad_compression text.npy" || verdict == "bad_archive text.npy"));
+  }
+  // Another one.
+  archive.members[0] = made_member("zstd.npy", 93, "zstd", 152);
   const auto other = stet::open_npz(npz_bytes(archive.bytes()), with_zlib());
   REQUIRE(other);
   REQUIRE(other->omitted.size() == 1);

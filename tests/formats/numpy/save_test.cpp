@@ -335,6 +335,11 @@ TEST_CASE("the rows of the table save") {
     CHECK(saved->file_count == 1);
     CHECK(stet::open_as(*each, path));
   }
+  stet::save_any_options deflated;
+  deflated.deflate = stet::deflate_with_zlib;
+  const auto smaller = stet::save_as(stet::npz_format, folder.path("d.npz"), out, deflated);
+  REQUIRE(smaller);
+  CHECK(smaller->file_size_bytes < text_in(folder, "m.npz").size());
 }
 
 TEST_SUITE_END();

@@ -156,7 +156,7 @@ inline result<model_description> describe_npz(const model& of) {
   for (const zip_member& each : *members) {
     const std::string_view key = npz_key(each.name);
     if (!of.store.find(key)) continue; // it was left out
-    const result<source> bytes = open_member(archive, each, of.options.inflate, of.options.memory);
+    const result<source> bytes = open_npz_member(archive, each, of.options.inflate, of.options.memory);
     if (!bytes) return error_of_changed(bytes.error());
     if (auto read = read_npy_array(*bytes, 0, bytes->size_bytes(), {}, of.options.memory, none, array); !read)
       return error_of_changed(read.error());

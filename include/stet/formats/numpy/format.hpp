@@ -64,6 +64,7 @@ result<saved_files> save_for_numpy(std::string_view path_utf8, const writer& fro
   numpy_save_options how;
   how.is_durable = options.is_durable;
   how.operations = options.operations;
+  how.deflate = options.deflate;
   const result<numpy_save_report> saved = Save(path_utf8, from, how);
   if (!saved) return saved.error();
   return saved_files{saved->file_size_bytes, 1, 0};

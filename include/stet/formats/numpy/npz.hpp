@@ -10,6 +10,8 @@
 #include "../common/store_builder.hpp"
 #include "../model.hpp"
 
+#include "../../wire/bzip2.hpp"
+#include "../../wire/lzma.hpp"
 #include "../../wire/zip.hpp"
 
 #include <cstddef>
@@ -63,6 +65,15 @@ inline result<std::vector<zip_member>> npz_arrays(std::span<const std::byte> arc
   return members;
 }
 
+/// The bytes of a member: as open_member, and of the other methods of Python's zipfile.
+/// Errors: those of open_member.
+inline result<source> open_npz_member(std::span<const std::byte> archive, const zip_member& member,
+                                      inflate_function inflate, memory_resource* memory) {
+  if (member.method == zip_member::is_bzip2) return decompress_member(archive, member, memory, decompress_bzip2);
+  if (member.method == zip_member::is_lzma) return decompress_member(archive, member, memory, decompress_lzma);
+  return open_member(archive, member, inflate, memory);
+}
+
 /// An error about a member, its name the subject, and its place in the archive where that is known.
 inline error error_of_member(const error& failure, const zip_member& member) noexcept {
   const bool is_known = failure.offset_bytes() != error::no_offset && member.method == zip_member::is_stored;
@@ -99,7 +110,7 @@ private:
     const std::string_view key = npz_key(member.name);
     if (!is_valid_name(key)) return omit(member, error(errc::bad_name, member.name));
     const bool is_stored = member.method == zip_member::is_stored;
-    result<source> bytes = open_member(archive_, member, options_.inflate, into_.memory());
+    result<source> bytes = open_npz_member(archive_, member, options_.inflate, into_.memory());
     if (!bytes && bytes.error().code() == errc::compressed) return omit(member, bytes.error());
     if (!bytes) return bytes.error();
     source none;
@@ -163,8 +174,8 @@ inline result<model> open_npz_source(source&& archive, std::string_view path, co
 ///
 /// Stored members, as np.savez writes them, are in place where they lie, which is often misaligned: `get` then says
 /// errc::misaligned, and `copy_to` works. Archives that stet saves are aligned. Deflated members, as np.savez_compressed writes
-/// them, are decompressed when the archive is opened, with `open_options::inflate`, and compared with their checksum; those of
-/// stored members are `model::checks`.
+/// them, are decompressed when the archive is opened, with `open_options::inflate`, and compared with their checksum, as are those
+/// that Python's zipfile compressed by bzip2 or LZMA; checksums of stored members are `model::checks`.
 ///
 /// Of two members with the same name the last one counts, as for NumPy. What the store cannot give is in `model::omitted`:
 ///   errc::compressed      deflated, and there is no `inflate`; or compressed in another way
@@ -175,7 +186,7 @@ inline result<model> open_npz_source(source&& archive, std::string_view path, co
 /// Opening fails with those of `stet::open` for paths and options, those of `open_npy` for an array, its member the subject, and
 /// @retval errc::truncated, bad_archive, bad_path, unsupported  as read_zip (wire/zip.hpp): no archive, one that contradicts
 ///                               itself, overlapping or encrypted members, absolute names
-/// @retval errc::bad_archive     a deflated member is declared more than 1,032 times as large as it is, or has another checksum
+/// @retval errc::bad_archive     a deflated member is declared to be more than 1,032 times its compressed size, or has another checksum
 /// @retval errc::bad_compression the deflated bytes of a member are not valid
 /// @retval errc::duplicate_name  two members are the same key: "a" and "a.npy"
 /// Cost: reads the directory and the header of each member; decompresses deflated ones. Streamed, the whole file is read.
