@@ -7,6 +7,7 @@
 #include "gguf/format.hpp"
 #include "keras/format.hpp"
 #include "native/format.hpp"
+#include "numpy/format.hpp"
 #include "safetensors/format.hpp"
 #include "tensorflow/saved_model.hpp"
 #include "tensorflow/format.hpp"
@@ -23,6 +24,7 @@ namespace stet::inline STET_NAMESPACE {
 inline constexpr const format* known_formats[] = {
     &native_format,
     &safetensors_format,
+    &npy_format,
     &saved_model_format,
     &gguf_format,
     &meta_graph_format,
@@ -34,6 +36,7 @@ inline constexpr const format* known_formats[] = {
     &tfjs_weights_format,
     &keras_format,
     &keras_weights_format,
+    &npz_format,
     &keras_h5_format,
     &hdf5_format,
     &checkpoint_folder_format,
@@ -85,7 +88,8 @@ inline constexpr const format* known_formats[] = {
 }
 
 /// Saves what was added to `from` at `path_utf8`, in the format that `options.format` names, or else the path's ending:
-/// .stet, .gguf, model.json, .keras, .weights.h5, .h5. A program saves what it trained; `add_model` adds what was opened.
+/// .stet, .gguf, .npy, .npz, model.json, .keras, .weights.h5, .h5. A program saves what it trained; `add_model` adds what was
+/// opened.
 /// Errors: those of the format's own saver, and
 /// @retval errc::unknown_format  no format has this name, the subject, or the path no ending of one
 /// Cost: that of the format's own saver.
