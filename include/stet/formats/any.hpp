@@ -35,6 +35,7 @@ inline constexpr const format* known_formats[] = {
     &keras_h5_format,
     &hdf5_format,
     &checkpoint_folder_format,
+    &safetensors_folder_format,
 };
 
 /// Opens the model at `path_utf8`: a file, a folder, or the prefix that the names of its files have in common.
@@ -55,12 +56,17 @@ inline constexpr const format* known_formats[] = {
 /// The names of the formats that are opened, each once, for messages: "stet, safetensors, tf-savedmodel, …".
 [[nodiscard]] inline std::string names_of_known_formats() {
   std::string names;
-  std::string_view last;
+  const auto is_listed = [](const format* of) { // by a row before
+    for (const format* const each : known_formats) {
+      if (each == of) return false;
+      if (each->recognises != nullptr && each->name == of->name) return true;
+    }
+    return false;
+  };
   for (const format* const each : known_formats) {
-    if (each->recognises == nullptr || each->name == last) continue;
+    if (each->recognises == nullptr || is_listed(each)) continue;
     if (!names.empty()) names.append(", ");
-    last = each->name;
-    names.append(last);
+    names.append(each->name);
   }
   return names;
 }
