@@ -6,6 +6,7 @@
 #include "detail/blocks.hpp"
 #include "detail/folder.hpp"
 #include "detail/metadata.hpp"
+#include "detail/save_plan.hpp"
 #include "open.hpp"
 
 #include "../common/json_members.hpp"
@@ -29,7 +30,16 @@ inline result<json_value> safetensors_metadata_of(const source& file, memory_res
   if (!header) return header.error().category() > error_category::system ? changed : header.error();
   const result<std::string_view> text = safetensors_member(*header, safetensors_metadata_key);
   if (!text) return changed;
-  return text->empty() ? json_value() : to_json_value(json_text(*text));
+  if (text->empty()) return json_value();
+  json_value made = to_json_value(json_text(*text));
+  // What `save_safetensors` stored as the text of an object. Other text stays as it is.
+  const json_value* const kept = find_member(made, safetensors_json_key);
+  if (kept == nullptr) return made;
+  result<json_value> members = parse_json(string_or_empty(kept));
+  if (!members || !members->is_object()) return made;
+  (void)take_member(made, safetensors_json_key);
+  for (auto& [key, value] : members->items()) made[key] = value;
+  return made;
 }
 
 /// The object "metadata" of the index at `path_utf8`; null if it has none.

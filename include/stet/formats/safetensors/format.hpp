@@ -5,6 +5,7 @@
 
 #include "describe.hpp"
 #include "open.hpp"
+#include "save.hpp"
 
 #include "detail/blocks.hpp"
 #include "detail/folder.hpp"
@@ -148,14 +149,32 @@ inline result<model> open_safetensors_folder(format_probe& probe) {
   return open_safetensors_files(found.files, path, options);
 }
 
+/// `format::save` of both rows.
+template <bool IsSharded>
+result<saved_files> save_as_safetensors(std::string_view path_utf8, const writer& from,
+                                        const save_any_options& options) {
+  safetensors_save_options how;
+  how.is_durable = options.is_durable;
+  how.operations = options.operations;
+  if (IsSharded) how.max_shard_size_bytes = default_safetensors_shard_size_bytes;
+  const result<safetensors_save_report> saved = save_safetensors(path_utf8, from, how);
+  if (!saved) return saved.error();
+  return saved_files{saved->file_size_bytes, saved->shard_count + std::uint64_t{saved->has_index ? 1u : 0u}, 0};
+}
+
 } // namespace detail
 
 /// A safetensors file, or the index of a sharded model (`*.safetensors.index.json`). `open_safetensors` (open.hpp) opens both
 /// without the JSON library, and documents what is accepted. A tensor that the index lists and whose file or self is missing is in
 /// `model::omitted`, with errc::missing_part or errc::not_found. A shard that is opened by its own name is a model of its own.
-inline constexpr format safetensors_format{"safetensors", "safetensors files, and indexes of their shards",
-                                           detail::is_safetensors, detail::open_safetensors_model,
-                                           detail::describe_safetensors};
+inline constexpr format safetensors_format{"safetensors",
+                                           "safetensors files, and indexes of their shards",
+                                           detail::is_safetensors,
+                                           detail::open_safetensors_model,
+                                           detail::describe_safetensors,
+                                           "safetensors",
+                                           detail::safetensors_ending,
+                                           detail::save_as_safetensors<false>};
 
 /// A folder with a safetensors model: one index, the shards of one model, one file, or a distributed checkpoint of PyTorch
 /// (`HuggingFaceStorageWriter`), whose tensors are gathered from their blocks. A tensor that is one block is in place; reading one
@@ -164,9 +183,14 @@ inline constexpr format safetensors_format{"safetensors", "safetensors files, an
 /// @retval errc::invalid_argument  the folder has several indexes or models; the subject names one, to be given with the folder
 /// @retval errc::missing_part      a shard of several, the subject, does not exist
 /// @retval errc::duplicate_name    two shards have a tensor of the same name, the subject, and there is no index
-inline constexpr format safetensors_folder_format{"safetensors", "folders with a safetensors model",
-                                                  detail::is_safetensors_folder, detail::open_safetensors_folder,
-                                                  detail::describe_safetensors};
+inline constexpr format safetensors_folder_format{"safetensors",
+                                                  "folders with a safetensors model; saved in shards with their index",
+                                                  detail::is_safetensors_folder,
+                                                  detail::open_safetensors_folder,
+                                                  detail::describe_safetensors,
+                                                  "safetensors-shards",
+                                                  detail::safetensors_index_ending,
+                                                  detail::save_as_safetensors<true>};
 
 } // namespace stet::inline STET_NAMESPACE
 
