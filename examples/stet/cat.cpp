@@ -115,7 +115,12 @@ status cat(const arguments& given, console& out) {
   const stet::result<stet::model> opened = open_model(path);
   if (!opened) return fail_to_open(path, opened.error(), out);
   const stet::result<stet::tensor> found = opened->store.find(given.operands[1]);
-  if (!found) return out.fail(path, found.error());
+  if (!found) {
+    for (const stet::omitted_item& each : opened->omitted) {
+      if (each.name == given.operands[1]) return out.fail(path, each.reason);
+    }
+    return out.fail(path, found.error());
+  }
   // Damage is an error before anything is written.
   if (const stet::result<void> checked = stet::check_tensor(*opened, *found); !checked)
     return out.fail(path, checked.error());

@@ -205,7 +205,7 @@ TEST_SUITE("stet command") {
                 {".", "stet: .: a folder, but neither a SavedModel nor one of checkpoints; give a file in it\n"},
                 {"empty", "stet: empty: not a format that is known here"},
                 {"text", "stet: text: not a format that is known here; known are stet, safetensors, tf-savedmodel, "},
-                {"unfinished.json", "stet: unfinished.json: the manifest is not valid JSON"},
+                {"unfinished.json", "stet: unfinished.json: the text is not valid JSON"},
                 {"truncated.stet", "stet: truncated.stet: the file is shorter than it says"},
                 {"lonely.json", "stet: lonely.json: gone.bin: a part of the store is missing"}};
     for (const auto& [path, message] : rows) {

@@ -14,5 +14,9 @@ int main(int count, char** arguments) {
   seeds.add("overlap", safetensors_file(R"({"b":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]},)"
                                         R"("a":{"dtype":"I8","shape":[1,1],"data_offsets":[1,2]}})",
                                         "ab"));
+  seeds.add(
+      "index",
+      R"({"metadata":{"total_size":1},"weight_map":{"a":"m-1.safetensors","\u0062":"m-2.safetensors","c":"m-1.safetensors"}})");
+  seeds.add("index_escape", R"({"weight_map":{"a":"..\u002fm"}})");
   return seeds.status();
 }

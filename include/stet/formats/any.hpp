@@ -4,6 +4,7 @@
 #define STET_FORMATS_ANY_HPP
 
 #include "native/checkpoint_folder.hpp"
+#include "gguf/format.hpp"
 #include "keras/format.hpp"
 #include "native/format.hpp"
 #include "numpy/format.hpp"
@@ -25,6 +26,7 @@ inline constexpr const format* known_formats[] = {
     &safetensors_format,
     &npy_format,
     &saved_model_format,
+    &gguf_format,
     &meta_graph_format,
     &graph_def_format,
     &tensorflow_checkpoint_format,
@@ -38,6 +40,7 @@ inline constexpr const format* known_formats[] = {
     &keras_h5_format,
     &hdf5_format,
     &checkpoint_folder_format,
+    &safetensors_folder_format,
 };
 
 /// Opens the model at `path_utf8`: a file, a folder, or the prefix that the names of its files have in common.
@@ -58,12 +61,17 @@ inline constexpr const format* known_formats[] = {
 /// The names of the formats that are opened, each once, for messages: "stet, safetensors, tf-savedmodel, …".
 [[nodiscard]] inline std::string names_of_known_formats() {
   std::string names;
-  std::string_view last;
+  const auto is_listed = [](const format* of) { // by a row before
+    for (const format* const each : known_formats) {
+      if (each == of) return false;
+      if (each->recognises != nullptr && each->name == of->name) return true;
+    }
+    return false;
+  };
   for (const format* const each : known_formats) {
-    if (each->recognises == nullptr || each->name == last) continue;
+    if (each->recognises == nullptr || is_listed(each)) continue;
     if (!names.empty()) names.append(", ");
-    last = each->name;
-    names.append(last);
+    names.append(each->name);
   }
   return names;
 }
@@ -86,7 +94,8 @@ inline constexpr const format* known_formats[] = {
 }
 
 /// Saves what was added to `from` at `path_utf8`, in the format that `options.format` names, or else the path's ending:
-/// .stet, model.json, .keras, .weights.h5, .h5, .npy, .npz. A program saves what it trained; `add_model` adds what was opened.
+/// .stet, .safetensors, .safetensors.index.json, .npy, .npz, .gguf, model.json, .keras, .weights.h5, .h5. A program saves what it
+/// trained; `add_model` adds what was opened.
 /// Errors: those of the format's own saver, and
 /// @retval errc::unknown_format  no format has this name, the subject, or the path no ending of one
 /// Cost: that of the format's own saver.

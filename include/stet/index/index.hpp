@@ -113,6 +113,8 @@ public:
   };
   /// The first tensor.
   [[nodiscard]] iterator begin() const noexcept { return iterator(index_entry(base_ + layout_.entries)); }
+  /// The iterator at `entry`, which is not empty.
+  [[nodiscard]] static iterator iterator_at(index_entry entry) noexcept { return iterator(entry); }
   /// The end of the tensors.
   [[nodiscard]] iterator end() const noexcept { return iterator(index_entry(base_ + layout_.names)); }
 

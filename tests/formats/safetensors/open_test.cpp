@@ -209,7 +209,7 @@ TEST_CASE("J1, J2, J5, J6, J9, J10: a header that is wrong is an error that says
   CHECK(failure_of_header("") == "bad_json header");
   CHECK(failure_of_header("{") == "bad_json header");
   CHECK(failure_of_header("{}x") == "bad_json header");
-  CHECK(failure_of_header("{}\0\0"sv) == "bad_json header"); // padded with NULs
+  CHECK(failure_of_header("{}\0\0"sv) == "bad_json header, padded with NUL bytes");
   CHECK(failure_of_header("{} {}") == "bad_json header");
   CHECK(failure_of_header("{,}") == "bad_json header");
   CHECK(failure_of_header(R"({"x":{},})") == "missing_field x");

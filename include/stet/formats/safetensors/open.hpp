@@ -3,7 +3,7 @@
 #ifndef STET_FORMATS_SAFETENSORS_OPEN_HPP
 #define STET_FORMATS_SAFETENSORS_OPEN_HPP
 
-#include "detail/header.hpp"
+#include "detail/shards.hpp"
 
 #include "../../store/open.hpp"
 
@@ -17,43 +17,50 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// Reads the header of the safetensors file that `data` holds. The text lies in `data`, or else in `copy`.
-/// @retval errc::truncated, too_large  the size of the header
-/// or an error of the reader. Cost: reads the header, where it is not in memory.
-inline result<std::string_view> read_safetensors_header(const source& data, source& copy,
-                                                        memory_resource* memory) noexcept {
-  std::byte length_bytes[safetensors_length_size_bytes];
-  if (data.size_bytes() < sizeof length_bytes) return error(errc::truncated, "header", data.size_bytes());
-  if (auto read = data.read_at(0, writable_bytes_at(length_bytes, sizeof length_bytes)); !read) return read.error();
-  const auto length = load_little<std::uint64_t>(length_bytes);
-  if (length > max_safetensors_header_size_bytes) return error(errc::too_large, "header");
-  if (length > data.size_bytes() - sizeof length_bytes) return error(errc::truncated, "header", data.size_bytes());
-  if (data.data() != nullptr) return text_at(data.data() + sizeof length_bytes, static_cast<std::size_t>(length));
-  result<source> read = source::read(*data.fetcher(), {sizeof length_bytes, length}, 1, memory);
-  if (!read) return read.error();
-  copy = std::move(*read);
-  return text_at(copy.data(), static_cast<std::size_t>(length));
+/// True if the file that `data` holds is JSON rather than a safetensors file. JSON has no NUL, so that its first 8 bytes are no
+/// size of a header that is allowed.
+inline bool is_safetensors_map(const source& data) noexcept {
+  constexpr std::uint64_t most_space = 64;
+  std::byte start[most_space];
+  const std::size_t size =
+      data.size_bytes() < most_space ? static_cast<std::size_t>(data.size_bytes()) : std::size_t{most_space};
+  if (size < safetensors_length_size_bytes || !data.read_at(0, writable_bytes_at(start, size))) return false;
+  if (load_little<std::uint64_t>(start) <= max_safetensors_header_size_bytes) return false;
+  std::size_t at = 0;
+  while (at < size && (start[at] == std::byte{' '} || start[at] == std::byte{'\n'} || start[at] == std::byte{'\r'} ||
+                       start[at] == std::byte{'\t'})) {
+    ++at;
+  }
+  return at < size && start[at] == std::byte{'{'};
 }
 
-/// Opens the safetensors file that `data` holds. Errors: those of `open_safetensors` but for the operating system's.
-inline result<store> open_safetensors_source(source&& data, memory_resource* memory) noexcept {
-  source copy;
-  const result<std::string_view> text = read_safetensors_header(data, copy, memory);
-  if (!text) return text.error();
-  store::contents made;
-  safetensors_header_reader header(*text, data.size_bytes() - safetensors_length_size_bytes - text->size(), memory);
-  result<source> table = header.read(made.index);
-  if (!table) return table.error();
-  made.table = std::move(*table);
-  made.data = std::move(data);
-  return store(std::move(made));
+/// Reads the index of a sharded model from the file that `data` holds.
+/// Errors: those of `safetensors_weight_map::read`; errc::too_large. Cost: reads the file.
+inline result<void> read_safetensors_map(const source& data, safetensors_weight_map& into,
+                                         memory_resource* memory) noexcept {
+  if (data.size_bytes() > max_safetensors_map_size_bytes) return error(errc::too_large, "index");
+  const auto size = static_cast<std::size_t>(data.size_bytes());
+  if (data.data() != nullptr) return into.read(text_at(data.data(), size));
+  const result<source> copy = source::read(*data.fetcher(), {}, 1, memory);
+  return copy ? into.read(text_at(copy->data(), size)) : copy.error();
+}
+
+/// Opens what `data` holds: a safetensors file, or the index of a sharded model whose files `opener` has.
+inline result<store> open_safetensors_at(source&& data, const part_opener& opener, memory_resource* memory) noexcept {
+  if (!is_safetensors_map(data)) return open_safetensors_source(std::move(data), memory);
+  safetensors_weight_map map(memory);
+  if (auto read = read_safetensors_map(data, map, memory); !read) return read.error();
+  return safetensors_shards(memory).open(map, opener);
 }
 
 } // namespace detail
 
-/// Opens the safetensors file at `path_utf8`: one file, not an index of shards. Its tensors are in place, in the order of the
-/// header, by the names of the header; an older file may have them at addresses that are not aligned for their type, where
-/// `get` says errc::misaligned and `copy_to` works. The file has no checksums.
+/// Opens the safetensors file at `path_utf8`, or the sharded model whose index, `*.safetensors.index.json`, is there. Its tensors
+/// are in place, in the order of the header, by the names of the header; an older file may have them at addresses that are not
+/// aligned for their type, where `get` says errc::misaligned and `copy_to` works. The file has no checksums.
+///
+/// The index assigns each tensor to one of the files beside it. Tensors that it does not assign to the file that holds them are not
+/// of the model. A tensor whose file or self is missing is not in the store; `open_any` (formats/any.hpp) lists it with the reason.
 ///
 /// What is taken is what the reference reader takes (crate 0.8), but for names and fields that occur twice, tensors as arrays
 /// instead of objects, and shapes that only a zero among their extents keeps from overflowing. Errors: those of `stet::open` for paths and options, and
@@ -72,6 +79,9 @@ inline result<store> open_safetensors_source(source&& data, memory_resource* mem
 /// @retval errc::bad_offset      the offsets of a tensor are not in order, or there is a gap in front of it
 /// @retval errc::overlap         a tensor begins within another
 /// @retval errc::trailing_bytes  bytes follow the last tensor
+/// @retval errc::bad_path        the index names a file, the subject, that is not a plain name of a file beside it
+/// @retval errc::missing_part    none of the files that the index names exists; the subject lists them
+/// Of a shard, the file is the first part of the subject. Those of the header count for the index, too.
 /// Cost: one pass over the header; allocates the index, about as large as the header, from `options.memory`; tensors that are not
 /// in the order of their bytes are sorted, which allocates 24 bytes for each. Reads no tensor.
 /// Source: github.com/huggingface/safetensors, README, "Format".
@@ -80,7 +90,8 @@ inline result<store> open_safetensors_source(source&& data, memory_resource* mem
   if (auto possible = detail::check_writing(options); !possible) return possible.error().about(path_utf8);
   result<source> bytes = detail::open_source(path_utf8, options);
   if (!bytes) return bytes.error();
-  result<store> made = detail::open_safetensors_source(std::move(*bytes), options.memory);
+  const detail::parts_in_folder beside(path_utf8, options);
+  result<store> made = detail::open_safetensors_at(std::move(*bytes), beside, options.memory);
   if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
   return made;
 }

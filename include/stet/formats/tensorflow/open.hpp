@@ -8,9 +8,9 @@
 #include "detail/object_graph.hpp"
 #include "detail/second_names.hpp"
 #include "detail/sliced_strings.hpp"
-#include "detail/slices.hpp"
 #include "detail/strings.hpp"
 #include "../common/readers.hpp"
+#include "../common/slices.hpp"
 
 #include "../format.hpp"
 #include "../common/store_builder.hpp"

@@ -5,7 +5,7 @@
 
 #include "detail/bundle.hpp"
 #include "detail/data_type.hpp"
-#include "detail/slices.hpp"
+#include "../common/slices.hpp"
 #include "detail/tensor_proto.hpp"
 
 #include "../format.hpp"

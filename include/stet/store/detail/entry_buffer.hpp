@@ -45,7 +45,10 @@ public:
   }
   [[nodiscard]] const std::byte* data() const noexcept { return bytes_.data() + begin_; }
   [[nodiscard]] const std::byte* at(std::uint32_t place) const noexcept { return data() + place * index_layout::unit; }
+  [[nodiscard]] std::byte* writable_data() noexcept { return bytes_.writable_data() + begin_; }
   [[nodiscard]] std::size_t size_bytes() const noexcept { return size_; }
+  /// Keeps the first bytes of the entries only. @param size_bytes  at most `size_bytes()`, and the end of an entry
+  void shrink(std::size_t size_bytes) noexcept { size_ = size_bytes; }
 
   /// Memory for an index of this layout with the entries in their place; its other bytes are unspecified. The entries are moved
   /// if the room around them is too small, or so large that most of the memory would be unused. The buffer is then empty.

@@ -12,12 +12,12 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// The names in a folder ("" or ending in a separator) of which `is_wanted(name)`, in no particular order.
+/// The names of which `is_wanted(name)` among those that `list(visit, visitor)` visits in `folder`, as the functions called
+/// list_folder do, in no particular order.
 /// @retval errc::out_of_memory
-/// or an error of `file_operations::list_folder`
-template <class IsWanted>
-result<std::vector<std::string>> list_folder(const file_operations& operations, std::string_view folder,
-                                             IsWanted is_wanted) {
+/// or an error of `list`
+template <class List, class IsWanted>
+result<std::vector<std::string>> collect_names(std::string_view folder, List list, IsWanted is_wanted) {
   struct search {
     IsWanted& is_wanted;
     std::vector<std::string> found;
@@ -39,11 +39,22 @@ result<std::vector<std::string>> list_folder(const file_operations& operations, 
   };
   for (int again = 0;; ++again) {
     search seen{is_wanted, {}};
-    const auto listed = operations.list_folder(operations.context, folder, visit, &seen);
+    const auto listed = list(+visit, static_cast<void*>(&seen));
     if (!seen.has_memory) return error(errc::out_of_memory, folder);
     if (listed) return std::move(seen.found);
     if (!was_interrupted(listed.error()) || again == most_interruptions) return listed.error().about(folder);
   }
+}
+/// The names in a folder ("" or ending in a separator) of which `is_wanted(name)`, in no particular order.
+/// @retval errc::out_of_memory
+/// or an error of `file_operations::list_folder`
+template <class IsWanted>
+result<std::vector<std::string>> list_folder(const file_operations& operations, std::string_view folder,
+                                             IsWanted is_wanted) {
+  const auto list = [&](bool (*visit)(void*, std::string_view) noexcept, void* visitor) {
+    return operations.list_folder(operations.context, folder, visit, visitor);
+  };
+  return collect_names(folder, list, is_wanted);
 }
 inline result<std::vector<std::string>> list_folder(const file_operations& operations, std::string_view folder) {
   return list_folder(operations, folder, [](std::string_view) { return true; });

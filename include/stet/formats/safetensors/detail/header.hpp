@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Reads the header of a safetensors file (github.com/huggingface/safetensors, README, "Format") into an index.
+// Reads the header of a safetensors file (github.com/huggingface/safetensors, README, "Format") into entries of an index.
 #ifndef STET_FORMATS_SAFETENSORS_DETAIL_HEADER_HPP
 #define STET_FORMATS_SAFETENSORS_DETAIL_HEADER_HPP
 
-#include "../../../index/detail/builder.hpp"
-#include "../../../index/detail/check.hpp"
+#include "entries.hpp"
+
 #include "../../../source/source.hpp"
-#include "../../../store/detail/entry_buffer.hpp"
 #include "../../../vocabulary/detail/heap_sort.hpp"
 #include "../../../wire/json.hpp"
 
@@ -60,24 +59,29 @@ class safetensors_header_reader {
 public:
   /// @param text             the header, which must outlive this object
   /// @param data_size_bytes  the number of bytes behind it
-  safetensors_header_reader(std::string_view text, std::uint64_t data_size_bytes, memory_resource* memory) noexcept
-      : in_(text, max_depth), text_size_(text.size()), data_size_(data_size_bytes), memory_(memory) {}
+  /// @param part             the number of the file
+  safetensors_header_reader(std::string_view text, std::uint64_t data_size_bytes, std::uint32_t part,
+                            safetensors_entries& entries, memory_resource* memory) noexcept
+      : in_(text, max_depth), text_(text), text_size_(text.size()), data_size_(data_size_bytes), part_(part),
+        memory_(memory), entries_(entries), first_count_(entries.count()), first_size_(entries.size_bytes()) {}
 
-  /// Reads the header and makes the index of its tensors, whose offsets are those of the file.
-  /// @param index  set to a view of the memory that is returned
-  /// Errors: as `open_safetensors` documents them.
-  result<source> read(tensor_index& index) noexcept {
+  /// Reads the header and adds an entry for each of its tensors, whose offsets are those of the file.
+  /// Errors: as `open_safetensors` documents them, but for names that occur twice.
+  result<void> read() noexcept {
     if (in_.next() != json_token::begin_object) return problem(errc::wrong_type, "header");
-    // The entry of a usual row is hardly larger than the row.
-    if (auto there = entries_.grow(text_size_ + text_size_ / 4 + entry_buffer::usual_entry_size, memory_); !there)
-      return there.error();
+    if (auto there = entries_.make_room(text_size_); !there) return there;
     while (in_.next() == json_token::key) {
       const json_string name = in_.string();
       const auto read = name == safetensors_metadata_key ? read_metadata() : read_tensor(name);
-      if (!read) return read.error();
+      if (!read) return read;
     }
-    if (in_.token() != json_token::end_object || in_.next() != json_token::end) return problem(in_.code(), "header");
-    return finish(index);
+    if (in_.token() != json_token::end_object) return problem(in_.code(), "header");
+    const auto end = static_cast<std::size_t>(in_.offset_bytes());
+    if (in_.next() != json_token::end) {
+      const bool is_padded = end < text_.size() && text_[end] == '\0';
+      return problem(in_.code(), "header").about(is_padded ? "header, padded with NUL bytes" : "header");
+    }
+    return check_chain();
   }
 
 private:
@@ -192,48 +196,10 @@ private:
     is_in_order_ = is_in_order_ && of.begin == end_;
     end_ = of.end;
 
-    if (name.raw().size() > max_name_size_bytes * std::size_t{6}) return problem(errc::bad_name, name);
-    const std::uint64_t most = index_layout::size_of_entry(of.rank, name.raw().size());
-    const std::uint64_t room = name.has_escapes() ? most + name.raw().size() : most;
-    if (!entries_.has_room(room)) {
-      if (auto there = entries_.grow(room, memory_); !there) return there;
-    }
-    row.name = name.raw();
-    if (name.has_escapes()) {
-      // The name is decoded behind the entry, which is then written with it.
-      char* const decoded = reinterpret_cast<char*>(entries_.end() + most);
-      row.name = text_at(decoded, name.decode(decoded));
-    }
-    if (row.name.size() > max_name_size_bytes) return problem(errc::bad_name, name);
-    if (const errc failure = write_entry(row, count_, 0, entries_.end()); failure != errc{})
-      return problem(failure, name);
-    (void)entries_.take(index_layout::size_of_entry(of.rank, row.name.size()));
-    ++count_;
-    return {};
-  }
-
-  result<source> finish(tensor_index& index) noexcept {
-    if (auto chained = check_chain(); !chained) return chained.error();
-    index_layout layout;
-    layout.tensor_count = count_;
-    layout.slot_count = slot_count_for(count_);
-    layout.entries_size = entries_.size_bytes();
-    if (!layout.place()) return error(errc::too_large, "header");
-    result<source> table = entries_.release(layout, memory_);
-    if (!table) return table;
-    std::byte* const base = table->writable_data();
-    if (auto completed = complete_index(base, layout, {}, block_types()); !completed) return completed.error();
-    index_limits limits;
-    limits.alignment_bytes = 1;
-    limits.data_begin_bytes = safetensors_length_size_bytes + text_size_;
-    limits.data_end_bytes = limits.data_begin_bytes + data_size_;
-    limits.foreign = true;
-    limits.has_any_names = true; // what JSON says is UTF-8
-    const result<tensor_index> checked = check_built_index({base, static_cast<std::size_t>(layout.size_bytes)}, limits);
-    // The offset of the error is a place in the index in memory, which means nothing to the caller.
-    if (!checked) return error(checked.error().code(), checked.error().subject());
-    index = *checked;
-    return table;
+    row.part = part_;
+    const errc failure = entries_.add(row, name);
+    if (failure == errc::bad_name || failure == errc::bad_shape) return problem(failure, name);
+    return failure == errc{} ? result<void>() : error(failure);
   }
 
   /// Every byte of the data belongs to one tensor: in the order of their offsets, each tensor begins where the one before ends.
@@ -247,27 +213,26 @@ private:
 
   /// The same for tensors in any order. Sets `end_`.
   result<void> check_sorted() noexcept {
-    result<source> memory = source::allocate(count_ * sizeof(range), memory_);
+    const std::uint32_t count = entries_.count() - first_count_;
+    result<source> memory = source::allocate(count * std::uint64_t{sizeof(range)}, memory_);
     if (!memory) return memory.error();
     range* const ranges = reinterpret_cast<range*>(memory->writable_data());
-    const std::byte* at = entries_.data();
+    const std::byte* at = entries_.data() + first_size_;
     const std::uint64_t data_begin = safetensors_length_size_bytes + text_size_;
-    for (std::uint32_t number = 0; number < count_; ++number) {
+    for (std::uint32_t number = 0; number < count; ++number) {
       const std::uint64_t begin = entry_field::offset.load(at) - data_begin;
       ranges[number] = {begin, begin + entry_field::size.load(at), at};
-      at += index_layout::size_of_entry(entry_field::rank.load(at), entry_field::name_size.load(at));
+      at += safetensors_entries::size_of(at);
     }
-    heap_sort(ranges, count_, [](const range& a, const range& b) {
+    heap_sort(ranges, count, [](const range& a, const range& b) {
       if (a.begin != b.begin) return a.begin < b.begin;
       return a.end != b.end ? a.end < b.end : a.entry < b.entry;
     });
     end_ = 0;
-    for (std::uint32_t number = 0; number < count_; ++number) {
+    for (std::uint32_t number = 0; number < count; ++number) {
       const range& each = ranges[number];
       if (each.begin != end_) {
-        const std::size_t rank = entry_field::rank.load(each.entry);
-        const std::string_view name =
-            text_at(each.entry + index_layout::entry_size + rank * 8, entry_field::name_size.load(each.entry));
+        const std::string_view name = safetensors_entries::name_of(each.entry);
         return error(each.begin < end_ ? errc::overlap : errc::bad_offset, name, data_begin + each.begin);
       }
       end_ = each.end;
@@ -282,11 +247,14 @@ private:
   };
 
   json_reader in_;
+  std::string_view text_;
   std::uint64_t text_size_, data_size_;
+  std::uint32_t part_;
   memory_resource* memory_;
-  entry_buffer entries_;
+  safetensors_entries& entries_;
+  std::uint32_t first_count_; // of the entries before this file's
+  std::size_t first_size_;
   std::uint64_t extents_[max_rank];
-  std::uint32_t count_ = 0;
   std::uint64_t end_ = 0; // of the tensor before
   bool is_in_order_ = true, has_metadata_ = false;
 };

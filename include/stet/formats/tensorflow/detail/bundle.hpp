@@ -3,6 +3,8 @@
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_BUNDLE_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_BUNDLE_HPP
 
+#include "../../common/slice_extent.hpp"
+
 #include "../../../vocabulary/shape.hpp"
 #include "../../../wire/ordered_code.hpp"
 #include "../../../wire/protobuf.hpp"
@@ -113,12 +115,6 @@ public:
 private:
   std::size_t rank_ = 0;
   std::uint64_t extents_[max_rank];
-};
-
-/// One dimension of a slice, as stored: start and length; -1 is the whole dimension.
-struct slice_extent {
-  static constexpr std::int64_t all = -1;
-  std::int64_t start = 0, length = all;
 };
 
 /// Sets `extents` to those of a TensorSliceProto, one for each dimension. @return false if the message is malformed

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Tensors that were saved in slices: checks that the slices cover the tensor, and gathers its bytes.
-#ifndef STET_FORMATS_TENSORFLOW_DETAIL_SLICES_HPP
-#define STET_FORMATS_TENSORFLOW_DETAIL_SLICES_HPP
+#ifndef STET_FORMATS_COMMON_SLICES_HPP
+#define STET_FORMATS_COMMON_SLICES_HPP
 
-#include "bundle.hpp"
+#include "slice_extent.hpp"
+#include "store_builder.hpp"
 
-#include "../../common/store_builder.hpp"
-
-#include "../../../bytes/crc32c.hpp"
-#include "../../../source/source.hpp"
-#include "../../../vocabulary/detail/checked.hpp"
+#include "../../bytes/crc32c.hpp"
+#include "../../source/source.hpp"
+#include "../../vocabulary/detail/checked.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -30,7 +29,7 @@ namespace stet::inline STET_NAMESPACE::detail {
 struct tensor_slice {
   /// Start and length of the box in each dimension, within the tensor's shape.
   std::vector<std::uint64_t> start, extents;
-  /// The same as stored, from which the key in the table is made. Keys are not kept, since each contains the tensor's name.
+  /// The same as stored. In a checkpoint of TensorFlow the key in the table is made of it.
   std::vector<slice_extent> written;
   /// The bytes of the file, which must not move while the slice is used.
   const std::byte* data = nullptr;
@@ -319,19 +318,20 @@ private:
 };
 
 /// Sets the place of the bytes of `row`, whose tensor consists of `slices`, sorted and placed, with elements of whole bytes. It is
-/// in place if the slices are contiguous, else gathered by an additional part of `into`. It has a checksum if each slice is one
-/// run of the tensor, because their checksums can then be combined.
+/// in place if the slices are contiguous, else gathered by an additional part of `into`. It has a checksum if each slice has one and
+/// is one run of the tensor, because their checksums can then be combined.
 /// @retval errc::out_of_memory
 inline errc place_slices(store_builder& into, index_row& row, std::uint64_t element_size_bytes,
                          std::vector<tensor_slice>&& slices) {
-  bool are_runs = true, are_adjacent = true;
+  bool are_runs = true, are_adjacent = true, have_checksums = true;
   for (std::size_t i = 0; i < slices.size(); ++i) {
     are_runs = are_runs && slices[i].is_one_run(row.shape);
+    have_checksums = have_checksums && slices[i].has_crc32c;
     are_adjacent =
         are_adjacent && (i == 0 || (slices[i].part == slices[0].part &&
                                     slices[i].offset_bytes == slices[i - 1].offset_bytes + slices[i - 1].size_bytes));
   }
-  if (are_runs) {
+  if (are_runs && have_checksums) {
     row.has_crc32c = true;
     for (const tensor_slice& slice : slices) row.crc32c = crc32c_combine(row.crc32c, slice.crc32c, slice.size_bytes);
   }
