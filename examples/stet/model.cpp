@@ -122,7 +122,11 @@ second_names second_names_of(const stet::model& from) {
 void print_omitted(const std::vector<stet::omitted_item>& items, console& out) {
   for (const stet::omitted_item& each : items) {
     char text[512];
-    out.write(right_aligned("omitted", 10)).write("  ").write_escaped(each.name).write(": ");
+    // A subject that goes on after the name says more about it.
+    const std::string_view subject = each.reason.subject();
+    const bool says_more = subject.starts_with(each.name) && subject.substr(each.name.size()).starts_with(": ");
+    out.write(right_aligned("omitted", 10)).write("  ");
+    out.write_escaped(says_more ? subject : std::string_view(each.name)).write(": ");
     out.write(each.reason.about({}).print(text, sizeof text)).write("\n");
   }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Writes the seeds of numpy_fuzz.cpp into the folder it is given.
 #include "fuzz/seed_folder.hpp"
+#include "support/keras_files.hpp"
 #include "support/npy_files.hpp"
+#include "support/python_streams.hpp"
 #include "support/zip_archives.hpp"
 
 int main(int count, char** arguments) {
@@ -19,6 +21,12 @@ int main(int count, char** arguments) {
             example_npy_file() + turned + numpy_array("'<V2'", "()", "xy") + numpy_array("'|O'", "()", "N."));
   seeds.add("stored",
             zip_of({{"a.npy", example_npy_file()}, {"b/c.npy", turned}, {"raw", structured}, {"t.txt", "text"}}));
+  made_archive packed{{deflated_member("a.npy", example_npy_file()), deflated_member("t.npy", turned)}};
+  const auto size = static_cast<std::uint32_t>(python_text().size());
+  packed.members.emplace_back("b.npy", std::uint16_t{12}, text_of_hex(python_bzip2), size);
+  seeds.add("bzip2", packed.bytes());
+  packed.members[2] = made_member("l.npy", 14, text_of_hex(python_lzma), size);
+  seeds.add("lzma", packed.bytes());
   seeds.add("empty", made_archive{}.bytes());
   return seeds.status();
 }

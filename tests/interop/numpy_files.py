@@ -8,6 +8,7 @@ import json
 import pathlib
 import shutil
 import sys
+import warnings
 import zipfile
 
 import ml_dtypes
@@ -16,6 +17,7 @@ import numpy
 import stet_command
 from stet_command import Stet, Tally
 
+warnings.simplefilter("ignore")  # NumPy's about versions 2.0 and 3.0
 tally = Tally()
 random = numpy.random.default_rng(14)
 PLAIN = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]

@@ -21,7 +21,7 @@ bool npy_is_recognised(const stet::format& as, std::string_view path) {
   return as.recognises(probe);
 }
 
-std::string notes_of(const stet::model& of) {
+std::string numpy_notes(const stet::model& of) {
   const auto described = stet::describe(of);
   if (!described) return stet_test::outcome(described);
   CHECK(described->metadata.is_null());
@@ -30,9 +30,9 @@ std::string notes_of(const stet::model& of) {
   return made;
 }
 
-const std::string structured = stet_test::numpy_array(
+const std::string npy_structured = stet_test::numpy_array(
     "[('p', [('q', '|u1'), ('\xe9', '>f4', (2, 3))]), (('title', 's'), ('|S3', 2))]", "(1,)", std::string(31, '\1'));
-constexpr std::string_view structured_note =
+constexpr std::string_view npy_structured_note =
     R"({"numpy":{"descr":"[('p', [('q', '|u1'), ('é', '>f4', (2, 3))]), (('title', 's'), ('|S3', 2))]","fields":[)"
     R"({"name":"p","descr":[{"name":"q","descr":"|u1"},{"name":"é","descr":">f4","shape":[2,3]}]},)"
     R"({"title":"title","name":"s","descr":"|S3","shape":[2]}]}})";
@@ -44,7 +44,7 @@ TEST_CASE("an npy file is recognised by its content and described") {
   const std::string path =
       folder.write("x.bin", stet_test::example_npy_file() +
                                 stet_test::numpy_array("'<f4'", "(2, 3)", stet_test::floats_0_to_5(), true) +
-                                stet_test::numpy_array("'<M8[ns]'", "()", "12345678") + structured +
+                                stet_test::numpy_array("'<M8[ns]'", "()", "12345678") + npy_structured +
                                 stet_test::numpy_array("'|O'", "()", "N."));
   CHECK(npy_is_recognised(stet::npy_format, path));
   CHECK_FALSE(npy_is_recognised(stet::npz_format, path));
@@ -57,8 +57,8 @@ TEST_CASE("an npy file is recognised by its content and described") {
     REQUIRE(model->omitted.size() == 1);
     CHECK(model->omitted[0].name == "4");
     CHECK(model->omitted[0].reason.code() == stet::errc::unsupported);
-    CHECK(notes_of(*model) == "1 {\"numpy\":{\"fortran_order\":true}}\n2 {\"numpy\":{\"descr\":\"'<M8[ns]'\"}}\n3 " +
-                                  std::string(structured_note) + "\n");
+    CHECK(numpy_notes(*model) == "1 {\"numpy\":{\"fortran_order\":true}}\n2 {\"numpy\":{\"descr\":\"'<M8[ns]'\"}}\n3 " +
+                                     std::string(npy_structured_note) + "\n");
   }
   const auto failed = stet::open_as(stet::npy_format, folder.write("y.npy", "\x93NUMPY\1"));
   REQUIRE_FALSE(failed);
@@ -67,7 +67,7 @@ TEST_CASE("an npy file is recognised by its content and described") {
   const auto opened = stet::open_as(stet::npy_format, path, {.backing = stet::backing::read});
   REQUIRE(opened);
   (void)folder.write("x.bin", "short");
-  CHECK(notes_of(*opened) == "malformed");
+  CHECK(numpy_notes(*opened) == "malformed");
 }
 
 TEST_CASE("an npz archive is recognised by an array in it") {
@@ -92,13 +92,13 @@ TEST_CASE("an npz archive is described") {
   const stet_test::temp_folder folder;
   const std::string path =
       folder.write("m.npz", stet_test::zip_of({{"a.npy", stet_test::example_npy_file()},
-                                               {"s.npy", structured},
+                                               {"s.npy", npy_structured},
                                                {"o.npy", stet_test::numpy_array("'|O'", "()", "N.")}}));
   for (const stet::backing backing : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
     const auto model = stet::open_as(stet::npz_format, path, {.backing = backing});
     REQUIRE(model);
     CHECK(model->store.tensor_count() == 2);
-    CHECK(notes_of(*model) == "s " + std::string(structured_note) + "\n");
+    CHECK(numpy_notes(*model) == "s " + std::string(npy_structured_note) + "\n");
   }
 }
 

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 // npz archives: stored members in place, deflated ones decompressed, and what is wrong, by name.
-#include <zlib.h>
-
-#include <stet/ext/zlib.hpp>
 #include <stet/formats/numpy.hpp>
 
 #include "support/exact_text.hpp"
+#include "support/keras_files.hpp"
 #include "support/npy_files.hpp"
 #include "support/outcome.hpp"
 #include "support/python_streams.hpp"
@@ -24,31 +22,12 @@ TEST_SUITE_BEGIN("npz");
 namespace {
 
 using namespace std::string_view_literals;
+using stet_test::deflated_member;
 using stet_test::made_archive;
 using stet_test::made_member;
 using stet_test::numpy_array;
 
 std::span<const std::byte> npz_bytes(std::string_view file) { return std::as_bytes(std::span(file)); }
-
-std::string deflated(const std::string& bytes) {
-  std::string made(bytes.size() + 100, '\0');
-  z_stream stream{};
-  REQUIRE(deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string copy = bytes;
-  stream.next_in = reinterpret_cast<Bytef*>(copy.data());
-  stream.avail_in = static_cast<uInt>(copy.size());
-  stream.next_out = reinterpret_cast<Bytef*>(made.data());
-  stream.avail_out = static_cast<uInt>(made.size());
-  REQUIRE(::deflate(&stream, Z_FINISH) == Z_STREAM_END);
-  made.resize(stream.total_out);
-  deflateEnd(&stream);
-  return made;
-}
-made_member deflated_member(const std::string& name, const std::string& bytes) {
-  made_member made(name, 8, deflated(bytes), static_cast<std::uint32_t>(bytes.size()));
-  made.local.crc32 = made.central.crc32 = stet_test::zip_crc32(bytes);
-  return made;
-}
 
 /// The name of the error and its subject; "ok" for none. Read from a block that ends where the file does.
 std::string npz_verdict(const made_archive& archive, const stet::open_options& options = {}) {
@@ -60,7 +39,7 @@ std::string npz_verdict(const made_archive& archive, const stet::open_options& o
   return text;
 }
 
-std::vector<float> floats_of(const stet::model& of, std::string_view name) {
+std::vector<float> npz_values(const stet::model& of, std::string_view name) {
   const auto found = of.store.find(name);
   REQUIRE(found);
   std::vector<float> values(static_cast<std::size_t>(found->element_count()));
@@ -71,9 +50,9 @@ std::vector<float> floats_of(const stet::model& of, std::string_view name) {
 std::string array_of_floats(bool fortran_order = false) {
   return numpy_array("'<f4'", "(2, 3)", stet_test::floats_0_to_5(), fortran_order);
 }
-stet::open_options with_zlib() {
+stet::open_options npz_inflating() {
   stet::open_options options;
-  options.inflate = stet::inflate_with_zlib;
+  options.inflate = stet_test::inflate_stored;
   return options;
 }
 const std::vector<float> npz_floats{0, 1, 2, 3, 4, 5}, npz_turned{0, 2, 4, 1, 3, 5};
@@ -96,8 +75,8 @@ TEST_CASE("stored members are in place, by their keys, in the order of the direc
   CHECK(static_cast<const void*>(w.bytes().data()) == file.data() + file.find(stet_test::floats_0_to_5()));
   CHECK(model->is_in_file(w));
   CHECK_FALSE(model->is_in_file(*model->store.find("layer/0/kernel")));
-  CHECK(floats_of(*model, "w") == npz_floats);
-  CHECK(floats_of(*model, "layer/0/kernel") == npz_turned);
+  CHECK(npz_values(*model, "w") == npz_floats);
+  CHECK(npz_values(*model, "layer/0/kernel") == npz_turned);
   REQUIRE(model->omitted.size() == 1);
   CHECK(model->omitted[0].name == "README.txt");
   CHECK(model->omitted[0].reason.code() == stet::errc::unknown_format);
@@ -114,7 +93,7 @@ TEST_CASE("opens from a file: mapped, read and streamed") {
   for (const stet::backing backing : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
     const auto model = stet::open_npz(path, {.backing = backing});
     REQUIRE(model);
-    CHECK(floats_of(*model, "w") == npz_floats);
+    CHECK(npz_values(*model, "w") == npz_floats);
     CHECK(model->path == path);
   }
   CHECK(stet_test::outcome(stet::open_npz(folder.path("none.npz"))) == "file_not_found");
@@ -142,25 +121,25 @@ TEST_CASE("deflated members need a decompressor, and are compared with their che
   REQUIRE(without->omitted.size() == 3);
   CHECK(without->omitted[0].name == "w");
   CHECK(without->omitted[0].reason.code() == stet::errc::compressed);
-  const auto model = stet::open_npz(npz_bytes(file), with_zlib());
+  const auto model = stet::open_npz(npz_bytes(file), npz_inflating());
   REQUIRE(model);
   CHECK(model->omitted.empty());
-  CHECK(floats_of(*model, "w") == npz_floats);
-  CHECK(floats_of(*model, "t") == npz_turned);
-  CHECK(floats_of(*model, "s") == npz_floats);
+  CHECK(npz_values(*model, "w") == npz_floats);
+  CHECK(npz_values(*model, "t") == npz_turned);
+  CHECK(npz_values(*model, "s") == npz_floats);
   CHECK(model->store.find("e")->shape().equals({0, 2}));
   CHECK_FALSE(model->is_in_file(*model->store.find("w")));
 
   archive.members[0].local.crc32 = archive.members[0].central.crc32 = 1;
-  CHECK(npz_verdict(archive, with_zlib()) == "bad_archive w.npy");
+  CHECK(npz_verdict(archive, npz_inflating()) == "bad_archive w.npy");
   archive.members[0] = deflated_member("w.npy", array_of_floats());
   archive.members[0].data[0] = '\xff';
-  CHECK(npz_verdict(archive, with_zlib()) == "bad_compression w.npy");
+  CHECK(npz_verdict(archive, npz_inflating()) == "bad_compression w.npy");
   archive.members[0] = deflated_member("w.npy", array_of_floats());
   archive.members[0].local.size = archive.members[0].central.size = 0x7FFFFFFF;
-  CHECK(npz_verdict(archive, with_zlib()) == "bad_archive w.npy");
+  CHECK(npz_verdict(archive, npz_inflating()) == "bad_archive w.npy");
   archive.members[0].local.size = archive.members[0].central.size = 151;
-  CHECK(npz_verdict(archive, with_zlib()) == "bad_compression w.npy");
+  CHECK(npz_verdict(archive, npz_inflating()) == "bad_compression w.npy");
   // The other methods of Python's zipfile.
   for (const auto& [method, stream] : {std::pair{12, stet_test::python_bzip2}, std::pair{14, stet_test::python_lzma}}) {
     const std::string text = stet_test::python_text();
@@ -176,7 +155,7 @@ TEST_CASE("deflated members need a decompressor, and are compared with their che
   }
   // Another one.
   archive.members[0] = made_member("zstd.npy", 93, "zstd", 152);
-  const auto other = stet::open_npz(npz_bytes(archive.bytes()), with_zlib());
+  const auto other = stet::open_npz(npz_bytes(archive.bytes()), npz_inflating());
   REQUIRE(other);
   REQUIRE(other->omitted.size() == 1);
   CHECK(other->omitted[0].reason.code() == stet::errc::compressed);
@@ -246,7 +225,7 @@ TEST_CASE("every truncation of an archive is an error, and every flipped bit sta
   for (std::size_t size = 0; size < file.size(); ++size) {
     CAPTURE(size);
     const stet_test::exact_text block(std::string_view(file).substr(0, size));
-    const std::string verdict = stet_test::outcome(stet::open_npz(block.bytes(), with_zlib()));
+    const std::string verdict = stet_test::outcome(stet::open_npz(block.bytes(), npz_inflating()));
     CHECK((verdict == "truncated" || verdict == "bad_archive"));
   }
   for (std::size_t at = 0; at < file.size(); ++at) {
@@ -254,7 +233,7 @@ TEST_CASE("every truncation of an archive is an error, and every flipped bit sta
       std::string flipped = file;
       flipped[at] = static_cast<char>(flipped[at] ^ (1 << bit));
       const stet_test::exact_text block(flipped);
-      const auto opened = stet::open_npz(block.bytes(), with_zlib());
+      const auto opened = stet::open_npz(block.bytes(), npz_inflating());
       if (!opened) continue;
       for (const stet::tensor each : opened->store) {
         std::vector<std::byte> bytes(static_cast<std::size_t>(each.size_bytes()));

@@ -49,7 +49,7 @@ std::string shape_verdict(std::string_view shape) {
   return text_verdict("{'descr': '|u1', 'fortran_order': False, 'shape': " + std::string(shape) + "}");
 }
 
-template <class T> std::vector<T> values_of(const stet::tensor& of) {
+template <class T> std::vector<T> npy_values(const stet::tensor& of) {
   std::vector<T> values(static_cast<std::size_t>(of.element_count()));
   CHECK(stet_test::outcome(of.copy_to(std::span(values))) == "ok");
   return values;
@@ -72,7 +72,7 @@ TEST_CASE("NumPy's worked example opens in place") {
   CHECK(found->is_in_place() == stet::detail::host_is_little_endian);
   CHECK(static_cast<const void*>(found->bytes().data()) == file.data() + 128);
   CHECK(found->entry().offset_bytes() == 128);
-  CHECK(values_of<float>(*found) == zero_to_five);
+  CHECK(npy_values<float>(*found) == zero_to_five);
 }
 
 TEST_CASE("opens from a file: mapped, read and on demand") {
@@ -82,10 +82,10 @@ TEST_CASE("opens from a file: mapped, read and on demand") {
   for (const stet::backing backing : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
     const auto store = stet::open_npy(path, {.backing = backing});
     REQUIRE(store);
-    CHECK(values_of<float>(*store->find("0")) == zero_to_five);
+    CHECK(npy_values<float>(*store->find("0")) == zero_to_five);
     const auto reordered = stet::open_npy(turned, {.backing = backing});
     REQUIRE(reordered);
-    CHECK(values_of<float>(*reordered->find("0")) == std::vector<float>{0, 3, 1, 4, 2, 5});
+    CHECK(npy_values<float>(*reordered->find("0")) == std::vector<float>{0, 3, 1, 4, 2, 5});
   }
   CHECK(stet_test::outcome(stet::open_npy(folder.path("none.npy"))) == "file_not_found");
   CHECK(stet_test::outcome(stet::open_npy(
@@ -118,7 +118,7 @@ TEST_CASE("big-endian elements are swapped by copy_to") {
   const std::string file = numpy_array("'>i4'", "(3,)", "\0\0\0\1\0\0\0\2\xff\xff\xff\xfd"sv);
   const auto store = stet::open_npy(npy_bytes(file));
   REQUIRE(store);
-  CHECK(values_of<std::int32_t>(*store->find("0")) == std::vector<std::int32_t>{1, 2, -3});
+  CHECK(npy_values<std::int32_t>(*store->find("0")) == std::vector<std::int32_t>{1, 2, -3});
   if (stet::detail::host_is_little_endian)
     CHECK(stet_test::outcome(store->get<std::int32_t>("0")) == "wrong_byte_order");
 }
@@ -135,7 +135,7 @@ TEST_CASE("Fortran order comes through copy_to") {
   CHECK_FALSE(found->is_in_place());
   CHECK(stet_test::outcome(found->as<std::uint16_t>()) == "not_resident");
   // Element (i, j, 0, k) is number i + 2 j + 6 k of the file.
-  const std::vector<std::uint16_t> values = values_of<std::uint16_t>(*found);
+  const std::vector<std::uint16_t> values = npy_values<std::uint16_t>(*found);
   std::size_t number = 0;
   for (std::size_t i = 0; i < 2; ++i) {
     for (std::size_t j = 0; j < 3; ++j) {
@@ -177,7 +177,7 @@ TEST_CASE("a file of several arrays; other bytes behind one are ignored") {
   REQUIRE(store);
   REQUIRE(store->tensor_count() == 4);
   CHECK(store->find("0")->shape().equals({3}));
-  CHECK(values_of<float>(*store->find("1")) == std::vector<float>{0, 3, 1, 4, 2, 5});
+  CHECK(npy_values<float>(*store->find("1")) == std::vector<float>{0, 3, 1, 4, 2, 5});
   CHECK(store->find("2")->layout().block == stet::block_type{"struct4", 1, 4});
   CHECK(store->find("3")->layout().block == stet::block_type{"void3", 1, 3});
   CHECK(store->find("3")->bytes()[0] == std::byte{'u'});

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Tensors saved for NumPy: byte for byte, and opened again.
+#if STET_HAS_ZLIB
 #include <zlib.h>
 
 #include <stet/ext/zlib.hpp>
+#endif
+
 #include <stet/formats/add_model.hpp>
 #include <stet/formats/numpy/format.hpp>
 
@@ -35,7 +38,7 @@ template <class Value> std::string numpy_outcome(const stet::result<Value>& made
   if (!made && !made.error().subject().empty()) text.append(" ").append(made.error().subject());
   return text;
 }
-std::string text_in(const stet_test::temp_folder& folder, const std::string& name) {
+std::string numpy_file_text(const stet_test::temp_folder& folder, const std::string& name) {
   const auto bytes = folder.read(name);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -44,7 +47,7 @@ std::string saved_npy(const stet::writer& from) {
   const stet_test::temp_folder folder;
   const auto saved = stet::save_npy(folder.path("x.npy"), from, {.is_durable = false});
   if (!saved) return numpy_outcome(saved);
-  const std::string made = text_in(folder, "x.npy");
+  const std::string made = numpy_file_text(folder, "x.npy");
   CHECK(saved->file_size_bytes == made.size());
   CHECK(saved->array_count == 1);
   return made;
@@ -126,11 +129,11 @@ TEST_CASE("an npz archive, byte for byte") {
                             little(0, 2) + little(0, 4) + little(0, 4) + "w.npy";
   const std::string made = local + array + entry + "PK\5\6" + little(0, 4) + little(1, 2) + little(1, 2) +
                            little(entry.size(), 4) + little(64 + 152, 4) + little(0, 2);
-  CHECK(text_in(folder, "m.npz") == made);
+  CHECK(numpy_file_text(folder, "m.npz") == made);
   CHECK(saved->file_size_bytes == made.size());
   // Again the same, over what is there, without waiting.
   REQUIRE(stet::save_npz(folder.path("m.npz"), out, {.is_durable = false}));
-  CHECK(text_in(folder, "m.npz") == made);
+  CHECK(numpy_file_text(folder, "m.npz") == made);
   CHECK(folder.names().size() == 1);
 }
 
@@ -156,15 +159,16 @@ TEST_CASE("each tensor begins at a multiple of 64 and is in place again, also be
   REQUIRE(found->copy_to(std::span(values)));
   CHECK(values == large);
   // The checksums are those of the members.
-  const std::string file = text_in(folder, "m.npz");
+  const std::string file = numpy_file_text(folder, "m.npz");
   for (const stet::range_check& each : model->checks)
     CHECK(stet_test::zip_crc32(std::string_view(file).substr(static_cast<std::size_t>(each.offset_bytes),
                                                              static_cast<std::size_t>(each.size_bytes))) == each.crc32);
   // An archive without members is one.
   REQUIRE(stet::save_npz(path, stet::writer()));
-  CHECK(text_in(folder, "m.npz").size() == 22);
+  CHECK(numpy_file_text(folder, "m.npz").size() == 22);
 }
 
+#if STET_HAS_ZLIB
 TEST_CASE("deflated on request, where that is smaller") {
   stet::writer out;
   const std::vector<float> zeros(1000), few{1};
@@ -173,7 +177,7 @@ TEST_CASE("deflated on request, where that is smaller") {
   const auto saved = stet::save_npz(folder.path("m.npz"), out, {.deflate = stet::deflate_with_zlib});
   REQUIRE(saved);
   CHECK(saved->file_size_bytes < 1000);
-  CHECK(saved->file_size_bytes == text_in(folder, "m.npz").size());
+  CHECK(saved->file_size_bytes == numpy_file_text(folder, "m.npz").size());
   stet::open_options options;
   options.inflate = stet::inflate_with_zlib;
   const auto model = stet::open_npz(folder.path("m.npz"), options);
@@ -187,8 +191,9 @@ TEST_CASE("deflated on request, where that is smaller") {
   const auto never = [](const std::byte*, std::size_t, std::byte*, std::size_t) noexcept { return std::size_t{0}; };
   REQUIRE(stet::save_npz(folder.path("n.npz"), out, {.deflate = never}));
   REQUIRE(stet::save_npz(folder.path("s.npz"), out));
-  CHECK(text_in(folder, "n.npz") == text_in(folder, "s.npz"));
+  CHECK(numpy_file_text(folder, "n.npz") == numpy_file_text(folder, "s.npz"));
 }
+#endif
 
 TEST_CASE("every dtype that NumPy or ml_dtypes has, by its descriptor") {
   struct row {
@@ -335,11 +340,13 @@ TEST_CASE("the rows of the table save") {
     CHECK(saved->file_count == 1);
     CHECK(stet::open_as(*each, path));
   }
+#if STET_HAS_ZLIB
   stet::save_any_options deflated;
   deflated.deflate = stet::deflate_with_zlib;
   const auto smaller = stet::save_as(stet::npz_format, folder.path("d.npz"), out, deflated);
   REQUIRE(smaller);
-  CHECK(smaller->file_size_bytes < text_in(folder, "m.npz").size());
+  CHECK(smaller->file_size_bytes < numpy_file_text(folder, "m.npz").size());
+#endif
 }
 
 TEST_SUITE_END();

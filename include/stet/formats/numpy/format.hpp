@@ -72,8 +72,8 @@ result<saved_files> save_for_numpy(std::string_view path_utf8, const writer& fro
 
 } // namespace detail
 
-/// An npy file. `open_npy` (open.hpp) opens it without the JSON library, and says what is taken; `save_npy` (save.hpp) saves one; arrays of Python objects and of
-/// unknown types are omitted, with what follows them.
+/// An npy file. `open_npy` (open.hpp) opens it without the JSON library, and says what is taken; `save_npy` (save.hpp) saves one.
+/// Arrays of Python objects and of unknown types are omitted, with what follows them.
 inline constexpr format npy_format{"npy",
                                    "NumPy arrays: .npy",
                                    detail::is_npy,

@@ -186,7 +186,8 @@ inline result<model> open_npz_source(source&& archive, std::string_view path, co
 /// Opening fails with those of `stet::open` for paths and options, those of `open_npy` for an array, its member the subject, and
 /// @retval errc::truncated, bad_archive, bad_path, unsupported  as read_zip (wire/zip.hpp): no archive, one that contradicts
 ///                               itself, overlapping or encrypted members, absolute names
-/// @retval errc::bad_archive     a deflated member is declared to be more than 1,032 times its compressed size, or has another checksum
+/// @retval errc::bad_archive     a compressed member is declared to be more than 1,032 times its compressed size, or has another
+///                               checksum
 /// @retval errc::bad_compression the deflated bytes of a member are not valid
 /// @retval errc::duplicate_name  two members are the same key: "a" and "a.npy"
 /// Cost: reads the directory and the header of each member; decompresses deflated ones. Streamed, the whole file is read.

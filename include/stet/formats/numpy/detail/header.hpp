@@ -86,7 +86,7 @@ struct npy_header {
 class npy_header_reader {
 public:
   /// @param text  must outlive this object and the header
-  npy_header_reader(std::string_view text, unsigned major) noexcept : in_(text, major < 3), major_(major) {}
+  npy_header_reader(std::string_view text, unsigned major) noexcept : in_(text, major < 3) {}
 
   /// Errors: as `open_npy` documents them; their offset is in the text.
   result<void> read(npy_header& into) noexcept {
@@ -266,7 +266,6 @@ private:
   }
 
   npy_literal in_;
-  unsigned major_;
   std::size_t descr_at_ = 0;
   bool is_unknown_ = false, has_objects_ = false;
 };

@@ -70,7 +70,7 @@ inline std::string npy_head(std::string_view descr, const shape& extents) {
 /// Plans the arrays of a model.
 class npy_planner {
 public:
-  explicit npy_planner(const writer_model& from) : from_(from) {
+  explicit npy_planner(const writer_model& from) {
     for (const tensor_note& each : from.described.tensors) {
       const json_value* const note = find_member(each.attributes, "numpy");
       if (note != nullptr) descrs_.emplace(each.name, text_member(*note, "descr"));
@@ -144,7 +144,6 @@ private:
     return {};
   }
 
-  const writer_model& from_;
   std::map<std::string, std::string, std::less<>> descrs_; // by the names of tensors
 };
 
