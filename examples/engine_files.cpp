@@ -2,7 +2,7 @@
 // Weights in an engine's own archive: a model of several files opens in place, in the engine's memory, and is saved back.
 #include "example.hpp"
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
 
@@ -107,7 +107,7 @@ int main() {
             << memory.used_bytes() << " bytes of the engine's memory\n";
 
   // Any other format opens the same way; which it is, its content says.
-  auto model = stet::open_any("assets/ai/brain.stet", options);
+  auto model = stet::compiled::open_any("assets/ai/brain.stet", options);
   if (!model) return failed(model.error());
 
   stet::writer out;

@@ -4,9 +4,11 @@
 #include "model.hpp"
 
 #include <stet/checkpoint/compact.hpp>
-#include <stet/formats/add_model.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/native/checkpoint_folder.hpp>
 #include <stet/formats/select.hpp>
 #include <stet/restore/glob.hpp>
+#include <stet/writer.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -39,7 +41,7 @@ save_function save_native(stet::store_form form, std::string_view to) {
 
 /// Calls `visit(format)` for each format that can be saved.
 void for_each_target(const auto& visit) {
-  for (const stet::format* const each : stet::known_formats) {
+  for (const stet::format* const each : stet::compiled::known_formats()) {
     if (each->save != nullptr) visit(*each);
   }
 }
@@ -125,7 +127,7 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
   opened = select(std::move(*opened), wanted, skipped_count);
   if (!opened) return out.fail(from, opened.error());
   stet::writer all;
-  const auto added = stet::add_model(all, *opened, wanted.names);
+  const auto added = stet::compiled::add_model(all, *opened, wanted.names);
   const stet::result<stet::saved_files> saved = added ? save(*opened, all) : added.error();
   if (!saved) {
     const stet::error& problem = saved.error();
@@ -151,7 +153,7 @@ std::string formats_to_save() {
 
 status convert(const arguments& given, console& out) {
   const std::string_view from = given.operands[0], to = given.operands[1];
-  const stet::format* const wanted = stet::find_format_to_save(to, given.value_of("--to"));
+  const stet::format* const wanted = stet::compiled::find_format_to_save(to, given.value_of("--to"));
   if (wanted == nullptr) return out.misuse("which format? --to takes one of " + target_names());
   const bool is_to_native = wanted == &stet::native_format;
   selection chosen;

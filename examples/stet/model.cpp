@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Opens what the command is asked about. The one file of the program that is compiled with every format.
+// Opens what the command is asked about.
 #include "model.hpp"
 
 #if STET_HAS_ZLIB
@@ -8,7 +8,8 @@
 #include <stet/ext/zlib.hpp>
 #endif
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/native/checkpoint_folder.hpp>
 
 #include <utility>
 
@@ -19,7 +20,7 @@ stet::result<stet::model> open_model(std::string_view path) {
 #if STET_HAS_ZLIB
   options.inflate = stet::inflate_with_zlib;
 #endif
-  return stet::open_any(path, options);
+  return stet::compiled::open_any(path, options);
 }
 
 status fail_to_open(std::string_view path, const stet::error& problem, console& out) {
@@ -27,7 +28,7 @@ status fail_to_open(std::string_view path, const stet::error& problem, console& 
   if (is_about_path && problem == stet::errc::not_a_regular_file)
     return out.fail(path, "a folder, but neither a SavedModel nor one of checkpoints; give a file in it");
   if (!is_about_path || problem != stet::errc::unknown_format) return out.fail(path, problem);
-  return out.fail(path, "not a format that is known here; known are " + stet::names_of_known_formats());
+  return out.fail(path, "not a format that is known here; known are " + stet::compiled::names_of_known_formats());
 }
 
 stet::result<stet::model_description> describe_model(const stet::model& of) { return stet::describe(of); }

@@ -76,6 +76,22 @@ TEST_SUITE("ext/zlib") {
     }
   }
 
+  TEST_CASE("deflated bytes become what they were, and never more than there is room for") {
+    for (const std::size_t count : {0u, 1u, 100u, 100'000u}) {
+      std::string bytes;
+      for (std::size_t i = 0; i < count; ++i) bytes.push_back(static_cast<char>(i * i >> 3));
+      std::string room(count + 100, '\0');
+      const auto* const from = reinterpret_cast<const std::byte*>(bytes.data());
+      auto* const into = reinterpret_cast<std::byte*>(room.data());
+      const std::size_t size = stet::deflate_with_zlib(from, count, into, room.size());
+      REQUIRE(size != 0);
+      CHECK(inflated(room.substr(0, size), count, false) == bytes);
+      CHECK(stet::deflate_with_zlib(from, count, into, size + 8) == size);
+      CHECK(stet::deflate_with_zlib(from, count, into, size - 1) == 0);
+      CHECK(stet::deflate_with_zlib(from, count, into, 0) == 0);
+    }
+  }
+
   TEST_CASE("deflated chunks are read with it, and are errc::compressed without") {
     const stet_test::exact_text file(stet_test::hdf5_files::deflated.bytes());
     const auto with = stet_test::open_hdf5_bytes(file.bytes(), stet::inflate_with_zlib);

@@ -286,7 +286,7 @@ TEST_SUITE("formats/any") {
 
   TEST_CASE("the formats that are opened are named once each, for messages") {
     const std::string names = stet::names_of_known_formats();
-    CHECK(names.starts_with("stet, safetensors, tf-savedmodel, "));
+    CHECK(names.starts_with("stet, safetensors, npy, tf-savedmodel, "));
     CHECK(names.find("hdf5") == names.rfind("hdf5"));
     CHECK(names.find("tensorflow-objects") == std::string::npos);
   }

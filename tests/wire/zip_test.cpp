@@ -185,6 +185,23 @@ TEST_SUITE("zip") {
     });
   }
 
+  TEST_CASE("of members with one name the last in the directory is read, where a caller wants that") {
+    made_archive archive{{{"a", "1"}, {"b", "2"}, {"a", "3"}, {"a", "4"}}};
+    const std::string file = archive.bytes();
+    const exact_text block(file);
+    CHECK(outcome(stet::detail::read_zip(block.bytes())) == "bad_archive");
+    const auto members = stet::detail::read_zip(block.bytes(), stet::detail::zip_repeats::last_wins);
+    REQUIRE(members);
+    REQUIRE(members->size() == 2);
+    CHECK((*members)[0].name == "b");
+    CHECK((*members)[1].name == "a");
+    CHECK(file[static_cast<std::size_t>((*members)[1].offset_bytes)] == '4');
+    // They still must not share bytes.
+    archive.members[3].offset = static_cast<std::uint32_t>((*members)[0].header_bytes);
+    const exact_text shared(archive.bytes());
+    CHECK(outcome(stet::detail::read_zip(shared.bytes(), stet::detail::zip_repeats::last_wins)) == "bad_archive");
+  }
+
   TEST_CASE("refuses members that lie out of the archive, share bytes, or have one name") {
     check({
         {"bytes up into the directory", "bad_archive b/c",

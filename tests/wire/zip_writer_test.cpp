@@ -132,6 +132,35 @@ TEST_SUITE("zip_writer") {
           "0000");
   }
 
+  TEST_CASE("a deflated member has both of its sizes") {
+    stet::detail::zip_writer plan;
+    CHECK(*plan.add_deflated("d", 300, 4) == 0);
+    CHECK(*plan.add("s", 1, 64) == 1);
+    CHECK(plan.data_offset(0) == 31);
+    std::string file = plan.header(0, 7) + "\1\2\3\4";
+    file += plan.header(1, 8) + "!";
+    file += plan.directory();
+    CHECK(file.size() == plan.size_bytes());
+    const auto members = stet::detail::read_zip(archive_bytes(file));
+    REQUIRE(members);
+    REQUIRE(members->size() == 2);
+    CHECK((*members)[0].method == stet::detail::zip_member::is_deflated);
+    CHECK((*members)[0].size_bytes == 300);
+    CHECK((*members)[0].stored_size_bytes == 4);
+    CHECK((*members)[0].crc32 == 7);
+    CHECK((*members)[1].method == stet::detail::zip_member::is_stored);
+    CHECK((*members)[1].offset_bytes % 64 == 0);
+    // One size that needs ZIP64 is enough.
+    stet::detail::zip_writer large;
+    REQUIRE(large.add_deflated("d", 0xFFFFFFFFu, 4));
+    std::string large_file = large.header(0, 7) + "\1\2\3\4";
+    large_file += large.directory();
+    const auto found = stet::detail::read_zip(archive_bytes(large_file));
+    REQUIRE(found);
+    CHECK((*found)[0].size_bytes == 0xFFFFFFFFu);
+    CHECK((*found)[0].stored_size_bytes == 4);
+  }
+
   TEST_CASE("members begin where they are to, and are found again") {
     for (const std::uint32_t alignment : {1u, 2u, 4u, 8u, 64u, 4096u}) {
       for (std::size_t name_size = 1; name_size < 80; ++name_size) {

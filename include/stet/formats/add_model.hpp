@@ -3,10 +3,11 @@
 #ifndef STET_FORMATS_ADD_MODEL_HPP
 #define STET_FORMATS_ADD_MODEL_HPP
 
-#include "any.hpp"
 #include "check_model.hpp"
+#include "description.hpp"
 #include "common/rename_tensors.hpp"
 #include "common/second_name.hpp"
+#include "native/checkpoint_folder.hpp"
 
 #include "../manifest/graph_json.hpp"
 #include "../writer.hpp"
@@ -65,17 +66,6 @@ inline result<manifest> manifest_beside(const model& of, std::vector<json_text>&
 }
 
 } // namespace detail
-
-/// The names that `add_model` gives a tensor with second names.
-enum class tensor_names : std::uint8_t {
-  /// The name in the file; second names become aliases.
-  both,
-  /// The name in the file alone. Savers of other formats then do not know the names of layers.
-  of_file,
-  /// The last second name ("hidden/kernel") alone: with Keras LAYER/VARIABLE, with TensorFlow the full name of the variable. The
-  /// graph, the state and attributes name the tensor so, too. A tensor without second names keeps its name and its aliases.
-  of_layers,
-};
 
 /// Adds all that the model `from` holds: tensors with their attributes, graph, state and metadata; for savers of other formats,
 /// further graphs (`writer::foreign`). The aliases of a native file are kept. The second names and other aliases of a foreign

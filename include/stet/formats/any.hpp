@@ -4,8 +4,10 @@
 #define STET_FORMATS_ANY_HPP
 
 #include "native/checkpoint_folder.hpp"
+#include "gguf/format.hpp"
 #include "keras/format.hpp"
 #include "native/format.hpp"
+#include "numpy/format.hpp"
 #include "safetensors/format.hpp"
 #include "tensorflow/saved_model.hpp"
 #include "tensorflow/format.hpp"
@@ -22,7 +24,9 @@ namespace stet::inline STET_NAMESPACE {
 inline constexpr const format* known_formats[] = {
     &native_format,
     &safetensors_format,
+    &npy_format,
     &saved_model_format,
+    &gguf_format,
     &meta_graph_format,
     &graph_def_format,
     &tensorflow_checkpoint_format,
@@ -32,6 +36,7 @@ inline constexpr const format* known_formats[] = {
     &tfjs_weights_format,
     &keras_format,
     &keras_weights_format,
+    &npz_format,
     &keras_h5_format,
     &hdf5_format,
     &checkpoint_folder_format,
@@ -89,7 +94,8 @@ inline constexpr const format* known_formats[] = {
 }
 
 /// Saves what was added to `from` at `path_utf8`, in the format that `options.format` names, or else the path's ending:
-/// .stet, .safetensors, .safetensors.index.json, model.json, .keras, .weights.h5, .h5. A program saves what it trained; `add_model` adds what was opened.
+/// .stet, .safetensors, .safetensors.index.json, .npy, .npz, .gguf, model.json, .keras, .weights.h5, .h5. A program saves what it
+/// trained; `add_model` adds what was opened.
 /// Errors: those of the format's own saver, and
 /// @retval errc::unknown_format  no format has this name, the subject, or the path no ending of one
 /// Cost: that of the format's own saver.

@@ -13,7 +13,15 @@ result<model> open_any(std::string_view path_utf8, const open_options& options) 
 
 result<model_description> describe(const model& of) { return stet::describe(of); }
 
-result<void> add_model(writer& to, const model& of) { return stet::add_model(to, of); }
+result<void> add_model(writer& to, const model& of, tensor_names names) { return stet::add_model(to, of, names); }
+
+std::span<const format* const> known_formats() noexcept { return stet::known_formats; }
+
+std::string names_of_known_formats() { return stet::names_of_known_formats(); }
+
+const format* find_format_to_save(std::string_view path_utf8, std::string_view saved_as) noexcept {
+  return stet::find_format_to_save(path_utf8, saved_as);
+}
 
 result<saved_files> save_any(std::string_view path_utf8, const writer& from, const save_any_options& options) {
   return stet::save_any(path_utf8, from, options);

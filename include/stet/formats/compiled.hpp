@@ -9,10 +9,13 @@
 #include "model.hpp"
 #include "save_any_options.hpp"
 
+#include <span>
+#include <string>
 #include <string_view>
 
 namespace stet::inline STET_NAMESPACE {
 
+struct format;
 struct model_description;
 class writer;
 
@@ -26,10 +29,19 @@ namespace compiled {
 [[nodiscard]] result<model_description> describe(const model& of);
 
 /// Adds everything that an open model holds to a writer: `stet::add_model` (add_model.hpp). A caller includes stet/writer.hpp.
-result<void> add_model(writer& to, const model& of);
+result<void> add_model(writer& to, const model& of, tensor_names names = tensor_names::both);
 
 /// Saves what was added to a writer in any format: `stet::save_any` (any.hpp). A caller includes stet/writer.hpp.
 result<saved_files> save_any(std::string_view path_utf8, const writer& from, const save_any_options& options = {});
+
+/// The table of formats: `stet::known_formats` (any.hpp). A caller includes format.hpp.
+[[nodiscard]] std::span<const format* const> known_formats() noexcept;
+
+/// The names of the formats that are opened, for messages: `stet::names_of_known_formats` (any.hpp).
+[[nodiscard]] std::string names_of_known_formats();
+
+/// The format that a model is saved in at `path_utf8`: `stet::find_format_to_save` (any.hpp). A caller includes format.hpp.
+[[nodiscard]] const format* find_format_to_save(std::string_view path_utf8, std::string_view saved_as = {}) noexcept;
 
 /// Saves an open model in any format: `add_model` to a writer of its own, then `save_any`.
 result<saved_files> save_any(std::string_view path_utf8, const model& from, const save_any_options& options = {});

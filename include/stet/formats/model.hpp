@@ -125,6 +125,17 @@ struct model {
   }
 };
 
+/// The names that `add_model` gives a tensor with second names.
+enum class tensor_names : std::uint8_t {
+  /// The name in the file; second names become aliases.
+  both,
+  /// The name in the file alone. Savers of other formats then do not know the names of layers.
+  of_file,
+  /// The last second name ("hidden/kernel") alone: with Keras LAYER/VARIABLE, with TensorFlow the full name of the variable. The
+  /// graph, the state and attributes name the tensor so, too. A tensor without second names keeps its name and its aliases.
+  of_layers,
+};
+
 } // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -4,6 +4,7 @@
 #define STET_FORMATS_SAVE_ANY_OPTIONS_HPP
 
 #include "../index/format.hpp"
+#include "../vocabulary/deflate.hpp"
 
 #include <cstdint>
 #include <string_view>
@@ -22,6 +23,8 @@ struct save_any_options {
   std::uint32_t alignment_bytes = default_alignment_bytes;
   /// The system calls to save with; nullptr: the operating system's.
   const file_operations* operations = nullptr;
+  /// Compresses the tensors of an npz archive; nullptr: they are stored. Other formats do not use it.
+  deflate_function deflate = nullptr;
 };
 
 /// The files that `save_any` or `save_as` saved.

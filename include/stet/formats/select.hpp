@@ -3,7 +3,7 @@
 #ifndef STET_FORMATS_SELECT_HPP
 #define STET_FORMATS_SELECT_HPP
 
-#include "any.hpp"
+#include "native/checkpoint_folder.hpp"
 
 #include "../checkpoint/layered.hpp"
 

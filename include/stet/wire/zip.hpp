@@ -56,7 +56,7 @@ struct zip_member {
   std::uint64_t end_bytes = 0;
   std::uint32_t crc32 = 0;
   std::uint16_t method = 0;
-  enum : std::uint16_t { is_stored = 0, is_deflated = 8 };
+  enum : std::uint16_t { is_stored = 0, is_deflated = 8, is_bzip2 = 12, is_lzma = 14 };
 };
 
 /// True if a file with these first bytes can be an archive with a member.
@@ -80,10 +80,19 @@ inline bool is_zip_name(std::string_view name) noexcept {
   return true;
 }
 
+/// What is done with members that share a name.
+enum class zip_repeats : std::uint8_t {
+  /// They are errc::bad_archive.
+  refused,
+  /// The last one in the directory is the member, as for Python's zipfile; earlier ones are left out.
+  last_wins,
+};
+
 /// Reads the directory of the archive that fills `file`.
 class zip_reader {
 public:
-  explicit zip_reader(std::span<const std::byte> file) noexcept : file_(file) {}
+  explicit zip_reader(std::span<const std::byte> file, zip_repeats repeats = zip_repeats::refused) noexcept
+      : file_(file), repeats_(repeats) {}
 
   result<std::vector<zip_member>> run() {
     if (auto found = find_directory(); !found) return found.error();
@@ -96,6 +105,7 @@ public:
     }
     if (directory.left() != 0) return bad(directory_ + directory_size_ - directory.left());
     if (auto checked = check_apart(members); !checked) return checked.error();
+    if (auto checked = check_names(members); !checked) return checked.error();
     return members;
   }
 
@@ -274,8 +284,8 @@ private:
     return false;
   }
 
-  /// Checks that the first member begins the file, and that no two members share a name or bytes: by shared bytes, a small
-  /// file could expand to a very large one.
+  /// Checks that the first member begins the file, and that no two members share bytes: by shared bytes, a small file could
+  /// expand to a very large one.
   static result<void> check_apart(const std::vector<zip_member>& members) {
     std::vector<const zip_member*> sorted;
     sorted.reserve(members.size());
@@ -286,16 +296,37 @@ private:
       const bool is_apart = i == 0 ? sorted[i]->header_bytes == 0 : sorted[i - 1]->end_bytes <= sorted[i]->header_bytes;
       if (!is_apart) return bad(sorted[i]->header_bytes, sorted[i]->name);
     }
-    std::sort(sorted.begin(), sorted.end(), [](const zip_member* a, const zip_member* b) {
-      return a->name != b->name ? a->name < b->name : a->header_bytes < b->header_bytes;
+    return {};
+  }
+
+  /// Checks that no two members share a name, or leaves out those that another one replaces.
+  result<void> check_names(std::vector<zip_member>& members) const {
+    std::vector<const zip_member*> sorted;
+    sorted.reserve(members.size());
+    for (const zip_member& each : members) sorted.push_back(&each);
+    const bool is_last_wanted = repeats_ == zip_repeats::last_wins;
+    std::sort(sorted.begin(), sorted.end(), [is_last_wanted](const zip_member* a, const zip_member* b) {
+      if (a->name != b->name) return a->name < b->name;
+      return is_last_wanted ? a < b : a->header_bytes < b->header_bytes;
     });
+    std::vector<bool> is_replaced;
     for (std::size_t i = 1; i < sorted.size(); ++i) {
-      if (sorted[i - 1]->name == sorted[i]->name) return bad(sorted[i]->header_bytes, sorted[i]->name);
+      if (sorted[i - 1]->name != sorted[i]->name) continue;
+      if (!is_last_wanted) return bad(sorted[i]->header_bytes, sorted[i]->name);
+      is_replaced.resize(members.size());
+      is_replaced[static_cast<std::size_t>(sorted[i - 1] - members.data())] = true;
     }
+    if (is_replaced.empty()) return {};
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (!is_replaced[i]) members[kept++] = members[i];
+    }
+    members.resize(kept);
     return {};
   }
 
   std::span<const std::byte> file_;
+  zip_repeats repeats_;
   std::uint64_t count_ = 0, directory_ = 0, directory_size_ = 0;
 };
 
@@ -303,13 +334,16 @@ private:
 /// neither checksums nor decompression are checked. Members may be in any order and have gaps between them.
 /// @retval errc::truncated    the file is shorter than any archive
 /// @retval errc::bad_archive  directory, headers and descriptors disagree or are outside of the file; members share
-///                            bytes or names; or the file has bytes before the first member or after the end
+///                            bytes or, if `repeats` refuses that, names; or the file has bytes before the first member or after the end
 ///                            record and its comment. The subject is the member, if the error concerns one
 /// @retval errc::bad_path     a name (the subject) is absolute, leads out of its folder, or is not
 ///                            '/'-separated
 /// @retval errc::unsupported  a member (the subject) is encrypted or a patch
 /// Cost: n log n in the number of members; allocates the list.
-inline result<std::vector<zip_member>> read_zip(std::span<const std::byte> file) { return zip_reader(file).run(); }
+inline result<std::vector<zip_member>> read_zip(std::span<const std::byte> file,
+                                                zip_repeats repeats = zip_repeats::refused) {
+  return zip_reader(file, repeats).run();
+}
 
 } // namespace stet::inline STET_NAMESPACE::detail
 

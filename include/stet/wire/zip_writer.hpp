@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Plans zip archives of stored members, each at a multiple of an alignment (zip.hpp, "A zip archive").
+// Plans zip archives of stored and deflated members, each at a multiple of an alignment (zip.hpp, "A zip archive").
 #ifndef STET_WIRE_ZIP_WRITER_HPP
 #define STET_WIRE_ZIP_WRITER_HPP
 
@@ -28,20 +28,12 @@ public:
   /// @retval errc::bad_name   the name is empty or longer than 65535 bytes
   /// @retval errc::too_large  the archive would be too large
   result<std::size_t> add(std::string name, std::uint64_t size_bytes, std::uint32_t alignment = 1) {
-    if (name.empty() || name.size() > 0xFFFF) return error(errc::bad_name, name);
-    member made{std::move(name), size_bytes, end_, 0, 0, 0, alignment};
-    const std::size_t header_size = local_size + made.name.size() + (needs_zip64(size_bytes) ? zip64_size : 0);
-    const std::uint64_t natural = end_ + header_size;
-    std::uint64_t padding = (alignment - natural % alignment) % alignment;
-    // A padding field includes its own head.
-    if (padding != 0 && padding < min_padding)
-      padding += (min_padding - padding + alignment - 1) / alignment * alignment;
-    made.padding = static_cast<std::uint16_t>(padding);
-    if (!checked_add(natural, padding, made.data_offset) || !checked_add(made.data_offset, size_bytes, end_)) {
-      return error(errc::too_large, made.name);
-    }
-    members_.push_back(std::move(made));
-    return members_.size() - 1;
+    return add_member(std::move(name), size_bytes, size_bytes, 0, alignment);
+  }
+  /// Adds a member whose bytes are deflated (RFC 1951), from `size_bytes` to `stored_size_bytes`. Errors: as above.
+  result<std::size_t> add_deflated(std::string name, std::uint64_t size_bytes, std::uint64_t stored_size_bytes) {
+    constexpr std::uint16_t deflated = 8;
+    return add_member(std::move(name), size_bytes, stored_size_bytes, deflated, 1);
   }
 
   [[nodiscard]] std::uint64_t header_offset(std::size_t number) const { return members_[number].header_offset; }
@@ -55,12 +47,12 @@ public:
   [[nodiscard]] std::string header(std::size_t number, std::uint32_t crc) {
     member& of = members_[number];
     of.crc = crc;
-    const bool is_large = needs_zip64(of.size_bytes);
+    const bool is_large = zip_writer::is_large(of);
     little_writer out;
     out.u32(0x04034B50u);
     append_common(out, of, is_large, is_large);
     out.u16(static_cast<std::uint16_t>((is_large ? zip64_size : 0) + of.padding)).text(of.name);
-    if (is_large) out.u16(1).u16(16).u64(of.size_bytes).u64(of.size_bytes);
+    if (is_large) out.u16(1).u16(16).u64(of.size_bytes).u64(of.stored_size_bytes);
     // The same padding as Android's zipalign.
     if (of.padding != 0) {
       out.u16(0xD935).u16(static_cast<std::uint16_t>(of.padding - 4)).u16(static_cast<std::uint16_t>(of.alignment));
@@ -73,7 +65,7 @@ public:
   [[nodiscard]] std::string directory() const {
     little_writer out;
     for (const member& of : members_) {
-      const bool is_large = needs_zip64(of.size_bytes), is_far = needs_zip64(of.header_offset);
+      const bool is_large = zip_writer::is_large(of), is_far = needs_zip64(of.header_offset);
       const auto extra_size =
           static_cast<std::uint16_t>((is_large || is_far ? 4 : 0) + (is_large ? 16 : 0) + (is_far ? 8 : 0));
       out.u32(0x02014B50u).u16(version(is_large || is_far));
@@ -86,7 +78,7 @@ public:
           .u32(is_far ? unknown : static_cast<std::uint32_t>(of.header_offset));
       out.text(of.name);
       if (extra_size != 0) out.u16(1).u16(static_cast<std::uint16_t>(extra_size - 4));
-      if (is_large) out.u64(of.size_bytes).u64(of.size_bytes);
+      if (is_large) out.u64(of.size_bytes).u64(of.stored_size_bytes);
       if (is_far) out.u64(of.header_offset);
     }
     const std::uint64_t size = out.size_bytes(), count = members_.size();
@@ -109,21 +101,44 @@ private:
   static constexpr std::uint32_t unknown = 0xFFFFFFFFu;
   struct member {
     std::string name;
-    std::uint64_t size_bytes, header_offset, data_offset;
+    std::uint64_t size_bytes, stored_size_bytes, header_offset, data_offset;
     std::uint32_t crc;
     std::uint16_t padding;
     std::uint32_t alignment;
+    std::uint16_t method;
   };
 
+  result<std::size_t> add_member(std::string name, std::uint64_t size_bytes, std::uint64_t stored_size_bytes,
+                                 std::uint16_t method, std::uint32_t alignment) {
+    if (name.empty() || name.size() > 0xFFFF) return error(errc::bad_name, name);
+    member made{std::move(name), size_bytes, stored_size_bytes, end_, 0, 0, 0, alignment, method};
+    const std::size_t header_size = local_size + made.name.size() + (is_large(made) ? zip64_size : 0);
+    const std::uint64_t natural = end_ + header_size;
+    std::uint64_t padding = (alignment - natural % alignment) % alignment;
+    // A padding field includes its own head.
+    if (padding != 0 && padding < min_padding)
+      padding += (min_padding - padding + alignment - 1) / alignment * alignment;
+    made.padding = static_cast<std::uint16_t>(padding);
+    if (!checked_add(natural, padding, made.data_offset) || !checked_add(made.data_offset, stored_size_bytes, end_)) {
+      return error(errc::too_large, made.name);
+    }
+    members_.push_back(std::move(made));
+    return members_.size() - 1;
+  }
+
   static bool needs_zip64(std::uint64_t value) noexcept { return value >= unknown; }
+  static bool is_large(const member& of) noexcept {
+    return needs_zip64(of.size_bytes) || needs_zip64(of.stored_size_bytes);
+  }
   /// The version that a reader must support: 2.0, or 4.5 for ZIP64.
   static std::uint16_t version(bool is_zip64) noexcept { return is_zip64 ? 45 : 20; }
 
   /// Appends the fields that a local header and an entry of the directory share, from the version to the size of the name.
   static void append_common(little_writer& out, const member& of, bool is_large, bool is_zip64) {
     constexpr std::uint16_t is_utf8 = 1u << 11, first_day = 1u << 5 | 1u;
-    const std::uint32_t size = is_large ? unknown : static_cast<std::uint32_t>(of.size_bytes);
-    out.u16(version(is_zip64)).u16(is_utf8).u16(0).u16(0).u16(first_day).u32(of.crc).u32(size).u32(size);
+    const auto shown = [&](std::uint64_t size) { return is_large ? unknown : static_cast<std::uint32_t>(size); };
+    out.u16(version(is_zip64)).u16(is_utf8).u16(of.method).u16(0).u16(first_day).u32(of.crc);
+    out.u32(shown(of.stored_size_bytes)).u32(shown(of.size_bytes));
     out.u16(static_cast<std::uint16_t>(of.name.size()));
   }
 

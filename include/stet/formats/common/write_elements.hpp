@@ -35,8 +35,11 @@ inline result<void> compare_checksum(const tensor& of) {
 
 /// Gives the bytes of a tensor to a sink in little-endian order, and compares them with its checksum on their way: a copy
 /// must not make damage look sound. The checksum is over the bytes as they stand in the file.
+/// @retval errc::wrong_byte_order  the tensor is of big-endian blocks
 inline result<void> write_checked(const tensor& from, piece_sink& sink) {
   constexpr std::uint64_t piece_size = 256 * 1024; // whole words of any size
+  // The words within a block are known to its format alone.
+  if (from.entry().is_big_endian() && from.dtype() == dtype::block) return error(errc::wrong_byte_order, from.name());
   const std::size_t word = from.entry().is_big_endian() ? describe(from.dtype()).word_size_bytes : 1u;
   const bool is_direct = word < 2 && from.bytes().size() == from.size_bytes();
   std::vector<std::byte> copy;

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+// Saves tensors for NumPy: one as an npy file, all as an npz archive.
+#ifndef STET_FORMATS_NUMPY_SAVE_HPP
+#define STET_FORMATS_NUMPY_SAVE_HPP
+
+#include "detail/saved_array.hpp"
+#include "npz.hpp"
+
+#include "../../bytes/crc32.hpp"
+#include "../../source/detail/path.hpp"
+#include "../../vocabulary/deflate.hpp"
+#include "../../wire/zip_writer.hpp"
+#include "../../writer/atomic_file.hpp"
+#include "../../writer/detail/stream_output.hpp"
+#include "../../writer/writer.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline STET_NAMESPACE {
+
+/// The options of `save_npy` and `save_npz`.
+struct numpy_save_options {
+  /// Compresses each member of an npz archive that becomes smaller by it: `deflate_with_zlib` of stet/ext/zlib.hpp, say; nullptr:
+  /// members are stored, and opened in place. Not for npy files.
+  deflate_function deflate = nullptr;
+  /// Wait until the file and its name are on the disk.
+  bool is_durable = true;
+  /// The system calls to save with; nullptr: the operating system's.
+  const file_operations* operations = nullptr;
+};
+
+/// What was saved for NumPy.
+struct numpy_save_report {
+  /// The size of the file.
+  std::uint64_t file_size_bytes = 0;
+  /// The number of arrays.
+  std::size_t array_count = 0;
+};
+
+namespace detail {
+
+/// Takes pieces into memory that grows with them.
+class growing_sink final : public piece_sink {
+public:
+  explicit growing_sink(std::vector<std::byte>& into) noexcept : into_(into) {}
+  result<void> write(std::span<const std::byte> piece) override {
+    into_.insert(into_.end(), piece.begin(), piece.end());
+    return {};
+  }
+
+private:
+  std::vector<std::byte>& into_;
+};
+
+/// Creates the file at `path` with what `write(byte_writer&)` writes, in place of what is there.
+template <class Write>
+result<void> publish_file(std::string_view path, std::uint64_t size, const numpy_save_options& options, Write write) {
+  const std::size_t folder = folder_size(path);
+  const file_operations& system = options.operations == nullptr ? system_file_operations() : *options.operations;
+  result<atomic_file> file = atomic_file::create(system, path.substr(0, folder), path.substr(folder), size);
+  if (!file) return file.error();
+  if (auto written = write(*file); !written) return written;
+  if (auto finished = file->finish(options.is_durable); !finished) return finished;
+  return publish_together({}, *file, options.is_durable, [](std::size_t) { return false; });
+}
+
+/// One save of an archive.
+class npz_save {
+public:
+  npz_save(const writer_model& from, const numpy_save_options& options) noexcept : from_(from), options_(options) {}
+
+  result<void> plan() {
+    const npy_planner planner(from_);
+    std::vector<std::string> names;
+    for (const tensor each : from_.store) {
+      if (from_.is_second_name(each)) continue;
+      result<saved_array> array = planner.plan(each);
+      if (!array) return array.error();
+      std::string_view key = each.name();
+      if (key.starts_with('/')) key.remove_prefix(1); // a path of HDF5
+      std::string name(key);
+      name.append(npy_ending);
+      if (key.empty() || !is_zip_name(name))
+        return inexpressible(std::string(each.name()), "the name leads out of an archive; rename the tensor");
+      names.push_back(name);
+      members_.push_back({std::move(*array), {}, 0});
+      if (auto added = add(std::move(name), members_.back()); !added) return added;
+    }
+    const std::size_t same = find_duplicate(names.size(), [&](std::size_t i) -> std::string_view { return names[i]; });
+    if (same != name_table::none) return error(errc::duplicate_name, members_[same].array.from.name());
+    return {};
+  }
+
+  [[nodiscard]] std::uint64_t size_bytes() const { return archive_.size_bytes(); }
+  [[nodiscard]] std::size_t array_count() const noexcept { return members_.size(); }
+
+  /// A checksum stands in front of what it is of: small members are gathered, large ones written before their headers.
+  result<void> write(byte_writer& to) {
+    constexpr std::uint64_t small_size = 1 << 20;
+    std::optional<stream_output> out;
+    std::vector<std::byte> bytes;
+    for (std::size_t number = 0; number < members_.size(); ++number) {
+      const member& each = members_[number];
+      if (each.deflated.empty() && each.array.size_bytes() > small_size) {
+        if (out) {
+          if (auto flushed = out->flush(); !flushed) return flushed;
+          out.reset();
+        }
+        stream_output large(to, archive_.data_offset(number), true);
+        auto written = write_array(each.array, large);
+        if (written) written = check_end(each, large.position_bytes() - archive_.data_offset(number));
+        if (written) written = large.flush();
+        if (!written) return written;
+        const std::string header = archive_.header(number, large.crc32_so_far());
+        written = to.write_at(archive_.header_offset(number), std::as_bytes(std::span(header)));
+        if (!written) return written;
+        continue;
+      }
+      std::span<const std::byte> stored = each.deflated;
+      std::uint32_t crc = each.crc32;
+      if (stored.empty()) {
+        bytes.clear();
+        growing_sink sink(bytes);
+        if (auto written = write_array(each.array, sink); !written) return written;
+        if (auto checked = check_end(each, bytes.size()); !checked) return checked;
+        stored = bytes;
+        crc = crc32(stored);
+      }
+      if (!out) out.emplace(to, archive_.header_offset(number), false);
+      const std::string header = archive_.header(number, crc);
+      for (const std::span<const std::byte> piece : {std::as_bytes(std::span(header)), stored}) {
+        if (auto written = out->write(piece); !written) return written;
+      }
+    }
+    if (!out) out.emplace(to, archive_.directory_offset(), false);
+    const std::string directory = archive_.directory();
+    if (auto written = out->write(std::as_bytes(std::span(directory))); !written) return written;
+    return out->flush();
+  }
+
+private:
+  static constexpr std::uint32_t member_alignment_bytes = 64;
+  struct member {
+    saved_array array;
+    /// Head and elements compressed, and the checksum of what they were; empty: they are stored.
+    std::vector<std::byte> deflated;
+    std::uint32_t crc32;
+  };
+
+  result<void> add(std::string name, member& of) {
+    if (options_.deflate != nullptr) {
+      std::vector<std::byte> bytes;
+      growing_sink sink(bytes);
+      if (auto written = write_array(of.array, sink); !written) return written;
+      if (auto checked = check_end(of, bytes.size()); !checked) return checked;
+      of.deflated.resize(bytes.size() - 1); // a larger result would be of no use
+      of.deflated.resize(options_.deflate(bytes.data(), bytes.size(), of.deflated.data(), of.deflated.size()));
+      of.deflated.shrink_to_fit();
+      of.crc32 = crc32(std::span<const std::byte>(bytes));
+    }
+    const auto added = of.deflated.empty()
+                           ? archive_.add(std::move(name), of.array.size_bytes(), member_alignment_bytes)
+                           : archive_.add_deflated(std::move(name), of.array.size_bytes(), of.deflated.size());
+    return added ? result<void>() : added.error();
+  }
+
+  static result<void> check_end(const member& of, std::uint64_t size) {
+    if (size == of.array.size_bytes()) return {};
+    return error(errc::source_too_short, of.array.from.name());
+  }
+
+  const writer_model& from_;
+  const numpy_save_options& options_;
+  std::vector<member> members_;
+  zip_writer archive_;
+};
+
+} // namespace detail
+
+/// Saves the tensors that were added to `from` to `path_utf8`, an npz archive that numpy.load reads, in place of what is there: a
+/// reader finds the old file or the new one. Elements begin at multiples of 64 of the file, unless they are deflated. The same
+/// tensors and options give the same bytes.
+///
+/// Members are called as the tensors, with ".npy" behind; the '/' in front of a path of HDF5 is left out. Aliases are saved again
+/// as arrays of their own, second names (`model::is_second_name`) are left out, as are graphs, state and metadata. The dtypes
+/// that only ml_dtypes has are void types, as it writes them: bfloat16 is '<V2', the float8, float6, float4, int4, uint4, int2
+/// and uint2 types '<V1', one element in a byte. NumPy reads those as bytes; `array.view(ml_dtypes.bfloat16)` and
+/// `numpy_types` say what they are. Strings are '|S5', as long as the longest one. Blocks that were read from NumPy are what
+/// their attributes state (`describe_npz`).
+/// @retval errc::not_expressible  a tensor, the subject, is of other blocks or a quantized dtype, has more than 64 dimensions, a
+///                                string that ends in NUL, or a name that is no relative path
+/// @retval errc::duplicate_name   two tensors, one of them the subject, would have the same key
+/// @retval errc::too_large        the file would be larger than 2^64 bytes, or a string than 2^31
+/// @retval errc::checksum_mismatch  a tensor, the subject, is damaged
+/// @retval errc::bad_path         the path names no file
+/// or the error of the first `add` that failed, of reading, or of the operating system. After one the folder is as it was before.
+/// Cost: reads every byte once; memory for the names and 1 MiB. Deflated: all compressed bytes, and one tensor, are in memory.
+inline result<numpy_save_report> save_npz(std::string_view path_utf8, const writer& from,
+                                          const numpy_save_options& options = {}) {
+  if (detail::file_name_in(path_utf8).empty()) return error(errc::bad_path, path_utf8);
+  const result<detail::writer_model> added = detail::model_of_writer(from);
+  if (!added) return added.error();
+  detail::npz_save save(*added, options);
+  if (auto planned = save.plan(); !planned) return planned.error();
+  const std::uint64_t size = save.size_bytes();
+  auto saved = detail::publish_file(path_utf8, size, options, [&](byte_writer& to) { return save.write(to); });
+  if (!saved) return saved.error();
+  return numpy_save_report{size, save.array_count()};
+}
+
+/// Saves the one tensor that was added to `from` to `path_utf8`, an npy file that numpy.load reads, byte for byte as numpy.save
+/// writes it. Dtypes are those of `save_npz`; the name is not saved.
+/// @retval errc::not_expressible  there is no tensor, or more than one: an npz archive holds several
+/// or the errors of `save_npz`. Cost: reads every byte once, 256 KiB of memory.
+inline result<numpy_save_report> save_npy(std::string_view path_utf8, const writer& from,
+                                          const numpy_save_options& options = {}) {
+  if (detail::file_name_in(path_utf8).empty()) return error(errc::bad_path, path_utf8);
+  const result<detail::writer_model> added = detail::model_of_writer(from);
+  if (!added) return added.error();
+  std::optional<tensor> only;
+  for (const tensor each : added->store) {
+    if (added->is_second_name(each)) continue;
+    if (only) return detail::inexpressible(std::string(each.name()), "an npy file holds one tensor; npz holds several");
+    only = each;
+  }
+  if (!only) return detail::inexpressible(std::string(path_utf8), "an npy file holds one tensor; there is none");
+  const result<detail::saved_array> array = detail::npy_planner(*added).plan(*only);
+  if (!array) return array.error();
+  auto saved = detail::publish_file(path_utf8, array->size_bytes(), options, [&](byte_writer& to) -> result<void> {
+    detail::stream_output out(to, 0, false);
+    if (auto written = detail::write_array(*array, out); !written) return written;
+    if (out.position_bytes() != array->size_bytes()) return error(errc::source_too_short, only->name());
+    return out.flush();
+  });
+  if (!saved) return saved.error();
+  return numpy_save_report{array->size_bytes(), 1};
+}
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif
