@@ -42,8 +42,8 @@ inline bool is_safetensors(format_probe& probe) noexcept {
   const std::span<const std::byte> start = probe.start();
   if (start.size() <= safetensors_length_size_bytes) return false;
   if (load_little<std::uint64_t>(start.data()) > max_safetensors_header_size_bytes) return is_safetensors_index(probe);
-  const std::string_view text =
-      text_at(start.data() + safetensors_length_size_bytes, start.size() - safetensors_length_size_bytes);
+  const std::string_view text = text_at(start.data() + safetensors_length_size_bytes,
+                                        start.size() - static_cast<std::size_t>(safetensors_length_size_bytes));
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   return first != std::string_view::npos && text[first] == '{';
 }

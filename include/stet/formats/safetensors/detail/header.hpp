@@ -150,9 +150,11 @@ private:
     return add(name, of);
   }
 
-  [[nodiscard]] static const safetensors_dtype* find_type(const json_string& name) noexcept {
+  /// The dtype of this name; nullptr if there is none. Most tensors of a file have the dtype of the one before.
+  [[nodiscard]] const safetensors_dtype* find_type(const json_string& name) noexcept {
+    if (last_type_ != nullptr && name == last_type_->name) return last_type_;
     for (const safetensors_dtype& each : safetensors_dtypes) {
-      if (name == each.name) return &each;
+      if (name == each.name) return last_type_ = &each;
     }
     return nullptr;
   }
@@ -255,6 +257,7 @@ private:
   std::uint32_t first_count_; // of the entries before this file's
   std::size_t first_size_;
   std::uint64_t extents_[max_rank];
+  const safetensors_dtype* last_type_ = nullptr;
   std::uint64_t end_ = 0; // of the tensor before
   bool is_in_order_ = true, has_metadata_ = false;
 };
