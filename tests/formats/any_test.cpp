@@ -291,6 +291,15 @@ TEST_SUITE("formats/any") {
     CHECK(names.find("tensorflow-objects") == std::string::npos);
   }
 
+  TEST_CASE("a pointer of git-LFS is named as such") {
+    const stet_test::temp_folder folder;
+    const auto opened =
+        stet::open_any(folder.write("m.gguf", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"));
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().code() == stet::errc::unknown_format);
+    CHECK(opened.error().subject() == "a git-LFS pointer, not the file itself, which git lfs pull fetches");
+  }
+
   TEST_CASE("each row is opened or saved, and is saved under a name and an ending of its own") {
     std::set<std::string_view> names, endings;
     for (const stet::format* const each : stet::known_formats) {

@@ -55,6 +55,7 @@ TEST_CASE("the metadata has every type, and states those that JSON does not tell
   using namespace stet_test;
   const gguf_file f;
   CHECK(gguf_metadata(gguf_file().bytes()) == "null");
+  CHECK(gguf_metadata(gguf_file().u32("a", 1).string("b", "c").u32("a", 1).bytes()) == R"({"a":1,"b":"c"})");
   gguf_file plain;
   plain.u32("u32", 4294967295u)
       .key("i32", gguf_i32, f.number(0x80000000u, 4))
@@ -141,6 +142,15 @@ TEST_CASE("a split model opens by its folder; its metadata is that of the first 
     REQUIRE(described);
     CHECK(described->metadata.dump() == R"({"general.architecture":"test"})");
   }
+  // A model of one part has the name of its file there.
+  const stet_test::temp_folder single;
+  (void)single.write("m-00001-of-00001.gguf", gguf_file().split(0, 1, 1).tensor("x", {2}, 24, "ab").bytes());
+  const auto one = stet::open_any(single.path());
+  REQUIRE(one);
+  REQUIRE(one->store.index().part_count() == 1);
+  CHECK(one->store.index().part(0).path == "m-00001-of-00001.gguf");
+  (void)single.write("m-00001-of-00001.gguf", gguf_file().split(0, 2, 1).bytes());
+  CHECK(stet_test::outcome(stet::open_any(single.path())) == "part_mismatch");
   (void)folder.write("n-00001-of-00002.gguf", part(0, "x"));
   const auto two = stet::open_any(folder.path());
   REQUIRE_FALSE(two);

@@ -231,6 +231,12 @@ TEST_CASE("keys and values that are wrong are errors that name them") {
     return gguf_failure(gguf_file().string("a", "b").key(name, type, value));
   };
   CHECK(with("a", gguf_u8, "x") == "duplicate_key a @46");
+  CHECK(with("a", gguf_string, f.text("c")) == "duplicate_key a @46");
+  CHECK(with("a", gguf_string, f.text("bb")) == "duplicate_key a @46");
+  CHECK(with("a", gguf_string, f.text("b")) == "ok"); // the same once more, as IREE writes it
+  gguf_file thrice;
+  for (const std::string_view value : {"b", "b", "c"}) thrice.string("a", std::string(1000, 'x').append(value));
+  CHECK(gguf_failure(thrice).starts_with("duplicate_key a"));
   CHECK(with("", gguf_u8, "x") == "bad_name key @46");
   CHECK(with("\xC3\xA9", gguf_u8, "x") == "bad_name \xC3\xA9 @46");
   CHECK(with("a\0b"sv, gguf_u8, "x").starts_with("bad_name a"));

@@ -7,6 +7,7 @@
 #include "support/temp_folder.hpp"
 
 #include <stet/formats/add_model.hpp>
+#include <stet/formats/any.hpp>
 
 #include <doctest/doctest.h>
 

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 
 namespace stet::inline STET_NAMESPACE::detail {
@@ -38,7 +39,8 @@ public:
       if (!in_.is_good()) return in_.problem(key);
       const bool is_of_parts =
           key == gguf_split_number_key || key == gguf_split_count_key || key == gguf_split_tensors_key;
-      if (is_part_ && is_of_parts) continue;
+      // What occurs twice has the same value.
+      if ((is_part_ && is_of_parts) || !seen_.insert(key).second) continue;
       if (made.type != default_gguf_type(made.value)) types.emplace_back(key, std::move(made.type));
       members.emplace_back(std::move(key), std::move(made.value));
     }
@@ -128,6 +130,7 @@ private:
 
   gguf_input& in_;
   bool is_part_;
+  std::unordered_set<std::string> seen_; // the keys so far
 };
 
 /// `format::describe` of gguf_format. The keys of the file, or of the first part, are the metadata. The file was checked when it was

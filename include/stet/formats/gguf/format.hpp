@@ -68,7 +68,9 @@ inline result<model> open_gguf_model(format_probe& probe) {
     if (found.count == 0) return error(errc::file_not_found, probe.path());
     if (found.count > 1)
       return error(errc::invalid_argument, std::string("several GGUF models; open one, such as ").append(found.first));
-    opened = open_gguf(found.first, probe.options());
+    result<source> file = open_source(found.first, probe.options());
+    if (!file) return file.error();
+    opened = open_gguf_source(std::move(*file), found.first, probe.options(), true);
   } else {
     result<source> file = probe.take();
     if (!file) return file.error();

@@ -33,15 +33,16 @@ public:
       : own_name_(file_name_in(path)), folder_(path, options), memory_(options.memory), table_(options.memory) {}
 
   /// @param own    the part that was opened
-  /// @param stated  what it states; it is one of several
+  /// @param stated  what it states
   /// Errors: those of `open_gguf`.
   result<store> open(source&& own, const gguf_facts& stated) noexcept {
     if (auto named = check_name(stated); !named) return named.error();
-    for (std::uint64_t number = 0; number < stated.split_count; ++number) {
+    const std::uint64_t count = stated.split_count < 2 ? 1 : stated.split_count;
+    for (std::uint64_t number = 0; number < count; ++number) {
       char buffer[max_name_size];
       text_writer text(buffer, sizeof buffer);
       name_.print(number + 1, text);
-      const bool is_own = number == stated.split_number;
+      const bool is_own = count == 1 || number == stated.split_number;
       result<source> opened = is_own ? std::move(own) : folder_.open_part(text.text());
       if (!opened) {
         const bool is_missing = opened.error().code() == errc::file_not_found;
@@ -52,7 +53,7 @@ public:
         return added.error().subject().empty() ? added.error().about(text.text()) : added.error();
       }
     }
-    return finish(static_cast<std::uint32_t>(stated.split_count), stated);
+    return finish(static_cast<std::uint32_t>(count), stated);
   }
 
 private:
@@ -69,7 +70,8 @@ private:
       text.append(stated.split_number + 1);
       return error(errc::missing_part, text.text());
     }
-    const bool fits = name_.count == stated.split_count && name_.number == stated.split_number + 1;
+    const bool is_one = stated.split_count < 2 && name_.count == 1 && name_.number == 1;
+    const bool fits = is_one || (name_.count == stated.split_count && name_.number == stated.split_number + 1);
     return fits ? result<void>() : error(errc::part_mismatch, own_name_);
   }
 
@@ -77,7 +79,8 @@ private:
     gguf_input in(file, memory_);
     const result<gguf_facts> facts = gguf_keys_reader(in, memory_).read();
     if (!facts) return facts.error();
-    if (facts->split_count != stated.split_count || facts->split_number != number) return errc::part_mismatch;
+    if (facts->split_count != stated.split_count || (facts->split_count > 1 && facts->split_number != number))
+      return errc::part_mismatch;
     const bool is_total_same = !facts->has_split_tensor_count || !stated.has_split_tensor_count ||
                                facts->split_tensor_count == stated.split_tensor_count;
     if (!is_total_same) return errc::part_mismatch;
@@ -132,13 +135,15 @@ private:
 };
 
 /// Opens the GGUF file that `data` holds, and the other parts of its model, if it is one of several.
-/// @param path  of the file; empty: other parts cannot be found
+/// @param path       of the file; empty: other parts cannot be found
+/// @param is_in_folder  the path of the model is the folder, so that even a single file is a part
 /// Errors: those of `open_gguf` but for the operating system's.
-inline result<store> open_gguf_source(source&& data, std::string_view path, const open_options& options) noexcept {
+inline result<store> open_gguf_source(source&& data, std::string_view path, const open_options& options,
+                                      bool is_in_folder = false) noexcept {
   gguf_input in(data, options.memory);
   const result<gguf_facts> facts = gguf_keys_reader(in, options.memory).read();
   if (!facts) return facts.error();
-  if (facts->split_count > 1) return gguf_parts(path, options).open(std::move(data), *facts);
+  if (facts->split_count > 1 || is_in_folder) return gguf_parts(path, options).open(std::move(data), *facts);
   gguf_table tensors(options.memory);
   if (auto added = tensors.add_file(in, *facts); !added) return added.error();
   store::contents made;
@@ -165,7 +170,7 @@ inline result<store> open_gguf_source(source&& data, std::string_view path, cons
 /// @retval errc::malformed       the file does not begin as a GGUF file; or `split.no` or `split.count`, the subject, is invalid
 /// @retval errc::newer_format    a version above 3
 /// @retval errc::bad_name        a key is empty, not ASCII, or longer than 65535 bytes; or a tensor's name is not UTF-8, or too long
-/// @retval errc::duplicate_key   a key, the subject, occurs twice
+/// @retval errc::duplicate_key   a key, the subject, occurs twice with different values
 /// @retval errc::unknown_dtype   the type of a key's value, or that of a tensor (the subject, with the code), is not known
 /// @retval errc::bad_value       a boolean is neither 0 nor 1
 /// @retval errc::too_deep        more than 16 arrays within each other

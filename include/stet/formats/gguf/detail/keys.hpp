@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 #include <utility>
 
@@ -148,7 +149,7 @@ public:
   }
 
 private:
-  /// A key that was read. Two keys of one hash are taken for the same: no file has such keys by chance.
+  /// A key that was read. Two keys of one hash are taken for the same: no file has others by chance.
   struct seen_key {
     std::uint64_t hash, offset;
   };
@@ -190,20 +191,45 @@ private:
     return error(errc::bad_alignment, text.text(), begin);
   }
 
-  /// The file is read again only to name a key that occurs twice.
+  /// A key that occurs twice must have the same value, as some writers' files have it. The file is read again for those alone.
   result<void> check_unique(seen_key* seen) noexcept {
     heap_sort(seen, static_cast<std::size_t>(facts_.key_count), [](const seen_key& a, const seen_key& b) {
       return a.hash != b.hash ? a.hash < b.hash : a.offset < b.offset;
     });
+    const std::uint64_t end = in_.position_bytes();
     for (std::uint64_t number = 1; number < facts_.key_count; ++number) {
       if (seen[number].hash != seen[number - 1].hash) continue;
-      const std::uint64_t end = in_.position_bytes();
-      in_.rewind(seen[number].offset);
-      const error twice(errc::duplicate_key, in_.name(max_gguf_key_size_bytes), seen[number].offset);
-      in_.rewind(end);
-      return twice;
+      const std::uint64_t first = seen[number - 1].offset, second = seen[number].offset;
+      if (is_same(first, size_of_key(first), second, size_of_key(second))) continue;
+      in_.rewind(second);
+      return error(errc::duplicate_key, in_.name(max_gguf_key_size_bytes), second);
     }
+    in_.rewind(end);
     return {};
+  }
+  /// The size of a key with its value, which were read before.
+  std::uint64_t size_of_key(std::uint64_t offset) noexcept {
+    in_.rewind(offset);
+    (void)in_.name(max_gguf_key_size_bytes);
+    skip_gguf_value(in_, read_gguf_type(in_));
+    return in_.position_bytes() - offset;
+  }
+  bool is_same(std::uint64_t first, std::uint64_t first_size, std::uint64_t second,
+               std::uint64_t second_size) noexcept {
+    if (first_size != second_size) return false;
+    for (std::uint64_t left = first_size; left != 0;) {
+      std::byte piece[256];
+      const std::size_t size = left < sizeof piece ? static_cast<std::size_t>(left) : sizeof piece;
+      in_.rewind(first + first_size - left);
+      const std::byte* at = in_.peek(size);
+      if (at == nullptr) return false;
+      std::memcpy(piece, at, size);
+      in_.rewind(second + first_size - left);
+      at = in_.peek(size);
+      if (at == nullptr || std::memcmp(piece, at, size) != 0) return false;
+      left -= size;
+    }
+    return true;
   }
 
   /// What a part of a model states about itself.
