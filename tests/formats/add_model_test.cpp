@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 #include <stet/formats/add_model.hpp>
 #include <stet/formats/keras/save.hpp>
 #include <stet/formats/tfjs/save.hpp>
@@ -67,7 +69,7 @@ std::string names_in(const stet::model& of) {
 
 stet::result<void> convert_to_native(const std::string& from, const std::string& to,
                                      stet::tensor_names names = stet::tensor_names::both) {
-  const auto opened = stet::open_any(from);
+  const auto opened = stet::compiled::open_any(from);
   if (!opened) return opened.error();
   stet::writer all;
   if (auto added = stet::add_model(all, *opened, names); !added) return added;
@@ -77,7 +79,7 @@ stet::result<void> convert_to_native(const std::string& from, const std::string&
 
 /// Converts a model; the outcome as text.
 std::string save_as(const stet::format& as, const std::string& from, const std::string& to) {
-  const auto opened = stet::open_any(from);
+  const auto opened = stet::compiled::open_any(from);
   if (!opened) return stet_test::outcome(opened);
   stet::writer all;
   if (auto added = stet::add_model(all, *opened); !added) return stet_test::outcome(added);
@@ -118,7 +120,7 @@ TEST_SUITE("formats/add_model") {
     const stet_test::temp_folder folder;
     const std::string path = folder.path("m.stet");
     REQUIRE(convert_to_native(folder.write("m.keras", stet_test::keras_archive().bytes()), path));
-    const auto opened = stet::open_any(path);
+    const auto opened = stet::compiled::open_any(path);
     REQUIRE(opened);
     CHECK(names_in(*opened) == "/layers/dense/vars/0 /layers/dense/vars/1 probe/kernel=/layers/dense/vars/0 "
                                "probe/bias=/layers/dense/vars/1");
@@ -132,7 +134,7 @@ TEST_SUITE("formats/add_model") {
     REQUIRE(convert_to_native(path, folder.path("file.stet"), stet::tensor_names::of_file));
     REQUIRE(convert_to_native(folder.path("m.keras"), folder.path("file too.stet"), stet::tensor_names::of_file));
     CHECK(folder.read("file.stet") == folder.read("file too.stet"));
-    const auto of_file = stet::open_any(folder.path("file.stet"));
+    const auto of_file = stet::compiled::open_any(folder.path("file.stet"));
     REQUIRE(of_file);
     CHECK(names_in(*of_file) == "/layers/dense/vars/0 /layers/dense/vars/1");
     CHECK(of_file->second_names.empty());
@@ -145,7 +147,7 @@ TEST_SUITE("formats/add_model") {
     for (const char* const from : {"m.keras", "m.stet"}) {
       CAPTURE(from);
       REQUIRE(convert_to_native(folder.path(from), folder.path("layers.stet"), stet::tensor_names::of_layers));
-      const auto opened = stet::open_any(folder.path("layers.stet"));
+      const auto opened = stet::compiled::open_any(folder.path("layers.stet"));
       REQUIRE(opened);
       CHECK(names_in(*opened) == "probe/kernel probe/bias");
       const auto described = stet::describe(*opened);
@@ -158,7 +160,7 @@ TEST_SUITE("formats/add_model") {
       CHECK(variables == "kernel=probe/kernel bias=probe/bias ");
       // Keras finds the layers all the same.
       REQUIRE(stet_test::save_keras(folder.path("again.keras"), *opened));
-      const auto again = stet::open_any(folder.path("again.keras"));
+      const auto again = stet::compiled::open_any(folder.path("again.keras"));
       REQUIRE(again);
       CHECK(names_in(*again) == "/layers/dense/vars/0 /layers/dense/vars/1 probe/kernel=/layers/dense/vars/0 "
                                 "probe/bias=/layers/dense/vars/1");
@@ -182,7 +184,7 @@ TEST_SUITE("formats/add_model") {
     const std::string path = folder.path("m.stet");
     REQUIRE(original.save(path));
     REQUIRE(convert_to_native(path, folder.path("layers.stet"), stet::tensor_names::of_layers));
-    const auto opened = stet::open_any(folder.path("layers.stet"));
+    const auto opened = stet::compiled::open_any(folder.path("layers.stet"));
     REQUIRE(opened);
     // Of several second names the last is the tensor's own; the others stay aliases.
     CHECK(names_in(*opened) == "a/s w /z tied=a/s s=a/s");
@@ -197,7 +199,7 @@ TEST_SUITE("formats/add_model") {
 
   TEST_CASE("a second name that a tensor of the writer has is left out") {
     const stet_test::temp_folder folder;
-    const auto opened = stet::open_any(folder.write("m.keras", stet_test::keras_archive().bytes()));
+    const auto opened = stet::compiled::open_any(folder.write("m.keras", stet_test::keras_archive().bytes()));
     REQUIRE(opened);
     const std::vector<float> values(3, 1.5f);
     for (const stet::tensor_names names : {stet::tensor_names::both, stet::tensor_names::of_layers}) {
@@ -224,13 +226,13 @@ TEST_SUITE("formats/add_model") {
     made.add("dense/bias", bias, {2});
     made.add_alias("tied/kernel", "dense/kernel");
     for (const char* const as : {"tensorflow-objects", "tensorflow", "keras-legacy", "tfjs"})
-      REQUIRE(stet::save_any(folder.path(std::string("made-") + as), made, {.format = as}));
+      REQUIRE(stet::compiled::save_any(folder.path(std::string("made-") + as), made, {.format = as}));
     int saved_count = 0;
     for (const char* const from :
          {"m.keras", "m.weights.h5", "made-tensorflow-objects", "made-tensorflow", "made-keras-legacy", "made-tfjs"}) {
       CAPTURE(from);
       REQUIRE(convert_to_native(folder.path(from), folder.path("m.stet")));
-      for (const stet::format* const as : stet::known_formats) {
+      for (const stet::format* const as : stet::compiled::known_formats()) {
         if (as->save == nullptr || as == &stet::native_format) continue;
         const std::string to(as->saved_as);
         CAPTURE(to);
@@ -256,7 +258,7 @@ TEST_SUITE("formats/add_model") {
     const auto at = stet::open(std::span<const std::byte>(*bytes)).value().find("hurt")->entry().offset_bytes();
     (*bytes)[static_cast<std::size_t>(at) + 7] ^= std::byte{1};
     const std::string path = folder.write("m.stet", *bytes);
-    const auto opened = stet::open_any(path);
+    const auto opened = stet::compiled::open_any(path);
     REQUIRE(opened);
     stet::writer copy;
     REQUIRE(stet::add_model(copy, *opened));
@@ -276,7 +278,7 @@ TEST_SUITE("formats/add_model") {
     original.set_extra(stet::json_value{{"company", {{"ticket", 7}}}});
     const std::string path = folder.path("m.stet");
     REQUIRE(original.save(path));
-    const auto opened = stet::open_any(path);
+    const auto opened = stet::compiled::open_any(path);
     REQUIRE(opened);
     stet::writer copy;
     REQUIRE(stet::add_model(copy, *opened));
@@ -308,7 +310,7 @@ TEST_SUITE("formats/add_model") {
     at_once.state = stet::json_value{{"global_step", 2}};
     REQUIRE(stet::add_variables(at_once, variables));
     REQUIRE(at_once.save(folder.path("expected.stet")));
-    const auto opened = stet::open_any(folder.path("delta.stet"));
+    const auto opened = stet::compiled::open_any(folder.path("delta.stet"));
     REQUIRE(opened);
     stet::writer copy;
     REQUIRE(stet::add_model(copy, *opened));
@@ -321,7 +323,7 @@ TEST_SUITE("formats/add_model") {
     REQUIRE(base);
     bytes[static_cast<std::size_t>(base->find("a")->entry().offset_bytes())] ^= std::byte{1};
     folder.write("base.stet", bytes);
-    const auto damaged = stet::open_any(folder.path("delta.stet"));
+    const auto damaged = stet::compiled::open_any(folder.path("delta.stet"));
     REQUIRE(damaged);
     stet::writer again;
     REQUIRE(stet::add_model(again, *damaged));
@@ -337,13 +339,13 @@ TEST_SUITE("formats/add_model") {
     const std::string path = folder.write("m.keras", bytes);
     std::uint64_t at = 0;
     {
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       REQUIRE(opened);
       at = opened->store.find("probe/bias")->entry().offset_bytes();
     }
     bytes[static_cast<std::size_t>(at)] = static_cast<char>(bytes[static_cast<std::size_t>(at)] ^ 4);
     folder.write("m.keras", bytes);
-    const auto opened = stet::open_any(path);
+    const auto opened = stet::compiled::open_any(path);
     REQUIRE(opened);
     stet::writer copy;
     const auto added = stet::add_model(copy, *opened);
@@ -372,7 +374,7 @@ TEST_SUITE("formats/add_model") {
       REQUIRE(of);
       bytes[static_cast<std::size_t>(of->entry().offset_bytes() + of->size_bytes() - 1)] ^= std::byte{1};
       const std::string path = folder.write("damaged.stet", bytes);
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       REQUIRE(opened);
       stet::tfjs_save_options options;
       options.allow_rounding = true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <stet/formats/add_model.hpp>
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 #include <stet/formats/check_model.hpp>
 
 #include "support/keras_files.hpp"
@@ -19,12 +19,12 @@ TEST_SUITE("formats/check_model") {
     std::string bytes = stet_test::keras_archive().bytes();
     const std::string sound = folder.write("sound.keras", bytes);
     {
-      const auto opened = stet::open_any(sound);
+      const auto opened = stet::compiled::open_any(sound);
       REQUIRE(opened);
       REQUIRE(opened->checks.size() == 3);
       CHECK(stet::check_ranges(*opened));
     }
-    const auto whole = stet::open_any(sound);
+    const auto whole = stet::compiled::open_any(sound);
     REQUIRE(whole);
     const auto bias = whole->store.find("probe/bias");
     REQUIRE(bias);
@@ -34,7 +34,7 @@ TEST_SUITE("formats/check_model") {
     for (const stet::backing how : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
       stet::open_options options;
       options.backing = how;
-      const auto opened = stet::open_any(damaged, options);
+      const auto opened = stet::compiled::open_any(damaged, options);
       REQUIRE(opened);
       const auto checked = stet::check_ranges(*opened);
       REQUIRE(!checked);
@@ -59,14 +59,14 @@ TEST_SUITE("formats/check_model") {
     options.inflate = stet_test::inflate_stored;
     const auto check = [&](stet::backing how) {
       options.backing = how;
-      const auto opened = stet::open_any(folder.write("m.keras", archive.bytes()), options);
+      const auto opened = stet::compiled::open_any(folder.write("m.keras", archive.bytes()), options);
       REQUIRE(opened);
       CHECK(opened->checks.size() == 3); // the weights are compared when they are opened
       const auto bias = opened->store.find("probe/bias");
       REQUIRE(bias);
       CHECK(stet::check_tensor(*opened, *bias)); // which are in none of these
       stet::writer copy;
-      const auto checked = stet::check_ranges(*opened), added = stet::add_model(copy, *opened);
+      const auto checked = stet::check_ranges(*opened), added = stet::compiled::add_model(copy, *opened);
       CHECK(bool(added) == bool(checked));
       return checked ? std::string("ok")
                      : std::string(stet::describe(checked.error().code()).name) + " " +
@@ -122,12 +122,12 @@ TEST_SUITE("formats/check_model") {
     add_assets("a");
     archive.members.insert(archive.members.end(), usual.members.begin(), usual.members.end());
     add_assets("b");
-    const auto opened = stet::open_any(folder.write("m.keras", archive.bytes()));
+    const auto opened = stet::compiled::open_any(folder.write("m.keras", archive.bytes()));
     REQUIRE(opened);
     CHECK(opened->format->name == "keras-v3");
     CHECK(opened->checks.size() == 2003);
     CHECK(stet::check_ranges(*opened));
-    const auto alone = stet::open_any(folder.write("alone.keras", usual.bytes()));
+    const auto alone = stet::compiled::open_any(folder.write("alone.keras", usual.bytes()));
     REQUIRE(alone);
     CHECK(opened->store.tensor_count() == alone->store.tensor_count());
     for (const stet::tensor expected : alone->store) {

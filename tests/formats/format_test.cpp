@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 
 #include <stet/formats/tensorflow/save.hpp>
 
@@ -112,7 +113,7 @@ TEST_SUITE("formats/format") {
       CAPTURE(each.start);
       for (const stet::backing how : {stet::backing::stream, stet::backing::map, stet::backing::read}) {
         const counting_files files("model", std::string(each.start), large_bytes);
-        CHECK(outcome(stet::open_any("model", {.backing = how, .files = &files})) == "unknown_format");
+        CHECK(outcome(stet::compiled::open_any("model", {.backing = how, .files = &files})) == "unknown_format");
         CHECK(files.use().opened == 1);
         CHECK(files.use().bytes_read == each.bytes_read);
         CHECK(files.use().most_times() == 1);
@@ -145,8 +146,8 @@ TEST_SUITE("formats/format") {
       CAPTURE(each.path);
       for (const stet::backing how : {stet::backing::stream, stet::backing::map, stet::backing::read}) {
         const counting_files files(each.path, each.bytes);
-        const auto opened =
-            stet::open_any(each.path, {.backing = how, .inflate = stet_test::inflate_stored, .files = &files});
+        const auto opened = stet::compiled::open_any(
+            each.path, {.backing = how, .inflate = stet_test::inflate_stored, .files = &files});
         CHECK(outcome(opened) == "ok");
         if (!opened) continue;
         CHECK(opened->format->name == each.format);
@@ -199,7 +200,7 @@ TEST_SUITE("formats/format") {
     out.add("w", 1.5f);
     REQUIRE(stet::save_tensorflow_checkpoint(folder.path("m"), out));
     const counting_files files("m.index", text_of_file(folder.path("m.index")));
-    const auto opened = stet::open_any("m.index", {.backing = stet::backing::stream, .files = &files});
+    const auto opened = stet::compiled::open_any("m.index", {.backing = stet::backing::stream, .files = &files});
     REQUIRE(outcome(opened) == "ok");
     if (opened) CHECK(opened->format->name == "tf-ckpt-v2");
     CHECK(files.use().bytes_read == files.use().times.size());

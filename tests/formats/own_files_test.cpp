@@ -9,7 +9,8 @@
 #include "support/sample_model.hpp"
 #include "support/tensorflow_checkpoints.hpp"
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 #include <stet/formats/keras/save.hpp>
 #include <stet/formats/tfjs/save.hpp>
 #include <stet/formats/tensorflow/save.hpp>
@@ -59,7 +60,7 @@ std::string model_difference(const stet::model& a, const stet::model& b) {
 bool check_like_disk(const std::string& folder, const std::string& name) {
   CAPTURE(name);
   const std::string path = folder + "/" + name;
-  const auto disk = stet::open_any(path);
+  const auto disk = stet::compiled::open_any(path);
   const auto said = disk ? stet::describe(*disk) : stet::result<stet::model_description>(disk.error());
   for (const given how : {given::in_place, given::on_demand}) {
     for (const backing wanted : {backing::map, backing::read}) {
@@ -70,7 +71,7 @@ bool check_like_disk(const std::string& folder, const std::string& name) {
         own_files files(how, &memory);
         files.load("pak", folder);
         const stet::open_options options{.backing = wanted, .files = &files, .memory = &memory};
-        const auto own = stet::open_any("pak/" + name, options);
+        const auto own = stet::compiled::open_any("pak/" + name, options);
         CHECK(outcome(own) == outcome(disk));
         if (!own || !disk) continue;
         CHECK(model_difference(*disk, *own) == "");
@@ -96,7 +97,7 @@ void check_large_memory(const std::string& path, backing how, stet::inflate_func
   int read = 0;
   const allocations heap;
   {
-    const auto model = stet::open_any(path, {.backing = how, .inflate = inflate, .memory = &memory});
+    const auto model = stet::compiled::open_any(path, {.backing = how, .inflate = inflate, .memory = &memory});
     came_to = outcome(model);
     if (model) {
       for (const stet::tensor each : model->store) {
@@ -131,7 +132,7 @@ TEST_SUITE("formats in own files") {
     numbers.add("dense/kernel", kernel, {300, 10});
     numbers.add("dense/bias", std::span<const float>(kernel).first(10), {10});
     saved(numbers.save(folder.path("numbers.stet")));
-    const auto opened = stet::open_any(folder.path("numbers.stet"));
+    const auto opened = stet::compiled::open_any(folder.path("numbers.stet"));
     REQUIRE(opened);
     if (!opened) return;
     saved(stet_test::save_tfjs(folder.path("web/model.json"), *opened, {.shard_size_bytes = 5000}));

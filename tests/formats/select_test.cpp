@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <stet/formats/add_model.hpp>
+#include <stet/formats/compiled.hpp>
 #include <stet/formats/select.hpp>
 
 #include "support/keras_files.hpp"
@@ -24,7 +24,7 @@ TEST_SUITE("formats/select") {
     out.metadata = stet::json_value{{"author", "me"}};
     const std::string path = folder.path("m.stet");
     REQUIRE(out.save(path));
-    auto opened = stet::open_any(path);
+    auto opened = stet::compiled::open_any(path);
     REQUIRE(opened);
     std::vector<std::string> left_out;
     const auto rest = stet::without_tensors(
@@ -34,7 +34,7 @@ TEST_SUITE("formats/select") {
     CHECK(rest->store.tensor_count() == 2);
     CHECK((*rest->store.get<float>("tied"))[1] == 2);
     stet::writer copy;
-    REQUIRE(stet::add_model(copy, *rest));
+    REQUIRE(stet::compiled::add_model(copy, *rest));
     REQUIRE(copy.save(folder.path("copy.stet")));
 
     stet::writer expected;
@@ -45,7 +45,7 @@ TEST_SUITE("formats/select") {
     CHECK(folder.read("copy.stet") == folder.read("expected.stet"));
 
     // And once more, of what was left.
-    auto again = stet::open_any(path);
+    auto again = stet::compiled::open_any(path);
     REQUIRE(again);
     auto fewer = stet::without_tensors(std::move(*again), [](const stet::tensor& each) { return each.name() == "a"; });
     REQUIRE(fewer);
@@ -53,7 +53,7 @@ TEST_SUITE("formats/select") {
     REQUIRE(fewer);
     CHECK(fewer->store.tensor_count() == 1);
     stet::writer last;
-    CHECK(stet::add_model(last, *fewer));
+    CHECK(stet::compiled::add_model(last, *fewer));
   }
 
   TEST_CASE("a tensor of a foreign format goes with all its names") {
@@ -61,7 +61,7 @@ TEST_SUITE("formats/select") {
     const std::string path = folder.write("m.keras", stet_test::keras_archive().bytes());
     for (const char* const name : {"probe/kernel", "/layers/dense/vars/0"}) {
       CAPTURE(name);
-      auto opened = stet::open_any(path);
+      auto opened = stet::compiled::open_any(path);
       REQUIRE(opened);
       std::vector<std::string> left_out;
       const auto rest = stet::without_tensors(

@@ -4,7 +4,7 @@
 #include "../../examples/digits/model_file.hpp"
 #include "../../examples/digits/training.hpp"
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
 
 #include <cstdio>
 
@@ -38,7 +38,7 @@ int main(int count, char** arguments) {
   if (count != 4) return 2;
   const auto described = stet::open(arguments[1]);
   if (!described) return fail(described.error());
-  const auto weights = stet::open_any(arguments[2]);
+  const auto weights = stet::compiled::open_any(arguments[2]);
   if (!weights) return fail(weights.error());
   const auto images = digits::open_images(arguments[3]);
   if (!images) return fail(images.error());

@@ -6,7 +6,8 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 
 #include <doctest/doctest.h>
 
@@ -24,7 +25,7 @@ using stet_test::gguf_file;
 /// The metadata of a file as JSON; the name of an error.
 std::string gguf_metadata(const std::string& file) {
   const stet_test::temp_folder folder;
-  const auto model = stet::open_any(folder.write("m.gguf", file));
+  const auto model = stet::compiled::open_any(folder.write("m.gguf", file));
   if (!model) return stet_test::outcome(model);
   const auto described = stet::describe(*model);
   return described ? described->metadata.dump() : stet_test::outcome(described);
@@ -36,7 +37,7 @@ TEST_CASE("a GGUF file is recognised by its content") {
   const stet_test::temp_folder folder;
   const std::string path = folder.write("model.bin", stet_test::example_gguf_file());
   for (const stet::backing backing : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
-    const auto model = stet::open_any(path, {.backing = backing});
+    const auto model = stet::compiled::open_any(path, {.backing = backing});
     REQUIRE(model);
     CHECK(model->format == &stet::gguf_format);
     CHECK(model->file_count == 1);
@@ -46,8 +47,8 @@ TEST_CASE("a GGUF file is recognised by its content") {
     CHECK(described->metadata.dump() == R"({"general.architecture":"test","k.u32":7,"k.sa":["ab","c"],"k.b":true})");
     CHECK(described->graphs.empty());
   }
-  CHECK(stet_test::outcome(stet::open_any(folder.write("x", "GGUf\3\0\0\0"sv))) == "unknown_format");
-  const auto cut = stet::open_any(folder.write("cut.gguf", "GGUF\3\0"sv));
+  CHECK(stet_test::outcome(stet::compiled::open_any(folder.write("x", "GGUf\3\0\0\0"sv))) == "unknown_format");
+  const auto cut = stet::compiled::open_any(folder.write("cut.gguf", "GGUF\3\0"sv));
   CHECK(stet_test::outcome(cut) == "truncated");
 }
 
@@ -108,7 +109,7 @@ TEST_CASE("300,000 tokens are described in linear time, on demand, too") {
   made.string("long", std::string(400000, 'x'));
   const std::string path = folder.write("m.gguf", made.bytes());
   for (const stet::backing backing : {stet::backing::map, stet::backing::stream}) {
-    const auto model = stet::open_any(path, {.backing = backing});
+    const auto model = stet::compiled::open_any(path, {.backing = backing});
     REQUIRE(model);
     const auto begin = std::chrono::steady_clock::now();
     const auto described = stet::describe(*model);
@@ -133,7 +134,7 @@ TEST_CASE("a split model opens by its folder; its metadata is that of the first 
   const std::string second = folder.write("m-00002-of-00002.gguf", part(1, "y"));
   (void)folder.write("readme.md", "x");
   for (const std::string& path : {folder.path(), second}) {
-    const auto model = stet::open_any(path);
+    const auto model = stet::compiled::open_any(path);
     REQUIRE(model);
     CHECK(model->format == &stet::gguf_format);
     CHECK(model->file_count == 2);
@@ -145,14 +146,14 @@ TEST_CASE("a split model opens by its folder; its metadata is that of the first 
   // A model of one part has the name of its file there.
   const stet_test::temp_folder single;
   (void)single.write("m-00001-of-00001.gguf", gguf_file().split(0, 1, 1).tensor("x", {2}, 24, "ab").bytes());
-  const auto one = stet::open_any(single.path());
+  const auto one = stet::compiled::open_any(single.path());
   REQUIRE(one);
   REQUIRE(one->store.index().part_count() == 1);
   CHECK(one->store.index().part(0).path == "m-00001-of-00001.gguf");
   (void)single.write("m-00001-of-00001.gguf", gguf_file().split(0, 2, 1).bytes());
-  CHECK(stet_test::outcome(stet::open_any(single.path())) == "part_mismatch");
+  CHECK(stet_test::outcome(stet::compiled::open_any(single.path())) == "part_mismatch");
   (void)folder.write("n-00001-of-00002.gguf", part(0, "x"));
-  const auto two = stet::open_any(folder.path());
+  const auto two = stet::compiled::open_any(folder.path());
   REQUIRE_FALSE(two);
   CHECK(two.error().code() == stet::errc::invalid_argument);
   CHECK(two.error().subject().ends_with("m-00001-of-00002.gguf"));

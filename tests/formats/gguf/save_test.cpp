@@ -6,8 +6,8 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/add_model.hpp>
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 
 #include <doctest/doctest.h>
 
@@ -32,12 +32,12 @@ std::string gguf_text_of(const stet_test::temp_folder& folder, std::string_view 
 /// Opens a file with any format and saves it as GGUF; gives the new file's bytes, or the error's text.
 std::string saved_again(const stet_test::temp_folder& folder, const std::string& path,
                         const stet::open_options& options = {}) {
-  const auto model = stet::open_any(path, options);
+  const auto model = stet::compiled::open_any(path, options);
   if (!model) return stet_test::outcome(model);
   stet::writer out;
-  if (const auto added = stet::add_model(out, *model); !added) return stet_test::outcome(added);
+  if (const auto added = stet::compiled::add_model(out, *model); !added) return stet_test::outcome(added);
   const std::string to = folder.path("again.gguf");
-  const auto saved = stet::save_any(to, out);
+  const auto saved = stet::compiled::save_any(to, out);
   if (!saved) return stet_test::outcome(saved);
   CHECK(saved->file_count == 1);
   const std::string bytes = gguf_text_of(folder, "again.gguf");
@@ -117,13 +117,13 @@ TEST_CASE("a file is written again as it was: every type of value, every tensor"
       CHECK(saved_again(folder, path, {.backing = backing}) == file);
   }
   // Over a native file, too: its manifest keeps the types.
-  const auto model = stet::open_any(folder.path("m.gguf"));
+  const auto model = stet::compiled::open_any(folder.path("m.gguf"));
   REQUIRE(model);
   (void)folder.write("r.gguf", rich_gguf_file());
-  const auto rich = stet::open_any(folder.path("r.gguf"));
+  const auto rich = stet::compiled::open_any(folder.path("r.gguf"));
   REQUIRE(rich);
   stet::writer native;
-  REQUIRE(stet::add_model(native, *rich));
+  REQUIRE(stet::compiled::add_model(native, *rich));
   REQUIRE(native.save(folder.path("m.stet")));
   CHECK(saved_again(folder, folder.path("m.stet")) == rich_gguf_file());
 }
@@ -194,7 +194,7 @@ TEST_CASE("metadata of other formats becomes keys; what fits no type is an error
     stet::writer out;
     out.metadata = stet::json_value::parse(json);
     if (const auto saved = stet::save_gguf(folder.path("m.gguf"), out); !saved) return stet_test::outcome(saved);
-    const auto model = stet::open_any(folder.path("m.gguf"));
+    const auto model = stet::compiled::open_any(folder.path("m.gguf"));
     const auto described = model ? stet::describe(*model) : model.error();
     return described ? described->metadata.dump() : stet_test::outcome(described);
   };
@@ -269,7 +269,7 @@ TEST_CASE("parts of a chosen size, which open by any of them") {
     const std::string name = "m-0000" + std::to_string(i) + "-of-00004.gguf";
     size += folder.read(name).size();
     CHECK(folder.read(name).size() <= 1024);
-    const auto model = stet::open_any(folder.path(name));
+    const auto model = stet::compiled::open_any(folder.path(name));
     REQUIRE(model);
     CHECK(model->store.tensor_count() == 10);
     CHECK(model->store.alignment_bytes() == 64);
@@ -280,12 +280,12 @@ TEST_CASE("parts of a chosen size, which open by any of them") {
   const auto single = stet::save_gguf(folder.path("n.gguf"), out, {.part_size_bytes = 1});
   REQUIRE(single);
   CHECK(single->part_count == 10);
-  CHECK(stet::open_any(folder.path("n-00010-of-00010.gguf")));
+  CHECK(stet::compiled::open_any(folder.path("n-00010-of-00010.gguf")));
   // Together again
-  const auto model = stet::open_any(folder.path("m-00003-of-00004.gguf"));
+  const auto model = stet::compiled::open_any(folder.path("m-00003-of-00004.gguf"));
   REQUIRE(model);
   stet::writer all;
-  REQUIRE(stet::add_model(all, *model));
+  REQUIRE(stet::compiled::add_model(all, *model));
   REQUIRE(stet::save_gguf(folder.path("again.gguf"), all));
   CHECK(gguf_text_of(folder, "again.gguf") == gguf_text_of(folder, "whole.gguf"));
 }

@@ -4,7 +4,8 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 
 #include <doctest/doctest.h>
 
@@ -28,7 +29,7 @@ std::optional<stet::model> keras_sample(const std::string& name) {
     MESSAGE("skipped: STET_SAMPLES is not set");
     return std::nullopt;
   }
-  auto opened = stet::open_any(std::string(folder) + "/" + name);
+  auto opened = stet::compiled::open_any(std::string(folder) + "/" + name);
   CAPTURE(name);
   REQUIRE(outcome(opened) == "ok");
   if (!opened) return std::nullopt;
@@ -70,7 +71,7 @@ TEST_SUITE("keras") {
         {R"(  {"metadata": {}, "weight_map": {"/layers/dense/vars": ["a.weights.h5"]}})", "keras-v3"},
     };
     for (const auto& row : table) {
-      const auto opened = stet::open_any(folder.write("m.bin", row.first));
+      const auto opened = stet::compiled::open_any(folder.write("m.bin", row.first));
       REQUIRE(outcome(opened) == "ok");
       if (opened) CHECK(opened->format->name == row.second);
     }
@@ -83,12 +84,12 @@ TEST_SUITE("keras") {
         std::string(8000, 'u') + probe_weights(), // no superblock is looked for there
     };
     for (const std::string& each : others)
-      CHECK(outcome(stet::open_any(folder.write("m.keras", each))) == "unknown_format");
+      CHECK(outcome(stet::compiled::open_any(folder.write("m.keras", each))) == "unknown_format");
   }
 
   TEST_CASE("what is restored by layer and variable is what the path holds") {
     const temp_folder folder;
-    const auto opened = stet::open_any(folder.write("m.keras", keras_archive().bytes()));
+    const auto opened = stet::compiled::open_any(folder.write("m.keras", keras_archive().bytes()));
     REQUIRE(opened);
     if (!opened) return;
     const auto kernel = opened->store.find("probe/kernel");
@@ -143,7 +144,7 @@ TEST_SUITE("keras") {
     }
     // The same archive, its members elsewhere.
     const char* const folder = std::getenv("STET_SAMPLES");
-    const auto moved = stet::open_any(std::string(folder) + "/made/keras-v3/layer_zoo/zoo_zipped_off.keras");
+    const auto moved = stet::compiled::open_any(std::string(folder) + "/made/keras-v3/layer_zoo/zoo_zipped_off.keras");
     REQUIRE(outcome(moved) == "ok");
     CHECK(stored_bytes(*moved, "conv_a/kernel") == stored_bytes(*opened, "conv_a/kernel"));
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Models saved for Keras and opened again: places, names, dtypes, order of layers, what cannot be said, and
 // what a failure leaves.
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 #include <stet/formats/keras/save.hpp>
 #include <stet/formats/tensorflow/save.hpp>
 
@@ -36,7 +38,7 @@ struct saved_for_keras {
     options.is_durable = false;
     const std::string path = folder.path("model.stet");
     CHECK(stet_test::outcome(out.save(path)) == "ok");
-    const auto opened = stet::open_any(path);
+    const auto opened = stet::compiled::open_any(path);
     CHECK(opened);
     if (!opened) return opened.error();
     auto made = stet_test::save_keras(folder.path(name), *opened, options);
@@ -51,7 +53,7 @@ struct saved_for_keras {
     for (const std::string& each : memory.names()) CHECK((memory.read(each) == folder.read(each)));
     return made;
   }
-  stet::result<stet::model> open(const std::string& name) const { return stet::open_any(folder.path(name)); }
+  stet::result<stet::model> open(const std::string& name) const { return stet::compiled::open_any(folder.path(name)); }
   /// What a legacy file lists as the weights of each layer; null if it cannot be read.
   stet::json_value weight_names(const std::string& name) const {
     const auto opened = open(name);
@@ -439,7 +441,7 @@ struct saved_again {
   stet_test::temp_folder folder;
   stet::result<stet::keras_save_report> save(const char* from, const std::string& bytes, const char* to) {
     const std::string path = folder.write(from, bytes);
-    const auto opened = stet::open_any(path);
+    const auto opened = stet::compiled::open_any(path);
     REQUIRE(opened);
     if (!opened) return opened.error();
     stet::keras_save_options options;
@@ -465,7 +467,7 @@ TEST_CASE("legacy weights keep the order of their lists, which loading goes by")
   const auto saved = at.save("w.h5", weights.bytes(), "again.h5");
   REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
   if (saved) CHECK(saved->dataset_count == 3);
-  const auto opened = stet::open_any(at.folder.path("again.h5"));
+  const auto opened = stet::compiled::open_any(at.folder.path("again.h5"));
   REQUIRE(opened);
   if (!opened) return;
   CHECK(names_of(*opened) == "/a/b/a/b/k:0 /a/b/scope/u:0 /z/z/kernel:0 ");
@@ -490,7 +492,7 @@ TEST_CASE("objects stay where they are, each once and with its name; lists of la
   const auto saved = at.save("m.weights.h5", weights.bytes(), "again.weights.h5");
   REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
   if (saved) CHECK(saved->dataset_count == 7);
-  const auto opened = stet::open_any(at.folder.path("again.weights.h5"));
+  const auto opened = stet::compiled::open_any(at.folder.path("again.weights.h5"));
   REQUIRE(opened);
   if (!opened) return;
   CHECK(names_of(*opened) == "/layers/dense/vars/0 /layers/dense/vars/1 /layers/dense_1/vars/0 /layers/dense_1/vars/1 "
@@ -616,7 +618,7 @@ TEST_CASE("weights of TensorFlow's form tell no order, and are refused as legacy
   add(out, "dense/bias", {2}, 1);
   const stet_test::temp_folder folder;
   REQUIRE(stet::save_tensorflow_checkpoint(folder.path("w"), out));
-  const auto opened = stet::open_any(folder.path("w"));
+  const auto opened = stet::compiled::open_any(folder.path("w"));
   REQUIRE(opened);
   if (!opened) return;
   const auto save = [&](const char* name) { return stet_test::save_keras(folder.path(name), *opened); };
@@ -650,7 +652,7 @@ TEST_CASE("shards whose layers are called as other groups become one file, each 
               "again.weights.h5");
   REQUIRE_MESSAGE(saved, stet_test::outcome(saved));
   if (saved) CHECK(saved->dataset_count == 6);
-  const auto opened = stet::open_any(at.folder.path("again.weights.h5"));
+  const auto opened = stet::compiled::open_any(at.folder.path("again.weights.h5"));
   REQUIRE(opened);
   if (!opened) return;
   const auto rows_of = [&](const char* path) {
@@ -733,7 +735,7 @@ TEST_CASE("damage in the model that is saved is found on the way") {
   auto bytes = at.folder.read("model.stet");
   bytes.back() ^= std::byte{1};
   at.folder.write("model.stet", bytes);
-  const auto opened = stet::open_any(at.folder.path("model.stet"));
+  const auto opened = stet::compiled::open_any(at.folder.path("model.stet"));
   REQUIRE(opened);
   if (!opened) return;
   const auto saved = stet_test::save_keras(at.folder.path("m.keras"), *opened);
@@ -758,7 +760,7 @@ TEST_CASE("every call of a save fails once, in every way it can: the old file is
   saved_for_keras at;
   make_dense(at.out);
   CHECK(stet_test::outcome(at.out.save(at.folder.path("model.stet"))) == "ok");
-  const auto opened = stet::open_any(at.folder.path("model.stet"));
+  const auto opened = stet::compiled::open_any(at.folder.path("model.stet"));
   REQUIRE(opened);
   if (!opened) return;
   std::size_t fault_count = 0;
@@ -809,7 +811,7 @@ TEST_CASE("after a loss of power at any moment the old file is there or the new 
   saved_for_keras at;
   make_dense(at.out);
   CHECK(stet_test::outcome(at.out.save(at.folder.path("model.stet"))) == "ok");
-  const auto opened = stet::open_any(at.folder.path("model.stet"));
+  const auto opened = stet::compiled::open_any(at.folder.path("model.stet"));
   REQUIRE(opened);
   if (!opened) return;
   stet_test::temp_folder folder;

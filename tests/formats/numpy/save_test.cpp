@@ -6,7 +6,8 @@
 #include <stet/ext/zlib.hpp>
 #endif
 
-#include <stet/formats/add_model.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 #include <stet/formats/numpy/format.hpp>
 
 #include "support/npy_files.hpp"
@@ -264,7 +265,7 @@ TEST_CASE("big-endian, reordered and structured arrays of NumPy come back") {
   const auto described = stet::describe(*model);
   REQUIRE(described);
   stet::writer out;
-  REQUIRE(stet::add_model(out, *model));
+  REQUIRE(stet::compiled::add_model(out, *model));
   REQUIRE(stet::save_npz(folder.path("again.npz"), out));
   const auto again = stet::open_as(stet::npz_format, folder.path("again.npz"));
   REQUIRE(again);

@@ -6,7 +6,8 @@
 #include "support/safetensors_files.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 
 #include <doctest/doctest.h>
 
@@ -49,7 +50,7 @@ struct checkpoint {
       (void)folder.write("shard-0000" + std::to_string(++rank) + "-model-00001-of-00001.safetensors", each);
   }
   [[nodiscard]] stet::result<stet::model> open(const stet::open_options& options = {}) const {
-    return stet::open_any(folder.path(""), options);
+    return stet::compiled::open_any(folder.path(""), options);
   }
 };
 

@@ -7,8 +7,8 @@
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/add_model.hpp>
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 
 #include <doctest/doctest.h>
 
@@ -100,7 +100,7 @@ TEST_CASE("the bytes of a file: header padded to 64, largest elements first, the
                                                 std::string(1, static_cast<char>(header.size() >> 8)) +
                                                 std::string(6, '\0') + header + data);
   CHECK(saved->file_size_bytes == 8 + header.size() + data.size());
-  const auto opened = stet::open_any(path);
+  const auto opened = stet::compiled::open_any(path);
   REQUIRE(opened);
   CHECK(opened->store.get<float>("z"));
   const auto described = stet::describe(*opened);
@@ -125,7 +125,7 @@ TEST_CASE("metadata that are no strings are kept as the text of an object, and c
   REQUIRE(stet::save_safetensors(path, out));
   CHECK(text_in(folder, "m.safetensors").find(R"("stet":"{\"epochs\":3,\"deep\":{\"a\":[1,2]},\"stet\":\"own\"}")") !=
         std::string::npos);
-  const auto opened = stet::open_any(path);
+  const auto opened = stet::compiled::open_any(path);
   REQUIRE(opened);
   const auto described = stet::describe(*opened);
   REQUIRE(described);
@@ -235,7 +235,7 @@ TEST_CASE("shards of a chosen size, and their index") {
   }
 }
 )");
-  const auto model = stet::open_any(folder.path(""));
+  const auto model = stet::compiled::open_any(folder.path(""));
   REQUIRE(model);
   CHECK(model->store.tensor_count() == 5);
   CHECK(model->store.get<std::uint8_t>("a"));
@@ -245,8 +245,8 @@ TEST_CASE("shards of a chosen size, and their index") {
   REQUIRE(single);
   CHECK(single->shard_count == 4); // the empty one needs none
   // By the ending, an index even of one shard.
-  REQUIRE(stet::save_any(folder.path("one.safetensors.index.json"), out));
-  CHECK(stet::open_any(folder.path("one-00001-of-00001.safetensors")));
+  REQUIRE(stet::compiled::save_any(folder.path("one.safetensors.index.json"), out));
+  CHECK(stet::compiled::open_any(folder.path("one-00001-of-00001.safetensors")));
 }
 
 TEST_CASE("shards that replace others leave none of the old ones, and no other file") {

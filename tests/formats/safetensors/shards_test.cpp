@@ -9,7 +9,8 @@
 #include "support/safetensors_files.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 
 #include <doctest/doctest.h>
 
@@ -108,7 +109,7 @@ TEST_CASE("an entry whose shard or tensor is missing fails alone, by name") {
   REQUIRE(store);
   CHECK(store->tensor_count() == 1);
   CHECK(stet_test::outcome(store->find("gone")) == "not_found");
-  const auto model = stet::open_any(files.index);
+  const auto model = stet::compiled::open_any(files.index);
   REQUIRE(model);
   CHECK(model->format == &stet::safetensors_format);
   CHECK(model->file_count == 2);
@@ -201,7 +202,7 @@ TEST_CASE("every truncation of an index is an error") {
 
 TEST_CASE("a folder is opened by its index, its shards, or its only file") {
   const two_shards files;
-  const auto by_index = stet::open_any(files.folder.path(""));
+  const auto by_index = stet::compiled::open_any(files.folder.path(""));
   REQUIRE(by_index);
   CHECK(by_index->format == &stet::safetensors_folder_format);
   CHECK(value_of(by_index->store, "a") == 1);
@@ -209,20 +210,20 @@ TEST_CASE("a folder is opened by its index, its shards, or its only file") {
 
   const stet_test::temp_folder alone;
   (void)alone.write(std::string(first_shard), shard_of({"a"}, 1));
-  const auto incomplete = stet::open_any(alone.path(""));
+  const auto incomplete = stet::compiled::open_any(alone.path(""));
   REQUIRE_FALSE(incomplete);
   CHECK(incomplete.error().code() == stet::errc::missing_part);
   CHECK(incomplete.error().subject() == second_shard);
   (void)alone.write(std::string(second_shard), shard_of({"b"}, 2));
-  const auto shards = stet::open_any(alone.path(""));
+  const auto shards = stet::compiled::open_any(alone.path(""));
   REQUIRE(shards);
   CHECK(shards->store.tensor_count() == 2);
   CHECK(shards->file_count == 2);
   CHECK(value_of(shards->store, "b") == 2);
   (void)alone.write(std::string(second_shard), shard_of({"b", "a"}, 2));
-  CHECK(stet_test::outcome(stet::open_any(alone.path(""))) == "duplicate_name");
+  CHECK(stet_test::outcome(stet::compiled::open_any(alone.path(""))) == "duplicate_name");
   (void)alone.write("other.safetensors", shard_of({"b"}, 2));
-  const auto several = stet::open_any(alone.path(""));
+  const auto several = stet::compiled::open_any(alone.path(""));
   REQUIRE_FALSE(several);
   CHECK(several.error().code() == stet::errc::invalid_argument);
   CHECK(several.error().subject() == "3 files and no index; add a name, such as /m-00001-of-00002.safetensors");
@@ -230,16 +231,16 @@ TEST_CASE("a folder is opened by its index, its shards, or its only file") {
   const stet_test::temp_folder single;
   (void)single.write("x.safetensors", shard_of({"a"}, 3));
   (void)single.write("config.json", "{}");
-  const auto one = stet::open_any(single.path(""));
+  const auto one = stet::compiled::open_any(single.path(""));
   REQUIRE(one);
   CHECK(value_of(one->store, "a") == 3);
   (void)single.write("x.safetensors.index.json", weight_map({{"a", "x.safetensors"}}));
   (void)single.write("y.safetensors.index.json", weight_map({{"a", "x.safetensors"}}));
-  CHECK(stet_test::outcome(stet::open_any(single.path(""))) == "invalid_argument");
+  CHECK(stet_test::outcome(stet::compiled::open_any(single.path(""))) == "invalid_argument");
 
   const stet_test::temp_folder none;
   (void)none.write("config.json", "{}");
-  CHECK(stet_test::outcome(stet::open_any(none.path(""))) == "not_a_regular_file");
+  CHECK(stet_test::outcome(stet::compiled::open_any(none.path(""))) == "not_a_regular_file");
 }
 
 TEST_CASE("a program's own files are sharded models, too") {
@@ -250,7 +251,7 @@ TEST_CASE("a program's own files are sharded models, too") {
   files.add("d/s2.safetensors", stet_test::bytes_of(two));
   files.add("d/m.safetensors.index.json", stet_test::bytes_of(map));
   for (const std::string_view path : {"d", "d/m.safetensors.index.json"}) {
-    const auto model = stet::open_any(path, {.files = &files});
+    const auto model = stet::compiled::open_any(path, {.files = &files});
     REQUIRE(model);
     CHECK(value_of(model->store, "b") == 2);
   }
@@ -258,10 +259,10 @@ TEST_CASE("a program's own files are sharded models, too") {
 
 TEST_CASE("an index of other files is not taken for one of safetensors") {
   const stet_test::temp_folder folder;
-  CHECK(stet_test::outcome(stet::open_any(folder.write(
+  CHECK(stet_test::outcome(stet::compiled::open_any(folder.write(
             "pytorch_model.bin.index.json", weight_map({{"a", "pytorch_model-1.bin"}})))) == "unknown_format");
   (void)folder.write("s.safetensors", shard_of({"a"}, 1));
-  CHECK(stet::open_any(folder.write("any.json", weight_map({{"a", "s.safetensors"}}))));
+  CHECK(stet::compiled::open_any(folder.write("any.json", weight_map({{"a", "s.safetensors"}}))));
 }
 
 TEST_CASE("the metadata of index and shards is merged") {
@@ -275,7 +276,7 @@ TEST_CASE("the metadata of index and shards is merged") {
       stet_test::safetensors_file(
           "{" + stet_test::u8_row("b", 0, 2) + R"(,"__metadata__":{"format":"tf","total_size":"x","l":""}})", "bb"));
   for (const std::string& path : {files.index, files.folder.path("")}) {
-    const auto model = stet::open_any(path);
+    const auto model = stet::compiled::open_any(path);
     REQUIRE(model);
     const auto described = stet::describe(*model);
     REQUIRE(described);

@@ -3,7 +3,9 @@
 #include "support/outcome.hpp"
 #include "support/tensorflow_checkpoints.hpp"
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
+#include <stet/formats/tensorflow/open.hpp>
 
 #include <doctest/doctest.h>
 
@@ -67,22 +69,22 @@ TEST_SUITE("tensorflow") {
     const std::string prefix = made.write(folder, "ckpt-1");
     folder.write("checkpoint", "model_checkpoint_path: \"ckpt-1\"\n"sv);
     for (const std::string& path : {prefix, prefix + ".index", folder.path()}) {
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       REQUIRE(opened);
       CHECK(opened->format->name == "tf-ckpt-v2");
       CHECK(opened->store.contains("a"));
     }
     // What is wrong is said as it is, not as an unknown format.
     folder.write("checkpoint", "model_checkpoint_path: \"ckpt-2\"\n"sv);
-    CHECK(outcome(stet::open_any(folder.path())) == "file_not_found");
+    CHECK(outcome(stet::compiled::open_any(folder.path())) == "file_not_found");
     folder.write("checkpoint", "model_checkpoint_path: ckpt-2"sv);
-    CHECK(outcome(stet::open_any(folder.path())) == "bad_state_file");
+    CHECK(outcome(stet::compiled::open_any(folder.path())) == "bad_state_file");
     folder.write("ckpt-1.index", std::string(100, 'x'));
-    CHECK(outcome(stet::open_any(prefix)) == "bad_magic");
-    CHECK(outcome(stet::open_any(prefix + ".index")) == "unknown_format");
-    CHECK(outcome(stet::open_any(prefix + ".data-00000-of-00001")) == "bad_magic");
+    CHECK(outcome(stet::compiled::open_any(prefix)) == "bad_magic");
+    CHECK(outcome(stet::compiled::open_any(prefix + ".index")) == "unknown_format");
+    CHECK(outcome(stet::compiled::open_any(prefix + ".data-00000-of-00001")) == "bad_magic");
     std::filesystem::remove(to_path(prefix + ".index"));
-    CHECK(outcome(stet::open_any(prefix + ".data-00000-of-00001")) == "file_not_found");
+    CHECK(outcome(stet::compiled::open_any(prefix + ".data-00000-of-00001")) == "file_not_found");
   }
 
   TEST_CASE("full names and slots are said of their variables") {
@@ -99,7 +101,7 @@ TEST_SUITE("tensorflow") {
     graph += optimizer.view();
     made.add_strings("_CHECKPOINTABLE_OBJECT_GRAPH", {}, {graph});
     const std::string prefix = made.write(folder);
-    const auto opened = stet::open_any(prefix);
+    const auto opened = stet::compiled::open_any(prefix);
     REQUIRE(opened);
     const auto said = stet::describe(*opened);
     REQUIRE(said);
@@ -111,7 +113,7 @@ TEST_SUITE("tensorflow") {
     made.entries.erase("_CHECKPOINTABLE_OBJECT_GRAPH");
     made.add_strings("_CHECKPOINTABLE_OBJECT_GRAPH", {}, {"\x0a\xff"});
     (void)made.write(folder);
-    const auto damaged = stet::open_any(prefix);
+    const auto damaged = stet::compiled::open_any(prefix);
     REQUIRE(damaged);
     const auto partly = stet::describe(*damaged); // which must not keep the tensors from being converted
     REQUIRE(partly);
@@ -124,7 +126,7 @@ TEST_SUITE("tensorflow") {
     made_checkpoint made;
     made.add("a", 1, {1}, std::vector<float>{1});
     const std::string prefix = made.write(folder);
-    const auto opened = stet::open_any(prefix);
+    const auto opened = stet::compiled::open_any(prefix);
     REQUIRE(opened);
     const auto said = stet::describe(*opened);
     REQUIRE(said);
@@ -137,7 +139,7 @@ TEST_SUITE("tensorflow") {
          samples({"tf-ckpt-v2", "made/tf-ckpt-v2", "tf-savedmodel", "made/tf-savedmodel"}, is_index)) {
       CAPTURE(path);
       const std::string prefix = path.substr(0, path.size() - 6);
-      const auto opened = stet::open_any(prefix);
+      const auto opened = stet::compiled::open_any(prefix);
       REQUIRE(opened);
       CHECK(opened->format->name == "tf-ckpt-v2");
       const std::string failures = read_all(*opened);
@@ -153,7 +155,7 @@ TEST_SUITE("tensorflow") {
     };
     for (const std::string& path : samples({"tf-ckpt-v1", "made/tf-ckpt-v1"}, is_table)) {
       CAPTURE(path);
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       REQUIRE(opened);
       CHECK(opened->format->name == "tf-ckpt-v1");
       CHECK(read_all(*opened).empty());
@@ -165,7 +167,7 @@ TEST_SUITE("tensorflow") {
     for (const std::string& path : samples({"tf-ckpt-v2", "made/tf-ckpt-v2", "made/tf-ckpt-v1"},
                                            [](const std::string& name) { return name == "checkpoint"; })) {
       CAPTURE(path);
-      CHECK(stet::open_any(path.substr(0, path.rfind('/'))));
+      CHECK(stet::compiled::open_any(path.substr(0, path.rfind('/'))));
     }
   }
 

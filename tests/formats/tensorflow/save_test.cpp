@@ -6,7 +6,8 @@
 #include "support/temp_folder.hpp"
 
 #include <stet/json.hpp>
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 #include <stet/formats/tensorflow/save.hpp>
 
 #include <doctest/doctest.h>
@@ -118,7 +119,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     made.add_to(out);
     const auto saved = save_tensorflow_checkpoint(folder.path("ckpt-1"), out);
     REQUIRE(saved);
-    const auto opened = stet::open_any(folder.path("ckpt-1"));
+    const auto opened = stet::compiled::open_any(folder.path("ckpt-1"));
     REQUIRE(opened);
     CHECK(opened->format->name == "tf-ckpt-v2");
     CHECK(opened->store.tensor_count() == 10);
@@ -141,7 +142,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     stet::tensorflow_save_options options;
     options.naming = stet::tensorflow_naming::by_object;
     REQUIRE(save_tensorflow_checkpoint(folder.path("ckpt-1"), out, options));
-    const auto opened = stet::open_any(folder.path("ckpt-1"));
+    const auto opened = stet::compiled::open_any(folder.path("ckpt-1"));
     REQUIRE(opened);
     made.check(opened->store);
     CHECK(opened->store.contains("dense/kernel/.ATTRIBUTES/VARIABLE_VALUE"));
@@ -159,7 +160,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
       if (!opened->store.original_of(each)) again.add(each.name(), each);
     }
     REQUIRE(save_tensorflow_checkpoint(folder.path("ckpt-2"), again));
-    const auto reopened = stet::open_any(folder.path("ckpt-2"));
+    const auto reopened = stet::compiled::open_any(folder.path("ckpt-2"));
     REQUIRE(reopened);
     CHECK(reopened->store.contains("given"));
     made.check(reopened->store);
@@ -180,7 +181,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
       const auto saved = save_tensorflow_checkpoint(prefix, out, options);
       REQUIRE(saved);
       CHECK((limit > 1000) == (saved->part_count == 1));
-      const auto opened = stet::open_any(prefix);
+      const auto opened = stet::compiled::open_any(prefix);
       REQUIRE(opened);
       CHECK(opened->file_count == saved->part_count);
       made.check(opened->store);
@@ -192,7 +193,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
   TEST_CASE("a checkpoint without tensors opens") {
     const temp_folder folder;
     REQUIRE(save_tensorflow_checkpoint(folder.path("none"), stet::writer()));
-    const auto opened = stet::open_any(folder.path("none"));
+    const auto opened = stet::compiled::open_any(folder.path("none"));
     REQUIRE(opened);
     CHECK(opened->store.tensor_count() == 0);
   }
@@ -218,7 +219,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     stet::tensorflow_save_options options;
     options.state = stet::tensorflow_state{"ckpt-2", {"ckpt-1", "ckpt-2"}, {1721234567.0625, 0.1}, 5.5};
     REQUIRE(save_tensorflow_checkpoint(folder.path("ckpt-2"), out, options));
-    const auto opened = stet::open_any(folder.path());
+    const auto opened = stet::compiled::open_any(folder.path());
     REQUIRE(opened);
     CHECK(opened->store.contains("a"));
     CHECK(text_of(folder.read("checkpoint")) == "model_checkpoint_path: \"ckpt-2\"\n"
@@ -312,7 +313,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
       options.naming = by_name ? stet::tensorflow_naming::by_name : stet::tensorflow_naming::by_object;
       const auto saved = save_tensorflow_checkpoint(folder.path("model"), out, options);
       CHECK(outcome(saved) == (by_name ? "ok" : "bad_name"));
-      if (by_name) CHECK(stet::open_any(folder.path("model")));
+      if (by_name) CHECK(stet::compiled::open_any(folder.path("model")));
       for (const std::string& name : names_in(folder)) std::filesystem::remove(stet_test::to_path(folder.path(name)));
     }
     stet::tensorflow_state nameless, endless;
@@ -333,7 +334,7 @@ TEST_SUITE("tensorflow/write_checkpoint") {
       for (int i = 0; i < alias_count; ++i) out.add_alias("s" + std::to_string(i), "s");
       const auto saved = save_tensorflow_checkpoint(folder.path("model"), out);
       CHECK(outcome(saved) == (alias_count == 10 ? "ok" : "too_large"));
-      if (alias_count == 10) CHECK(stet::open_any(folder.path("model")));
+      if (alias_count == 10) CHECK(stet::compiled::open_any(folder.path("model")));
     }
   }
 
@@ -347,14 +348,15 @@ TEST_SUITE("tensorflow/write_checkpoint") {
     for (const char* const name :
          {"saver_dtypes/model.ckpt-3", "objects/ckpt-3", "partitioned/part.ckpt", "many/many", "keras3_adam/slots-1"}) {
       CAPTURE(name);
-      const auto opened = stet::open_any(stet_test::to_utf8(std::filesystem::path(samples) / "made/tf-ckpt-v2" / name));
+      const auto opened =
+          stet::compiled::open_any(stet_test::to_utf8(std::filesystem::path(samples) / "made/tf-ckpt-v2" / name));
       REQUIRE(opened);
       stet::writer out;
       for (const stet::tensor each : opened->store) {
         if (!opened->store.original_of(each)) out.add(each.name(), each);
       }
       REQUIRE(save_tensorflow_checkpoint(folder.path("again"), out));
-      const auto again = stet::open_any(folder.path("again"));
+      const auto again = stet::compiled::open_any(folder.path("again"));
       REQUIRE(again);
       CHECK(again->store.tensor_count() == opened->store.tensor_count());
       CHECK(again->store.verify_checksums());

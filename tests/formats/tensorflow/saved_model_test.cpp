@@ -6,7 +6,8 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 #include <stet/manifest.hpp>
 #include <stet/wire/protobuf_writer.hpp>
 
@@ -105,7 +106,7 @@ TEST_CASE("a graph alone: its constants in place, whatever the file is called") 
   for (const stet::backing backing : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
     stet::open_options options;
     options.backing = backing;
-    const auto opened = stet::open_any(path, options);
+    const auto opened = stet::compiled::open_any(path, options);
     REQUIRE_MESSAGE(opened, stet_test::outcome(opened));
     if (!opened) return;
     CHECK(opened->format == &stet::graph_def_format);
@@ -133,7 +134,7 @@ TEST_CASE("a SavedModel of several MetaGraphs, by its folder and by its file") {
       folder.write("saved_model.pb",
                    saved_model({meta_graph(graph_def(), {"serve"}), meta_graph(graph_def("efgh"), {"serve", "gpu"})}));
   for (const std::string& path : {folder.path(), file}) {
-    const auto opened = stet::open_any(path);
+    const auto opened = stet::compiled::open_any(path);
     REQUIRE_MESSAGE(opened, stet_test::outcome(opened));
     if (!opened) return;
     CHECK(opened->format == &stet::saved_model_format);
@@ -155,7 +156,7 @@ TEST_CASE("a SavedModel of several MetaGraphs, by its folder and by its file") {
 
 TEST_CASE("a MetaGraph file; and damage in any of them is an error, or none, but no harm") {
   const stet_test::temp_folder folder;
-  const auto meta = stet::open_any(folder.write("model.ckpt-7.meta", meta_graph(graph_def(), {})));
+  const auto meta = stet::compiled::open_any(folder.write("model.ckpt-7.meta", meta_graph(graph_def(), {})));
   CHECK(stet_test::outcome(meta) == "ok");
   if (meta) CHECK(meta->format == &stet::meta_graph_format);
   const std::string whole = saved_model({meta_graph(graph_def(), {"serve"})});
@@ -174,13 +175,13 @@ TEST_CASE("a MetaGraph file; and damage in any of them is an error, or none, but
       attempt(changed);
     }
   }
-  CHECK(stet_test::outcome(stet::open_any(folder.write("empty", ""))) == "unknown_format");
+  CHECK(stet_test::outcome(stet::compiled::open_any(folder.write("empty", ""))) == "unknown_format");
 }
 
 TEST_CASE("a constant with the name of another tensor") {
   const stet_test::temp_folder folder;
   // A second graph with no tags and one whose tag makes the same name.
-  const auto opened = stet::open_any(
+  const auto opened = stet::compiled::open_any(
       folder.write("saved_model.pb", saved_model({meta_graph(graph_def(), {}), meta_graph(graph_def("2222"), {"t"}),
                                                   meta_graph(graph_def("3333"), {"t"})})));
   REQUIRE_MESSAGE(opened, stet_test::outcome(opened));
@@ -197,10 +198,10 @@ TEST_CASE("a folder of a form that is not read says what was found and what to g
   for (const auto& [file, subject] : table) {
     const stet_test::temp_folder folder;
     const std::string path = folder.write(file, std::string_view("saved_model_schema_version: 1\n"));
-    const auto opened = stet::open_any(folder.path());
+    const auto opened = stet::compiled::open_any(folder.path());
     CHECK(stet_test::outcome(opened) == "unsupported");
     CHECK(opened.error().subject() == subject);
-    CHECK(stet_test::outcome(stet::open_any(path)) == "unsupported");
+    CHECK(stet_test::outcome(stet::compiled::open_any(path)) == "unsupported");
   }
 }
 
@@ -222,7 +223,7 @@ TEST_CASE("real SavedModels: sound graphs, signatures, tags, and a tensor for ev
       if (!is_meta && at->path().filename() != "saved_model.pb") continue;
       const std::string path = stet_test::to_utf8(is_meta ? at->path() : at->path().parent_path());
       CAPTURE(path);
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       CHECK_MESSAGE(opened, stet_test::outcome(opened));
       if (!opened) continue;
       CHECK(opened->format == (is_meta ? &stet::meta_graph_format : &stet::saved_model_format));

@@ -6,7 +6,8 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 #include <stet/manifest/quantization.hpp>
 
 #include <doctest/doctest.h>
@@ -29,7 +30,7 @@ struct tfjs_folder {
   stet_test::temp_folder folder;
 
   stet::result<stet::model> open(std::string_view json, const stet::open_options& options = {}) const {
-    return stet::open_any(folder.write("model.json", json), options);
+    return stet::compiled::open_any(folder.write("model.json", json), options);
   }
   stet::result<stet::model> open_weights(std::string_view groups, const stet::open_options& options = {}) const {
     return open(std::string(R"({"format":"graph-model","weightsManifest":)").append(groups).append("}"), options);
@@ -161,7 +162,7 @@ TEST_CASE("a bare manifest of weights, a folder, and a file in a folder below") 
   std::filesystem::create_directory(stet_test::to_path(at.folder.path("sub")));
   at.folder.write("sub/w", "\x01"sv);
   constexpr std::string_view groups = R"([{"paths":["./sub/w"],"weights":[{"name":"w","shape":[],"dtype":"bool"}]}])";
-  const auto bare = stet::open_any(at.folder.write("weights_manifest.json", groups));
+  const auto bare = stet::compiled::open_any(at.folder.write("weights_manifest.json", groups));
   CHECK(stet_test::outcome(bare) == "ok");
   if (bare) {
     const auto described = stet::describe(*bare);
@@ -169,7 +170,7 @@ TEST_CASE("a bare manifest of weights, a folder, and a file in a folder below") 
     if (described) CHECK(*described == stet::model_description());
   }
   CHECK(stet_test::outcome(at.open_weights(groups)) == "ok");
-  const auto folder = stet::open_any(at.folder.path());
+  const auto folder = stet::compiled::open_any(at.folder.path());
   CHECK(stet_test::outcome(folder) == "ok");
   if (folder) CHECK(stet_test::outcome(stet::describe(*folder)) == "ok");
   std::error_code failure;
@@ -376,7 +377,7 @@ TEST_CASE("real models: every graph is sound, and says the topology that was rea
       const std::string path = stet_test::to_utf8(at->path());
       if (at->path().extension() != ".json") continue;
       CAPTURE(path);
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       CHECK_MESSAGE(opened, stet_test::outcome(opened));
       if (!opened) continue;
       CHECK(opened->format == &stet::tfjs_format);

@@ -6,6 +6,7 @@
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/formats/compiled.hpp>
 #include <stet/formats/tfjs/save.hpp>
 
 #include <doctest/doctest.h>
@@ -36,7 +37,7 @@ public:
     REQUIRE(out.save(path_));
   }
   stet::result<stet::tfjs_save_report> save_to(const std::string& path, const stet::file_operations& operations) const {
-    const auto opened = stet::open_any(path_);
+    const auto opened = stet::compiled::open_any(path_);
     REQUIRE(opened);
     if (!opened) return opened.error();
     stet::tfjs_save_options options;
@@ -52,7 +53,7 @@ private:
 
 /// The value that all elements of the model in `folder` have; 0 if there is none, -1 if it is damaged or mixed.
 float value_in(const temp_folder& folder) {
-  const auto opened = stet::open_any(folder.path("model.json"));
+  const auto opened = stet::compiled::open_any(folder.path("model.json"));
   if (!opened) return opened.error().code() == stet::errc::file_not_found ? 0.0f : -1.0f;
   float value = 0;
   for (const std::string_view name : {"a", "b"}) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Models saved for TensorFlow.js and opened again: names, dtypes, quantization, shards, and what a failure
 // leaves.
+#include <stet/formats/compiled.hpp>
 #include <stet/formats/tfjs/save.hpp>
 
 #include "support/save_model.hpp"
@@ -31,7 +32,7 @@ struct saved_for_tfjs {
   stet::result<stet::tfjs_save_report> save(const stet::tfjs_save_options& options = {}) {
     const std::string path = folder.path("model.stet");
     CHECK(stet_test::outcome(out.save(path)) == "ok");
-    const auto opened = stet::open_any(path);
+    const auto opened = stet::compiled::open_any(path);
     CHECK(opened);
     if (!opened) return opened.error();
     auto made = stet_test::save_tfjs(folder.path("model.json"), *opened, options);
@@ -46,7 +47,7 @@ struct saved_for_tfjs {
     for (const std::string& each : memory.names()) CHECK((memory.read(each) == folder.read(each)));
     return made;
   }
-  stet::result<stet::model> open() const { return stet::open_any(folder.path("model.json")); }
+  stet::result<stet::model> open() const { return stet::compiled::open_any(folder.path("model.json")); }
   stet::json_value json() const {
     const auto bytes = folder.read("model.json");
     auto parsed = stet::parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -253,7 +254,7 @@ TEST_CASE("saving over a model removes its files, and only those; no tensors are
   CHECK(first.size() == 4);
   saved_for_tfjs other;
   CHECK(stet_test::outcome(other.out.save(other.folder.path("empty.stet"))) == "ok");
-  const auto empty = stet::open_any(other.folder.path("empty.stet"));
+  const auto empty = stet::compiled::open_any(other.folder.path("empty.stet"));
   REQUIRE(empty);
   if (!empty) return;
   const auto saved = stet_test::save_tfjs(at.folder.path("model.json"), *empty);
@@ -290,7 +291,7 @@ TEST_CASE("files that the replaced model.json lists are removed only if a save t
   saved_for_tfjs changed;
   changed.out.add("a", other, {2});
   CHECK(stet_test::outcome(changed.out.save(changed.folder.path("model.stet"))) == "ok");
-  const auto model = stet::open_any(changed.folder.path("model.stet"));
+  const auto model = stet::compiled::open_any(changed.folder.path("model.stet"));
   REQUIRE(model);
   if (!model) return;
   const auto save_other = [&](const char* name) {
@@ -342,7 +343,7 @@ TEST_CASE("a model of TensorFlow.js with a class that a program registers stays 
                R"({"class_name":"Mine","config":{"name":"m","batch_input_shape":[null,2]}}]}},)"
                R"("weightsManifest":[{"paths":["w"],"weights":[{"name":"m/own","shape":[1],"dtype":"float32"}]}]})");
   folder.write("w", std::string_view("\0\0\x80\x3f", 4));
-  const auto opened = stet::open_any(folder.path("model.json"));
+  const auto opened = stet::compiled::open_any(folder.path("model.json"));
   REQUIRE_MESSAGE(opened, stet_test::outcome(opened));
   if (!opened) return;
   const auto saved = stet_test::save_tfjs(folder.path("again.json"), *opened);
@@ -427,7 +428,7 @@ TEST_CASE("a failure says which tensor, and leaves the folder as it was") {
 
   options.shard_size_bytes = 0;
   CHECK(stet_test::outcome(rounded.save(options)) == "invalid_argument");
-  const auto native = stet::open_any(rounded.folder.path("model.stet"));
+  const auto native = stet::compiled::open_any(rounded.folder.path("model.stet"));
   REQUIRE(native);
   if (!native) return;
   options = {};
@@ -446,7 +447,7 @@ TEST_CASE("damage in the model that is saved is found on the way") {
   auto bytes = at.folder.read("model.stet");
   bytes.back() ^= std::byte{1};
   at.folder.write("model.stet", bytes);
-  const auto opened = stet::open_any(at.folder.path("model.stet"));
+  const auto opened = stet::compiled::open_any(at.folder.path("model.stet"));
   REQUIRE(opened);
   if (!opened) return;
   const auto saved = stet_test::save_tfjs(at.folder.path("model.json"), *opened);
