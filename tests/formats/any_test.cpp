@@ -317,9 +317,9 @@ TEST_SUITE("formats/any") {
       CHECK(names.insert(each->saved_as).second);
       if (!each->ending.empty()) CHECK(endings.insert(each->ending).second);
     }
-    CHECK(names == std::set<std::string_view>{"stet", "safetensors", "safetensors-shards", "tensorflow",
+    CHECK(names == std::set<std::string_view>{"stet", "safetensors", "safetensors-shards", "npy", "gguf", "tensorflow",
                                               "tensorflow-objects", "tfjs", "tfjs-weights", "keras", "keras-weights",
-                                              "keras-legacy"});
+                                              "npz", "keras-legacy"});
   }
 
   TEST_CASE("what a program added is saved in any format, by name or ending, and opened again") {

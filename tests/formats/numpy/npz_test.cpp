@@ -27,7 +27,8 @@ using stet_test::made_archive;
 using stet_test::made_member;
 using stet_test::numpy_array;
 
-std::span<const std::byte> npz_bytes(std::string_view file) { return std::as_bytes(std::span(file)); }
+std::span<const std::byte> npz_bytes(const std::string& file) { return std::as_bytes(std::span(file)); }
+std::span<const std::byte> npz_bytes(std::string&&) = delete; // a model views the bytes
 
 /// The name of the error and its subject; "ok" for none. Read from a block that ends where the file does.
 std::string npz_verdict(const made_archive& archive, const stet::open_options& options = {}) {
@@ -104,7 +105,8 @@ TEST_CASE("opens from a file: mapped, read and streamed") {
 }
 
 TEST_CASE("an archive without members") {
-  const auto model = stet::open_npz(npz_bytes(made_archive{}.bytes()));
+  const std::string no_members = made_archive{}.bytes();
+  const auto model = stet::open_npz(npz_bytes(no_members));
   REQUIRE(model);
   CHECK(model->store.tensor_count() == 0);
 }
@@ -155,7 +157,8 @@ TEST_CASE("deflated members need a decompressor, and are compared with their che
   }
   // Another one.
   archive.members[0] = made_member("zstd.npy", 93, "zstd", 152);
-  const auto other = stet::open_npz(npz_bytes(archive.bytes()), npz_inflating());
+  const std::string other_file = archive.bytes();
+  const auto other = stet::open_npz(npz_bytes(other_file), npz_inflating());
   REQUIRE(other);
   REQUIRE(other->omitted.size() == 1);
   CHECK(other->omitted[0].reason.code() == stet::errc::compressed);
@@ -164,7 +167,8 @@ TEST_CASE("deflated members need a decompressor, and are compared with their che
 TEST_CASE("of two members with one name the last counts") {
   const std::string other = numpy_array("'|u1'", "(1,)", "b");
   made_archive archive{{{"d.npy", numpy_array("'|u1'", "(1,)", "a")}, {"e.npy", other}, {"d.npy", other}}};
-  const auto model = stet::open_npz(npz_bytes(archive.bytes()));
+  const std::string repeated = archive.bytes();
+  const auto model = stet::open_npz(npz_bytes(repeated));
   REQUIRE(model);
   CHECK(model->store.tensor_count() == 2);
   CHECK(model->store.find("d")->bytes()[0] == std::byte{'b'});
@@ -187,7 +191,8 @@ TEST_CASE("a member that is damaged is an error with its name; what is no number
   archive.members.push_back({"f1.npy", numpy_array("'<f1'", "(1,)", "x")});
   archive.members.push_back({".npy", array_of_floats()});
   archive.members.push_back({"\xff.npy", array_of_floats()});
-  const auto model = stet::open_npz(npz_bytes(archive.bytes()));
+  const std::string damaged_file = archive.bytes();
+  const auto model = stet::open_npz(npz_bytes(damaged_file));
   REQUIRE(model);
   CHECK(model->store.tensor_count() == 1);
   REQUIRE(model->omitted.size() == 4);
