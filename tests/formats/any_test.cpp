@@ -317,8 +317,8 @@ TEST_SUITE("formats/any") {
       CHECK(names.insert(each->saved_as).second);
       if (!each->ending.empty()) CHECK(endings.insert(each->ending).second);
     }
-    CHECK(names == std::set<std::string_view>{"stet", "tensorflow", "tensorflow-objects", "tfjs", "tfjs-weights",
-                                              "keras", "keras-weights", "keras-legacy"});
+    CHECK(names == std::set<std::string_view>{"stet", "gguf", "tensorflow", "tensorflow-objects", "tfjs",
+                                              "tfjs-weights", "keras", "keras-weights", "keras-legacy"});
   }
 
   TEST_CASE("what a program added is saved in any format, by name or ending, and opened again") {
