@@ -5,6 +5,7 @@
 #include "model.hpp"
 
 #include <stet/formats/check_model.hpp>
+#include <stet/formats/gguf/dequantize.hpp>
 #include <stet/manifest/quantization.hpp>
 #include <stet/store/copy_elements.hpp>
 
@@ -90,6 +91,18 @@ stet::result<void> write_dequantized(const stet::tensor& of, const stet::quantiz
   return outcome;
 }
 
+/// The numbers that the blocks of a tensor stand for.
+stet::result<void> write_dequantized(const stet::tensor& of, console& out) {
+  constexpr std::uint64_t step = 4096; // whole blocks of any type
+  const auto numbers = std::make_unique<float[]>(step);
+  for (std::uint64_t first = 0; first < of.element_count() && out.is_open(); first += step) {
+    const std::span<float> some(numbers.get(), static_cast<std::size_t>((std::min)(step, of.element_count() - first)));
+    if (auto made = stet::dequantize(of, some, first); !made) return made;
+    out.write(encode(some));
+  }
+  return {};
+}
+
 stet::result<void> write_stored(const stet::tensor& of, console& out) {
   return for_each_piece(of,
                         [&](std::uint64_t, std::span<const std::byte> piece) { return out.write(piece).is_open(); });
@@ -133,6 +146,10 @@ status cat(const arguments& given, console& out) {
       if (!how) return out.fail(path, how.error());
       const stet::result<void> written = write_dequantized(*found, *how, out);
       return written ? status::done : out.fail(path, written.error().about(found->name()));
+    }
+    if (found->dtype() == stet::dtype::block) {
+      const stet::result<void> written = write_dequantized(*found, out);
+      return written ? status::done : out.fail(path, written.error());
     }
   }
 

@@ -55,6 +55,7 @@ status pack(const arguments& given, console& out);
 status unpack(const arguments& given, console& out);
 status compact(const arguments& given, console& out);
 status diff(const arguments& given, console& out);
+status doctor(const arguments& given, console& out);
 
 } // namespace command
 

@@ -2,18 +2,22 @@
 // `stet convert`, `stet pack` and `stet unpack`: a model of any format saved in another, or in another form.
 #include "commands.hpp"
 #include "model.hpp"
+#include "progress.hpp"
 
 #include <stet/checkpoint/compact.hpp>
 #include <stet/formats/compiled.hpp>
+#include <stet/formats/convert_tensors.hpp>
 #include <stet/formats/native/checkpoint_folder.hpp>
 #include <stet/formats/select.hpp>
 #include <stet/restore/glob.hpp>
+#include <stet/restore/rules.hpp>
 #include <stet/writer.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -24,15 +28,24 @@ namespace command {
 namespace {
 
 /// Saves a model: all that it holds is in `all`.
-using save_function =
-    std::function<stet::result<stet::saved_files>(const stet::model& opened, const stet::writer& all)>;
+using save_function = std::function<stet::result<stet::saved_files>(const stet::model& opened, const stet::writer& all,
+                                                                    const stet::file_operations& operations)>;
+
+/// The store that was opened, of which a selection may be saved.
+const stet::store& opened_store_of(const stet::model& of) {
+  const stet::model* whole = &of;
+  while (whole->whole != nullptr) whole = whole->whole.get();
+  return whole->store;
+}
 
 /// Saves as a native file of any form.
 save_function save_native(stet::store_form form, std::string_view to) {
-  return [form, to](const stet::model& opened, const stet::writer& all) -> stet::result<stet::saved_files> {
+  return [form, to](const stet::model& opened, const stet::writer& all,
+                    const stet::file_operations& operations) -> stet::result<stet::saved_files> {
     stet::save_options options;
     options.form = form;
-    if (is_native(opened)) options.alignment_bytes = opened.store.alignment_bytes();
+    options.operations = &operations;
+    if (is_native(opened)) options.alignment_bytes = opened_store_of(opened).alignment_bytes();
     const stet::result<stet::save_report> saved = all.save(to, options);
     if (!saved) return saved.error();
     return stet::saved_files{saved->file_size_bytes, saved->part_count + std::uint64_t{1}, 0};
@@ -58,15 +71,26 @@ bool is_same_file(std::string_view a, std::string_view b) {
   return first && second && first->same_file_as(*second);
 }
 
-/// The part of a model that is copied.
+/// The part of a model that is copied, and as what.
 struct selection {
+  std::vector<stet::glob> only;
   std::vector<stet::glob> skipped;
   bool takes_variants = true;
   stet::tensor_names names = stet::tensor_names::both;
+  std::vector<stet::rename_rule> renames;
+  /// The dtype of floating tensors.
+  std::optional<stet::dtype> dtype;
+  bool dequantizes = false;
 };
 
 bool is_variant(const stet::tensor& of) {
   return of.dtype() == stet::dtype::block && of.layout().block.name == "variant";
+}
+
+/// True if one of the patterns matches a tensor.
+bool is_matched(const stet::tensor& each, const std::vector<stet::glob>& patterns) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const stet::glob& pattern) { return pattern.matches(each.name()); });
 }
 
 /// True if a pattern matches one of the tensors.
@@ -79,15 +103,14 @@ bool matches_any(const stet::glob& pattern, const stet::model& in) {
 /// @param skipped_count  set to the number of tensors that match a pattern; variants are added to what the model omits
 stet::result<stet::model> select(stet::model&& from, const selection& wanted, std::size_t& skipped_count) {
   stet::result<stet::model> made = std::move(from);
-  if (!wanted.skipped.empty()) {
+  if (!wanted.only.empty()) {
+    made =
+        stet::only_tensors(std::move(*made), [&](const stet::tensor& each) { return is_matched(each, wanted.only); });
+  }
+  if (made && !wanted.skipped.empty()) {
     std::vector<std::string> names;
     made = stet::without_tensors(
-        std::move(*made),
-        [&](const stet::tensor& each) {
-          return std::any_of(wanted.skipped.begin(), wanted.skipped.end(),
-                             [&](const stet::glob& pattern) { return pattern.matches(each.name()); });
-        },
-        &names);
+        std::move(*made), [&](const stet::tensor& each) { return is_matched(each, wanted.skipped); }, &names);
     skipped_count = names.size();
   }
   if (made && !wanted.takes_variants && std::any_of(made->store.begin(), made->store.end(), is_variant)) {
@@ -97,7 +120,53 @@ stet::result<stet::model> select(stet::model&& from, const selection& wanted, st
       if (made) made->omitted.push_back({std::move(name), stet::error(stet::errc::not_expressible)});
     }
   }
+  if (made && (wanted.dtype || wanted.dequantizes)) {
+    made = stet::with_dtypes(std::move(*made), [&](const stet::tensor& each) -> std::optional<stet::dtype> {
+      const bool is_quantized =
+          each.dtype() == stet::dtype::block && stet::find_ggml_type(each.dtype(), each.layout().block) != nullptr;
+      if (is_quantized && wanted.dequantizes) return wanted.dtype.value_or(stet::dtype::float32);
+      const bool is_floating = stet::describe(each.dtype()).kind == stet::dtype_kind::floating;
+      return is_floating ? wanted.dtype : std::nullopt;
+    });
+  }
   return made;
+}
+
+/// The tensor that an error is about: its subject, or the subject up to a colon.
+std::optional<stet::tensor> tensor_of(const stet::error& problem, const stet::model& in) {
+  for (std::string_view name = problem.subject();;) {
+    if (const auto found = in.store.find(name)) return *found;
+    const std::size_t colon = name.rfind(": ");
+    if (colon == std::string_view::npos) return std::nullopt;
+    name = name.substr(0, colon);
+  }
+}
+
+/// Says why a model was not converted; where that is a tensor, the options that help, too.
+/// @param from  the model, if there is one still
+status fail_to_convert(std::string_view path, const stet::error& problem, const stet::model* from, console& out) {
+  const bool is_about_format = problem == stet::errc::not_expressible || problem == stet::errc::not_convertible ||
+                               problem == stet::errc::unknown_dtype || problem == stet::errc::unsupported;
+  const auto which = is_about_format && from != nullptr ? tensor_of(problem, *from) : std::nullopt;
+  if (!which && !(is_about_format && from == nullptr)) return out.fail(path, problem);
+  char text[512];
+  std::string line(problem.print(text, sizeof text));
+  line.append("; ");
+  if (which && which->dtype() == stet::dtype::block && stet::is_dequantizable(which->layout().block))
+    line.append("--dequantize makes numbers of it, ");
+  else if (which && stet::describe(which->dtype()).kind == stet::dtype_kind::floating &&
+           which->dtype() != stet::dtype::float32)
+    line.append("--dtype float32 converts it, ");
+  return out.fail(path, line.append("--skip leaves it out"));
+}
+
+/// The bytes of the tensors of a model together.
+std::uint64_t size_of(const stet::model& of) {
+  std::uint64_t size_bytes = 0;
+  for (const stet::tensor each : of.store) {
+    if (!of.store.original_of(each)) size_bytes += each.size_bytes();
+  }
+  return size_bytes;
 }
 
 /// Says what was written, and what was not.
@@ -123,20 +192,37 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
   for (const stet::glob& pattern : wanted.skipped) {
     if (!matches_any(pattern, *opened)) return out.fail(from, "no tensor matches a pattern of --skip");
   }
+  for (const stet::glob& pattern : wanted.only) {
+    if (!matches_any(pattern, *opened)) return out.fail(from, "no tensor matches a pattern of --only");
+  }
   std::size_t skipped_count = 0;
-  opened = select(std::move(*opened), wanted, skipped_count);
-  if (!opened) return out.fail(from, opened.error());
+  stet::result<stet::model> chosen = select(std::move(*opened), wanted, skipped_count);
+  if (!chosen) return fail_to_convert(from, chosen.error(), nullptr, out);
   stet::writer all;
-  const auto added = stet::compiled::add_model(all, *opened, wanted.names);
-  const stet::result<stet::saved_files> saved = added ? save(*opened, all) : added.error();
+  const auto added = stet::compiled::add_model(all, *chosen, wanted.names, wanted.renames);
+  // A large model passes through memory: what was read of a mapped file need not stay.
+  progress shown(size_of(*chosen), [&] { (void)opened_store_of(*chosen).drop(); });
+  const stet::result<stet::saved_files> saved = added ? save(*chosen, all, shown.operations()) : added.error();
+  shown.finish();
   if (!saved) {
     const stet::error& problem = saved.error();
     // The subject of an error of the operating system is a temporary file next to `to`.
     const bool is_from_system = problem.category() == stet::error_category::system;
-    return out.fail(is_from_system ? to : from, is_from_system ? problem.about({}) : problem);
+    if (is_from_system) return out.fail(to, problem.about({}));
+    return fail_to_convert(from, problem, &*chosen, out);
   }
-  print_outcome(to, *opened, *saved, skipped_count, out);
+  print_outcome(to, *chosen, *saved, skipped_count, out);
   return status::done;
+}
+
+/// The dtypes that floating tensors can be converted to, for messages.
+std::string floating_names() {
+  std::string names;
+  for (const stet::dtype_description& each : stet::dtype_table) {
+    if (each.kind == stet::dtype_kind::floating && each.bits >= 8)
+      names.append(names.empty() ? "" : ", ").append(each.name);
+  }
+  return names;
 }
 
 } // namespace
@@ -163,9 +249,25 @@ status convert(const arguments& given, console& out) {
     if (!is_to_native) return out.misuse("--names is for an OUT of format stet: other formats have their own names");
     chosen.names = names == "file" ? stet::tensor_names::of_file : stet::tensor_names::of_layers;
   }
+  for (const std::string_view pattern : given.values_of("--only")) chosen.only.emplace_back(pattern);
   for (const std::string_view pattern : given.values_of("--skip")) chosen.skipped.emplace_back(pattern);
-  const save_function save_as = [=](const stet::model&, const stet::writer& all) {
-    return stet::save_as(*wanted, to, all);
+  for (const std::string_view rule : given.values_of("--rename")) {
+    const std::size_t equals = rule.find('=');
+    if (equals == std::string_view::npos || equals == 0) return out.misuse("--rename takes FROM=TO");
+    chosen.renames.push_back(stet::rename_rule::matching(rule.substr(0, equals), std::string(rule.substr(equals + 1))));
+  }
+  if (given.has("--dtype")) {
+    const stet::dtype_description* const to_dtype = stet::find_dtype(given.value_of("--dtype"));
+    if (to_dtype == nullptr || to_dtype->kind != stet::dtype_kind::floating || to_dtype->bits < 8)
+      return out.misuse("--dtype takes one of " + floating_names());
+    chosen.dtype = to_dtype->dtype;
+  }
+  chosen.dequantizes = given.has("--dequantize");
+  const save_function save_as = [=](const stet::model&, const stet::writer& all,
+                                    const stet::file_operations& operations) {
+    stet::save_any_options options;
+    options.operations = &operations;
+    return stet::save_as(*wanted, to, all, options);
   };
   return copy(from, to, is_to_native ? save_native(stet::store_form::single_file, to) : save_as, chosen, out);
 }

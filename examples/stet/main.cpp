@@ -33,8 +33,10 @@ struct entry {
 constexpr std::span<const option> no_options;
 constexpr option list_options[] = {{"--json"}};
 constexpr option cat_options[] = {{"--as", true}, {"--dequantize"}};
+constexpr option doctor_options[] = {{"--repair", true}};
 constexpr option graph_options[] = {{"--json"}, {"--dot"}};
-constexpr option convert_options[] = {{"--to", true}, {"--skip", true}, {"--names", true}};
+constexpr option convert_options[] = {{"--to", true},     {"--only", true},  {"--skip", true}, {"--names", true},
+                                      {"--rename", true}, {"--dtype", true}, {"--dequantize"}};
 
 constexpr entry commands[] = {
     {"ls", "PATH [--json]", 1, "list the tensors",
@@ -45,7 +47,7 @@ constexpr entry commands[] = {
     {"cat", "PATH TENSOR [--as DTYPE | --dequantize]", 2, "write a tensor's bytes to standard output",
      "Row-major and little-endian; of each string its size (8 bytes, little-endian), then its bytes.\n"
      "--as DTYPE     convert each element, for example to float32\n"
-     "--dequantize   of a quantized tensor, the numbers that its codes stand for\n",
+     "--dequantize   of a quantized tensor, the numbers that its codes or blocks stand for\n",
      cat_options, cat},
     {"verify", "PATH", 1, "read every byte and say whether it is as it was written",
      "Reads every tensor and compares every checksum that the files have; of a delta those of its bases, too, and\n"
@@ -57,16 +59,21 @@ constexpr entry commands[] = {
      "--json   everything there is to know of each, as in a manifest\n"
      "--dot    a drawing for Graphviz\n",
      graph_options, print_graph},
-    {"convert", "IN OUT [--to FORMAT] [--skip PATTERN]... [--names WHICH]", 2, "save a model of any format in another",
+    {"convert", "IN OUT [--to FORMAT] [OPTION]...", 2, "save a model of any format in another",
      "The format of IN is told by its content, that of OUT by its ending or by --to.\n"
      "--to FORMAT      one of those below; a checkpoint of TensorFlow has a prefix of file names for OUT\n"
+     "--only PATTERN   takes the tensors alone whose names match; given several times, those that match one\n"
      "--skip PATTERN   leaves out the tensors whose names match: ? is a character and * characters other than '/',\n"
      "                 ** any characters. Variants, the state of iterators, are left out unless OUT is of format "
      "stet\n"
      "--names WHICH    of tensors with second names (hidden/kernel of /layers/dense/vars/0) in a native file: file\n"
      "                 keeps the name in the file alone, layers the second name alone. By default a tensor keeps "
      "both,\n"
-     "                 the second name as an alias\n",
+     "                 the second name as an alias\n"
+     "--rename FROM=TO gives tensors whose names match the pattern FROM the name TO; $1 ... $9 in it are what the\n"
+     "                 wildcards matched. The first that fits counts\n"
+     "--dtype DTYPE    converts floating tensors, rounded to nearest: float16, bfloat16, float32 ...\n"
+     "--dequantize     makes float32, or what --dtype says, of quantized blocks\n",
      convert_options, convert, formats_to_save},
     {"pack", "MANIFEST OUT", 2, "make one file of a manifest and its data",
      "Everything is carried over; tensors are compared with their checksums on the way.\n", no_options, pack},
@@ -80,6 +87,11 @@ constexpr entry commands[] = {
      "or a second name in common. The relative difference is that of the larger. Graph, state and metadata are not\n"
      "compared.\n",
      no_options, diff},
+    {"doctor", "PATH [--repair OUT]", 1, "say what a file is, why it does not open, and what to do",
+     "Status 0 if it opens.\n"
+     "--repair OUT   writes the repaired file: without NUL bytes in the header, or without bytes after the end, of a\n"
+     "               safetensors file; or an index of the shards that are there. PATH stays as it is\n",
+     doctor_options, doctor},
 };
 
 std::string usage_of(const entry& each) { return std::string(each.name).append(" ").append(each.operands); }

@@ -27,6 +27,7 @@ status fail_to_open(std::string_view path, const stet::error& problem, console& 
   const bool is_about_path = problem.about(path).subject() == problem.subject();
   if (is_about_path && problem == stet::errc::not_a_regular_file)
     return out.fail(path, "a folder, but neither a SavedModel nor one of checkpoints; give a file in it");
+  if (const std::string reason = reason_of(path, problem); !reason.empty()) return out.fail(path, reason);
   if (!is_about_path || problem != stet::errc::unknown_format) return out.fail(path, problem);
   return out.fail(path, "not a format that is known here; known are " + stet::compiled::names_of_known_formats());
 }

@@ -21,6 +21,8 @@ namespace command {
 stet::result<stet::model> open_model(std::string_view path);
 /// Writes why there is no model at `path`: for an unknown format the known ones, for a folder what a folder can be.
 status fail_to_open(std::string_view path, const stet::error& problem, console& out);
+/// Why a path does not open, where more can be told than the error says; else empty.
+std::string reason_of(std::string_view path, const stet::error& problem);
 /// Its graphs, state, metadata and attributes of tensors. Errors: those of `stet::describe`.
 stet::result<stet::model_description> describe_model(const stet::model& of);
 

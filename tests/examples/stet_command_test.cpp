@@ -819,6 +819,85 @@ TEST_SUITE("stet command") {
     CHECK(folder.read("none.stet").empty());
   }
 
+  TEST_CASE("convert takes what --only names, renames it, and makes numbers of another dtype") {
+    const temp_folder folder;
+    const std::vector<float> values{1, 2, 3.0625f};
+    std::vector<std::byte> block(34, std::byte{1});
+    block[1] = std::byte{0x3c};
+    std::vector<std::byte> opaque(66);
+    stet::writer out;
+    out.add("model.w", values).add("model.n", std::vector<std::int32_t>{7}[0]).add("other", values);
+    out.add_bytes("model.q", {stet::dtype::block, 0, {"q8_0", 32, 34}}, {32}, block);
+    out.add_bytes("iq", {stet::dtype::block, 0, {"iq2_xxs", 256, 66}}, {256}, opaque);
+    REQUIRE(out.save(folder.path("m.stet")));
+    const outcome done = run(folder, {"convert", "m.stet", "o.stet", "--only", "model.*", "--rename=model.?=$1",
+                                      "--dtype", "bfloat16", "--dequantize"});
+    CHECK(done.err.empty());
+    CHECK(done.status == 0);
+    CHECK(done.out.find("3 tensors") != std::string::npos);
+    const auto made = stet::open(folder.path("o.stet"));
+    REQUIRE(made);
+    CHECK(made->tensor_count() == 3);
+    CHECK(made->get<stet::bfloat16>("w"));
+    CHECK(float{(*made->get<stet::bfloat16>("w"))[2]} == 3.0625f);
+    CHECK(made->get<std::int32_t>("n"));
+    const auto q = made->get<stet::bfloat16>("q");
+    REQUIRE(q);
+    CHECK(q->size() == 32);
+    CHECK(made->verify_checksums());
+
+    const std::string numbers = run(folder, {"cat", "m.stet", "model.q", "--dequantize"}).out;
+    CHECK(numbers.size() == 128);
+    const outcome refused = run(folder, {"cat", "m.stet", "iq", "--dequantize"});
+    CHECK(refused.status == 1);
+    CHECK(refused.err.find("iq: iq2_xxs") != std::string::npos);
+    const outcome failed = run(folder, {"convert", "m.stet", "f.stet", "--dequantize"});
+    CHECK(failed.status == 1);
+    CHECK(failed.err.find("iq: ") != std::string::npos);
+    CHECK(failed.err.find("--skip leaves it out") != std::string::npos);
+    CHECK(folder.read("f.stet").empty());
+    CHECK(run(folder, {"convert", "m.stet", "f.stet", "--only", "absent"}).status == 1);
+    CHECK(run(folder, {"convert", "m.stet", "f.stet", "--dtype", "int8"}).status == 2);
+    CHECK(run(folder, {"convert", "m.stet", "f.stet", "--dtype", "float4_e2m1fn"}).status == 2);
+    CHECK(run(folder, {"convert", "m.stet", "f.stet", "--rename", "x"}).status == 2);
+    // What the target cannot have is named with the option that helps.
+    const outcome unfit = run(folder, {"convert", "m.stet", "t", "--to", "tensorflow", "--only", "model.q"});
+    CHECK(unfit.status == 1);
+    CHECK(unfit.err.find("model.q") != std::string::npos);
+    CHECK(unfit.err.find("--dequantize makes numbers of it") != std::string::npos);
+    CHECK(run(folder, {"convert", "m.stet", "t", "--to", "tensorflow", "--only", "model.q", "--dequantize"}).status ==
+          0);
+  }
+
+  TEST_CASE("doctor says what a file is and what to do, and repairs it") {
+    const temp_folder folder;
+    sample().save(folder.path("m.stet"));
+    folder.write("lfs.gguf", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n");
+    const outcome sound = run(folder, {"doctor", "m.stet"});
+    CHECK(sound.status == 0);
+    CHECK(sound.out.starts_with("m.stet: "));
+    const outcome pointer = run(folder, {"doctor", "lfs.gguf"});
+    CHECK(pointer.status == 1);
+    CHECK(pointer.out.starts_with("lfs.gguf: a git-LFS pointer, not the file itself, which git lfs pull fetches\n"));
+    CHECK(pointer.err.empty());
+    const outcome listed = run(folder, {"ls", "lfs.gguf"});
+    CHECK(listed.status == 1);
+    CHECK(listed.err.starts_with(
+        "stet: lfs.gguf: not a format that is known here: a git-LFS pointer, not the file itself, "));
+    CHECK(listed.error_line_count() == 1);
+    CHECK(run(folder, {"doctor", "lfs.gguf", "--repair", "out"}).status == 1);
+    CHECK(run(folder, {"doctor", "absent"}).status == 1);
+    std::string text(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})");
+    text =
+        std::string(1, static_cast<char>(text.size() + 1)) + std::string(7, '\0') + text + std::string(1, '\0') + "ab";
+    folder.write("n.safetensors", text);
+    CHECK(run(folder, {"ls", "n.safetensors"}).err.find("NUL") != std::string::npos);
+    const outcome repaired = run(folder, {"doctor", "n.safetensors", "--repair", "o.safetensors"});
+    CHECK(repaired.status == 0);
+    CHECK(repaired.out.ends_with("o.safetensors: repaired\n"));
+    CHECK(run(folder, {"cat", "o.safetensors", "a"}).out == "ab");
+  }
+
   TEST_CASE("a file that grows beyond the limit is an error, not the end of the command") {
     const temp_folder folder;
     stet::writer out;

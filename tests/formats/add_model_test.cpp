@@ -385,4 +385,25 @@ TEST_SUITE("formats/add_model") {
     }
     CHECK(folder.names() == std::vector<std::string>{"damaged.stet", "m.stet"});
   }
+
+  TEST_CASE("tensors are added under new names, which the state and attributes know, too") {
+    const stet_test::temp_folder folder;
+    const std::array<float, 2> values = {1, 2};
+    stet::writer out;
+    out.add("model.a", values).add_alias("model.tied", "model.a");
+    out.add("m", values, {2}, stet::json_text(R"({"slot_of":"model.a"})"));
+    out.state = stet::json_text(R"({"optimizer":{"variables":["m","model.a"]}})");
+    REQUIRE(out.save(folder.path("m.stet")));
+    const auto opened = stet::compiled::open_any(folder.path("m.stet"));
+    REQUIRE(opened);
+    stet::writer copy;
+    const stet::rename_rule rules[] = {stet::rename_rule::exact("other", "x"), stet::rename_rule::prefix("model.", "")};
+    REQUIRE(stet::add_model(copy, *opened, stet::tensor_names::both, rules));
+    REQUIRE(copy.save(folder.path("copy.stet")));
+    stet::writer expected;
+    expected.add("a", values).add_alias("tied", "a").add("m", values, {2}, stet::json_text(R"({"slot_of":"a"})"));
+    expected.state = stet::json_text(R"({"optimizer":{"variables":["m","a"]}})");
+    REQUIRE(expected.save(folder.path("expected.stet")));
+    CHECK(folder.read("copy.stet") == folder.read("expected.stet"));
+  }
 }

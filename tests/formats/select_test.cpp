@@ -76,4 +76,33 @@ TEST_SUITE("formats/select") {
       CHECK(stet::check_ranges(*rest));
     }
   }
+
+  TEST_CASE("only the tensors that are wanted stay, by any of their names") {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.write("m.keras", stet_test::keras_archive().bytes());
+    for (const char* const name : {"probe/kernel", "/layers/dense/vars/0"}) {
+      CAPTURE(name);
+      auto opened = stet::open_any(path);
+      REQUIRE(opened);
+      std::vector<std::string> left_out;
+      const auto rest = stet::only_tensors(
+          std::move(*opened), [&](const stet::tensor& each) { return each.name() == name; }, &left_out);
+      REQUIRE(rest);
+      CHECK(rest->store.find("/layers/dense/vars/0"));
+      CHECK(rest->store.find("probe/kernel"));
+      CHECK(!rest->store.find("/layers/dense/vars/1"));
+      CHECK(!left_out.empty());
+    }
+    const std::array<float, 2> values = {1, 2};
+    stet::writer out;
+    out.add("a", values).add_alias("tied", "a").add("b", values);
+    REQUIRE(out.save(folder.path("m.stet")));
+    auto opened = stet::open_any(folder.path("m.stet"));
+    REQUIRE(opened);
+    const auto rest =
+        stet::only_tensors(std::move(*opened), [](const stet::tensor& each) { return each.name() == "tied"; });
+    REQUIRE(rest);
+    CHECK(rest->store.tensor_count() == 1);
+    CHECK((*rest->store.get<float>("tied"))[1] == 2);
+  }
 }

@@ -10,12 +10,14 @@
 #include "native/checkpoint_folder.hpp"
 
 #include "../manifest/graph_json.hpp"
+#include "../restore/rules.hpp"
 #include "../writer.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -73,9 +75,12 @@ inline result<manifest> manifest_beside(const model& of, std::vector<json_text>&
 /// not write them as tensors. A second name that a tensor of `to` already has is left out.
 /// Saving compares each tensor with its checksum, if the file has one; checksums of ranges of the file are compared here. The
 /// model must stay open until `to` has been saved.
+/// @param renames  the first that knows the name that a tensor would have gives it another. Second names and aliases are asked for,
+///                 too; the graph, the state and attributes name tensors by the new names
 /// Errors: those of `check_ranges`, `describe` and `writer::add`, and
 /// @retval errc::manifest_mismatch  the manifest of a native file lists other tensors than its index
-inline result<void> add_model(writer& to, const model& from, tensor_names names = tensor_names::both) {
+inline result<void> add_model(writer& to, const model& from, tensor_names names = tensor_names::both,
+                              std::span<const rename_rule> renames = {}) {
   if (auto checked = check_ranges(from); !checked) return checked;
   std::vector<json_text> further_graphs;
   result<manifest> beside = detail::manifest_beside(from, further_graphs);
@@ -100,10 +105,14 @@ inline result<void> add_model(writer& to, const model& from, tensor_names names 
       if (from.is_second_name(each) && is_wanted(each))
         new_names[from.store.index().original_of(each.entry()).number()] = each.name();
     }
-    for (const tensor each : from.store) {
-      const std::string_view name = new_names[each.entry().number()];
-      if (!name.empty()) renamed.add(each.name(), name);
-    }
+  }
+  for (const tensor each : from.store) {
+    std::string_view name = new_names[each.entry().number()];
+    if (name.empty()) name = each.name();
+    std::optional<std::string> other;
+    for (auto rule = renames.begin(); rule != renames.end() && !other; ++rule) other = rule->tensor_for(name);
+    if (other) name = *other;
+    if (name != each.name()) renamed.add(each.name(), name);
   }
   for (const tensor each : from.store) {
     const auto found = attributes.find(each.name());
@@ -113,7 +122,7 @@ inline result<void> add_model(writer& to, const model& from, tensor_names names 
       const bool is_name_of_file = !is_native && !name.empty() && !from.is_second_name(each);
       if (each.name() == name || is_name_of_file || !is_wanted(each)) continue;
       if (!is_native) fields = detail::with_second_name_field(fields);
-      to.add_alias(each.name(), renamed(original->name()), std::move(fields));
+      to.add_alias(renamed(each.name()), renamed(original->name()), std::move(fields));
     } else {
       to.add_opened(
           renamed(each.name()), each, [each](piece_sink& sink) { return detail::write_checked(each, sink); },

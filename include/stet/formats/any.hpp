@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_ANY_HPP
 #define STET_FORMATS_ANY_HPP
 
+#include "common/known_content.hpp"
 #include "native/checkpoint_folder.hpp"
 #include "gguf/format.hpp"
 #include "keras/format.hpp"
@@ -45,7 +46,8 @@ inline constexpr const format* known_formats[] = {
 
 /// Opens the model at `path_utf8`: a file, a folder, or the prefix that the names of its files have in common.
 /// Errors: those of the format's own `open`, those of `file::open`, and
-/// @retval errc::unknown_format  the content is of no format that is known; a pointer of git-LFS is the subject as such
+/// @retval errc::unknown_format  the content is of no format that is known; where it is something else that is known, such as a pointer
+///                               of git-LFS, the subject says so
 /// Cost: opens the file once. To find the format, reads its first and last 4 KiB, and what no format is recognised by less than:
 /// all bytes of an archive, of HDF5, and of what begins as a graph of TensorFlow does; each at most once, and the format goes on
 /// with what was read. Mapped (the default), of these only the pages that are looked at.
@@ -55,8 +57,8 @@ inline constexpr const format* known_formats[] = {
     if (each->recognises != nullptr && each->recognises(probe)) return open_as(*each, probe);
   }
   if (probe.failure()) return *probe.failure();
-  if (probe.starts_with("version https://git-lfs.github.com/"))
-    return error(errc::unknown_format, "a git-LFS pointer, not the file itself, which git lfs pull fetches");
+  if (const detail::known_content* const found = detail::find_known_content(probe))
+    return error(errc::unknown_format, found->what);
   return error(errc::unknown_format, path_utf8);
 }
 

@@ -4,6 +4,7 @@
 
 #include "add_model.hpp"
 #include "any.hpp"
+#include "doctor.hpp"
 
 namespace stet::inline STET_NAMESPACE::compiled {
 
@@ -14,6 +15,18 @@ result<model> open_any(std::string_view path_utf8, const open_options& options) 
 result<model_description> describe(const model& of) { return stet::describe(of); }
 
 result<void> add_model(writer& to, const model& of, tensor_names names) { return stet::add_model(to, of, names); }
+
+result<void> add_model(writer& to, const model& of, tensor_names names, std::span<const rename_rule> renames) {
+  return stet::add_model(to, of, names, renames);
+}
+
+diagnosis diagnose(std::string_view path_utf8, const open_options& options) {
+  return stet::diagnose(path_utf8, options);
+}
+
+result<void> repair(const diagnosis& found, std::string_view path_utf8, std::string_view to_utf8) {
+  return stet::repair(found, path_utf8, to_utf8);
+}
 
 std::span<const format* const> known_formats() noexcept { return stet::known_formats; }
 

@@ -15,8 +15,10 @@
 
 namespace stet::inline STET_NAMESPACE {
 
+struct diagnosis;
 struct format;
 struct model_description;
+class rename_rule;
 class writer;
 
 /// The compiled functions. Errors and cost are those of the function of the same name in `stet`.
@@ -30,9 +32,17 @@ namespace compiled {
 
 /// Adds everything that an open model holds to a writer: `stet::add_model` (add_model.hpp). A caller includes stet/writer.hpp.
 result<void> add_model(writer& to, const model& of, tensor_names names = tensor_names::both);
+/// The same under new names. A caller includes restore/rules.hpp, too.
+result<void> add_model(writer& to, const model& of, tensor_names names, std::span<const rename_rule> renames);
 
 /// Saves what was added to a writer in any format: `stet::save_any` (any.hpp). A caller includes stet/writer.hpp.
 result<saved_files> save_any(std::string_view path_utf8, const writer& from, const save_any_options& options = {});
+
+/// Says what a file is and why it does not open: `stet::diagnose` (doctor.hpp). A caller includes diagnosis.hpp.
+[[nodiscard]] diagnosis diagnose(std::string_view path_utf8, const open_options& options = {});
+
+/// Repairs what `diagnose` found: `stet::repair` (doctor.hpp). A caller includes diagnosis.hpp.
+result<void> repair(const diagnosis& found, std::string_view path_utf8, std::string_view to_utf8);
 
 /// The table of formats: `stet::known_formats` (any.hpp). A caller includes format.hpp.
 [[nodiscard]] std::span<const format* const> known_formats() noexcept;

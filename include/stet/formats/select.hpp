@@ -15,6 +15,18 @@
 
 namespace stet::inline STET_NAMESPACE {
 
+namespace detail {
+
+/// The number of the tensor that a tensor stays or goes with: its original, of which it is a second name, or any alias of a foreign
+/// format.
+inline std::uint32_t number_with_names(const model& in, const tensor& of) {
+  const bool goes_with_original = !is_native_model(in) || in.is_second_name(of);
+  const index_entry original = goes_with_original ? in.store.index().original_of(of.entry()) : index_entry();
+  return (original ? original : of.entry()).number();
+}
+
+} // namespace detail
+
 /// The model without the tensors for which `is_left_out(tensor)` is true. A second name goes with the tensor, and the tensor with
 /// it; so does every alias of a foreign format. Another alias of a native file that stays has the bytes alone.
 /// Graph, state and metadata remain those of the whole model.
@@ -25,19 +37,13 @@ inline result<model> without_tensors(model&& from, const auto& is_left_out,
   auto whole = detail::kept<const model>::of(std::move(from));
   const model& old = *whole;
   const store& all = old.store;
-  const bool is_native = is_native_model(old);
   std::vector<bool> hides(all.tensor_count(), false);
-  const auto number_in = [&](const tensor& of) {
-    const bool goes_with_original = !is_native || old.is_second_name(of);
-    const index_entry original = goes_with_original ? all.index().original_of(of.entry()) : index_entry();
-    return (original ? original : of.entry()).number();
-  };
   for (const tensor each : all) {
-    if (is_left_out(each)) hides[number_in(each)] = true;
+    if (is_left_out(each)) hides[detail::number_with_names(old, each)] = true;
   }
   std::vector<std::string> hidden;
   for (const tensor each : all) {
-    const std::uint32_t number = number_in(each);
+    const std::uint32_t number = detail::number_with_names(old, each);
     if (!hides[number]) continue;
     hidden.emplace_back(each.name());
     if (left_out != nullptr && number == each.entry().number()) left_out->emplace_back(each.name());
@@ -52,6 +58,21 @@ inline result<model> without_tensors(model&& from, const auto& is_left_out,
   }
   return model{std::move(*rest),        old.format, old.file_count,   old.options, old.omitted, old.checks,
                std::move(second_names), nullptr,    std::move(whole), old.path};
+}
+
+/// The model without all tensors but those for which `is_wanted(tensor)` is true, or true for one of their second names; of a
+/// foreign format, for one of their aliases.
+/// @param left_out  as above
+/// Errors and cost: those of `without_tensors`.
+inline result<model> only_tensors(model&& from, const auto& is_wanted, std::vector<std::string>* left_out = nullptr) {
+  std::vector<bool> is_kept(from.store.tensor_count(), false);
+  std::vector<std::uint32_t> numbers;
+  for (const tensor each : from.store) {
+    numbers.push_back(detail::number_with_names(from, each));
+    if (is_wanted(each)) is_kept[numbers.back()] = true;
+  }
+  return without_tensors(
+      std::move(from), [&](const tensor& each) { return !is_kept[numbers[each.entry().number()]]; }, left_out);
 }
 
 } // namespace stet::inline STET_NAMESPACE

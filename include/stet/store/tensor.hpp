@@ -213,6 +213,16 @@ public:
     return copy_through(into, detail::convert_elements<T>);
   }
 
+  /// As above, but `conversion` makes the elements, as many as the tensor has: `copy_to(into, stet::dequantize)` with
+  /// formats/gguf/dequantize.hpp. Errors and cost: those of the conversion.
+  template <element T>
+    requires(!std::is_const_v<T>)
+  [[nodiscard]] result<void> copy_to(std::span<T> into,
+                                     result<void> (*conversion)(const tensor&, std::span<T>) noexcept) const noexcept {
+    if (into.size() < element_count()) return too_small(into.size());
+    return conversion(*this, into.first(static_cast<std::size_t>(element_count())));
+  }
+
   /// Compares the tensor's bytes with its checksum.
   /// @retval errc::checksum_mismatch  they are damaged
   /// @retval errc::no_checksum        the file has none for this tensor

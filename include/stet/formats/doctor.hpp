@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+// Says what a file is, why it does not open as a model, and what to do; repairs what can be repaired without a guess.
+#ifndef STET_FORMATS_DOCTOR_HPP
+#define STET_FORMATS_DOCTOR_HPP
+
+#include "any.hpp"
+#include "diagnosis.hpp"
+#include "common/known_content.hpp"
+#include "safetensors/open.hpp"
+
+#include "../json.hpp"
+#include "../source/detail/path.hpp"
+#include "../source/file_operations.hpp"
+#include "../writer/atomic_file.hpp"
+#include "../writer/detail/list_folder.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline STET_NAMESPACE {
+
+namespace detail {
+
+/// A file as it is after a repair: cut, or with NUL bytes of a range as spaces.
+class repaired_bytes final : public byte_reader {
+public:
+  repaired_bytes(std::span<const std::byte> from, std::uint64_t blank_begin, std::uint64_t blank_end) noexcept
+      : from_(from), blank_begin_(blank_begin), blank_end_(blank_end) {}
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return from_.size(); }
+  [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
+    if (!range_fits(offset_bytes, into.size(), from_.size())) return error(errc::bad_range, {}, offset_bytes);
+    if (into.empty()) return {};
+    std::memcpy(into.data(), from_.data() + static_cast<std::size_t>(offset_bytes), into.size());
+    const std::uint64_t begin = (std::max)(blank_begin_, offset_bytes);
+    const std::uint64_t end = (std::min)(blank_end_, offset_bytes + into.size());
+    if (begin < end)
+      std::memset(into.data() + static_cast<std::size_t>(begin - offset_bytes), ' ',
+                  static_cast<std::size_t>(end - begin));
+    return {};
+  }
+
+private:
+  std::span<const std::byte> from_;
+  std::uint64_t blank_begin_, blank_end_;
+};
+
+/// The frame of a safetensors file: where its header ends, without NUL bytes at the end, and with; and where its data ends.
+struct safetensors_frame {
+  std::uint64_t text_end = 0, header_end = 0, data_end = 0;
+};
+/// Nothing if the bytes do not begin as such a file.
+inline std::optional<safetensors_frame> frame_of_safetensors(std::span<const std::byte> bytes) {
+  constexpr std::size_t prefix = safetensors_length_size_bytes;
+  if (bytes.size() < prefix + 2 || bytes[prefix] != std::byte{'{'}) return std::nullopt;
+  const auto length = load_little<std::uint64_t>(bytes.data());
+  if (length > bytes.size() - prefix || length > max_safetensors_header_size_bytes) return std::nullopt;
+  safetensors_frame made;
+  made.header_end = made.text_end = made.data_end = prefix + length;
+  while (bytes[static_cast<std::size_t>(made.text_end) - 1] == std::byte{0}) --made.text_end;
+  const std::span<const std::byte> text = bytes.subspan(prefix, static_cast<std::size_t>(made.text_end) - prefix);
+  const result<json_value> header = parse_json({reinterpret_cast<const char*>(text.data()), text.size()});
+  if (!header || !header->is_object()) return std::nullopt;
+  for (const json_value& each : *header) {
+    const auto offsets = each.is_object() ? each.find("data_offsets") : each.end();
+    if (!each.is_object() || offsets == each.end() || !offsets->is_array() || offsets->size() != 2) continue;
+    const auto* const end = (*offsets)[1].get_ptr<const json_value::number_unsigned_t*>();
+    std::uint64_t data_end = 0;
+    if (end == nullptr || !checked_add(made.header_end, *end, data_end)) return std::nullopt;
+    made.data_end = (std::max)(made.data_end, data_end);
+  }
+  return made;
+}
+
+/// Whether the file opens after a repair.
+inline bool opens_repaired(std::span<const std::byte> bytes, const safetensors_frame& frame, std::uint64_t kept_bytes) {
+  const repaired_bytes reader(bytes.first(static_cast<std::size_t>(kept_bytes)), frame.text_end, frame.header_end);
+  return bool(open_safetensors_source(source::stream(reader), nullptr));
+}
+
+/// What is wrong with a file that begins as a safetensors file does.
+inline void examine_safetensors(std::span<const std::byte> bytes, diagnosis& into) {
+  const std::optional<safetensors_frame> frame = frame_of_safetensors(bytes);
+  if (!frame) return;
+  if (frame->text_end != frame->header_end) {
+    into.what = "a safetensors file whose header is padded with NUL bytes, where the format has spaces";
+    into.says_more = true;
+    into.advice = "its writer has to be mended";
+    if (!opens_repaired(bytes, *frame, bytes.size())) return;
+    into.repair = diagnosis::repair_kind::blank;
+    into.advice = "`stet doctor --repair` makes spaces of them";
+  } else if (frame->data_end < bytes.size()) {
+    const std::uint64_t extra = bytes.size() - frame->data_end;
+    const bool is_nul = is_zero(bytes.subspan(static_cast<std::size_t>(frame->data_end)));
+    into.what = "a safetensors file with " + std::to_string(extra) + (is_nul ? " NUL" : "") +
+                (extra == 1 ? " byte" : " bytes") + " after its end";
+    into.says_more = true;
+    into.advice = "look what they are";
+    if (!opens_repaired(bytes, *frame, frame->data_end)) return;
+    into.repair = diagnosis::repair_kind::cut;
+    into.kept_bytes = frame->data_end;
+    into.advice = "`stet doctor --repair` leaves them out";
+  } else if (frame->data_end > bytes.size()) {
+    into.what = "a safetensors file that is cut off: " + std::to_string(frame->data_end - bytes.size()) + " of " +
+                std::to_string(frame->data_end) + " bytes are missing";
+    into.says_more = true;
+    into.advice = "copy or download it again";
+  }
+}
+
+/// Whether a further GGUF file begins within one.
+inline void examine_gguf(std::span<const std::byte> bytes, diagnosis& into) {
+  const std::string_view all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  constexpr std::string_view magic = "GGUF";
+  constexpr std::size_t header_size = 24;
+  for (std::size_t at = all.find(magic, header_size); at != all.npos; at = all.find(magic, at + 1)) {
+    if (all.size() - at < header_size) break;
+    // The version, and two counts of less than 2^32: not four letters in a text.
+    const std::string_view next = all.substr(at, header_size);
+    const bool is_header = next[4] >= 1 && next[4] <= 3 && next.substr(5, 3) == std::string_view("\0\0\0", 3) &&
+                           next.substr(12, 4) == std::string_view("\0\0\0\0", 4) &&
+                           next.substr(20, 4) == std::string_view("\0\0\0\0", 4);
+    if (!is_header) continue;
+    into.what = "several GGUF files one after the other, the second from byte " + std::to_string(at) + " on";
+    into.says_more = true;
+    into.advice = "the parts of a split model must stay files of their own; download them again";
+    return;
+  }
+}
+
+/// Whether the files that an index of shards names are there.
+inline void examine_index(std::string_view path, std::span<const std::byte> bytes, diagnosis& into) {
+  const result<json_value> index = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  if (!index || !index->is_object()) return;
+  const auto map = index->find("weight_map");
+  if (map == index->end() || !map->is_object()) return;
+  std::vector<std::string> missing;
+  bool is_any_there = false;
+  const std::string folder(folder_in(path));
+  for (const json_value& each : *map) {
+    const auto* const name = each.get_ptr<const json_value::string_t*>();
+    if (name == nullptr || std::find(missing.begin(), missing.end(), *name) != missing.end()) continue;
+    if (is_file(folder + *name, {})) {
+      is_any_there = true;
+    } else {
+      missing.push_back(*name);
+    }
+  }
+  if (missing.empty()) return;
+  into.says_more = true;
+  into.what = is_any_there ? "an index of shards of which " + std::to_string(missing.size()) + " are missing, first " +
+                                 missing[0]
+                           : "an index that is stale: none of the files that it names is there, such as " + missing[0];
+  into.advice = is_any_there ? "copy or download the files that are missing"
+                             : "copy the index again, or `stet doctor --repair` makes one of the files that are there";
+  if (!is_any_there) into.repair = diagnosis::repair_kind::reindex;
+}
+
+/// Whether a folder has checkpoints of TensorFlow and no state file.
+inline void examine_folder(std::string_view path, diagnosis& into) {
+  const std::string folder = std::string(path).append(separator_after(path));
+  const auto names = list_folder(system_file_operations(), folder);
+  if (!names) return;
+  std::string newest;
+  for (const std::string& name : *names) {
+    if (name == "checkpoint") return;
+    constexpr std::string_view ending = ".index";
+    if (!name.ends_with(ending)) continue;
+    const std::string prefix = name.substr(0, name.size() - ending.size());
+    if (prefix.size() > newest.size() || (prefix.size() == newest.size() && prefix > newest)) newest = prefix;
+  }
+  if (newest.empty()) return;
+  into.says_more = true;
+  into.what = "a folder with checkpoints of TensorFlow, but without its state file `checkpoint`, which says which is "
+              "the newest";
+  into.advice = "give one of them: " + folder + newest;
+}
+
+/// Writes all that a reader gives to a file, durably. It gets its name when it is complete.
+inline result<void> write_whole_file(std::string_view path, const byte_reader& from) {
+  result<atomic_file> file =
+      atomic_file::create(system_file_operations(), folder_in(path), file_name_in(path), from.size_bytes());
+  if (!file) return file.error();
+  std::vector<std::byte> piece(256 * 1024);
+  for (std::uint64_t done = 0; done < from.size_bytes();) {
+    const std::uint64_t left = from.size_bytes() - done;
+    const std::span<std::byte> some =
+        std::span(piece).first(static_cast<std::size_t>((std::min)(left, std::uint64_t{piece.size()})));
+    if (auto read = from.read(done, some); !read) return read;
+    if (auto written = file->write_at(done, some); !written) return written;
+    done += some.size();
+  }
+  if (auto finished = file->finish(true); !finished) return finished;
+  if (auto published = file->publish(); !published) return published;
+  return file->sync_folder();
+}
+
+/// The text of an index of the safetensors files in a folder.
+/// @retval errc::duplicate_name  two of them have a tensor of this name
+/// or an error of opening one, the subject
+inline result<std::string> index_of_shards(std::string_view folder) {
+  auto names = list_folder(system_file_operations(), folder,
+                           [](std::string_view name) { return name.ends_with(".safetensors"); });
+  if (!names) return names.error();
+  std::sort(names->begin(), names->end());
+  json_value map = json_value::object();
+  std::uint64_t total = 0;
+  for (const std::string& name : *names) {
+    const result<store> shard = open_safetensors(std::string(folder) + name);
+    if (!shard) return shard.error().about(name);
+    for (const tensor each : *shard) {
+      if (!map.emplace(std::string(each.name()), name).second) return error(errc::duplicate_name, each.name());
+      total += each.size_bytes();
+    }
+  }
+  json_value index = {{"metadata", {{"total_size", total}}}, {"weight_map", std::move(map)}};
+  return detail::text_of(index);
+}
+
+} // namespace detail
+
+/// Opens what is at `path_utf8` as `open_any` does, and where that fails looks for the reason. Never an error: what cannot be told
+/// is in `diagnosis::problem`.
+/// Cost: that of `open_any`; where it fails, reads the header once more, and of GGUF the whole file.
+[[nodiscard]] inline diagnosis diagnose(std::string_view path_utf8, const open_options& options = {}) {
+  diagnosis made;
+  {
+    const result<model> opened = open_any(path_utf8, options);
+    if (opened) {
+      made.what = opened->format == nullptr ? "a model" : std::string(opened->format->about);
+      return made;
+    }
+    made.problem = opened.error();
+  }
+  made.what = std::string_view(to_text(*made.problem));
+  made.advice =
+      *made.problem == errc::truncated ? "copy or download it again" : "its writer, or a copy of it, is at fault";
+  format_probe probe(path_utf8, options);
+  if (probe.is_folder()) {
+    detail::examine_folder(path_utf8, made);
+    return made;
+  }
+  if (probe.failure()) {
+    made.advice = "look at the path and its permissions";
+    return made;
+  }
+  if (*made.problem == errc::unknown_format) {
+    made.advice = "known are " + names_of_known_formats();
+    if (const detail::known_content* const found = detail::find_known_content(probe)) {
+      made.says_more = true;
+      made.what = found->what;
+      made.advice = found->advice;
+      return made;
+    }
+  }
+  const auto bytes = probe.bytes();
+  if (!bytes) return made;
+  if (probe.starts_with("GGUF")) {
+    detail::examine_gguf(*bytes, made);
+  } else if (probe.starts_like_json()) {
+    detail::examine_index(path_utf8, *bytes, made);
+  } else {
+    detail::examine_safetensors(*bytes, made);
+  }
+  return made;
+}
+
+/// Writes the repaired file to `to_utf8`. The file itself stays as it is, unless both paths are the same.
+/// @param found  what `diagnose` found of `path_utf8`, which has not changed since
+/// @retval errc::unsupported     there is no repair
+/// @retval errc::bad_path        a new index is not in the folder of the shards
+/// @retval errc::duplicate_name  a new index would name a tensor, the subject, twice
+/// or an error of the operating system
+inline result<void> repair(const diagnosis& found, std::string_view path_utf8, std::string_view to_utf8) {
+  using enum diagnosis::repair_kind;
+  if (found.repair == none) return error(errc::unsupported, path_utf8);
+  if (found.repair == reindex) {
+    const std::string_view folder = detail::folder_in(path_utf8);
+    if (folder != detail::folder_in(to_utf8)) return error(errc::bad_path, to_utf8);
+    const result<std::string> text = detail::index_of_shards(folder);
+    if (!text) return text.error();
+    const std::span<const char> all(text->data(), text->size());
+    return detail::write_whole_file(to_utf8, detail::repaired_bytes(std::as_bytes(all), 0, 0));
+  }
+  format_probe probe(path_utf8);
+  const auto bytes = probe.bytes();
+  if (!bytes) return bytes.error();
+  const auto frame = detail::frame_of_safetensors(*bytes);
+  if (!frame || found.kept_bytes > bytes->size()) return error(errc::unsupported, path_utf8);
+  const std::size_t kept = found.repair == cut ? static_cast<std::size_t>(found.kept_bytes) : bytes->size();
+  return detail::write_whole_file(to_utf8,
+                                  detail::repaired_bytes(bytes->first(kept), frame->text_end, frame->header_end));
+}
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+// Tests of doctor.hpp and common/known_content.hpp: each file that is no model, or a damaged one, with its sentence; repairs.
+#include <stet/formats/doctor.hpp>
+
+#include "support/temp_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using stet::errc;
+using repair_kind = stet::diagnosis::repair_kind;
+
+/// A safetensors file of a header and as many bytes of data, 1, 2, 3 …
+std::string safetensors_text(std::string_view header, std::size_t data_size) {
+  std::string text;
+  for (std::size_t i = 0; i < 8; ++i) text += static_cast<char>(std::uint64_t{header.size()} >> 8 * i & 0xFF);
+  text += header;
+  for (std::size_t i = 0; i < data_size; ++i) text += static_cast<char>(i + 1);
+  return text;
+}
+constexpr std::string_view one_tensor = R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}})";
+
+std::string content_of(const stet_test::temp_folder& in, const char* name) {
+  const auto bytes = in.read(name);
+  return bytes.empty() ? std::string() : std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+} // namespace
+
+TEST_SUITE("formats/doctor") {
+  TEST_CASE("what is often found in place of a model is told, by open_any, too") {
+    const stet_test::temp_folder folder;
+    const std::string tar = std::string(257, 'a') + "ustar" + std::string(300, 'b');
+    const struct {
+      const char* name;
+      std::string content;
+      std::string_view what;
+    } rows[] = {
+        {"m.gguf", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n",
+         "a git-LFS pointer, not the file itself, which git lfs pull fetches"},
+        {"m.safetensors", "\n<!DOCTYPE html>\n<html></html>", "an HTML page"},
+        {"h.keras", "<HTML><body>", "an HTML page"},
+        {"x.npz", "<?xml version='1.0'?><Error/>", "an XML page"},
+        {"n.stet", std::string(9000, '\0'), "nothing but NUL bytes"},
+        {"p.safetensors", std::string("\x80\x04\x95", 3) + "abc.", "a Python pickle"},
+        {"z.safetensors", std::string("PK\x03\x04", 4) + std::string(40, '\0'), "a zip archive"},
+        {"g.gguf", std::string("\x1F\x8B\x08", 3) + "abc", "a file compressed by gzip"},
+        {"t.gguf", tar, "a tar archive"},
+        {"e.stet", "", "an empty file"},
+    };
+    for (const auto& [name, content, what] : rows) {
+      CAPTURE(name);
+      const std::string path = folder.write(name, content);
+      const auto opened = stet::open_any(path);
+      REQUIRE(!opened);
+      CHECK(opened.error().code() == errc::unknown_format);
+      CHECK(opened.error().subject() == what);
+      const stet::diagnosis found = stet::diagnose(path);
+      REQUIRE(found.problem);
+      CHECK(found.what == what);
+      CHECK(!found.advice.empty());
+      CHECK(found.says_more);
+      CHECK(found.repair == repair_kind::none);
+      CHECK(stet::repair(found, path, folder.path("out")).error().code() == errc::unsupported);
+    }
+    CHECK(folder.read("out").empty());
+    // Text is told to be nothing that it is not.
+    const std::string text = folder.write("text", "hello\n");
+    CHECK(stet::open_any(text).error().subject() == text);
+    const stet::diagnosis found = stet::diagnose(text);
+    CHECK(!found.says_more);
+    CHECK(found.advice.starts_with("known are stet, "));
+    CHECK(stet::diagnose(folder.path("absent")).problem->code() == errc::file_not_found);
+  }
+
+  TEST_CASE("a header that is padded with NUL bytes is told, and repaired") {
+    const stet_test::temp_folder folder;
+    const std::string padded = safetensors_text(std::string(one_tensor).append(9, '\0'), 12);
+    const std::string path = folder.write("m.safetensors", padded);
+    const stet::diagnosis found = stet::diagnose(path);
+    REQUIRE(found.problem);
+    CHECK(found.what.find("NUL") != std::string::npos);
+    CHECK(found.repair == repair_kind::blank);
+    REQUIRE(stet::repair(found, path, folder.path("out.safetensors")));
+    CHECK(content_of(folder, "out.safetensors") == safetensors_text(std::string(one_tensor).append(9, ' '), 12));
+    CHECK(content_of(folder, "m.safetensors") == padded);
+    CHECK(!stet::diagnose(folder.path("out.safetensors")).problem);
+    // What is broken besides is not repaired.
+    const std::string worse = safetensors_text(std::string(one_tensor).append(9, '\0'), 11);
+    CHECK(stet::diagnose(folder.write("w.safetensors", worse)).repair == repair_kind::none);
+    // Over itself.
+    REQUIRE(stet::repair(found, path, path));
+    CHECK(!stet::diagnose(path).problem);
+  }
+
+  TEST_CASE("bytes after the end are counted, and left out; missing ones are counted") {
+    const stet_test::temp_folder folder;
+    const std::string whole = safetensors_text(one_tensor, 12);
+    const std::string path = folder.write("m.safetensors", whole + "tail");
+    const stet::diagnosis found = stet::diagnose(path);
+    REQUIRE(found.problem);
+    CHECK(found.what == "a safetensors file with 4 bytes after its end");
+    CHECK(found.repair == repair_kind::cut);
+    CHECK(found.kept_bytes == whole.size());
+    REQUIRE(stet::repair(found, path, folder.path("out.safetensors")));
+    CHECK(content_of(folder, "out.safetensors") == whole);
+    const auto zeros = stet::diagnose(folder.write("z.safetensors", whole + std::string(4096, '\0')));
+    CHECK(zeros.what == "a safetensors file with 4096 NUL bytes after its end");
+    const auto cut = stet::diagnose(folder.write("c.safetensors", std::string_view(whole).substr(0, whole.size() - 5)));
+    CHECK(cut.what ==
+          "a safetensors file that is cut off: 5 of " + std::to_string(whole.size()) + " bytes are missing");
+    CHECK(cut.repair == repair_kind::none);
+    // Every truncation has an answer, and none is repaired.
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      const auto each = stet::diagnose(folder.write("t.safetensors", std::string_view(whole).substr(0, size)));
+      REQUIRE(each.problem);
+      CHECK(!each.what.empty());
+      CHECK(each.repair == repair_kind::none);
+    }
+  }
+
+  TEST_CASE("a stale index is told, and made anew of the shards that are there") {
+    const stet_test::temp_folder folder;
+    folder.write("model-00001-of-00002.safetensors", safetensors_text(one_tensor, 12));
+    folder.write("model-00002-of-00002.safetensors",
+                 safetensors_text(R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", 2));
+    const std::string path = folder.write("model.safetensors.index.json",
+                                          R"({"weight_map":{"a":"gone-1.safetensors","b":"gone-2.safetensors"}})");
+    stet::diagnosis found;
+    stet::detail::examine_index(path, folder.read("model.safetensors.index.json"), found);
+    CHECK(found.what.find("stale") != std::string::npos);
+    CHECK(found.what.find("gone-1.safetensors") != std::string::npos);
+    REQUIRE(found.repair == repair_kind::reindex);
+    CHECK(stet::repair(found, path, folder.path("elsewhere/index.json")).error().code() == errc::bad_path);
+    REQUIRE(stet::repair(found, path, folder.path("new.safetensors.index.json")));
+    const auto index = stet::parse_json(content_of(folder, "new.safetensors.index.json"));
+    REQUIRE(index);
+    CHECK((*index)["weight_map"]["a"] == "model-00001-of-00002.safetensors");
+    CHECK((*index)["weight_map"]["b"] == "model-00002-of-00002.safetensors");
+    CHECK((*index)["metadata"]["total_size"] == 14);
+    // Two shards with one tensor: which is meant is a guess.
+    folder.write("other.safetensors", safetensors_text(one_tensor, 12));
+    const auto twice = stet::repair(found, path, path);
+    REQUIRE(!twice);
+    CHECK(twice.error().code() == errc::duplicate_name);
+    CHECK(twice.error().subject() == "a");
+    // Some of the files are there: not stale.
+    stet::diagnosis partly;
+    const std::string json = R"({"weight_map":{"a":"model-00001-of-00002.safetensors","b":"gone.safetensors"}})";
+    stet::detail::examine_index(path, std::as_bytes(std::span(json)), partly);
+    CHECK(partly.what.find("1 are missing, first gone.safetensors") != std::string::npos);
+    CHECK(partly.repair == repair_kind::none);
+  }
+
+  TEST_CASE("parts of a split model in one file are told") {
+    const auto header = [](unsigned char tensors) {
+      std::string text("GGUF\3\0\0\0", 8);
+      text += static_cast<char>(tensors);
+      return text + std::string(15, '\0');
+    };
+    const std::string two = header(1) + std::string(40, 'x') + header(2);
+    stet::diagnosis found;
+    stet::detail::examine_gguf(std::as_bytes(std::span(two)), found);
+    CHECK(found.what == "several GGUF files one after the other, the second from byte 64 on");
+    const std::string one = header(1) + "GGUF is a word, and GGUF\3\0\0 is cut" + std::string("GGUF\3\0\0\0\1", 9);
+    stet::diagnosis sound;
+    stet::detail::examine_gguf(std::as_bytes(std::span(one)), sound);
+    CHECK(!sound.says_more);
+  }
+
+  TEST_CASE("a folder of checkpoints without its state file names the newest") {
+    const stet_test::temp_folder folder;
+    for (const char* name : {"ckpt-9.index", "ckpt-10.index", "ckpt-10.data-00000-of-00001"}) folder.write(name, "x");
+    const stet::diagnosis found = stet::diagnose(folder.path());
+    REQUIRE(found.problem);
+    CHECK(found.what.find("without its state file `checkpoint`") != std::string::npos);
+    CHECK(found.advice.ends_with("ckpt-10"));
+    folder.write("checkpoint", "x");
+    CHECK(!stet::diagnose(folder.path()).says_more);
+  }
+}
