@@ -199,6 +199,9 @@ TEST_CASE("tied names are an error, or noted in the metadata as the reference do
   stet::writer out;
   out.add("a.weight", 1.0f).add_alias("b.weight", "a.weight");
   CHECK(outcome_of_save(out) == "not_expressible b.weight: it shares the bytes of a.weight");
+  stet::writer long_names;
+  long_names.add(std::string(200, 'o'), 1.0f).add_alias("alias" + std::string(200, 'x'), std::string(200, 'o'));
+  CHECK(outcome_of_save(long_names).starts_with("not_expressible alias"));
   stet::safetensors_save_options options;
   options.notes_dropped_names = true;
   const auto saved = stet::save_safetensors(folder.path("m.safetensors"), out, options);

@@ -144,7 +144,7 @@ private:
     const index_row& row = rows_[number];
     const std::string_view kept = rows_[row.alias_of].name;
     if (!notes_dropped_names)
-      return inexpressible(std::string(row.name), std::string("it shares the bytes of ").append(kept));
+      return error_about(errc::not_expressible, row.name, std::string("it shares the bytes of ").append(kept));
     if (!metadata_.try_emplace(std::string(row.name), kept).second)
       return inexpressible(std::string(row.name), "the metadata have a member of this name");
     ++dropped_count_;
