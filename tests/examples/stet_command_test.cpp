@@ -201,13 +201,14 @@ TEST_SUITE("stet command") {
                  R"({"stet": {"version": 1, "minimum_reader": 1}, "data": ["gone.bin"], "tensors": {}})");
     const struct {
       const char *path, *message;
-    } rows[] = {{"missing", "stet: missing: no such file"},
-                {".", "stet: .: a folder, but neither a SavedModel nor one of checkpoints; give a file in it\n"},
-                {"empty", "stet: empty: not a format that is known here"},
-                {"text", "stet: text: not a format that is known here; known are stet, safetensors, tf-savedmodel, "},
-                {"unfinished.json", "stet: unfinished.json: the text is not valid JSON"},
-                {"truncated.stet", "stet: truncated.stet: the file is shorter than it says"},
-                {"lonely.json", "stet: lonely.json: gone.bin: a part of the store is missing"}};
+    } rows[] = {
+        {"missing", "stet: missing: no such file"},
+        {".", "stet: .: a folder, but neither a SavedModel nor one of checkpoints; give a file in it\n"},
+        {"empty", "stet: empty: not a format that is known here"},
+        {"text", "stet: text: not a format that is known here; known are stet, safetensors, npy, tf-savedmodel, "},
+        {"unfinished.json", "stet: unfinished.json: the text is not valid JSON"},
+        {"truncated.stet", "stet: truncated.stet: the file is shorter than it says"},
+        {"lonely.json", "stet: lonely.json: gone.bin: a part of the store is missing"}};
     for (const auto& [path, message] : rows) {
       for (const char* command : {"ls", "verify", "manifest"}) {
         const outcome refused = run(folder, {command, path});

@@ -107,7 +107,7 @@ TEST_SUITE("formats/format") {
          looked_at_bytes},
         {"PK\x03\x04"sv, large_bytes},
         {"PK\x05\x06"sv, looked_at_bytes},
-        {"\x93NUMPY"sv, looked_at_bytes},
+        {"\x93NUMPX"sv, looked_at_bytes},
     };
     for (const row& each : rows) {
       CAPTURE(each.start);

@@ -5,6 +5,7 @@
 #include "../../examples/digits/training.hpp"
 
 #include <stet/formats/compiled.hpp>
+#include <stet/formats/format.hpp>
 
 #include <cstdio>
 

@@ -37,8 +37,10 @@ struct tensor_slice {
   std::uint32_t part = 0;
   std::uint64_t offset_bytes = 0, size_bytes = 0;
   std::uint32_t crc32c = 0;
-  /// True if a reader must compare the bytes with `crc32c`.
+  /// True if `crc32c` is that of the bytes.
   bool has_crc32c = false;
+  /// True if the bytes were compared with it.
+  bool is_compared = false;
   /// The number of its first element in the row-major order of the tensor.
   std::uint64_t first_element = 0;
 
@@ -288,7 +290,7 @@ private:
   /// Compares a slice with its checksum, unless it has none or was compared before.
   [[nodiscard]] result<void> compare(std::size_t number) const noexcept {
     const tensor_slice& slice = slices_[number];
-    if (!slice.has_crc32c || are_compared_[number].load(std::memory_order_relaxed)) return {};
+    if (!slice.has_crc32c || slice.is_compared || are_compared_[number].load(std::memory_order_relaxed)) return {};
     std::uint32_t crc = 0;
     if (slice.data != nullptr) {
       crc = stet::crc32c(

@@ -36,7 +36,7 @@ inline result<model> open_npy_model(format_probe& probe) {
 
 /// An archive without members, or one with an array: its first member, or any.
 inline bool is_npz(format_probe& probe) {
-  if (is_empty_zip(probe.start())) return true;
+  if (is_empty_zip(probe.start(), probe.size_bytes())) return true;
   if (!is_zip(probe.start())) return false;
   byte_cursor header(probe.start());
   header.skip(26);

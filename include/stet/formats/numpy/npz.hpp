@@ -29,9 +29,12 @@ namespace detail {
 /// The ending of the members that are arrays.
 inline constexpr std::string_view npy_ending = ".npy";
 
-/// True for an archive without members, which is an end record alone.
-inline bool is_empty_zip(std::span<const std::byte> start) noexcept {
-  return start.size() >= 4 && load_little<std::uint32_t>(start.data()) == 0x06054B50u;
+/// True for an archive without members, which is an end record with its comment alone.
+/// @param start  the first bytes of the file
+inline bool is_empty_zip(std::span<const std::byte> start, std::uint64_t size_bytes) noexcept {
+  constexpr std::size_t record_size = 22, comment_size_at = 20;
+  return start.size() >= record_size && load_little<std::uint32_t>(start.data()) == 0x06054B50u &&
+         size_bytes == record_size + std::uint64_t{load_little<std::uint16_t>(start.data() + comment_size_at)};
 }
 
 /// The key by which NumPy users know a member.

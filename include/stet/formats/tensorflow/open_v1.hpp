@@ -267,6 +267,7 @@ private:
     // The checksums of the blocks were right; this one is of what they hold.
     slice.crc32c =
         crc32c({slice.data + static_cast<std::size_t>(slice.offset_bytes), static_cast<std::size_t>(slice.size_bytes)});
+    slice.has_crc32c = slice.is_compared = true;
     return errc{};
   }
 
