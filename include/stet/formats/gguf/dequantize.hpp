@@ -16,8 +16,9 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// True if `dequantize` makes numbers of this block type: q4_0, q4_1, q5_0, q5_1, q8_0, q2_k … q6_k, iq4_nl, iq4_xs, tq1_0, tq2_0,
-/// mxfp4, nvfp4, with the sizes that ggml gives them.
+/// True if `dequantize` makes numbers of this block type: every one that gguf-py 0.19 decodes, with the sizes that ggml gives it. They
+/// are q4_0, q4_1, q5_0, q5_1, q8_0, q2_k … q6_k, iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, iq4_xs, tq1_0,
+/// tq2_0, mxfp4, nvfp4.
 [[nodiscard]] inline bool is_dequantizable(const block_type& of) noexcept {
   return detail::find_decoder(of) != nullptr;
 }
