@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: MIT
 // Tests of dequantize.hpp: each block type against numbers of gguf-py, among them every special float16 as scale; parts, readers and
-// other types of numbers; what is refused.
+// other types of numbers; big-endian blocks; what is refused.
 #include <stet/formats/gguf/dequantize.hpp>
 
 #include <stet/bytes/crc32.hpp>
+#include <stet/formats/gguf/open.hpp>
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
 
 #include "support/allocations.hpp"
+#include "support/gguf_files.hpp"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -202,6 +207,52 @@ TEST_CASE("Blocks that are fetched, parts, and other types give the same numbers
     CHECK(bits_of<double>(doubles) == bits_of<double>(wide));
     CHECK(bits_of<stet::float16>(halves) == bits_of<stet::float16>(rounded_halves));
     CHECK(bits_of<stet::bfloat16>(brains) == bits_of<stet::bfloat16>(rounded_brains));
+  }
+}
+
+TEST_CASE("Big-endian blocks give the same numbers where their order is known, and else are refused by name") {
+  constexpr std::string_view known[] = {"q4_0", "q4_1",   "q8_0",  "q2_k",  "q3_k",  "q4_k", "q5_k",
+                                        "q6_k", "iq4_nl", "tq1_0", "tq2_0", "mxfp4", "nvfp4"};
+  for (const golden_type& each : golden_types) {
+    INFO(each.name);
+    const stet::block_type block = block_called(each.name);
+    std::vector<std::byte> blocks = golden_blocks(each);
+    for (std::size_t i = 0; i < golden_block_count; ++i) {
+      for (const int field : each.scales) {
+        if (field < 0) continue;
+        std::byte* const at = blocks.data() + i * block.size_bytes + field;
+        std::swap(at[0], at[1]);
+      }
+    }
+    const std::uint64_t count = golden_block_count * std::uint64_t{block.element_count};
+    stet_test::gguf_file made(3, true);
+    made.string("general.architecture", "test");
+    made.tensor("w", {count}, stet::find_ggml_type(stet::dtype::block, block)->code,
+                {reinterpret_cast<const char*>(blocks.data()), blocks.size()});
+    const std::string text = made.bytes();
+    const auto store = stet::open_gguf(std::as_bytes(std::span(text)));
+    REQUIRE(store);
+    const stet::tensor from = *store->find("w");
+    REQUIRE(from.entry().is_big_endian());
+    std::vector<float> numbers(static_cast<std::size_t>(count));
+    const auto before = stet_test::allocation_count.load();
+    const auto copied = from.copy_to(std::span(numbers), stet::dequantize);
+    CHECK(stet_test::allocation_count.load() == before);
+    if (std::find(std::begin(known), std::end(known), each.name) == std::end(known)) {
+      REQUIRE(!copied);
+      CHECK(copied.error().code() == errc::wrong_byte_order);
+      CHECK(copied.error().subject() == "w");
+      continue;
+    }
+    REQUIRE(copied);
+    CHECK(crc32_of_numbers(numbers) == each.crc32);
+    std::vector<double> part(block.element_count * 5);
+    const std::uint64_t first = std::uint64_t{block.element_count} * 7;
+    REQUIRE(stet::dequantize(from, std::span(part), first));
+    const auto same = std::span(numbers).subspan(static_cast<std::size_t>(first), part.size());
+    CHECK(bits_of<double>(part) == bits_of<float>(same));
+    // The blocks of the file stay as they are.
+    CHECK(std::equal(blocks.begin(), blocks.end(), from.bytes().begin(), from.bytes().end()));
   }
 }
 
