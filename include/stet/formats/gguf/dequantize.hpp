@@ -31,9 +31,9 @@ concept dequantized_element =
 
 /// Makes numbers of the elements of a tensor of blocks from element `first_element` on, as many as `into` has. They are those of
 /// gguf-py, bit by bit but for the payload of a NaN; for types other than float32 each is rounded once more. A tensor that has
-/// no blocks is converted as by `copy_elements`. Of big-endian blocks, the float16 numbers are taken to be big-endian, as
-/// gguf_convert_endian of gguf-py writes q4_0, q8_0, q4_k and q6_k, and ggml on a big-endian machine every type; the bytes do not tell
-/// that a writer left them little-endian.
+/// no blocks is converted as by `copy_elements`. Of big-endian blocks, the float16 numbers are taken to be big-endian: so
+/// gguf_convert_endian of gguf-py writes q4_0, q8_0, q4_k and q6_k, and ggml on a big-endian machine the others. GGUFWriter of gguf-py
+/// leaves blocks little-endian in a big-endian file; the bytes do not tell, and their numbers are wrong.
 /// @param first_element  the first element: one that begins a block
 /// @retval errc::not_convertible   there is no rule for the block type, or for the dtype
 /// @retval errc::wrong_byte_order  the blocks are big-endian, and have words other than float16 numbers, whose order is not known: q5_0,
