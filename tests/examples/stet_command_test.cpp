@@ -825,11 +825,11 @@ TEST_SUITE("stet command") {
     const std::vector<float> values{1, 2, 3.0625f};
     std::vector<std::byte> block(34, std::byte{1});
     block[1] = std::byte{0x3c};
-    std::vector<std::byte> opaque(66);
+    std::vector<std::byte> opaque(36);
     stet::writer out;
     out.add("model.w", values).add("model.n", std::vector<std::int32_t>{7}[0]).add("other", values);
     out.add_bytes("model.q", {stet::dtype::block, 0, {"q8_0", 32, 34}}, {32}, block);
-    out.add_bytes("iq", {stet::dtype::block, 0, {"iq2_xxs", 256, 66}}, {256}, opaque);
+    out.add_bytes("sums", {stet::dtype::block, 0, {"q8_1", 32, 36}}, {32}, opaque);
     REQUIRE(out.save(folder.path("m.stet")));
     const outcome done = run(folder, {"convert", "m.stet", "o.stet", "--only", "model.*", "--rename=model.?=$1",
                                       "--dtype", "bfloat16", "--dequantize"});
@@ -849,12 +849,12 @@ TEST_SUITE("stet command") {
 
     const std::string numbers = run(folder, {"cat", "m.stet", "model.q", "--dequantize"}).out;
     CHECK(numbers.size() == 128);
-    const outcome refused = run(folder, {"cat", "m.stet", "iq", "--dequantize"});
+    const outcome refused = run(folder, {"cat", "m.stet", "sums", "--dequantize"});
     CHECK(refused.status == 1);
-    CHECK(refused.err.find("iq: iq2_xxs") != std::string::npos);
+    CHECK(refused.err.find("sums: q8_1") != std::string::npos);
     const outcome failed = run(folder, {"convert", "m.stet", "f.stet", "--dequantize"});
     CHECK(failed.status == 1);
-    CHECK(failed.err.find("iq: ") != std::string::npos);
+    CHECK(failed.err.find("sums: ") != std::string::npos);
     CHECK(failed.err.find("--skip leaves it out") != std::string::npos);
     CHECK(folder.read("f.stet").empty());
     CHECK(run(folder, {"convert", "m.stet", "f.stet", "--only", "absent"}).status == 1);
