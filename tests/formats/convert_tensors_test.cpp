@@ -38,8 +38,8 @@ std::string save_to_convert(const stet_test::temp_folder& in) {
   out.add("half", halves, {30, 100}, stet::json_text(R"({"trainable":true})")).add_alias("half_too", "half");
   out.add("ids", ids).add_bytes("blocks", {dtype::block, 0, stet::find_ggml_type(8)->block()}, {100, 64}, blocks);
   out.add_alias("blocks_too", "blocks").add("text", "a");
-  out.add_bytes("opaque", {dtype::block, 0, stet::find_ggml_type(16)->block()}, {256},
-                std::span<const std::byte>(blocks).first(66));
+  out.add_bytes("opaque", {dtype::block, 0, stet::find_ggml_type(9)->block()}, {256},
+                std::span<const std::byte>(blocks).first(8 * 36));
   out.metadata = stet::json_text(R"({"author":"me"})");
   const std::string path = in.path("m.stet");
   REQUIRE(out.save(path));
