@@ -33,9 +33,9 @@ namespace stet::inline STET_NAMESPACE {
 /// Big-endian U, M, m, f and c end in "_be".
 ///
 /// The header is read strictly, never evaluated. What NumPy takes is taken, but for a key that occurs twice, strings in several
-/// pieces, escapes other than \x, \u, \U, \\ and quotes, an array type that is no field, and shapes that only a zero among their
-/// extents keeps from overflowing. The names of fields are not compared with one another. Errors: those of `stet::open` for paths
-/// and options, and
+/// pieces, escapes other than of quotes, backslashes and the numbers of characters, an array type that is no field, and shapes
+/// that only a zero among their extents keeps from overflowing. The names of fields are not compared with one another. Errors:
+/// those of `stet::open` for paths and options, and
 /// @retval errc::unknown_format  the file does not begin as npy files do
 /// @retval errc::unsupported     another version; or the array, the subject, is of Python objects, which are stored as a pickle
 /// @retval errc::truncated       the file is shorter than the header, or than the elements
