@@ -54,16 +54,16 @@ TEST_SUITE("formats/doctor") {
         {"t.gguf", tar, "a tar archive"},
         {"e.stet", "", "an empty file"},
     };
-    for (const auto& [name, content, what] : rows) {
-      CAPTURE(name);
-      const std::string path = folder.write(name, content);
+    for (const auto& row : rows) {
+      CAPTURE(row.name);
+      const std::string path = folder.write(row.name, row.content);
       const auto opened = stet::open_any(path);
       REQUIRE(!opened);
       CHECK(opened.error().code() == errc::unknown_format);
-      CHECK(opened.error().subject() == what);
+      CHECK(opened.error().subject() == row.what);
       const stet::diagnosis found = stet::diagnose(path);
       REQUIRE(found.problem);
-      CHECK(found.what == what);
+      CHECK(found.what == row.what);
       CHECK(!found.advice.empty());
       CHECK(found.says_more);
       CHECK(found.repair == repair_kind::none);
