@@ -5,6 +5,7 @@
 #include "support/model.hpp"
 
 #include <stet/formats/add_model.hpp>
+#include <stet/formats/any.hpp>
 #include <stet/formats/keras/save.hpp>
 #include <stet/restore.hpp>
 

@@ -4,9 +4,10 @@
 //
 // The first two bytes of the input are the size of the text, which follows; the rest is two files of weights,
 // w and v, cut after as many bytes as the third byte says.
-#include "support/save_model.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/formats/add_model.hpp>
+#include <stet/formats/tfjs/format.hpp>
 #include <stet/formats/tfjs/save.hpp>
 
 #include <cstddef>
@@ -57,7 +58,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.shard_size_bytes = 5;
   options.is_durable = false;
   const std::string again = folder.path("again.json");
-  if (!stet_test::save_tfjs(again, *opened, options)) {
+  stet::writer all;
+  if (!stet::add_model(all, *opened) || !stet::save_tfjs(again, all, options)) {
     // What was opened has only dtypes that can be saved; but numbers of codes may not fit, and graphs may be
     // none.
     require(folder.names().size() == 3);
