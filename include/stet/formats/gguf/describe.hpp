@@ -8,8 +8,9 @@
 
 #include "../description.hpp"
 
+#include "../../vocabulary/detail/bit_cast.hpp"
+
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -100,10 +101,10 @@ private:
   }
 
   template <class Float, class Bits> static json_value floating(Bits bits) {
-    const Float value = std::bit_cast<Float>(bits);
+    const Float value = detail::bit_cast<Float>(bits);
     if (std::isfinite(value)) return static_cast<double>(value);
     if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-    if (bits == std::bit_cast<Bits>(std::numeric_limits<Float>::quiet_NaN())) return "nan";
+    if (bits == detail::bit_cast<Bits>(std::numeric_limits<Float>::quiet_NaN())) return "nan";
     std::string text("0x");
     append_hex(text, bits, sizeof bits);
     return text;

@@ -7,9 +7,9 @@
 
 #include "../../common/inexpressible.hpp"
 
+#include "../../../vocabulary/detail/bit_cast.hpp"
 #include "../../../wire/little_writer.hpp"
 
-#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstddef>
@@ -151,14 +151,14 @@ private:
     if (value.is_number()) {
       const auto number = static_cast<Float>(value.get<double>());
       if (!std::isfinite(number)) return false;
-      bits = std::bit_cast<Bits>(number);
+      bits = detail::bit_cast<Bits>(number);
     } else if (value.is_string()) {
       std::string_view text = *value.get_ptr<const json_value::string_t*>();
       constexpr Float infinity = std::numeric_limits<Float>::infinity();
       if (text == "nan") {
-        bits = std::bit_cast<Bits>(std::numeric_limits<Float>::quiet_NaN());
+        bits = detail::bit_cast<Bits>(std::numeric_limits<Float>::quiet_NaN());
       } else if (text == "inf" || text == "-inf") {
-        bits = std::bit_cast<Bits>(text == "inf" ? infinity : -infinity);
+        bits = detail::bit_cast<Bits>(text == "inf" ? infinity : -infinity);
       } else {
         if (text.size() != 2 + 2 * sizeof bits || !text.starts_with("0x")) return false;
         if (std::from_chars(text.data() + 2, text.data() + text.size(), bits, 16).ptr != text.data() + text.size())
