@@ -102,11 +102,12 @@ status help(console& out) {
   for (const entry& each : commands)
     out.write("  stet ").write(left_aligned(usage_of(each), usage_width)).write("  ").write(each.summary).write("\n");
   out.write("\n  stet ").write(left_aligned("COMMAND -h, --help", usage_width)).write("  more about a command\n");
-  out.write("  stet -h, --help | -V, --version\n\n"
-            "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, a file of\n"
-            "safetensors, GGUF or NumPy, or a model of TensorFlow, TensorFlow.js or Keras: a file, a folder, or what the\n"
-            "names of a checkpoint's files begin with. A delta is opened with its base, which lies beside it.\n"
-            "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
+  out.write(
+      "  stet -h, --help | -V, --version\n\n"
+      "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, a file of\n"
+      "safetensors, GGUF or NumPy, or a model of TensorFlow, TensorFlow.js or Keras: a file, a folder, or what the\n"
+      "names of a checkpoint's files begin with. A delta is opened with its base, which lies beside it.\n"
+      "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
   return status::done;
 }
 
