@@ -137,20 +137,16 @@ inline void examine_gguf(std::span<const std::byte> bytes, diagnosis& into) {
 
 /// Whether the files that an index of shards names are there.
 inline void examine_index(std::string_view path, std::span<const std::byte> bytes, diagnosis& into) {
-  const result<json_value> index = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  if (!index || !index->is_object()) return;
-  const auto map = index->find("weight_map");
-  if (map == index->end() || !map->is_object()) return;
+  safetensors_weight_map map(nullptr);
+  if (!map.read(text_at(bytes.data(), bytes.size()))) return;
   std::vector<std::string> missing;
   bool is_any_there = false;
-  const std::string folder(folder_in(path));
-  for (const json_value& each : *map) {
-    const auto* const name = each.get_ptr<const json_value::string_t*>();
-    if (name == nullptr || std::find(missing.begin(), missing.end(), *name) != missing.end()) continue;
-    if (is_file(folder + *name, {})) {
+  for (std::uint32_t number = 0; number < map.index().part_count(); ++number) {
+    std::string name(map.index().part(number).path);
+    if (is_file(std::string(folder_in(path)) + name, {})) {
       is_any_there = true;
     } else {
-      missing.push_back(*name);
+      missing.push_back(std::move(name));
     }
   }
   if (missing.empty()) return;
@@ -185,21 +181,18 @@ inline void examine_folder(std::string_view path, diagnosis& into) {
 
 /// Writes all that a reader gives to a file, durably. It gets its name when it is complete.
 inline result<void> write_whole_file(std::string_view path, const byte_reader& from) {
-  result<atomic_file> file =
-      atomic_file::create(system_file_operations(), folder_in(path), file_name_in(path), from.size_bytes());
-  if (!file) return file.error();
-  std::vector<std::byte> piece(256 * 1024);
-  for (std::uint64_t done = 0; done < from.size_bytes();) {
-    const std::uint64_t left = from.size_bytes() - done;
-    const std::span<std::byte> some =
-        std::span(piece).first(static_cast<std::size_t>((std::min)(left, std::uint64_t{piece.size()})));
-    if (auto read = from.read(done, some); !read) return read;
-    if (auto written = file->write_at(done, some); !written) return written;
-    done += some.size();
-  }
-  if (auto finished = file->finish(true); !finished) return finished;
-  if (auto published = file->publish(); !published) return published;
-  return file->sync_folder();
+  return save_file(nullptr, path, from.size_bytes(), true, [&from](byte_writer& to) -> result<void> {
+    std::vector<std::byte> piece(256 * 1024);
+    for (std::uint64_t done = 0; done < from.size_bytes();) {
+      const std::uint64_t left = from.size_bytes() - done;
+      const std::span<std::byte> some =
+          std::span(piece).first(static_cast<std::size_t>((std::min)(left, std::uint64_t{piece.size()})));
+      if (auto read = from.read(done, some); !read) return read;
+      if (auto written = to.write_at(done, some); !written) return written;
+      done += some.size();
+    }
+    return {};
+  });
 }
 
 /// The text of an index of the safetensors files in a folder.

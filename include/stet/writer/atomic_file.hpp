@@ -251,6 +251,22 @@ result<void> publish_together(std::span<atomic_file> parts, atomic_file& head, b
   return published && is_durable ? head.make_name_durable() : published;
 }
 
+/// Saves what `write(byte_writer&)` writes as the file at `path`, in place of what is there: a reader finds the old file or the new one.
+/// @param operations  nullptr: the operating system's
+/// @param size_bytes  the size of the file
+/// Errors: those of `atomic_file`, of `write`, and errc::not_durable as above.
+template <class Write>
+result<void> save_file(const file_operations* operations, std::string_view path, std::uint64_t size_bytes,
+                       bool is_durable, Write write) {
+  const file_operations& system = operations == nullptr ? system_file_operations() : *operations;
+  result<atomic_file> file =
+      atomic_file::create(system, detail::folder_in(path), detail::file_name_in(path), size_bytes);
+  if (!file) return file.error();
+  if (result<void> written = write(*file); !written) return written;
+  if (auto finished = file->finish(is_durable); !finished) return finished;
+  return publish_together({}, *file, is_durable, [](std::size_t) { return false; });
+}
+
 } // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -77,17 +77,11 @@ public:
 
   result<keras_save_report> run() {
     if (auto planned = plan(); !planned) return planned.error();
-    const std::size_t folder = folder_size(path_);
-    const file_operations& system = options_.operations == nullptr ? system_file_operations() : *options_.operations;
     const std::uint64_t size = form_ == keras_form::keras ? archive_.size_bytes() : weights_.file().size_bytes();
-    result<atomic_file> file = atomic_file::create(system, path_.substr(0, folder), path_.substr(folder), size);
-    if (!file) return file.error();
-    auto written = form_ == keras_form::keras ? write_archive(*file) : write_weights(*file, 0);
-    if (!written) return written.error();
-    if (auto finished = file->finish(options_.is_durable); !finished) return finished.error();
-    const auto is_taken = [](std::size_t) { return false; };
-    if (auto published = publish_together({}, *file, options_.is_durable, is_taken); !published)
-      return published.error();
+    const auto saved = save_file(options_.operations, path_, size, options_.is_durable, [this](byte_writer& to) {
+      return form_ == keras_form::keras ? write_archive(to) : write_weights(to, 0);
+    });
+    if (!saved) return saved.error();
     return keras_save_report{size, form_, has_config_, weights_.datasets().size(), weights_.left_out_count()};
   }
 

@@ -46,31 +46,6 @@ struct numpy_save_report {
 
 namespace detail {
 
-/// Takes pieces into memory that grows with them.
-class growing_sink final : public piece_sink {
-public:
-  explicit growing_sink(std::vector<std::byte>& into) noexcept : into_(into) {}
-  result<void> write(std::span<const std::byte> piece) override {
-    into_.insert(into_.end(), piece.begin(), piece.end());
-    return {};
-  }
-
-private:
-  std::vector<std::byte>& into_;
-};
-
-/// Creates the file at `path` with what `write(byte_writer&)` writes, in place of what is there.
-template <class Write>
-result<void> publish_file(std::string_view path, std::uint64_t size, const numpy_save_options& options, Write write) {
-  const std::size_t folder = folder_size(path);
-  const file_operations& system = options.operations == nullptr ? system_file_operations() : *options.operations;
-  result<atomic_file> file = atomic_file::create(system, path.substr(0, folder), path.substr(folder), size);
-  if (!file) return file.error();
-  if (auto written = write(*file); !written) return written;
-  if (auto finished = file->finish(options.is_durable); !finished) return finished;
-  return publish_together({}, *file, options.is_durable, [](std::size_t) { return false; });
-}
-
 /// One save of an archive.
 class npz_save {
 public:
@@ -126,10 +101,7 @@ public:
       std::span<const std::byte> stored = each.deflated;
       std::uint32_t crc = each.crc32;
       if (stored.empty()) {
-        bytes.clear();
-        growing_sink sink(bytes);
-        if (auto written = write_array(each.array, sink); !written) return written;
-        if (auto checked = check_end(each, bytes.size()); !checked) return checked;
+        if (auto gathered = gather(each, bytes); !gathered) return gathered;
         stored = bytes;
         crc = crc32(stored);
       }
@@ -157,9 +129,7 @@ private:
   result<void> add(std::string name, member& of) {
     if (options_.deflate != nullptr) {
       std::vector<std::byte> bytes;
-      growing_sink sink(bytes);
-      if (auto written = write_array(of.array, sink); !written) return written;
-      if (auto checked = check_end(of, bytes.size()); !checked) return checked;
+      if (auto gathered = gather(of, bytes); !gathered) return gathered;
       of.deflated.resize(bytes.size() - 1); // a larger result would be of no use
       of.deflated.resize(options_.deflate(bytes.data(), bytes.size(), of.deflated.data(), of.deflated.size()));
       of.deflated.shrink_to_fit();
@@ -169,6 +139,14 @@ private:
                            ? archive_.add(std::move(name), of.array.size_bytes(), member_alignment_bytes)
                            : archive_.add_deflated(std::move(name), of.array.size_bytes(), of.deflated.size());
     return added ? result<void>() : added.error();
+  }
+
+  /// Sets `into` to the bytes of a member.
+  static result<void> gather(const member& of, std::vector<std::byte>& into) {
+    into.resize(static_cast<std::size_t>(of.array.size_bytes()));
+    memory_sink sink(into);
+    if (auto written = write_array(of.array, sink); !written) return written;
+    return sink.is_full() ? result<void>() : error(errc::source_too_short, of.array.from.name());
   }
 
   static result<void> check_end(const member& of, std::uint64_t size) {
@@ -210,7 +188,8 @@ inline result<numpy_save_report> save_npz(std::string_view path_utf8, const writ
   detail::npz_save save(*added, options);
   if (auto planned = save.plan(); !planned) return planned.error();
   const std::uint64_t size = save.size_bytes();
-  auto saved = detail::publish_file(path_utf8, size, options, [&](byte_writer& to) { return save.write(to); });
+  const auto saved = save_file(options.operations, path_utf8, size, options.is_durable,
+                               [&](byte_writer& to) { return save.write(to); });
   if (!saved) return saved.error();
   return numpy_save_report{size, save.array_count()};
 }
@@ -233,12 +212,13 @@ inline result<numpy_save_report> save_npy(std::string_view path_utf8, const writ
   if (!only) return detail::inexpressible(std::string(path_utf8), "an npy file holds one tensor; there is none");
   const result<detail::saved_array> array = detail::npy_planner(*added).plan(*only);
   if (!array) return array.error();
-  auto saved = detail::publish_file(path_utf8, array->size_bytes(), options, [&](byte_writer& to) -> result<void> {
+  const auto write = [&](byte_writer& to) -> result<void> {
     detail::stream_output out(to, 0, false);
     if (auto written = detail::write_array(*array, out); !written) return written;
     if (out.position_bytes() != array->size_bytes()) return error(errc::source_too_short, only->name());
     return out.flush();
-  });
+  };
+  const auto saved = save_file(options.operations, path_utf8, array->size_bytes(), options.is_durable, write);
   if (!saved) return saved.error();
   return numpy_save_report{array->size_bytes(), 1};
 }
