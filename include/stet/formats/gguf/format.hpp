@@ -9,10 +9,12 @@
 
 #include "../format.hpp"
 
-#include "../../source/file_operations.hpp"
+#include "../../writer/detail/list_folder.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,31 +29,20 @@ struct gguf_models_in_folder {
   std::size_t count = 0;
 };
 
-/// Looks for the parts of split models in a folder. Cost: lists the folder twice.
+/// Looks for the parts of split models in a folder; there are none where it cannot be listed. Cost: lists the folder.
 inline gguf_models_in_folder find_gguf_models(std::string_view path, const open_options& options) {
   const std::string folder = std::string(path).append(separator_after(path));
-  struct search {
-    std::string lowest; // the first name so far
-    std::string models; // that name without its number: the parts of one model have it in common
-    bool are_several = false;
-  } seen;
-  const auto visit = [](void* context, std::string_view name) noexcept {
-    search& state = *static_cast<search*>(context);
-    gguf_part_name parsed;
-    if (!name.ends_with(gguf_ending) || !gguf_part_name::parse(name, parsed)) return true;
-    std::string of(parsed.before);
-    of.append("/").append(name.substr(parsed.before.size() + parsed.number_digits));
-    state.are_several = state.are_several || (!state.models.empty() && state.models != of);
-    if (state.lowest.empty() || name < state.lowest) {
-      state.lowest = name;
-      state.models = std::move(of);
-    }
-    return true;
-  };
-  const auto listed = options.files != nullptr ? options.files->list_folder(folder, visit, &seen)
-                                               : system_file_operations().list_folder(nullptr, folder, visit, &seen);
-  if (!listed || seen.lowest.empty()) return {};
-  return {folder + seen.lowest, seen.are_several ? std::size_t{2} : std::size_t{1}};
+  gguf_part_name parsed;
+  const auto names = list_folder(options.files, folder, [&parsed](std::string_view name) {
+    return name.ends_with(gguf_ending) && gguf_part_name::parse(name, parsed);
+  });
+  if (!names || names->empty()) return {};
+  std::set<std::string> models; // a name without its number, which the parts of one model have in common
+  for (const std::string& name : *names) {
+    (void)gguf_part_name::parse(name, parsed);
+    models.insert(std::string(parsed.before) + "/" + name.substr(parsed.before.size() + parsed.number_digits));
+  }
+  return {folder + *std::min_element(names->begin(), names->end()), models.size()};
 }
 
 /// A file that begins with the magic, or a folder with the parts of a split model.

@@ -4,6 +4,7 @@
 #define STET_WRITER_DETAIL_LIST_FOLDER_HPP
 
 #include "../../source/file_operations.hpp"
+#include "../../source/file_system.hpp"
 
 #include <new>
 #include <string>
@@ -53,6 +54,15 @@ result<std::vector<std::string>> list_folder(const file_operations& operations, 
                                              IsWanted is_wanted) {
   const auto list = [&](bool (*visit)(void*, std::string_view) noexcept, void* visitor) {
     return operations.list_folder(operations.context, folder, visit, visitor);
+  };
+  return collect_names(folder, list, is_wanted);
+}
+/// The same in a program's file system; nullptr: that of the operating system.
+template <class IsWanted>
+result<std::vector<std::string>> list_folder(const file_system* files, std::string_view folder, IsWanted is_wanted) {
+  if (files == nullptr) return list_folder(system_file_operations(), folder, is_wanted);
+  const auto list = [&](bool (*visit)(void*, std::string_view) noexcept, void* visitor) {
+    return files->list_folder(folder, visit, visitor);
   };
   return collect_names(folder, list, is_wanted);
 }

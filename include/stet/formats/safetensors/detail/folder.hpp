@@ -55,15 +55,9 @@ struct safetensors_folder {
   static safetensors_folder list(std::string_view path_utf8, const open_options& options) {
     std::string folder(path_utf8);
     folder += separator_after(folder);
-    const auto names = collect_names(
-        folder,
-        [&](bool (*visit)(void*, std::string_view) noexcept, void* visitor) {
-          return options.files != nullptr ? options.files->list_folder(folder, visit, visitor)
-                                          : system_file_operations().list_folder(nullptr, folder, visit, visitor);
-        },
-        [](std::string_view name) {
-          return !name.starts_with('.') && (name.ends_with(".safetensors") || is_safetensors_index_name(name));
-        });
+    const auto names = list_folder(options.files, folder, [](std::string_view name) {
+      return !name.starts_with('.') && (name.ends_with(".safetensors") || is_safetensors_index_name(name));
+    });
     safetensors_folder made;
     if (!names) return made;
     for (const std::string& name : *names) (name.ends_with(".json") ? made.indexes : made.files).push_back(name);
