@@ -134,9 +134,7 @@ void print_omitted(const std::vector<stet::omitted_item>& items, console& out) {
 
 std::string_view file_name_of(std::string_view path) { return stet::detail::file_name_in(path); }
 
-std::string_view dtype_name_of(const stet::tensor& of) {
-  return of.dtype() == stet::dtype::block ? of.layout().block.name : stet::name_of(of.dtype());
-}
+std::string_view dtype_name_of(const stet::tensor& of) { return stet::name_of(of.layout()); }
 
 std::string shape_text_of(const stet::tensor& of) {
   std::string text(2 + of.shape().rank() * 22, '\0'); // 20 digits and a separator for each extent

@@ -99,16 +99,9 @@ inline source borrow_source(const source& of) noexcept {
       if (is_placed[layer][entry.number()]) return;
       is_placed[layer][entry.number()] = true;
       const std::uint32_t number = static_cast<std::uint32_t>(rows.size());
-      index_row& row = rows.emplace_back();
-      row.name = entry.name();
-      row.layout = index.layout(entry);
-      row.shape = shapes.emplace_back(entry.shape().begin(), entry.shape().end());
-      row.part = first_parts[layer] + entry.part();
-      row.offset_bytes = entry.offset_bytes();
-      row.size_bytes = entry.size_bytes();
-      row.crc32c = entry.crc32c();
-      row.has_crc32c = entry.has_crc32c();
-      row.big_endian = entry.is_big_endian();
+      const auto& extents = shapes.emplace_back(entry.shape().begin(), entry.shape().end());
+      index_row& row = rows.emplace_back(detail::row_of(entry, index.layout(entry), extents));
+      row.part += first_parts[layer];
       // Of tensors that share bytes, the first one becomes the original, even if it is an alias in its layer.
       const index_entry original = index.original_of(entry);
       std::uint32_t& first = first_rows[layer][(original ? original : entry).number()];

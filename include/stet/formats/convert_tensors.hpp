@@ -142,17 +142,8 @@ inline result<model> with_dtypes(model&& from, const auto& dtype_for) {
     }
     number = static_cast<std::uint32_t>(builder.tensor_count());
     const index_entry entry = each.entry();
-    index_row row;
-    row.name = each.name();
-    row.layout = each.layout();
     extents.assign(entry.shape().begin(), entry.shape().end());
-    row.shape = extents;
-    row.part = entry.part();
-    row.offset_bytes = entry.offset_bytes();
-    row.size_bytes = entry.size_bytes();
-    row.crc32c = entry.crc32c();
-    row.has_crc32c = entry.has_crc32c();
-    row.big_endian = entry.is_big_endian();
+    index_row row = detail::row_of(entry, each.layout(), extents);
     const std::optional<dtype> to = dtype_for(each);
     if (to && *to != each.dtype()) {
       if (!is_tensor_convertible(each, *to)) return error(errc::not_convertible, each.name());

@@ -170,6 +170,11 @@ struct element_layout {
   static constexpr element_layout of(stet::dtype d) noexcept { return {d, describe(d).bits, {}}; }
 };
 
+/// The name of the dtype; of blocks, the name of the block: "q4_k". Valid as long as that.
+constexpr std::string_view name_of(const element_layout& of) noexcept {
+  return of.dtype == dtype::block ? of.block.name : name_of(of.dtype);
+}
+
 /// Sets `size_bytes` to the size of `counter.element_count()` elements. For strings it is the least size: that of the offsets
 /// alone.
 /// @return false if a size overflows (even with zero extents) or exceeds `max_tensor_size_bytes`, or if the elements do not

@@ -84,8 +84,7 @@ inline result<const ggml_type*> ggml_type_to_save(const tensor& of, bool is_alia
   const element_layout& layout = of.layout();
   const ggml_type* const type = find_ggml_type(layout.dtype, layout.block);
   if (type == nullptr || (type->is_plain() && layout.bits != describe(layout.dtype).bits)) {
-    const std::string_view dtype = layout.dtype == dtype::block ? layout.block.name : name_of(layout.dtype);
-    return inexpressible(name + " (" + std::string(dtype) + ")", "not a type of GGUF; float32 is one");
+    return inexpressible(name + " (" + std::string(name_of(layout)) + ")", "not a type of GGUF; float32 is one");
   }
   if (!type->is_plain() && of.entry().is_big_endian()) return inexpressible(name, "its blocks are big-endian");
   const std::size_t rank = of.shape().rank();

@@ -42,12 +42,17 @@ inline result<json_value> safetensors_metadata_of(const source& file, memory_res
   return made;
 }
 
+/// The index at `path_utf8`, in memory: for reading alone, whatever the tensors are opened for. Errors: those of open_resident.
+inline result<source> open_safetensors_map(std::string_view path_utf8, const open_options& options) {
+  open_options only_read = options;
+  only_read.access = access::read_only;
+  return open_resident(path_utf8, only_read);
+}
+
 /// The object "metadata" of the index at `path_utf8`; null if it has none.
 inline result<json_value> safetensors_metadata_of_index(std::string_view path_utf8, const open_options& options) {
   const error changed(errc::malformed, "safetensors: index");
-  open_options only_read = options;
-  only_read.access = access::read_only;
-  const result<source> index = open_resident(path_utf8, only_read);
+  const result<source> index = open_safetensors_map(path_utf8, options);
   if (!index) return index.error();
   const result<std::string_view> text =
       safetensors_member(text_at(index->data(), static_cast<std::size_t>(index->size_bytes())), "metadata");

@@ -137,9 +137,7 @@ inline result<model> open_safetensors_folder(format_probe& probe) {
   if (!index) return index.error();
   if (!index->empty()) {
     path += *index;
-    open_options only_read = options;
-    only_read.access = access::read_only;
-    const result<source> text = open_resident(path, only_read);
+    const result<source> text = open_safetensors_map(path, options);
     if (!text) return text.error();
     result<model> opened = open_safetensors_index(*text, path, options);
     return opened || !opened.error().subject().empty() ? std::move(opened) : opened.error().about(path);

@@ -175,9 +175,9 @@ private:
                        "\n  },\n  \"weight_map\": {";
     for (const auto& [name, file] : tensors) {
       text.append(text.back() == '{' ? "\n    " : ",\n    ");
-      append_json_text(text, name);
+      append_json_string(text, name);
       text.append(": ");
-      append_json_text(text, names[file]);
+      append_json_string(text, names[file]);
     }
     return text.append(tensors.empty() ? "}\n}\n" : "\n  }\n}\n");
   }

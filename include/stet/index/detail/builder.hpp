@@ -5,6 +5,8 @@
 
 #include "layout.hpp"
 
+#include "../index.hpp"
+
 #include "../../vocabulary/shape.hpp"
 
 #include <cstddef>
@@ -38,6 +40,21 @@ struct index_row {
 };
 
 namespace detail {
+
+/// The row of a tensor of another index, in the same place and no alias.
+/// @param extents  its shape, which must outlive the row
+inline index_row row_of(const index_entry& entry, const element_layout& layout,
+                        std::span<const std::uint64_t> extents) noexcept {
+  return {entry.name(),
+          layout,
+          extents,
+          entry.part(),
+          entry.offset_bytes(),
+          entry.size_bytes(),
+          entry.crc32c(),
+          entry.has_crc32c(),
+          entry.is_big_endian()};
+}
 
 /// The distinct block types of the rows, in order of first use. A few are stored in this object; more are in a hash table on the
 /// heap.

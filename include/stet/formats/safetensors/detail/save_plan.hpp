@@ -10,8 +10,8 @@
 #include "../../common/second_name.hpp"
 
 #include "../../../json.hpp"
+#include "../../../manifest/detail/json_input.hpp"
 #include "../../../vocabulary/detail/checked.hpp"
-#include "../../../vocabulary/detail/json_string.hpp"
 #include "../../../writer/writer.hpp"
 
 #include <algorithm>
@@ -31,10 +31,6 @@ namespace stet::inline STET_NAMESPACE::detail {
 inline constexpr std::string_view safetensors_json_key = "stet";
 /// The tensors of a file begin at a multiple of this, and each at a multiple of the size of its elements.
 inline constexpr std::uint64_t safetensors_data_alignment_bytes = 64;
-
-inline void append_json_text(std::string& to, std::string_view text) {
-  emit_json_string(text, [&to](std::string_view piece) { to.append(piece); });
-}
 
 /// Strings by key: the metadata of a file.
 using safetensors_metadata = std::map<std::string, std::string>;
@@ -119,9 +115,8 @@ private:
     const auto type = std::find_if(std::begin(safetensors_dtypes), std::end(safetensors_dtypes),
                                    [&row](const safetensors_dtype& each) { return each.dtype == row.layout.dtype; });
     if (type == std::end(safetensors_dtypes)) {
-      const std::string_view name =
-          row.layout.dtype == dtype::block ? row.layout.block.name : name_of(row.layout.dtype);
-      return inexpressible(std::string(row.name), std::string("safetensors has no dtype ").append(name));
+      const std::string reason = std::string("safetensors has no dtype ").append(stet::name_of(row.layout));
+      return inexpressible(std::string(row.name), reason);
     }
     if (row.layout.bits != describe(row.layout.dtype).bits)
       return inexpressible(std::string(row.name), "elements narrower than a byte have to be packed");
@@ -166,13 +161,13 @@ private:
     text.assign(safetensors_length_size_bytes, '\0');
     text += '{';
     if (!metadata_.empty()) {
-      append_json_text(text, safetensors_metadata_key);
+      append_json_string(text, safetensors_metadata_key);
       text += ":{";
       for (const auto& [key, value] : metadata_) {
         if (text.back() != '{') text += ',';
-        append_json_text(text, key);
+        append_json_string(text, key);
         text += ':';
-        append_json_text(text, value);
+        append_json_string(text, value);
       }
       text += '}';
     }
@@ -182,7 +177,7 @@ private:
       each.begin_bytes = at;
       at += row.size_bytes;
       if (text.size() != safetensors_length_size_bytes + 1) text += ',';
-      append_json_text(text, row.name);
+      append_json_string(text, row.name);
       text.append(":{\"dtype\":\"").append(safetensors_dtypes[each.type].name).append("\",\"shape\":[");
       for (const std::uint64_t extent : row.shape) text.append(std::to_string(extent)) += ',';
       if (!row.shape.empty()) text.pop_back();
