@@ -19,7 +19,7 @@ set(below_graph json)
 set(below_writer manifest source)
 set(below_checkpoint writer store restore)
 set(below_restore stet)
-set(below_wire bytes)
+set(below_wire source)
 set(below_formats native keras tfjs tensorflow safetensors gguf numpy)
 set(below_ext source)
 
