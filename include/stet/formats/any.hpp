@@ -9,6 +9,7 @@
 #include "keras/format.hpp"
 #include "native/format.hpp"
 #include "numpy/format.hpp"
+#include "pytorch/format.hpp"
 #include "safetensors/format.hpp"
 #include "tensorflow/saved_model.hpp"
 #include "tensorflow/format.hpp"
@@ -35,6 +36,7 @@ inline constexpr const format* known_formats[] = {
     &tensorflow_checkpoint_v1_format,
     &tfjs_format,
     &tfjs_weights_format,
+    &pytorch_format,
     &keras_format,
     &keras_weights_format,
     &npz_format,
