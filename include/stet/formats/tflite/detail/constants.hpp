@@ -55,7 +55,7 @@ public:
   /// @retval errc::newer_format  a newer version
   /// or a fault of the FlatBuffer
   result<void> open() noexcept {
-    if (!flatbuffer::has_identifier(in_.bytes(), tflite_identifier)) return error(errc::malformed, {}, 4);
+    if (!flatbuffer::has_identifier(in_.bytes(), tflite_identifier)) return error(errc::malformed, {}, 0);
     model_ = in_.root();
     const auto version = model_.number<std::uint32_t>(tflite_field::version);
     buffers_ = model_.references(tflite_field::buffers);

@@ -60,8 +60,9 @@ public:
   /// @param omit        called with the name, in two pieces, and the error of what cannot be in a store
   /// Errors: those of `open_tflite` for the file's content.
   template <class Omit>
-  result<void> add_model(std::span<const std::byte> bytes, std::uint64_t base_bytes, std::string_view prefix,
-                         Omit omit) noexcept(noexcept(omit(std::declval<const tflite_constant&>(), std::declval<const error&>()))) {
+  result<void>
+  add_model(std::span<const std::byte> bytes, std::uint64_t base_bytes, std::string_view prefix,
+            Omit omit) noexcept(noexcept(omit(std::declval<const tflite_constant&>(), std::declval<const error&>()))) {
     constexpr bool is_noexcept = noexcept(omit(std::declval<const tflite_constant&>(), std::declval<const error&>()));
     tflite_file file(bytes);
     if (auto opened = file.open(); !opened) return opened;
@@ -79,7 +80,7 @@ public:
       row.offset_bytes = base_bytes + of.offset_bytes;
       row.size_bytes = of.size_bytes;
       const std::string_view name[] = {prefix, of.key, of.name};
-      return rows_.add(row, name);
+      return add(of, row, name);
     });
     return read ? add_plain_names(first, begin, prefix) : read;
   }
@@ -128,6 +129,11 @@ private:
     std::uint32_t number, key_size;
   };
 
+  result<void> add(const tflite_constant& of, const index_row& row, std::span<const std::string_view> name) noexcept {
+    const auto added = rows_.add(row, name);
+    if (added || added.error().code() == errc::out_of_memory) return added;
+    return of.problem(added.error().code(), of.table.offset_bytes());
+  }
   result<void> add_strings(std::span<const std::byte> bytes, const tflite_constant& of,
                            std::string_view prefix) noexcept {
     std::uint64_t count = 1; // which was found not to overflow
@@ -152,7 +158,7 @@ private:
     decoded_[decoded_count_++] = std::move(*made);
     row.part = decoded_count_;
     const std::string_view name[] = {prefix, of.key, of.name};
-    return rows_.add(row, name);
+    return add(of, row, name);
   }
 
   /// Adds the parts of a sparse tensor: its values, and the segments and indices of its sparse dimensions.
@@ -203,7 +209,7 @@ private:
     row.offset_bytes = offset_bytes;
     row.size_bytes = size_bytes;
     const std::string_view name[] = {prefix, of.key, of.name, dimension, what};
-    return rows_.add(row, name);
+    return add(of, row, name);
   }
 
   /// Adds, for each name that one tensor of the model has, an alias without the numbers: PREFIX NAME. Names that begin like those
@@ -273,7 +279,8 @@ private:
 /// @param omit  as for `tflite_table::add_model`
 template <class Omit>
 result<store> open_tflite_source(source&& data, std::string_view name, memory_resource* memory,
-                                 Omit omit) noexcept(noexcept(omit(std::declval<const tflite_constant&>(), std::declval<const error&>()))) {
+                                 Omit omit) noexcept(noexcept(omit(std::declval<const tflite_constant&>(),
+                                                                   std::declval<const error&>()))) {
   tflite_table table(memory);
   const std::span<const std::byte> bytes = bytes_at(data.data(), static_cast<std::size_t>(data.size_bytes()));
   if (auto added = table.add_model(bytes, 0, {}, omit); !added) return added.error();
