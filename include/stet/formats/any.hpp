@@ -9,6 +9,7 @@
 #include "keras/format.hpp"
 #include "native/format.hpp"
 #include "numpy/format.hpp"
+#include "pytorch/distributed.hpp"
 #include "pytorch/format.hpp"
 #include "safetensors/format.hpp"
 #include "tensorflow/saved_model.hpp"
@@ -45,6 +46,7 @@ inline constexpr const format* known_formats[] = {
     &tflite_bundle_format,
     &keras_h5_format,
     &hdf5_format,
+    &pytorch_folder_format,
     &checkpoint_folder_format,
     &safetensors_folder_format,
 };

@@ -426,6 +426,27 @@ TEST_CASE("a tar archive of before 0.1.10") {
   CHECK(model->store.find("w")->bytes().data() == pt_bytes(file).data() + file.find(floats(6)));
 }
 
+TEST_CASE("a tar archive whose pickle has the ids of storages") {
+  const std::string id = pt::tuple(
+      {pt::text("storage"), pt::global("torch", "FloatStorage"), pt::text("0"), pt::text("cpu"), pt::integer(6)});
+  const std::string tensor = pt::call(
+      pt::global("torch._utils", "_rebuild_tensor_v2"),
+      pt::tuple({id, pt::integer(0), pt::integers({2, 3}), pt::integers({3, 1}), "\x89", pt::ordered_dict({})}));
+  const std::string storages =
+      pt::pickle(pt::integer(1)) +
+      pt::pickle(pt::tuple({pt::text("0"), pt::text("cpu"), pt::global("torch", "FloatStorage")})) + little(6, 8) +
+      floats(6);
+  const std::string file = tar_of({{"sys_info", pt::pickle(pt::dict({pt::text("little_endian"), "\x88"}))},
+                                   {"pickle", pt::pickle(pt::dict({pt::text("w"), tensor}))},
+                                   {"storages", storages}});
+  const auto model = stet::open_pytorch(pt_bytes(file));
+  REQUIRE(model);
+  CHECK(pt_values(*model, "w") == pt_floats);
+  // Elsewhere an id that is not persistent is no storage.
+  CHECK(pt_names(pytorch_file(pt::dict({pt::text("w"), tensor}), {{"0", floats(6)}})) ==
+        "malformed a tensor without a storage");
+}
+
 TEST_CASE("an archive of torch.export") {
   const std::string file = exported_pytorch_file(std::string(exported_meta), floats(6));
   const auto model = stet::open_pytorch(pt_bytes(file));

@@ -41,9 +41,17 @@ public:
   /// @retval errc::too_large  containers that are used several times make it much larger than the pickle
   /// @retval errc::too_deep   containers are within each other more than 200 times
   result<json_value> run() {
+    result<json_value> read = value();
+    if (!read) return read;
+    json_value made = std::move(*read);
+    if (!made.is_null() && !made.is_object()) made = json_value{{"object", std::move(made)}};
+    return made;
+  }
+
+  /// The object as JSON; an object or not.
+  result<json_value> value() {
     json_value made;
     if (auto done = convert(of_.root(), 0, made); !done) return done.error();
-    if (!made.is_null() && !made.is_object()) made = json_value{{"object", std::move(made)}};
     return made;
   }
 

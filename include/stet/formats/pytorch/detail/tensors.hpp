@@ -197,8 +197,9 @@ public:
   /// is (key, offset, element count).
   /// @return the type of its elements; nullptr: the id is of another form
   result<const pytorch_type*> read_storage(pickle_ref number, pytorch_tensor& into) {
-    if (of_[number].kind != pickle_kind::persistent) return nullptr;
-    const pickle_ref id = of_.persistent_id(of_[number]);
+    const bool is_persistent = of_[number].kind == pickle_kind::persistent;
+    if (!is_persistent && tensors_ == nullptr) return nullptr; // some tar archives have the id itself
+    const pickle_ref id = is_persistent ? of_.persistent_id(of_[number]) : number;
     std::uint64_t count = 0;
     if (!is_text(argument(id, 0), "storage") || !read_key(argument(id, 2), into.key) ||
         !read_count(argument(id, 4), count))
