@@ -105,7 +105,7 @@ inline constexpr const format* known_formats[] = {
 }
 
 /// Saves what was added to `from` at `path_utf8`, in the format that `options.format` names, or else the path's ending:
-/// .stet, .safetensors, .safetensors.index.json, .npy, .npz, .gguf, model.json, .keras, .weights.h5, .h5. A program saves what it
+/// .stet, .safetensors, .safetensors.index.json, .pt, .npy, .npz, .gguf, model.json, .keras, .weights.h5, .h5. A program saves what it
 /// trained; `add_model` adds what was opened.
 /// Errors: those of the format's own saver, and
 /// @retval errc::unknown_format  no format has this name, the subject, or the path no ending of one

@@ -5,6 +5,7 @@
 
 #include "describe.hpp"
 #include "open.hpp"
+#include "save.hpp"
 
 #include "../format.hpp"
 
@@ -43,12 +44,29 @@ inline result<model> open_pytorch_model(format_probe& probe) {
   return opened;
 }
 
+/// `format::save` of pytorch_format.
+inline result<saved_files> save_as_pytorch(std::string_view path_utf8, const writer& from,
+                                           const save_any_options& options) {
+  pytorch_save_options how;
+  how.is_durable = options.is_durable;
+  how.operations = options.operations;
+  const result<pytorch_save_report> saved = save_pytorch(path_utf8, from, how);
+  if (!saved) return saved.error();
+  return saved_files{saved->file_size_bytes, 1, 0};
+}
+
 } // namespace detail
 
 /// A file of PyTorch: what `torch.save`, `torch.jit.save` or `torch.export.save` wrote. `open_pytorch` (open.hpp) opens it without
 /// the JSON library, and says what is taken.
-inline constexpr format pytorch_format{"pytorch", "files of PyTorch: torch.save, TorchScript, torch.export",
-                                       detail::is_pytorch, detail::open_pytorch_model, detail::describe_pytorch};
+inline constexpr format pytorch_format{"pytorch",
+                                       "files of PyTorch: torch.save, TorchScript, torch.export",
+                                       detail::is_pytorch,
+                                       detail::open_pytorch_model,
+                                       detail::describe_pytorch,
+                                       "pytorch",
+                                       ".pt",
+                                       detail::save_as_pytorch};
 
 } // namespace stet::inline STET_NAMESPACE
 
