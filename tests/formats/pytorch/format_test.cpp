@@ -128,7 +128,7 @@ TEST_CASE("what is no tensor is the state") {
       R"({"none":null,"b":true,"lr":0.5,"nan":"nan","inf":"-inf","name":"xé","bad":"0xff","raw":{"bytes":"00ff"},)"
       R"("large":"0x010000000000000000","groups":[{"params":[0,null]}],"7":8,"dtype":{"class":"torch.bfloat16"},)"
       R"("args":{"class":"argparse.Namespace","state":{"lr":1}},"set":{"class":"__builtin__.set","arguments":[[1]]},"epoch":4})"
-      "\n");
+      "\ngroups.0.params.1 {\"tied\":true}\nonly.0 {\"tied\":true}\n");
   CHECK(pt_described(folder, pytorch_file(pt::list({pt::integer(1)}), {})) == "{\"object\":[1]}\n");
 }
 
