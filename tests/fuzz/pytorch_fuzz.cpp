@@ -37,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       require(each.bytes().data() >= file.data() &&
               each.bytes().data() + each.bytes().size() <= file.data() + file.size());
     }
-    require(model->store.find(each.name()));
+    require(static_cast<bool>(model->store.find(each.name())));
   }
   return 0;
 }
