@@ -319,7 +319,7 @@ TEST_SUITE("formats/any") {
     }
     CHECK(names == std::set<std::string_view>{"stet", "safetensors", "safetensors-shards", "npy", "gguf", "tensorflow",
                                               "tensorflow-objects", "tfjs", "tfjs-weights", "keras", "keras-weights",
-                                              "npz", "keras-legacy"});
+                                              "npz", "keras-legacy", "pytorch"});
   }
 
   TEST_CASE("what a program added is saved in any format, by name or ending, and opened again") {
