@@ -35,7 +35,7 @@ class pytorch_state {
 public:
   explicit pytorch_state(const pytorch_content& from)
       : values_(from.values()), of_(from.object), is_walked_(of_.value_count()),
-        work_((std::uint64_t{1} << 20) + 16 * of_.size_bytes()) {}
+        work_((std::uint64_t{1} << 20) + std::uint64_t{16} * of_.size_bytes()) {}
 
   /// The state; null: the file has nothing but tensors.
   /// @retval errc::too_large  containers that are used several times make it much larger than the pickle
