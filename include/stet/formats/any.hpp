@@ -9,6 +9,7 @@
 #include "keras/format.hpp"
 #include "native/format.hpp"
 #include "numpy/format.hpp"
+#include "onnx/format.hpp"
 #include "safetensors/format.hpp"
 #include "tensorflow/saved_model.hpp"
 #include "tensorflow/format.hpp"
@@ -32,6 +33,7 @@ inline constexpr const format* known_formats[] = {
     &tflite_format,
     &meta_graph_format,
     &graph_def_format,
+    &onnx_format,
     &tensorflow_checkpoint_format,
     &tensorflow_objects_format,
     &tensorflow_checkpoint_v1_format,
