@@ -10,6 +10,7 @@
 #include "native/format.hpp"
 #include "numpy/format.hpp"
 #include "onnx/format.hpp"
+#include "pytorch/format.hpp"
 #include "safetensors/format.hpp"
 #include "tensorflow/saved_model.hpp"
 #include "tensorflow/format.hpp"
@@ -39,6 +40,7 @@ inline constexpr const format* known_formats[] = {
     &tensorflow_checkpoint_v1_format,
     &tfjs_format,
     &tfjs_weights_format,
+    &pytorch_format,
     &keras_format,
     &keras_weights_format,
     &npz_format,
