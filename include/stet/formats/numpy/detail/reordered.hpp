@@ -5,84 +5,28 @@
 
 #include "header.hpp"
 
-#include "../../../source/source.hpp"
-#include "../../../vocabulary/detail/checked.hpp"
+#include "../../common/reordered_bytes.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Gathers the elements one by one when they are read; keeps nothing. Elements that are not in memory are fetched one by one.
-class reordered_bytes final : public byte_reader {
-public:
-  /// @param from          holds the array; its bytes must outlive this object, as those of a part of a store do
-  /// @param offset_bytes  the offset of the elements, which lie within `from`
-  /// @param of            reordered, and not empty
-  reordered_bytes(const source& from, std::uint64_t offset_bytes, const npy_header& of) noexcept
-      : data_(from.data()), fetcher_(from.fetcher()), offset_(offset_bytes), item_(of.type.size_bytes),
-        size_(of.size_bytes) {
-    std::uint64_t step = 1;
-    for (const std::uint64_t extent : of.extents()) {
-      if (extent == 1) continue;
-      extents_[rank_] = extent;
-      steps_[rank_++] = step;
-      step *= extent; // the number of elements, which fits
-    }
+/// The reader of an array of this header.
+/// @param from          holds the array; its bytes must outlive the reader
+/// @param offset_bytes  the offset of the elements, which lie within `from`
+/// @param of            reordered, and not empty
+inline reordered_bytes npy_reordered(const source& from, std::uint64_t offset_bytes, const npy_header& of) noexcept {
+  std::uint64_t steps[max_rank], step = 1;
+  const std::span<const std::uint64_t> extents = of.extents();
+  for (std::size_t axis = 0; axis < extents.size(); ++axis) {
+    steps[axis] = step;
+    step *= extents[axis]; // the number of elements, which fits
   }
-
-  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_; }
-  [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
-    if (!range_fits(offset_bytes, into.size(), size_)) return error(errc::bad_range, {}, offset_bytes);
-    // The position of the first element along each axis, and its number in the file.
-    std::uint64_t at[max_axes], number = 0, left = offset_bytes / item_;
-    for (std::size_t axis = rank_; axis-- > 0;) {
-      at[axis] = left % extents_[axis];
-      left /= extents_[axis];
-      number += at[axis] * steps_[axis];
-    }
-    std::size_t skipped = static_cast<std::size_t>(offset_bytes % item_);
-    std::byte* to = into.data();
-    std::byte* const end = to + into.size();
-    while (to != end) {
-      const std::size_t rest = item_ - skipped, room = static_cast<std::size_t>(end - to);
-      const std::size_t size = rest < room ? rest : room;
-      const std::uint64_t from = offset_ + number * item_ + skipped;
-      if (data_ == nullptr) {
-        if (auto fetched = fetcher_->read(from, writable_bytes_at(to, size)); !fetched) return fetched;
-      } else if (size == 4) { // a constant size makes it one instruction
-        std::memcpy(to, data_ + static_cast<std::size_t>(from), 4);
-      } else if (size == 8) {
-        std::memcpy(to, data_ + static_cast<std::size_t>(from), 8);
-      } else {
-        std::memcpy(to, data_ + static_cast<std::size_t>(from), size);
-      }
-      to += size;
-      skipped = 0;
-      for (std::size_t axis = rank_; axis-- > 0;) {
-        number += steps_[axis];
-        if (++at[axis] != extents_[axis]) break;
-        number -= extents_[axis] * steps_[axis];
-        at[axis] = 0;
-      }
-    }
-    return {};
-  }
-
-private:
-  /// Each extent is at least 2, and their product fits in 63 bits.
-  static constexpr std::size_t max_axes = 63;
-
-  const std::byte* data_;
-  const byte_reader* fetcher_;
-  std::uint64_t offset_;
-  std::size_t item_;
-  std::uint64_t size_;
-  std::size_t rank_ = 0;
-  std::uint64_t extents_[max_axes], steps_[max_axes];
-};
+  return reordered_bytes(from, offset_bytes, of.type.size_bytes, extents,
+                         std::span<const std::uint64_t>(steps, extents.size()));
+}
 
 } // namespace stet::inline STET_NAMESPACE::detail
 
