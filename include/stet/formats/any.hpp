@@ -5,6 +5,7 @@
 
 #include "common/known_content.hpp"
 #include "native/checkpoint_folder.hpp"
+#include "executorch/format.hpp"
 #include "gguf/format.hpp"
 #include "keras/format.hpp"
 #include "native/format.hpp"
@@ -32,6 +33,7 @@ inline constexpr const format* known_formats[] = {
     &saved_model_format,
     &gguf_format,
     &tflite_format,
+    &executorch_format,
     &meta_graph_format,
     &graph_def_format,
     &onnx_format,

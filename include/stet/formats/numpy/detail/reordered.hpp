@@ -8,6 +8,7 @@
 #include "../../common/strided_bytes.hpp"
 
 #include "../../../source/source.hpp"
+#include "../../common/reordered_bytes.hpp"
 
 #include <cstdint>
 
@@ -25,6 +26,17 @@ inline strided_bytes reordered_bytes(const source& from, std::uint64_t offset_by
     step *= extent; // the number of elements, which fits
   }
   return made;
+#include <span>
+/// The reader of an array of this header.
+/// @param from          holds the array; its bytes must outlive the reader
+inline reordered_bytes npy_reordered(const source& from, std::uint64_t offset_bytes, const npy_header& of) noexcept {
+  std::uint64_t steps[max_rank], step = 1;
+  const std::span<const std::uint64_t> extents = of.extents();
+  for (std::size_t axis = 0; axis < extents.size(); ++axis) {
+    steps[axis] = step;
+    step *= extents[axis]; // the number of elements, which fits
+  return reordered_bytes(from, offset_bytes, of.type.size_bytes, extents,
+                         std::span<const std::uint64_t>(steps, extents.size()));
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail
