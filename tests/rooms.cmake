@@ -20,7 +20,7 @@ set(below_writer manifest source)
 set(below_checkpoint writer store restore)
 set(below_restore stet)
 set(below_wire bytes)
-set(below_formats native keras tfjs tensorflow safetensors gguf numpy onnx)
+set(below_formats native keras tfjs tensorflow safetensors gguf numpy onnx tflite)
 set(below_ext source)
 
 # The parts of the room formats: NAME of what begins with PATH, the first that fits. What none fits is on top: any.hpp.
@@ -33,7 +33,7 @@ set(parts_of_formats
   graph_def=formats/tensorflow/graph_def graph_def=formats/tensorflow/detail/data_type.hpp
   graph_def=formats/tensorflow/detail/tensor_proto.hpp tensorflow=formats/tensorflow/
   tfjs=formats/tfjs/ safetensors=formats/safetensors
-  gguf=formats/gguf numpy=formats/numpy onnx=formats/onnx)
+  gguf=formats/gguf numpy=formats/numpy onnx=formats/onnx tflite=formats/tflite)
 set(below_common wire index manifest graph store writer checkpoint restore)
 set(below_native common)
 set(below_hdf5 common)
@@ -46,6 +46,7 @@ set(below_safetensors common)
 set(below_gguf common)
 set(below_numpy common)
 set(below_onnx common)
+set(below_tflite common)
 
 set(cheap_rooms vocabulary bytes index store stet ext)
 set(cheap_headers array bit cassert compare cstddef cstdint cstdio cstdlib cstring initializer_list limits new span string_view type_traits utility version)

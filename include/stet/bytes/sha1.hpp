@@ -3,14 +3,11 @@
 #ifndef STET_BYTES_SHA1_HPP
 #define STET_BYTES_SHA1_HPP
 
-#include "../vocabulary/config.hpp"
+#include "detail/block_hash.hpp"
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <span>
-#include <string_view>
 
 namespace stet::inline STET_NAMESPACE {
 
@@ -21,49 +18,20 @@ struct sha1_digest {
   friend constexpr bool operator==(const sha1_digest&, const sha1_digest&) noexcept = default;
 };
 
-/// Computes a SHA-1 digest piece by piece. It finds damage; it is no protection against forgery. Portable code at some hundred
-/// MB/s. Source: FIPS 180-4.
-class sha1 {
-public:
-  /// Adds the next bytes.
-  void update(std::span<const std::byte> bytes) noexcept {
-    size_bytes_ += bytes.size();
-    while (!bytes.empty()) {
-      const std::size_t room = sizeof block_ - used_;
-      const std::size_t count = bytes.size() < room ? bytes.size() : room;
-      std::memcpy(block_ + used_, bytes.data(), count);
-      bytes = bytes.subspan(count);
-      used_ += count;
-      if (used_ == sizeof block_) take_block();
-    }
-  }
+namespace detail {
 
-  /// The digest of all bytes added. No bytes may be added afterwards.
-  [[nodiscard]] sha1_digest finish() noexcept {
-    const std::uint64_t size_bits = size_bytes_ * 8;
-    block_[used_++] = std::byte{0x80};
-    if (used_ > 56) {
-      std::memset(block_ + used_, 0, sizeof block_ - used_);
-      take_block();
-    }
-    std::memset(block_ + used_, 0, sizeof block_ - used_);
-    for (int i = 0; i < 8; ++i) block_[56 + i] = static_cast<std::byte>(size_bits >> (56 - 8 * i) & 0xFFu);
-    take_block();
-    sha1_digest digest;
-    for (int i = 0; i < 20; ++i) digest.bytes[i] = static_cast<std::byte>(state_[i / 4] >> (24 - i % 4 * 8) & 0xFFu);
-    return digest;
-  }
+/// The compression function of SHA-1 (section 6.1.2).
+struct sha1_function {
+  using digest = sha1_digest;
+  static constexpr std::size_t round_count = 80;
+  /// The state, as it begins (section 5.3.1).
+  struct start {
+    std::uint32_t words[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
+  };
 
-private:
-  void take_block() noexcept {
-    used_ = 0;
-    std::uint32_t w[80];
-    for (std::size_t i = 0; i < 16; ++i) {
-      w[i] = 0;
-      for (std::size_t j = 0; j < 4; ++j) w[i] = w[i] << 8 | static_cast<std::uint32_t>(block_[4 * i + j]);
-    }
+  static void compress(std::uint32_t (&state)[5], std::uint32_t (&w)[round_count]) noexcept {
     for (std::size_t i = 16; i < 80; ++i) w[i] = std::rotl(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
-    std::uint32_t a = state_[0], b = state_[1], c = state_[2], d = state_[3], e = state_[4];
+    std::uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
     for (std::size_t i = 0; i < 80; ++i) {
       // Section 4.1.1 and 4.2.1: a function and a constant for each 20 rounds.
       const std::uint32_t f = i < 20 ? (b & c) ^ (~b & d) : i >= 40 && i < 60 ? (b & c) ^ (b & d) ^ (c & d) : b ^ c ^ d;
@@ -75,18 +43,19 @@ private:
       b = a;
       a = next;
     }
-    state_[0] += a;
-    state_[1] += b;
-    state_[2] += c;
-    state_[3] += d;
-    state_[4] += e;
+    state[0] += a;
+    state[1] += b;
+    state[2] += c;
+    state[3] += d;
+    state[4] += e;
   }
-
-  std::uint32_t state_[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0}; // section 5.3.1
-  std::uint64_t size_bytes_ = 0;
-  std::byte block_[64] = {};
-  std::size_t used_ = 0;
 };
+
+} // namespace detail
+
+/// Computes a SHA-1 digest piece by piece. It finds damage; it is no protection against forgery. Portable code at some hundred
+/// MB/s. Source: FIPS 180-4.
+using sha1 = detail::block_hash<detail::sha1_function>;
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -14,6 +14,7 @@
 #include "tensorflow/saved_model.hpp"
 #include "tensorflow/format.hpp"
 #include "tfjs/format.hpp"
+#include "tflite/format.hpp"
 
 #include "../store/bind.hpp"
 
@@ -29,6 +30,7 @@ inline constexpr const format* known_formats[] = {
     &npy_format,
     &saved_model_format,
     &gguf_format,
+    &tflite_format,
     &meta_graph_format,
     &graph_def_format,
     &onnx_format,
@@ -40,6 +42,7 @@ inline constexpr const format* known_formats[] = {
     &keras_format,
     &keras_weights_format,
     &npz_format,
+    &tflite_bundle_format,
     &keras_h5_format,
     &hdf5_format,
     &checkpoint_folder_format,
