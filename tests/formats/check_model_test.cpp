@@ -2,6 +2,7 @@
 #include <stet/formats/compiled.hpp>
 #include <stet/formats/description.hpp>
 #include <stet/formats/check_model.hpp>
+#include <stet/writer.hpp>
 
 #include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
