@@ -19,13 +19,8 @@ set(below_graph json)
 set(below_writer manifest source)
 set(below_checkpoint writer store restore)
 set(below_restore stet)
-<<<<<<< HEAD
 set(below_wire source)
-set(below_formats native keras tfjs tensorflow safetensors gguf numpy onnx pytorch tflite)
-=======
-set(below_wire bytes)
-set(below_formats native keras tfjs tensorflow safetensors gguf numpy tflite executorch replace)
->>>>>>> tflite
+set(below_formats native keras tfjs tensorflow safetensors gguf numpy onnx pytorch tflite executorch replace)
 set(below_ext source)
 
 # The parts of the room formats: NAME of what begins with PATH, the first that fits. What none fits is on top: any.hpp.
@@ -38,12 +33,8 @@ set(parts_of_formats
   graph_def=formats/tensorflow/graph_def graph_def=formats/tensorflow/detail/data_type.hpp
   graph_def=formats/tensorflow/detail/tensor_proto.hpp tensorflow=formats/tensorflow/
   tfjs=formats/tfjs/ safetensors=formats/safetensors
-<<<<<<< HEAD
-  gguf=formats/gguf numpy=formats/numpy onnx=formats/onnx tflite=formats/tflite pytorch=formats/pytorch)
-=======
-  gguf=formats/gguf numpy=formats/numpy tflite=formats/tflite executorch=formats/executorch
+  gguf=formats/gguf numpy=formats/numpy onnx=formats/onnx pytorch=formats/pytorch tflite=formats/tflite executorch=formats/executorch
   replace=formats/replace/ common=formats/replace_options.hpp)
->>>>>>> tflite
 set(below_common wire index manifest graph store writer checkpoint restore)
 set(below_native common)
 set(below_hdf5 common)
@@ -57,12 +48,9 @@ set(below_gguf common)
 set(below_numpy common)
 set(below_onnx common)
 set(below_tflite common)
-<<<<<<< HEAD
 set(below_pytorch common)
-=======
 set(below_executorch common)
 set(below_replace gguf)
->>>>>>> tflite
 
 set(cheap_rooms vocabulary bytes index store stet ext)
 set(cheap_headers array bit cassert compare cstddef cstdint cstdio cstdlib cstring initializer_list limits new span string_view type_traits utility version)
