@@ -5,10 +5,12 @@
 
 #include "common/known_content.hpp"
 #include "native/checkpoint_folder.hpp"
+#include "executorch/format.hpp"
 #include "gguf/format.hpp"
 #include "keras/format.hpp"
 #include "native/format.hpp"
 #include "numpy/format.hpp"
+#include "onnx/format.hpp"
 #include "pytorch/distributed.hpp"
 #include "pytorch/format.hpp"
 #include "safetensors/format.hpp"
@@ -32,8 +34,10 @@ inline constexpr const format* known_formats[] = {
     &saved_model_format,
     &gguf_format,
     &tflite_format,
+    &executorch_format,
     &meta_graph_format,
     &graph_def_format,
+    &onnx_format,
     &tensorflow_checkpoint_format,
     &tensorflow_objects_format,
     &tensorflow_checkpoint_v1_format,

@@ -27,6 +27,10 @@ namespace stet::inline STET_NAMESPACE {
 
 class writer;
 struct model_description;
+struct replace_options;
+struct replaced_weights;
+struct restore_report;
+struct restore_rules;
 
 namespace detail {
 
@@ -285,6 +289,14 @@ inline result<source> resident_bytes(std::string_view path_utf8, const open_opti
 
 } // namespace detail
 
+/// The way in which `replace_weights` (replace_weights.hpp) puts new values into a copy of a model's file.
+enum class weight_replacement : std::uint8_t {
+  /// None: the tables of the format have checksums of its tensors, or a model is several files.
+  none,
+  /// Bytes of tensors are replaced where they are in the file. Checksums of a zip archive are made anew.
+  in_place,
+};
+
 /// A format: a row of the table in any.hpp. A format that is only read has no `save`; a further form in which models of another
 /// row are saved has nothing but that.
 struct format {
@@ -305,6 +317,12 @@ struct format {
   /// Saves what was added to a writer.
   result<saved_files> (*save)(std::string_view path_utf8, const writer& from,
                               const save_any_options& options) = nullptr;
+  /// How its weights are replaced.
+  weight_replacement replacement = weight_replacement::none;
+  /// Replaces weights in a way of its own, instead of that of `replacement`.
+  result<replaced_weights> (*replace)(const model& of, const store& from, const restore_rules& rules,
+                                      std::string_view out_path_utf8, const replace_options& options,
+                                      restore_report& report) = nullptr;
 };
 
 /// Opens the probe's path as a model of this format, without asking whether it is one.

@@ -47,8 +47,8 @@ namespace stet::inline STET_NAMESPACE::detail {
 /// A member of an archive; its name views the archive.
 struct zip_member {
   std::string_view name;
-  /// The offsets of the local header and of the stored bytes in the archive.
-  std::uint64_t header_bytes = 0, offset_bytes = 0;
+  /// The offsets of the entry in the directory, of the local header, and of the stored bytes in the archive.
+  std::uint64_t entry_bytes = 0, header_bytes = 0, offset_bytes = 0;
   std::uint64_t stored_size_bytes = 0;
   /// The decompressed size.
   std::uint64_t size_bytes = 0;
@@ -188,6 +188,7 @@ private:
 
   result<void> read_entry(byte_cursor& directory, zip_member& into) const noexcept {
     const std::uint64_t entry_at = directory_ + directory_size_ - directory.left();
+    into.entry_bytes = entry_at;
     directory.take_mark("PK\1\2");
     directory.skip(4); // versions
     const std::uint16_t flags = directory.take_u16();

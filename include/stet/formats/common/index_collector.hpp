@@ -12,8 +12,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace stet::inline STET_NAMESPACE::detail {
 
@@ -133,6 +135,71 @@ inline result<bool> has_shared_bytes(const tensor_index& index, std::uint32_t pa
   }
   return false;
 }
+
+/// The store of one foreign file while it is made, with memory from the program and without exceptions. Used once.
+class store_collector {
+public:
+  /// @param memory  for the index; nullptr: the heap
+  explicit store_collector(memory_resource* memory) noexcept : memory_(memory), rows_(memory) {}
+
+  /// The tensors. Those of part 0 are in the file.
+  [[nodiscard]] index_collector& rows() noexcept { return rows_; }
+  /// Adds bytes that are not in the file as they are. @return their part
+  /// @retval errc::out_of_memory
+  result<std::uint32_t> add_decoded(source&& bytes) noexcept {
+    if (decoded_count_ == decoded_.count()) {
+      result<part_sources> larger = part_sources::allocate(decoded_count_ == 0 ? 4 : decoded_count_ * 2, memory_);
+      if (!larger) return larger.error();
+      for (std::uint32_t number = 0; number < decoded_count_; ++number) (*larger)[number] = std::move(decoded_[number]);
+      decoded_ = std::move(*larger);
+    }
+    decoded_[decoded_count_++] = std::move(bytes);
+    return decoded_count_;
+  }
+
+  /// Makes the store. If tensors share bytes of the file, it is read-only, so that writing to one cannot change another.
+  /// @param file       where tensors of part 0 are
+  /// @param name       of the file, for a store with parts
+  /// @param has_parts  the file is a part of the store; it also is if bytes were decoded
+  /// Errors: those of `build_index`; errc::out_of_memory.
+  result<store> finish(source&& file, std::string_view name, bool has_parts = false) noexcept {
+    store::contents made;
+    result<source> rows = source::allocate((decoded_count_ + 1) * std::uint64_t{sizeof(index_part)}, memory_);
+    if (!rows) return rows.error();
+    index_part* const parts = reinterpret_cast<index_part*>(rows->writable_data());
+    const std::uint32_t part_count = decoded_count_ == 0 && !has_parts ? 0 : decoded_count_ + 1;
+    for (std::uint32_t number = 0; number < part_count; ++number) {
+      const bool is_file = number == 0;
+      ::new (static_cast<void*>(parts + number))
+          index_part{is_file ? name : std::string_view("(decoded)"),
+                     is_file ? file.size_bytes() : decoded_[number - 1].size_bytes(), 0, false};
+    }
+    result<source> table = rows_.finish(made.index, {parts, part_count}, file.size_bytes());
+    if (!table) return table.error();
+    if (file.is_writable()) {
+      const result<bool> is_shared = has_shared_bytes(made.index, 0, memory_);
+      if (!is_shared) return is_shared.error();
+      if (*is_shared) file.make_read_only();
+    }
+    made.table = std::move(*table);
+    if (part_count == 0) {
+      made.data = std::move(file);
+    } else {
+      result<part_sources> all = part_sources::allocate(part_count, memory_);
+      if (!all) return all.error();
+      (*all)[0] = std::move(file);
+      for (std::uint32_t number = 1; number < part_count; ++number) (*all)[number] = std::move(decoded_[number - 1]);
+      made.parts = std::move(*all);
+    }
+    return store(std::move(made));
+  }
+
+private:
+  memory_resource* memory_;
+  index_collector rows_;
+  part_sources decoded_;
+  std::uint32_t decoded_count_ = 0;
+};
 
 } // namespace stet::inline STET_NAMESPACE::detail
 

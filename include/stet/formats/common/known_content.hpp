@@ -52,6 +52,9 @@ inline constexpr known_content known_contents[] = {
        return probe.size_bytes() > 3 && probe.start()[0] == std::byte{0x80} && probe.start()[1] >= std::byte{2} &&
               probe.start()[1] <= std::byte{5} && probe.end().back() == std::byte{'.'};
      }},
+    {"an ONNX model as text (protobuf's text format)",
+     "parse it with onnx.parser or google.protobuf.text_format, and save it with onnx.save",
+     [](const format_probe& probe) { return starts_like(probe, "ir_version:"); }},
     {"a zip archive", "without a model that is known: no data.pkl, config.json or arrays in its directory; unpack it",
      [](const format_probe& probe) { return probe.starts_with("PK\x03\x04") || probe.starts_with("PK\x05\x06"); }},
     {"a file compressed by gzip", "unpack it", [](const format_probe& probe) { return probe.starts_with("\x1F\x8B"); }},

@@ -94,7 +94,8 @@ inline constexpr format gguf_format{"gguf",
                                     detail::describe_gguf,
                                     "gguf",
                                     ".gguf",
-                                    detail::save_as_gguf};
+                                    detail::save_as_gguf,
+                                    weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -98,7 +98,8 @@ inline constexpr format keras_format{"keras-v3",
                                      detail::describe_keras,
                                      "keras",
                                      ".keras",
-                                     detail::save_for_keras<keras_form::keras>};
+                                     detail::save_for_keras<keras_form::keras>,
+                                     weight_replacement::in_place};
 
 /// What keras_h5_format opens, saved as weights alone.
 inline constexpr format keras_weights_format{
@@ -118,7 +119,8 @@ inline constexpr format keras_h5_format{
     detail::describe_keras_h5,
     "keras-legacy",
     ".h5",
-    detail::save_for_keras<keras_form::legacy>};
+    detail::save_for_keras<keras_form::legacy>,
+    weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -81,7 +81,8 @@ inline constexpr format npy_format{"npy",
                                    detail::describe_npy,
                                    "npy",
                                    ".npy",
-                                   detail::save_for_numpy<save_npy>};
+                                   detail::save_for_numpy<save_npy>,
+                                   weight_replacement::in_place};
 
 /// An npz archive. `open_npz` (npz.hpp) opens it without the JSON library, and says what is taken; `save_npz` (save.hpp) saves
 /// one.
@@ -92,7 +93,8 @@ inline constexpr format npz_format{"npz",
                                    detail::describe_npz,
                                    "npz",
                                    ".npz",
-                                   detail::save_for_numpy<save_npz>};
+                                   detail::save_for_numpy<save_npz>,
+                                   weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -137,7 +137,7 @@ private:
     }
     if (header.is_reordered()) {
       result<source> kept =
-          source::keep(reordered_bytes(into_.part(row.part), row.offset_bytes, header), into_.memory());
+          source::keep(npy_reordered(into_.part(row.part), row.offset_bytes, header), into_.memory());
       if (!kept) return kept.error();
       row.part = into_.add_decoded(std::move(*kept));
       row.offset_bytes = 0;

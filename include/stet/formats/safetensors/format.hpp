@@ -172,7 +172,8 @@ inline constexpr format safetensors_format{"safetensors",
                                            detail::describe_safetensors,
                                            "safetensors",
                                            detail::safetensors_ending,
-                                           detail::save_as_safetensors<false>};
+                                           detail::save_as_safetensors<false>,
+                                           weight_replacement::in_place};
 
 /// A folder with a safetensors model: one index, the shards of one model, one file, or a distributed checkpoint of PyTorch
 /// (`HuggingFaceStorageWriter`), whose tensors are gathered from their blocks. A tensor that is one block is in place; reading one

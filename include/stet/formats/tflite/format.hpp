@@ -84,14 +84,28 @@ inline result<model> open_tflite_model(format_probe& probe) {
 
 /// A TFLite (LiteRT) model. `open_tflite` (open.hpp) opens it without the JSON library, and documents what is accepted. A tensor of a
 /// type that is not known, or whose bytes are in another file, is in `model::omitted`, with errc::unknown_dtype or errc::external_data.
-inline constexpr format tflite_format{"tflite", "TFLite (LiteRT) models", detail::is_tflite, detail::open_tflite_model,
-                                      detail::describe_tflite};
+inline constexpr format tflite_format{"tflite",
+                                      "TFLite (LiteRT) models",
+                                      detail::is_tflite,
+                                      detail::open_tflite_model,
+                                      detail::describe_tflite,
+                                      {},
+                                      {},
+                                      nullptr,
+                                      weight_replacement::in_place};
 
 /// A bundle of MediaPipe (`.task`), or another zip archive with TFLite models that are stored, not deflated. The tensors of a model
 /// are called "MEMBER/0:4:NAME", and by second names "MEMBER/NAME". They are in place. Opening fails as that of `tflite_format`, with
 /// the member in front of the subject, and with the errors of read_zip (wire/zip.hpp).
-inline constexpr format tflite_bundle_format{"tflite", "bundles of TFLite models: .task", detail::is_tflite_bundle,
-                                             detail::open_tflite_model, detail::describe_tflite};
+inline constexpr format tflite_bundle_format{"tflite",
+                                             "bundles of TFLite models: .task",
+                                             detail::is_tflite_bundle,
+                                             detail::open_tflite_model,
+                                             detail::describe_tflite,
+                                             {},
+                                             {},
+                                             nullptr,
+                                             weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE
 

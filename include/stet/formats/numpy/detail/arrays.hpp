@@ -215,7 +215,7 @@ private:
         block = *found;
       }
       if (header.is_reordered()) {
-        result<source> kept = source::keep(reordered_bytes(data, array.offset_bytes, header), memory_);
+        result<source> kept = source::keep(npy_reordered(data, array.offset_bytes, header), memory_);
         if (!kept) return kept.error();
         row.part = ++part;
         row.offset_bytes = 0;

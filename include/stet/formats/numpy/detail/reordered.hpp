@@ -17,7 +17,7 @@ namespace stet::inline STET_NAMESPACE::detail {
 /// @param from          holds the array; its bytes must outlive the reader, as those of a part of a store do
 /// @param offset_bytes  the offset of the elements, which lie within `from`
 /// @param of            reordered, and not empty
-inline strided_bytes reordered_bytes(const source& from, std::uint64_t offset_bytes, const npy_header& of) noexcept {
+inline strided_bytes npy_reordered(const source& from, std::uint64_t offset_bytes, const npy_header& of) noexcept {
   strided_bytes made(from, offset_bytes, of.type.size_bytes);
   std::uint64_t step = 1;
   for (const std::uint64_t extent : of.extents()) {

@@ -12,7 +12,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -52,7 +51,7 @@ inline result<source> decode_tflite_strings(std::span<const std::byte> stored, s
 class tflite_table {
 public:
   /// @param memory  for the table and decoded strings; nullptr: the heap
-  explicit tflite_table(memory_resource* memory) noexcept : memory_(memory), rows_(memory) {}
+  explicit tflite_table(memory_resource* memory) noexcept : memory_(memory), store_(memory), rows_(store_.rows()) {}
 
   /// Adds the constants of the model that `bytes` holds.
   /// @param base_bytes  where the model begins in the file of the store
@@ -85,40 +84,9 @@ public:
     return read ? add_plain_names(first, begin, prefix) : read;
   }
 
-  /// Makes the store. Errors: those of `build_index`; errc::out_of_memory.
-  /// @param file  the bytes that were added
-  /// @param name       of the file, for a store with parts
-  /// @param has_parts  the file is a part; it also is where strings were decoded
+  /// Makes the store, as `store_collector::finish`.
   result<store> finish(source&& file, std::string_view name, bool has_parts = false) noexcept {
-    store::contents made;
-    result<source> rows = source::allocate((decoded_count_ + 1) * std::uint64_t{sizeof(index_part)}, memory_);
-    if (!rows) return rows.error();
-    index_part* const parts = reinterpret_cast<index_part*>(rows->writable_data());
-    const std::uint32_t part_count = decoded_count_ == 0 && !has_parts ? 0 : decoded_count_ + 1;
-    for (std::uint32_t number = 0; number < part_count; ++number) {
-      const bool is_file = number == 0;
-      ::new (static_cast<void*>(parts + number))
-          index_part{is_file ? name : std::string_view("(decoded)"),
-                     is_file ? file.size_bytes() : decoded_[number - 1].size_bytes(), 0, false};
-    }
-    result<source> table = rows_.finish(made.index, {parts, part_count}, file.size_bytes());
-    if (!table) return table.error();
-    if (file.is_writable()) {
-      const result<bool> is_shared = has_shared_bytes(made.index, 0, memory_);
-      if (!is_shared) return is_shared.error();
-      if (*is_shared) file.make_read_only(); // writing to one tensor would change another
-    }
-    made.table = std::move(*table);
-    if (part_count == 0) {
-      made.data = std::move(file);
-    } else {
-      result<part_sources> all = part_sources::allocate(part_count, memory_);
-      if (!all) return all.error();
-      (*all)[0] = std::move(file);
-      for (std::uint32_t number = 1; number < part_count; ++number) (*all)[number] = std::move(decoded_[number - 1]);
-      made.parts = std::move(*all);
-    }
-    return store(std::move(made));
+    return store_.finish(std::move(file), name, has_parts);
   }
 
 private:
@@ -145,18 +113,13 @@ private:
       return made.error().code() == errc::bad_string_table ? of.problem(errc::bad_string_table, of.offset_bytes)
                                                            : made.error();
     }
-    if (decoded_count_ == decoded_.count()) {
-      result<part_sources> larger = part_sources::allocate(decoded_count_ == 0 ? 4 : decoded_count_ * 2, memory_);
-      if (!larger) return larger.error();
-      for (std::uint32_t number = 0; number < decoded_count_; ++number) (*larger)[number] = std::move(decoded_[number]);
-      decoded_ = std::move(*larger);
-    }
     index_row row;
     row.layout = element_layout::of(dtype::string);
     row.shape = of.extents;
     row.size_bytes = made->size_bytes();
-    decoded_[decoded_count_++] = std::move(*made);
-    row.part = decoded_count_;
+    const result<std::uint32_t> part = store_.add_decoded(std::move(*made));
+    if (!part) return part.error();
+    row.part = *part;
     const std::string_view name[] = {prefix, of.key, of.name};
     return add(of, row, name);
   }
@@ -269,9 +232,8 @@ private:
   }
 
   memory_resource* memory_;
-  index_collector rows_;
-  part_sources decoded_;
-  std::uint32_t decoded_count_ = 0;
+  store_collector store_;
+  index_collector& rows_;
 };
 
 /// Opens the TFLite model that `data` holds, all of it in memory.

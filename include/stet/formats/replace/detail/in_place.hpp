@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+// Replaces weights where their bytes are in a file, and the checksums of the members of an archive.
+#ifndef STET_FORMATS_REPLACE_DETAIL_IN_PLACE_HPP
+#define STET_FORMATS_REPLACE_DETAIL_IN_PLACE_HPP
+
+#include "weight_maker.hpp"
+#include "weight_plan.hpp"
+
+#include "../../../bytes/crc32.hpp"
+#include "../../../wire/zip.hpp"
+#include "../../../writer/atomic_file.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+/// Copies a file, with other bytes at some places. Places may be given in any order; they are apart, or the same. Used once.
+class patched_copy {
+public:
+  /// @param from  the file; it must outlive this object
+  explicit patched_copy(const source& from) noexcept : from_(from) {}
+
+  /// The bytes of `step.to`, at their offset, become those that its weights make.
+  void replace(const weight_step& step) {
+    segments_.push_back({step.to.entry().offset_bytes(), step.to.size_bytes(), &step, nullptr});
+  }
+  /// Makes the checksums of the members anew that have a replaced byte. Call it after each `replace`.
+  /// Errors: those of read_zip.
+  result<void> mend_archive() {
+    result<std::vector<zip_member>> members = read_zip(bytes_in(from_), zip_repeats::last_wins);
+    if (!members) return members.error();
+    members_ = std::move(*members);
+    std::sort(members_.begin(), members_.end(),
+              [](const zip_member& a, const zip_member& b) { return a.offset_bytes < b.offset_bytes; });
+    std::sort(segments_.begin(), segments_.end());
+    for (const zip_member& each : members_) {
+      // The first replaced bytes that end behind the beginning of the member.
+      const auto found = std::partition_point(segments_.begin(), segments_.end(),
+                                              [&](const segment& of) { return of.end() <= each.offset_bytes; });
+      const bool is_within = found != segments_.end() && found->begin < each.offset_bytes + each.stored_size_bytes;
+      if (is_within) mended_.push_back({&each, 0});
+    }
+    for (mended& each : mended_) add_fields(each);
+    return {};
+  }
+
+  /// Writes the file. `done(step, out_of_range_count)` is called when the bytes of a tensor were written.
+  template <class Done> result<void> write(byte_writer& to, weight_maker& maker, Done done) {
+    std::sort(segments_.begin(), segments_.end());
+    std::uint64_t at = 0;
+    for (const segment& each : segments_) {
+      if (each.begin < at) continue; // the bytes of the tensor before, which are the same
+      if (auto copied = copy(at, each.begin, to); !copied) return copied;
+      at = each.begin;
+      if (each.member == nullptr) {
+        const std::uint64_t before = maker.out_of_range_count();
+        auto made = maker.make(*each.step, [&](std::span<const std::byte> bytes) { return put(at, bytes, to); });
+        if (!made) return made;
+        if (at != each.end()) return error(errc::source_too_short, each.step->to.name());
+        done(*each.step, maker.out_of_range_count() - before);
+      }
+      at = each.end(); // a checksum is written when it is known
+    }
+    if (auto copied = copy(at, from_.size_bytes(), to); !copied) return copied;
+    for (const segment& each : segments_) {
+      if (each.member == nullptr) continue;
+      std::byte field[4];
+      store_little(field, each.member->crc32);
+      if (auto written = to.write_at(each.begin, field); !written) return written;
+    }
+    return {};
+  }
+
+private:
+  /// A member of an archive with replaced bytes, and its checksum so far.
+  struct mended {
+    const zip_member* of;
+    std::uint32_t crc32;
+  };
+  /// Bytes that are not copied: those of a tensor, or the checksum of a member.
+  struct segment {
+    std::uint64_t begin, size;
+    const weight_step* step;
+    const mended* member;
+    [[nodiscard]] std::uint64_t end() const noexcept { return begin + size; }
+    friend bool operator<(const segment& a, const segment& b) noexcept { return a.begin < b.begin; }
+  };
+
+  /// Adds the places of the checksum of a member: its entry, its local header, and its descriptor.
+  void add_fields(const mended& of) {
+    constexpr std::uint64_t in_entry = 16, in_header = 14, size = 4;
+    const zip_member& member = *of.of;
+    segments_.push_back({member.entry_bytes + in_entry, size, nullptr, &of});
+    // With a descriptor, the header may have none.
+    const std::uint64_t end = member.offset_bytes + member.stored_size_bytes;
+    const std::uint64_t descriptor_size = member.end_bytes - end;
+    if (field_at(member.header_bytes + in_header) == member.crc32 && (descriptor_size == 0 || member.crc32 != 0))
+      segments_.push_back({member.header_bytes + in_header, size, nullptr, &of});
+    if (descriptor_size == 0) return;
+    const bool has_mark = descriptor_size == 16 || descriptor_size == 24;
+    segments_.push_back({end + (has_mark ? 4u : 0u), size, nullptr, &of});
+  }
+  [[nodiscard]] std::uint32_t field_at(std::uint64_t offset) const noexcept {
+    return load_little<std::uint32_t>(from_.data() + static_cast<std::size_t>(offset));
+  }
+
+  /// Writes bytes at `at`, which goes on, and adds them to the checksum of their member.
+  result<void> put(std::uint64_t& at, std::span<const std::byte> bytes, byte_writer& to) {
+    if (auto written = to.write_at(at, bytes); !written) return written;
+    while (!bytes.empty() && !mended_.empty()) {
+      while (next_ < mended_.size() && at >= end_of(mended_[next_])) ++next_;
+      if (next_ == mended_.size()) break;
+      mended& of = mended_[next_];
+      const bool is_before = at < of.of->offset_bytes;
+      const std::uint64_t left = is_before ? of.of->offset_bytes - at : end_of(of) - at;
+      const auto some = static_cast<std::size_t>((std::min)(left, std::uint64_t{bytes.size()}));
+      if (!is_before) of.crc32 = crc32(bytes.first(some), of.crc32);
+      bytes = bytes.subspan(some);
+      at += some;
+    }
+    at += bytes.size();
+    return {};
+  }
+  static std::uint64_t end_of(const mended& of) noexcept { return of.of->offset_bytes + of.of->stored_size_bytes; }
+
+  /// Copies the bytes in [begin, end).
+  result<void> copy(std::uint64_t begin, std::uint64_t end, byte_writer& to) {
+    constexpr std::uint64_t piece_size = 4 * 1024 * 1024, read_size = 256 * 1024;
+    std::vector<std::byte> room;
+    while (begin < end) {
+      const bool is_resident = from_.data() != nullptr;
+      const auto size = static_cast<std::size_t>((std::min)(is_resident ? piece_size : read_size, end - begin));
+      std::span<const std::byte> piece;
+      if (is_resident) {
+        piece = bytes_in(from_).subspan(static_cast<std::size_t>(begin), size);
+      } else {
+        room.resize(size);
+        if (auto read = from_.read_at(begin, room); !read) return read;
+        piece = room;
+      }
+      if (auto written = put(begin, piece, to); !written) return written;
+    }
+    return {};
+  }
+
+  const source& from_;
+  std::vector<zip_member> members_;
+  std::vector<mended> mended_; // by offset
+  std::size_t next_ = 0;       // the first of them that ends behind what was written
+  std::vector<segment> segments_;
+};
+
+/// Why the bytes of a tensor cannot be replaced in the one file of its model; nothing if they can.
+inline std::optional<std::string> problem_of_place(const model& of, const tensor& each) {
+  if (!of.is_in_file(each)) return "its bytes are not in the file as they are: decoded, compressed or gathered";
+  if (each.entry().has_crc32c()) return "the file has a checksum of it in a table";
+  if (each.entry().is_big_endian() && each.dtype() == dtype::block) return "its blocks are big-endian";
+  return std::nullopt;
+}
+
+/// The names of the entries that are errors, for an error about all of them.
+inline error error_of_report(const restore_report& report) {
+  char buffer[error::max_subject_bytes];
+  text_writer names(buffer, sizeof buffer);
+  const char* separator = "";
+  for (const restore_entry& each : report.entries) {
+    if (!each.is_error) continue;
+    names.append(separator).append(each.variable.empty() ? each.tensor : each.variable);
+    separator = ", ";
+  }
+  return error(errc::binding_failed, names.text());
+}
+
+/// Records in the report that numbers of a tensor are out of the range of its codes.
+inline void note_out_of_range(restore_entry& entry, std::uint64_t count) {
+  if (count == 0) return;
+  if (!entry.reason.empty()) entry.reason += "; ";
+  entry.reason += std::to_string(count) + " of its numbers are out of the range of the scale and got the nearest code";
+}
+
+/// Records in the report that nothing was written, and why: an error while the bytes of a tensor were made.
+inline void note_failure(restore_report& report, const error& why) {
+  for (restore_entry& each : report.entries) {
+    const bool is_at_fault = why.subject() == each.tensor || why.subject() == each.variable;
+    if (is_at_fault && each.copied_bytes != 0) {
+      char buffer[256];
+      each.outcome = restore_outcome::failed;
+      each.is_error = true;
+      each.reason = why.about({}).print(buffer, sizeof buffer);
+    }
+    each.copied_bytes = 0;
+  }
+  report.copied_bytes = 0;
+}
+
+/// `replace_weights` of a model of one file whose tensors are in place. Errors and cost: as there.
+inline result<replaced_weights> replace_in_place(const model& of, const store& from, const restore_rules& rules,
+                                                 std::string_view out_path_utf8, const replace_options& options,
+                                                 restore_report& report) {
+  if (of.file_count != 1 || of.whole != nullptr || of.files != nullptr) {
+    return error(errc::unsupported, of.file_count > 1 ? "a model of several files" : of.format->name);
+  }
+  const source& file = of.store.index().part_count() == 0 ? of.store.data() : of.store.part(0);
+  weight_plan plan(of, from, rules, options);
+  auto planned = plan.run(report, [&](const tensor& each) { return problem_of_place(of, each); });
+  if (!planned) return planned.error();
+  if (!report.is_good()) return error_of_report(report);
+  if (plan.steps().empty()) return error(errc::not_found, of.path);
+
+  patched_copy copy(file);
+  const tensor* before = nullptr;
+  for (const weight_step& each : plan.steps()) {
+    if (each.to.size_bytes() == 0) continue;
+    copy.replace(each);
+    before = &each.to;
+  }
+  std::byte start[4];
+  const bool is_archive =
+      before != nullptr && file.size_bytes() >= sizeof start && file.read_at(0, start) && is_zip(start);
+  if (is_archive) {
+    if (file.data() == nullptr) return error(errc::not_resident, of.path);
+    if (auto mended = copy.mend_archive(); !mended) return mended.error();
+  }
+  weight_maker maker(options.memory);
+  auto saved = save_file(options.operations, out_path_utf8, file.size_bytes(), options.is_durable,
+                         [&](byte_writer& to) -> result<void> {
+                           return copy.write(to, maker, [&](const weight_step& step, std::uint64_t count) {
+                             note_out_of_range(report.entries[step.entry], count);
+                           });
+                         });
+  if (!saved && saved.error().code() != errc::not_durable) {
+    note_failure(report, saved.error());
+    return saved.error();
+  }
+  if (!saved) return saved.error();
+  return replaced_weights{file.size_bytes(), plan.steps().size(), maker.out_of_range_count()};
+}
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#endif
