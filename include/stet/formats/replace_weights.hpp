@@ -49,6 +49,7 @@ namespace stet::inline STET_NAMESPACE {
 ///     dtype are copied as they are;
 ///   - blocks of GGUF, where `quantize_blocks` makes them (Q8_0, Q4_0). Blocks of `from` become numbers by `dequantize`.
 ///
+/// Of an ONNX model, lists that are decoded are encoded again, and other files are written anew (onnx/replace.hpp).
 /// Checksums of zip archives (.npz, .keras, .pt, .task) are made anew. A tensor whose bytes are not in the file as they are (decoded,
 /// compressed, gathered), or shared with a tensor that gets other values, is an error of its entry in the report.
 ///
