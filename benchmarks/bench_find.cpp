@@ -67,7 +67,7 @@ void find(benchmark::State& state) {
       benchmark::DoNotOptimize(sum);
     });
   });
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   const std::string peer_path = folder / "model.safetensors";
   model.save_with_peer(peer_path);
   peer_safetensors* const peer = peer_safetensors_open(peer_path.data(), peer_path.size());
@@ -85,7 +85,7 @@ void find(benchmark::State& state) {
   if (count == 10000) contest.expect_at_most("stet", 50);
   contest.expect_ratio_at_most("stet", "crate", 0.4);
   contest.run(state, static_cast<double>(count));
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   peer_safetensors_close(peer);
 #endif
 }

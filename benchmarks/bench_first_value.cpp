@@ -16,13 +16,13 @@ void first_value(benchmark::State& state) {
   std::string name;
   float expected = 0;
   std::uint64_t offset_bytes = 0;
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   const std::string peer_path = folder / "model.safetensors";
 #endif
   {
     const bench::model model(count, std::size_t{4} << 20);
     model.save(path, false);
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
     model.save_with_peer(peer_path);
 #endif
     name = model.names()[wanted];
@@ -59,7 +59,7 @@ void first_value(benchmark::State& state) {
   contest.add("stet_open", [&] { return with_stet(false); });
   contest.add("floor", [&] { return with_nothing(true); });
   contest.add("floor_open", [&] { return with_nothing(false); });
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   contest.add("crate", [&] {
     float value = 0;
     const double seconds = bench::seconds_of([&] {

@@ -70,7 +70,7 @@ void open_store(benchmark::State& state) {
     std::vector<std::byte> made;
     return bench::seconds_of([&] { made = read_manifest(); });
   });
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   const std::string peer_path = folder / "model.safetensors";
   model.save_with_peer(peer_path);
   contest.add("crate", [&] {

@@ -16,7 +16,7 @@ void add_tensors(stet::writer& to, const bench::model& from) {
     to.add(from.names()[number], from.values(number));
 }
 
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
 double seconds_to_open_with_peer(const std::vector<std::string>& paths, std::size_t count) {
   std::vector<peer_safetensors*> files(paths.size());
   const double seconds = bench::seconds_of([&] {
@@ -38,7 +38,7 @@ void open_safetensors(benchmark::State& state) {
   const bench::folder folder;
   const std::string path = folder / "model.safetensors";
   const bench::model model(count, 16);
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   model.save_with_peer(path);
 #else
   stet::writer out;
@@ -56,7 +56,7 @@ void open_safetensors(benchmark::State& state) {
     std::optional<stet::store> store;
     return bench::seconds_of([&] { store.emplace(stet::open_safetensors(path).value()); });
   });
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   contest.add("crate", [&] { return seconds_to_open_with_peer({path}, count); });
   contest.expect_ratio_at_most("stet", "crate", 0.25);
 #endif
@@ -86,7 +86,7 @@ void open_shards(benchmark::State& state) {
     std::optional<stet::store> store;
     return bench::seconds_of([&] { store.emplace(stet::open_safetensors(index).value()); });
   });
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   contest.add("crate_without_index", [&] { return seconds_to_open_with_peer(paths, count); });
   contest.expect_ratio_at_most("stet", "crate_without_index", 0.25);
 #endif
@@ -109,7 +109,7 @@ void save_safetensors(benchmark::State& state) {
       bench::require(bool(stet::save_safetensors(path, out, options)), "save");
     });
   });
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   const std::string peer_path = folder / "peer.safetensors";
   contest.add("crate", [&] { return bench::seconds_of([&] { model.save_with_peer(peer_path); }); });
   contest.expect_ratio_at_least("crate", "stet", 0.95);

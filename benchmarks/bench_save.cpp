@@ -50,7 +50,7 @@ void save_large(benchmark::State& state, bool is_durable) {
       benchmark::ClobberMemory();
     });
   });
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   // The crate never waits for the disk.
   if (!is_durable)
     contest.add("crate", [&] { return removing(plain, bench::seconds_of([&] { model.save_with_peer(plain); })); });
@@ -81,7 +81,7 @@ void save_tiny(benchmark::State& state) {
   };
   contest.add("stet", [&] { return to_new_file(path, [&] { model.save(path, false); }); });
   contest.add("write", [&] { return to_new_file(plain, [&] { bench::write_plainly(plain, file); }); });
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   const std::string peer_path = folder / "model.safetensors";
   contest.add("crate", [&] { return to_new_file(peer_path, [&] { model.save_with_peer(peer_path); }); });
 #endif

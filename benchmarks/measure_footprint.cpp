@@ -144,7 +144,7 @@ int main(int argument_count, char** arguments) {
                  });
   }
 
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   const std::string peer_path = folder / "model.safetensors";
   {
     // The crate has no sources: everything it saves is in memory.

@@ -41,6 +41,6 @@ int main() {
   }
 
   // Their pages may go; views would stay valid, and bring them in again.
-  if (auto dropped = store->drop(wanted); !dropped) return failed(dropped.error());
+  if (auto dropped = store->evict(wanted); !dropped) return failed(dropped.error());
   return kernel[layer_size - 1] == 0.75f ? 0 : 1;
 }

@@ -19,8 +19,8 @@ set(below_graph json)
 set(below_writer manifest source)
 set(below_checkpoint writer store restore)
 set(below_restore stet)
-set(below_wire bytes)
-set(below_formats native keras tfjs tensorflow safetensors gguf numpy tflite executorch replace)
+set(below_wire source)
+set(below_formats native keras tfjs tensorflow safetensors gguf numpy onnx pytorch tflite executorch replace)
 set(below_ext source)
 
 # The parts of the room formats: NAME of what begins with PATH, the first that fits. What none fits is on top: any.hpp.
@@ -33,7 +33,7 @@ set(parts_of_formats
   graph_def=formats/tensorflow/graph_def graph_def=formats/tensorflow/detail/data_type.hpp
   graph_def=formats/tensorflow/detail/tensor_proto.hpp tensorflow=formats/tensorflow/
   tfjs=formats/tfjs/ safetensors=formats/safetensors
-  gguf=formats/gguf numpy=formats/numpy tflite=formats/tflite executorch=formats/executorch
+  gguf=formats/gguf numpy=formats/numpy onnx=formats/onnx pytorch=formats/pytorch tflite=formats/tflite executorch=formats/executorch
   replace=formats/replace/ common=formats/replace_options.hpp)
 set(below_common wire index manifest graph store writer checkpoint restore)
 set(below_native common)
@@ -46,7 +46,9 @@ set(below_tfjs keras_config graph_def)
 set(below_safetensors common)
 set(below_gguf common)
 set(below_numpy common)
+set(below_onnx common)
 set(below_tflite common)
+set(below_pytorch common)
 set(below_executorch common)
 set(below_replace gguf)
 

@@ -8,7 +8,7 @@
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
 
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
 #include <peer_safetensors.h>
 #endif
 
@@ -81,7 +81,7 @@ public:
     require(bool(out.save(path, options)), "save");
   }
 
-#if STET_PEER_SAFETENSORS
+#if STET_PEER_CRATES
   void save_with_peer(const std::string& path) const {
     std::vector<peer_safetensors_tensor> tensors;
     tensors.reserve(names_.size());

@@ -201,7 +201,7 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
   stet::writer all;
   const auto added = stet::compiled::add_model(all, *chosen, wanted.names, wanted.renames);
   // A large model passes through memory: what was read of a mapped file need not stay.
-  progress shown(size_of(*chosen), [&] { (void)opened_store_of(*chosen).drop(); });
+  progress shown(size_of(*chosen), [&] { (void)opened_store_of(*chosen).evict(); });
   const stet::result<stet::saved_files> saved = added ? save(*chosen, all, shown.operations()) : added.error();
   shown.finish();
   if (!saved) {

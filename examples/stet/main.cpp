@@ -124,7 +124,10 @@ status help(console& out) {
   out.write(
       "  stet -h, --help | -V, --version\n\n"
       "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, a file of\n"
-      "safetensors, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or Keras: a file, a folder, or what the\n"
+      "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or Keras: a
+"
+      "file, a folder, or what the
+"
       "names of a checkpoint's files begin with. A delta is opened with its base, which lies beside it.\n"
       "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
   return status::done;
@@ -149,7 +152,9 @@ status run(const entry& each, std::span<char*> given, console& out) {
   bool are_options_over = false;
   for (std::size_t i = 0; i < given.size(); ++i) {
     const std::string_view argument = given[i];
-    if (are_options_over || argument.size() < 2 || argument[0] != '-') {
+    // No option begins with a digit, but names of tensors do: "-1.weight".
+    const bool is_option = argument.size() > 1 && argument[0] == '-' && !(argument[1] >= '0' && argument[1] <= '9');
+    if (are_options_over || !is_option) {
       parsed.operands.push_back(argument);
       continue;
     }

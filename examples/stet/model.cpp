@@ -61,7 +61,7 @@ std::uint64_t file_size_bytes(const stet::store& of, std::uint32_t file_count) {
 
 checkpoint_row row_of(stet::checkpoint_info&& info) {
   checkpoint_row row{info.step, std::string(file_name_of(info.path)), 0, info.metric, {}, {}};
-  const auto opened = stet::open_manifest(info.path);
+  const auto opened = stet::open(info.path, {.read_manifest = stet::read_manifest});
   if (!opened) {
     row.failure = opened.error();
     return row;

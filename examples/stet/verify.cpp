@@ -96,7 +96,10 @@ std::size_t verify_ranges(const stet::model& of, console& out) {
       report.problems.push_back(checked.error());
   }
   const std::size_t sound_count = of.checks.size() - report.problems.size();
-  print_check("archive", grouped(sound_count) + " of " + counted(of.checks.size(), "member"), report, of.store, out);
+  const bool are_files = of.checks.front().sha1.has_value();
+  print_check(are_files ? "files" : "archive",
+              grouped(sound_count) + " of " + counted(of.checks.size(), are_files ? "file" : "member"), report,
+              of.store, out);
   return report.problems.size();
 }
 

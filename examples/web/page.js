@@ -73,7 +73,7 @@ worker.onerror = ({ message }) => fail(`The reader could not be started: ${messa
 let total_size = 0;
 
 function show_reading(bytes_read) {
-  $("reading").textContent = total_size === 0 ? "" : `Read ${human_size(bytes_read)} from ${human_size(total_size)}`;
+  $("reading").textContent = total_size === 0 ? "" : `Files of ${human_size(total_size)}, ${human_size(bytes_read)} read so far`;
   $("reading").dataset.bytes = bytes_read;
 }
 
@@ -83,6 +83,7 @@ function fail(message) {
   show("start", true);
   show("model", false);
   show("choose", false);
+  show("choose_folder", false);
   $("summary").textContent = "";
 }
 
@@ -108,6 +109,7 @@ async function open_files(dropped) {
   show("start", false);
   show("model", true);
   show("choose", true);
+  show("choose_folder", true);
   show_list(model.tensors);
   choose(null);
   $("grid").focus();
@@ -125,13 +127,14 @@ async function files_of(entry, prefix = "") {
   }
 }
 
-const pick = () => $("files").click();
-$("choose").onclick = $("choose_first").onclick = pick;
-$("files").onchange = () => {
-  const dropped = Array.from($("files").files, (file) => ({ file, path: file.name }));
-  $("files").value = ""; // so that the same file can be chosen again
-  open_files(dropped);
-};
+for (const [input, ...buttons] of [["files", "choose", "choose_first"], ["folder", "choose_folder", "choose_first_folder"]]) {
+  for (const button of buttons) $(button).onclick = () => $(input).click();
+  $(input).onchange = () => {
+    const dropped = Array.from($(input).files, (file) => ({ file, path: file.webkitRelativePath || file.name }));
+    $(input).value = ""; // so that the same can be chosen again
+    open_files(dropped);
+  };
+}
 
 let drag_depth = 0;
 addEventListener("dragenter", () => show("veil", ++drag_depth > 0));
@@ -459,6 +462,25 @@ function index_of_plane(tensor, plane) {
   return index;
 }
 
+/** The room that the text of a value takes. */
+const number_width = 72, number_height = 26;
+
+/** Writes the values into the cells of the heat map where all of them have room. */
+function draw_numbers(cell_width, cell_height) {
+  const { heat } = drawn, canvas = $("heat"), has_room = cell_width >= number_width && cell_height >= number_height;
+  show("numbers", has_room);
+  $("numbers").replaceChildren(...(has_room ? Array.from(heat.cells.subarray(0, heat.cell_count), (value) => {
+    const [red, green, blue] = colour(value, drawn);
+    const is_light = 0.2126 * (red / 255) ** 2.2 + 0.7152 * (green / 255) ** 2.2 + 0.0722 * (blue / 255) ** 2.2 > 0.18; // black reads better (WCAG 2.1)
+    const cell = make("span", { textContent: short_text(value), className: is_light ? "on_light" : "" });
+    cell.style.backgroundColor = `rgb(${red}, ${green}, ${blue})`;
+    return cell;
+  }) : []));
+  Object.assign($("numbers").style, {
+    left: `${canvas.clientLeft}px`, top: `${canvas.clientTop}px`, gridTemplateColumns: `repeat(${heat.width}, ${cell_width}px)`, gridAutoRows: `${cell_height}px`,
+  });
+}
+
 function draw_heat() {
   if (drawn === null) return;
   const { heat } = drawn, canvas = $("heat");
@@ -475,9 +497,12 @@ function draw_heat() {
   const room = Math.max(120, $("tensor").clientWidth - 50), most_height = 364;
   const wide = Math.max(1, Math.min(28, Math.floor(room / heat.width))), tall = Math.max(1, Math.min(28, Math.floor(most_height / heat.height)));
   const square = Math.min(wide, tall);
-  const cell_width = Math.min(wide, Math.max(square, Math.ceil(200 / heat.width))), cell_height = Math.min(tall, Math.max(square, Math.ceil(28 / heat.height)));
+  let cell_width = Math.min(wide, Math.max(square, Math.ceil(200 / heat.width))), cell_height = Math.min(tall, Math.max(square, Math.ceil(28 / heat.height)));
+  if (heat.width * number_width <= room && heat.height * number_height <= most_height) [cell_width, cell_height] = [number_width, number_height];
   canvas.style.width = `${heat.width * cell_width}px`;
   canvas.style.height = `${heat.height * cell_height}px`;
+
+  draw_numbers(cell_width, cell_height);
 
   const bar = $("legend_bar").getContext("2d"), scale = bar.createImageData(256, 1);
   for (let i = 0; i < 256; ++i) scale.data.set([...colour(drawn.low + ((drawn.high - drawn.low) * i) / 255, drawn), 255], i * 4);
@@ -521,3 +546,5 @@ is_dark.onchange = draw_heat;
 addEventListener("resize", draw_heat);
 
 show("choose", false);
+show("choose_folder", false);
+ask("formats").then((names) => ($("formats").textContent = names), (failure) => fail(failure.message));

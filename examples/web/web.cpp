@@ -158,6 +158,9 @@ EMSCRIPTEN_KEEPALIVE const double* read_values(std::uint32_t number, double firs
   return values.data();
 }
 
+/// The names of the formats that are opened, as one string.
+EMSCRIPTEN_KEEPALIVE const char* format_names() { return reply(stet::names_of_known_formats()); }
+
 /// What the last call that failed says: {error, code}.
 EMSCRIPTEN_KEEPALIVE const char* last_error() { return answer.c_str(); }
 

@@ -68,6 +68,7 @@ function stet_worker(load_stet) {
       ["read_values", "number", "number", "number", "number"],
       ["read_strings", "string", "number", "number"],
       ["last_error", "string"],
+      ["format_names", "string"],
     ]) stet[name] = stet.cwrap(name, result, types);
   });
 
@@ -245,7 +246,9 @@ function stet_worker(load_stet) {
     return checked(stet.read_strings(number, 200)).strings;
   }
 
-  const calls = { open, measure, heat, strings };
+  const formats = () => checked(stet.format_names());
+
+  const calls = { open, measure, heat, strings, formats };
 
   onmessage = async ({ data }) => {
     if (data.call !== "heat" || data.number !== latest.number) latest = data;

@@ -38,7 +38,7 @@ static bool use(std::span<const std::byte> bytes) {
   };
   const auto opened = stet::open(bytes);
   if (opened) look_at(*opened);
-  const auto parsed = stet::open_manifest(bytes);
+  const auto parsed = stet::open(bytes, {.read_manifest = stet::read_manifest});
   if (parsed) {
     look_at(*parsed);
     (void)stet::verify_store(*parsed, {.thread_count = 1});

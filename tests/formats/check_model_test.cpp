@@ -2,6 +2,7 @@
 #include <stet/formats/compiled.hpp>
 #include <stet/formats/description.hpp>
 #include <stet/formats/check_model.hpp>
+#include <stet/writer.hpp>
 
 #include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
@@ -108,6 +109,31 @@ TEST_SUITE("formats/check_model") {
     CHECK(stet::check_ranges(*made));
     bytes[590'006] = 'b'; // its last byte
     CHECK(stet::check_ranges(*made).error().code() == stet::errc::checksum_mismatch);
+  }
+
+  TEST_CASE("a SHA-1 digest of a file is compared, in memory and streamed") {
+    const stet_test::temp_folder folder;
+    const auto check = [&](stet::backing how, std::string_view bytes) {
+      const std::string path = folder.write("weights.bin", bytes);
+      stet::result<stet::source> file = stet::detail::open_source(path, {.backing = how});
+      REQUIRE(file);
+      stet::store_builder builder;
+      builder.add_file("weights.bin", std::move(*file));
+      stet::range_check range;
+      range.size_bytes = 3;
+      range.name = "weights.bin";
+      stet::sha1 digest;
+      digest.update(std::as_bytes(std::span("abc", 3)));
+      range.sha1 = digest.finish();
+      builder.add_check(std::move(range));
+      const auto made = stet::finish_model(builder);
+      REQUIRE(made);
+      return stet::check_ranges(*made) ? std::string("ok") : std::string(stet::check_ranges(*made).error().subject());
+    };
+    for (const stet::backing how : {stet::backing::map, stet::backing::stream}) {
+      CHECK(check(how, "abc") == "ok");
+      CHECK(check(how, "abd") == "weights.bin");
+    }
   }
 
   TEST_CASE("an archive whose weights lie between thousands of assets is one of Keras") {

@@ -226,7 +226,7 @@ TEST_SUITE("formats in own files") {
     CHECK(for_saving.largest_bytes() > 1000000); // the index, which finds equal names
     counted_memory memory;
     {
-      const auto store = stet::open_manifest(folder.path("m.json"), {.memory = &memory});
+      const auto store = stet::open(folder.path("m.json"), {.read_manifest = stet::read_manifest, .memory = &memory});
       REQUIRE(store);
       if (!store) return;
       CHECK(store->tensor_count() == 20000);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <stet/formats/check_model.hpp>
 #include <stet/formats/compiled.hpp>
 #include <stet/formats/select.hpp>
 
@@ -77,12 +78,48 @@ TEST_SUITE("formats/select") {
     }
   }
 
+  TEST_CASE("a second name in a native file goes and stays with its tensor") {
+    const stet_test::temp_folder folder;
+    const std::array<float, 2> values = {1, 2};
+    stet::writer out;
+    out.add("/layers/dense/vars/0", values);
+    out.add_alias("dense/kernel", "/layers/dense/vars/0", stet::json_value{{"second_name", true}});
+    out.add_alias("tied", "/layers/dense/vars/0");
+    out.add("b", values);
+    const std::string path = folder.path("m.stet");
+    REQUIRE(out.save(path));
+    for (const char* const name : {"/layers/dense/vars/0", "dense/kernel"}) {
+      CAPTURE(name);
+      const auto is_named = [&](const stet::tensor& each) { return each.name() == name; };
+      auto opened = stet::compiled::open_any(path);
+      REQUIRE(opened);
+      std::vector<std::string> left_out;
+      const auto rest = stet::without_tensors(std::move(*opened), is_named, &left_out);
+      REQUIRE(rest);
+      CHECK(left_out == std::vector<std::string>{"/layers/dense/vars/0"});
+      CHECK_FALSE(rest->store.contains("/layers/dense/vars/0"));
+      CHECK_FALSE(rest->store.contains("dense/kernel"));
+      CHECK(rest->store.contains("b"));
+      // An alias that is no second name is a tensor of its own, and has the bytes.
+      CHECK((*rest->store.get<float>("tied"))[1] == 2);
+
+      auto once_more = stet::compiled::open_any(path);
+      REQUIRE(once_more);
+      left_out.clear();
+      const auto only = stet::only_tensors(std::move(*once_more), is_named, &left_out);
+      REQUIRE(only);
+      CHECK(left_out == std::vector<std::string>{"tied", "b"});
+      CHECK(only->store.tensor_count() == 2);
+      CHECK(only->is_second_name(*only->store.find("dense/kernel")));
+    }
+  }
+
   TEST_CASE("only the tensors that are wanted stay, by any of their names") {
     const stet_test::temp_folder folder;
     const std::string path = folder.write("m.keras", stet_test::keras_archive().bytes());
     for (const char* const name : {"probe/kernel", "/layers/dense/vars/0"}) {
       CAPTURE(name);
-      auto opened = stet::open_any(path);
+      auto opened = stet::compiled::open_any(path);
       REQUIRE(opened);
       std::vector<std::string> left_out;
       const auto rest = stet::only_tensors(
@@ -97,7 +134,7 @@ TEST_SUITE("formats/select") {
     stet::writer out;
     out.add("a", values).add_alias("tied", "a").add("b", values);
     REQUIRE(out.save(folder.path("m.stet")));
-    auto opened = stet::open_any(folder.path("m.stet"));
+    auto opened = stet::compiled::open_any(folder.path("m.stet"));
     REQUIRE(opened);
     const auto rest =
         stet::only_tensors(std::move(*opened), [](const stet::tensor& each) { return each.name() == "tied"; });

@@ -263,7 +263,7 @@ void enter_names(std::span<std::byte> file) {
 }
 
 stet::result<stet::store> open(stet::source&& from, bool with_manifest) {
-  return with_manifest ? stet::open_manifest(std::move(from)) : stet::open(std::move(from));
+  return stet::open(std::move(from), {.read_manifest = with_manifest ? stet::read_manifest : nullptr});
 }
 
 } // namespace

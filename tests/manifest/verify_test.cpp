@@ -62,7 +62,7 @@ std::string listed(const stet::verify_report& report) {
   return text;
 }
 std::string problems_of(std::span<const std::byte> file, unsigned thread_count = 1) {
-  const auto opened = stet::open_manifest(file);
+  const auto opened = stet::open(file, {.read_manifest = stet::read_manifest});
   if (!opened) return "not opened: " + stet_test::outcome(opened);
   return listed(stet::verify_store(*opened, {.thread_count = thread_count}));
 }
@@ -346,7 +346,8 @@ TEST_SUITE("manifest/verify") {
           for (const unsigned thread_count : {1u, 4u}) {
             stet::open_options options;
             options.backing = backing;
-            const auto opened = stet::open_manifest(path, options);
+            options.read_manifest = stet::read_manifest;
+            const auto opened = stet::open(path, options);
             if (!opened) return "not opened: " + stet_test::outcome(opened);
             const std::string found = listed(stet::verify_store(*opened, {.thread_count = thread_count}));
             if (backing == stet::backing::map && thread_count == 1) first = found;

@@ -138,7 +138,7 @@ TEST_SUITE("mapping") {
     REQUIRE(mine->writable_data() != nullptr);
     std::memset(mine->writable_data(), 0x55, 9000);
     CHECK(mine->data()[8999] == std::byte{0x55});
-    CHECK(outcome(mine->drop(0, 9000)) == "unsupported"); // it would undo them
+    CHECK(outcome(mine->evict(0, 9000)) == "unsupported"); // it would undo them
     CHECK(mine->data()[0] == std::byte{0x55});
     CHECK(outcome(mine->flush(0, 9000)) == "unsupported");
     mine = mapping();
@@ -164,7 +164,7 @@ TEST_SUITE("mapping") {
       std::memset(shared->writable_data(), 0x55, 5000);
       CHECK(outcome(shared->flush(1, 4999)) == "ok");
       CHECK(outcome(shared->flush(1, 5000)) == "bad_range");
-      CHECK(outcome(shared->drop(0, 5000)) == "ok");
+      CHECK(outcome(shared->evict(0, 5000)) == "ok");
       CHECK(shared->data()[4999] == std::byte{0x55});
     }
     std::memset(bytes.data() + 4097, 0x55, 5000);
@@ -199,7 +199,7 @@ TEST_SUITE("mapping") {
       for (const std::uint64_t offset_bytes : {0u, 1u, 50'000u, 99'000u}) {
         CHECK(outcome(mapped->prefetch(offset_bytes, 1000)) == "ok");
         CHECK(outcome(mapped->stop_read_ahead(offset_bytes, 1000)) == "ok");
-        CHECK(outcome(mapped->drop(offset_bytes, 1000)) == (mode == stet::access::read_only ? "ok" : "unsupported"));
+        CHECK(outcome(mapped->evict(offset_bytes, 1000)) == (mode == stet::access::read_only ? "ok" : "unsupported"));
         const std::string locked = outcome(mapped->lock(offset_bytes, 1000));
         if (locked == "ok") CHECK(outcome(mapped->unlock(offset_bytes, 1000)) == "ok");
         if (locked != "ok") MESSAGE("nothing can be locked here: " << locked);

@@ -214,13 +214,13 @@ TEST_SUITE("source") {
       const bool shares = kind.name == "shared write";
       CHECK(outcome(made->prefetch(1, 70'000)) == "ok");
       CHECK(outcome(made->stop_read_ahead(1, 70'000)) == "ok");
-      CHECK(outcome(made->drop(1, 70'000)) == (copies ? "unsupported" : "ok"));
+      CHECK(outcome(made->evict(1, 70'000)) == (copies ? "unsupported" : "ok"));
       CHECK(outcome(made->flush(0, 80'000)) == (shares ? "ok" : "unsupported"));
       const std::string locked = outcome(made->lock(1, 5000));
       if (made->data() == nullptr) CHECK(locked == "not_resident");
       if (made->data() != nullptr && locked != "ok") MESSAGE("nothing can be locked here: " << locked);
       if (locked == "ok") CHECK(outcome(made->unlock(1, 5000)) == "ok");
-      for (const auto hint : {&source::prefetch, &source::stop_read_ahead, &source::drop, &source::lock,
+      for (const auto hint : {&source::prefetch, &source::stop_read_ahead, &source::evict, &source::lock,
                               &source::unlock, &source::flush}) {
         CHECK(outcome(((*made).*hint)(0, 80'001)) == "bad_range");
         CHECK(outcome(((*made).*hint)(80'000, 1)) == "bad_range");

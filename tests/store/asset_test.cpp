@@ -114,7 +114,7 @@ TEST_SUITE("assets in archives") {
       CHECK(asset_view<double>(*opened, "doubles", 8) == expected_view(offset, 8, alignof(double)));
       CHECK(outcome(opened->verify_checksums()) == "ok");
       CHECK(opened->prefetch());
-      CHECK(opened->drop());
+      CHECK(opened->evict());
     }
   }
 

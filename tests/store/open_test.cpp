@@ -117,7 +117,7 @@ TEST_SUITE("open") {
       CHECK(code_of(step) == view_of_words());
       if (step) (*step)[0] = 43;
       CHECK(elements_of<std::int64_t>(store->find("step"))[0] == (step ? 43 : 42));
-      CHECK(code_of(store->drop()) == errc::unsupported);
+      CHECK(code_of(store->evict()) == errc::unsupported);
     }
     CHECK(folder.read("m.stet") == file.bytes);
   }

@@ -59,7 +59,7 @@ TEST_SUITE("own files") {
                                                                    : "ok"));
         CHECK(outcome(store->verify_checksums()) == "ok");
         CHECK(store->prefetch());
-        CHECK(store->drop());
+        CHECK(store->evict());
       }
     }
   }
@@ -131,7 +131,7 @@ TEST_SUITE("own files") {
     CHECK(part->size_bytes() == 200000);
     CHECK(std::equal(part->data(), part->data() + 200000, bytes.begin() + 5001));
     CHECK(part->prefetch(0, 200000));
-    CHECK(part->drop(199999, 1));
+    CHECK(part->evict(199999, 1));
     CHECK(outcome(part->prefetch(0, 200001)) == "bad_range");
     CHECK(part->data()[150000] == bytes[155001]);
 

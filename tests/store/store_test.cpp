@@ -106,7 +106,7 @@ TEST_SUITE("store") {
         golden_model model;
         ok = ok &&
              code_of(stet::bind_model(model, *store)) == (stet_test::can_view_words ? errc{} : errc::binding_failed) &&
-             store->verify_checksums() && store->prefetch() && store->drop();
+             store->verify_checksums() && store->prefetch() && store->evict();
         const stet::store moved = std::move(*store);
         ok = ok && moved.contains("w4");
       }
@@ -212,8 +212,8 @@ TEST_SUITE("store") {
       CHECK(code_of(store->prefetch(names)) == errc{});
       CHECK(code_of(store->prefetch(wrong)) == errc::not_found);
       CHECK(store->prefetch(wrong).error().subject() == "nobody");
-      CHECK(code_of(store->drop(names)) == errc{});
-      CHECK(code_of(store->drop()) == errc{});
+      CHECK(code_of(store->evict(names)) == errc{});
+      CHECK(code_of(store->evict()) == errc{});
       const errc locked = code_of(store->lock(names)); // a limit or the platform may forbid it
       CHECK((way.is_resident ? locked == errc{} || locked == errc::out_of_memory || locked == errc::access_denied ||
                                    locked == errc::unsupported

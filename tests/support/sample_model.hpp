@@ -65,7 +65,7 @@ private:
 /// Which of two versions the store at a path is.
 enum class saved : std::uint8_t { neither, older, newer };
 inline saved which_is_at(const std::string& path, const sample_model& older, const sample_model& newer) {
-  const auto opened = stet::open_manifest(path);
+  const auto opened = stet::open(path, {.read_manifest = stet::read_manifest});
   if (!opened) return saved::neither;
   if (older.is_in(*opened)) return saved::older;
   return newer.is_in(*opened) ? saved::newer : saved::neither;

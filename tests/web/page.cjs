@@ -130,9 +130,13 @@ async function draws_exact_values() {
   const heat = await pixels(page);
   const expected = [[26, 90, 150], [247, 245, 241], [212, 147, 138], [176, 48, 34], [222, 172, 0], [137, 168, 196]];
   expected.forEach((colour, i) => assert.deepEqual(pixel(heat, i % 3, Math.floor(i / 3)), colour, `pixel ${i}`));
+  // Where they have room, the values stand in their cells.
+  const numbers = () => page.$$eval("#numbers:not([hidden]) span", (all) => all.map((each) => each.textContent));
+  assert.deepEqual(await numbers(), ["−1", "0", "0.5", "1", "NaN", "−0.5"]);
   assert.equal(await fact(page, "#statistics", "NaN"), "1");
   assert.equal((await counts(page)).reduce((sum, count) => sum + count), 5);
   await choose(page, "steps");
+  assert.deepEqual(await numbers(), []);
   assert.deepEqual(await counts(page), new Array(64).fill(2));
   assert.equal(await fact(page, "#statistics", "deviation"), String(seven_digits(Math.sqrt((128 ** 2 - 1) / 12))));
   await choose(page, "flags");
@@ -301,6 +305,15 @@ async function drop(what) {
   await session.detach();
 }
 
+async function opens_a_chosen_folder() {
+  const folder = path.join(scratch, "chosen");
+  fs.mkdirSync(folder);
+  write_checkpoints(folder);
+  await page.setInputFiles("#folder", folder);
+  await is_open(page, "chosen/ckpt-2.stet");
+  assert.deepEqual((await rows(page)).map(([name]) => name), ["trunk", "head"]);
+}
+
 async function takes_what_is_dropped() {
   await open_files(page, path.join(scratch, "exact.stet"));
   await is_open(page, "exact.stet");
@@ -440,6 +453,7 @@ async function is_legible() {
       assert.ok(await page.evaluate(() => document.scrollingElement.scrollWidth <= innerWidth), `${name} ${what} is wider than the screen`);
       await page.screenshot({ path: path.join(pictures, `${name}_${what}.png`) });
     };
+    await page.waitForFunction(() => /^stet, .*safetensors/.test(document.querySelector("#formats").textContent));
     await check("start");
     await open_files(page, path.join(scratch, "letter.txt"));
     await page.waitForSelector("#failure:not([hidden])");
@@ -488,7 +502,7 @@ async function main() {
     await page.goto(address);
     for (const check of [shows_the_digits, draws_exact_values, reads_little_of_a_large_file,
       reads_little_of_a_model_of_several_files, reads_beyond_four_gibibytes, stays_quick_with_many_tensors,
-      says_what_is_wrong, takes_what_is_dropped, opens_other_formats, opens_a_delta_with_its_base]) {
+      says_what_is_wrong, opens_a_chosen_folder, takes_what_is_dropped, opens_other_formats, opens_a_delta_with_its_base]) {
       await check();
       assert.deepEqual(complaints, [], check.name);
       console.log(`ok: ${check.name}`);

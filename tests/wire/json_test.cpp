@@ -250,6 +250,8 @@ TEST_SUITE("json") {
     } integers[] = {{"0", 0, false},
                     {"-0", 0, true},
                     {"9007199254740993", 9007199254740993u, false},
+                    {"9999999999999999999", 9999999999999999999u, false},
+                    {"10000000000000000000", 10000000000000000000u, false},
                     {"18446744073709551615", ~std::uint64_t{0}, false},
                     {"-9223372036854775808", std::uint64_t{1} << 63, true}};
     for (const auto& row : integers) {
@@ -261,9 +263,9 @@ TEST_SUITE("json") {
       CHECK(number.is_unsigned() == !row.is_negative);
     }
     for (const std::string_view beyond :
-         {"18446744073709551616", "18446744073709551617", "28446744073709551615", "100000000000000000000",
-          "-9223372036854775809", "1e309", "-1e400", "1e99999999999999999999999", "1.7976931348623159e308",
-          "179769313486231580794e288"}) {
+         {"18446744073709551616", "18446744073709551617", "19999999999999999999", "28446744073709551615",
+          "36893488147419103231", "99999999999999999999", "100000000000000000000", "-9223372036854775809", "1e309",
+          "-1e400", "1e99999999999999999999999", "1.7976931348623159e308", "179769313486231580794e288"}) {
       CAPTURE(beyond);
       CHECK(json_outcome(beyond) == "bad_number@" + std::to_string(beyond.size()));
     }
@@ -332,6 +334,21 @@ TEST_SUITE("json") {
     CHECK_FALSE(broken.skip());
     CHECK(broken.code() == errc::bad_json);
     CHECK(broken.offset_bytes() == 5);
+  }
+
+  TEST_CASE("an object that the caller has read itself is passed over") {
+    json_reader in(R"({"a": {"b":1} ,"c":{}})");
+    (void)in.next();
+    CHECK(in.next() == json_token::key);
+    CHECK(in.rest() == R"( {"b":1} ,"c":{}})");
+    in.pass_object(8);
+    CHECK(in.text() == R"( {"b":1})");
+    CHECK(in.depth() == 1);
+    CHECK(in.next() == json_token::key);
+    CHECK(in.string() == "c");
+    in.pass_object(2);
+    CHECK(in.next() == json_token::end_object);
+    CHECK(in.next() == json_token::end);
   }
 
   TEST_CASE(

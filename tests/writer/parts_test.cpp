@@ -92,7 +92,7 @@ TEST_SUITE("writer/parts") {
       folder.write("model.bak", folder.read(name));
       CHECK(listed_parts(folder.path("model.bak")).empty());
       REQUIRE(other.save(folder.path("model.bak"), options));
-      CHECK(stet::open_manifest(folder.path(name)));
+      CHECK(stet::open(folder.path(name), {.read_manifest = stet::read_manifest}));
       // A file of the part's name that is not the part.
       const std::vector<std::byte> part = folder.read(parts[0]);
       folder.write(parts[0], std::string_view("mine"));
@@ -120,8 +120,8 @@ TEST_SUITE("writer/parts") {
       CHECK(folder.read("real/far.json").size() == 3);
       CHECK(stet_test::outcome(out.save(folder.path("link.json"), options)) == "ok");
       CHECK(std::filesystem::is_symlink(stet_test::to_path(folder.path("link.json"))));
-      CHECK(stet::open_manifest(folder.path("near.json")));
-      CHECK(stet::open_manifest(folder.path("link.json")));
+      CHECK(stet::open(folder.path("near.json"), {.read_manifest = stet::read_manifest}));
+      CHECK(stet::open(folder.path("link.json"), {.read_manifest = stet::read_manifest}));
     }
   }
 #endif
@@ -132,7 +132,7 @@ TEST_SUITE("writer/parts") {
     const std::string path = folder.write(
         "model.json", std::string_view(R"({"stet": {"version": 1, "minimum_reader": 1}, "alignment_bytes": 1,
       "data": [{"path": "model-00000-of-00001-89abcdef.bin", "size_bytes": 256}], "tensors": {}})"));
-    CHECK(stet::open_manifest(path));
+    CHECK(stet::open(path, {.read_manifest = stet::read_manifest}));
     CHECK(listed_parts(path).empty());
     REQUIRE(stet::writer().save(path));
     CHECK(folder.read("model-00000-of-00001-89abcdef.bin").size() == 256);

@@ -274,7 +274,7 @@ TEST_SUITE("writer/plan") {
         const temp_folder folder;
         const auto report = out.save(folder.path("m.x"), with_form(form, limit));
         REQUIRE(report);
-        const auto opened = stet::open_manifest(folder.path("m.x"));
+        const auto opened = stet::open(folder.path("m.x"), {.read_manifest = stet::read_manifest});
         REQUIRE(opened);
         CHECK(stet::verify_store(*opened).is_sound());
         CHECK(report->part_count == opened->index().part_count());
@@ -306,7 +306,7 @@ TEST_SUITE("writer/plan") {
         writer out;
         if (has_tensor) out.add("empty", std::span<const float>(), {3, 0});
         REQUIRE(out.save(folder.path("m.x"), with_form(form)));
-        const auto opened = stet::open_manifest(folder.path("m.x"));
+        const auto opened = stet::open(folder.path("m.x"), {.read_manifest = stet::read_manifest});
         REQUIRE(opened);
         CHECK(opened->tensor_count() == (has_tensor ? 1u : 0u));
         CHECK(stet::verify_store(*opened).is_sound());

@@ -78,7 +78,7 @@ template <class Visit> void round_trip(const writer& out, Visit&& visit) {
     save_options options = quick(form);
     options.max_part_size_bytes = 2000;
     REQUIRE(out.save(folder.path("m.x"), options));
-    const auto from_file = stet::open_manifest(folder.path("m.x"));
+    const auto from_file = stet::open(folder.path("m.x"), {.read_manifest = stet::read_manifest});
     REQUIRE(from_file);
     CHECK(stet::verify_store(*from_file).is_sound());
     visit(*from_file);
@@ -494,7 +494,7 @@ TEST_SUITE("writer/writer") {
       options.deduplicate = below(2) == 0;
       const temp_folder folder;
       REQUIRE(out.save(folder.path("m.x"), options));
-      const auto opened = stet::open_manifest(folder.path("m.x"));
+      const auto opened = stet::open(folder.path("m.x"), {.read_manifest = stet::read_manifest});
       REQUIRE(opened);
       CHECK(opened->tensor_count() == count);
       CHECK(stet::verify_store(*opened, {.thread_count = 1}).is_sound());
@@ -672,7 +672,7 @@ TEST_SUITE("writer/writer") {
     }
     threads.emplace_back([&] {
       do {
-        const auto opened = stet::open_manifest(path);
+        const auto opened = stet::open(path, {.read_manifest = stet::read_manifest});
         const bool is_fine =
             opened ? older.is_in(*opened) || newer.is_in(*opened) : stet_test::is_of_replacing(opened.error());
         bad += is_fine ? 0 : 1;
@@ -715,7 +715,8 @@ TEST_SUITE("writer/writer") {
     // The same from a tensor that is fetched on demand.
     stet::open_options options;
     options.backing = stet::backing::stream;
-    const auto opened = stet::open_manifest(folder.path("m.x"), options);
+    options.read_manifest = stet::read_manifest;
+    const auto opened = stet::open(folder.path("m.x"), options);
     REQUIRE(opened);
     writer copy;
     copy.add("t", *opened->find("t"));

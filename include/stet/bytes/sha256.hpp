@@ -3,7 +3,7 @@
 #ifndef STET_BYTES_SHA256_HPP
 #define STET_BYTES_SHA256_HPP
 
-#include "../vocabulary/config.hpp"
+#include "detail/block_hash.hpp"
 
 #include <bit>
 #include <cstddef>
@@ -20,42 +20,19 @@ struct sha256_digest {
   friend constexpr bool operator==(const sha256_digest&, const sha256_digest&) noexcept = default;
 };
 
-/// Computes a SHA-256 digest piece by piece. Portable code at some hundred MB/s: fast enough for tables, too slow for tensors.
-/// Source: FIPS 180-4.
-class sha256 {
-public:
-  /// Adds the next bytes.
-  void update(std::span<const std::byte> bytes) noexcept {
-    size_bytes_ += bytes.size();
-    while (!bytes.empty()) {
-      const std::size_t room = sizeof block_ - used_;
-      const std::size_t count = bytes.size() < room ? bytes.size() : room;
-      std::memcpy(block_ + used_, bytes.data(), count);
-      bytes = bytes.subspan(count);
-      used_ += count;
-      if (used_ == sizeof block_) take_block();
-    }
-  }
+namespace detail {
 
-  /// The digest of all bytes added. No bytes may be added afterwards.
-  [[nodiscard]] sha256_digest finish() noexcept {
-    const std::uint64_t size_bits = size_bytes_ * 8;
-    block_[used_++] = std::byte{0x80};
-    if (used_ > 56) {
-      std::memset(block_ + used_, 0, sizeof block_ - used_);
-      take_block();
-    }
-    std::memset(block_ + used_, 0, sizeof block_ - used_);
-    for (int i = 0; i < 8; ++i) block_[56 + i] = static_cast<std::byte>(size_bits >> (56 - 8 * i) & 0xFFu);
-    take_block();
-    sha256_digest digest;
-    for (int i = 0; i < 32; ++i) digest.bytes[i] = static_cast<std::byte>(state_[i / 4] >> (24 - i % 4 * 8) & 0xFFu);
-    return digest;
-  }
+/// The compression function of SHA-256 (section 6.2.2).
+struct sha256_function {
+  using digest = sha256_digest;
+  static constexpr std::size_t round_count = 64;
+  /// The state, as it begins: the fractional parts of the square roots of the first eight primes (section 5.3.3).
+  struct start {
+    std::uint32_t words[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                              0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  };
 
-private:
-  void take_block() noexcept {
-    used_ = 0;
+  static void compress(std::uint32_t (&state)[8], std::uint32_t (&w)[round_count]) noexcept {
     // The fractional parts of the cube roots of the first 64 primes (section 4.2.2).
     static constexpr std::uint32_t k[64] = {
         0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -66,18 +43,13 @@ private:
         0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
         0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
         0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-    std::uint32_t w[64];
-    for (std::size_t i = 0; i < 16; ++i) {
-      w[i] = 0;
-      for (std::size_t j = 0; j < 4; ++j) w[i] = w[i] << 8 | static_cast<std::uint32_t>(block_[4 * i + j]);
-    }
     for (std::size_t i = 16; i < 64; ++i) {
       const std::uint32_t s0 = std::rotr(w[i - 15], 7) ^ std::rotr(w[i - 15], 18) ^ (w[i - 15] >> 3);
       const std::uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ (w[i - 2] >> 10);
       w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
     std::uint32_t v[8];
-    std::memcpy(v, state_, sizeof v);
+    std::memcpy(v, state, sizeof v);
     for (std::size_t i = 0; i < 64; ++i) {
       const std::uint32_t s1 = std::rotr(v[4], 6) ^ std::rotr(v[4], 11) ^ std::rotr(v[4], 25);
       const std::uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
@@ -88,16 +60,15 @@ private:
       v[4] += t1;
       v[0] = t1 + s0 + majority;
     }
-    for (std::size_t i = 0; i < 8; ++i) state_[i] += v[i];
+    for (std::size_t i = 0; i < 8; ++i) state[i] += v[i];
   }
-
-  // The fractional parts of the square roots of the first eight primes (section 5.3.3).
-  std::uint32_t state_[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                             0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  std::uint64_t size_bytes_ = 0;
-  std::byte block_[64] = {};
-  std::size_t used_ = 0;
 };
+
+} // namespace detail
+
+/// Computes a SHA-256 digest piece by piece. Portable code at some hundred MB/s: fast enough for tables, too slow for tensors.
+/// Source: FIPS 180-4.
+using sha256 = detail::block_hash<detail::sha256_function>;
 
 /// The SHA-256 digest of `bytes`.
 [[nodiscard]] inline sha256_digest sha256_of(std::span<const std::byte> bytes) noexcept {

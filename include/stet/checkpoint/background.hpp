@@ -3,7 +3,7 @@
 #ifndef STET_CHECKPOINT_BACKGROUND_HPP
 #define STET_CHECKPOINT_BACKGROUND_HPP
 
-#include "detail/caught.hpp"
+#include "../manifest/detail/caught.hpp"
 #include "manager.hpp"
 
 #include "../source/detail/helper_thread.hpp"

@@ -224,7 +224,9 @@ private:
       opened = open(path_utf8, options);
       // A delta may be loose, or without an index.
       if (!opened && (opened.error().code() == errc::bad_magic || opened.error().code() == errc::no_index)) {
-        if (result<store> loose = open_manifest(path_utf8, options)) opened = std::move(loose);
+        open_options loose = options;
+        loose.read_manifest = read_manifest;
+        if (result<store> found = open(path_utf8, loose)) opened = std::move(found);
       }
     } else if (result<source> bytes = beside.open_part(name)) {
       opened = detail::open_store(std::move(*bytes), beside, options.memory);

@@ -3,7 +3,7 @@
 #ifndef STET_CHECKPOINT_FOLDER_HPP
 #define STET_CHECKPOINT_FOLDER_HPP
 
-#include "detail/caught.hpp"
+#include "../manifest/detail/caught.hpp"
 #include "delta.hpp"
 #include "detail/known_stores.hpp"
 #include "retention.hpp"

@@ -44,7 +44,7 @@ inline source borrow_source(const source& of) noexcept {
 
 /// Makes one store from several, with the first layer on top: of tensors with the same name, the first one is found. The result
 /// is an ordinary store: bind it, restore from it, verify it, save it. Each file of each layer is a part of it, so that
-/// `layer_of` can return the layer of a tensor. Its tensors are writable if those of the layer are. Call prefetch and drop on
+/// `layer_of` can return the layer of a tensor. Its tensors are writable if those of the layer are. Call prefetch and evict on
 /// the layers, which have the mappings.
 /// @param order  the names of the first tensors, in their order; names that no layer has are ignored. All other tensors are in
 ///               the order of the lowest layer that has them

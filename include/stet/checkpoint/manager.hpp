@@ -275,7 +275,7 @@ private:
     detail::checkpoint_details& details = details_[step];
     std::string file = identity ? detail::file_text(*identity) : std::string();
     if (!file.empty() && details.file == file) return {};
-    const result<store> own = open_manifest(path_of(step));
+    const result<store> own = stet::open(path_of(step), {.read_manifest = read_manifest});
     if (!own) return detail::is_of_contents(own.error()) ? result<void>() : own.error();
     const result<manifest> parsed = parse_manifest(own->manifest_text());
     const result<session_state> session = parsed ? to_session(parsed->state) : result<session_state>(parsed.error());

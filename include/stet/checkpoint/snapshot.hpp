@@ -4,7 +4,7 @@
 #define STET_CHECKPOINT_SNAPSHOT_HPP
 
 #include "add_variables.hpp"
-#include "detail/caught.hpp"
+#include "../manifest/detail/caught.hpp"
 
 #include "../vocabulary/detail/checked.hpp"
 

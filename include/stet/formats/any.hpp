@@ -10,6 +10,8 @@
 #include "keras/format.hpp"
 #include "native/format.hpp"
 #include "numpy/format.hpp"
+#include "onnx/format.hpp"
+#include "pytorch/format.hpp"
 #include "safetensors/format.hpp"
 #include "tensorflow/saved_model.hpp"
 #include "tensorflow/format.hpp"
@@ -34,11 +36,13 @@ inline constexpr const format* known_formats[] = {
     &executorch_format,
     &meta_graph_format,
     &graph_def_format,
+    &onnx_format,
     &tensorflow_checkpoint_format,
     &tensorflow_objects_format,
     &tensorflow_checkpoint_v1_format,
     &tfjs_format,
     &tfjs_weights_format,
+    &pytorch_format,
     &keras_format,
     &keras_weights_format,
     &npz_format,

@@ -56,24 +56,32 @@ inline result<std::uint32_t> crc32_of_inflated(const model& of, const source& fr
   constexpr std::uint64_t most = 256 * 1024;
   const source& from = of.store.index().part_count() == 0 ? of.store.data() : of.store.part(check.part);
   std::uint32_t crc = 0;
+  sha1 digest;
+  const auto add = [&](std::span<const std::byte> bytes) {
+    if (check.sha1) {
+      digest.update(bytes);
+    } else {
+      crc = crc32(bytes, crc);
+    }
+  };
   if (check.inflated_size_bytes) {
     const result<std::uint32_t> inflated = detail::crc32_of_inflated(of, from, check);
     if (!inflated) return inflated.error();
     crc = *inflated;
   } else if (from.data() != nullptr) {
-    crc =
-        crc32({from.data() + static_cast<std::size_t>(check.offset_bytes), static_cast<std::size_t>(check.size_bytes)});
+    add({from.data() + static_cast<std::size_t>(check.offset_bytes), static_cast<std::size_t>(check.size_bytes)});
   } else {
     std::vector<std::byte> memory(static_cast<std::size_t>((std::min)(most, check.size_bytes)));
     for (std::uint64_t done = 0; done < check.size_bytes;) {
       const std::span<std::byte> piece =
           std::span(memory).first(static_cast<std::size_t>((std::min)(most, check.size_bytes - done)));
       if (auto read = from.read_at(check.offset_bytes + done, piece); !read) return read.error().about(check.name);
-      crc = crc32(piece, crc);
+      add(piece);
       done += piece.size();
     }
   }
-  if (crc != check.crc32) return error(errc::checksum_mismatch, check.name, check.offset_bytes);
+  if (check.sha1 ? !(digest.finish() == *check.sha1) : crc != check.crc32)
+    return error(errc::checksum_mismatch, check.name, check.offset_bytes);
   return {};
 }
 

@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_MODEL_HPP
 #define STET_FORMATS_MODEL_HPP
 
+#include "../bytes/sha1.hpp"
 #include "../store/open.hpp"
 
 #include <cstddef>
@@ -22,7 +23,8 @@ struct omitted_item {
   error reason;
 };
 
-/// The CRC-32 that a file states for a range of its bytes, such as a member of a zip archive. The range may hold many tensors.
+/// The checksum that a model states for a range of its files: the CRC-32 of a member of a zip archive, or the SHA-1 of a file of an
+/// ONNX model. The range may hold many tensors.
 struct range_check {
   /// The number of the part.
   std::uint32_t part = 0;
@@ -30,12 +32,14 @@ struct range_check {
   std::uint64_t offset_bytes = 0;
   /// The size of the range.
   std::uint64_t size_bytes = 0;
-  /// The checksum.
+  /// The CRC-32.
   std::uint32_t crc32 = 0;
   /// The name of the range: that of the member.
   std::string name;
   /// For a deflated range (RFC 1951), the decompressed size. The checksum is then that of the decompressed bytes.
   std::optional<std::uint64_t> inflated_size_bytes = std::nullopt;
+  /// The SHA-1 digest; `crc32` then means nothing.
+  std::optional<sha1_digest> sha1 = std::nullopt;
 };
 
 struct format;

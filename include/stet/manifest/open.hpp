@@ -3,6 +3,7 @@
 #ifndef STET_MANIFEST_OPEN_HPP
 #define STET_MANIFEST_OPEN_HPP
 
+#include "detail/caught.hpp"
 #include "parse.hpp"
 #include "to_index.hpp"
 
@@ -95,18 +96,9 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   return store(std::move(made));
 }
 
-} // namespace detail
-
-/// Opens a store whose own file is `data`: a native file, by its index if it has one and else by its manifest, or the
-/// manifest of a loose store. The store then behaves as one that `open` returns. Errors: those of `open` except
-/// errc::no_index, of `parse_manifest` and of `make_index`, and
-/// @retval errc::manifest_mismatch  the manifest and the header give different alignments
-/// Offsets of errors in the manifest count from its first byte.
-/// Cost: for files without index, allocates a small multiple of the manifest and takes some microseconds a tensor. The table
-/// of tensors and the bytes that are read come from `memory` (nullptr: the heap), the rest from the heap.
-[[nodiscard]] inline result<store> open_manifest(source&& data, const detail::part_opener& parts = detail::no_parts(),
-                                                 const manifest_limits& limits = {},
-                                                 memory_resource* memory = nullptr) {
+/// `read_manifest` with limits. May throw what the standard containers throw.
+inline result<store> open_by_manifest(source&& data, const part_opener& parts, memory_resource* memory,
+                                      const manifest_limits& limits = {}) {
   std::byte start[file_header::size_bytes];
   const std::size_t start_size =
       data.size_bytes() < sizeof start ? static_cast<std::size_t>(data.size_bytes()) : sizeof start;
@@ -120,7 +112,7 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
     header = decode_header(head, data.size_bytes());
     // `open` handles files with an index, and files that cannot be opened.
     if (!header || header->index_size_bytes != 0 || header->kind != file_header::file_kind::store)
-      return detail::open_store(std::move(data), parts, memory);
+      return open_store(std::move(data), parts, memory);
     where = {header->manifest_offset_bytes, header->manifest_size_bytes};
     data_limits.data_begin_bytes = header->data_offset_bytes;
     data_limits.data_end_bytes = header->file_size_bytes;
@@ -143,31 +135,23 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   if (header && crc32c(bytes) != header->manifest_crc32c) return error(errc::manifest_checksum, {}, where.offset_bytes);
   store::contents made;
   made.data = std::move(data);
-  return detail::store_of_manifest({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, std::move(made),
-                                   data_limits, header ? header->alignment_bytes : 0, parts, limits, memory);
+  return store_of_manifest({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, std::move(made), data_limits,
+                           header ? header->alignment_bytes : 0, parts, limits, memory);
 }
 
-/// Opens a store in memory, which must outlive it.
-[[nodiscard]] inline result<store> open_manifest(std::span<const std::byte> memory) {
-  return open_manifest(source::borrow(memory));
-}
+} // namespace detail
 
-/// Opens the store at `path_utf8`, native or loose. Its parts, if any, must be in the same folder.
-/// Errors: those of `open(path)` and of the overload above; a part that is the manifest itself is
-/// errc::bad_path.
-[[nodiscard]] inline result<store> open_manifest(std::string_view path_utf8, const open_options& options = {},
-                                                 const manifest_limits& limits = {}) {
-  if (auto possible = detail::check_writing(options); !possible) return possible.error().about(path_utf8);
-  result<source> bytes = detail::open_source(path_utf8, options);
-  if (!bytes) return bytes.error();
-  result<store> made =
-      open_manifest(std::move(*bytes), detail::parts_in_folder(path_utf8, options), limits, options.memory);
-  if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
-  return made;
-}
-/// The same, for a string literal.
-[[nodiscard]] inline result<store> open_manifest(const char* path_utf8, const open_options& options = {}) {
-  return open_manifest(std::string_view(path_utf8), options);
+/// For `open_options::read_manifest`: opens a native file by its index if it has one and else by its manifest, and the
+/// manifest of a loose store. The store then behaves as any other.
+/// Errors: those of `open` except errc::no_index, of `parse_manifest` and of `make_index`, and
+/// @retval errc::manifest_mismatch  the manifest and the header give different alignments
+/// @retval errc::bad_path           a part is the manifest itself
+/// Offsets of errors in the manifest count from its first byte.
+/// Cost: for files without index, allocates a small multiple of the manifest and takes some microseconds a tensor. The table
+/// of tensors and the bytes that are read come from `memory` (nullptr: the heap), the rest from the heap.
+[[nodiscard]] inline result<store> read_manifest(source&& data, const detail::part_opener& parts,
+                                                 memory_resource* memory) noexcept {
+  return detail::caught([&] { return detail::open_by_manifest(std::move(data), parts, memory); });
 }
 
 } // namespace stet::inline STET_NAMESPACE

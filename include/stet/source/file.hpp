@@ -6,11 +6,11 @@
 #include "detail/os.hpp"
 #include "byte_reader.hpp"
 
+#include "../vocabulary/detail/move_assign.hpp"
+
 #if STET_FILES
 
-#include <new>
 #include <string_view>
-#include <utility>
 
 namespace stet::inline STET_NAMESPACE {
 
@@ -81,13 +81,7 @@ public:
   file(file&& other) noexcept : handle_(other.handle_), owned_(other.owned_), facts_(other.facts_) {
     other.handle_ = detail::os::no_handle;
   }
-  file& operator=(file&& other) noexcept {
-    if (this != &other) {
-      this->~file();
-      ::new (static_cast<void*>(this)) file(std::move(other));
-    }
-    return *this;
-  }
+  file& operator=(file&& other) noexcept { return detail::move_assign(*this, other); }
   ~file() noexcept {
     if (owned_ && handle_ != detail::os::no_handle) (void)detail::os::close(handle_);
   }

@@ -5,6 +5,8 @@
 
 #include "file.hpp"
 
+#include "../vocabulary/detail/move_assign.hpp"
+
 #include <cstdint>
 
 namespace stet::inline STET_NAMESPACE {
@@ -62,13 +64,7 @@ public:
     other.base_ = nullptr;
     other.size_bytes_ = 0;
   }
-  mapping& operator=(mapping&& other) noexcept {
-    if (this != &other) {
-      this->~mapping();
-      ::new (static_cast<void*>(this)) mapping(std::move(other));
-    }
-    return *this;
-  }
+  mapping& operator=(mapping&& other) noexcept { return detail::move_assign(*this, other); }
   ~mapping() noexcept {
     if (base_ != nullptr) detail::os::unmap(base_, slack_bytes_ + size_bytes_);
   }
@@ -99,9 +95,9 @@ public:
   /// Takes a range out of the process's memory; it is read again from the file when next used. Not for locked
   /// ranges.
   /// @retval errc::unsupported  a copy-on-write mapping, whose changes would be lost
-  result<void> drop(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
+  result<void> evict(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
     if (mode_ == access::copy_on_write) return errc::unsupported;
-    return apply(detail::os::drop, offset_bytes, size_bytes);
+    return apply(detail::os::evict, offset_bytes, size_bytes);
   }
 
   /// Reads a range and keeps it in memory until `unlock`. Locks do not nest.

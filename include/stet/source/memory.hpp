@@ -4,6 +4,7 @@
 #define STET_SOURCE_MEMORY_HPP
 
 #include "../vocabulary/config.hpp"
+#include "../vocabulary/detail/move_assign.hpp"
 
 #include <cstddef>
 #include <new>
@@ -44,13 +45,7 @@ public:
         memory_(other.memory_), destroy_(other.destroy_), release_(other.release_) {
     other.block_ = nullptr;
   }
-  owned_block& operator=(owned_block&& other) noexcept {
-    if (this != &other) {
-      this->~owned_block();
-      ::new (static_cast<void*>(this)) owned_block(std::move(other));
-    }
-    return *this;
-  }
+  owned_block& operator=(owned_block&& other) noexcept { return detail::move_assign(*this, other); }
   ~owned_block() noexcept {
     if (block_ == nullptr) return;
     if (destroy_ != nullptr) destroy_(block_, size_bytes_);

@@ -7,10 +7,11 @@
 #include "memory.hpp"
 #include "byte_reader.hpp"
 
+#include "../vocabulary/detail/move_assign.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <new>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -214,13 +215,7 @@ public:
     other.fetcher_ = nullptr;
     other.writable_ = false;
   }
-  source& operator=(source&& other) noexcept {
-    if (this != &other) {
-      this->~source();
-      ::new (static_cast<void*>(this)) source(std::move(other));
-    }
-    return *this;
-  }
+  source& operator=(source&& other) noexcept { return detail::move_assign(*this, other); }
   ~source() noexcept = default;
 
   /// All the bytes; nullptr exactly when they are on demand. Valid until the source is destroyed or assigned
@@ -293,10 +288,10 @@ public:
 
   /// Takes a range of a mapping out of memory until it is next used; nothing to do for any other source.
   /// @retval errc::unsupported  a copy-on-write mapping, whose changes would be lost
-  result<void> drop(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
+  result<void> evict(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
     if (!contains(offset_bytes, size_bytes)) return error(errc::bad_range, {}, offset_bytes);
 #if STET_FILES
-    if (mapping_.data() != nullptr) return mapping_.drop(in_mapping(offset_bytes), size_bytes);
+    if (mapping_.data() != nullptr) return mapping_.evict(in_mapping(offset_bytes), size_bytes);
 #endif
     return {};
   }

@@ -13,6 +13,14 @@
 
 namespace stet::inline STET_NAMESPACE {
 
+namespace detail {
+class part_opener;
+}
+
+/// Makes a store of its own file, whose parts are opened by name: `read_manifest` of stet/manifest.hpp.
+using store_reader = result<store> (*)(source&& data, const detail::part_opener& parts,
+                                       memory_resource* memory) noexcept;
+
 /// Where the bytes of an open file are.
 enum class backing : std::uint8_t {
   /// Mapped: pages come in when they are touched, and are shared with other processes. What cannot be mapped, a reader of the
@@ -41,6 +49,9 @@ struct open_options {
   /// Decompresses what files of other formats hold deflated: `inflate_with_zlib` of stet/ext/zlib.hpp, say. The open store keeps it.
   /// Without one, deflated tensors are listed, and reading them is errc::compressed.
   inflate_function inflate = nullptr;
+  /// Opens also files without an index and loose manifests: `read_manifest` of stet/manifest.hpp. nullptr: these are errc::no_index
+  /// and errc::bad_magic, and no code that parses JSON is linked.
+  store_reader read_manifest = nullptr;
   /// Where files are; nullptr: with the operating system. A store that is opened without a path finds its parts here by their
   /// names alone. Whether links may be followed is the file system's to say then, and
   /// tensors may be written to (`access`) where it gives memory that may be, else errc::unsupported. The open store keeps it.
@@ -289,8 +300,9 @@ private:
 inline result<store> open_without_path(result<source> bytes, const open_options& options) noexcept {
   if (auto possible = check_writing(options); !possible) return possible.error();
   if (!bytes) return bytes.error();
-  if (options.files == nullptr) return open_store(std::move(*bytes), no_parts(), options.memory);
-  return open_store(std::move(*bytes), parts_in_folder({}, options), options.memory);
+  const store_reader reader = options.read_manifest != nullptr ? options.read_manifest : open_store;
+  if (options.files == nullptr) return reader(std::move(*bytes), no_parts(), options.memory);
+  return reader(std::move(*bytes), parts_in_folder({}, options), options.memory);
 }
 
 /// `open` of a path, under a name of its own, as `open_store`.
@@ -298,7 +310,8 @@ inline result<store> open_path(std::string_view path_utf8, const open_options& o
   if (auto possible = check_writing(options); !possible) return possible.error().about(path_utf8);
   result<source> bytes = open_source(path_utf8, options);
   if (!bytes) return bytes.error();
-  result<store> made = open_store(std::move(*bytes), parts_in_folder(path_utf8, options), options.memory);
+  const store_reader reader = options.read_manifest != nullptr ? options.read_manifest : open_store;
+  result<store> made = reader(std::move(*bytes), parts_in_folder(path_utf8, options), options.memory);
   if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
   return made;
 }
@@ -310,7 +323,7 @@ inline result<store> open_path(std::string_view path_utf8, const open_options& o
 /// Errors: those of `file::open` and of mapping or reading, or of `options.files`, and
 /// @retval errc::bad_magic, truncated, header_checksum, newer_format, bad_header, bad_alignment, bad_section,
 ///         trailing_bytes           the header (see `decode_header`)
-/// @retval errc::no_index           the store has a manifest only; `open_manifest` of stet/manifest.hpp opens it
+/// @retval errc::no_index           the store has a manifest only; `options.read_manifest` opens it
 /// @retval errc::manifest_checksum  the manifest is damaged
 /// @retval errc::index_checksum     the index is damaged
 /// @retval errc::bad_index … too_large       the index is not sound (see `check_index`)

@@ -6,10 +6,10 @@
 #include "tensor.hpp"
 
 #include "../source/source.hpp"
+#include "../vocabulary/detail/move_assign.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <utility>
 
 namespace stet::inline STET_NAMESPACE {
@@ -103,13 +103,7 @@ public:
     other.contents_.index = {};
     other.contents_.manifest = {};
   }
-  store& operator=(store&& other) noexcept {
-    if (this != &other) {
-      this->~store();
-      ::new (static_cast<void*>(this)) store(std::move(other));
-    }
-    return *this;
-  }
+  store& operator=(store&& other) noexcept { return detail::move_assign(*this, other); }
 
   /// The number of tensors.
   [[nodiscard]] std::uint32_t tensor_count() const noexcept { return contents_.index.tensor_count(); }
@@ -236,9 +230,9 @@ public:
     return for_each(names, &source::prefetch);
   }
   /// Takes tensors out of memory until they are next used.
-  result<void> drop() const noexcept { return for_all(&source::drop); }
+  result<void> evict() const noexcept { return for_all(&source::evict); }
   /// The same for the tensors called `names`.
-  result<void> drop(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::drop); }
+  result<void> evict(std::span<const std::string_view> names) const noexcept { return for_each(names, &source::evict); }
   /// Keeps tensors in memory until `unlock`.
   result<void> lock() const noexcept { return for_all(&source::lock); }
   /// The same for the tensors called `names`.

@@ -3,6 +3,7 @@
 #ifndef STET_VOCABULARY_RESULT_HPP
 #define STET_VOCABULARY_RESULT_HPP
 
+#include "detail/move_assign.hpp"
 #include "config.hpp"
 #include "error.hpp"
 
@@ -45,13 +46,7 @@ public:
   }
   result(const result&) = delete;
   result& operator=(const result&) = delete;
-  constexpr result& operator=(result&& other) noexcept {
-    if (this != &other) {
-      this->~result();
-      ::new (static_cast<void*>(this)) result(std::move(other));
-    }
-    return *this;
-  }
+  constexpr result& operator=(result&& other) noexcept { return detail::move_assign(*this, other); }
   constexpr ~result() noexcept {
     if (has_value_) value_.~T();
   }

@@ -11,6 +11,7 @@
 #include "../vocabulary/detail/utf8.hpp"
 #include "../vocabulary/error.hpp"
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -104,6 +105,17 @@ public:
   /// The error of the text; 0 if there is none so far.
   [[nodiscard]] errc code() const noexcept { return code_; }
 
+  /// The text behind the last token and, of a key, its colon.
+  [[nodiscard]] std::string_view rest() const noexcept { return {at_, static_cast<std::size_t>(end_ - at_)}; }
+  /// Passes over an object at the beginning of `rest`, the value of the key that was read last, which the caller has read itself.
+  /// @param size_bytes  of its text, which must be that of a whole object
+  void pass_object(std::size_t size_bytes) noexcept {
+    token_begin_ = at_;
+    at_ += size_bytes;
+    token_ = json_token::end_object;
+    expected_ = expected::separator;
+  }
+
   /// Passes over the rest of the value whose first token was read.
   /// @return false after an error
   bool skip() noexcept {
@@ -129,7 +141,10 @@ private:
   json_token fail(errc code) noexcept { return fail(code, at_); }
 
   void skip_space() noexcept {
-    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
+    const char* at = at_;
+    // Most text has none, so that one comparison is made first.
+    while (at != end_ && *at <= ' ' && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) ++at;
+    at_ = at;
   }
   [[nodiscard]] bool is_in_object() const noexcept { return (objects_ & 1) != 0; }
   [[nodiscard]] char closing() const noexcept { return is_in_object() ? '}' : ']'; }
@@ -212,19 +227,16 @@ private:
   /// The first character from `at` on that is not ASCII, or means something in a string.
   [[nodiscard]] const char* skip_plain(const char* at) const noexcept {
     constexpr std::uint64_t not_ascii = 0x8080808080808080u;
-    const auto is_plain = [](const char* eight) {
-      const auto word = load_little<std::uint64_t>(reinterpret_cast<const std::byte*>(eight));
-      return ((find_escapes(word) | word) & not_ascii) == 0;
-    };
-    for (;;) {
-      while (end_ - at >= 8 && is_plain(at)) at += 8;
-      const char* const stop = end_ - at > 8 ? at + 8 : end_;
-      for (; at != stop; ++at) {
-        const auto c = static_cast<unsigned char>(*at);
-        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') return at;
-      }
-      if (at == end_) return at;
+    for (; end_ - at >= 8; at += 8) {
+      const auto word = load_little<std::uint64_t>(reinterpret_cast<const std::byte*>(at));
+      const std::uint64_t found = (find_escapes(word) | word) & not_ascii;
+      if (found != 0) return at + std::countr_zero(found) / 8; // in the lowest byte it is exact
     }
+    for (; at != end_; ++at) {
+      const auto c = static_cast<unsigned char>(*at);
+      if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') break;
+    }
+    return at;
   }
 
   /// Passes over an escape. A surrogate has to be the first of a pair.
@@ -264,31 +276,32 @@ private:
   }
 
   json_token read_number() noexcept {
-    const char* at = at_;
+    const char *at = at_, *const end = end_;
     json_number made;
     made.is_negative = *at == '-';
     if (made.is_negative) ++at;
-    if (at == end_ || !is_digit(*at)) return fail(errc::bad_json, at);
-    constexpr std::uint64_t most = ~std::uint64_t{0};
-    bool fits = true;
+    if (at == end || !is_digit(*at)) return fail(errc::bad_json, at);
+    const char* const digits = at;
     if (*at == '0') {
       ++at; // no digit follows a leading 0
     } else {
-      for (; at != end_ && is_digit(*at); ++at) {
-        const auto digit = static_cast<std::uint64_t>(*at - '0');
-        fits = fits && made.magnitude <= (most - digit) / 10;
-        made.magnitude = made.magnitude * 10 + digit;
-      }
+      for (; at != end && is_digit(*at); ++at)
+        made.magnitude = made.magnitude * 10 + static_cast<std::uint64_t>(*at - '0');
     }
+    // Of 20 digits, those of a number below 2 * 10^19 have not wrapped past 10^19, unless it is beyond 2^64.
+    constexpr std::ptrdiff_t most_digits = 20;
+    constexpr std::uint64_t smallest_of_20 = 10'000'000'000'000'000'000u;
+    const bool fits =
+        at - digits < most_digits || (at - digits == most_digits && *digits == '1' && made.magnitude >= smallest_of_20);
     made.is_integer = true;
-    if (at != end_ && *at == '.') {
+    if (at != end && *at == '.') {
       made.is_integer = false;
       if (!skip_digits(++at)) return fail(errc::bad_json, at);
     }
-    if (at != end_ && (*at == 'e' || *at == 'E')) {
+    if (at != end && (*at == 'e' || *at == 'E')) {
       made.is_integer = false;
       ++at;
-      if (at != end_ && (*at == '-' || *at == '+')) ++at;
+      if (at != end && (*at == '-' || *at == '+')) ++at;
       if (!skip_digits(at)) return fail(errc::bad_json, at);
     }
     made.raw = {at_, static_cast<std::size_t>(at - at_)};

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 
 namespace stet::inline STET_NAMESPACE::detail {
@@ -35,7 +36,10 @@ public:
   }
 
   friend bool operator==(const json_string& string, std::string_view text) noexcept {
-    if (!string.has_escapes_) return string.raw_ == text;
+    // In these words, so that compilers compare with a short literal by a few instructions.
+    if (!string.has_escapes_)
+      return string.raw_.size() == text.size() &&
+             (text.empty() || std::memcmp(string.raw_.data(), text.data(), text.size()) == 0);
     std::size_t at = 0;
     const bool is_prefix = string.visit([&](char c) { return at < text.size() && text[at++] == c; });
     return is_prefix && at == text.size();

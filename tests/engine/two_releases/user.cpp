@@ -14,7 +14,7 @@ seen RELEASE(const char* path) {
   seen made{sizeof(stet::source), 0, false};
   if (!out.add("values", values, {3}).save(path)) return made;
   const auto store = stet::open(path);
-  const auto parsed = stet::open_manifest(path);
+  const auto parsed = stet::open(path, {.read_manifest = stet::read_manifest});
   if (!store || !parsed) return made;
   const auto stored = store->get<float>("values");
   for (const float each : *stored) made.sum += each;

@@ -203,6 +203,52 @@ TEST_CASE("J4: what occurs twice is refused, where the reference takes the last"
   CHECK(failure_of_header(R"({"__metadata__":{},"__metadata__":{}})") == "duplicate_key __metadata__");
 }
 
+TEST_CASE("a tensor is read alike however its object is laid out") {
+  const struct {
+    std::string_view dtype, shape, offsets;
+  } rows[] = {
+      {"U8", "2", "0,2"},
+      {"F16", "1", "0,2"},
+      {"U8", "", "0,1"},
+      {"F8_E5M2FNUZ", "1,2,1", "0,2"},
+      {"F8_E5M2", "2", "0,2"},
+      {"U8", "2", "0,3"},
+      {"U8", "3", "0,3"},
+      {"U8", "02", "0,2"},
+      {"U8", "2", "00,2"},
+      {"U8", "2,", "0,2"},
+      {"U8", ",2", "0,2"},
+      {"U8", "2", "0,2,"},
+      {"U8", "2", "0"},
+      {"U8", "2", "2,0"},
+      {"U8", "2", "1,2"},
+      {"U9", "2", "0,2"},
+      {"U", "2", "0,2"},
+      {"U8", "10000000000000000000,0", "0,0"},
+      {"U8", "9999999999999999999,0", "0,0"},
+      {"U8", "18446744073709551616,0", "0,0"},
+      {"U8", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,2", "0,2"},
+      {"U8", "2", "0,2],\"more\":[1"},
+      {"U8", "2", "0,2],\"shape\":[2"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.dtype);
+    CAPTURE(row.shape);
+    CAPTURE(row.offsets);
+    const std::string dtype = "\"dtype\":\"" + std::string(row.dtype) + '"';
+    const std::string shape = "\"shape\":[" + std::string(row.shape) + ']';
+    const std::string offsets = "\"data_offsets\":[" + std::string(row.offsets) + ']';
+    const std::string usual = failure_of_header("{\"x\":{" + dtype + ',' + shape + ',' + offsets + "}}", "ab");
+    CHECK(failure_of_header("{\"x\":{" + dtype + ", " + shape + ',' + offsets + "}}", "ab") == usual);
+    CHECK(failure_of_header("{\"x\": {" + dtype + ',' + shape + ',' + offsets + "}}", "ab") == usual);
+    CHECK(failure_of_header("{\"x\":{" + dtype + ',' + shape + ',' + offsets + " }}", "ab") == usual);
+    // A tensor before it, whose dtype is remembered.
+    const std::string before = R"({"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"x":{)";
+    CHECK(failure_of_header(before + dtype + ',' + shape + ',' + offsets + "}}", "ab") == usual);
+  }
+  CHECK(failure_of_header(R"({"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", "ab") == "ok");
+}
+
 TEST_CASE("J1, J2, J5, J6, J9, J10: a header that is wrong is an error that says where") {
   CHECK(failure_of_header("[]") == "wrong_type header");
   CHECK(failure_of_header("\"x\"") == "wrong_type header");

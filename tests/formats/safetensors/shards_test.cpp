@@ -11,6 +11,7 @@
 
 #include <stet/formats/compiled.hpp>
 #include <stet/formats/description.hpp>
+#include <stet/formats/safetensors/format.hpp>
 
 #include <doctest/doctest.h>
 

@@ -142,7 +142,9 @@ private:
       found.is_final = is_settled(found);
     } else if (!is_of_contents(opened.error())) {
       return opened.error();
-    } else if (const auto own = found.kind == store_kind::loose ? open_manifest(path) : open(path)) {
+    } else if (const auto own =
+                   open(path, found.kind == store_kind::loose ? open_options{.read_manifest = read_manifest}
+                                                              : open_options())) {
       for (std::uint32_t part = 0; part < own->index().part_count(); ++part)
         found.needs.emplace_back(own->index().part(part).path);
     } else {

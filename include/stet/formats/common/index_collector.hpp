@@ -4,7 +4,6 @@
 #define STET_FORMATS_COMMON_INDEX_COLLECTOR_HPP
 
 #include "../../index/detail/builder.hpp"
-#include "../../index/detail/check.hpp"
 #include "../../source/source.hpp"
 #include "../../store/detail/entry_buffer.hpp"
 #include "../../store/store.hpp"
@@ -87,32 +86,10 @@ public:
   /// Errors: those of `build_index` and `check_index`.
   result<source> finish(tensor_index& index, std::span<const index_part> parts,
                         std::uint64_t data_size_bytes) noexcept {
-    index_layout layout;
-    layout.tensor_count = count_;
-    layout.part_count = static_cast<std::uint32_t>(parts.size());
-    layout.slot_count = slot_count_for(count_);
-    layout.entries_size = entries_.size_bytes();
-    for (const index_part& each : parts) layout.names_size += each.path.size();
-    if (!layout.place()) return error(errc::too_large, "number of tensors");
-    result<source> table = entries_.release(layout, memory_);
-    if (!table) return table;
-    std::byte* const base = table->writable_data();
-    result<source> slots = source::allocate(has_aliases_ ? count_ * std::uint64_t{4} : 0, memory_);
-    if (!slots) return slots;
-    const std::span<std::uint32_t> found(reinterpret_cast<std::uint32_t*>(slots->writable_data()),
-                                         has_aliases_ ? count_ : 0);
-    if (auto completed = complete_index(base, layout, parts, block_types(), found); !completed)
-      return completed.error();
-    if (has_aliases_) set_originals(base + layout.entries, found);
     index_limits limits;
     limits.data_end_bytes = data_size_bytes;
-    limits.foreign = true;
     limits.has_any_names = true;
-    const result<tensor_index> checked = check_built_index({base, static_cast<std::size_t>(layout.size_bytes)}, limits);
-    // The offset of the error is a place in the index in memory, which means nothing to the caller.
-    if (!checked) return error(checked.error().code(), checked.error().subject());
-    index = *checked;
-    return table;
+    return entries_.finish(index, count_, parts, block_types(), limits, "number of tensors", memory_, has_aliases_);
   }
 
 private:
@@ -131,13 +108,6 @@ private:
       at += each.size();
     }
     return text_at(name, name_size);
-  }
-  void set_originals(std::byte* entry, std::span<const std::uint32_t> slots) const noexcept {
-    for (std::uint32_t number = 0; number < count_; ++number) {
-      if (const std::uint32_t original = entry_field::alias_of.load(entry); original != 0)
-        set_original(entry, slots[original - 1]);
-      entry += index_layout::size_of_entry(entry_field::rank.load(entry), entry_field::name_size.load(entry));
-    }
   }
 
   memory_resource* memory_;

@@ -47,12 +47,15 @@ inline constexpr known_content known_contents[] = {
      [](const format_probe& probe) { return starts_like(probe, "<?xml"); }},
     {"nothing but NUL bytes", "it was never written, or a download was cut off; copy or download it again",
      [](const format_probe& probe) { return is_zero(probe.start()) && is_zero(probe.end()); }},
-    {"a Python pickle", "pickles are programs and are not read; load it in Python and save it as safetensors",
+    {"a Python pickle", "it is not of torch.save; load it in Python and save it as safetensors",
      [](const format_probe& probe) {
        return probe.size_bytes() > 3 && probe.start()[0] == std::byte{0x80} && probe.start()[1] >= std::byte{2} &&
               probe.start()[1] <= std::byte{5} && probe.end().back() == std::byte{'.'};
      }},
-    {"a zip archive", "of PyTorch, as a rule: load it in Python and save it as safetensors; else unpack it",
+    {"an ONNX model as text (protobuf's text format)",
+     "parse it with onnx.parser or google.protobuf.text_format, and save it with onnx.save",
+     [](const format_probe& probe) { return starts_like(probe, "ir_version:"); }},
+    {"a zip archive", "without a model that is known: no data.pkl, config.json or arrays in its directory; unpack it",
      [](const format_probe& probe) { return probe.starts_with("PK\x03\x04") || probe.starts_with("PK\x05\x06"); }},
     {"a file compressed by gzip", "unpack it", [](const format_probe& probe) { return probe.starts_with("\x1F\x8B"); }},
     {"a tar archive", "unpack it",

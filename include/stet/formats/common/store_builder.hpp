@@ -6,7 +6,6 @@
 #include "../model.hpp"
 
 #include "../../index/detail/builder.hpp"
-#include "../../index/detail/check.hpp"
 #include "../../source/memory.hpp"
 #include "../../store/detail/entry_buffer.hpp"
 #include "../../store/store.hpp"
@@ -91,7 +90,7 @@ public:
     detail::write_alias(entries_.at(places_[original]), number, name, entries_.end());
     // The number of the original, until `finish` knows its slot.
     detail::entry_field::alias_of.store(entries_.end(), original + 1);
-    aliases_.push_back(number);
+    has_aliases_ = true;
     places_.push_back(entries_.take(size));
   }
   /// The same for an alias whose name is the first bytes of the name of the original.
@@ -129,44 +128,20 @@ public:
   [[nodiscard]] result<store> finish() {
     if (failure_) return *failure_;
     std::vector<index_part> parts(parts_.size());
-    detail::index_layout layout;
     for (std::size_t number = 0; number < parts.size(); ++number) {
       parts[number].path = {names_.data() + parts_[number].name, parts_[number].name_size};
       parts[number].size_bytes = parts_[number].bytes.size_bytes();
-      layout.names_size += parts_[number].name_size;
     }
-    for (std::uint32_t number = 0; number < blocks_.count(); ++number) layout.names_size += blocks_[number].name.size();
-    layout.tensor_count = static_cast<std::uint32_t>(places_.size());
-    layout.part_count = static_cast<std::uint32_t>(parts.size());
-    layout.block_count = blocks_.count();
-    layout.slot_count = detail::slot_count_for(layout.tensor_count);
-    layout.entries_size = entries_.size_bytes();
-    if (!layout.place()) return errc::too_large;
-
     store::contents made;
-    result<source> table = entries_.release(layout, memory_);
+    result<source> table = entries_.finish(made.index, static_cast<std::uint32_t>(places_.size()), parts, blocks_, {},
+                                           {}, memory_, has_aliases_);
     if (!table) return table.error();
-    std::byte* const index = table->writable_data();
-    std::vector<std::uint32_t> slots(aliases_.empty() ? 0 : places_.size());
-    if (auto completed = detail::complete_index(index, layout, parts, blocks_, slots); !completed)
-      return completed.error();
-    for (const std::uint32_t alias : aliases_) {
-      std::byte* const entry = index + layout.entries + places_[alias] * detail::index_layout::unit;
-      detail::set_original(entry, slots[detail::entry_field::alias_of.load(entry) - 1]);
-    }
-    index_limits limits;
-    limits.foreign = true;
-    const result<tensor_index> checked =
-        detail::check_built_index({index, static_cast<std::size_t>(layout.size_bytes)}, limits);
-    // The offset of the error is a place in the index in memory, which means nothing to the caller.
-    if (!checked) return error(checked.error().code(), checked.error().subject());
     made.table = std::move(*table);
-    made.index = *checked;
-    result<part_sources> sources = part_sources::allocate(layout.part_count, memory_);
+    result<part_sources> sources = part_sources::allocate(static_cast<std::uint32_t>(parts.size()), memory_);
     if (!sources) return sources.error();
     for (std::uint32_t number = 0; number < sources->count(); ++number)
       (*sources)[number] = std::move(parts_[number].bytes);
-    protect_shared_bytes(*checked, *sources);
+    protect_shared_bytes(made.index, *sources);
     made.parts = std::move(*sources);
     return store(std::move(made));
   }
@@ -242,8 +217,8 @@ private:
   std::vector<part_row> parts_;
   std::vector<char> names_;
   detail::entry_buffer entries_;
-  std::vector<std::uint32_t> places_;  // where each entry begins, in units
-  std::vector<std::uint32_t> aliases_; // their numbers
+  std::vector<std::uint32_t> places_; // where each entry begins, in units
+  bool has_aliases_ = false;
   std::vector<omitted_item> omitted_;
   std::vector<std::uint32_t> second_names_; // their numbers
   std::vector<range_check> checks_;

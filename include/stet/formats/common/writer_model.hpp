@@ -9,7 +9,7 @@
 #include "second_name.hpp"
 #include "store_builder.hpp"
 
-#include "../../checkpoint/detail/caught.hpp"
+#include "../../manifest/detail/caught.hpp"
 #include "../../json.hpp"
 #include "../../manifest/graph_json.hpp"
 #include "../../source/source.hpp"

@@ -73,7 +73,7 @@ inline result<model> open_native(format_probe& probe) {
   const bool is_all = options.range.offset_bytes == 0 && options.range.size_bytes == file_range::to_end;
   result<source> bytes = is_all ? probe.take() : open_source(path, options);
   if (!bytes) return bytes.error();
-  result<store> opened = open_manifest(std::move(*bytes), parts_in_folder(path, options), {}, options.memory);
+  result<store> opened = read_manifest(std::move(*bytes), parts_in_folder(path, options), options.memory);
   if (!opened) return opened.error().subject().empty() ? opened.error().about(path) : opened.error();
   const result<std::optional<delta_base>> base = base_of(*opened);
   if (!base) return base.error();
@@ -176,7 +176,7 @@ inline result<saved_files> save_native(std::string_view path_utf8, const writer&
 } // namespace detail
 
 /// A native file, or the manifest of a loose store. A delta is opened with its base, which lies beside it, and has the tensors of
-/// both. Opening fails as `open_manifest` and `open_checkpoint` do:
+/// both. Opening fails as `open` with `read_manifest` and `open_checkpoint` do:
 /// @retval errc::missing_base   the file is a delta, and a file that it builds on, the subject, is missing
 /// @retval errc::part_mismatch  that file is not the one that the delta was made from: its content digest is another
 inline constexpr format native_format{"stet",

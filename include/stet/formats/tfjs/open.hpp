@@ -5,6 +5,7 @@
 
 #include "detail/model_json.hpp"
 
+#include "../common/files_beside.hpp"
 #include "../common/readers.hpp"
 #include "../format.hpp"
 #include "../common/store_builder.hpp"
@@ -154,21 +155,6 @@ inline result<void> add_tfjs_weights(const tfjs_group& group, const tfjs_bytes& 
   return {};
 }
 
-/// Opens a file of weights beside model.json. Folders on the way must be folders, not links to some.
-inline result<source> open_tfjs_file(const parts_in_folder& beside, std::string_view folder, const std::string& path,
-                                     const open_options& options) {
-  const bool are_links_ours = options.files == nullptr && !options.follow_links;
-  for (std::size_t slash = path.find('/'); slash != std::string::npos && are_links_ours;
-       slash = path.find('/', slash + 1)) {
-    const result<file> way = file::open(std::string(folder) + path.substr(0, slash), open_for::read, links::no_follow);
-    if (way || way.error().code() != errc::not_a_regular_file)
-      return error(!way && way.error().code() == errc::file_not_found ? errc::missing_part : errc::bad_path, path);
-  }
-  result<source> opened = beside.open_part(path);
-  if (opened) return opened;
-  return opened.error().code() == errc::file_not_found ? error(errc::missing_part, path) : opened.error().about(path);
-}
-
 /// The path of model.json: `path_utf8`, or where it is in that folder.
 inline std::string tfjs_json_path(std::string_view path_utf8, bool is_folder) {
   std::string path(path_utf8);
@@ -194,12 +180,11 @@ inline result<model> open_tfjs_json(const format_probe& json) {
   const result<tfjs_model_json> described = read_tfjs_model(json);
   if (!described) return described.error();
   const parts_in_folder beside(json.path(), options);
-  const std::string_view folder = beside.folder();
 
   store_builder builder(described->weight_count(), options.memory);
   for (const tfjs_group& group : described->groups) {
     for (const std::string& name : group.paths) {
-      result<source> opened = open_tfjs_file(beside, folder, name, options);
+      result<source> opened = open_file_beside(beside, name, options);
       if (!opened) return opened.error();
       builder.add_file(name, std::move(*opened));
     }

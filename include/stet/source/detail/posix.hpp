@@ -217,7 +217,7 @@ inline result<void> flush(const std::byte* at, std::size_t size_bytes) noexcept 
 inline result<void> prefetch(const std::byte*, std::size_t) noexcept { return {}; }
 inline result<void> stop_read_ahead(const std::byte*, std::size_t) noexcept { return {}; }
 inline void prefer_large_pages(const std::byte*, std::size_t) noexcept {}
-inline result<void> drop(const std::byte*, std::size_t) noexcept { return {}; }
+inline result<void> evict(const std::byte*, std::size_t) noexcept { return {}; }
 inline result<void> lock(const std::byte*, std::size_t) noexcept { return errc::unsupported; }
 inline result<void> unlock(const std::byte*, std::size_t) noexcept { return errc::unsupported; }
 
@@ -246,7 +246,7 @@ inline void prefer_large_pages([[maybe_unused]] const std::byte* at, [[maybe_unu
 }
 
 /// Removes these pages from the process. Only for mappings without private changes, which would be lost.
-inline result<void> drop(const std::byte* at, std::size_t size_bytes) noexcept {
+inline result<void> evict(const std::byte* at, std::size_t size_bytes) noexcept {
   const page_range pages(at, size_bytes);
   if (::madvise(pages.begin, pages.size_bytes, MADV_DONTNEED) != 0) return last_failure();
   return {};

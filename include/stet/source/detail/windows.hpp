@@ -359,7 +359,7 @@ inline result<void> unlock(const std::byte* at, std::size_t size_bytes) noexcept
 
 /// Removes these pages from the process: unlocking pages that are not locked removes them from the working set.
 /// Source: the documentation of VirtualUnlock, "Remarks".
-inline result<void> drop(const std::byte* at, std::size_t size_bytes) noexcept {
+inline result<void> evict(const std::byte* at, std::size_t size_bytes) noexcept {
   if (win32::VirtualUnlock(const_cast<std::byte*>(at), size_bytes) != 0) return {};
   if (win32::GetLastError() == win32::error_not_locked) return {};
   return last_failure();

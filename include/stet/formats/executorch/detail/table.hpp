@@ -4,7 +4,7 @@
 #define STET_FORMATS_EXECUTORCH_DETAIL_TABLE_HPP
 
 #include "../../common/index_collector.hpp"
-#include "../../common/reordered_bytes.hpp"
+#include "../../common/strided_bytes.hpp"
 
 #include "../../../index/detail/name_hash.hpp"
 #include "../../../store/store.hpp"
@@ -224,10 +224,9 @@ result<store> open_ptd_source(source&& data, std::string_view name, memory_resou
     if (of.is_reordered) {
       std::uint64_t steps[max_rank], step = 1;
       for (std::size_t i = of.order.size(); i-- > 0; step *= of.extents[of.order[i]]) steps[of.order[i]] = step;
-      result<source> kept =
-          source::keep(reordered_bytes(data, of.offset_bytes, describe(of.type->dtype).bits / 8u, of.extents,
-                                       std::span<const std::uint64_t>(steps, of.extents.size())),
-                       memory);
+      strided_bytes in_order(data, of.offset_bytes, describe(of.type->dtype).bits / 8u);
+      for (std::size_t i = 0; i < of.extents.size(); ++i) in_order.add_axis(of.extents[i], steps[i]);
+      result<source> kept = source::keep(std::move(in_order), memory);
       if (!kept) return kept.error();
       const result<std::uint32_t> part = made.add_decoded(std::move(*kept));
       if (!part) return part.error();

@@ -8,7 +8,6 @@
 #include "../ggml_type.hpp"
 
 #include "../../../index/detail/builder.hpp"
-#include "../../../index/detail/check.hpp"
 #include "../../../store/detail/entry_buffer.hpp"
 
 #include <cstddef>
@@ -87,28 +86,10 @@ public:
   /// @retval errc::duplicate_name  two tensors have the same name
   result<source> finish(std::span<const index_part> parts, std::uint64_t data_size_bytes,
                         tensor_index& index) noexcept {
-    index_layout layout;
-    layout.tensor_count = count_;
-    layout.part_count = static_cast<std::uint32_t>(parts.size());
-    layout.block_count = blocks_.count();
-    layout.slot_count = slot_count_for(count_);
-    layout.entries_size = entries_.size_bytes();
-    for (const index_part& each : parts) layout.names_size += each.path.size();
-    for (std::uint32_t number = 0; number < blocks_.count(); ++number) layout.names_size += blocks_[number].name.size();
-    if (!layout.place()) return error(errc::too_large, "number of tensors");
-    result<source> table = entries_.release(layout, memory_);
-    if (!table) return table;
-    std::byte* const base = table->writable_data();
-    if (auto completed = complete_index(base, layout, parts, blocks_); !completed) return completed.error();
     index_limits limits;
     limits.data_end_bytes = data_size_bytes;
-    limits.foreign = true;
     limits.has_any_names = true; // which were checked when they were read
-    const result<tensor_index> checked = check_built_index({base, static_cast<std::size_t>(layout.size_bytes)}, limits);
-    // The offset of the error is a place in the index in memory, which means nothing to the caller.
-    if (!checked) return error(checked.error().code(), checked.error().subject());
-    index = *checked;
-    return table;
+    return entries_.finish(index, count_, parts, blocks_, limits, "number of tensors", memory_);
   }
 
 private:

@@ -7,7 +7,6 @@
 #include "reordered.hpp"
 
 #include "../../../index/detail/builder.hpp"
-#include "../../../index/detail/check.hpp"
 #include "../../../source/source.hpp"
 #include "../../../store/detail/entry_buffer.hpp"
 #include "../../../store/open.hpp"
@@ -174,21 +173,16 @@ private:
   }
 
   result<store> make(source&& data, std::string_view name, const counts& total) noexcept {
-    index_layout layout;
-    layout.tensor_count = total.arrays;
-    layout.part_count = total.reordered == 0 ? 0 : total.reordered + 1;
-    layout.slot_count = slot_count_for(total.arrays);
-    layout.entries_size = total.entries_size;
-
+    const std::uint32_t part_count = total.reordered == 0 ? 0 : total.reordered + 1;
     store::contents made;
     source part_memory, type_memory;
-    result<std::span<index_part>> parts = objects<index_part>(part_memory, layout.part_count);
+    result<std::span<index_part>> parts = objects<index_part>(part_memory, part_count);
     if (!parts) return parts.error();
     result<std::span<own_type>> own_types = objects<own_type>(type_memory, total.blocks);
     if (!own_types) return own_types.error();
-    result<part_sources> sources = part_sources::allocate(layout.part_count, memory_);
+    result<part_sources> sources = part_sources::allocate(part_count, memory_);
     if (!sources) return sources.error();
-    if (layout.part_count != 0) {
+    if (part_count != 0) {
       (*parts)[0].path = name;
       (*parts)[0].size_bytes = data.size_bytes();
     }
@@ -242,25 +236,13 @@ private:
     if (auto walked = walk(data, add, &ignored); !walked) return walked.error();
     if (number != total.arrays || part != total.reordered) return error(errc::malformed, "npy");
 
-    layout.block_count = blocks.count();
-    for (const index_part& each : *parts) layout.names_size += each.path.size();
-    for (std::uint32_t i = 0; i < blocks.count(); ++i) layout.names_size += blocks[i].name.size();
-    if (!layout.place()) return error(errc::too_large, "npy");
-    result<source> table = entries.release(layout, memory_);
-    if (!table) return table.error();
-    if (auto completed = complete_index(table->writable_data(), layout, *parts, blocks); !completed)
-      return completed.error();
     index_limits limits;
     limits.alignment_bytes = 1;
-    limits.data_begin_bytes = 0;
     limits.data_end_bytes = data.size_bytes();
-    limits.foreign = true;
-    const result<tensor_index> checked =
-        check_built_index({table->data(), static_cast<std::size_t>(layout.size_bytes)}, limits);
-    if (!checked) return error(checked.error().code(), checked.error().subject());
+    result<source> table = entries.finish(made.index, number, *parts, blocks, limits, "npy", memory_);
+    if (!table) return table.error();
     made.table = std::move(*table);
-    made.index = *checked;
-    (layout.part_count == 0 ? made.data : (*sources)[0]) = std::move(data);
+    (part_count == 0 ? made.data : (*sources)[0]) = std::move(data);
     made.parts = std::move(*sources);
     return store(std::move(made));
   }

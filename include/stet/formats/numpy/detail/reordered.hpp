@@ -5,27 +5,26 @@
 
 #include "header.hpp"
 
-#include "../../common/reordered_bytes.hpp"
+#include "../../common/strided_bytes.hpp"
 
-#include <cstddef>
+#include "../../../source/source.hpp"
+
 #include <cstdint>
-#include <span>
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// The reader of an array of this header.
-/// @param from          holds the array; its bytes must outlive the reader
+/// The elements of an array in Fortran order.
+/// @param from          holds the array; its bytes must outlive the reader, as those of a part of a store do
 /// @param offset_bytes  the offset of the elements, which lie within `from`
 /// @param of            reordered, and not empty
-inline reordered_bytes npy_reordered(const source& from, std::uint64_t offset_bytes, const npy_header& of) noexcept {
-  std::uint64_t steps[max_rank], step = 1;
-  const std::span<const std::uint64_t> extents = of.extents();
-  for (std::size_t axis = 0; axis < extents.size(); ++axis) {
-    steps[axis] = step;
-    step *= extents[axis]; // the number of elements, which fits
+inline strided_bytes npy_reordered(const source& from, std::uint64_t offset_bytes, const npy_header& of) noexcept {
+  strided_bytes made(from, offset_bytes, of.type.size_bytes);
+  std::uint64_t step = 1;
+  for (const std::uint64_t extent : of.extents()) {
+    made.add_axis(extent, step);
+    step *= extent; // the number of elements, which fits
   }
-  return reordered_bytes(from, offset_bytes, of.type.size_bytes, extents,
-                         std::span<const std::uint64_t>(steps, extents.size()));
+  return made;
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

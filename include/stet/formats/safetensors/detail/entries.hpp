@@ -4,7 +4,6 @@
 #define STET_FORMATS_SAFETENSORS_DETAIL_ENTRIES_HPP
 
 #include "../../../index/detail/builder.hpp"
-#include "../../../index/detail/check.hpp"
 #include "../../../source/source.hpp"
 #include "../../../store/detail/entry_buffer.hpp"
 #include "../../../wire/json_scalars.hpp"
@@ -87,24 +86,8 @@ public:
   /// Errors: those of `build_index` and `check_index`; `name` is the subject of those about all of it.
   result<source> finish(tensor_index& index, std::span<const index_part> parts, index_limits limits,
                         std::string_view name) noexcept {
-    index_layout layout;
-    layout.tensor_count = count_;
-    layout.part_count = static_cast<std::uint32_t>(parts.size());
-    layout.slot_count = slot_count_for(count_);
-    layout.entries_size = entries_.size_bytes();
-    for (const index_part& part : parts) layout.names_size += part.path.size();
-    if (!layout.place()) return error(errc::too_large, name);
-    result<source> table = entries_.release(layout, memory_);
-    if (!table) return table;
-    std::byte* const base = table->writable_data();
-    if (auto completed = complete_index(base, layout, parts, block_types()); !completed) return completed.error();
-    limits.foreign = true;
     limits.has_any_names = true; // what JSON says is UTF-8
-    const result<tensor_index> checked = check_built_index({base, static_cast<std::size_t>(layout.size_bytes)}, limits);
-    // The offset of the error is a place in the index in memory, which means nothing to the caller.
-    if (!checked) return error(checked.error().code(), checked.error().subject());
-    index = *checked;
-    return table;
+    return entries_.finish(index, count_, parts, block_types(), limits, name, memory_);
   }
 
 private:

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 
@@ -52,6 +53,47 @@ inline constexpr safetensors_dtype safetensors_dtypes[] = {
     {"F64", dtype::float64},
     {"I64", dtype::int64},
     {"U64", dtype::uint64},
+};
+
+/// Takes known pieces of a text from its beginning.
+class safetensors_text {
+public:
+  explicit safetensors_text(std::string_view text) noexcept
+      : begin_(text.data()), at_(begin_), end_(begin_ + text.size()) {}
+
+  [[nodiscard]] bool take(char c) noexcept {
+    if (at_ == end_ || *at_ != c) return false;
+    ++at_;
+    return true;
+  }
+  [[nodiscard]] bool take(std::string_view text) noexcept {
+    if (left() < text.size() || std::memcmp(at_, text.data(), text.size()) != 0) return false;
+    at_ += text.size();
+    return true;
+  }
+  /// Takes `text` and `c`, or nothing.
+  [[nodiscard]] bool take(std::string_view text, char c) noexcept {
+    if (left() <= text.size() || at_[text.size()] != c || !take(text)) return false;
+    ++at_;
+    return true;
+  }
+  /// Takes an integer of at most 19 digits, which fits 64 bits; false for others, and after it the text is spent.
+  [[nodiscard]] bool take_number(std::uint64_t& number) noexcept {
+    constexpr std::ptrdiff_t most_digits = 19;
+    const char *const first = at_, *at = at_;
+    std::uint64_t made = 0;
+    for (; at != end_ && *at >= '0' && *at <= '9'; ++at) made = made * 10 + static_cast<std::uint64_t>(*at - '0');
+    at_ = at;
+    number = made;
+    return at != first && at - first <= most_digits && (*first != '0' || at - first == 1);
+  }
+  /// The number of characters that were taken.
+  [[nodiscard]] std::size_t taken() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
+
+private:
+  [[nodiscard]] std::size_t left() const noexcept { return static_cast<std::size_t>(end_ - at_); }
+
+  const char *begin_, *at_, *end_;
 };
 
 /// Reads the members of a header one by one and writes an entry for each tensor. Used once.
@@ -123,6 +165,10 @@ private:
   }
 
   result<void> read_tensor(const json_string& name) noexcept {
+    if (fields usual; const std::size_t size = read_usual(usual)) {
+      in_.pass_object(size);
+      return add(name, usual);
+    }
     if (in_.next() != json_token::begin_object) return problem(errc::wrong_type, name);
     fields of;
     while (in_.next() == json_token::key) {
@@ -148,6 +194,36 @@ private:
     if (in_.token() != json_token::end_object) return problem(errc::bad_json, name);
     if (of.type == nullptr || !of.has_shape || !of.has_offsets) return problem(errc::missing_field, name);
     return add(name, of);
+  }
+
+  /// Reads the object of a tensor if it is written as the reference writes it, without white space and in this order:
+  /// {"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}. Few files have others, and token by token it takes twice as long.
+  /// @return the size of its text; 0: it is written in another way, or not sound
+  std::size_t read_usual(fields& of) noexcept {
+    safetensors_text in(in_.rest());
+    if (!in.take("{\"dtype\":\"")) return 0;
+    if (last_type_ == nullptr || !in.take(last_type_->name, '"')) {
+      last_type_ = nullptr;
+      for (const safetensors_dtype& each : safetensors_dtypes) {
+        if (!in.take(each.name, '"')) continue;
+        last_type_ = &each;
+        break;
+      }
+      if (last_type_ == nullptr) return 0;
+    }
+    of.type = last_type_;
+    if (!in.take(",\"shape\":[")) return 0;
+    if (!in.take(']')) {
+      do {
+        if (of.rank == max_rank || !in.take_number(extents_[of.rank])) return 0;
+        ++of.rank;
+      } while (in.take(','));
+      if (!in.take(']')) return 0;
+    }
+    if (!in.take(",\"data_offsets\":[") || !in.take_number(of.begin) || !in.take(',') || !in.take_number(of.end) ||
+        !in.take("]}"))
+      return 0;
+    return in.taken();
   }
 
   /// The dtype of this name; nullptr if there is none. Most tensors of a file have the dtype of the one before.

@@ -7,18 +7,15 @@
 #include "../detail/data_type.hpp"
 #include "schema.hpp"
 
+#include "../../common/float_json.hpp"
 #include "../../common/json_members.hpp"
 
 #include "../../../manifest/graph_json.hpp"
 #include "../../../vocabulary/detail/bit_cast.hpp"
 #include "../../../wire/protobuf.hpp"
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -73,22 +70,6 @@ inline json_value data_type_json(std::int32_t number) {
   const auto row = static_cast<std::size_t>(is_reference ? number - data_type_reference : number);
   if (number < 0 || row >= std::size(data_type_names)) return number;
   return std::string(data_type_names[row]).append(is_reference ? "_REF" : "");
-}
-
-/// A double that prints as the shortest text that reads as `value`, as JSON of messages has floats; NaN and
-/// infinities by name.
-template <class Float> json_value float_json(Float value) {
-  if (!std::isfinite(value)) return std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
-  if constexpr (sizeof(Float) == sizeof(double)) {
-    return value;
-  } else {
-    // As Protocol Buffers' own printer looks for it. std::to_chars is not in every standard library.
-    char digits[40];
-    for (int precision = std::numeric_limits<Float>::digits10;; ++precision) {
-      std::snprintf(digits, sizeof digits, "%.*g", precision, static_cast<double>(value));
-      if (std::strtof(digits, nullptr) == value) return std::strtod(digits, nullptr);
-    }
-  }
 }
 
 /// Makes JSON of one message and those within it.

@@ -123,16 +123,22 @@ inline const unread_form* find_unread_form(std::string_view path_utf8, const ope
   return nullptr;
 }
 
-/// Whether a file that begins with these bytes could be one with graphs: by its outermost fields, as far as they are there.
+/// Whether a file that begins with these bytes could be one with graphs: by its outermost fields, as far as they are there. Of the
+/// last one, which may be cut off, the number and the type tell.
 inline bool may_be_graph_file(std::span<const std::byte> start) noexcept {
+  constexpr std::uint64_t longest_tag = 5;
   protobuf_message fields(start);
   bool is_saved_model = true, is_meta_graph = true, is_graph = true;
-  while (fields.next()) {
+  const auto is_cut_within_payload = [&] {
+    return !fields.is_whole() && start.size() - fields.offset_bytes() > longest_tag;
+  };
+  while (fields.next() || is_cut_within_payload()) {
     const std::uint32_t number = fields.number();
     const bool is_bytes = fields.type() == protobuf_type::bytes;
     is_saved_model = is_saved_model && (fields.tag() == varint_field(1) || fields.tag() == bytes_field(2));
     is_meta_graph = is_meta_graph && is_bytes && number <= 7;
     is_graph = is_graph && (number == 3 ? fields.tag() == varint_field(3) : is_bytes && number <= 4);
+    if (!fields.is_whole()) break;
   }
   return is_saved_model || is_meta_graph || is_graph;
 }

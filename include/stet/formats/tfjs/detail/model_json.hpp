@@ -3,6 +3,8 @@
 #ifndef STET_FORMATS_TFJS_DETAIL_MODEL_JSON_HPP
 #define STET_FORMATS_TFJS_DETAIL_MODEL_JSON_HPP
 
+#include "../../common/files_beside.hpp"
+
 #include "../../../manifest/graph_json.hpp"
 #include "../../../json.hpp"
 
@@ -220,17 +222,6 @@ inline result<std::vector<tfjs_group>> read_tfjs_groups(json_value& value) {
   return groups;
 }
 
-/// Whether a file of weights may have this path: names of folders and a file, relative to model.json, none of
-/// which leads elsewhere.
-inline bool is_tfjs_path(std::string_view path) noexcept {
-  for (;;) {
-    const std::size_t slash = path.find('/');
-    if (!is_part_name(path.substr(0, slash))) return false;
-    if (slash == std::string_view::npos) return true;
-    path.remove_prefix(slash + 1);
-  }
-}
-
 /// Reads the text of model.json or weights_manifest.json.
 /// @retval errc::bad_json … bad_number, wrong_type, missing_field  (see parse_json and manifest/detail/fields.hpp)
 /// @retval errc::unknown_dtype     a weight (the subject) has a dtype that TensorFlow.js does not have
@@ -264,7 +255,7 @@ inline result<tfjs_model_json> parse_tfjs_model(std::string_view text, const man
   std::vector<std::string_view> paths;
   for (const tfjs_group& group : made.groups) paths.insert(paths.end(), group.paths.begin(), group.paths.end());
   for (const std::string_view path : paths) {
-    if (!is_tfjs_path(path)) return error(errc::bad_path, path);
+    if (!is_path_beside(path)) return error(errc::bad_path, path);
   }
   const std::size_t duplicate = find_duplicate(paths.size(), [&](std::size_t i) { return paths[i]; });
   if (duplicate != name_table::none) return error(errc::duplicate_part, paths[duplicate]);

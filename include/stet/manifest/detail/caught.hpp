@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Converts exceptions to errors where a caller could not catch them.
-#ifndef STET_CHECKPOINT_DETAIL_CAUGHT_HPP
-#define STET_CHECKPOINT_DETAIL_CAUGHT_HPP
+#ifndef STET_MANIFEST_DETAIL_CAUGHT_HPP
+#define STET_MANIFEST_DETAIL_CAUGHT_HPP
 
 #include "../../vocabulary/result.hpp"
 

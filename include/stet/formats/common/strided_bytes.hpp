@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Reads an array whose elements are in another order than row-major as row-major bytes.
-#ifndef STET_FORMATS_COMMON_REORDERED_BYTES_HPP
-#define STET_FORMATS_COMMON_REORDERED_BYTES_HPP
+// Reads elements at any strides as row-major bytes.
+#ifndef STET_FORMATS_COMMON_STRIDED_BYTES_HPP
+#define STET_FORMATS_COMMON_STRIDED_BYTES_HPP
 
 #include "../../source/source.hpp"
 #include "../../vocabulary/detail/checked.hpp"
@@ -14,23 +14,23 @@
 namespace stet::inline STET_NAMESPACE::detail {
 
 /// Gathers the elements one by one when they are read; keeps nothing. Elements that are not in memory are fetched one by one.
-class reordered_bytes final : public byte_reader {
+class strided_bytes final : public byte_reader {
 public:
-  /// @param from              holds the array; its bytes must outlive this object, as those of a part of a store do
-  /// @param offset_bytes      the offset of the elements, which lie within `from`
-  /// @param item_size_bytes   the size of an element
-  /// @param extents           the shape, whose product times the size of an element fits in 63 bits and is not 0
-  /// @param steps             for each axis the distance of its elements, in elements
-  reordered_bytes(const source& from, std::uint64_t offset_bytes, std::size_t item_size_bytes,
-                  std::span<const std::uint64_t> extents, std::span<const std::uint64_t> steps) noexcept
-      : data_(from.data()), fetcher_(from.fetcher()), offset_(offset_bytes), item_(item_size_bytes),
-        size_(item_size_bytes) {
-    for (std::size_t axis = 0; axis < extents.size(); ++axis) {
-      if (extents[axis] == 1) continue;
-      extents_[rank_] = extents[axis];
-      steps_[rank_++] = steps[axis];
-      size_ *= extents[axis];
-    }
+  /// @param from             holds the elements; its bytes must outlive this object, as those of a part of a store do
+  /// @param offset_bytes     the offset of the first element
+  /// @param item_size_bytes  the size of an element
+  strided_bytes(const source& from, std::uint64_t offset_bytes, std::uint64_t item_size_bytes) noexcept
+      : data_(from.data()), fetcher_(from.fetcher()), offset_(offset_bytes),
+        item_(static_cast<std::size_t>(item_size_bytes)), size_(item_size_bytes) {}
+
+  /// Adds an axis, the outermost first, none of them empty. All elements must lie within the bytes, and the size of them all
+  /// fit in 63 bits.
+  /// @param step  from an element to the next along the axis, in elements
+  void add_axis(std::uint64_t extent, std::uint64_t step) noexcept {
+    if (extent == 1) return;
+    extents_[rank_] = extent;
+    steps_[rank_++] = step;
+    size_ *= extent;
   }
 
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The C ABI that `peer_safetensors.h` declares and documents, over the safetensors and memmap2 crates.
+//! The C ABI that `peer_safetensors.h` and `peer_pytorch.h` declare and document, over the crates safetensors, memmap2 and
+//! pytorch-reader.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -8,6 +9,7 @@ use std::path::Path;
 use std::{ptr, slice, str};
 
 use memmap2::Mmap;
+use pytorch_reader::PytorchReader;
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize_to_file};
 
 /// An open file. Fields drop in the order written: the table goes before the mapping that it borrows.
@@ -135,4 +137,33 @@ pub unsafe extern "C" fn peer_safetensors_serialize_to_file(
     }
     let views = tensors.iter().map(|tensor| unsafe { tensor.borrow() });
     serialize_to_file(views, None, path).is_err().into()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_pytorch_open(path: *const u8, path_size_bytes: usize) -> *mut PytorchReader {
+    match PytorchReader::new(Path::new(unsafe { borrow_text(path, path_size_bytes) })) {
+        Ok(file) => Box::into_raw(Box::new(file)),
+        Err(_) => ptr::null_mut(),
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_pytorch_close(file: *mut PytorchReader) {
+    if !file.is_null() {
+        drop(unsafe { Box::from_raw(file) });
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_pytorch_tensor_count(file: *const PytorchReader) -> usize {
+    unsafe { &*file }.len()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_pytorch_first_byte(file: *const PytorchReader, name: *const u8, name_size_bytes: usize) -> i32 {
+    let name = unsafe { borrow_text(name, name_size_bytes) };
+    match unsafe { &*file }.get(name).and_then(|tensor| tensor.read().ok()) {
+        Some(bytes) => bytes.first().map_or(-1, |byte| i32::from(*byte)),
+        None => -1,
+    }
 }

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// Describes files of PyTorch: what is no tensor as state, and what tensors are views.
+#ifndef STET_FORMATS_PYTORCH_DESCRIBE_HPP
+#define STET_FORMATS_PYTORCH_DESCRIBE_HPP
+
+#include "detail/state.hpp"
+#include "open.hpp"
+
+#include "../description.hpp"
+
+#include "../../json.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+/// `format::describe` of pytorch_format. The object without its tensors is the state: dicts are objects, other containers arrays, in
+/// which tensors are null; what is known by its class alone is {"class": "argparse.Namespace", "arguments": […], "state": {…}}, as
+/// far as it has them. Bytes are {"bytes": hexadecimal}, floats that are not finite "nan", "inf" and "-inf", integers beyond 64 bits
+/// text. The notes of tensors are {"pytorch": {"strides": […], "conj": true, "neg": true}}, and {"trainable": true} for one that
+/// requires a gradient. The file was checked when it was opened; what another program wrote there since is errc::malformed.
+/// Cost: reads the pickle.
+inline result<model_description> describe_pytorch(const model& of) {
+  model_description made;
+  const model* all = &of;
+  while (all->whole != nullptr) all = all->whole.get();
+  const auto changed = [](const error& failure) {
+    return failure.category() > error_category::system ? error(errc::malformed, "pytorch: pickle") : failure;
+  };
+  const source& file = all->store.part(0);
+  if (file.data() == nullptr) return error(errc::not_resident, of.path);
+  pytorch_content content(of.options.memory);
+  if (auto read = pytorch_content_reader(content, bytes_in(file), 0, 0, of.options).run(); !read)
+    return changed(read.error());
+  if (content.is_export) {
+    made.metadata = json_value{{"pytorch", {{"kind", "export"}}}};
+    return made;
+  }
+  result<json_value> state = pytorch_state(content).run();
+  if (!state) return state.error();
+  made.state = std::move(*state);
+  store_builder unused(of.options.memory);
+  pytorch_notes notes;
+  (void)unused.add_file("pytorch", source::borrow(bytes_in(file)));
+  if (auto noted = pytorch_importer(unused, content, of.options, &notes).run(); !noted) return changed(noted.error());
+  for (pytorch_note& each : notes) {
+    json_value attributes = json_value::object();
+    json_value view = json_value::object();
+    if (!each.strides.empty()) append_member(view, "strides", each.strides);
+    if (each.is_conjugate) append_member(view, "conj", true);
+    if (each.is_negative) append_member(view, "neg", true);
+    if (each.is_trainable) append_member(attributes, "trainable", true);
+    if (!view.empty()) append_member(attributes, "pytorch", std::move(view));
+    if (!attributes.empty()) made.tensors.push_back({std::move(each.name), std::move(attributes)});
+  }
+  return made;
+}
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#endif

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// Files of PyTorch as a format.
+#ifndef STET_FORMATS_PYTORCH_FORMAT_HPP
+#define STET_FORMATS_PYTORCH_FORMAT_HPP
+
+#include "describe.hpp"
+#include "open.hpp"
+
+#include "../format.hpp"
+
+#include <cstddef>
+#include <string_view>
+#include <utility>
+
+namespace stet::inline STET_NAMESPACE {
+
+namespace detail {
+
+/// An archive that has the pickle of torch.save or the weights of torch.export in its first folder; or the beginning of a file of
+/// before 1.6. An archive that is damaged counts, too, if its first member is the pickle: opening it says what is wrong.
+inline bool is_pytorch(format_probe& probe) {
+  if (probe.failure()) return false;
+  if (!is_zip(probe.start())) return is_legacy_pytorch(probe.start()) || is_tar_pytorch(probe.start());
+  const auto& members = probe.zip();
+  if (members) {
+    return find_in_root(*members, pytorch_pickle_member) != nullptr ||
+           find_in_root(*members, pytorch_export_member) != nullptr;
+  }
+  constexpr std::size_t name_at = 30; // in the header of a member (wire/zip.hpp)
+  byte_cursor header(probe.start());
+  header.skip(name_at - 4);
+  const std::uint16_t size = header.take_u16();
+  header.skip(2);
+  return header.take_text(size).ends_with("/data.pkl");
+}
+
+/// `format::open` of pytorch_format.
+inline result<model> open_pytorch_model(format_probe& probe) {
+  result<source> file = probe.take_bytes();
+  if (!file) return file.error();
+  result<model> opened = open_pytorch_source(std::move(*file), probe.path(), probe.options());
+  if (!opened && opened.error().subject().empty()) return opened.error().about(probe.path());
+  return opened;
+}
+
+} // namespace detail
+
+/// A file of PyTorch: what `torch.save`, `torch.jit.save` or `torch.export.save` wrote. `open_pytorch` (open.hpp) opens it without
+/// the JSON library, and says what is taken.
+inline constexpr format pytorch_format{"pytorch", "files of PyTorch: torch.save, TorchScript, torch.export",
+                                       detail::is_pytorch, detail::open_pytorch_model, detail::describe_pytorch};
+
+} // namespace stet::inline STET_NAMESPACE
+
+#endif

@@ -1,0 +1,672 @@
+// SPDX-License-Identifier: MIT
+// The machine that runs a pickle without running anything else.
+#ifndef STET_WIRE_PICKLE_MACHINE_HPP
+#define STET_WIRE_PICKLE_MACHINE_HPP
+
+#include "value.hpp"
+
+#include "../cursor.hpp"
+#include "../json.hpp"
+
+#include "../../vocabulary/detail/bit_cast.hpp"
+#include "../../vocabulary/result.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string_view>
+
+namespace stet::inline STET_NAMESPACE::detail {
+
+/// The values of a pickle of protocol 0 to 5, once it was read. Views the bytes, which must outlive it.
+///
+///     pickle read(memory);
+///     if (auto done = read.run(bytes, names); !done) return done.error();
+///     const pickle_value& root = read[read.root()];
+///
+/// Values may share others, and contain themselves: a walk over them needs a limit of its own.
+class pickle {
+public:
+  /// @param memory  the memory for the values; nullptr: the heap
+  explicit pickle(memory_resource* memory = nullptr) noexcept
+      : values_(memory), slots_(memory), items_(memory), objects_(memory), text_(memory), stack_(memory),
+        marks_(memory), memo_(memory) {}
+
+  /// Reads the pickle at the beginning of `bytes`; `size_bytes` then says where it ends. Call it once.
+  /// @param names  the globals that the caller knows; others have the id 0
+  /// @retval errc::truncated    the bytes end before STOP, or within an operand
+  /// @retval errc::malformed    an operation without the values that it needs, or on others than it is for; a memo number that was
+  ///                            not put, or is beyond the size of the bytes; text that is no number; an opcode that does not exist
+  /// @retval errc::unsupported  an extension code or a buffer that is not in the pickle; or a newer protocol
+  /// @retval errc::too_large    `bytes` are 4 GiB or more
+  /// @retval errc::out_of_memory
+  /// Errors have the offset of the opcode. Cost: one pass; memory of at most 96 times the size of the bytes, in practice 4 times.
+  result<void> run(std::span<const std::byte> bytes, std::span<const pickle_name> names) noexcept {
+    if (bytes.size() >= no_pickle_value) return error(errc::too_large, "pickle");
+    bytes_ = bytes;
+    names_ = names;
+    in_ = byte_cursor(bytes);
+    for (const pickle_kind kind : {pickle_kind::none, pickle_kind::boolean, pickle_kind::boolean, pickle_kind::tuple})
+      (void)make(kind);
+    if (values_.size() == 4) values_[true_ref].integer = 1;
+    while (failure_ == errc{}) {
+      const std::size_t at = bytes.size() - in_.left();
+      const std::uint8_t opcode = in_.take_u8();
+      if (in_.is_good() && opcode == '.') {
+        root_ = pop();
+        size_ = at + 1;
+        if (failure_ == errc{}) return {};
+      } else if (in_.is_good()) {
+        step(opcode);
+      }
+      if (!in_.is_good() && failure_ != errc::out_of_memory) failure_ = errc::truncated;
+      if (failure_ != errc{}) return error(failure_, "pickle", at);
+    }
+    return error(failure_, "pickle");
+  }
+
+  /// The value of the pickle.
+  [[nodiscard]] pickle_ref root() const noexcept { return root_; }
+  /// The size of the pickle: what follows begins there.
+  [[nodiscard]] std::size_t size_bytes() const noexcept { return size_; }
+  /// The number of values; those that are used several times count once.
+  [[nodiscard]] std::size_t value_count() const noexcept { return values_.size(); }
+  [[nodiscard]] const pickle_value& operator[](pickle_ref number) const noexcept { return values_[number]; }
+
+  /// The text of a text, the bytes of bytes or of a long integer (its digits, or two's complement, little-endian). Text is as
+  /// the pickle has it: it may be no UTF-8.
+  [[nodiscard]] std::string_view text(const pickle_value& of) const noexcept {
+    if (of.kind == pickle_kind::text && of.is_other_form)
+      return of.count == 0 ? std::string_view()
+                           : std::string_view(&text_[static_cast<std::size_t>(of.offset)], of.count);
+    return text_at(bytes_.data() + static_cast<std::size_t>(of.offset), of.count);
+  }
+  [[nodiscard]] std::string_view text(pickle_ref number) const noexcept { return text(values_[number]); }
+  /// The module and the name of a global.
+  [[nodiscard]] std::string_view module_of(const pickle_value& global) const noexcept {
+    return text(global.refs.first);
+  }
+  [[nodiscard]] std::string_view name_of(const pickle_value& global) const noexcept { return text(global.refs.last); }
+
+  /// Element `number`, below `count`, of a tuple or frozen set.
+  [[nodiscard]] pickle_ref element(const pickle_value& of, std::size_t number) const noexcept {
+    return slots_[of.refs.first + number];
+  }
+  [[nodiscard]] const pickle_object& object(const pickle_value& of) const noexcept { return objects_[of.refs.first]; }
+  /// The persistent id of a value that is stored elsewhere.
+  [[nodiscard]] pickle_ref persistent_id(const pickle_value& of) const noexcept { return of.refs.first; }
+
+  /// Walks over the elements of a tuple, list or set, or the keys and values of a dict.
+  class walk {
+  public:
+    walk(const pickle& from, const pickle_value& of) noexcept
+        : from_(&from), at_(of.refs.first), left_(of.count),
+          is_chain_(of.kind != pickle_kind::tuple && of.kind != pickle_kind::frozen_set) {}
+    /// Goes to the first or next element. @return false at the end
+    bool next() noexcept {
+      if (left_ == 0) return false;
+      --left_;
+      if (!is_chain_) {
+        value_ = from_->slots_[at_++];
+        return true;
+      }
+      const item& each = from_->items_[at_];
+      key_ = each.key;
+      value_ = each.value;
+      at_ = each.next;
+      return true;
+    }
+    /// The key, in a dict.
+    [[nodiscard]] pickle_ref key() const noexcept { return key_; }
+    [[nodiscard]] pickle_ref value() const noexcept { return value_; }
+
+  private:
+    const pickle* from_;
+    std::uint32_t at_, left_;
+    bool is_chain_;
+    pickle_ref key_ = no_pickle_value, value_ = no_pickle_value;
+  };
+
+private:
+  /// An element of a list or set, or a pair of a dict.
+  struct item {
+    pickle_ref key, value;
+    std::uint32_t next;
+  };
+
+  /// Values that many pickles have often.
+  static constexpr pickle_ref none_ref = 0, false_ref = 1, true_ref = 2, empty_tuple_ref = 3;
+
+  void fail(errc code) noexcept {
+    if (failure_ == errc{}) failure_ = code;
+  }
+
+  // ---- values, the stack ----
+
+  pickle_ref make(const pickle_value& value) noexcept {
+    if (!values_.push(value)) return fail(errc::out_of_memory), none_ref;
+    return static_cast<pickle_ref>(values_.size() - 1);
+  }
+  pickle_ref make(pickle_kind kind) noexcept {
+    pickle_value value;
+    value.kind = kind;
+    value.refs = {0, 0};
+    return make(value);
+  }
+  void push(pickle_ref number) noexcept {
+    if (!stack_.push(number)) fail(errc::out_of_memory);
+  }
+  void push(const pickle_value& value) noexcept { push(make(value)); }
+  /// The lowest place of the stack that an operation may use.
+  [[nodiscard]] std::size_t floor() const noexcept { return marks_.size() == 0 ? 0 : marks_[marks_.size() - 1]; }
+  [[nodiscard]] bool has(std::size_t count) noexcept {
+    if (stack_.size() - floor() >= count) return true;
+    fail(errc::malformed);
+    return false;
+  }
+  pickle_ref pop() noexcept {
+    if (!has(1)) return none_ref;
+    const pickle_ref number = stack_.back();
+    stack_.shrink(stack_.size() - 1);
+    return number;
+  }
+  [[nodiscard]] pickle_ref top() noexcept { return has(1) ? stack_.back() : none_ref; }
+  /// Takes the last mark away. @return its place on the stack; the values from there on are still there
+  std::size_t take_mark() noexcept {
+    if (marks_.size() == 0) return fail(errc::malformed), stack_.size();
+    const std::size_t place = marks_.back();
+    marks_.shrink(marks_.size() - 1);
+    return place;
+  }
+
+  void push_integer(std::int64_t integer) noexcept {
+    pickle_value value;
+    value.kind = pickle_kind::integer;
+    value.integer = integer;
+    push(value);
+  }
+  /// Pushes a value whose bytes are `content`, in the pickle.
+  void push_view(pickle_kind kind, std::string_view content, bool is_other_form = false) noexcept {
+    push(make_view(kind, content, is_other_form));
+  }
+  pickle_ref make_view(pickle_kind kind, std::string_view content, bool is_other_form = false) noexcept {
+    if (!in_.is_good()) return none_ref;
+    pickle_value value;
+    value.kind = kind;
+    value.is_other_form = is_other_form;
+    value.count = static_cast<std::uint32_t>(content.size());
+    value.offset = static_cast<std::uint64_t>(content.data() - reinterpret_cast<const char*>(bytes_.data()));
+    return make(value);
+  }
+  /// A tuple or frozen set of the values of the stack from `begin` on, which it takes away.
+  pickle_ref make_row(pickle_kind kind, std::size_t begin) noexcept {
+    if (kind == pickle_kind::tuple && begin == stack_.size()) return empty_tuple_ref;
+    pickle_value value;
+    value.kind = kind;
+    value.count = static_cast<std::uint32_t>(stack_.size() - begin);
+    value.refs = {static_cast<std::uint32_t>(slots_.size()), 0};
+    for (std::size_t i = begin; i < stack_.size(); ++i) {
+      if (!slots_.push(stack_[i])) return fail(errc::out_of_memory), none_ref;
+    }
+    stack_.shrink(begin);
+    return make(value);
+  }
+  void push_tuple(std::size_t count) noexcept {
+    if (has(count)) push(make_row(pickle_kind::tuple, stack_.size() - count));
+  }
+
+  // ---- containers ----
+
+  void append(pickle_ref to, pickle_ref key, pickle_ref value) noexcept {
+    const auto number = static_cast<std::uint32_t>(items_.size());
+    if (!items_.push({key, value, 0})) return fail(errc::out_of_memory);
+    pickle_value& of = values_[to];
+    if (of.count == 0) {
+      of.refs.first = number;
+    } else {
+      items_[of.refs.last].next = number;
+    }
+    of.refs.last = number;
+    ++of.count;
+  }
+  /// The container of `kind` that `number` is, or that an object has.
+  pickle_ref container(pickle_ref number, pickle_kind kind) noexcept {
+    const pickle_value& value = values_[number];
+    if (value.kind == kind) return number;
+    if (value.kind != pickle_kind::object) return fail(errc::malformed), none_ref;
+    const std::uint32_t place = value.refs.first;
+    const auto part = kind == pickle_kind::dict ? &pickle_object::pairs : &pickle_object::elements;
+    if (objects_[place].*part == no_pickle_value) {
+      const pickle_ref made = make(kind == pickle_kind::dict ? kind : pickle_kind::list);
+      objects_[place].*part = made;
+    }
+    return objects_[place].*part;
+  }
+  /// Adds the values of the stack from `begin` on to the container below them.
+  void add(std::size_t begin, pickle_kind kind) noexcept {
+    const std::size_t count = stack_.size() - begin;
+    if (begin == 0 || begin - 1 < floor()) return fail(errc::malformed);
+    if (kind == pickle_kind::dict && count % 2 != 0) return fail(errc::malformed);
+    if (count != 0) {
+      const pickle_ref to = container(stack_[begin - 1], kind);
+      const std::size_t step = kind == pickle_kind::dict ? 2 : 1;
+      for (std::size_t i = begin; i < stack_.size() && failure_ == errc{}; i += step)
+        append(to, step == 2 ? stack_[i] : no_pickle_value, stack_[i + step - 1]);
+    }
+    stack_.shrink(begin);
+  }
+  void push_container(pickle_kind kind) noexcept { push(make(kind)); }
+  /// Pushes a list or dict of the values behind the last mark.
+  void push_from_mark(pickle_kind kind) noexcept {
+    const std::size_t begin = take_mark();
+    if (failure_ != errc{}) return;
+    const std::size_t count = stack_.size() - begin;
+    const pickle_ref made = make(kind);
+    if (!stack_.push(made)) return fail(errc::out_of_memory);
+    // The container goes below its elements.
+    for (std::size_t i = count; i-- > 0;) stack_[begin + i + 1] = stack_[begin + i];
+    stack_[begin] = made;
+    add(begin + 1, kind);
+  }
+
+  // ---- names and objects ----
+
+  void push_global(pickle_ref module, pickle_ref name) noexcept {
+    if (failure_ != errc{} || !in_.is_good()) return;
+    if (values_[module].kind != pickle_kind::text || values_[name].kind != pickle_kind::text)
+      return fail(errc::malformed);
+    pickle_value value;
+    value.kind = pickle_kind::global;
+    value.refs = {module, name};
+    const std::string_view module_text = text(module), name_text = text(name);
+    for (const pickle_name& each : names_) {
+      if (each.name == name_text && each.module == module_text) {
+        value.id = each.id;
+        break;
+      }
+    }
+    push(value);
+  }
+  /// Pushes what calling `callee` would give.
+  void push_object(pickle_ref callee, pickle_ref arguments, pickle_ref keywords = no_pickle_value) noexcept {
+    if (failure_ != errc{}) return;
+    pickle_value value;
+    value.kind = pickle_kind::object;
+    value.refs = {static_cast<std::uint32_t>(objects_.size()), 0};
+    pickle_object made;
+    made.callee = callee;
+    made.arguments = arguments;
+    made.keywords = keywords;
+    if (!objects_.push(made)) return fail(errc::out_of_memory);
+    push(value);
+  }
+  /// Only an object takes a state, and only one.
+  void build() noexcept {
+    const pickle_ref state = pop(), of = top();
+    if (failure_ != errc{}) return;
+    if (values_[of].kind != pickle_kind::object) return fail(errc::malformed);
+    pickle_object& object = objects_[values_[of].refs.first];
+    if (object.state != no_pickle_value) return fail(errc::malformed);
+    object.state = state;
+  }
+
+  // ---- the memo ----
+
+  /// Python numbers values one by one, so that a number beyond the size of the pickle is none of its making.
+  void put(std::uint64_t number) noexcept {
+    const pickle_ref value = top();
+    if (failure_ != errc{} || !in_.is_good()) return;
+    if (number >= bytes_.size()) return fail(errc::malformed);
+    const auto place = static_cast<std::size_t>(number);
+    if (place >= memo_.size() && !memo_.extend(place + 1, no_pickle_value)) return fail(errc::out_of_memory);
+    if (memo_[place] == no_pickle_value) ++memo_count_;
+    memo_[place] = value;
+  }
+  void get(std::uint64_t number) noexcept {
+    if (failure_ != errc{} || !in_.is_good()) return;
+    if (number >= memo_.size() || memo_[static_cast<std::size_t>(number)] == no_pickle_value)
+      return fail(errc::malformed);
+    push(memo_[static_cast<std::size_t>(number)]);
+  }
+
+  // ---- operands as lines of text ----
+
+  /// The rest of the line; its end is passed over.
+  std::string_view take_line() noexcept {
+    const std::string_view rest = text_at(in_.rest().data(), in_.left());
+    const std::size_t end = rest.find('\n');
+    if (end == std::string_view::npos) return in_.fail(), std::string_view();
+    const std::string_view line = in_.take_text(end);
+    in_.skip(1);
+    return line;
+  }
+  std::uint64_t take_number_line() noexcept {
+    const std::string_view line = take_line();
+    std::uint64_t number = 0;
+    if (line.empty() || line.size() > 10) return fail(errc::malformed), number;
+    for (const char c : line) {
+      if (c < '0' || c > '9') return fail(errc::malformed), number;
+      number = number * 10 + static_cast<std::uint64_t>(c - '0');
+    }
+    return number;
+  }
+  /// A decimal integer, with a sign or without.
+  void push_decimal(std::string_view line) noexcept {
+    const bool is_negative = line.starts_with('-');
+    std::size_t at = is_negative || line.starts_with('+') ? 1 : 0;
+    if (at == line.size()) return fail(in_.is_good() ? errc::malformed : errc::truncated);
+    std::uint64_t number = 0;
+    bool fits = true;
+    for (; at < line.size(); ++at) {
+      if (line[at] < '0' || line[at] > '9') return fail(errc::malformed);
+      const auto digit = static_cast<std::uint64_t>(line[at] - '0');
+      fits = fits && number <= (~std::uint64_t{0} - digit) / 10;
+      if (fits) number = number * 10 + digit;
+    }
+    constexpr std::uint64_t most = static_cast<std::uint64_t>((std::numeric_limits<std::int64_t>::max)());
+    if (!fits || number > most + (is_negative ? 1u : 0u)) return push_view(pickle_kind::long_integer, line, true);
+    push_integer(static_cast<std::int64_t>(is_negative ? ~number + 1 : number));
+  }
+  void push_real(double real) noexcept {
+    pickle_value value;
+    value.kind = pickle_kind::real;
+    value.real = real;
+    push(value);
+  }
+  void push_real_line() noexcept {
+    std::string_view line = take_line();
+    if (!in_.is_good()) return;
+    if (line == "nan") return push_real(std::numeric_limits<double>::quiet_NaN());
+    if (line == "inf") return push_real(std::numeric_limits<double>::infinity());
+    if (line == "-inf") return push_real(-std::numeric_limits<double>::infinity());
+    json_reader number(line);
+    if (number.next() != json_token::number) return fail(errc::malformed);
+    const json_number read = number.number();
+    if (number.next() != json_token::end) return fail(errc::malformed);
+    push_real(read.to_double());
+  }
+  /// A signed integer of some bytes, little-endian.
+  void push_long(std::uint64_t size) noexcept {
+    const std::string_view content = in_.take_text(size);
+    if (!in_.is_good()) return;
+    if (content.size() > 8) return push_view(pickle_kind::long_integer, content);
+    std::uint64_t bits =
+        !content.empty() && static_cast<unsigned char>(content.back()) >= 0x80u ? ~std::uint64_t{0} : 0;
+    for (std::size_t i = content.size(); i-- > 0;) bits = bits << 8 | static_cast<unsigned char>(content[i]);
+    push_integer(static_cast<std::int64_t>(bits));
+  }
+
+  // ---- text with escapes ----
+
+  bool put_code(std::uint32_t code) noexcept {
+    const auto put = [&](std::uint32_t byte) {
+      return text_.push(static_cast<char>(static_cast<unsigned char>(byte)));
+    };
+    if (code < 0x80u) return put(code);
+    if (code < 0x800u) return put(0xC0u | code >> 6) && put(0x80u | (code & 0x3Fu));
+    if (code < 0x10000u)
+      return put(0xE0u | code >> 12) && put(0x80u | (code >> 6 & 0x3Fu)) && put(0x80u | (code & 0x3Fu));
+    return put(0xF0u | code >> 18) && put(0x80u | (code >> 12 & 0x3Fu)) && put(0x80u | (code >> 6 & 0x3Fu)) &&
+           put(0x80u | (code & 0x3Fu));
+  }
+  /// The number of `count` hexadecimal digits; above every code if there are no such digits.
+  static std::uint32_t hex(std::string_view text, std::size_t at, std::size_t count) noexcept {
+    std::uint32_t number = 0;
+    if (count > text.size() - at) return ~std::uint32_t{0};
+    for (const char c : text.substr(at, count)) {
+      const int digit = c >= '0' && c <= '9'   ? c - '0'
+                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                               : -1;
+      if (digit < 0) return ~std::uint32_t{0};
+      number = number << 4 | static_cast<std::uint32_t>(digit);
+    }
+    return number;
+  }
+  /// Pushes text from a line: Latin-1 with \u and \U of protocol 0, or the literal of a string of Python 2.
+  /// @param is_literal  the latter: other escapes count too, and bytes stay bytes
+  void push_escaped(std::string_view line, bool is_literal) noexcept {
+    const std::size_t begin = text_.size();
+    bool is_good = true;
+    for (std::size_t at = 0; at < line.size() && is_good;) {
+      const char c = line[at++];
+      if (c != '\\' || at == line.size()) {
+        is_good = is_literal ? text_.push(c) : put_code(static_cast<unsigned char>(c));
+        continue;
+      }
+      const char kind = line[at];
+      const std::size_t digits = kind == 'u' && !is_literal   ? 4
+                                 : kind == 'U' && !is_literal ? 8
+                                 : kind == 'x' && is_literal  ? 2
+                                                              : 0;
+      if (digits != 0) {
+        const std::uint32_t code = hex(line, at + 1, digits);
+        if (code > 0x10FFFFu) return fail(errc::malformed);
+        is_good = is_literal ? text_.push(static_cast<char>(static_cast<unsigned char>(code))) : put_code(code);
+        at += digits + 1;
+        continue;
+      }
+      constexpr std::string_view escapes = "\\'\"ntrabfv0", meanings = "\\'\"\n\t\r\a\b\f\v";
+      const std::size_t found = is_literal ? escapes.find(kind) : std::string_view::npos;
+      if (found >= meanings.size()) {
+        if (is_literal && found != std::string_view::npos) return fail(errc::malformed); // octal: Python writes \x00
+        is_good = text_.push(c);
+        continue;
+      }
+      is_good = text_.push(meanings[found]);
+      ++at;
+    }
+    if (!is_good) return fail(errc::out_of_memory);
+    pickle_value value;
+    value.kind = pickle_kind::text;
+    value.is_other_form = true;
+    value.count = static_cast<std::uint32_t>(text_.size() - begin);
+    value.offset = begin;
+    push(value);
+  }
+  void push_text_line(bool is_literal) noexcept {
+    std::string_view line = take_line();
+    if (!in_.is_good()) return;
+    if (is_literal) {
+      if (line.size() < 2 || (line[0] != '\'' && line[0] != '"') || line.back() != line[0])
+        return fail(errc::malformed);
+      line = line.substr(1, line.size() - 2);
+    }
+    for (const char c : line) {
+      if (c == '\\' || (!is_literal && static_cast<unsigned char>(c) >= 0x80u)) return push_escaped(line, is_literal);
+    }
+    push_view(pickle_kind::text, line);
+  }
+
+  // ---- the opcodes ----
+
+  void step(std::uint8_t opcode) noexcept {
+    switch (opcode) {
+    case '(':
+      if (!marks_.push(static_cast<std::uint32_t>(stack_.size()))) fail(errc::out_of_memory);
+      return;
+    case '0': // drops a value, or else a mark
+      if (stack_.size() == floor() && marks_.size() != 0) return (void)take_mark();
+      return (void)pop();
+    case '1':
+      return stack_.shrink(take_mark());
+    case '2':
+      return push(top());
+    case 'N':
+      return push(none_ref);
+    case 0x88:
+      return push(true_ref);
+    case 0x89:
+      return push(false_ref);
+    case 'K':
+      return push_integer(in_.take_u8());
+    case 'M':
+      return push_integer(in_.take_u16());
+    case 'J':
+      return push_integer(static_cast<std::int32_t>(in_.take_u32()));
+    case 'I': {
+      const std::string_view line = take_line();
+      if (line == "00" || line == "01") return push(line == "01" ? true_ref : false_ref);
+      return push_decimal(line);
+    }
+    case 'L': {
+      std::string_view line = take_line();
+      if (line.ends_with('L')) line.remove_suffix(1);
+      return push_decimal(line);
+    }
+    case 0x8A:
+      return push_long(in_.take_u8());
+    case 0x8B:
+      return push_long(in_.take_u32()); // a negative size is beyond the end
+    case 'F':
+      return push_real_line();
+    case 'G': {
+      std::uint64_t bits = 0;
+      for (const std::byte each : in_.take_bytes(8)) bits = bits << 8 | static_cast<std::uint64_t>(each);
+      return push_real(detail::bit_cast<double>(bits));
+    }
+    case 'X':
+    case 'T':
+      return push_view(pickle_kind::text, in_.take_text(in_.take_u32()));
+    case 'U':
+    case 0x8C:
+      return push_view(pickle_kind::text, in_.take_text(in_.take_u8()));
+    case 0x8D:
+      return push_view(pickle_kind::text, in_.take_text(in_.take_u64()));
+    case 'V':
+    case 'S':
+      return push_text_line(opcode == 'S');
+    case 'B':
+      return push_view(pickle_kind::bytes, in_.take_text(in_.take_u32()));
+    case 'C':
+      return push_view(pickle_kind::bytes, in_.take_text(in_.take_u8()));
+    case 0x8E:
+    case 0x96:
+      return push_view(pickle_kind::bytes, in_.take_text(in_.take_u64()));
+    case ')':
+      return push(empty_tuple_ref);
+    case 0x85:
+    case 0x86:
+    case 0x87:
+      return push_tuple(opcode - 0x84u);
+    case 't':
+    case 0x91: {
+      const std::size_t begin = take_mark();
+      if (failure_ != errc{}) return;
+      return push(make_row(opcode == 't' ? pickle_kind::tuple : pickle_kind::frozen_set, begin));
+    }
+    case ']':
+      return push_container(pickle_kind::list);
+    case '}':
+      return push_container(pickle_kind::dict);
+    case 0x8F:
+      return push_container(pickle_kind::set);
+    case 'l':
+      return push_from_mark(pickle_kind::list);
+    case 'd':
+      return push_from_mark(pickle_kind::dict);
+    case 'a':
+      return has(2) ? add(stack_.size() - 1, pickle_kind::list) : void();
+    case 's':
+      return has(3) ? add(stack_.size() - 2, pickle_kind::dict) : void();
+    case 'e':
+      return add(take_mark(), pickle_kind::list);
+    case 'u':
+      return add(take_mark(), pickle_kind::dict);
+    case 0x90:
+      return add(take_mark(), pickle_kind::set);
+    case 'c': {
+      const pickle_ref module = make_view(pickle_kind::text, take_line());
+      return push_global(module, make_view(pickle_kind::text, take_line()));
+    }
+    case 0x93: {
+      const pickle_ref name = pop(), module = pop();
+      return push_global(module, name);
+    }
+    case 'R':
+    case 0x81: {
+      const pickle_ref arguments = pop(), callee = pop();
+      return push_object(callee, arguments);
+    }
+    case 0x92: {
+      const pickle_ref keywords = pop(), arguments = pop(), callee = pop();
+      return push_object(callee, arguments, keywords);
+    }
+    case 'i': {
+      const pickle_ref module = make_view(pickle_kind::text, take_line());
+      push_global(module, make_view(pickle_kind::text, take_line()));
+      const pickle_ref callee = pop();
+      const std::size_t begin = take_mark();
+      if (failure_ != errc{}) return;
+      return push_object(callee, make_row(pickle_kind::tuple, begin));
+    }
+    case 'o': {
+      const std::size_t begin = take_mark();
+      if (failure_ != errc{}) return;
+      if (begin == stack_.size()) return fail(errc::malformed);
+      const pickle_ref callee = stack_[begin];
+      const pickle_ref arguments = make_row(pickle_kind::tuple, begin + 1);
+      stack_.shrink(begin);
+      return push_object(callee, arguments);
+    }
+    case 'b':
+      return build();
+    case 'P':
+    case 'Q': {
+      pickle_value value;
+      value.kind = pickle_kind::persistent;
+      const pickle_ref id = opcode == 'Q' ? pop() : make_view(pickle_kind::text, take_line());
+      value.refs = {id, 0};
+      return push(value);
+    }
+    case 'q':
+      return put(in_.take_u8());
+    case 'r':
+      return put(in_.take_u32());
+    case 'p':
+      return put(take_number_line());
+    case 0x94:
+      return put(memo_count_);
+    case 'h':
+      return get(in_.take_u8());
+    case 'j':
+      return get(in_.take_u32());
+    case 'g':
+      return get(take_number_line());
+    case 0x80:
+      if (in_.take_u8() > 5) fail(errc::unsupported);
+      return;
+    case 0x95: // a frame only tells how much may be read at once
+      if (in_.take_u64() > in_.left()) in_.fail();
+      return;
+    case 0x82: // extension codes, which stand for names of a registry
+    case 0x83:
+    case 0x84:
+    case 0x97: // buffers outside of the pickle
+    case 0x98:
+      return fail(errc::unsupported);
+    default:
+      return fail(errc::malformed);
+    }
+  }
+
+  std::span<const std::byte> bytes_;
+  std::span<const pickle_name> names_;
+  byte_cursor in_;
+  pickle_array<pickle_value> values_;
+  pickle_array<pickle_ref> slots_; // of tuples
+  pickle_array<item> items_;       // of lists, sets and dicts
+  pickle_array<pickle_object> objects_;
+  pickle_array<char> text_; // decoded
+  pickle_array<pickle_ref> stack_;
+  pickle_array<std::uint32_t> marks_;
+  pickle_array<pickle_ref> memo_;
+  std::size_t memo_count_ = 0, size_ = 0;
+  pickle_ref root_ = none_ref;
+  errc failure_ = errc{};
+};
+
+} // namespace stet::inline STET_NAMESPACE::detail
+
+#endif
