@@ -84,7 +84,8 @@ constexpr entry commands[] = {
      "MODEL is quantized, to codes of its own scales. All other bytes stay the same. OUT may be MODEL: programs that "
      "have\n"
      "it open keep the old file. MODEL is one file: .tflite, .task, .safetensors, .gguf, .npy, .npz, .keras, .h5, "
-     ".ptd.\n"
+     ".ptd,\n"
+     "or an .onnx with the files that it names; those with new values get new names.\n"
      "--rename FROM=TO   weights whose names match the pattern FROM are those of TO in MODEL; as for convert\n"
      "--axes PATTERN=ORDER  tensors of MODEL that match have the axes of the weights in this order: 1,0 transposes.\n"
      "                   TFLite has dense kernels as [out, in], and kernels of convolutions as [out, height, width, "
@@ -124,10 +125,8 @@ status help(console& out) {
   out.write(
       "  stet -h, --help | -V, --version\n\n"
       "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, a file of\n"
-      "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or Keras: a
-"
-      "file, a folder, or what the
-"
+      "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or Keras: a\n"
+      "file, a folder, or what the\n"
       "names of a checkpoint's files begin with. A delta is opened with its base, which lies beside it.\n"
       "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
   return status::done;
