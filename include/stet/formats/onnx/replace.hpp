@@ -126,7 +126,7 @@ private:
 
   /// Replaces the fields of a list by those with new values, at the place of the first one.
   result<void> replace_list(onnx_input& in, const onnx_tensor& to, const onnx_values& values) {
-    memory_sink bytes;
+    collecting_sink bytes;
     if (auto written = write_exactly(values.write, to.size_bytes, bytes); !written)
       return written.error().subject().empty() ? written.error().about(to.name) : written;
     bool is_first = true;

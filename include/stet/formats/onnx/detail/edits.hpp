@@ -52,7 +52,7 @@ private:
 };
 
 /// Keeps the bytes of one tensor.
-class memory_sink final : public piece_sink {
+class collecting_sink final : public piece_sink {
 public:
   std::vector<std::byte> bytes;
   result<void> write(std::span<const std::byte> piece) override {

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -216,23 +217,19 @@ inline result<replaced_weights> replace_in_place(const model& of, const store& f
   if (plan.steps().empty()) return error(errc::not_found, of.path);
 
   patched_copy copy(file);
-  const tensor* before = nullptr;
   for (const weight_step& each : plan.steps()) {
-    if (each.to.size_bytes() == 0) continue;
-    copy.replace(each);
-    before = &each.to;
+    if (each.to.size_bytes() != 0) copy.replace(each);
   }
   std::byte start[4];
-  const bool is_archive =
-      before != nullptr && file.size_bytes() >= sizeof start && file.read_at(0, start) && is_zip(start);
+  const bool is_archive = file.size_bytes() >= sizeof start && file.read_at(0, start) && is_zip(start);
   if (is_archive) {
     if (file.data() == nullptr) return error(errc::not_resident, of.path);
     if (auto mended = copy.mend_archive(); !mended) return mended.error();
   }
-  weight_maker maker(options.memory);
+  const auto maker = std::make_unique<weight_maker>(options.memory);
   auto saved = save_file(options.operations, out_path_utf8, file.size_bytes(), options.is_durable,
                          [&](byte_writer& to) -> result<void> {
-                           return copy.write(to, maker, [&](const weight_step& step, std::uint64_t count) {
+                           return copy.write(to, *maker, [&](const weight_step& step, std::uint64_t count) {
                              note_out_of_range(report.entries[step.entry], count);
                            });
                          });
@@ -241,7 +238,7 @@ inline result<replaced_weights> replace_in_place(const model& of, const store& f
     return saved.error();
   }
   if (!saved) return saved.error();
-  return replaced_weights{file.size_bytes(), plan.steps().size(), maker.out_of_range_count()};
+  return replaced_weights{file.size_bytes(), plan.steps().size(), maker->out_of_range_count()};
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail
