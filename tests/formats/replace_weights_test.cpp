@@ -3,6 +3,7 @@
 #include <stet/formats/replace_weights.hpp>
 
 #include "support/gguf_files.hpp"
+#include "support/onnx_files.hpp"
 #include "support/outcome.hpp"
 #include "support/safetensors_files.hpp"
 #include "support/temp_folder.hpp"
@@ -379,6 +380,20 @@ TEST_SUITE("formats/replace_weights") {
     const stet::store from = weights.open();
     CHECK(replaced_file("m.npy", head + "0123456789abcdef", from).of("0") ==
           "!failed its bytes are not in the file as they are: decoded, compressed or gathered");
+  }
+
+  TEST_CASE("an ONNX model gets new values, converted, with every other byte the same") {
+    const std::string old = "\0\x3C\0\x40"s; // 1 and 2 as float16
+    const std::string model = onnx_model(onnx_graph({onnx_raw("w", 10, {2}, old), onnx_raw("v", 1, {1}, "1234")}));
+    const made_weights weights({{"w", {2}, {0.5F, -1}}});
+    const stet::store from = weights.open();
+    const replaced_file made("m.onnx", model, from);
+    REQUIRE(made.outcome == "ok");
+    std::string expected = model;
+    expected.replace(expected.find(old), old.size(), "\0\x38\0\xBC"s);
+    CHECK(made.bytes == expected);
+    CHECK(made.of("w") == "converted float32 [2] in the weights, float16 [2] in the model");
+    CHECK(made.of("v") == "missing");
   }
 
   TEST_CASE("formats with checksums of tensors in their tables, and models of several files, are errors by name") {

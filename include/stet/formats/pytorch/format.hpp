@@ -47,8 +47,15 @@ inline result<model> open_pytorch_model(format_probe& probe) {
 
 /// A file of PyTorch: what `torch.save`, `torch.jit.save` or `torch.export.save` wrote. `open_pytorch` (open.hpp) opens it without
 /// the JSON library, and says what is taken.
-inline constexpr format pytorch_format{"pytorch", "files of PyTorch: torch.save, TorchScript, torch.export",
-                                       detail::is_pytorch, detail::open_pytorch_model, detail::describe_pytorch};
+inline constexpr format pytorch_format{"pytorch",
+                                       "files of PyTorch: torch.save, TorchScript, torch.export",
+                                       detail::is_pytorch,
+                                       detail::open_pytorch_model,
+                                       detail::describe_pytorch,
+                                       {},
+                                       {},
+                                       nullptr,
+                                       weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -213,11 +214,11 @@ result<replaced_weights> replace_by_plan(const model& of, const store& from, con
   if (auto planned = plan.run(report, problem_of); !planned) return planned.error();
   if (!report.is_good()) return error_of_report(report);
   if (plan.steps().empty()) return error(errc::not_found, of.path);
-  weight_maker maker(options.memory);
-  const result<std::uint64_t> size_bytes = save(plan, maker);
+  const auto maker = std::make_unique<weight_maker>(options.memory); // too large for the stack
+  const result<std::uint64_t> size_bytes = save(plan, *maker);
   if (!size_bytes && size_bytes.error().code() != errc::not_durable) note_failure(report, size_bytes.error());
   if (!size_bytes) return size_bytes.error();
-  return replaced_weights{*size_bytes, plan.steps().size(), maker.out_of_range_count()};
+  return replaced_weights{*size_bytes, plan.steps().size(), maker->out_of_range_count()};
 }
 
 /// `replace_weights` of a model of one file whose tensors are in place. Errors and cost: as there.
