@@ -51,6 +51,7 @@ status print_graph(const arguments& given, console& out);
 status convert(const arguments& given, console& out);
 /// A line for each format that `convert` saves in.
 std::string formats_to_save();
+status patch(const arguments& given, console& out);
 status pack(const arguments& given, console& out);
 status unpack(const arguments& given, console& out);
 status compact(const arguments& given, console& out);

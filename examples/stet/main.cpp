@@ -38,6 +38,9 @@ constexpr option graph_options[] = {{"--json"}, {"--dot"}};
 constexpr option convert_options[] = {{"--to", true},     {"--only", true},  {"--skip", true}, {"--names", true},
                                       {"--rename", true}, {"--dtype", true}, {"--dequantize"}};
 
+constexpr option patch_options[] = {
+    {"--rename", true}, {"--axes", true}, {"--only", true}, {"--skip", true}, {"--strict"}};
+
 constexpr entry commands[] = {
     {"ls", "PATH [--json]", 1, "list the tensors",
      "One tensor a line: size, dtype, shape, name, the second names by which programs find it, and for an alias the\n"
@@ -75,6 +78,23 @@ constexpr entry commands[] = {
      "--dtype DTYPE    converts floating tensors, rounded to nearest: float16, bfloat16, float32 ...\n"
      "--dequantize     makes float32, or what --dtype says, of quantized blocks\n",
      convert_options, convert, formats_to_save},
+    {"patch", "MODEL WEIGHTS OUT [OPTION]...", 3, "put new weights into a copy of a model's file",
+     "OUT is MODEL with the values of the tensors that WEIGHTS has by the same names, converted to MODEL's dtypes; "
+     "where\n"
+     "MODEL is quantized, to codes of its own scales. All other bytes stay the same. OUT may be MODEL: programs that "
+     "have\n"
+     "it open keep the old file. MODEL is one file: .tflite, .task, .safetensors, .gguf, .npy, .npz, .keras, .h5, "
+     ".ptd,\n"
+     "or an .onnx with the files that it names; those with new values get new names.\n"
+     "--rename FROM=TO   weights whose names match the pattern FROM are those of TO in MODEL; as for convert\n"
+     "--axes PATTERN=ORDER  tensors of MODEL that match have the axes of the weights in this order: 1,0 transposes.\n"
+     "                   TFLite has dense kernels as [out, in], and kernels of convolutions as [out, height, width, "
+     "in]:\n"
+     "                   1,0 and 3,0,1,2 make them of those of Keras\n"
+     "--only PATTERN     replaces the tensors of MODEL alone whose names match; may be given several times\n"
+     "--skip PATTERN     does not replace those whose names match\n"
+     "--strict           a tensor that only one of both has is an error\n",
+     patch_options, patch},
     {"pack", "MANIFEST OUT", 2, "make one file of a manifest and its data",
      "Everything is carried over; tensors are compared with their checksums on the way.\n", no_options, pack},
     {"unpack", "FILE DIR", 2, "make a manifest and raw data of a file",
@@ -105,7 +125,8 @@ status help(console& out) {
   out.write(
       "  stet -h, --help | -V, --version\n\n"
       "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, a file of\n"
-      "safetensors, PyTorch, GGUF or NumPy, or a model of TensorFlow, TensorFlow.js or Keras: a file, a folder, or what the\n"
+      "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or Keras: a\n"
+      "file, a folder, or what the\n"
       "names of a checkpoint's files begin with. A delta is opened with its base, which lies beside it.\n"
       "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
   return status::done;

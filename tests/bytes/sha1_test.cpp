@@ -1,28 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <stet/bytes/sha1.hpp>
 
+#include "support/digest_text.hpp"
+
 #include <doctest/doctest.h>
 
 #include <string>
 #include <string_view>
 #include <utility>
-
-namespace {
-
-std::span<const std::byte> sha1_bytes(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
-
-std::string sha1_hex(const stet::sha1_digest& digest) {
-  std::string text;
-  for (const std::byte b : digest.bytes) {
-    text += "0123456789abcdef"[static_cast<unsigned>(b) >> 4];
-    text += "0123456789abcdef"[static_cast<unsigned>(b) & 15u];
-  }
-  return text;
-}
-
-} // namespace
 
 TEST_SUITE("sha1") {
   // NIST's examples for FIPS 180-4 ("abc", the 56-byte message) and its long one of a million letters a.
@@ -36,8 +21,9 @@ TEST_SUITE("sha1") {
     for (const auto& [text, digest] : known) {
       for (const std::size_t piece : {std::size_t{1}, std::size_t{13}, std::size_t{64}, std::size_t{1000000}}) {
         stet::sha1 hash;
-        for (std::size_t at = 0; at < text.size(); at += piece) hash.update(sha1_bytes(text.substr(at, piece)));
-        REQUIRE(sha1_hex(hash.finish()) == digest);
+        for (std::size_t at = 0; at < text.size(); at += piece)
+          hash.update(stet_test::bytes_to_hash(text.substr(at, piece)));
+        REQUIRE(stet_test::digest_text(hash.finish()) == digest);
       }
     }
   }

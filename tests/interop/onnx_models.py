@@ -143,6 +143,40 @@ def runs(tally, stet, folder, random):
         tally.check(numpy.allclose(y, x @ found.array("w") + found.array("b"), atol=1e-5), f"{name}: outputs")
 
 
+def patched(tally, stet, folder, random):
+    """ONNX Runtime runs a patched model with the new weights, and onnx reads nothing else that is new."""
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Add", ["m", "b"], ["a"]),
+                               helper.make_node("Reshape", ["a", "shape"], ["y"])], "dense",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["r", "c"])],
+                              [numpy_helper.from_array(random.normal(size=(3, 4)).astype(numpy.float32), "w"),
+                               helper.make_tensor("b", TensorProto.FLOAT, [4], random.normal(size=4).astype(numpy.float32)),
+                               helper.make_tensor("shape", TensorProto.INT64, [2], [4, 2])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    w, b = random.normal(size=(3, 4)), random.normal(size=4).astype(numpy.float32)
+    numpy.savez(folder / "new.npz", w=w, b=b, shape=numpy.array([1, 8]))
+    x = random.normal(size=(2, 3)).astype(numpy.float32)
+    for name, options in (("plain", {}), ("beside", {"save_as_external_data": True, "location": "beside.bin", "size_threshold": 0})):
+        where = folder / f"patched_{name}"
+        where.mkdir()
+        onnx.save_model(onnx.ModelProto.FromString(model.SerializeToString()), str(where / "old.onnx"), **options)
+        before = (where / "old.onnx").read_bytes()
+        # In the same folder, in another one, and in place of the model.
+        (folder / f"phone_{name}").mkdir()
+        for out in (where / "new.onnx", folder / f"phone_{name}" / "new.onnx", where / "old.onnx"):
+            tally.check((where / "old.onnx").read_bytes() == before, "the old model stays")
+            run(stet, "patch", where / "old.onnx", folder / "new.npz", out)
+            session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+            y = session.run(None, {"x": x})[0]
+            tally.check(y.shape == (1, 8), f"{out}: shape")
+            tally.check(numpy.allclose(y.reshape(2, 4), x @ w.astype(numpy.float32) + b, atol=1e-5), f"{out}: outputs")
+            found = onnx.load(str(out))
+            onnx.checker.check_model(found)
+            wanted = onnx.ModelProto.FromString(model.SerializeToString())
+            del found.graph.initializer[:], wanted.graph.initializer[:]
+            tally.check(found == wanted, f"{out}: the graph")
+
+
 def refused(tally, stet, folder, random):
     """What onnx.load refuses, stet refuses."""
     model, _ = random_model(random)
@@ -164,7 +198,7 @@ def main():
     folder.mkdir(parents=True)
     tally = Tally()
     random = numpy.random.default_rng(20)
-    for case in (embedded, external, described, runs, refused):
+    for case in (embedded, external, described, runs, patched, refused):
         tally.case(case.__name__, case, tally, stet, folder, random)
     return tally.finish()
 

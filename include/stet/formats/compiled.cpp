@@ -5,6 +5,7 @@
 #include "add_model.hpp"
 #include "any.hpp"
 #include "doctor.hpp"
+#include "replace_weights.hpp"
 
 namespace stet::inline STET_NAMESPACE::compiled {
 
@@ -44,6 +45,12 @@ result<saved_files> save_any(std::string_view path_utf8, const model& from, cons
   writer out;
   if (auto added = stet::add_model(out, from); !added) return added.error();
   return stet::save_any(path_utf8, out, options);
+}
+
+result<replaced_weights> replace_weights(const model& of, const store& from, const restore_rules& rules,
+                                         std::string_view out_path_utf8, const replace_options& options,
+                                         restore_report* report) {
+  return stet::replace_weights(of, from, rules, out_path_utf8, options, report);
 }
 
 } // namespace stet::inline STET_NAMESPACE::compiled

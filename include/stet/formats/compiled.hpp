@@ -19,6 +19,10 @@ struct diagnosis;
 struct format;
 struct model_description;
 class rename_rule;
+struct replace_options;
+struct replaced_weights;
+struct restore_report;
+struct restore_rules;
 class writer;
 
 /// The compiled functions. Errors and cost are those of the function of the same name in `stet`.
@@ -55,6 +59,12 @@ result<void> repair(const diagnosis& found, std::string_view path_utf8, std::str
 
 /// Saves an open model in any format: `add_model` to a writer of its own, then `save_any`.
 result<saved_files> save_any(std::string_view path_utf8, const model& from, const save_any_options& options = {});
+
+/// `stet::replace_weights` of an open model (replace_weights.hpp). Include replace_options.hpp and the headers of the restore room for
+/// its arguments.
+result<replaced_weights> replace_weights(const model& of, const store& from, const restore_rules& rules,
+                                         std::string_view out_path_utf8, const replace_options& options,
+                                         restore_report* report = nullptr);
 
 } // namespace compiled
 

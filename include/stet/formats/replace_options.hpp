@@ -4,6 +4,7 @@
 #define STET_FORMATS_REPLACE_OPTIONS_HPP
 
 #include "../restore/glob.hpp"
+#include "../restore/rules.hpp"
 #include "../source/file_operations.hpp"
 #include "../source/memory.hpp"
 
@@ -11,6 +12,16 @@
 #include <vector>
 
 namespace stet::inline STET_NAMESPACE {
+
+/// The rules by which `stet patch` replaces: the tensors that both have are replaced, converted where dtypes differ; others stay as
+/// they are, and are told by the report. A shape that differs is an error.
+[[nodiscard]] inline restore_rules patch_rules() {
+  restore_rules made;
+  made.missing = absence_policy::skip;
+  made.unexpected = absence_policy::skip;
+  made.dtype = dtype_policy::cast;
+  return made;
+}
 
 /// The order of axes of tensors in which the model and the weights differ. TFLite has the kernel of a dense layer as [out, in], Keras
 /// as [in, out]: {"*/MatMul", {1, 0}}. The kernel of a convolution is [out, height, width, in] and [height, width, in, out]:

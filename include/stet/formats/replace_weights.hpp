@@ -16,16 +16,6 @@
 
 namespace stet::inline STET_NAMESPACE {
 
-/// The rules by which `stet patch` replaces: the tensors that both have are replaced, converted where dtypes differ; others stay as
-/// they are, and are told by the report. A shape that differs is an error.
-[[nodiscard]] inline restore_rules patch_rules() {
-  restore_rules made;
-  made.missing = absence_policy::skip;
-  made.unexpected = absence_policy::skip;
-  made.dtype = dtype_policy::cast;
-  return made;
-}
-
 /// Writes a copy of the file of the model `of` to `out_path_utf8` in which tensors have the values that `from` has. Graph, metadata and
 /// all other bytes stay the same. `out_path_utf8` may be the model's own path: the new file appears under the name when it is complete,
 /// a program that has the old file mapped keeps it, and one that opens the path gets the new file.
@@ -49,6 +39,7 @@ namespace stet::inline STET_NAMESPACE {
 ///     dtype are copied as they are;
 ///   - blocks of GGUF, where `quantize_blocks` makes them (Q8_0, Q4_0). Blocks of `from` become numbers by `dequantize`.
 ///
+/// Of an ONNX model, lists that are decoded are encoded again, and other files are written anew (onnx/replace.hpp).
 /// Checksums of zip archives (.npz, .keras, .pt, .task) are made anew. A tensor whose bytes are not in the file as they are (decoded,
 /// compressed, gathered), or shared with a tensor that gets other values, is an error of its entry in the report.
 ///

@@ -2,7 +2,9 @@
 // ONNX as a row of the table of formats: how it is recognised, and the graph of a model.
 #include <stet/formats/onnx/format.hpp>
 #include <stet/formats/tensorflow/saved_model.hpp>
+#include <stet/formats/replace_weights.hpp>
 #include <stet/manifest/graph_link.hpp>
+#include <stet/writer.hpp>
 
 #include "support/onnx_files.hpp"
 #include "support/temp_folder.hpp"
@@ -13,6 +15,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 TEST_SUITE_BEGIN("onnx");
 
@@ -215,6 +218,61 @@ TEST_CASE("what an ONNX file holds beside a graph that can be read") {
   const std::string twice = onnx_writer().bytes(1, "i").integer(3, 1).take();
   CHECK(onnx_description(folder, onnx_model(onnx_field(1, onnx_node("A", {}, {"x"}, {twice, twice})))).find("i of x") !=
         std::string::npos);
+}
+
+TEST_CASE("replace_weights puts converted weights into an ONNX model, in its own places and in other files") {
+  const stet_test::temp_folder folder;
+  folder.write("w.data", "..abcdefgh");
+  const auto list = stet_test::onnx_tensor("list", 7, {2}, [](onnx_writer& out) { out.bytes(7, "\x01\x02"); });
+  const auto beside = stet_test::onnx_external("dense/kernel", 1, {2}, {{"location", "w.data"}, {"offset", "2"}});
+  const std::string path = folder.write("m.onnx", onnx_model(onnx_graph({onnx_raw("bias", 1, {1}, "abcd"), list, beside,
+                                                                         onnx_raw("kept", 2, {1}, "k")})));
+  const std::vector<double> new_kernel{0.5, -2};
+  const std::vector<float> new_bias{3}, long_bias{3, 4};
+  const std::vector<std::int32_t> new_list{-1, 300};
+  stet::writer out;
+  out.add("trained/kernel", new_kernel, {2});
+  out.add("bias", new_bias, {1});
+  out.add("list", new_list, {2});
+  REQUIRE(out.save(folder.path("weights.stet")));
+  const auto weights = stet::open(folder.path("weights.stet"));
+  REQUIRE(weights);
+  auto rules = stet::patch_rules();
+  rules.renames.push_back(stet::rename_rule::exact("dense/kernel", "trained/kernel"));
+  stet::restore_report report;
+  const auto done = stet::replace_weights(path, *weights, rules, path, {}, &report);
+  REQUIRE(done);
+  CHECK(done->tensor_count == 3);
+  CHECK(report.is_good());
+  const auto opened = stet::open_as(stet::onnx_format, path);
+  REQUIRE(opened);
+  std::vector<float> kernel(2), bias(1);
+  std::vector<std::int64_t> integers(2);
+  std::vector<std::uint8_t> kept(1);
+  REQUIRE(opened->store.find("dense/kernel")->copy_to(std::span(kernel)));
+  REQUIRE(opened->store.find("bias")->copy_to(std::span(bias)));
+  REQUIRE(opened->store.find("list")->copy_to(std::span(integers)));
+  REQUIRE(opened->store.find("kept")->copy_to(std::span(kept)));
+  CHECK(kernel == std::vector<float>{0.5f, -2});
+  CHECK(bias == std::vector<float>{3});
+  CHECK(integers == std::vector<std::int64_t>{-1, 300});
+  CHECK(kept[0] == 'k');
+  // Another shape is an error, and nothing is written.
+  const std::string before = [&] {
+    const auto bytes = folder.read("m.onnx");
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }();
+  stet::writer other;
+  other.add("bias", long_bias, {2});
+  REQUIRE(other.save(folder.path("other.stet")));
+  const auto wrong = stet::open(folder.path("other.stet"));
+  REQUIRE(wrong);
+  const auto failed = stet::replace_weights(path, *wrong, stet::patch_rules(), path, {}, &report);
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().code() == stet::errc::binding_failed);
+  CHECK(failed.error().subject() == "bias");
+  const auto bytes = folder.read("m.onnx");
+  CHECK(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == before);
 }
 
 TEST_SUITE_END();

@@ -3,6 +3,7 @@
 #include <stet/formats/check_model.hpp>
 #include <stet/formats/onnx/replace.hpp>
 
+#include "support/digest_text.hpp"
 #include "support/faulty_files.hpp"
 #include "support/onnx_files.hpp"
 #include "support/simulated_disk.hpp"
@@ -260,12 +261,8 @@ TEST_CASE("values of ONNX in other files are replaced in a new file") {
     REQUIRE(opened);
     CHECK(stet::check_ranges(*opened)); // the digest is that of the new file
     stet::sha1 hash;
-    hash.update(std::as_bytes(std::span("..ABcd..", 8)));
-    std::string digest;
-    for (const std::byte each : hash.finish().bytes) {
-      digest += "0123456789abcdef"[std::to_integer<unsigned>(each) >> 4];
-      digest += "0123456789abcdef"[std::to_integer<unsigned>(each) & 15u];
-    }
+    hash.update(stet_test::bytes_to_hash("..ABcd.."));
+    const std::string digest = stet_test::digest_text(hash.finish());
     std::string wanted = model(data, "other.data", digest);
     wanted.replace(wanted.rfind("J\x01i"), 3, "J\x01I");
     CHECK(onnx_text_in(folder, "model.onnx") == wanted);

@@ -5,6 +5,7 @@
 
 #include "../description.hpp"
 #include "../model.hpp"
+#include "memory_sink.hpp"
 #include "finish_model.hpp"
 #include "second_name.hpp"
 #include "store_builder.hpp"
@@ -18,7 +19,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <span>
@@ -40,22 +40,6 @@ struct writer_model {
 
   /// True if a tensor is a second name.
   [[nodiscard]] bool is_second_name(const tensor& of) const noexcept { return of.entry().number() >= own_count; }
-};
-
-/// Takes the pieces of a tensor into memory of its size.
-class memory_sink final : public piece_sink {
-public:
-  explicit memory_sink(std::span<std::byte> into) noexcept : into_(into) {}
-  result<void> write(std::span<const std::byte> piece) override {
-    if (piece.size() > into_.size()) return errc::source_too_long;
-    if (!piece.empty()) std::memcpy(into_.data(), piece.data(), piece.size());
-    into_ = into_.subspan(piece.size());
-    return {};
-  }
-  [[nodiscard]] bool is_full() const noexcept { return into_.empty(); }
-
-private:
-  std::span<std::byte> into_;
 };
 
 /// The bytes that the sources of a writer give: those of one tensor at a time are kept.

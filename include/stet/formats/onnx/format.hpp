@@ -6,6 +6,8 @@
 #include "describe.hpp"
 #include "open.hpp"
 
+#include "detail/replace_weights.hpp"
+
 #include "../format.hpp"
 
 #include <cstddef>
@@ -46,9 +48,17 @@ inline result<model> open_onnx_model(format_probe& probe) {
 } // namespace detail
 
 /// An ONNX model with its external data, or a tensor. `open_onnx` (open.hpp) opens it without the JSON library, and documents what
-/// is accepted.
-inline constexpr format onnx_format{"onnx", "ONNX models: .onnx with its external data, and tensors: .pb",
-                                    detail::is_onnx, detail::open_onnx_model, detail::describe_onnx};
+/// is accepted. `replace_weights` puts new weights into a model as `replace_onnx_values` (replace.hpp) does.
+inline constexpr format onnx_format{"onnx",
+                                    "ONNX models: .onnx with its external data, and tensors: .pb",
+                                    detail::is_onnx,
+                                    detail::open_onnx_model,
+                                    detail::describe_onnx,
+                                    {},
+                                    {},
+                                    nullptr,
+                                    weight_replacement::none,
+                                    detail::replace_onnx_weights};
 
 } // namespace stet::inline STET_NAMESPACE
 

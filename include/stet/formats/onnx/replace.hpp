@@ -6,6 +6,7 @@
 #include "detail/edits.hpp"
 #include "open.hpp"
 
+#include "../common/memory_sink.hpp"
 #include "../save_any_options.hpp"
 
 #include "../../bytes/crc32c.hpp"
@@ -126,9 +127,11 @@ private:
 
   /// Replaces the fields of a list by those with new values, at the place of the first one.
   result<void> replace_list(onnx_input& in, const onnx_tensor& to, const onnx_values& values) {
-    memory_sink bytes;
-    if (auto written = write_exactly(values.write, to.size_bytes, bytes); !written)
-      return written.error().subject().empty() ? written.error().about(to.name) : written;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(to.size_bytes));
+    memory_sink into(bytes);
+    result<void> written = values.write(into);
+    if (written && !into.is_full()) written = errc::source_too_short;
+    if (!written) return written.error().subject().empty() ? written.error().about(to.name) : written.error();
     bool is_first = true;
     onnx_fields fields(in, to.message);
     while (fields.next()) {
@@ -136,7 +139,7 @@ private:
       onnx_edit edit;
       edit.range = {fields.offset_bytes(), fields.rest().begin};
       edit.message = to.message_number;
-      if (is_first) edit.bytes = encode_onnx_list(to, bytes.bytes, fields.type() == protobuf_type::bytes);
+      if (is_first) edit.bytes = encode_onnx_list(to, bytes, fields.type() == protobuf_type::bytes);
       is_first = false;
       edits_.push_back(std::move(edit));
     }

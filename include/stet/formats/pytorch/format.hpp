@@ -64,9 +64,10 @@ inline constexpr format pytorch_format{"pytorch",
                                        detail::is_pytorch,
                                        detail::open_pytorch_model,
                                        detail::describe_pytorch,
-                                       "pytorch",
-                                       ".pt",
-                                       detail::save_as_pytorch};
+                                        "pytorch",
+                                        ".pt",
+                                        detail::save_as_pytorch,
+                                        weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -51,16 +51,6 @@ private:
   std::uint64_t left_;
 };
 
-/// Keeps the bytes of one tensor.
-class memory_sink final : public piece_sink {
-public:
-  std::vector<std::byte> bytes;
-  result<void> write(std::span<const std::byte> piece) override {
-    bytes.insert(bytes.end(), piece.begin(), piece.end());
-    return {};
-  }
-};
-
 /// Calls `values` for exactly `size_bytes` bytes.
 /// @retval errc::source_too_short, source_too_long  there are fewer or more; or an error of `values` or of `to`
 inline result<void> write_exactly(const piece_source& values, std::uint64_t size_bytes, piece_sink& to) {

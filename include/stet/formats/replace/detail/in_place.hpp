@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -201,6 +202,25 @@ inline void note_failure(restore_report& report, const error& why) {
   report.copied_bytes = 0;
 }
 
+/// Plans a replacement and carries it out.
+/// @param problem_of  problem_of(tensor): nothing, or why the bytes of the tensor cannot be replaced
+/// @param save        save(plan, maker) writes the files, notes in the report what is out of range, and returns their size
+/// Errors: as `replace_weights` documents them, and those of `save`.
+template <class ProblemOf, class Save>
+result<replaced_weights> replace_by_plan(const model& of, const store& from, const restore_rules& rules,
+                                         const replace_options& options, restore_report& report, ProblemOf problem_of,
+                                         Save save) {
+  weight_plan plan(of, from, rules, options);
+  if (auto planned = plan.run(report, problem_of); !planned) return planned.error();
+  if (!report.is_good()) return error_of_report(report);
+  if (plan.steps().empty()) return error(errc::not_found, of.path);
+  const auto maker = std::make_unique<weight_maker>(options.memory); // too large for the stack
+  const result<std::uint64_t> size_bytes = save(plan, *maker);
+  if (!size_bytes && size_bytes.error().code() != errc::not_durable) note_failure(report, size_bytes.error());
+  if (!size_bytes) return size_bytes.error();
+  return replaced_weights{*size_bytes, plan.steps().size(), maker->out_of_range_count()};
+}
+
 /// `replace_weights` of a model of one file whose tensors are in place. Errors and cost: as there.
 inline result<replaced_weights> replace_in_place(const model& of, const store& from, const restore_rules& rules,
                                                  std::string_view out_path_utf8, const replace_options& options,
@@ -209,39 +229,30 @@ inline result<replaced_weights> replace_in_place(const model& of, const store& f
     return error(errc::unsupported, of.file_count > 1 ? "a model of several files" : of.format->name);
   }
   const source& file = of.store.index().part_count() == 0 ? of.store.data() : of.store.part(0);
-  weight_plan plan(of, from, rules, options);
-  auto planned = plan.run(report, [&](const tensor& each) { return problem_of_place(of, each); });
-  if (!planned) return planned.error();
-  if (!report.is_good()) return error_of_report(report);
-  if (plan.steps().empty()) return error(errc::not_found, of.path);
-
-  patched_copy copy(file);
-  const tensor* before = nullptr;
-  for (const weight_step& each : plan.steps()) {
-    if (each.to.size_bytes() == 0) continue;
-    copy.replace(each);
-    before = &each.to;
-  }
-  std::byte start[4];
-  const bool is_archive =
-      before != nullptr && file.size_bytes() >= sizeof start && file.read_at(0, start) && is_zip(start);
-  if (is_archive) {
-    if (file.data() == nullptr) return error(errc::not_resident, of.path);
-    if (auto mended = copy.mend_archive(); !mended) return mended.error();
-  }
-  weight_maker maker(options.memory);
-  auto saved = save_file(options.operations, out_path_utf8, file.size_bytes(), options.is_durable,
-                         [&](byte_writer& to) -> result<void> {
-                           return copy.write(to, maker, [&](const weight_step& step, std::uint64_t count) {
-                             note_out_of_range(report.entries[step.entry], count);
+  const auto save = [&](const weight_plan& plan, weight_maker& maker) -> result<std::uint64_t> {
+    patched_copy copy(file);
+    bool has_bytes = false;
+    for (const weight_step& each : plan.steps()) {
+      if (each.to.size_bytes() == 0) continue;
+      copy.replace(each);
+      has_bytes = true;
+    }
+    std::byte start[4];
+    const bool is_archive = has_bytes && file.size_bytes() >= sizeof start && file.read_at(0, start) && is_zip(start);
+    if (is_archive) {
+      if (file.data() == nullptr) return error(errc::not_resident, of.path);
+      if (auto mended = copy.mend_archive(); !mended) return mended.error();
+    }
+    auto saved = save_file(options.operations, out_path_utf8, file.size_bytes(), options.is_durable,
+                           [&](byte_writer& to) -> result<void> {
+                             return copy.write(to, maker, [&](const weight_step& step, std::uint64_t count) {
+                               note_out_of_range(report.entries[step.entry], count);
+                             });
                            });
-                         });
-  if (!saved && saved.error().code() != errc::not_durable) {
-    note_failure(report, saved.error());
-    return saved.error();
-  }
-  if (!saved) return saved.error();
-  return replaced_weights{file.size_bytes(), plan.steps().size(), maker.out_of_range_count()};
+    return saved ? result<std::uint64_t>(file.size_bytes()) : saved.error();
+  };
+  return replace_by_plan(
+      of, from, rules, options, report, [&](const tensor& each) { return problem_of_place(of, each); }, save);
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

@@ -39,6 +39,7 @@ public:
     const element_layout& to = step.to.layout();
     const std::uint64_t count = step.to.element_count();
     if (step.method == weight_step::convert && is_direct(step)) return write(step.from.bytes());
+    if (step.method == weight_step::convert && to.dtype == dtype::block) return copy_blocks(step, write);
     staged_ = source();
     if (!step.axes.empty() && count != 0) {
       if (auto staged = stage(step); !staged) return staged;
@@ -49,6 +50,7 @@ public:
       if (auto read = read_window(step, first, elements, some); !read) return read;
       result<std::span<const std::byte>> made = std::span<const std::byte>(elements);
       if (step.method == weight_step::quantize) made = encode(step, first, some);
+      if (!made) return made.error();
       if (step.method == weight_step::make_blocks) {
         std::span<std::byte> blocks(stored_, some / to.block.element_count * to.block.size_bytes);
         auto encoded = quantize_blocks(to.block, {reinterpret_cast<const float*>(elements_), some}, blocks);
@@ -80,11 +82,21 @@ private:
     return step.method == weight_step::make_blocks ? dtype::float32 : step.to.dtype();
   }
   static std::size_t working_size(const weight_step& step) noexcept {
-    const element_layout& to = step.to.layout();
-    if (step.method == weight_step::convert && to.dtype == dtype::block) return 0; // copied as bytes
     return (describe(working_dtype(step)).bits + 7u) / 8u;
   }
 
+  /// Copies blocks, which are of the same type, as they are.
+  template <class Write> result<void> copy_blocks(const weight_step& step, Write write) {
+    for (std::uint64_t done = 0; done < step.to.size_bytes();) {
+      const std::uint64_t left = step.to.size_bytes() - done;
+      const std::span<std::byte> piece(stored_,
+                                       static_cast<std::size_t>((std::min)(left, std::uint64_t{sizeof stored_})));
+      if (auto read = step.from.read(done, piece); !read) return read;
+      if (auto written = write(std::span<const std::byte>(piece)); !written) return written;
+      done += piece.size();
+    }
+    return {};
+  }
   /// Reads elements of the weights in their own order.
   static result<void> read_elements(const weight_step& step, dtype as, std::span<std::byte> into, std::uint64_t first) {
     if (step.from.dtype() != dtype::block) return copy_elements(step.from, as, into, first);
