@@ -79,13 +79,10 @@ constexpr entry commands[] = {
      "--dequantize     makes float32, or what --dtype says, of quantized blocks\n",
      convert_options, convert, formats_to_save},
     {"patch", "MODEL WEIGHTS OUT [OPTION]...", 3, "put new weights into a copy of a model's file",
-     "OUT is MODEL with the values of the tensors that WEIGHTS has by the same names, converted to MODEL's dtypes; "
-     "where\n"
-     "MODEL is quantized, to codes of its own scales. All other bytes stay the same. OUT may be MODEL: programs that "
-     "have\n"
-     "it open keep the old file. MODEL is one file: .tflite, .task, .safetensors, .gguf, .npy, .npz, .keras, .h5, "
-     ".ptd,\n"
-     "or an .onnx with the files that it names; those with new values get new names.\n"
+     "OUT is MODEL with the values of the tensors that WEIGHTS has by the same names, converted to MODEL's dtypes;\n"
+     "where MODEL is quantized, to codes of its own scales. All other bytes stay the same. OUT may be MODEL: programs\n"
+     "that have it open keep the old file. MODEL is one file: .tflite, .task, .onnx, .pt, .safetensors, .gguf, .npy,\n"
+     ".npz, .keras, .h5, .ptd; an .onnx file may have external data, whose changed files get new names.\n"
      "--rename FROM=TO   weights whose names match the pattern FROM are those of TO in MODEL; as for convert\n"
      "--axes PATTERN=ORDER  tensors of MODEL that match have the axes of the weights in this order: 1,0 transposes.\n"
      "                   TFLite has dense kernels as [out, in], and kernels of convolutions as [out, height, width, "
@@ -125,9 +122,9 @@ status help(console& out) {
   out.write(
       "  stet -h, --help | -V, --version\n\n"
       "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, a file of\n"
-      "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or Keras: a\n"
-      "file, a folder, or what the\n"
-      "names of a checkpoint's files begin with. A delta is opened with its base, which lies beside it.\n"
+      "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or\n"
+      "Keras: a file, a folder, or what the names of a checkpoint's files begin with. A delta is opened with its base,\n"
+      "which lies beside it.\n"
       "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
   return status::done;
 }
