@@ -36,7 +36,8 @@ constexpr option cat_options[] = {{"--as", true}, {"--dequantize"}};
 constexpr option doctor_options[] = {{"--repair", true}};
 constexpr option graph_options[] = {{"--json"}, {"--dot"}};
 constexpr option convert_options[] = {{"--to", true},     {"--only", true},  {"--skip", true}, {"--names", true},
-                                      {"--rename", true}, {"--dtype", true}, {"--dequantize"}};
+                                      {"--rename", true}, {"--dtype", true}, {"--dequantize"}, {"--shard-size", true},
+                                      {"--drop-aliases"}, {"--deflate"}};
 
 constexpr entry commands[] = {
     {"ls", "PATH [--json]", 1, "list the tensors",
@@ -72,8 +73,15 @@ constexpr entry commands[] = {
      "                 the second name as an alias\n"
      "--rename FROM=TO gives tensors whose names match the pattern FROM the name TO; $1 ... $9 in it are what the\n"
      "                 wildcards matched. The first that fits counts\n"
-     "--dtype DTYPE    converts floating tensors, rounded to nearest: float16, bfloat16, float32 ...\n"
-     "--dequantize     makes float32, or what --dtype says, of quantized blocks\n",
+     "--dtype DTYPE    converts floating tensors, rounded to nearest: float16, bfloat16, float32 ... For gguf and "
+     "stet\n"
+     "                 also q8_0 and q4_0, of those with two extents or more whose rows are whole blocks of 32\n"
+     "--dequantize     makes float32, or what --dtype says, of quantized blocks\n"
+     "--shard-size N   the largest size of a file with tensors: 5GB, 500MB, 2GiB; for stet, safetensors, gguf,\n"
+     "                 tensorflow and tfjs. A larger tensor has a file of its own\n"
+     "--drop-aliases   of a tensor with several names (tied weights) keeps the first: safetensors notes the others in\n"
+     "                 its metadata, gguf does not have them. Without it such a tensor is an error there\n"
+     "--deflate        compresses the arrays of npz; they are not in place then\n",
      convert_options, convert, formats_to_save},
     {"pack", "MANIFEST OUT", 2, "make one file of a manifest and its data",
      "Everything is carried over; tensors are compared with their checksums on the way.\n", no_options, pack},

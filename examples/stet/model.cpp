@@ -23,6 +23,14 @@ stet::result<stet::model> open_model(std::string_view path) {
   return stet::compiled::open_any(path, options);
 }
 
+stet::deflate_function deflate_function_of_command() {
+#if STET_HAS_ZLIB
+  return stet::deflate_with_zlib;
+#else
+  return nullptr;
+#endif
+}
+
 status fail_to_open(std::string_view path, const stet::error& problem, console& out) {
   const bool is_about_path = problem.about(path).subject() == problem.subject();
   if (is_about_path && problem == stet::errc::not_a_regular_file)

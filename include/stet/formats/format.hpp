@@ -305,6 +305,8 @@ struct format {
   /// Saves what was added to a writer.
   result<saved_files> (*save)(std::string_view path_utf8, const writer& from,
                               const save_any_options& options) = nullptr;
+  /// The options that `save` uses, of those that not all formats use.
+  save_choice choices = save_choice::none;
 };
 
 /// Opens the probe's path as a model of this format, without asking whether it is one.

@@ -92,7 +92,8 @@ inline constexpr format npz_format{"npz",
                                    detail::describe_npz,
                                    "npz",
                                    ".npz",
-                                   detail::save_for_numpy<save_npz>};
+                                   detail::save_for_numpy<save_npz>,
+                                   save_choice::deflate};
 
 } // namespace stet::inline STET_NAMESPACE
 
