@@ -23,6 +23,10 @@
 #include <utility>
 #include <vector>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 namespace command {
 
 namespace {
@@ -200,6 +204,10 @@ void print_outcome(std::string_view to, const stet::model& from, const stet::sav
 status copy(std::string_view from, std::string_view to, const save_function& save, const selection& wanted,
             console& out) {
   if (is_same_file(from, to)) return out.fail(to, "input and output are the same file");
+#if defined(__GLIBC__)
+  // Decoded chunks go back to the system when they are freed, however small memory lies between them.
+  (void)::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+#endif
   stet::result<stet::model> opened = open_model(from);
   if (!opened) return fail_to_open(from, opened.error(), out);
   for (const stet::glob& pattern : wanted.skipped) {

@@ -4,6 +4,7 @@
 #define STET_FORMATS_CONVERT_TENSORS_HPP
 
 #include "common/store_builder.hpp"
+#include "common/visit_pieces.hpp"
 #include "common/write_elements.hpp"
 #include "gguf/dequantize.hpp"
 #include "gguf/quantize.hpp"
@@ -30,11 +31,13 @@ class converted_bytes final : public byte_reader {
 public:
   /// Adds a tensor. @return where its elements of the layout `to` begin, `size_bytes` of them
   /// @retval errc::too_large
-  result<std::uint64_t> add(const tensor& from, const element_layout& to, std::uint64_t size_bytes) {
+  /// @param file  has the bytes of the tensor in memory; nullptr: none
+  result<std::uint64_t> add(const tensor& from, const source* file, const element_layout& to,
+                            std::uint64_t size_bytes) {
     std::uint64_t begin = 0, end = 0;
     if (!checked_add(size_, alignment - 1, begin) || !checked_add(begin &= ~(alignment - 1), size_bytes, end))
       return error(errc::too_large, from.name());
-    items_.push_back({from, to, begin, end});
+    items_.push_back({from, file, to, begin, end});
     size_ = end;
     return begin;
   }
@@ -61,7 +64,7 @@ public:
       const std::uint64_t block_size = is_block ? of.to.block.size_bytes : of.to.bits / 8u;
       const std::uint64_t at = offset_bytes - of.begin, step_blocks = step / elements_of_block;
       if (at == 0) {
-        if (auto compared = compare_checksum(of.from); !compared) return compared;
+        if (auto compared = compare(of); !compared) return compared;
       }
       const std::uint64_t first_block = at / block_size / step_blocks * step_blocks;
       const std::uint64_t first = first_block * elements_of_block, left = of.from.element_count() - first;
@@ -82,9 +85,20 @@ public:
 private:
   struct item {
     tensor from;
+    const source* file;
     element_layout to;
     std::uint64_t begin, end;
   };
+
+  /// Compares a tensor with its checksum, if it has one. Errors: those of `tensor::verify_checksum`.
+  static result<void> compare(const item& of) {
+    if (!of.from.entry().has_crc32c() || of.file == nullptr) return compare_checksum(of.from);
+    std::uint32_t crc = 0;
+    visit_pieces(*of.file, static_cast<std::uint64_t>(of.from.bytes().data() - of.file->data()), of.from.size_bytes(),
+                 [&](std::span<const std::byte> piece) { crc = crc32c(piece, crc); });
+    if (crc == of.from.entry().crc32c()) return {};
+    return error(errc::checksum_mismatch, of.from.name(), of.from.entry().offset_bytes());
+  }
 
   /// Makes the elements from `first` on, which begins a block.
   static result<void> convert_tile(const item& of, std::uint64_t first, std::span<std::byte> into,
@@ -182,7 +196,8 @@ inline result<model> with_dtypes(model&& from, const auto& dtype_for) {
       detail::element_counter counter;
       for (const std::uint64_t extent : extents) (void)counter.multiply(extent); // as it did for the tensor itself
       if (!checked_size_bytes(counter, row.layout, row.size_bytes)) return error(errc::too_large, each.name());
-      const result<std::uint64_t> begin = converted.add(each, *to, row.size_bytes);
+      const result<std::uint64_t> begin = converted.add(
+          each, each.bytes().empty() ? nullptr : detail::find_file_with(*whole, each.bytes()), *to, row.size_bytes);
       if (!begin) return begin.error();
       row.part = converted_part;
       row.offset_bytes = *begin;
