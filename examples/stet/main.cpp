@@ -97,8 +97,11 @@ constexpr entry commands[] = {
      no_options, diff},
     {"doctor", "PATH [--repair OUT]", 1, "say what a file is, why it does not open, and what to do",
      "Status 0 if it opens.\n"
-     "--repair OUT   writes the repaired file: without NUL bytes in the header, or without bytes after the end, of a\n"
-     "               safetensors file; or an index of the shards that are there. PATH stays as it is\n",
+     "--repair OUT   writes the repaired file: without bytes after the end (safetensors, stet, zip archives of NumPy "
+     "and\n"
+     "               Keras), without NUL bytes in the header of safetensors, or an index of the shards that are "
+     "there.\n"
+     "               PATH stays as it is\n",
      doctor_options, doctor},
 };
 
