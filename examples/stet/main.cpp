@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The program `stet`: the table of its commands, and the parser of the command line.
 #include "commands.hpp"
+#include "model.hpp"
 
 #include <stet/vocabulary/version.hpp>
 
@@ -118,6 +119,7 @@ status help(console& out) {
       "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, a file of\n"
       "safetensors, GGUF or NumPy, or a model of TensorFlow, TensorFlow.js or Keras: a file, a folder, or what the\n"
       "names of a checkpoint's files begin with. A delta is opened with its base, which lies beside it.\n"
+      "Parts of a model that are links are opened in huggingface_hub's cache, and elsewhere with --follow-links.\n"
       "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
   return status::done;
 }
@@ -150,6 +152,10 @@ status run(const entry& each, std::span<char*> given, console& out) {
       continue;
     }
     if (argument == "--help" || argument == "-h") return help_about(each, out);
+    if (argument == "--follow-links") {
+      follows_links = true;
+      continue;
+    }
     const std::size_t equals = argument.find('=');
     const option* const known = find_option(each, argument.substr(0, equals));
     if (known == nullptr || (equals != std::string_view::npos && !known->takes_value)) {

@@ -18,6 +18,9 @@
 
 namespace command {
 
+/// Whether the parts of a model may be links: `--follow-links`.
+extern bool follows_links;
+
 /// Opens the model at `path`, whatever its format. Errors: those of `stet::open_any`.
 stet::result<stet::model> open_model(std::string_view path);
 /// The compressor of the command; nullptr if it was built without zlib.

@@ -17,6 +17,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
@@ -961,6 +962,28 @@ TEST_SUITE("stet command") {
     CHECK(repaired.status == 0);
     CHECK(repaired.out.ends_with("o.safetensors: repaired\n"));
     CHECK(run(folder, {"cat", "o.safetensors", "a"}).out == "ab");
+  }
+
+  TEST_CASE("parts that are links are refused with the option that opens them") {
+    const temp_folder folder;
+    std::vector<float> values(64);
+    stet::writer out;
+    out.add("a", values, {64});
+    stet::save_options sharded;
+    sharded.form = stet::store_form::sharded;
+    REQUIRE(out.save(folder.path("m.stet"), sharded));
+    const auto opened = stet::open(folder.path("m.stet"));
+    REQUIRE(opened);
+    const std::string part(opened->index().part(0).path);
+    std::filesystem::create_directory(folder.path("elsewhere"));
+    std::filesystem::rename(folder.path(part), folder.path("elsewhere/part"));
+    std::filesystem::create_symlink("elsewhere/part", folder.path(part));
+    const outcome refused = run(folder, {"ls", "m.stet"});
+    CHECK(refused.status == 1);
+    CHECK(refused.err ==
+          "stet: m.stet: " + part + ": a link, which may lead out of the folder; --follow-links opens it\n");
+    CHECK(run(folder, {"ls", "m.stet", "--follow-links"}).status == 0);
+    CHECK(run(folder, {"cat", "--follow-links", "m.stet", "a"}).out.size() == 256);
   }
 
   TEST_CASE("a file that grows beyond the limit is an error, not the end of the command") {
