@@ -161,8 +161,9 @@ TEST_SUITE("formats/doctor") {
       }
     }
     const std::string native = content_of(folder, "m.stet"), archive = content_of(folder, "m.npz");
-    CHECK(stet::diagnose(folder.write("c", std::string_view(native).substr(0, native.size() - 5))).what ==
-          "a native file that is cut off: 5 of " + std::to_string(native.size()) + " bytes are missing");
+    const auto cut = stet::diagnose(folder.write("c", std::string_view(native).substr(0, native.size() - 5)));
+    CHECK(cut.problem->code() == errc::truncated);
+    CHECK(cut.advice == "copy or download it again");
     CHECK(stet::diagnose(folder.write("c", std::string_view(archive).substr(0, archive.size() - 30))).what ==
           "a zip archive that is cut off: the directory at its end is missing");
     // Two archives one after the other: the second is the one that readers see, and the first is none of its own.

@@ -161,11 +161,12 @@ inline void examine_safetensors(const examined_file& of, diagnosis& into) {
   into.advice = "`stet doctor --repair` makes spaces of them";
 }
 
-/// What is wrong with the size of a file that begins as a native file does.
+/// The bytes that follow a native file. One that is cut off has an error that says so.
 inline void examine_native(const examined_file& of, diagnosis& into) {
   if (of.bytes.size() < header_field::file_size.end()) return;
   // The header has a checksum: what opens without the rest had this size.
-  examine_size(of, "a native file", header_field::file_size.load(of.bytes.data()), into);
+  const std::uint64_t end = header_field::file_size.load(of.bytes.data());
+  if (end < of.bytes.size()) examine_size(of, "a native file", end, into);
 }
 
 /// What is wrong with the end of a zip archive: the last record of an end tells.
