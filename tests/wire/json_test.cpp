@@ -313,6 +313,25 @@ TEST_SUITE("json") {
     CHECK(json_outcome("[" + std::string(1 << 20, '7') + "]").starts_with("bad_number@"));
   }
 
+  TEST_CASE("a value that the caller reads itself is passed over") {
+    stet::detail::json_reader in(R"({"a":{"x":[1]} , "b":[2],"c":3})");
+    CHECK(in.next() == stet::detail::json_token::begin_object);
+    CHECK(in.next() == stet::detail::json_token::key);
+    CHECK(in.rest() == R"({"x":[1]} , "b":[2],"c":3})");
+    in.pass_value(9);
+    CHECK(in.token() == stet::detail::json_token::end_object);
+    CHECK(in.text() == R"({"x":[1]})");
+    CHECK(in.next() == stet::detail::json_token::key);
+    CHECK(in.string() == "b");
+    in.pass_value(3);
+    CHECK(in.token() == stet::detail::json_token::end_array);
+    CHECK(in.next() == stet::detail::json_token::key);
+    CHECK(in.next() == stet::detail::json_token::number);
+    CHECK(in.next() == stet::detail::json_token::end_object);
+    CHECK(in.depth() == 0);
+    CHECK(in.next() == stet::detail::json_token::end);
+  }
+
   TEST_CASE("values are skipped whole, and their text is known") {
     json_reader in(R"({"a": {"b":[1,{"c":2}]} ,"d":[[]],"e":1.50})");
     std::vector<std::string> texts;

@@ -104,6 +104,17 @@ public:
   /// The error of the text; 0 if there is none so far.
   [[nodiscard]] errc code() const noexcept { return code_; }
 
+  /// After a key: the text from behind its colon on.
+  [[nodiscard]] std::string_view rest() const noexcept { return {at_, static_cast<std::size_t>(end_ - at_)}; }
+  /// After a key: passes over its value, which the caller has read itself.
+  /// @param size_bytes  at the beginning of `rest`, exactly one object or array that is valid JSON and within the depth
+  void pass_value(std::size_t size_bytes) noexcept {
+    token_begin_ = at_;
+    at_ += size_bytes;
+    expected_ = expected::separator;
+    token_ = at_[-1] == '}' ? json_token::end_object : json_token::end_array;
+  }
+
   /// Passes over the rest of the value whose first token was read.
   /// @return false after an error
   bool skip() noexcept {

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 
@@ -123,8 +124,10 @@ private:
   }
 
   result<void> read_tensor(const json_string& name) noexcept {
-    if (in_.next() != json_token::begin_object) return problem(errc::wrong_type, name);
     fields of;
+    if (read_usual_tensor(of)) return add(name, of);
+    of = {};
+    if (in_.next() != json_token::begin_object) return problem(errc::wrong_type, name);
     while (in_.next() == json_token::key) {
       const json_string key = in_.string();
       in_.next();
@@ -148,6 +151,65 @@ private:
     if (in_.token() != json_token::end_object) return problem(errc::bad_json, name);
     if (of.type == nullptr || !of.has_shape || !of.has_offsets) return problem(errc::missing_field, name);
     return add(name, of);
+  }
+
+  /// The text of a tensor as the reference and most writers print it: without spaces, the fields in one order.
+  class usual_text {
+  public:
+    explicit usual_text(std::string_view text) noexcept
+        : begin_(text.data()), at_(begin_), end_(begin_ + text.size()) {}
+
+    /// The number of bytes that were taken.
+    [[nodiscard]] std::size_t size_bytes() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
+    template <std::size_t Size> bool take(const char (&literal)[Size]) noexcept {
+      constexpr std::size_t size = Size - 1;
+      if (static_cast<std::size_t>(end_ - at_) < size || std::memcmp(at_, literal, size) != 0) return false;
+      at_ += size;
+      return true;
+    }
+    /// Takes a name of few plain characters, up to the quote behind it.
+    bool take_name(std::string_view& name) noexcept {
+      constexpr std::ptrdiff_t most = 16;
+      const char* const begin = at_;
+      while (at_ != end_ && at_ - begin < most && (is_digit(*at_) || *at_ == '_' || (*at_ >= 'A' && *at_ <= 'Z')))
+        ++at_;
+      name = {begin, static_cast<std::size_t>(at_ - begin)};
+      return take("\"");
+    }
+    /// Takes a plain integer that surely fits 64 bits.
+    bool take_number(std::uint64_t& number) noexcept {
+      constexpr std::ptrdiff_t most_digits = 18;
+      const char* const begin = at_;
+      number = 0;
+      for (; at_ != end_ && is_digit(*at_) && at_ - begin < most_digits; ++at_)
+        number = number * 10 + static_cast<std::uint64_t>(*at_ - '0');
+      // What is longer does not end with the separator that follows.
+      return at_ != begin && (*begin != '0' || at_ - begin == 1);
+    }
+
+  private:
+    static bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+    const char *begin_, *at_, *end_;
+  };
+
+  /// Reads the fields of a tensor that is printed in the usual way. False, without a change of the reader, for any other.
+  [[nodiscard]] bool read_usual_tensor(fields& of) noexcept {
+    usual_text text(in_.rest());
+    std::string_view type;
+    if (!text.take("{\"dtype\":\"") || !text.take_name(type)) return false;
+    of.type = find_type({type, false});
+    if (of.type == nullptr || !text.take(",\"shape\":[")) return false;
+    if (!text.take("]")) {
+      do {
+        if (of.rank == max_rank || !text.take_number(extents_[of.rank++])) return false;
+      } while (text.take(","));
+      if (!text.take("]")) return false;
+    }
+    if (!text.take(",\"data_offsets\":[") || !text.take_number(of.begin) || !text.take(",") ||
+        !text.take_number(of.end) || !text.take("]}"))
+      return false;
+    in_.pass_value(text.size_bytes());
+    return true;
   }
 
   /// The dtype of this name; nullptr if there is none. Most tensors of a file have the dtype of the one before.
