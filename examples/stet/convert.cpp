@@ -23,6 +23,10 @@
 #include <utility>
 #include <vector>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 namespace command {
 
 namespace {
@@ -59,9 +63,13 @@ void for_each_target(const auto& visit) {
   }
 }
 
-std::string target_names() {
+/// The names of the targets that have a choice, for messages; `none`: of all.
+std::string target_names(stet::save_choice with = stet::save_choice::none) {
   std::string names;
-  for_each_target([&](const stet::format& each) { names.append(names.empty() ? "" : ", ").append(each.saved_as); });
+  for_each_target([&](const stet::format& each) {
+    if (with == stet::save_choice::none || stet::has_choice(each.choices, with))
+      names.append(names.empty() ? "" : ", ").append(each.saved_as);
+  });
   return names;
 }
 
@@ -78,8 +86,8 @@ struct selection {
   bool takes_variants = true;
   stet::tensor_names names = stet::tensor_names::both;
   std::vector<stet::rename_rule> renames;
-  /// The dtype of floating tensors.
-  std::optional<stet::dtype> dtype;
+  /// What floating tensors become: a dtype, or blocks.
+  std::optional<stet::element_layout> dtype;
   bool dequantizes = false;
 };
 
@@ -121,24 +129,31 @@ stet::result<stet::model> select(stet::model&& from, const selection& wanted, st
     }
   }
   if (made && (wanted.dtype || wanted.dequantizes)) {
-    made = stet::with_dtypes(std::move(*made), [&](const stet::tensor& each) -> std::optional<stet::dtype> {
+    made = stet::with_dtypes(std::move(*made), [&](const stet::tensor& each) -> std::optional<stet::element_layout> {
       const bool is_quantized =
           each.dtype() == stet::dtype::block && stet::find_ggml_type(each.dtype(), each.layout().block) != nullptr;
-      if (is_quantized && wanted.dequantizes) return wanted.dtype.value_or(stet::dtype::float32);
       const bool is_floating = stet::describe(each.dtype()).kind == stet::dtype_kind::floating;
-      return is_floating ? wanted.dtype : std::nullopt;
+      if (!is_floating && !(is_quantized && wanted.dequantizes)) return std::nullopt;
+      if (!wanted.dtype || wanted.dtype->dtype == stet::dtype::block) {
+        // Vectors and scalars stay numbers, as llama.cpp has it, and rows that blocks do not fill have to.
+        if (wanted.dtype && each.shape().rank() > 1 && stet::is_tensor_convertible(each, *wanted.dtype))
+          return wanted.dtype;
+        return is_quantized ? std::optional(stet::element_layout::of(stet::dtype::float32)) : std::nullopt;
+      }
+      return wanted.dtype;
     });
   }
   return made;
 }
 
-/// The tensor that an error is about: its subject, or the subject up to a colon.
+/// The tensor that an error is about: its subject, or the subject up to a colon or the dtype in parentheses.
 std::optional<stet::tensor> tensor_of(const stet::error& problem, const stet::model& in) {
   for (std::string_view name = problem.subject();;) {
     if (const auto found = in.store.find(name)) return *found;
-    const std::size_t colon = name.rfind(": ");
-    if (colon == std::string_view::npos) return std::nullopt;
-    name = name.substr(0, colon);
+    const std::size_t colon = name.rfind(": "), dtype = name.rfind(" (");
+    const std::size_t end = colon == std::string_view::npos ? dtype : colon;
+    if (end == std::string_view::npos) return std::nullopt;
+    name = name.substr(0, end);
   }
 }
 
@@ -152,6 +167,7 @@ status fail_to_convert(std::string_view path, const stet::error& problem, const 
   char text[512];
   std::string line(problem.print(text, sizeof text));
   line.append("; ");
+  if (which && from->store.original_of(*which)) line.append("--drop-aliases saves it under its first name alone, ");
   if (which && which->dtype() == stet::dtype::block && stet::is_dequantizable(which->layout().block))
     line.append("--dequantize makes numbers of it, ");
   else if (which && stet::describe(which->dtype()).kind == stet::dtype_kind::floating &&
@@ -174,6 +190,7 @@ void print_outcome(std::string_view to, const stet::model& from, const stet::sav
                    std::size_t skipped_count, console& out) {
   out.write_escaped(to).write(": ").write(counted(tensor_count(from), "tensor")).write(", ");
   out.write(human_size(saved.file_size_bytes)).write(" in ").write(counted(saved.file_count, "file"));
+  if (saved.dropped_alias_count != 0) out.write(", without ").write(counted(saved.dropped_alias_count, "alias name"));
   if (saved.left_out_count != 0)
     out.write(", without ").write(counted(saved.left_out_count, "variable")).write(" of the optimizer");
   if (skipped_count != 0) out.write(", without ").write(counted(skipped_count, "tensor")).write(" that --skip names");
@@ -187,6 +204,10 @@ void print_outcome(std::string_view to, const stet::model& from, const stet::sav
 status copy(std::string_view from, std::string_view to, const save_function& save, const selection& wanted,
             console& out) {
   if (is_same_file(from, to)) return out.fail(to, "input and output are the same file");
+#if defined(__GLIBC__)
+  // Decoded chunks go back to the system when they are freed, however small memory lies between them.
+  (void)::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+#endif
   stet::result<stet::model> opened = open_model(from);
   if (!opened) return fail_to_open(from, opened.error(), out);
   for (const stet::glob& pattern : wanted.skipped) {
@@ -222,8 +243,58 @@ std::string floating_names() {
     if (each.kind == stet::dtype_kind::floating && each.bits >= 8)
       names.append(names.empty() ? "" : ", ").append(each.name);
   }
+  for (const stet::ggml_type& each : stet::ggml_types) {
+    if (stet::is_quantizable(each.block())) names.append(", ").append(each.name);
+  }
   return names;
 }
+
+/// What floating tensors are converted to, by its name: a floating dtype of 8 bits or more, or a block type that can be made.
+std::optional<stet::element_layout> layout_called(std::string_view name) {
+  const stet::dtype_description* const found = stet::find_dtype(name);
+  if (found != nullptr && found->kind == stet::dtype_kind::floating && found->bits >= 8)
+    return stet::element_layout::of(found->dtype);
+  for (const stet::ggml_type& each : stet::ggml_types) {
+    if (each.name == name && stet::is_quantizable(each.block()))
+      return stet::element_layout{stet::dtype::block, 0, each.block()};
+  }
+  return std::nullopt;
+}
+
+/// A size as people write it: "5GB", "512MiB", "1000". 0 if it is none.
+std::uint64_t size_called(std::string_view text) {
+  constexpr std::pair<std::string_view, std::uint64_t> units[] = {{"", 1},
+                                                                  {"B", 1},
+                                                                  {"kB", 1000},
+                                                                  {"KB", 1000},
+                                                                  {"MB", 1'000'000},
+                                                                  {"GB", 1'000'000'000},
+                                                                  {"KiB", 1 << 10},
+                                                                  {"MiB", 1 << 20},
+                                                                  {"GiB", 1 << 30},
+                                                                  {"TB", 1'000'000'000'000},
+                                                                  {"TiB", std::uint64_t{1} << 40}};
+  std::uint64_t number = 0;
+  std::size_t digits = 0;
+  for (; digits < text.size() && text[digits] >= '0' && text[digits] <= '9'; ++digits) {
+    const auto digit = static_cast<std::uint64_t>(text[digits] - '0');
+    if (number > (~std::uint64_t{0} - digit) / 10) return 0;
+    number = number * 10 + digit;
+  }
+  for (const auto& [unit, size] : units) {
+    if (digits != 0 && text.substr(digits) == unit) return number > ~std::uint64_t{0} / size ? 0 : number * size;
+  }
+  return 0;
+}
+
+/// An option that not every format has a use for.
+struct chosen_option {
+  std::string_view name;
+  stet::save_choice needs;
+};
+constexpr chosen_option chosen_options[] = {{"--shard-size", stet::save_choice::shards},
+                                            {"--drop-aliases", stet::save_choice::aliases},
+                                            {"--deflate", stet::save_choice::deflate}};
 
 } // namespace
 
@@ -256,20 +327,39 @@ status convert(const arguments& given, console& out) {
     if (equals == std::string_view::npos || equals == 0) return out.misuse("--rename takes FROM=TO");
     chosen.renames.push_back(stet::rename_rule::matching(rule.substr(0, equals), std::string(rule.substr(equals + 1))));
   }
+  const auto misfit = [&](std::string_view option, stet::save_choice needs) {
+    return out.misuse(std::string(option).append(" is for an OUT of format ").append(target_names(needs)));
+  };
   if (given.has("--dtype")) {
-    const stet::dtype_description* const to_dtype = stet::find_dtype(given.value_of("--dtype"));
-    if (to_dtype == nullptr || to_dtype->kind != stet::dtype_kind::floating || to_dtype->bits < 8)
-      return out.misuse("--dtype takes one of " + floating_names());
-    chosen.dtype = to_dtype->dtype;
+    const std::string_view name = given.value_of("--dtype");
+    chosen.dtype = layout_called(name);
+    if (!chosen.dtype) return out.misuse("--dtype takes one of " + floating_names());
+    constexpr stet::save_choice blocks = stet::save_choice::ggml_blocks;
+    if (chosen.dtype->dtype == stet::dtype::block && !stet::has_choice(wanted->choices, blocks))
+      return misfit(std::string("--dtype ").append(name), blocks);
   }
   chosen.dequantizes = given.has("--dequantize");
-  const save_function save_as = [=](const stet::model&, const stet::writer& all,
+  for (const chosen_option& each : chosen_options) {
+    if (given.has(each.name) && !stet::has_choice(wanted->choices, each.needs)) return misfit(each.name, each.needs);
+  }
+  stet::save_any_options options;
+  options.drops_aliases = given.has("--drop-aliases");
+  if (given.has("--shard-size")) {
+    options.max_shard_size_bytes = size_called(given.value_of("--shard-size"));
+    if (options.max_shard_size_bytes == 0) return out.misuse("--shard-size takes a size such as 500MB, 5GB or 2GiB");
+  }
+  if (given.has("--deflate")) {
+    options.deflate = deflate_function_of_command();
+    if (options.deflate == nullptr) return out.misuse("--deflate needs a stet that was built with zlib");
+  }
+  const save_function save_as = [=](const stet::model& opened, const stet::writer& all,
                                     const stet::file_operations& operations) {
-    stet::save_any_options options;
-    options.operations = &operations;
-    return stet::save_as(*wanted, to, all, options);
+    stet::save_any_options how = options;
+    how.operations = &operations;
+    if (is_to_native && is_native(opened)) how.alignment_bytes = opened_store_of(opened).alignment_bytes();
+    return stet::save_as(*wanted, to, all, how);
   };
-  return copy(from, to, is_to_native ? save_native(stet::store_form::single_file, to) : save_as, chosen, out);
+  return copy(from, to, save_as, chosen, out);
 }
 
 status pack(const arguments& given, console& out) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The program `stet`: the table of its commands, and the parser of the command line.
 #include "commands.hpp"
+#include "model.hpp"
 
 #include <stet/vocabulary/version.hpp>
 
@@ -36,7 +37,8 @@ constexpr option cat_options[] = {{"--as", true}, {"--dequantize"}};
 constexpr option doctor_options[] = {{"--repair", true}};
 constexpr option graph_options[] = {{"--json"}, {"--dot"}};
 constexpr option convert_options[] = {{"--to", true},     {"--only", true},  {"--skip", true}, {"--names", true},
-                                      {"--rename", true}, {"--dtype", true}, {"--dequantize"}};
+                                      {"--rename", true}, {"--dtype", true}, {"--dequantize"}, {"--shard-size", true},
+                                      {"--drop-aliases"}, {"--deflate"}};
 
 constexpr option patch_options[] = {
     {"--rename", true}, {"--axes", true}, {"--only", true}, {"--skip", true}, {"--strict"}};
@@ -75,8 +77,15 @@ constexpr entry commands[] = {
      "                 the second name as an alias\n"
      "--rename FROM=TO gives tensors whose names match the pattern FROM the name TO; $1 ... $9 in it are what the\n"
      "                 wildcards matched. The first that fits counts\n"
-     "--dtype DTYPE    converts floating tensors, rounded to nearest: float16, bfloat16, float32 ...\n"
-     "--dequantize     makes float32, or what --dtype says, of quantized blocks\n",
+     "--dtype DTYPE    converts floating tensors, rounded to nearest: float16, bfloat16, float32 ... For gguf and "
+     "stet\n"
+     "                 also q8_0 and q4_0, of those with two extents or more whose rows are whole blocks of 32\n"
+     "--dequantize     makes float32, or what --dtype says, of quantized blocks\n"
+     "--shard-size N   the largest size of a file with tensors: 5GB, 500MB, 2GiB; for stet, safetensors, gguf,\n"
+     "                 tensorflow and tfjs. A larger tensor has a file of its own\n"
+     "--drop-aliases   of a tensor with several names (tied weights) keeps the first: safetensors notes the others in\n"
+     "                 its metadata, gguf does not have them. Without it such a tensor is an error there\n"
+     "--deflate        compresses the arrays of npz; they are not in place then\n",
      convert_options, convert, formats_to_save},
     {"patch", "MODEL WEIGHTS OUT [OPTION]...", 3, "put new weights into a copy of a model's file",
      "OUT is MODEL with the values of the tensors that WEIGHTS has by the same names, converted to MODEL's dtypes;\n"
@@ -106,8 +115,11 @@ constexpr entry commands[] = {
      no_options, diff},
     {"doctor", "PATH [--repair OUT]", 1, "say what a file is, why it does not open, and what to do",
      "Status 0 if it opens.\n"
-     "--repair OUT   writes the repaired file: without NUL bytes in the header, or without bytes after the end, of a\n"
-     "               safetensors file; or an index of the shards that are there. PATH stays as it is\n",
+     "--repair OUT   writes the repaired file: without bytes after the end (safetensors, stet, zip archives of NumPy "
+     "and\n"
+     "               Keras), without NUL bytes in the header of safetensors, or an index of the shards that are "
+     "there.\n"
+     "               PATH stays as it is\n",
      doctor_options, doctor},
 };
 
@@ -123,8 +135,10 @@ status help(console& out) {
       "  stet -h, --help | -V, --version\n\n"
       "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, a file of\n"
       "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or\n"
-      "Keras: a file, a folder, or what the names of a checkpoint's files begin with. A delta is opened with its base,\n"
+      "Keras: a file, a folder, or what the names of a checkpoint's files begin with. A delta is opened with its "
+      "base,\n"
       "which lies beside it.\n"
+      "Parts of a model that are links are opened in huggingface_hub's cache, and elsewhere with --follow-links.\n"
       "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
   return status::done;
 }
@@ -159,6 +173,10 @@ status run(const entry& each, std::span<char*> given, console& out) {
       continue;
     }
     if (argument == "--help" || argument == "-h") return help_about(each, out);
+    if (argument == "--follow-links") {
+      follows_links = true;
+      continue;
+    }
     const std::size_t equals = argument.find('=');
     const option* const known = find_option(each, argument.substr(0, equals));
     if (known == nullptr || (equals != std::string_view::npos && !known->takes_value)) {

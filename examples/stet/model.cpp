@@ -11,22 +11,39 @@
 #include <stet/formats/compiled.hpp>
 #include <stet/formats/native/checkpoint_folder.hpp>
 
+#include <cerrno>
 #include <utility>
 
 namespace command {
 
+bool follows_links = false;
+
 stet::result<stet::model> open_model(std::string_view path) {
   stet::open_options options;
+  options.follow_links = follows_links;
 #if STET_HAS_ZLIB
   options.inflate = stet::inflate_with_zlib;
 #endif
   return stet::compiled::open_any(path, options);
 }
 
+stet::deflate_function deflate_function_of_command() {
+#if STET_HAS_ZLIB
+  return stet::deflate_with_zlib;
+#else
+  return nullptr;
+#endif
+}
+
 status fail_to_open(std::string_view path, const stet::error& problem, console& out) {
   const bool is_about_path = problem.about(path).subject() == problem.subject();
   if (is_about_path && problem == stet::errc::not_a_regular_file)
     return out.fail(path, "a folder, but neither a SavedModel nor one of checkpoints; give a file in it");
+  const bool is_link = !is_about_path && problem == stet::errc::bad_path && !follows_links;
+  if (is_link && problem.system_code() == ELOOP)
+    return out.fail(
+        path,
+        std::string(problem.subject()).append(": a link, which may lead out of the folder; --follow-links opens it"));
   if (const std::string reason = reason_of(path, problem); !reason.empty()) return out.fail(path, reason);
   if (!is_about_path || problem != stet::errc::unknown_format) return out.fail(path, problem);
   return out.fail(path, "not a format that is known here; known are " + stet::compiled::names_of_known_formats());

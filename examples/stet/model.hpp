@@ -7,6 +7,7 @@
 
 #include <stet/formats/description.hpp>
 #include <stet/formats/model.hpp>
+#include <stet/vocabulary/deflate.hpp>
 
 #include <cstdint>
 #include <map>
@@ -17,8 +18,13 @@
 
 namespace command {
 
+/// Whether the parts of a model may be links: `--follow-links`.
+extern bool follows_links;
+
 /// Opens the model at `path`, whatever its format. Errors: those of `stet::open_any`.
 stet::result<stet::model> open_model(std::string_view path);
+/// The compressor of the command; nullptr if it was built without zlib.
+stet::deflate_function deflate_function_of_command();
 /// Writes why there is no model at `path`: for an unknown format the known ones, for a folder what a folder can be.
 status fail_to_open(std::string_view path, const stet::error& problem, console& out);
 /// Why a path does not open, where more can be told than the error says; else empty.

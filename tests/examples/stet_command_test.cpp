@@ -17,6 +17,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
@@ -870,6 +871,70 @@ TEST_SUITE("stet command") {
           0);
   }
 
+  TEST_CASE("convert saves shards of a chosen size, without tied names, deflated, and in blocks") {
+    const temp_folder folder;
+    std::vector<float> values(64 * 64);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 100) - 50;
+    stet::writer out;
+    out.add("a.w", values, {64, 64}).add("b.w", values, {64, 64}).add("bias", std::span(values).first(32), {32});
+    out.add("conv", std::span(values).first(18), {2, 3, 3}).add_alias("tied", "a.w");
+    REQUIRE(out.save(folder.path("m.stet")));
+
+    const outcome refused = run(folder, {"convert", "m.stet", "m.safetensors"});
+    CHECK(refused.status == 1);
+    CHECK(refused.err.find("tied") != std::string::npos);
+    CHECK(refused.err.find("--drop-aliases saves it under its first name alone") != std::string::npos);
+    const outcome sharded = run(folder, {"convert", "m.stet", "m.safetensors", "--drop-aliases", "--shard-size=20kB"});
+    CHECK(sharded.status == 0);
+    CHECK(sharded.out.find(" in 3 files, without 1 alias name\n") != std::string::npos);
+    CHECK(run(folder, {"verify", "m.safetensors.index.json"}).status == 0);
+    CHECK(folder.read("m-00001-of-00002.safetensors").size() > 16384);
+
+    const outcome parts = run(folder, {"convert", "m.stet", "m.gguf", "--drop-aliases", "--shard-size", "20KiB"});
+    CHECK(parts.status == 0);
+    CHECK(parts.out.find(" in 2 files") != std::string::npos);
+    CHECK(run(folder, {"verify", "m-00002-of-00002.gguf"}).status == 0);
+    CHECK(run(folder, {"convert", "m.stet", "s.stet", "--shard-size", "20KiB"}).out.find(" in 3 files") !=
+          std::string::npos);
+
+    const outcome blocks = run(folder, {"convert", "m.stet", "q.gguf", "--drop-aliases", "--dtype", "q8_0"});
+    CHECK(blocks.status == 0);
+    const auto listed = parse(run(folder, {"ls", "q.gguf", "--json"}).out)["tensors"];
+    REQUIRE(listed.size() == 4);
+    const std::string expected_dtypes[] = {"q8_0", "q8_0", "float32", "float32"};
+    for (std::size_t i = 0; i < 4; ++i)
+      CHECK(listed[i].dump().find("\"" + expected_dtypes[i] + "\"") != std::string::npos);
+    CHECK(run(folder, {"cat", "q.gguf", "a.w", "--dequantize"}).out.size() == values.size() * 4);
+
+    const std::string size_of_stored = run(folder, {"convert", "m.stet", "m.npz"}).out;
+    CHECK(size_of_stored.find("in 1 file") != std::string::npos);
+    const outcome deflated = run(folder, {"convert", "m.stet", "d.npz", "--deflate"});
+    if (deflated.status == 0) {
+      CHECK(folder.read("d.npz").size() * 4 < folder.read("m.npz").size());
+      CHECK(run(folder, {"cat", "d.npz", "a.w"}).out == run(folder, {"cat", "m.stet", "a.w"}).out);
+    } else {
+      CHECK(deflated.status == 2);
+      CHECK(deflated.err.find("built with zlib") != std::string::npos);
+    }
+
+    const auto misuse = [&](std::vector<std::string> given, std::string_view sentence) {
+      given.insert(given.begin(), {"convert", "m.stet"});
+      const outcome wrong = run(folder, given);
+      CHECK(wrong.status == 2);
+      CHECK(wrong.err.find(sentence) != std::string::npos);
+      CHECK(folder.read(given[2]).empty());
+    };
+    misuse({"x.npz", "--shard-size", "1GB"},
+           "--shard-size is for an OUT of format stet, safetensors, gguf, tensorflow");
+    misuse({"x.stet", "--drop-aliases"},
+           "--drop-aliases is for an OUT of format safetensors, gguf, safetensors-shards");
+    misuse({"x.gguf", "--deflate"}, "--deflate is for an OUT of format npz");
+    misuse({"x.npz", "--dtype", "q8_0"}, "--dtype q8_0 is for an OUT of format stet, gguf");
+    misuse({"x.gguf", "--dtype", "q4_k"}, "q8_0");
+    for (const char* const size : {"0", "", "GB", "5XB", "1.5GB", "-1", "99999999999999999999", "17179869184GiB"})
+      misuse({"x.gguf", "--shard-size", size}, "--shard-size takes a size such as 500MB, 5GB or 2GiB");
+  }
+
   TEST_CASE("doctor says what a file is and what to do, and repairs it") {
     const temp_folder folder;
     sample().save(folder.path("m.stet"));
@@ -897,6 +962,28 @@ TEST_SUITE("stet command") {
     CHECK(repaired.status == 0);
     CHECK(repaired.out.ends_with("o.safetensors: repaired\n"));
     CHECK(run(folder, {"cat", "o.safetensors", "a"}).out == "ab");
+  }
+
+  TEST_CASE("parts that are links are refused with the option that opens them") {
+    const temp_folder folder;
+    std::vector<float> values(64);
+    stet::writer out;
+    out.add("a", values, {64});
+    stet::save_options sharded;
+    sharded.form = stet::store_form::sharded;
+    REQUIRE(out.save(folder.path("m.stet"), sharded));
+    const auto opened = stet::open(folder.path("m.stet"));
+    REQUIRE(opened);
+    const std::string part(opened->index().part(0).path);
+    std::filesystem::create_directory(folder.path("elsewhere"));
+    std::filesystem::rename(folder.path(part), folder.path("elsewhere/part"));
+    std::filesystem::create_symlink("elsewhere/part", folder.path(part));
+    const outcome refused = run(folder, {"ls", "m.stet"});
+    CHECK(refused.status == 1);
+    CHECK(refused.err ==
+          "stet: m.stet: " + part + ": a link, which may lead out of the folder; --follow-links opens it\n");
+    CHECK(run(folder, {"ls", "m.stet", "--follow-links"}).status == 0);
+    CHECK(run(folder, {"cat", "--follow-links", "m.stet", "a"}).out.size() == 256);
   }
 
   TEST_CASE("a file that grows beyond the limit is an error, not the end of the command") {

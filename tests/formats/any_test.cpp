@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <set>
 #include <span>
 #include <string>
@@ -81,6 +82,64 @@ struct one_number {
 } // namespace
 
 TEST_SUITE("formats/any") {
+  TEST_CASE("each format that has shards saves files of the size that is chosen, and opens them") {
+    const stet_test::temp_folder folder;
+    const std::vector<float> values(1000, 1.5f);
+    stet::writer out;
+    for (const char* const name : {"a", "b", "c"}) out.add(name, values, {10, 100});
+    std::size_t count = 0;
+    for (const stet::format* const each : stet::known_formats) {
+      if (!stet::has_choice(each->choices, stet::save_choice::shards)) continue;
+      CAPTURE(each->saved_as);
+      REQUIRE(bool(each->save != nullptr));
+      ++count;
+      const std::string in = folder.path(std::string(each->saved_as));
+      REQUIRE(std::filesystem::create_directory(in));
+      const std::string path = in + "/" + (each->ending == "model.json" ? "" : "m") + std::string(each->ending);
+      stet::save_any_options options;
+      options.max_shard_size_bytes = 5000;
+      const auto saved = stet::save_as(*each, path, out, options);
+      REQUIRE(saved);
+      CHECK(saved->file_count >= 3);
+      const bool is_by_part = each->saved_as == "gguf";
+      const bool is_by_index = each->saved_as == "safetensors";
+      const auto opened = stet::open_any(is_by_part    ? in + "/m-00002-of-00003.gguf"
+                                         : is_by_index ? in + "/m.safetensors.index.json"
+                                                       : path);
+      REQUIRE(opened);
+      CHECK(opened->store.find("c"));
+      CHECK(opened->store.find("a")->element_count() == 1000);
+    }
+    CHECK(count == 8);
+  }
+
+  TEST_CASE("tied names are dropped on request where a format has no aliases, and an error else") {
+    const stet_test::temp_folder folder;
+    stet::writer out;
+    out.add("embed", 1.0f).add_alias("output", "embed");
+    std::size_t count = 0;
+    for (const stet::format* const each : stet::known_formats) {
+      if (!stet::has_choice(each->choices, stet::save_choice::aliases)) continue;
+      CAPTURE(each->saved_as);
+      ++count;
+      const std::string path = folder.path("m" + std::string(each->ending));
+      const auto refused = stet::save_as(*each, path, out);
+      REQUIRE(!refused);
+      CHECK(refused.error().code() == stet::errc::not_expressible);
+      CHECK(refused.error().subject().starts_with("output: "));
+      stet::save_any_options options;
+      options.drops_aliases = true;
+      const auto saved = stet::save_as(*each, path, out, options);
+      REQUIRE(saved);
+      CHECK(saved->dropped_alias_count == 1);
+      const auto opened = stet::open_any(path);
+      REQUIRE(opened);
+      CHECK(opened->store.tensor_count() == 1);
+      CHECK(opened->store.find("embed"));
+    }
+    CHECK(count == 3);
+  }
+
   TEST_CASE("a model of any format is bound without a further header") {
     const stet_test::temp_folder folder;
     few_variables values;

@@ -3,6 +3,7 @@
 #include <stet/formats/compiled.hpp>
 #include <stet/formats/description.hpp>
 #include <stet/formats/convert_tensors.hpp>
+#include <stet/writer.hpp>
 
 #include "support/temp_folder.hpp"
 
@@ -131,6 +132,86 @@ TEST_SUITE("formats/convert_tensors") {
         REQUIRE(numbers[i] == expected);
       }
     }
+  }
+
+  TEST_CASE("floating tensors and blocks become blocks, the same as quantize_blocks makes of all their numbers") {
+    const stet_test::temp_folder folder;
+    std::vector<float> numbers(200 * 96);
+    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i * 37 % 1001) / 8 - 60;
+    std::vector<stet::float16> halves;
+    for (const float each : numbers) halves.emplace_back(each);
+    stet::writer out;
+    out.add("w", numbers, {200, 96}).add("h", halves, {2, 100, 96}).add_alias("tied", "w");
+    REQUIRE(out.save(folder.path("m.stet")));
+    for (const std::uint32_t code : {2u, 8u}) {
+      const stet::block_type block = stet::find_ggml_type(code)->block();
+      CAPTURE(block.name);
+      const stet::element_layout layout{dtype::block, 0, block};
+      auto opened = stet::compiled::open_any(folder.path("m.stet"));
+      REQUIRE(opened);
+      CHECK(stet::is_tensor_convertible(*opened->store.find("h"), layout));
+      const auto made = stet::with_dtypes(
+          std::move(*opened), [&](const stet::tensor&) { return std::optional<stet::element_layout>(layout); });
+      REQUIRE(made);
+      std::vector<std::byte> expected(numbers.size() / 32 * block.size_bytes);
+      REQUIRE(stet::quantize_blocks(block, numbers, expected));
+      for (const char* const name : {"w", "h"}) {
+        const auto found = made->store.find(name);
+        REQUIRE(found);
+        CHECK(found->layout().block == block);
+        CHECK(found->size_bytes() == expected.size());
+        std::vector<std::byte> bytes(expected.size());
+        REQUIRE(found->read(0, bytes));
+        CHECK(bytes == expected);
+        for (const std::size_t at : {1u, 33u, 1151u, 1152u, 2175u, 2176u, 2177u}) {
+          std::vector<std::byte> some(3000);
+          REQUIRE(found->read(at, some));
+          CHECK(std::memcmp(some.data(), expected.data() + at, some.size()) == 0);
+        }
+      }
+      CHECK(made->store.original_of(*made->store.find("tied"))->name() == "w");
+      // Blocks of one type become those of another.
+      stet::writer copy;
+      REQUIRE(stet::compiled::add_model(copy, *made));
+      REQUIRE(copy.save(folder.path("copy.stet")));
+      auto again = stet::compiled::open_any(folder.path("copy.stet"));
+      REQUIRE(again);
+      const stet::element_layout other{dtype::block, 0, stet::find_ggml_type(10 - code)->block()};
+      std::vector<float> stored(numbers.size());
+      REQUIRE(again->store.find("w")->copy_to(std::span(stored), stet::dequantize));
+      const auto requantized = stet::with_dtypes(
+          std::move(*again), [&](const stet::tensor&) { return std::optional<stet::element_layout>(other); });
+      REQUIRE(requantized);
+      expected.resize(numbers.size() / 32 * other.block.size_bytes);
+      REQUIRE(stet::quantize_blocks(other.block, stored, expected));
+      std::vector<std::byte> bytes(expected.size());
+      REQUIRE(requantized->store.find("w")->read(0, bytes));
+      CHECK(bytes == expected);
+    }
+  }
+
+  TEST_CASE("what cannot become blocks is an error by name") {
+    const stet_test::temp_folder folder;
+    std::vector<float> numbers(128);
+    stet::writer out;
+    out.add("narrow", numbers, {8, 16}).add("scalar", 1.0f).add("text", "a");
+    out.add("fits", numbers, {2, 64});
+    REQUIRE(out.save(folder.path("m.stet")));
+    const auto refusal = [&](std::string_view name, std::uint32_t code) {
+      auto opened = stet::compiled::open_any(folder.path("m.stet"));
+      REQUIRE(opened);
+      const stet::element_layout layout{dtype::block, 0, stet::find_ggml_type(code)->block()};
+      const auto made = stet::with_dtypes(std::move(*opened), [&](const stet::tensor& each) {
+        return each.name() == name ? std::optional(layout) : std::nullopt;
+      });
+      REQUIRE(!made);
+      CHECK(made.error().code() == errc::not_convertible);
+      CHECK(made.error().subject() == name);
+    };
+    refusal("narrow", 8);
+    refusal("scalar", 8);
+    refusal("text", 2);
+    refusal("fits", 12); // q4_k is read alone
   }
 
   TEST_CASE("damage of what is converted is found") {

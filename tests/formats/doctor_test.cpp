@@ -125,6 +125,53 @@ TEST_SUITE("formats/doctor") {
     }
   }
 
+  TEST_CASE("bytes after the end of native files and archives are counted, and left out") {
+    const stet_test::temp_folder folder;
+    const std::vector<float> values{1, 2, 3};
+    stet::writer out;
+    out.add("a", values, {3});
+    const struct {
+      const char* name;
+      std::string_view kind;
+    } rows[] = {{"m.stet", "a native file"}, {"m.npz", "a zip archive"}};
+    for (const auto& row : rows) {
+      CAPTURE(row.name);
+      REQUIRE(stet::save_any(folder.path(row.name), out));
+      const std::string whole = content_of(folder, row.name);
+      for (const std::string& tail : {std::string("tail"), std::string(70000, '\0'), std::string(1, 'P')}) {
+        const std::string path = folder.write(std::string("t") + row.name, whole + tail);
+        const stet::diagnosis found = stet::diagnose(path);
+        REQUIRE(found.problem);
+        const bool is_nul = tail[0] == '\0';
+        CHECK(found.what == std::string(row.kind) + " with " + std::to_string(tail.size()) + (is_nul ? " NUL" : "") +
+                                (tail.size() == 1 ? " byte" : " bytes") + " after its end");
+        REQUIRE(found.repair == repair_kind::cut);
+        CHECK(found.kept_bytes == whole.size());
+        REQUIRE(stet::repair(found, path, folder.path("out")));
+        CHECK(content_of(folder, "out") == whole);
+      }
+      // What does not open without them, either, is not repaired.
+      std::string damaged = whole + "tail";
+      damaged[row.name[2] == 's' ? 200 : 0x1c] ^= 1;
+      CHECK(stet::diagnose(folder.write("d", damaged)).repair == repair_kind::none);
+      for (std::size_t size = 0; size < whole.size(); ++size) {
+        const auto each = stet::diagnose(folder.write("t", std::string_view(whole).substr(0, size)));
+        REQUIRE(each.problem);
+        REQUIRE(each.repair == repair_kind::none);
+      }
+    }
+    const std::string native = content_of(folder, "m.stet"), archive = content_of(folder, "m.npz");
+    const auto cut = stet::diagnose(folder.write("c", std::string_view(native).substr(0, native.size() - 5)));
+    CHECK(cut.problem->code() == errc::truncated);
+    CHECK(cut.advice == "copy or download it again");
+    CHECK(stet::diagnose(folder.write("c", std::string_view(archive).substr(0, archive.size() - 30))).what ==
+          "a zip archive that is cut off: the directory at its end is missing");
+    // Two archives one after the other: the second is the one that readers see, and the first is none of its own.
+    const stet::diagnosis two = stet::diagnose(folder.write("two", archive + archive));
+    REQUIRE(two.problem);
+    CHECK(two.repair == repair_kind::none);
+  }
+
   TEST_CASE("a stale index is told, and made anew of the shards that are there") {
     const stet_test::temp_folder folder;
     folder.write("model-00001-of-00002.safetensors", safetensors_text(one_tensor, 12));
@@ -144,6 +191,11 @@ TEST_SUITE("formats/doctor") {
     CHECK((*index)["weight_map"]["a"] == "model-00001-of-00002.safetensors");
     CHECK((*index)["weight_map"]["b"] == "model-00002-of-00002.safetensors");
     CHECK((*index)["metadata"]["total_size"] == 14);
+    // As a save writes it.
+    CHECK(
+        content_of(folder, "new.safetensors.index.json") ==
+        "{\n  \"metadata\": {\n    \"total_size\": 14\n  },\n  \"weight_map\": {\n"
+        "    \"a\": \"model-00001-of-00002.safetensors\",\n    \"b\": \"model-00002-of-00002.safetensors\"\n  }\n}\n");
     // Two shards with one tensor: which is meant is a guess.
     folder.write("other.safetensors", safetensors_text(one_tensor, 12));
     const auto twice = stet::repair(found, path, path);

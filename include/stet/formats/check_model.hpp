@@ -4,6 +4,7 @@
 #define STET_FORMATS_CHECK_MODEL_HPP
 
 #include "model.hpp"
+#include "common/visit_pieces.hpp"
 #include "common/write_elements.hpp"
 
 #include "../bytes/crc32.hpp"
@@ -51,7 +52,8 @@ inline result<std::uint32_t> crc32_of_inflated(const model& of, const source& fr
 /// Compares one checksum of a range of a model's files.
 /// @retval errc::checksum_mismatch  the bytes are damaged; the subject is the name of the range
 /// @retval errc::bad_compression    they are deflated, and damaged
-/// or an error of the reader. Cost: reads the range once; at most 256 KiB of memory, or of a deflated range what it becomes.
+/// or an error of the reader. Cost: reads the range once; at most 256 KiB of memory, or of a deflated range what it becomes;
+/// of a mapped file, pages of a few MiB.
 [[nodiscard]] inline result<void> check_range(const model& of, const range_check& check) {
   constexpr std::uint64_t most = 256 * 1024;
   const source& from = of.store.index().part_count() == 0 ? of.store.data() : of.store.part(check.part);
@@ -69,7 +71,7 @@ inline result<std::uint32_t> crc32_of_inflated(const model& of, const source& fr
     if (!inflated) return inflated.error();
     crc = *inflated;
   } else if (from.data() != nullptr) {
-    add({from.data() + static_cast<std::size_t>(check.offset_bytes), static_cast<std::size_t>(check.size_bytes)});
+    detail::visit_pieces(from, check.offset_bytes, check.size_bytes, add);
   } else {
     std::vector<std::byte> memory(static_cast<std::size_t>((std::min)(most, check.size_bytes)));
     for (std::uint64_t done = 0; done < check.size_bytes;) {

@@ -34,10 +34,12 @@ struct model_description {
   friend bool operator==(const model_description&, const model_description&) = default;
 };
 
-/// Reads graphs, state, metadata and attributes of tensors from the files of a model, which are opened again at `model::path`.
+/// Reads graphs, state, metadata and attributes of tensors from the files of a model, which are opened again at `model::path`. Of a
+/// selection of the tensors of a model (select.hpp, convert_tensors.hpp), that of the whole model.
 /// Errors: those of the format's reader of graphs and settings;
 /// @retval errc::invalid_argument  the model was opened by neither `open_any` nor `open_as`
 [[nodiscard]] inline result<model_description> describe(const model& of) {
+  if (of.whole != nullptr) return describe(*of.whole);
   if (of.format == nullptr || of.format->describe == nullptr) return error(errc::invalid_argument, of.path);
   return of.format->describe(of);
 }

@@ -7,10 +7,13 @@
 #include "diagnosis.hpp"
 #include "common/known_content.hpp"
 #include "safetensors/open.hpp"
+#include "safetensors/detail/index_text.hpp"
 
+#include "../index/format.hpp"
 #include "../json.hpp"
 #include "../source/detail/path.hpp"
 #include "../source/file_operations.hpp"
+#include "../source/file_system.hpp"
 #include "../writer/atomic_file.hpp"
 #include "../writer/detail/list_folder.hpp"
 
@@ -18,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,6 +39,10 @@ public:
   repaired_bytes(std::span<const std::byte> from, std::uint64_t blank_begin, std::uint64_t blank_end) noexcept
       : from_(from), blank_begin_(blank_begin), blank_end_(blank_end) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return from_.size(); }
+  /// True if all bytes are as they were.
+  [[nodiscard]] bool is_cut_alone() const noexcept { return blank_begin_ == blank_end_; }
+  /// The bytes as they were.
+  [[nodiscard]] std::span<const std::byte> all() const noexcept { return from_; }
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
     if (!range_fits(offset_bytes, into.size(), from_.size())) return error(errc::bad_range, {}, offset_bytes);
     if (into.empty()) return {};
@@ -79,40 +87,108 @@ inline std::optional<safetensors_frame> frame_of_safetensors(std::span<const std
   return made;
 }
 
-/// Whether the file opens after a repair.
-inline bool opens_repaired(std::span<const std::byte> bytes, const safetensors_frame& frame, std::uint64_t kept_bytes) {
-  const repaired_bytes reader(bytes.first(static_cast<std::size_t>(kept_bytes)), frame.text_end, frame.header_end);
-  return bool(open_safetensors_source(source::stream(reader), nullptr));
+/// The program's files, one of which is as after a repair.
+class files_with_repair final : public file_system {
+public:
+  files_with_repair(std::string_view path, const repaired_bytes& repaired, const open_options& options) noexcept
+      : path_(path), repaired_(repaired), options_(options) {}
+
+  [[nodiscard]] result<source> open_file(std::string_view path_utf8) const noexcept override {
+    if (path_utf8 != path_) return open_source(path_utf8, options_);
+    return repaired_.is_cut_alone() ? source::borrow(repaired_.all()) : source::stream(repaired_);
+  }
+  [[nodiscard]] result<void> list_folder(std::string_view path_utf8,
+                                         bool (*visit)(void* visitor, std::string_view name) noexcept,
+                                         void* visitor) const noexcept override {
+    if (options_.files == nullptr) return errc::unsupported;
+    return options_.files->list_folder(path_utf8, visit, visitor);
+  }
+
+private:
+  std::string_view path_;
+  const repaired_bytes& repaired_;
+  const open_options& options_;
+};
+
+/// A file that does not open: its path, how it was opened, and its bytes.
+struct examined_file {
+  std::string_view path;
+  const open_options& options;
+  std::span<const std::byte> bytes;
+
+  /// Whether the file opens after a repair.
+  [[nodiscard]] bool opens_as(const repaired_bytes& repaired) const {
+    open_options how = options;
+    const files_with_repair files(path, repaired, options);
+    how.files = &files;
+    return bool(open_any(path, how));
+  }
+};
+
+/// Compares the size of a file with the end that it states, and tells what is more or missing.
+/// @param kind  of the file, for people
+inline void examine_size(const examined_file& of, std::string_view kind, std::uint64_t end, diagnosis& into) {
+  const std::uint64_t size = of.bytes.size();
+  if (end == size) return;
+  into.says_more = true;
+  if (end > size) {
+    into.what = std::string(kind) + " that is cut off: " + std::to_string(end - size) + " of " + std::to_string(end) +
+                " bytes are missing";
+    into.advice = "copy or download it again";
+    return;
+  }
+  const std::uint64_t extra = size - end;
+  const bool is_nul = is_zero(of.bytes.subspan(static_cast<std::size_t>(end)));
+  into.what = std::string(kind) + " with " + std::to_string(extra) + (is_nul ? " NUL" : "") +
+              (extra == 1 ? " byte" : " bytes") + " after its end";
+  into.advice = "look what they are";
+  if (!of.opens_as({of.bytes.first(static_cast<std::size_t>(end)), 0, 0})) return;
+  into.repair = diagnosis::repair_kind::cut;
+  into.kept_bytes = end;
+  into.advice = "`stet doctor --repair` leaves them out";
 }
 
 /// What is wrong with a file that begins as a safetensors file does.
-inline void examine_safetensors(std::span<const std::byte> bytes, diagnosis& into) {
-  const std::optional<safetensors_frame> frame = frame_of_safetensors(bytes);
+inline void examine_safetensors(const examined_file& of, diagnosis& into) {
+  const std::optional<safetensors_frame> frame = frame_of_safetensors(of.bytes);
   if (!frame) return;
-  if (frame->text_end != frame->header_end) {
-    into.what = "a safetensors file whose header is padded with NUL bytes, where the format has spaces";
+  if (frame->text_end == frame->header_end) return examine_size(of, "a safetensors file", frame->data_end, into);
+  into.what = "a safetensors file whose header is padded with NUL bytes, where the format has spaces";
+  into.says_more = true;
+  into.advice = "its writer has to be mended";
+  if (!of.opens_as({of.bytes, frame->text_end, frame->header_end})) return;
+  into.repair = diagnosis::repair_kind::blank;
+  into.advice = "`stet doctor --repair` makes spaces of them";
+}
+
+/// The bytes that follow a native file. One that is cut off has an error that says so.
+inline void examine_native(const examined_file& of, diagnosis& into) {
+  if (of.bytes.size() < header_field::file_size.end()) return;
+  // The header has a checksum: what opens without the rest had this size.
+  const std::uint64_t end = header_field::file_size.load(of.bytes.data());
+  if (end < of.bytes.size()) examine_size(of, "a native file", end, into);
+}
+
+/// What is wrong with the end of a zip archive: the last record of an end tells.
+inline void examine_zip(const examined_file& of, diagnosis& into) {
+  constexpr std::string_view mark("PK\5\6", 4);
+  constexpr std::size_t record_size = 22, directory_size_at = 12, directory_at = 16, comment_size_at = 20;
+  const std::string_view all = text_at(of.bytes.data(), of.bytes.size());
+  const std::size_t at = all.rfind(mark);
+  if (at == all.npos) {
     into.says_more = true;
-    into.advice = "its writer has to be mended";
-    if (!opens_repaired(bytes, *frame, bytes.size())) return;
-    into.repair = diagnosis::repair_kind::blank;
-    into.advice = "`stet doctor --repair` makes spaces of them";
-  } else if (frame->data_end < bytes.size()) {
-    const std::uint64_t extra = bytes.size() - frame->data_end;
-    const bool is_nul = is_zero(bytes.subspan(static_cast<std::size_t>(frame->data_end)));
-    into.what = "a safetensors file with " + std::to_string(extra) + (is_nul ? " NUL" : "") +
-                (extra == 1 ? " byte" : " bytes") + " after its end";
-    into.says_more = true;
-    into.advice = "look what they are";
-    if (!opens_repaired(bytes, *frame, frame->data_end)) return;
-    into.repair = diagnosis::repair_kind::cut;
-    into.kept_bytes = frame->data_end;
-    into.advice = "`stet doctor --repair` leaves them out";
-  } else if (frame->data_end > bytes.size()) {
-    into.what = "a safetensors file that is cut off: " + std::to_string(frame->data_end - bytes.size()) + " of " +
-                std::to_string(frame->data_end) + " bytes are missing";
-    into.says_more = true;
+    into.what = "a zip archive that is cut off: the directory at its end is missing";
     into.advice = "copy or download it again";
+    return;
   }
+  if (all.size() - at < record_size) return;
+  const std::byte* const record = of.bytes.data() + at;
+  const std::uint64_t end = at + record_size + load_little<std::uint16_t>(record + comment_size_at);
+  const std::uint64_t directory_end = std::uint64_t{load_little<std::uint32_t>(record + directory_size_at)} +
+                                      load_little<std::uint32_t>(record + directory_at);
+  // The directory of an archive of more than 4 GiB is elsewhere. One that is not in front of the record tells of several archives.
+  const bool is_record = directory_end == at || directory_end > 0xFFFFFFFEu;
+  if (is_record && end < all.size()) examine_size(of, "a zip archive", end, into);
 }
 
 /// Whether a further GGUF file begins within one.
@@ -203,25 +279,25 @@ inline result<std::string> index_of_shards(std::string_view folder) {
                            [](std::string_view name) { return name.ends_with(".safetensors"); });
   if (!names) return names.error();
   std::sort(names->begin(), names->end());
-  json_value map = json_value::object();
+  std::map<std::string, std::string_view> map;
   std::uint64_t total = 0;
   for (const std::string& name : *names) {
     const result<store> shard = open_safetensors(std::string(folder) + name);
     if (!shard) return shard.error().about(name);
     for (const tensor each : *shard) {
-      if (!map.emplace(std::string(each.name()), name).second) return error(errc::duplicate_name, each.name());
+      if (!map.emplace(each.name(), name).second) return error(errc::duplicate_name, each.name());
       total += each.size_bytes();
     }
   }
-  json_value index = {{"metadata", {{"total_size", total}}}, {"weight_map", std::move(map)}};
-  return detail::text_of(index);
+  return safetensors_index_text({map.begin(), map.end()}, total);
 }
 
 } // namespace detail
 
 /// Opens what is at `path_utf8` as `open_any` does, and where that fails looks for the reason. Never an error: what cannot be told
 /// is in `diagnosis::problem`.
-/// Cost: that of `open_any`; where it fails, reads the header once more, and of GGUF the whole file.
+/// Cost: that of `open_any`; where it fails, reads the header once more, of GGUF the whole file, and opens what a repair would
+/// make.
 [[nodiscard]] inline diagnosis diagnose(std::string_view path_utf8, const open_options& options = {}) {
   diagnosis made;
   {
@@ -255,12 +331,17 @@ inline result<std::string> index_of_shards(std::string_view folder) {
   }
   const auto bytes = probe.bytes();
   if (!bytes) return made;
+  const detail::examined_file of{path_utf8, options, *bytes};
   if (probe.starts_with("GGUF")) {
     detail::examine_gguf(*bytes, made);
+  } else if (has_native_magic(probe.start())) {
+    detail::examine_native(of, made);
+  } else if (detail::is_zip(probe.start())) {
+    detail::examine_zip(of, made);
   } else if (probe.starts_like_json()) {
     detail::examine_index(path_utf8, *bytes, made);
   } else {
-    detail::examine_safetensors(*bytes, made);
+    detail::examine_safetensors(of, made);
   }
   return made;
 }
@@ -285,11 +366,14 @@ inline result<void> repair(const diagnosis& found, std::string_view path_utf8, s
   format_probe probe(path_utf8);
   const auto bytes = probe.bytes();
   if (!bytes) return bytes.error();
+  if (found.repair == cut) {
+    if (found.kept_bytes > bytes->size()) return error(errc::unsupported, path_utf8);
+    const auto kept = bytes->first(static_cast<std::size_t>(found.kept_bytes));
+    return detail::write_whole_file(to_utf8, detail::repaired_bytes(kept, 0, 0));
+  }
   const auto frame = detail::frame_of_safetensors(*bytes);
-  if (!frame || found.kept_bytes > bytes->size()) return error(errc::unsupported, path_utf8);
-  const std::size_t kept = found.repair == cut ? static_cast<std::size_t>(found.kept_bytes) : bytes->size();
-  return detail::write_whole_file(to_utf8,
-                                  detail::repaired_bytes(bytes->first(kept), frame->text_end, frame->header_end));
+  if (!frame) return error(errc::unsupported, path_utf8);
+  return detail::write_whole_file(to_utf8, detail::repaired_bytes(*bytes, frame->text_end, frame->header_end));
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -317,6 +317,8 @@ struct format {
   /// Saves what was added to a writer.
   result<saved_files> (*save)(std::string_view path_utf8, const writer& from,
                               const save_any_options& options) = nullptr;
+  /// The options that `save` uses, of those that not all formats use.
+  save_choice choices = save_choice::none;
   /// How its weights are replaced.
   weight_replacement replacement = weight_replacement::none;
   /// Replaces weights in a way of its own, instead of that of `replacement`.

@@ -13,7 +13,8 @@ namespace stet::inline STET_NAMESPACE {
 
 struct file_operations;
 
-/// The options of `save_any` and `save_as`, for every format. The function of formats/NAME/save.hpp has more of them.
+/// The options of `save_any` and `save_as`, for every format. The function of formats/NAME/save.hpp has more of them. A format
+/// ignores the options that it has no use for; `format::choices` lists those that it has.
 struct save_any_options {
   /// The format by its name (`format::saved_as`); empty: the one that the name of the file ends as.
   std::string_view format = {};
@@ -23,8 +24,14 @@ struct save_any_options {
   std::uint32_t alignment_bytes = default_alignment_bytes;
   /// The system calls to save with; nullptr: the operating system's.
   const file_operations* operations = nullptr;
-  /// Compresses the tensors of an npz archive; nullptr: they are stored. Other formats do not use it.
+  /// Compresses the tensors of an npz archive; nullptr: they are stored.
   deflate_function deflate = nullptr;
+  /// The largest size of a file with tensors, as the option of the format's own saver counts it; a larger tensor has a file of its
+  /// own. 0: the size that the format has by default, for most of them one file.
+  std::uint64_t max_shard_size_bytes = 0;
+  /// Saves a tensor with several names (tied weights) under its first name alone where the format has no aliases: safetensors
+  /// notes the others in its metadata, GGUF does not have them. Otherwise such a tensor is errc::not_expressible.
+  bool drops_aliases = false;
 };
 
 /// The files that `save_any` or `save_as` saved.
@@ -35,7 +42,28 @@ struct saved_files {
   std::uint64_t file_count = 0;
   /// Variables of the optimizer that the format has no place for.
   std::uint64_t left_out_count = 0;
+  /// Names that `save_any_options::drops_aliases` left out.
+  std::uint64_t dropped_alias_count = 0;
 };
+
+/// The members of `save_any_options`, and other wishes, that some formats have a use for: a set of bits.
+enum class save_choice : std::uint8_t {
+  none = 0,
+  /// `max_shard_size_bytes`.
+  shards = 1,
+  /// `drops_aliases`.
+  aliases = 2,
+  /// `deflate`.
+  deflate = 4,
+  /// Tensors may be of the block types of ggml.
+  ggml_blocks = 8,
+};
+constexpr save_choice operator|(save_choice a, save_choice b) noexcept {
+  return static_cast<save_choice>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr bool has_choice(save_choice of, save_choice which) noexcept {
+  return (static_cast<unsigned>(of) & static_cast<unsigned>(which)) != 0;
+}
 
 } // namespace stet::inline STET_NAMESPACE
 

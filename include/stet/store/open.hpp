@@ -8,6 +8,7 @@
 #include "../index/detail/check.hpp"
 #include "../index/format.hpp"
 #include "../source/file_system.hpp"
+#include "../source/detail/blob_link.hpp"
 #include "../source/detail/path.hpp"
 #include "../vocabulary/inflate.hpp"
 
@@ -44,7 +45,8 @@ struct open_options {
   /// Of a mapping: whether the system may read what lies around the touched pages, up to its own limit, which may be
   /// megabytes. False saves that where little of a large file is used, and makes reading much of it slow: prefetch it then.
   bool reads_ahead = true;
-  /// Whether parts beside the store may be symbolic or hard links, which can lead out of its folder.
+  /// Whether parts beside the store may be symbolic or hard links, which can lead out of its folder. Without it a link is
+  /// errc::bad_path, but for the links of huggingface_hub's cache: "../../blobs/" and a hash.
   bool follow_links = false;
   /// Decompresses what files of other formats hold deflated: `inflate_with_zlib` of stet/ext/zlib.hpp, say. The open store keeps it.
   /// Without one, deflated tensors are listed, and reading them is errc::compressed.
@@ -232,6 +234,26 @@ inline result<source> source_of(source&& given, const open_options& options) noe
   return source::copy({part->data(), static_cast<std::size_t>(part->size_bytes())}, options.memory);
 }
 
+#if STET_FILES
+/// Opens what a link in a snapshot of huggingface_hub's cache leads to.
+/// @param path_utf8  of the link
+/// @param refused    the error of opening it without following it, which remains that of every other link
+inline result<file> open_blob(std::string_view path_utf8, open_for purpose, error refused) noexcept {
+  os::native_path path;
+  char target[128];
+  if (!path.assign(path_utf8)) return refused;
+  const result<std::size_t> size = os::read_link(path, target);
+  if (!size || !is_blob_link({target, *size})) return refused;
+  char buffer[4096];
+  const std::string_view folder = folder_in(path_utf8);
+  if (folder.size() + *size >= sizeof buffer) return refused;
+  text_writer text(buffer, sizeof buffer);
+  text.append(folder).append(std::string_view(target, *size));
+  result<file> blob = file::open(text.text(), purpose, links::no_follow);
+  return blob ? std::move(blob) : result<file>(blob.error().about(path_utf8));
+}
+#endif
+
 /// Opens a file of the operating system.
 inline result<source> open_system_file([[maybe_unused]] std::string_view path_utf8,
                                        [[maybe_unused]] const open_options& options,
@@ -239,8 +261,9 @@ inline result<source> open_system_file([[maybe_unused]] std::string_view path_ut
 #if STET_FILES
   const bool writable = options.backing == backing::map && options.access == access::shared_write;
   const bool follows = options.follow_links || !is_beside;
-  result<file> from = file::open(path_utf8, writable ? open_for::read_write : open_for::read,
-                                 follows ? links::follow : links::no_follow);
+  const open_for purpose = writable ? open_for::read_write : open_for::read;
+  result<file> from = file::open(path_utf8, purpose, follows ? links::follow : links::no_follow);
+  if (!from && !follows && from.error().code() == errc::bad_path) from = open_blob(path_utf8, purpose, from.error());
   if (!from) return from.error();
   if (!follows && from->link_count() > 1) return errc::bad_path;
   return source_of(std::move(*from), options);

@@ -221,7 +221,7 @@ private:
     // More digits than these lead beyond every double, whatever stands before.
     constexpr std::int64_t most = std::int64_t{1} << 60;
     for (; at < raw.size(); ++at) written = written > most / 16 ? most : written * 10 + (raw[at] - '0');
-    return {raw.substr(first, end - first), exponent + (is_small ? -written : written)};
+    return {std::string_view(raw.data() + first, end - first), exponent + (is_small ? -written : written)};
   }
 };
 

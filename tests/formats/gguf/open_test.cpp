@@ -447,6 +447,64 @@ TEST_CASE("100,000 tensors and 300,000 strings: memory is the program's, in prop
   }
 }
 
+namespace {
+
+/// Counts the bytes that are read of a file.
+class counting_gguf_reader final : public stet::byte_reader {
+public:
+  counting_gguf_reader(std::string_view bytes, std::uint64_t& count) : bytes_(bytes), count_(&count) {}
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size_bytes(); }
+  [[nodiscard]] stet::result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
+    *count_ += into.size();
+    return bytes_.read(offset_bytes, into);
+  }
+
+private:
+  gguf_bytes_reader bytes_;
+  std::uint64_t* count_;
+};
+
+/// The two parts of a model, on demand.
+struct counted_gguf_parts final : stet::file_system {
+  std::string first, second;
+  mutable std::uint64_t read_of_first = 0, read_of_second = 0;
+
+  [[nodiscard]] stet::result<stet::source> open_file(std::string_view path) const noexcept override {
+    if (path == "m-00001-of-00002.gguf") return stet::source::keep(counting_gguf_reader(first, read_of_first));
+    if (path == "m-00002-of-00002.gguf") return stet::source::keep(counting_gguf_reader(second, read_of_second));
+    return stet::errc::file_not_found;
+  }
+};
+
+} // namespace
+
+TEST_CASE("of each part of a split model the keys are read once, whichever is given") {
+  counted_gguf_parts files;
+  const std::string letters(60000, 'k');
+  gguf_file first, second;
+  first.split(0, 2, 2);
+  second.split(1, 2, 2);
+  for (const char* const key : {"a", "b", "c", "d", "e", "f", "g", "h"}) {
+    first.string(key, letters);
+    second.string(key, letters);
+  }
+  files.first = first.tensor("x", {1}, 0, "xxxx").bytes();
+  files.second = second.tensor("y", {1}, 0, "yyyy").bytes();
+  for (const char* const given : {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf"}) {
+    CAPTURE(given);
+    files.read_of_first = files.read_of_second = 0;
+    const auto store = stet::open_gguf(given, {.backing = stet::backing::stream, .files = &files});
+    REQUIRE(store);
+    CHECK(store->tensor_count() == 2);
+    char y[4] = {};
+    REQUIRE(store->find("y")->read(0, std::as_writable_bytes(std::span(y))));
+    CHECK(std::string_view(y, 4) == "yyyy");
+    CHECK(files.read_of_first > 0);
+    CHECK(files.read_of_first <= files.first.size() + 8);
+    CHECK(files.read_of_second <= files.second.size() + 8);
+  }
+}
+
 TEST_CASE("a split model opens by any of its parts, whatever it is called") {
   const stet_test::temp_folder folder;
   const auto part = [](std::uint64_t number, std::uint64_t count, std::uint64_t total, std::string_view name) {

@@ -405,4 +405,58 @@ TEST_CASE("memory is the program's, in proportion to the header, and its lack an
   CHECK(grown.largest_bytes() < 16 * wide_file.size());
 }
 
+TEST_CASE("a header means the same, whether it is printed in the usual way or not") {
+  // A space in front of the fields: not the usual way.
+  constexpr std::string_view begin = R"({"a":{)", spaced = R"({"a":{ )";
+  constexpr std::string_view rest =
+      R"("dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"b":{"dtype":"U8","shape":[],"data_offsets":[24,25]}})";
+  const std::string data(25, 'd');
+  const auto content_of = [&](std::string_view header, std::string_view after) {
+    const std::string file = safetensors_file(std::string(header).append(after), data);
+    const stet_test::exact_text block(file);
+    const auto store = stet::open_safetensors(block.bytes());
+    if (!store) return failure_of(file);
+    std::string text;
+    for (const stet::tensor each : *store) {
+      text.append(each.name()).append(" ").append(stet::name_of(each.dtype()));
+      for (const std::uint64_t extent : each.shape()) text.append(" ").append(std::to_string(extent));
+      text.append(" ").append(std::to_string(each.entry().offset_bytes() - (file.size() - data.size()))).append(";");
+    }
+    return text;
+  };
+  CHECK(content_of(begin, rest) == "a float32 2 3 0;b uint8 24;");
+  CHECK(content_of(spaced, rest) == "a float32 2 3 0;b uint8 24;");
+  std::size_t opened = 0;
+  for (std::size_t at = 0; at < rest.size(); ++at) {
+    for (const char c : " \",:]}[{0126-.eE_FI\\\n\x80"sv) {
+      std::string changed(rest);
+      changed[at] = c;
+      std::string longer(rest);
+      longer.insert(at, 1, c);
+      for (const std::string& each : {changed, longer}) {
+        CAPTURE(each);
+        const std::string usual = content_of(begin, each);
+        REQUIRE(usual == content_of(spaced, each));
+        opened += usual.find(';') != std::string::npos;
+      }
+    }
+    std::string shorter(rest);
+    shorter.erase(at, 1);
+    REQUIRE(content_of(begin, shorter) == content_of(spaced, shorter));
+  }
+  CHECK(opened > 20);
+  // Numbers of as many digits as there are.
+  for (const char* const number : {"18446744073709551615", "18446744073709551616", "999999999999999999",
+                                   "1000000000000000000", "0000000000000000001", "00", "1e1", "1.0", "-0"}) {
+    CAPTURE(number);
+    for (const std::string& shape :
+         {"[" + std::string(number) + ",0]", "[0," + std::string(number) + "]", "[" + std::string(number) + "]"}) {
+      const std::string fields = R"("dtype":"U8","shape":)" + shape + R"(,"data_offsets":[0,25]}})";
+      CHECK(content_of(begin, fields) == content_of(spaced, fields));
+    }
+    const std::string fields = R"("dtype":"U8","shape":[25],"data_offsets":[0,)" + std::string(number) + "]}}";
+    CHECK(content_of(begin, fields) == content_of(spaced, fields));
+  }
+}
+
 TEST_SUITE_END();

@@ -16,6 +16,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -123,6 +124,72 @@ TEST_CASE("an entry whose shard or tensor is missing fails alone, by name") {
   CHECK(model->omitted[1].reason.code() == stet::errc::missing_part);
   CHECK(model->omitted[1].reason.subject() == "m-3.safetensors");
 }
+
+#if !defined(_WIN32) && !defined(__EMSCRIPTEN__) && !defined(__wasi__)
+TEST_CASE("P2: a snapshot of huggingface_hub's cache opens, whose files are links to blobs; other links are refused") {
+  const stet_test::temp_folder folder;
+  namespace fs = std::filesystem;
+  const fs::path root(folder.path("models--a--b"));
+  REQUIRE(fs::create_directories(root / "snapshots" / "rev"));
+  REQUIRE(fs::create_directories(root / "blobs"));
+  const std::string sha256(64, 'a'), other(std::string(63, '0') + 'f'), sha1(40, 'b');
+  const auto put = [&](const std::string& hash, std::string_view bytes) {
+    (void)folder.write("models--a--b/blobs/" + hash, bytes);
+  };
+  put(sha256, shard_of({"a"}, 1));
+  put(other, shard_of({"b"}, 2));
+  put(sha1, weight_map({{"a", std::string(first_shard)}, {"b", std::string(second_shard)}}));
+  const auto link = [&](std::string_view name, const std::string& target) {
+    const fs::path at = root / "snapshots" / "rev" / fs::path(name);
+    fs::remove(at);
+    fs::create_symlink(target, at);
+  };
+  link(first_shard, "../../blobs/" + sha256);
+  link(second_shard, "../../blobs/" + other);
+  link(index_name, "../../blobs/" + sha1);
+  const std::string snapshot = folder.path("models--a--b/snapshots/rev");
+  const std::string index = snapshot + "/" + std::string(index_name);
+  for (const stet::backing how : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
+    const auto store = stet::open_safetensors(index, {.backing = how});
+    REQUIRE(store);
+    CHECK(store->tensor_count() == 2);
+    CHECK(store->find("b"));
+    CHECK(stet::compiled::open_any(snapshot, {.backing = how}));
+  }
+  const auto code = [&] { return stet_test::outcome(stet::open_safetensors(index)); };
+  const std::string upper(64, 'A'), shorter(39, 'a');
+  put(upper, shard_of({"b"}, 2));
+  put(shorter, shard_of({"b"}, 2));
+  put(std::string(64, 'c') + ".x", shard_of({"b"}, 2));
+  const std::string targets[] = {"../../blobs/" + upper,
+                                 "../../blobs/" + shorter,
+                                 "../../blobs/" + std::string(64, 'c') + ".x",
+                                 "../../blobs/../blobs/" + other,
+                                 "../../../models--a--b/blobs/" + other,
+                                 std::string(first_shard),
+                                 folder.path("models--a--b/blobs/" + other)};
+  for (const std::string& target : targets) {
+    CAPTURE(target);
+    link(second_shard, target);
+    CHECK(code() == "bad_path");
+    CHECK(stet::open_safetensors(index).error().subject() == second_shard);
+  }
+  // A blob is a file: a link or a hard link there leads elsewhere again.
+  const std::string third(64, 'd');
+  fs::create_symlink(other, root / "blobs" / third);
+  link(second_shard, "../../blobs/" + third);
+  CHECK(code() == "bad_path");
+  fs::remove(root / "blobs" / third);
+  fs::create_hard_link(root / "blobs" / other, root / "blobs" / third);
+  CHECK(code() == "bad_path");
+  fs::remove(root / "blobs" / third); // which leaves a link to nothing: one shard of two is missing
+  const auto partly = stet::compiled::open_any(index);
+  REQUIRE(partly);
+  CHECK(partly->store.tensor_count() == 1);
+  REQUIRE(partly->omitted.size() == 1);
+  CHECK(partly->omitted[0].reason.code() == stet::errc::missing_part);
+}
+#endif
 
 TEST_CASE("a stale index is an error that lists its files") {
   CHECK(failure_of_map(weight_map({{"a", "x.safetensors"}, {"b", "y.safetensors"}, {"c", "x.safetensors"}})) ==

@@ -35,9 +35,16 @@ inline result<model> open_ptd_model(format_probe& probe) {
 
 /// A .ptd file of ExecuTorch. `open_executorch` (open.hpp) opens it without the JSON library, and documents what is accepted. A tensor of a
 /// type that is not known is in `model::omitted`, with errc::unknown_dtype.
-inline constexpr format executorch_format{
-    "executorch", "tensors of ExecuTorch: .ptd", detail::is_ptd, detail::open_ptd_model, detail::describe_ptd, {}, {},
-    nullptr,      weight_replacement::in_place};
+inline constexpr format executorch_format{"executorch",
+                                          "tensors of ExecuTorch: .ptd",
+                                          detail::is_ptd,
+                                          detail::open_ptd_model,
+                                          detail::describe_ptd,
+                                          {},
+                                          {},
+                                          nullptr,
+                                          save_choice::none,
+                                          weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE
 

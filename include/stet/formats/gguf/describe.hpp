@@ -137,10 +137,8 @@ private:
 /// `format::describe` of gguf_format. The keys of the file, or of the first part, are the metadata. The file was checked when it was
 /// opened; what another program wrote there since is errc::malformed. Cost: reads the keys.
 inline result<model_description> describe_gguf(const model& of) {
-  const model* all = &of;
-  while (all->whole != nullptr) all = all->whole.get();
-  const bool is_part = all->store.index().part_count() != 0;
-  gguf_input in(is_part ? all->store.part(0) : all->store.data(), of.options.memory);
+  const bool is_part = of.store.index().part_count() != 0;
+  gguf_input in(is_part ? of.store.part(0) : of.store.data(), of.options.memory);
   result<json_value> read = gguf_metadata_reader(in, is_part).read();
   if (!read) {
     const bool is_content = read.error().category() > error_category::system;

@@ -78,9 +78,11 @@ inline result<saved_files> save_as_gguf(std::string_view path_utf8, const writer
   gguf_save_options how;
   how.is_durable = options.is_durable;
   how.operations = options.operations;
+  how.part_size_bytes = options.max_shard_size_bytes;
+  how.drops_aliases = options.drops_aliases;
   const result<gguf_save_report> saved = save_gguf(path_utf8, from, how);
   if (!saved) return saved.error();
-  return saved_files{saved->file_size_bytes, saved->part_count, 0};
+  return saved_files{saved->file_size_bytes, saved->part_count, 0, saved->dropped_count};
 }
 
 } // namespace detail
@@ -95,6 +97,7 @@ inline constexpr format gguf_format{"gguf",
                                     "gguf",
                                     ".gguf",
                                     detail::save_as_gguf,
+                                    save_choice::shards | save_choice::aliases | save_choice::ggml_blocks,
                                     weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE

@@ -33,9 +33,10 @@ public:
       : own_name_(file_name_in(path)), folder_(path, options), memory_(options.memory), table_(options.memory) {}
 
   /// @param own    the part that was opened
+  /// @param in     reads it, and stands behind its keys
   /// @param stated  what it states
   /// Errors: those of `open_gguf`.
-  result<store> open(source&& own, const gguf_facts& stated) noexcept {
+  result<store> open(source&& own, gguf_input& in, const gguf_facts& stated) noexcept {
     if (auto named = check_name(stated); !named) return named.error();
     const std::uint64_t count = stated.split_count < 2 ? 1 : stated.split_count;
     for (std::uint64_t number = 0; number < count; ++number) {
@@ -43,15 +44,10 @@ public:
       text_writer text(buffer, sizeof buffer);
       name_.print(number + 1, text);
       const bool is_own = count == 1 || number == stated.split_number;
-      result<source> opened = is_own ? std::move(own) : folder_.open_part(text.text());
-      if (!opened) {
-        const bool is_missing = opened.error().code() == errc::file_not_found;
-        return is_missing ? error(errc::missing_part, text.text()) : opened.error().about(text.text());
-      }
-      if (auto added = add(std::move(*opened), static_cast<std::uint32_t>(number), stated); !added) {
-        // An error about a tensor or key names it, and the file is the one that has it; else the file is named.
-        return added.error().subject().empty() ? added.error().about(text.text()) : added.error();
-      }
+      const auto added = is_own ? add_own(std::move(own), in, static_cast<std::uint32_t>(number), stated)
+                                : add(text.text(), static_cast<std::uint32_t>(number), stated);
+      // An error about a tensor or key names it, and the file is the one that has it; else the file is named.
+      if (!added) return added.error().subject().empty() ? added.error().about(text.text()) : added.error();
     }
     return finish(static_cast<std::uint32_t>(count), stated);
   }
@@ -75,8 +71,17 @@ private:
     return fits ? result<void>() : error(errc::part_mismatch, own_name_);
   }
 
-  result<void> add(source&& file, std::uint32_t number, const gguf_facts& stated) noexcept {
-    gguf_input in(file, memory_);
+  result<void> add_own(source&& own, gguf_input& in, std::uint32_t number, const gguf_facts& stated) noexcept {
+    auto added = table_.add_file(in, stated);
+    return added ? keep(std::move(own), number) : added;
+  }
+  result<void> add(std::string_view name, std::uint32_t number, const gguf_facts& stated) noexcept {
+    result<source> file = folder_.open_part(name);
+    if (!file) {
+      const bool is_missing = file.error().code() == errc::file_not_found;
+      return is_missing ? error(errc::missing_part, name) : file.error().about(name);
+    }
+    gguf_input in(*file, memory_);
     const result<gguf_facts> facts = gguf_keys_reader(in, memory_).read();
     if (!facts) return facts.error();
     if (facts->split_count != stated.split_count || (facts->split_count > 1 && facts->split_number != number))
@@ -84,7 +89,12 @@ private:
     const bool is_total_same = !facts->has_split_tensor_count || !stated.has_split_tensor_count ||
                                facts->split_tensor_count == stated.split_tensor_count;
     if (!is_total_same) return errc::part_mismatch;
-    if (auto added = table_.add_file(in, *facts); !added) return added;
+    auto added = table_.add_file(in, *facts);
+    return added ? keep(std::move(*file), number) : added;
+  }
+
+  /// Ends a file whose tensors were added.
+  result<void> keep(source&& file, std::uint32_t number) noexcept {
     table_.end_file();
     if (number == sources_.count()) {
       if (auto grown = grow(); !grown) return grown;
@@ -143,7 +153,7 @@ inline result<store> open_gguf_source(source&& data, std::string_view path, cons
   gguf_input in(data, options.memory);
   const result<gguf_facts> facts = gguf_keys_reader(in, options.memory).read();
   if (!facts) return facts.error();
-  if (facts->split_count > 1 || is_in_folder) return gguf_parts(path, options).open(std::move(data), *facts);
+  if (facts->split_count > 1 || is_in_folder) return gguf_parts(path, options).open(std::move(data), in, *facts);
   gguf_table tensors(options.memory);
   if (auto added = tensors.add_file(in, *facts); !added) return added.error();
   store::contents made;

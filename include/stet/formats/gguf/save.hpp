@@ -30,6 +30,8 @@ namespace stet::inline STET_NAMESPACE {
 struct gguf_save_options {
   /// No file is larger, unless it has one tensor alone; a model that fits is one file. 0: always one file.
   std::uint64_t part_size_bytes = 0;
+  /// Saves a tensor with several names (tied weights) under its first name alone. Otherwise such a tensor is an error.
+  bool drops_aliases = false;
   /// Wait until the files and their names are on the disk.
   bool is_durable = true;
   /// The system calls to save with; nullptr: the operating system's.
@@ -42,6 +44,8 @@ struct gguf_save_report {
   std::uint64_t file_size_bytes = 0;
   /// The number of files.
   std::uint32_t part_count = 0;
+  /// The number of names that `drops_aliases` left out.
+  std::uint64_t dropped_count = 0;
 };
 
 namespace detail {
@@ -108,6 +112,10 @@ public:
     for (const tensor each : from_.store) {
       if (from_.is_second_name(each)) continue;
       const bool is_alias = static_cast<bool>(from_.store.index().original_of(each.entry()));
+      if (is_alias && options_.drops_aliases) {
+        ++dropped_count_;
+        continue;
+      }
       const result<const ggml_type*> type = ggml_type_to_save(each, is_alias);
       if (!type) return type.error();
       tensors_.push_back({each, *type, 0});
@@ -139,6 +147,7 @@ public:
       files.push_back(std::move(*file));
       made.file_size_bytes += part.file_size_bytes;
     }
+    made.dropped_count = dropped_count_;
     made.part_count = static_cast<std::uint32_t>(parts_.size());
     const auto is_taken = [&](std::size_t i) {
       return static_cast<bool>(file::open(std::string(folder).append(names[i + 1])));
@@ -268,6 +277,7 @@ private:
   gguf_metadata_writer keys_; // of the model
   std::vector<gguf_saved_tensor> tensors_;
   std::vector<gguf_saved_part> parts_;
+  std::uint64_t dropped_count_ = 0;
 };
 
 } // namespace detail
@@ -285,7 +295,7 @@ private:
 /// the metadata. Where files of these names are, a reader may find some of the old and some of the new ones while they are replaced.
 /// @param path_utf8  of the new file
 /// @retval errc::not_expressible  GGUF does not have a tensor, the subject: strings, dtypes without a type of ggml, more than 4
-///                                extents, names of more than 63 bytes, aliases, quantization by scales; or a key of the metadata
+///                                extents, names of more than 63 bytes, aliases without `drops_aliases`, quantization by scales; or a key of the metadata
 /// @retval errc::bad_value        a value of the metadata, its key the subject, is none of its type
 /// @retval errc::bad_alignment    `general.alignment` is no power of two up to 65536
 /// @retval errc::too_large        the model is too large, or would have more than 65535 files

@@ -66,9 +66,16 @@ inline result<model_description> describe_hdf5(const model&) { return model_desc
 /// often that reading it all would be many times the file
 /// @retval errc::bad_shape, bad_size, duplicate_name  what a dataset, the subject, says of itself
 /// is not
-inline constexpr format hdf5_format{
-    "hdf5",  "any other HDF5 file",       detail::is_hdf5, detail::open_hdf5, detail::describe_hdf5, {}, {},
-    nullptr, weight_replacement::in_place};
+inline constexpr format hdf5_format{"hdf5",
+                                    "any other HDF5 file",
+                                    detail::is_hdf5,
+                                    detail::open_hdf5,
+                                    detail::describe_hdf5,
+                                    {},
+                                    {},
+                                    nullptr,
+                                    save_choice::none,
+                                    weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -99,6 +99,7 @@ inline constexpr format keras_format{"keras-v3",
                                      "keras",
                                      ".keras",
                                      detail::save_for_keras<keras_form::keras>,
+                                     save_choice::none,
                                      weight_replacement::in_place};
 
 /// What keras_h5_format opens, saved as weights alone.
@@ -120,6 +121,7 @@ inline constexpr format keras_h5_format{
     "keras-legacy",
     ".h5",
     detail::save_for_keras<keras_form::legacy>,
+    save_choice::none,
     weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE

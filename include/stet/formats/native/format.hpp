@@ -168,6 +168,10 @@ inline result<saved_files> save_native(std::string_view path_utf8, const writer&
   how.alignment_bytes = options.alignment_bytes;
   how.is_durable = options.is_durable;
   how.operations = options.operations;
+  if (options.max_shard_size_bytes != 0) {
+    how.form = store_form::sharded;
+    how.max_part_size_bytes = options.max_shard_size_bytes;
+  }
   const result<save_report> saved = from.save(path_utf8, how);
   if (!saved) return saved.error();
   return saved_files{saved->file_size_bytes, saved->part_count + std::uint64_t{1}, 0};
@@ -186,7 +190,8 @@ inline constexpr format native_format{"stet",
                                       detail::describe_native,
                                       "stet",
                                       ".stet",
-                                      detail::save_native};
+                                      detail::save_native,
+                                      save_choice::shards | save_choice::ggml_blocks};
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -82,6 +82,7 @@ inline constexpr format npy_format{"npy",
                                    "npy",
                                    ".npy",
                                    detail::save_for_numpy<save_npy>,
+                                   save_choice::none,
                                    weight_replacement::in_place};
 
 /// An npz archive. `open_npz` (npz.hpp) opens it without the JSON library, and says what is taken; `save_npz` (save.hpp) saves
@@ -94,6 +95,7 @@ inline constexpr format npz_format{"npz",
                                    "npz",
                                    ".npz",
                                    detail::save_for_numpy<save_npz>,
+                                   save_choice::deflate,
                                    weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE

@@ -57,6 +57,7 @@ inline constexpr format onnx_format{"onnx",
                                     {},
                                     {},
                                     nullptr,
+                                    save_choice::none,
                                     weight_replacement::none,
                                     detail::replace_onnx_weights};
 

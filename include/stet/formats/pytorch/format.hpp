@@ -64,10 +64,11 @@ inline constexpr format pytorch_format{"pytorch",
                                        detail::is_pytorch,
                                        detail::open_pytorch_model,
                                        detail::describe_pytorch,
-                                        "pytorch",
-                                        ".pt",
-                                        detail::save_as_pytorch,
-                                        weight_replacement::in_place};
+                                       "pytorch",
+                                       ".pt",
+                                       detail::save_as_pytorch,
+                                       save_choice::none,
+                                       weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE
 

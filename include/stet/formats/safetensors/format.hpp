@@ -154,10 +154,15 @@ result<saved_files> save_as_safetensors(std::string_view path_utf8, const writer
   safetensors_save_options how;
   how.is_durable = options.is_durable;
   how.operations = options.operations;
-  if (IsSharded) how.max_shard_size_bytes = default_safetensors_shard_size_bytes;
+  how.notes_dropped_names = options.drops_aliases;
+  if (options.max_shard_size_bytes != 0)
+    how.max_shard_size_bytes = options.max_shard_size_bytes;
+  else if (IsSharded)
+    how.max_shard_size_bytes = default_safetensors_shard_size_bytes;
   const result<safetensors_save_report> saved = save_safetensors(path_utf8, from, how);
   if (!saved) return saved.error();
-  return saved_files{saved->file_size_bytes, saved->shard_count + std::uint64_t{saved->has_index ? 1u : 0u}, 0};
+  return saved_files{saved->file_size_bytes, saved->shard_count + std::uint64_t{saved->has_index ? 1u : 0u}, 0,
+                     saved->dropped_count};
 }
 
 } // namespace detail
@@ -173,6 +178,7 @@ inline constexpr format safetensors_format{"safetensors",
                                            "safetensors",
                                            detail::safetensors_ending,
                                            detail::save_as_safetensors<false>,
+                                           save_choice::shards | save_choice::aliases,
                                            weight_replacement::in_place};
 
 /// A folder with a safetensors model: one index, the shards of one model, one file, or a distributed checkpoint of PyTorch
@@ -189,7 +195,8 @@ inline constexpr format safetensors_folder_format{"safetensors",
                                                   detail::describe_safetensors,
                                                   "safetensors-shards",
                                                   detail::safetensors_index_ending,
-                                                  detail::save_as_safetensors<true>};
+                                                  detail::save_as_safetensors<true>,
+                                                  save_choice::shards | save_choice::aliases};
 
 } // namespace stet::inline STET_NAMESPACE
 

@@ -4,6 +4,7 @@
 #define STET_FORMATS_SAFETENSORS_SAVE_HPP
 
 #include "detail/folder.hpp"
+#include "detail/index_text.hpp"
 #include "detail/save_plan.hpp"
 #include "open.hpp"
 
@@ -163,23 +164,13 @@ private:
                             stem.find_first_not_of("0123456789", 1) == std::string_view::npos);
   }
 
-  /// The text of the index, as huggingface_hub has it: indented by 2, the names of tensors sorted.
   [[nodiscard]] std::string index_text(const std::vector<std::string>& names) const {
-    std::vector<std::pair<std::string_view, std::size_t>> tensors;
+    std::vector<std::pair<std::string_view, std::string_view>> tensors;
     for (std::size_t file = 0; file < names.size(); ++file) {
       for (const saved_safetensor& each : plan_.files()[file].tensors)
-        tensors.emplace_back(plan_.row(each.number).name, file);
+        tensors.emplace_back(plan_.row(each.number).name, names[file]);
     }
-    std::sort(tensors.begin(), tensors.end());
-    std::string text = "{\n  \"metadata\": {\n    \"total_size\": " + std::to_string(plan_.total_size_bytes()) +
-                       "\n  },\n  \"weight_map\": {";
-    for (const auto& [name, file] : tensors) {
-      text.append(text.back() == '{' ? "\n    " : ",\n    ");
-      append_json_string(text, name);
-      text.append(": ");
-      append_json_string(text, names[file]);
-    }
-    return text.append(tensors.empty() ? "}\n}\n" : "\n  }\n}\n");
+    return safetensors_index_text(std::move(tensors), plan_.total_size_bytes());
   }
 
   result<atomic_file> write_file(const saved_safetensors_file& file, std::string_view name, std::uint32_t number,

@@ -53,6 +53,7 @@ result<saved_files> save_tensorflow(std::string_view prefix_utf8, const writer& 
   how.alignment_bytes = options.alignment_bytes;
   how.is_durable = options.is_durable;
   how.operations = options.operations;
+  if (options.max_shard_size_bytes != 0) how.max_shard_size_bytes = options.max_shard_size_bytes;
   const std::string name(file_name_in(prefix_utf8));
   how.state = tensorflow_state{name, {name}, {}, 0};
   const result<save_report> saved = save_tensorflow_checkpoint(prefix_utf8, from, how);
@@ -72,7 +73,8 @@ inline constexpr format tensorflow_checkpoint_format{
     detail::describe_tensorflow_checkpoint,
     "tensorflow",
     {},
-    detail::save_tensorflow<tensorflow_naming::by_name>};
+    detail::save_tensorflow<tensorflow_naming::by_name>,
+    save_choice::shards};
 
 /// The same, saved by paths through objects, as tf.train.Checkpoint has it.
 inline constexpr format tensorflow_objects_format{"tensorflow-objects",
@@ -82,7 +84,8 @@ inline constexpr format tensorflow_objects_format{"tensorflow-objects",
                                                   nullptr,
                                                   "tensorflow-objects",
                                                   {},
-                                                  detail::save_tensorflow<tensorflow_naming::by_object>};
+                                                  detail::save_tensorflow<tensorflow_naming::by_object>,
+                                                  save_choice::shards};
 
 /// A checkpoint of the first version, a single table or several.
 inline constexpr format tensorflow_checkpoint_v1_format{

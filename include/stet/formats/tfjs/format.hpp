@@ -40,6 +40,7 @@ result<saved_files> save_for_tfjs(std::string_view path_utf8, const writer& from
   how.weights_only = WeightsOnly;
   how.is_durable = options.is_durable;
   how.operations = options.operations;
+  if (options.max_shard_size_bytes != 0) how.shard_size_bytes = options.max_shard_size_bytes;
   const result<tfjs_save_report> saved = save_tfjs(path_utf8, from, how);
   if (!saved) return saved.error();
   return saved_files{saved->file_size_bytes, saved->shard_count + std::uint64_t{1}, 0};
@@ -67,7 +68,8 @@ inline constexpr format tfjs_format{"tfjs",
                                     detail::describe_tfjs,
                                     "tfjs",
                                     "model.json",
-                                    detail::save_for_tfjs<false>};
+                                    detail::save_for_tfjs<false>,
+                                    save_choice::shards};
 
 /// The same without its layers or graph: weights alone, for tf.io.decodeWeights.
 inline constexpr format tfjs_weights_format{"tfjs-weights",
@@ -77,7 +79,8 @@ inline constexpr format tfjs_weights_format{"tfjs-weights",
                                             nullptr,
                                             "tfjs-weights",
                                             {},
-                                            detail::save_for_tfjs<true>};
+                                            detail::save_for_tfjs<true>,
+                                            save_choice::shards};
 
 } // namespace stet::inline STET_NAMESPACE
 

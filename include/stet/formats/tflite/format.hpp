@@ -92,6 +92,7 @@ inline constexpr format tflite_format{"tflite",
                                       {},
                                       {},
                                       nullptr,
+                                      save_choice::none,
                                       weight_replacement::in_place};
 
 /// A bundle of MediaPipe (`.task`), or another zip archive with TFLite models that are stored, not deflated. The tensors of a model
@@ -105,6 +106,7 @@ inline constexpr format tflite_bundle_format{"tflite",
                                              {},
                                              {},
                                              nullptr,
+                                             save_choice::none,
                                              weight_replacement::in_place};
 
 } // namespace stet::inline STET_NAMESPACE

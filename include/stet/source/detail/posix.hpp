@@ -10,6 +10,7 @@
 #include "os_support.hpp"
 
 #include <cstring>
+#include <span>
 #include <string_view>
 
 #include <errno.h>
@@ -99,6 +100,16 @@ inline result<native_handle> open(const native_path& path, bool writable, bool f
   if (handle >= 0) return handle;
   if (!follow_links && errno == ELOOP) return error(errc::bad_path).with_system_code(ELOOP);
   return last_failure();
+}
+
+/// Reads where a symbolic link leads.
+/// @retval errc::not_found  it is no link
+/// @retval errc::bad_path   the target does not fit
+inline result<std::size_t> read_link(const native_path& path, std::span<char> into) noexcept {
+  const auto size = ::readlink(path.c_str(), into.data(), into.size());
+  if (size < 0) return errno == EINVAL ? error(errc::not_found).with_system_code(EINVAL) : last_failure();
+  if (static_cast<std::size_t>(size) == into.size()) return errc::bad_path; // the link may be longer
+  return static_cast<std::size_t>(size);
 }
 
 inline result<void> close(native_handle handle) noexcept {

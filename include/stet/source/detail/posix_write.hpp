@@ -110,13 +110,6 @@ inline result<void> copy_access(native_handle handle, const native_path& from) n
   return {};
 }
 
-inline result<std::size_t> read_link(const native_path& path, std::span<char> into) noexcept {
-  const auto size = ::readlink(path.c_str(), into.data(), into.size());
-  if (size < 0) return errno == EINVAL ? error(errc::not_found).with_system_code(EINVAL) : last_failure();
-  if (static_cast<std::size_t>(size) == into.size()) return errc::bad_path; // the link may be longer
-  return static_cast<std::size_t>(size);
-}
-
 inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset_bytes, const std::byte* from,
                                       std::size_t size_bytes) noexcept {
   if (offset_bytes > max_file_bytes) return errc::unsupported;

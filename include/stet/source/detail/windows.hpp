@@ -9,6 +9,7 @@
 
 #include "os_support.hpp"
 
+#include <span>
 #include <string_view>
 
 // <windows.h> would give its macros to every includer, so the few functions are declared here. They are C functions:
@@ -208,6 +209,9 @@ private:
   scratch<wchar_t, 300> buffer_;
   const wchar_t* path_ = nullptr;
 };
+
+/// Finds no link: links are replaced like files, since only an administrator can make one.
+inline result<std::size_t> read_link(const native_path&, std::span<char>) noexcept { return errc::not_found; }
 
 inline result<void> close(native_handle handle) noexcept {
   if (win32::CloseHandle(handle) == 0) return last_failure();

@@ -67,9 +67,6 @@ inline result<native_handle> keep_locked(native_handle) noexcept { return errc::
 /// Does nothing: access rights come from the folder.
 inline result<void> copy_access(native_handle, const native_path&) noexcept { return {}; }
 
-/// Finds no link: links are replaced like files, since only an administrator can make one.
-inline result<std::size_t> read_link(const native_path&, std::span<char>) noexcept { return errc::not_found; }
-
 inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset_bytes, const std::byte* from,
                                       std::size_t size_bytes) noexcept {
   if (offset_bytes > max_file_bytes) return errc::unsupported;
