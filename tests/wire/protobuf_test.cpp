@@ -18,16 +18,16 @@ using namespace std::string_view_literals;
 
 using exact = stet_test::exact_text;
 
-struct outcome {
+struct protobuf_outcome {
   std::vector<std::uint32_t> tags;
   bool is_whole = false;
   std::uint64_t offset = 0;
 };
 
-outcome walk_message(std::string_view text) {
+protobuf_outcome walk_message(std::string_view text) {
   const exact block(text);
   protobuf_message message(block.bytes());
-  outcome seen;
+  protobuf_outcome seen;
   while (message.next()) seen.tags.push_back(message.tag());
   seen.is_whole = message.is_whole();
   seen.offset = message.offset_bytes();
@@ -85,14 +85,15 @@ TEST_SUITE("protobuf") {
   }
 
   TEST_CASE("an empty message has no fields") {
-    const outcome seen = walk_message("");
+    const protobuf_outcome seen = walk_message("");
     CHECK(seen.tags.empty());
     CHECK(seen.is_whole);
   }
 
   TEST_CASE("passes over groups") {
     // 1: group { 2: varint, 3: bytes, 4: group {}, 5: fixed32, 6: fixed64 }, 7: varint
-    const outcome seen = walk_message("\x0b\x10\x05\x1a\x02zz\x23\x24\x2d\1\2\3\4\x31\1\2\3\4\5\6\7\x08\x0c\x38\x01"sv);
+    const protobuf_outcome seen =
+        walk_message("\x0b\x10\x05\x1a\x02zz\x23\x24\x2d\1\2\3\4\x31\1\2\3\4\5\6\7\x08\x0c\x38\x01"sv);
     CHECK(seen.is_whole);
     CHECK(seen.tags == std::vector<std::uint32_t>{varint_field(7)});
   }
@@ -129,7 +130,7 @@ TEST_SUITE("protobuf") {
       const auto& what = row.first;
       const auto& text = row.second;
       CAPTURE(what);
-      const outcome seen = walk_message(text);
+      const protobuf_outcome seen = walk_message(text);
       CHECK_FALSE(seen.is_whole);
       CHECK(seen.tags == std::vector<std::uint32_t>{varint_field(1)});
       CHECK(seen.offset == 2);
