@@ -31,14 +31,14 @@ using namespace std::string_literals;
 using namespace stet_test;
 
 /// A store of float32 tensors, in memory.
-class made_weights {
+class new_weights {
 public:
   struct row {
     std::string name;
     std::vector<std::uint64_t> shape;
     std::vector<float> values;
   };
-  explicit made_weights(const std::vector<row>& rows) {
+  explicit new_weights(const std::vector<row>& rows) {
     std::string header = "{", data;
     for (const row& each : rows) {
       const std::size_t begin = data.size();
@@ -122,7 +122,7 @@ std::string quantized_model(tflite_tensor tensor, std::string codes) {
 TEST_SUITE("formats/replace_weights") {
   TEST_CASE("tensors of a safetensors file get new values, converted, and no other byte changes") {
     const std::string model = example_safetensors_file();
-    const made_weights weights({{"a", {3}, {7, 8, 9}}, {"h", {}, {0.5F}}, {"unused", {1}, {1}}});
+    const new_weights weights({{"a", {3}, {7, 8, 9}}, {"h", {}, {0.5F}}, {"unused", {1}, {1}}});
     const stet::store from = weights.open();
     const replaced_file made("m.safetensors", model, from);
     REQUIRE(made.outcome == "ok");
@@ -143,7 +143,7 @@ TEST_SUITE("formats/replace_weights") {
     const std::string path = folder.write("m.safetensors", example_safetensors_file());
     const auto old = stet::open_any(path);
     REQUIRE(old);
-    const made_weights weights({{"a", {3}, {7, 8, 9}}});
+    const new_weights weights({{"a", {3}, {7, 8, 9}}});
     const stet::store from = weights.open();
     REQUIRE(stet::replace_weights(path, from, stet::patch_rules(), path));
     std::vector<float> values(3);
@@ -157,7 +157,7 @@ TEST_SUITE("formats/replace_weights") {
 
   TEST_CASE("rules: renames, selection, and what is missing, unexpected or of another shape or dtype") {
     const std::string model = example_safetensors_file();
-    const made_weights weights({{"layer.a", {3}, {7, 8, 9}}, {"h", {}, {2}}, {"bb", {2}, {1, 2}}});
+    const new_weights weights({{"layer.a", {3}, {7, 8, 9}}, {"h", {}, {2}}, {"bb", {2}, {1, 2}}});
     const stet::store from = weights.open();
     stet::restore_rules rules = stet::patch_rules();
     rules.exclude = {"bb"};
@@ -186,14 +186,14 @@ TEST_SUITE("formats/replace_weights") {
     rules.unexpected = stet::absence_policy::error;
     CHECK(replaced_file("m.safetensors", model, from, rules).subject == "layer.a");
 
-    const made_weights others({{"other", {1}, {1}}});
+    const new_weights others({{"other", {1}, {1}}});
     const stet::store none = others.open();
     CHECK(replaced_file("m.safetensors", model, none).outcome == "not_found");
   }
 
   TEST_CASE("axes in another order are turned while the bytes are made") {
     const std::string model = dense_tflite_model().bytes();
-    const made_weights weights({{"kernel", {2, 3}, {1, 2, 3, 4, 5, 6}}});
+    const new_weights weights({{"kernel", {2, 3}, {1, 2, 3, 4, 5, 6}}});
     const stet::store from = weights.open();
     stet::restore_rules rules = stet::patch_rules();
     rules.renames = {stet::rename_rule::exact("dense/w", "kernel")};
@@ -214,7 +214,7 @@ TEST_SUITE("formats/replace_weights") {
   }
 
   TEST_CASE("codes of TFLite are made with the scales and zero points of the model") {
-    const made_weights weights({{"q", {2, 2}, {0.25F, -0.75F, 100, -100}}});
+    const new_weights weights({{"q", {2, 2}, {0.25F, -0.75F, 100, -100}}});
     const stet::store from = weights.open();
     const auto codes = [&](const flat_value& how, std::int8_t type = tflite_i8, std::size_t size = 4) {
       tflite_tensor tensor{"q", {2, 2}, type};
@@ -245,7 +245,7 @@ TEST_SUITE("formats/replace_weights") {
   TEST_CASE("numbers out of the range of a scale are told by the report") {
     tflite_tensor tensor{"q", {2}, tflite_i8};
     tensor.quantization = tflite_affine({0.5F}, {0});
-    const made_weights weights({{"q", {2}, {1000, 1}}});
+    const new_weights weights({{"q", {2}, {1000, 1}}});
     const stet::store from = weights.open();
     const replaced_file made("m.tflite", quantized_model(tensor, "12"), from);
     CHECK(made.of("0:0:q") ==
@@ -256,7 +256,7 @@ TEST_SUITE("formats/replace_weights") {
   TEST_CASE("a number that is NaN has no code, and nothing is written") {
     tflite_tensor tensor{"q", {2}, tflite_i8};
     tensor.quantization = tflite_affine({0.5F}, {0});
-    const made_weights weights({{"q", {2}, {1, std::numeric_limits<float>::quiet_NaN()}}});
+    const new_weights weights({{"q", {2}, {1, std::numeric_limits<float>::quiet_NaN()}}});
     const stet::store from = weights.open();
     const replaced_file made("m.tflite", quantized_model(tensor, "12"), from);
     CHECK(made.outcome == "not_convertible");
@@ -265,7 +265,7 @@ TEST_SUITE("formats/replace_weights") {
   }
 
   TEST_CASE("quantizations that are not affine are told, and codes without one are cast") {
-    const made_weights weights({{"q", {2}, {1.75F, -2}}});
+    const new_weights weights({{"q", {2}, {1.75F, -2}}});
     const stet::store from = weights.open();
     tflite_tensor tensor{"q", {2}, tflite_i8};
     tensor.quantization = flat_table({{}, {}, {}, {}, flat_number(std::uint8_t{2}), flat_table({})});
@@ -282,7 +282,7 @@ TEST_SUITE("formats/replace_weights") {
     tflite_model_file model;
     model.subgraphs = {{{{"a", {2}, tflite_f32, 1}, {"b", {2}, tflite_f32, 1}}}};
     model.buffers = {std::string(8, '\x55')};
-    const made_weights weights({{"a", {2}, {1, 2}}, {"b", {2}, {1, 2}}});
+    const new_weights weights({{"a", {2}, {1, 2}}, {"b", {2}, {1, 2}}});
     const stet::store from = weights.open();
     stet::restore_rules rules = stet::patch_rules();
     const replaced_file wrong("m.tflite", model.bytes(), from, rules);
@@ -307,7 +307,7 @@ TEST_SUITE("formats/replace_weights") {
     };
     const std::string old = numbers_as_bytes<float>({1, 2}), other = numbers_as_bytes<float>({3, 4}),
                       values = numbers_as_bytes<float>({5, 6});
-    const made_weights weights({{"a", {2}, {5, 6}}});
+    const new_weights weights({{"a", {2}, {5, 6}}});
     const stet::store from = weights.open();
     const auto archive = [&](const std::string& first, bool has_descriptor, bool has_mark) {
       made_archive made{{{"a.npy", npy(first)}, {"b.npy", npy(other)}, {"notes.txt", "text"}}};
@@ -330,7 +330,7 @@ TEST_SUITE("formats/replace_weights") {
   }
 
   TEST_CASE("a model in a bundle is replaced there") {
-    const made_weights weights({{"one/dense/b", {3}, {7, 8, 9}}});
+    const new_weights weights({{"one/dense/b", {3}, {7, 8, 9}}});
     const stet::store from = weights.open();
     const std::string model = dense_tflite_model().bytes();
     const std::string bundle = zip_of({{"one", model}, {"two", model}});
@@ -345,7 +345,7 @@ TEST_SUITE("formats/replace_weights") {
   TEST_CASE("blocks of GGUF are made of numbers where that is possible") {
     std::vector<float> numbers;
     for (int i = 0; i < 64; ++i) numbers.push_back(static_cast<float>(i) / 8 - 3);
-    const made_weights weights({{"q", {2, 32}, numbers}, {"k", {1, 256}, std::vector<float>(256, 1)}});
+    const new_weights weights({{"q", {2, 32}, numbers}, {"k", {1, 256}, std::vector<float>(256, 1)}});
     const stet::store from = weights.open();
     gguf_file model;
     model.tensor("q", {32, 2}, 8, std::string(68, '\x55'));
@@ -365,7 +365,7 @@ TEST_SUITE("formats/replace_weights") {
     std::string head = "{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }";
     head.resize(117, ' ');
     head = "\x93NUMPY\1\0"s + little(118, 2) + head + "\n";
-    const made_weights weights({{"0", {2}, {1, 2}}});
+    const new_weights weights({{"0", {2}, {1, 2}}});
     const stet::store from = weights.open();
     const replaced_file made("m.npy", head + "12345678", from);
     REQUIRE(made.outcome == "ok");
@@ -376,7 +376,7 @@ TEST_SUITE("formats/replace_weights") {
     std::string head = "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 2), }";
     head.resize(117, ' ');
     head = "\x93NUMPY\1\0"s + little(118, 2) + head + "\n";
-    const made_weights weights({{"0", {2, 2}, {1, 2, 3, 4}}});
+    const new_weights weights({{"0", {2, 2}, {1, 2, 3, 4}}});
     const stet::store from = weights.open();
     CHECK(replaced_file("m.npy", head + "0123456789abcdef", from).of("0") ==
           "!failed its bytes are not in the file as they are: decoded, compressed or gathered");
@@ -385,7 +385,7 @@ TEST_SUITE("formats/replace_weights") {
   TEST_CASE("an ONNX model gets new values, converted, with every other byte the same") {
     const std::string old = "\0\x3C\0\x40"s; // 1 and 2 as float16
     const std::string model = onnx_model(onnx_graph({onnx_raw("w", 10, {2}, old), onnx_raw("v", 1, {1}, "1234")}));
-    const made_weights weights({{"w", {2}, {0.5F, -1}}});
+    const new_weights weights({{"w", {2}, {0.5F, -1}}});
     const stet::store from = weights.open();
     const replaced_file made("m.onnx", model, from);
     REQUIRE(made.outcome == "ok");
@@ -398,7 +398,7 @@ TEST_SUITE("formats/replace_weights") {
 
   TEST_CASE("formats with checksums of tensors in their tables, and models of several files, are errors by name") {
     const temp_folder folder;
-    const made_weights weights({{"a", {1}, {1}}});
+    const new_weights weights({{"a", {1}, {1}}});
     const stet::store from = weights.open();
     stet::writer out;
     const std::vector<float> one{1};
@@ -422,7 +422,7 @@ TEST_SUITE("formats/replace_weights") {
   TEST_CASE("windows: a tensor of many elements is the same as one of few") {
     std::vector<float> numbers(10007);
     for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i % 251) - 125;
-    const made_weights weights({{"q", {10007}, numbers}});
+    const new_weights weights({{"q", {10007}, numbers}});
     const stet::store from = weights.open();
     tflite_tensor tensor{"q", {10007}, tflite_i8};
     tensor.quantization = tflite_affine({1}, {0});

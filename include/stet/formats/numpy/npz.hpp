@@ -136,8 +136,7 @@ private:
       row.part = into_.add_decoded(std::move(*bytes));
     }
     if (header.is_reordered()) {
-      result<source> kept =
-          source::keep(npy_reordered(into_.part(row.part), row.offset_bytes, header), into_.memory());
+      result<source> kept = source::keep(npy_reordered(into_.part(row.part), row.offset_bytes, header), into_.memory());
       if (!kept) return kept.error();
       row.part = into_.add_decoded(std::move(*kept));
       row.offset_bytes = 0;
