@@ -76,7 +76,7 @@ TEST_SUITE("keras") {
       if (opened) CHECK(opened->format->name == row.second);
     }
     const std::pair<std::string, std::string_view> others[] = {
-        {zip_of({{"archive/data.pkl", "x"}, {"archive/data/0", "y"}}), "unknown_format"},
+        {zip_of({{"archive/data.pkl", "x"}, {"archive/data/0", "y"}}), "malformed"}, // of PyTorch
         {"\x89HDF\r\n\x1a", "unknown_format"},
         {std::string(8000, 'u') + probe_weights(), "unknown_format"}, // no superblock is looked for there
         {R"({"metadata": {}, "weight_map": {"kernel": "model-00001-of-00002.safetensors"}})", "missing_part"},
