@@ -10,6 +10,7 @@
 #include "native/checkpoint_folder.hpp"
 
 #include "../manifest/graph_json.hpp"
+#include "../restore/detail/matching.hpp"
 #include "../restore/rules.hpp"
 #include "../writer.hpp"
 
@@ -109,8 +110,7 @@ inline result<void> add_model(writer& to, const model& from, tensor_names names 
   for (const tensor each : from.store) {
     std::string_view name = new_names[each.entry().number()];
     if (name.empty()) name = each.name();
-    std::optional<std::string> other;
-    for (auto rule = renames.begin(); rule != renames.end() && !other; ++rule) other = rule->tensor_for(name);
+    const std::optional<std::string> other = detail::renamed(renames, name);
     if (other) name = *other;
     if (name != each.name()) renamed.add(each.name(), name);
   }

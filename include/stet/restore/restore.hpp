@@ -3,6 +3,7 @@
 #ifndef STET_RESTORE_RESTORE_HPP
 #define STET_RESTORE_RESTORE_HPP
 
+#include "detail/matching.hpp"
 #include "report.hpp"
 #include "rules.hpp"
 #include "variables.hpp"
@@ -43,7 +44,7 @@ public:
       if (changes(planned.outcome)) steps_.push_back(std::move(planned));
     }
     for (const tensor each : store_) {
-      if (taken[original_number(each)] || any_matches(rules_.ignore, each.name())) continue;
+      if (taken[detail::original_number(store_, each)] || detail::any_matches(rules_.ignore, each.name())) continue;
       restore_entry entry;
       entry.tensor = each.name();
       entry.outcome = restore_outcome::unexpected;
@@ -93,26 +94,8 @@ private:
   };
 
   static bool changes(restore_outcome outcome) noexcept { return outcome <= restore_outcome::bound; }
-  static bool any_matches(const std::vector<glob>& globs, std::string_view name) {
-    for (const glob& each : globs) {
-      if (each.matches(name)) return true;
-    }
-    return false;
-  }
-  static std::string describe_elements(dtype d, const auto& extents) {
-    std::string text(name_of(d));
-    const char* separator = " [";
-    for (const std::uint64_t extent : extents) {
-      text += separator + std::to_string(extent);
-      separator = ", ";
-    }
-    return text + (*separator == ' ' ? " []" : "]");
-  }
-  static std::string describe_tensor(const tensor& of) { return describe_elements(of.dtype(), of.shape()); }
-  /// The number of the tensor, or of the one that it shares its bytes with: who has taken one has taken all.
-  [[nodiscard]] std::uint32_t original_number(const tensor& of) const {
-    const index_entry original = store_.index().original_of(of.entry());
-    return original ? original.number() : of.entry().number();
+  static std::string describe_tensor(const tensor& of) {
+    return detail::describe_elements(name_of(of.dtype()), of.shape());
   }
 
   restore_entry decide(step& planned, std::vector<bool>& taken) const {
@@ -120,16 +103,11 @@ private:
     restore_entry entry;
     entry.variable = to.name();
     entry.tensor = to.name();
-    for (const rename_rule& rule : rules_.renames) {
-      if (auto renamed = rule.tensor_for(to.name())) {
-        entry.tensor = std::move(*renamed);
-        break;
-      }
-    }
+    if (auto other = detail::renamed(rules_.renames, to.name())) entry.tensor = std::move(*other);
     const auto found = store_.find(entry.tensor);
-    if (found) taken[original_number(*found)] = true; // also if excluded: the program knows it
-    if (any_matches(rules_.exclude, to.name()) ||
-        (!rules_.include.empty() && !any_matches(rules_.include, to.name()))) {
+    if (found) taken[detail::original_number(store_, *found)] = true; // also if excluded: the program knows it
+    if (detail::any_matches(rules_.exclude, to.name()) ||
+        (!rules_.include.empty() && !detail::any_matches(rules_.include, to.name()))) {
       entry.outcome = restore_outcome::excluded;
       return entry;
     }
@@ -164,8 +142,8 @@ private:
     const bool is_same_dtype = from.dtype() == to.layout().dtype;
     const bool is_same_shape = from.shape().equals(to.shape());
     if (!is_same_dtype || !is_same_shape) {
-      entry.reason = describe_tensor(from) + " in the store, " + describe_elements(to.layout().dtype, to.shape()) +
-                     " in the program";
+      entry.reason = describe_tensor(from) + " in the store, " +
+                     detail::describe_elements(name_of(to.layout().dtype), to.shape()) + " in the program";
     }
     const bool is_bound = rules_.mode == restore_mode::bind && to.can_be_pointed();
     if (!is_same_dtype && (rules_.dtype == dtype_policy::error || is_bound || !is_convertible(from, to))) {
@@ -341,15 +319,7 @@ private:
   if (planned.is_good()) {
     done = run.carry_out(planned);
   } else {
-    char buffer[error::max_subject_bytes];
-    text_writer names(buffer, sizeof buffer);
-    const char* separator = "";
-    for (const restore_entry& each : planned.entries) {
-      if (!each.is_error) continue;
-      names.append(separator).append(each.variable.empty() ? each.tensor : each.variable);
-      separator = ", ";
-    }
-    done = error(errc::binding_failed, names.text());
+    done = detail::binding_failure(planned);
   }
   if (report != nullptr) *report = std::move(planned);
   return done;

@@ -167,19 +167,6 @@ inline std::optional<std::string> problem_of_place(const model& of, const tensor
   return std::nullopt;
 }
 
-/// The names of the entries that are errors, for an error about all of them.
-inline error error_of_report(const restore_report& report) {
-  char buffer[error::max_subject_bytes];
-  text_writer names(buffer, sizeof buffer);
-  const char* separator = "";
-  for (const restore_entry& each : report.entries) {
-    if (!each.is_error) continue;
-    names.append(separator).append(each.variable.empty() ? each.tensor : each.variable);
-    separator = ", ";
-  }
-  return error(errc::binding_failed, names.text());
-}
-
 /// Records in the report that numbers of a tensor are out of the range of its codes.
 inline void note_out_of_range(restore_entry& entry, std::uint64_t count) {
   if (count == 0) return;
@@ -212,7 +199,7 @@ result<replaced_weights> replace_by_plan(const model& of, const store& from, con
                                          Save save) {
   weight_plan plan(of, from, rules, options);
   if (auto planned = plan.run(report, problem_of); !planned) return planned.error();
-  if (!report.is_good()) return error_of_report(report);
+  if (!report.is_good()) return binding_failure(report);
   if (plan.steps().empty()) return error(errc::not_found, of.path);
   const auto maker = std::make_unique<weight_maker>(options.memory); // too large for the stack
   const result<std::uint64_t> size_bytes = save(plan, *maker);

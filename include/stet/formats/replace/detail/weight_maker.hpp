@@ -5,6 +5,7 @@
 
 #include "weight_plan.hpp"
 
+#include "../../common/strided_bytes.hpp"
 #include "../../gguf/dequantize.hpp"
 #include "../../gguf/quantize.hpp"
 
@@ -47,7 +48,7 @@ public:
     for (std::uint64_t first = 0; first < count; first += window_size) {
       const auto some = static_cast<std::size_t>((std::min)(std::uint64_t{window_size}, count - first));
       const std::span<std::byte> elements(elements_, some * working_size(step));
-      if (auto read = read_window(step, first, elements, some); !read) return read;
+      if (auto read = read_window(step, first, elements); !read) return read;
       result<std::span<const std::byte>> made = std::span<const std::byte>(elements);
       if (step.method == weight_step::quantize) made = encode(step, first, some);
       if (!made) return made.error();
@@ -133,20 +134,15 @@ private:
   }
 
   /// Fills a window with elements in the order of the model's tensor.
-  result<void> read_window(const weight_step& step, std::uint64_t first, std::span<std::byte> into, std::size_t count) {
+  result<void> read_window(const weight_step& step, std::uint64_t first, std::span<std::byte> into) {
     if (step.axes.empty()) return read_elements(step, working_dtype(step), into, first);
     const shape from = step.from.shape(), to = step.to.shape();
     const std::size_t size = working_size(step), rank = to.rank();
-    // The distance of elements of the weights along each axis of the model's tensor.
-    std::vector<std::uint64_t> steps(rank), own(rank, 1);
-    for (std::size_t axis = rank - 1; axis-- > 0;) own[axis] = own[axis + 1] * from[axis + 1];
-    for (std::size_t axis = 0; axis < rank; ++axis) steps[axis] = own[step.axes[axis]];
-    for (std::size_t i = 0; i < count; ++i) {
-      std::uint64_t left = first + i, at = 0;
-      for (std::size_t axis = rank; axis-- > 0; left /= to[axis]) at += left % to[axis] * steps[axis];
-      std::memcpy(into.data() + i * size, staged_.data() + static_cast<std::size_t>(at) * size, size);
-    }
-    return {};
+    std::vector<std::uint64_t> steps(rank, 1); // from an element of the weights to the next along each of their axes
+    for (std::size_t axis = rank - 1; axis-- > 0;) steps[axis] = steps[axis + 1] * from[axis + 1];
+    strided_bytes in_order(staged_, 0, size);
+    for (std::size_t axis = 0; axis < rank; ++axis) in_order.add_axis(to[axis], steps[step.axes[axis]]);
+    return in_order.read(first * size, into);
   }
 
   /// Makes codes of the numbers in the window: number / scale, rounded to the nearest, ties away from zero, plus zero point.

@@ -10,8 +10,7 @@
 #include "../../replace_options.hpp"
 
 #include "../../../manifest/quantization.hpp"
-#include "../../../restore/report.hpp"
-#include "../../../restore/rules.hpp"
+#include "../../../restore/detail/matching.hpp"
 #include "../../../store/copy_elements.hpp"
 
 #include <algorithm>
@@ -70,12 +69,12 @@ public:
     }
     check_shared(report);
     for (const tensor each : from_) {
-      if (taken[number_of_original(from_, each)] || any_matches(rules_.ignore, each.name())) continue;
+      if (taken[original_number(from_, each)] || any_matches(rules_.ignore, each.name())) continue;
       restore_entry entry;
       entry.tensor = each.name();
       entry.outcome = restore_outcome::unexpected;
       entry.is_error = rules_.unexpected == absence_policy::error;
-      entry.reason = text_of(each.layout(), each.shape());
+      entry.reason = describe_elements(name_of(each.layout()), each.shape());
       report.entries.push_back(std::move(entry));
     }
     report.copied_bytes = 0;
@@ -87,22 +86,6 @@ public:
   [[nodiscard]] const std::vector<weight_step>& steps() const noexcept { return steps_; }
 
 private:
-  static bool any_matches(const std::vector<glob>& globs, std::string_view name) {
-    return std::any_of(globs.begin(), globs.end(), [&](const glob& each) { return each.matches(name); });
-  }
-  static std::uint32_t number_of_original(const store& in, const tensor& of) {
-    const index_entry original = in.index().original_of(of.entry());
-    return original ? original.number() : of.entry().number();
-  }
-  static std::string text_of(const element_layout& layout, const shape& extents) {
-    std::string text(name_of(layout));
-    const char* separator = " [";
-    for (const std::uint64_t extent : extents) {
-      text += separator + std::to_string(extent);
-      separator = ", ";
-    }
-    return text + (*separator == ' ' ? " []" : "]");
-  }
   static void fail(restore_entry& entry, restore_outcome outcome, std::string reason) {
     entry.outcome = outcome;
     entry.is_error = true;
@@ -129,17 +112,12 @@ private:
     result<tensor> found = error(errc::not_found);
     for (const std::string_view name : names) {
       std::string wanted(name);
-      for (const rename_rule& rule : rules_.renames) {
-        if (auto renamed = rule.tensor_for(name)) {
-          wanted = std::move(*renamed);
-          break;
-        }
-      }
+      if (auto other = renamed(rules_.renames, name)) wanted = std::move(*other);
       found = from_.find(wanted);
       if (found || wanted != name) entry.tensor = std::move(wanted);
       if (found) break;
     }
-    if (found) taken[number_of_original(from_, *found)] = true;
+    if (found) taken[original_number(from_, *found)] = true;
     const auto match = [&](const std::vector<glob>& globs) {
       return std::any_of(names.begin(), names.end(), [&](std::string_view name) { return any_matches(globs, name); });
     };
@@ -179,8 +157,8 @@ private:
   result<void> compare(weight_step& step, restore_entry& entry, IsPlace is_place, bool& is_step) {
     const element_layout &to = step.to.layout(), &from = step.from.layout();
     const dtype_kind kind = describe(to.dtype).kind, given = describe(from.dtype).kind;
-    const std::string both =
-        text_of(from, step.from.shape()) + " in the weights, " + text_of(to, step.to.shape()) + " in the model";
+    const std::string both = describe_elements(name_of(from), step.from.shape()) + " in the weights, " +
+                             describe_elements(name_of(to), step.to.shape()) + " in the model";
     if (!has_same_shape(step)) {
       fail(entry, restore_outcome::shape_mismatch, both);
       entry.is_error = rules_.shape != shape_policy::skip;
@@ -279,7 +257,7 @@ private:
     const bool is_same = a.step != nullptr && b.step != nullptr && x.offset_bytes() == y.offset_bytes() &&
                          x.size_bytes() == y.size_bytes() && a.of.dtype() == b.of.dtype() &&
                          a.step->method == b.step->method && a.step->axes == b.step->axes &&
-                         number_of_original(from_, a.step->from) == number_of_original(from_, b.step->from);
+                         original_number(from_, a.step->from) == original_number(from_, b.step->from);
     if (is_same) return;
     for (const auto& [one, other] : {std::pair(a.step, &b.of), std::pair(b.step, &a.of)}) {
       if (one == nullptr) continue;
