@@ -243,6 +243,13 @@ public:
     return {};
   }
 
+  /// The same bytes in memory: `from` itself if they are there, else all of them read.
+  /// @retval errc::too_large, out_of_memory  they do not fit; or an error of the reader
+  [[nodiscard]] static result<source> resident(source&& from, memory_resource* memory = nullptr) noexcept {
+    if (from.fetcher_ == nullptr) return std::move(from);
+    return read(*from.fetcher_, {}, max_alignment_bytes, memory);
+  }
+
   /// A range of the bytes in memory, as a source of its own: where they are if they are resident; mapped, that range alone, if
   /// they are streamed from a file; else read. So a 32-bit program uses files larger than its address space.
   /// Lifetime: what is resident lives as this source does, anything else on its own.

@@ -319,24 +319,37 @@ private:
   open_options options_;
 };
 
+/// Makes a store of its own file, by the manifest if `options` say how.
+inline result<store> read_store(source&& data, const part_opener& parts, const open_options& options) noexcept {
+  const store_reader reader = options.read_manifest != nullptr ? options.read_manifest : open_store;
+  return reader(std::move(data), parts, options.memory);
+}
+
 /// A store without a path: parts are the program's files, or none. `bytes` may be an error already.
 inline result<store> open_without_path(result<source> bytes, const open_options& options) noexcept {
   if (auto possible = check_writing(options); !possible) return possible.error();
   if (!bytes) return bytes.error();
-  const store_reader reader = options.read_manifest != nullptr ? options.read_manifest : open_store;
-  if (options.files == nullptr) return reader(std::move(*bytes), no_parts(), options.memory);
-  return reader(std::move(*bytes), parts_in_folder({}, options), options.memory);
+  if (options.files == nullptr) return read_store(std::move(*bytes), no_parts(), options);
+  return read_store(std::move(*bytes), parts_in_folder({}, options), options);
+}
+
+/// Opens the file at `path_utf8` and returns `make(source&&)`, a result<store>; its errors about no other subject are about the
+/// path. Errors: those of `check_writing`, `open_source` and `make`.
+template <class Make>
+result<store> open_file(std::string_view path_utf8, const open_options& options, const Make& make) noexcept {
+  if (auto possible = check_writing(options); !possible) return possible.error().about(path_utf8);
+  result<source> bytes = open_source(path_utf8, options);
+  if (!bytes) return bytes.error();
+  result<store> made = make(std::move(*bytes));
+  if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
+  return made;
 }
 
 /// `open` of a path, under a name of its own, as `open_store`.
 inline result<store> open_path(std::string_view path_utf8, const open_options& options) noexcept {
-  if (auto possible = check_writing(options); !possible) return possible.error().about(path_utf8);
-  result<source> bytes = open_source(path_utf8, options);
-  if (!bytes) return bytes.error();
-  const store_reader reader = options.read_manifest != nullptr ? options.read_manifest : open_store;
-  result<store> made = reader(std::move(*bytes), parts_in_folder(path_utf8, options), options.memory);
-  if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
-  return made;
+  return open_file(path_utf8, options, [&](source&& bytes) noexcept {
+    return read_store(std::move(bytes), parts_in_folder(path_utf8, options), options);
+  });
 }
 
 } // namespace detail

@@ -54,8 +54,8 @@ inline result<source> open_resident(std::string_view path_utf8, open_options opt
   }
   if (options.backing == backing::stream) options.backing = backing::read;
   result<source> made = open_source(path_utf8, options);
-  if (!made || made->data() != nullptr) return made;
-  result<source> read = source::read(*made->fetcher(), {}, max_alignment_bytes, options.memory);
+  if (!made) return made;
+  result<source> read = source::resident(std::move(*made), options.memory);
   return read ? std::move(read) : result<source>(read.error().about(path_utf8));
 }
 

@@ -32,15 +32,12 @@ namespace stet::inline STET_NAMESPACE {
 /// Source: pytorch/executorch, extension/flat_tensor.
 [[nodiscard]] inline result<store> open_executorch(std::string_view path_utf8,
                                                    const open_options& options = {}) noexcept {
-  if (auto possible = detail::check_writing(options); !possible) return possible.error().about(path_utf8);
-  result<source> bytes = detail::open_source(path_utf8, options);
-  if (bytes && bytes->data() == nullptr && bytes->size_bytes() != 0)
-    bytes = source::read(*bytes->fetcher(), {}, max_alignment_bytes, options.memory);
-  if (!bytes) return bytes.error();
-  result<store> made = detail::open_ptd_source(std::move(*bytes), detail::file_name_in(path_utf8), options.memory,
-                                               [](const detail::ptd_item&) noexcept {});
-  if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
-  return made;
+  return detail::open_file(path_utf8, options, [&](source&& bytes) noexcept -> result<store> {
+    result<source> all = source::resident(std::move(bytes), options.memory);
+    if (!all) return all.error();
+    return detail::open_ptd_source(std::move(*all), detail::file_name_in(path_utf8), options.memory,
+                                   [](const detail::ptd_item&) noexcept {});
+  });
 }
 /// The same for a string literal.
 [[nodiscard]] inline result<store> open_executorch(const char* path_utf8, const open_options& options = {}) noexcept {

@@ -197,12 +197,9 @@ inline result<store> open_gguf_source(source&& data, std::string_view path, cons
 /// 16 bytes for each key, and 24 for each tensor if they are not in order; all from `options.memory`. Reads no tensor.
 /// Source: github.com/ggml-org/ggml, docs/gguf.md and src/gguf.cpp.
 [[nodiscard]] inline result<store> open_gguf(std::string_view path_utf8, const open_options& options = {}) noexcept {
-  if (auto possible = detail::check_writing(options); !possible) return possible.error().about(path_utf8);
-  result<source> bytes = detail::open_source(path_utf8, options);
-  if (!bytes) return bytes.error();
-  result<store> made = detail::open_gguf_source(std::move(*bytes), path_utf8, options);
-  if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
-  return made;
+  return detail::open_file(path_utf8, options, [&](source&& bytes) noexcept {
+    return detail::open_gguf_source(std::move(bytes), path_utf8, options);
+  });
 }
 /// The same for a string literal.
 [[nodiscard]] inline result<store> open_gguf(const char* path_utf8, const open_options& options = {}) noexcept {

@@ -169,8 +169,8 @@ inline result<model> open_keras_shards(format_probe& probe) {
   store_builder builder(options.memory);
   for (const auto& [name, groups] : *shards) {
     result<source> opened = is_part_name(name) ? beside.open_part(name) : result<source>(errc::bad_path);
-    if (opened && opened->data() == nullptr) // from the program's file system; nothing is on demand here
-      opened = source::read(*opened->fetcher(), {}, max_alignment_bytes, options.memory);
+    // What the program's file system gives may be on demand; nothing is here.
+    if (opened) opened = source::resident(std::move(*opened), options.memory);
     if (!opened) {
       return opened.error().code() == errc::file_not_found ? error(errc::missing_part, name)
                                                            : opened.error().about(name);

@@ -53,13 +53,10 @@ namespace stet::inline STET_NAMESPACE {
 /// Reads no elements. Source: numpy/lib/format.py, "NPY format".
 [[nodiscard]] inline result<store> open_npy(std::string_view path_utf8, const open_options& options = {},
                                             const numpy_types& types = {}) noexcept {
-  if (auto possible = detail::check_writing(options); !possible) return possible.error().about(path_utf8);
-  result<source> bytes = detail::open_source(path_utf8, options);
-  if (!bytes) return bytes.error();
-  result<store> made =
-      detail::npy_store_maker(types, options.memory).run(std::move(*bytes), detail::file_name_in(path_utf8), nullptr);
-  if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
-  return made;
+  return detail::open_file(path_utf8, options, [&](source&& bytes) noexcept {
+    return detail::npy_store_maker(types, options.memory)
+        .run(std::move(bytes), detail::file_name_in(path_utf8), nullptr);
+  });
 }
 /// The same for a string literal.
 [[nodiscard]] inline result<store> open_npy(const char* path_utf8, const open_options& options = {},

@@ -87,13 +87,9 @@ inline result<store> open_safetensors_at(source&& data, const part_opener& opene
 /// Source: github.com/huggingface/safetensors, README, "Format".
 [[nodiscard]] inline result<store> open_safetensors(std::string_view path_utf8,
                                                     const open_options& options = {}) noexcept {
-  if (auto possible = detail::check_writing(options); !possible) return possible.error().about(path_utf8);
-  result<source> bytes = detail::open_source(path_utf8, options);
-  if (!bytes) return bytes.error();
-  const detail::parts_in_folder beside(path_utf8, options);
-  result<store> made = detail::open_safetensors_at(std::move(*bytes), beside, options.memory);
-  if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
-  return made;
+  return detail::open_file(path_utf8, options, [&](source&& bytes) noexcept {
+    return detail::open_safetensors_at(std::move(bytes), detail::parts_in_folder(path_utf8, options), options.memory);
+  });
 }
 /// The same for a string literal.
 [[nodiscard]] inline result<store> open_safetensors(const char* path_utf8, const open_options& options = {}) noexcept {
