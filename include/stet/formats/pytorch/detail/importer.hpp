@@ -3,15 +3,10 @@
 #ifndef STET_FORMATS_PYTORCH_DETAIL_IMPORTER_HPP
 #define STET_FORMATS_PYTORCH_DETAIL_IMPORTER_HPP
 
-#include "content.hpp"
+#include "placer.hpp"
 #include "script.hpp"
 
-#include "../../common/readers.hpp"
-#include "../../common/store_builder.hpp"
-#include "../../common/strided_bytes.hpp"
-
 #include "../../../index/detail/name_hash.hpp"
-#include "../../../store/open.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -128,69 +123,6 @@ inline void append_pytorch_key(std::string& to, const pickle& of, pickle_ref num
     to += std::to_string(position);
   }
 }
-
-/// Places tensors of one file in a store.
-class pytorch_placer {
-public:
-  pytorch_placer(store_builder& into, pytorch_content& from, const open_options& options) noexcept
-      : into_(into), from_(from), options_(options) {}
-
-  /// Sets the place of the bytes of `row`: in the file, gathered by a reader, or a reader that fails with the reason.
-  /// @param own  the storage, where it is there and fits
-  result<void> place(const pytorch_tensor& of, index_row& row, pytorch_storage*& own) {
-    own = nullptr;
-    row.layout = of.type->layout(from_.is_big_endian);
-    row.big_endian =
-        from_.is_big_endian && row.layout.dtype != dtype::block && describe(of.type->dtype).word_size_bytes > 1;
-    row.shape = of.shape;
-    row.size_bytes = of.size_bytes;
-    pytorch_storage* const storage = from_.storages.find(of.key);
-    if (storage == nullptr) return fail(row, error_about(errc::missing_part, "data", of.key));
-    if (storage->size_bytes != of.storage_size_bytes) return fail(row, error_about(errc::bad_size, "data", of.key));
-    if (!of.fits()) return fail(row, error_about(errc::bad_offset, "data", of.key));
-    if (storage->packed != nullptr) {
-      result<source> bytes = open_member(from_.archive, *storage->packed, options_.inflate, into_.memory());
-      if (!bytes) return fail(row, bytes.error());
-      storage->part = into_.add_decoded(std::move(*bytes));
-      storage->offset_bytes = 0;
-      storage->packed = nullptr;
-    }
-    own = storage;
-    row.part = storage->part;
-    row.offset_bytes = 0;
-    if (of.size_bytes == 0) return {};
-    const std::uint64_t first = storage->offset_bytes + of.begin_bytes + of.offset * of.type->size_bytes;
-    if (of.is_contiguous()) {
-      row.offset_bytes = first;
-      return {};
-    }
-    if (is_blown_up(of)) return fail(row, error_about(errc::too_large, "data", of.key));
-    strided_bytes gathered(into_.part(storage->part), first, of.type->size_bytes);
-    for (std::size_t axis = 0; axis < of.shape.size(); ++axis) gathered.add_axis(of.shape[axis], of.strides[axis]);
-    result<source> kept = source::keep(std::move(gathered), into_.memory());
-    if (!kept) return kept.error();
-    row.part = into_.add_decoded(std::move(*kept));
-    return {};
-  }
-
-private:
-  /// A view may repeat elements: a few bytes are then as many as the file says. Above this, they are not what a model stores.
-  static bool is_blown_up(const pytorch_tensor& of) noexcept {
-    constexpr std::uint64_t always = std::uint64_t{64} << 20, most_repeats = 1024;
-    return of.size_bytes > always && of.size_bytes / most_repeats > of.storage_size_bytes;
-  }
-  result<void> fail(index_row& row, const error& reason) {
-    result<source> kept = source::keep(unreadable_bytes(reason, row.size_bytes), into_.memory());
-    if (!kept) return kept.error();
-    row.part = into_.add_decoded(std::move(*kept));
-    row.offset_bytes = 0;
-    return {};
-  }
-
-  store_builder& into_;
-  pytorch_content& from_;
-  const open_options& options_;
-};
 
 /// What is told of a tensor besides its elements.
 struct pytorch_note {
