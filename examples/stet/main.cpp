@@ -134,10 +134,9 @@ status help(console& out) {
   out.write(
       "  stet -h, --help | -V, --version\n\n"
       "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, a file of\n"
-      "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or\n"
-      "Keras: a file, a folder, or what the names of a checkpoint's files begin with. A delta is opened with its "
-      "base,\n"
-      "which lies beside it.\n"
+      "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or "
+      "Keras:\n"
+      "a file, a folder, or what the names of a checkpoint's files begin with. A delta opens with its base beside it.\n"
       "Parts of a model that are links are opened in huggingface_hub's cache, and elsewhere with --follow-links.\n"
       "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
   return status::done;

@@ -101,6 +101,10 @@ TEST_SUITE("formats/format") {
     const row rows[] = {
         // Field 2 fills the file, as the graph of a SavedModel does.
         {"\x08\x07\x12\xF9\xFF\xFF\x1F"sv, large_bytes},
+        // As ONNX, but for the graph: the version, then names, then a text that fills the file.
+        {"\x08\x07\x12\x07pytorch\x1A\x03"
+         "2.1\x32\xE0\xFF\xFF\x1F"sv,
+         looked_at_bytes},
         {"PK\x03\x04"sv, large_bytes},
         {"PK\x05\x06"sv, looked_at_bytes},
         {"\x93NUMPX"sv, looked_at_bytes},
