@@ -8,8 +8,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
-#include <thread>
 #include <vector>
+
+#if !defined(__EMSCRIPTEN__) && !defined(__wasi__) // have no threads unless asked for
+#include <thread>
 
 using stet::detail::helper_thread;
 
@@ -60,3 +62,5 @@ TEST_SUITE("helper_thread") {
   }
 #endif
 }
+
+#endif

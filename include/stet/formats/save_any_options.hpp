@@ -58,9 +58,11 @@ enum class save_choice : std::uint8_t {
   /// Tensors may be of the block types of ggml.
   ggml_blocks = 8,
 };
+/// Both sets.
 constexpr save_choice operator|(save_choice a, save_choice b) noexcept {
   return static_cast<save_choice>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
 }
+/// True if `of` has a choice of `which`.
 constexpr bool has_choice(save_choice of, save_choice which) noexcept {
   return (static_cast<unsigned>(of) & static_cast<unsigned>(which)) != 0;
 }

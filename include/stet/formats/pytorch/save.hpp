@@ -44,8 +44,10 @@ struct pytorch_save_options {
 struct pytorch_save_report {
   /// The size of the file.
   std::uint64_t file_size_bytes = 0;
-  /// The number of names, and of storages.
-  std::size_t tensor_count = 0, storage_count = 0;
+  /// The number of names.
+  std::size_t tensor_count = 0;
+  /// The number of storages.
+  std::size_t storage_count = 0;
 };
 
 namespace detail {

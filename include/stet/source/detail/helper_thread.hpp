@@ -5,8 +5,8 @@
 
 #include "os.hpp"
 
-// Bare metal has a <pthread.h>, but no threads.
-#if !STET_FILES || (defined(__wasi__) && !defined(_REENTRANT))
+// Bare metal and WebAssembly have a <pthread.h>; WebAssembly has threads where it is asked for them.
+#if !STET_FILES || ((defined(__wasi__) || defined(__EMSCRIPTEN__)) && !defined(_REENTRANT))
 #define STET_SOURCE_THREADS 0
 #elif defined(_WIN32)
 #include <process.h>

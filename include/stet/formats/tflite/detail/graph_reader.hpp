@@ -127,7 +127,7 @@ private:
                                       std::string_view key) {
     std::string name(key.substr(key.find(':') + 1));
     if (name.empty() || used.contains(name)) name = key;
-    while (!used.insert(name).second) name += "#" + std::to_string(ports.size());
+    while (!used.insert(name).second) name.append("#").append(std::to_string(ports.size()));
     return name;
   }
 
