@@ -40,7 +40,7 @@ public:
     replaced_.assign(segments_.begin(), segments_.end());
     const result<std::vector<zip_member>> members = read_zip(bytes_in(from_), zip_repeats::last_wins);
     if (!members) return members.error();
-    (void)outer_.add(*members, 0, replaced_);
+    (void)outer_.add(*members, none, replaced_);
     for (std::size_t number = 0; number < outer_.all.size(); ++number) mend_within(number);
     for (const mended& each : outer_.all) add_fields(each);
     for (const mended& each : inner_.all) add_fields(each);
