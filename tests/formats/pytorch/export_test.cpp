@@ -3,6 +3,7 @@
 #include <stet/formats/pytorch/format.hpp>
 
 #include "support/exact_text.hpp"
+#include "support/keras_files.hpp"
 #include "support/outcome.hpp"
 #include "support/pytorch_files.hpp"
 #include "support/temp_folder.hpp"
@@ -86,22 +87,11 @@ std::string px_pickled(const std::string& weight, const std::string& more = "") 
                  {"m/byteorder", "little"}});
 }
 
-/// The same archive with each member deflated, as stored blocks.
+/// An archive whose members are all deflated.
 std::string px_deflated(const pt_members& members) {
   made_archive made;
-  for (const auto& [name, bytes] : members) {
-    made_member member(name, 8, "\x01" + little(bytes.size(), 2) + little(~bytes.size(), 2) + bytes,
-                       static_cast<std::uint32_t>(bytes.size()));
-    member.local.crc32 = member.central.crc32 = zip_crc32(bytes);
-    made.members.push_back(member);
-  }
+  for (const auto& [name, bytes] : members) made.members.push_back(deflated_member(name, bytes));
   return made.bytes();
-}
-/// Decompresses one stored block.
-bool px_inflate(const std::byte* from, std::size_t size, std::byte* into, std::size_t into_size, bool) noexcept {
-  if (size != into_size + 5) return false;
-  for (std::size_t i = 0; i < into_size; ++i) into[i] = from[i + 5];
-  return true;
 }
 
 } // namespace
@@ -227,7 +217,7 @@ TEST_CASE("a compressed archive of torch.export is decompressed, and so is what 
   const std::string tensor = pytorch_file(pt::tensor("0", 6, 0, {6}, {1}), {{"0", floats(6)}});
   const std::string config = R"({"config":{"w":{"path_name":"weight_0","use_pickle":true}}})";
   stet::open_options options;
-  options.inflate = px_inflate;
+  options.inflate = inflate_stored;
   for (const std::string& file :
        {zip_of(px_old(inner)), px_deflated(px_old(inner)),
         px_deflated(

@@ -39,7 +39,7 @@ public:
         placer_(into, from, options), work_(pytorch_importer::work_for(from.archive.size())) {}
 
   /// Errors: those of open_member; errc::bad_json, wrong_type, bad_shape; of files of torch.save those of `open_pytorch`, with the
-  /// member as the subject where they have none.
+  /// member as the subject where they have none, and offsets within it.
   result<void> run() {
     importer_.add_checks();
     for (const zip_member& each : from_.members) {
