@@ -205,7 +205,7 @@ inline constexpr error_description error_table[] = {
     {errc::too_large, "too_large", "larger than a limit of this reader"},
     {errc::manifest_checksum, "manifest_checksum", "the manifest is damaged"},
     {errc::bad_json, "bad_json", "the text is not valid JSON"},
-    {errc::too_deep, "too_deep", "the JSON is nested too deeply"},
+    {errc::too_deep, "too_deep", "the contents are nested too deeply"},
     {errc::duplicate_key, "duplicate_key", "a key occurs twice in one object of the JSON"},
     {errc::bad_number, "bad_number", "a number of the JSON is not an unsigned 64-bit integer where one is due"},
     {errc::missing_field, "missing_field", "a field of the JSON is missing"},
