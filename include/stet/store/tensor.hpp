@@ -174,6 +174,11 @@ public:
     return strings;
   }
 
+  /// Whether `read` within the size cannot fail: the bytes are in memory, in place or where a reader gathers them.
+  [[nodiscard]] bool reads_from_memory() const noexcept {
+    return data_ != nullptr || (fetcher_ != nullptr && fetcher_->reads_from_memory());
+  }
+
   /// Copies stored bytes, from byte `offset_bytes` of the tensor on, into all of `into`.
   /// @retval errc::bad_range  they do not lie within the tensor; or an error of the reader
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {

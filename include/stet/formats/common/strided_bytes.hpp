@@ -34,6 +34,7 @@ public:
   }
 
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_; }
+  [[nodiscard]] bool reads_from_memory() const noexcept override { return data_ != nullptr; }
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
     if (!range_fits(offset_bytes, into.size(), size_)) return error(errc::bad_range, {}, offset_bytes);
     // The position of the first element along each axis, and its number in the file.

@@ -233,7 +233,7 @@ private:
     case 0x89:
       return push(false_ref);
     case 'K':
-      return push_integer(in_.take_u8());
+      return push_small(in_.take_u8());
     case 'M':
       return push_integer(in_.take_u16());
     case 'J':
@@ -383,6 +383,17 @@ private:
       return fail(errc::malformed);
     }
   }
+<<<<<<< HEAD
+=======
+
+  std::span<const pickle_name> names_;
+  byte_cursor in_;
+  pickle_array<pickle_ref> stack_;
+  pickle_array<std::uint32_t> marks_;
+  pickle_array<pickle_ref> memo_;
+  std::size_t memo_count_ = 0;
+  errc failure_ = errc{};
+>>>>>>> bench15
 };
 
 } // namespace stet::inline STET_NAMESPACE::detail
