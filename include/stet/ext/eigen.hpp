@@ -6,7 +6,6 @@
 
 #include "../store/tensor.hpp"
 
-#include <complex>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
