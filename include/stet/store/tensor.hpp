@@ -228,6 +228,16 @@ public:
     return conversion(*this, into.first(static_cast<std::size_t>(element_count())));
   }
 
+  /// As above, but `layout` arranges the elements: `copy_to(into, stet::permute({3, 2, 0, 1}))` with store/permute.hpp. Errors and cost:
+  /// those of `layout.copy`.
+  template <element T, class Layout>
+    requires(!std::is_const_v<T> &&
+             requires(const Layout& layout, const tensor& from, std::span<T> into) { layout.copy(from, into); })
+  [[nodiscard]] result<void> copy_to(std::span<T> into, const Layout& layout) const noexcept {
+    if (into.size() < element_count()) return too_small(into.size());
+    return layout.copy(*this, into.first(static_cast<std::size_t>(element_count())));
+  }
+
   /// Compares the tensor's bytes with its checksum.
   /// @retval errc::checksum_mismatch  they are damaged
   /// @retval errc::no_checksum        the file has none for this tensor
