@@ -383,17 +383,6 @@ private:
       return fail(errc::malformed);
     }
   }
-<<<<<<< HEAD
-=======
-
-  std::span<const pickle_name> names_;
-  byte_cursor in_;
-  pickle_array<pickle_ref> stack_;
-  pickle_array<std::uint32_t> marks_;
-  pickle_array<pickle_ref> memo_;
-  std::size_t memo_count_ = 0;
-  errc failure_ = errc{};
->>>>>>> bench15
 };
 
 } // namespace stet::inline STET_NAMESPACE::detail
