@@ -210,6 +210,26 @@ TEST_SUITE("formats/doctor") {
     CHECK(partly.repair == repair_kind::none);
   }
 
+  TEST_CASE("a file that a model of TensorFlow.js or Keras names, and that is not there, is told") {
+    const stet_test::temp_folder folder;
+    const auto advice_for = [&](std::string_view name, std::string_view json, std::string_view missing) {
+      const stet::diagnosis found = stet::diagnose(folder.write(std::string(name), json));
+      REQUIRE(found.problem);
+      CHECK(*found.problem == errc::missing_part);
+      CHECK(found.what.find(missing) != std::string::npos);
+      CHECK(found.repair == repair_kind::none);
+      return found.advice;
+    };
+    const std::string_view wanted = "copy or download the file that is missing, to where the model names it";
+    CHECK(advice_for(
+              "model.json",
+              R"({"format":"layers-model","modelTopology":{},"weightsManifest":[{"paths":["group1-shard1of1.bin"],)"
+              R"("weights":[{"name":"a","shape":[1],"dtype":"float32"}]}]})",
+              "group1-shard1of1.bin") == wanted);
+    CHECK(advice_for("m.weights.json", R"({"weight_map": {"/layers/dense/vars": ["m_00000.weights.h5"]}})",
+                     "m_00000.weights.h5") == wanted);
+  }
+
   TEST_CASE("parts of a split model in one file are told") {
     const auto header = [](unsigned char tensors) {
       std::string text("GGUF\3\0\0\0", 8);

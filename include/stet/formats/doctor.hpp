@@ -329,6 +329,8 @@ inline result<std::string> index_of_shards(std::string_view folder) {
       return made;
     }
   }
+  if (*made.problem == errc::missing_part && !detail::is_zip(probe.start()))
+    made.advice = "copy or download the file that is missing, to where the model names it";
   const auto bytes = probe.bytes();
   if (!bytes) return made;
   const detail::examined_file of{path_utf8, options, *bytes};
