@@ -181,7 +181,7 @@ TEST_SUITE("formats in own files") {
           if (name.find(".data-") == std::string::npos && name.find("shard") == std::string::npos)
             names.push_back(name);
         }
-        if (names.empty() || size > (8u << 20)) continue;
+        if (names.empty() || size > (2u << 20)) continue;
         std::sort(names.begin(), names.end());
         names.resize((std::min)(names.size(), std::size_t{12}));
         for (const std::string& name : names) opened += check_like_disk(folder, name);

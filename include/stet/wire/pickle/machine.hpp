@@ -233,7 +233,7 @@ private:
     case 0x89:
       return push(false_ref);
     case 'K':
-      return push_integer(in_.take_u8());
+      return push_small(in_.take_u8());
     case 'M':
       return push_integer(in_.take_u16());
     case 'J':

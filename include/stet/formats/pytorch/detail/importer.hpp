@@ -200,9 +200,12 @@ private:
     if (facts_[number] != fact::unknown) return false; // without, or within itself
     if (depth > max_pytorch_depth) return error(errc::too_deep, "pickle");
     facts_[number] = fact::in_progress;
-    const result<pytorch_kind> kind = values_.read(number, tensor_);
-    if (!kind) return kind.error();
-    bool found = *kind != pytorch_kind::other;
+    bool found = values_.is_view(number);
+    if (!found) {
+      const result<pytorch_kind> kind = values_.read(number, tensor_);
+      if (!kind) return kind.error();
+      found = *kind != pytorch_kind::other;
+    }
     const pickle_value& value = of_[number];
     if (!found && value.kind == pickle_kind::object) {
       const pickle_object object = of_.object(value);

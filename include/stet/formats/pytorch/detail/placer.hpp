@@ -7,7 +7,7 @@
 
 #include "../../common/readers.hpp"
 #include "../../common/store_builder.hpp"
-#include "../../common/strided_bytes.hpp"
+#include "../../../store/detail/strided_bytes.hpp"
 
 #include "../../../store/open.hpp"
 
