@@ -22,7 +22,7 @@ import zipfile
 from fickling.fickle import UNSAFE_IMPORTS, Pickled
 from picklescan import scanner
 
-STET, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
+STET, FOLDER = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).absolute()
 MARKER = FOLDER / "STET_HOSTILE_RAN"
 COMMANDS = ("ls", "doctor")
 CHILD = re.compile(r"^(clone|clone3|fork|vfork|socket|socketpair|connect|bind|listen|accept4?|send\w*|recv\w*)\(")
@@ -186,4 +186,5 @@ for number, (name, data) in enumerate(attacks):
         refused, opened = refused + (status == 1), opened + (status == 0)
 assert refused > opened, (refused, opened)
 how = "system calls compared" if STRACE else "without strace: only looked for what the payloads do"
-print(f"{len(attacks)} attacks, {refused + opened} files: {refused} refused, {opened} opened without the call; nothing ran ({how})")
+print(f"{len(attacks)} attacks: {refused} files refused, {opened} opened without the call ({how})")
+print(f"{refused + opened} passed, 0 failed")

@@ -164,6 +164,8 @@ TEST_CASE("archives of torch.export in their older forms are recognised") {
   CHECK(recognised(px_old(px_state_dict())));
   CHECK(recognised({{"m/data/weights/a.pt", "x"}, {"m/models/a.json", "{}"}}));
   CHECK(recognised({{"m/data/weights/a_weights_config.json", "{}"}}));
+  stet::format_probe cut_off(folder.write("m.pt2", zip_of(px_old(px_state_dict())).substr(0, 400)));
+  CHECK(stet::pytorch_format.recognises(cut_off)); // opening says so
   CHECK_FALSE(recognised({{"m/data/weights/a.pt", "x"}, {"m/models/b.json", "{}"}}));
   CHECK_FALSE(recognised({{"m/data/weights/a.pt", "x"}}));
   CHECK_FALSE(recognised({{"serialized_state_dict.pt", px_state_dict()}}));

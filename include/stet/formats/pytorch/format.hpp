@@ -18,7 +18,8 @@ namespace stet::inline STET_NAMESPACE {
 namespace detail {
 
 /// An archive that has the pickle of torch.save or the weights of torch.export in its first folder; or the beginning of a file of
-/// before 1.6. An archive that is damaged counts, too, if its first member is the pickle: opening it says what is wrong.
+/// before 1.6. An archive that is damaged counts, too, if its first member is the pickle, or the program of torch.export: opening it says
+/// what is wrong.
 inline bool is_pytorch(format_probe& probe) {
   if (probe.failure()) return false;
   if (!is_zip(probe.start())) return is_legacy_pytorch(probe.start()) || is_tar_pytorch(probe.start());
@@ -31,7 +32,8 @@ inline bool is_pytorch(format_probe& probe) {
   header.skip(name_at - 4);
   const std::uint16_t size = header.take_u16();
   header.skip(2);
-  return header.take_text(size).ends_with("/data.pkl");
+  const std::string_view first = header.take_text(size);
+  return first.ends_with("/data.pkl") || first == pytorch_program_member;
 }
 
 /// `format::open` of pytorch_format.

@@ -11,7 +11,8 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-inline constexpr std::string_view pytorch_pickle_member = "data.pkl", pytorch_weights_folder = "data/weights/";
+inline constexpr std::string_view pytorch_pickle_member = "data.pkl", pytorch_weights_folder = "data/weights/",
+                                  pytorch_program_member = "serialized_exported_program.json";
 
 /// The first folder of the archive with its '/'; empty: the first member is in none.
 inline std::string_view root_of(const std::vector<zip_member>& members) noexcept {
@@ -49,7 +50,7 @@ inline std::vector<pytorch_exported> find_exported(const std::vector<zip_member>
   std::vector<std::string_view> models;
   const std::string_view root = root_of(members);
   for (const zip_member& each : members) {
-    is_flat = is_flat || each.name == "serialized_exported_program.json";
+    is_flat = is_flat || each.name == pytorch_program_member;
     if (root.empty() || !each.name.starts_with(root)) continue;
     std::string_view name = each.name.substr(root.size());
     if (!name.starts_with(of_models) || !name.ends_with(json)) continue;

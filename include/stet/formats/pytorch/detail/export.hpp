@@ -36,7 +36,7 @@ public:
   pytorch_export_reader(store_builder& into, pytorch_content& from, const open_options& options,
                         pytorch_notes* notes = nullptr)
       : into_(into), from_(from), options_(options), notes_(notes), importer_(into, from, options, notes),
-        placer_(into, from, options), work_(pytorch_importer::work_for(from.archive.size())) {}
+        placer_(into, from, options) {}
 
   /// Errors: those of open_member; errc::bad_json, wrong_type, bad_shape; of files of torch.save those of `open_pytorch`, with the
   /// member as the subject where they have none, and offsets within it.
@@ -94,6 +94,7 @@ private:
     auto added = pytorch_content_reader(content, bytes, file.part, file.offset_bytes, options_).run();
     if (added && content.is_export) added = error(errc::unknown_format, file.key);
     if (added) {
+      work_ += pytorch_importer::work_per_byte * content.object.size_bytes();
       pytorch_importer importer(into_, content, options_, notes_, work_);
       added = importer.add_object(name);
       work_ = importer.work_left();
@@ -206,7 +207,7 @@ private:
   pytorch_notes* notes_;
   pytorch_importer importer_;
   pytorch_placer placer_;
-  std::uint64_t work_; // what is left for the names in files of torch.save
+  std::uint64_t work_ = pytorch_importer::least_work; // what is left for the names in files of torch.save
   std::set<const pytorch_storage*> opened_;
 };
 

@@ -139,19 +139,16 @@ public:
   /// @param notes  gets a note for each tensor; nullptr: none are wanted
   pytorch_importer(store_builder& into, pytorch_content& from, const open_options& options,
                    pytorch_notes* notes = nullptr)
-      : pytorch_importer(into, from, options, notes, work_for(from.object.size_bytes())) {}
+      : pytorch_importer(into, from, options, notes, least_work + work_per_byte * from.object.size_bytes()) {}
   /// @param work  the most work that the names may cost
   pytorch_importer(store_builder& into, pytorch_content& from, const open_options& options, pytorch_notes* notes,
                    std::uint64_t work)
       : into_(into), values_(from.values()), of_(from.object), from_(from), placer_(into, from, options), notes_(notes),
         scripts_(from.archive, from.members, from.root, options), facts_(of_.value_count()), work_(work) {}
 
-  /// The work that the names of a file of this size may cost. Names and elements that are walked over may be more than the pickle has,
-  /// since containers can be used more than once, but not by much.
-  static constexpr std::uint64_t work_for(std::uint64_t size_bytes) noexcept {
-    constexpr std::uint64_t least = std::uint64_t{1} << 20, per_byte = 16;
-    return least + per_byte * size_bytes;
-  }
+  /// The work that the names of a file may cost, and for each byte of its pickle more. Names and elements that are walked over may be
+  /// more than the pickle has, since containers can be used more than once, but not by much.
+  static constexpr std::uint64_t least_work = std::uint64_t{1} << 20, work_per_byte = 16;
   /// The work that was not needed.
   [[nodiscard]] std::uint64_t work_left() const noexcept { return work_; }
 
