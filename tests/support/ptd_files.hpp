@@ -22,11 +22,18 @@ struct ptd_row {
   std::optional<std::int8_t> type{};
   std::vector<std::int32_t> sizes{};
   std::vector<std::uint8_t> order{};
+  /// In an older file: the offset in the segment.
+  std::uint64_t offset = 0;
 
   [[nodiscard]] flat_value value() const {
     flat_value layout;
     if (type) layout = flat_table({flat_number(*type), flat_numbers(sizes), flat_numbers(order)});
     return flat_table({flat_string(key), flat_number(segment), layout});
+  }
+  /// A row with a type, as files of the first schema have it.
+  [[nodiscard]] flat_value older_value() const {
+    return flat_table({flat_string(key), flat_number(*type), flat_numbers(sizes), flat_numbers(order),
+                       flat_number(segment), flat_number(offset)});
   }
 };
 
@@ -37,9 +44,11 @@ struct ptd_model_file {
   /// Added to the offsets and sizes that the file states.
   std::int64_t base_error = 0, offset_error = 0, size_error = 0;
   std::string_view magic = "FH01";
+  /// Of the first schema of ExecuTorch.
+  bool is_older = false;
 
   [[nodiscard]] std::string bytes() const {
-    std::vector<flat_value> items, places;
+    std::vector<flat_value> items, places, tensors;
     std::string data;
     for (const std::string& each : segments) {
       data.resize((data.size() + 15) / 16 * 16);
@@ -47,10 +56,22 @@ struct ptd_model_file {
                                    flat_number(each.size() + static_cast<std::uint64_t>(size_error))}));
       data += each;
     }
-    for (const ptd_row& each : rows) items.push_back(each.value());
+    for (const ptd_row& each : rows) {
+      if (is_older && each.type) {
+        tensors.push_back(each.older_value());
+      } else {
+        items.push_back(each.value());
+      }
+    }
+    std::vector<flat_value> fields{flat_number(std::uint32_t{1})};
+    if (is_older) {
+      fields.push_back(flat_number(std::uint32_t{16}));
+      fields.push_back(flat_list(std::move(tensors)));
+    }
+    fields.push_back(flat_list(std::move(places)));
+    fields.push_back(flat_list(std::move(items)));
     // The writer's file begins with 8 bytes; the header is put behind them, where everything that refers lies before it.
-    std::string file = flatbuffer_file(
-        "FT01", flat_table({flat_number(std::uint32_t{1}), flat_list(std::move(places)), flat_list(std::move(items))}));
+    std::string file = flatbuffer_file("FT01", flat_table(std::move(fields)));
     const std::uint64_t size = file.size();
     std::uint32_t root = 0;
     for (std::size_t i = 4; i-- > 0;) root = root << 8 | static_cast<unsigned char>(file[i]);

@@ -3,6 +3,7 @@
 #include "support/outcome.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/source/source.hpp>
 #include <stet/writer/atomic_file.hpp>
 
 #include <doctest/doctest.h>
@@ -72,6 +73,23 @@ TEST_SUITE("writer/atomic_file") {
       std::vector<std::byte> expected(10000);
       expected[5000] = std::byte{'x'};
       CHECK(folder.read("a") == expected);
+    }
+  }
+
+  TEST_CASE("bytes of a mapping are written whole, from any address and in more than one call of the system") {
+    const temp_folder folder;
+    std::vector<std::byte> bytes = pattern((std::size_t{16} << 20) + 70001);
+    folder.write("from", std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    const auto mapped = stet::source::map(folder.path("from"));
+    REQUIRE(mapped);
+    for (const std::size_t begin : {std::size_t{0}, std::size_t{4097}}) {
+      auto file = create(folder, "a", bytes.size() - begin);
+      REQUIRE(file);
+      CHECK(file->write_at(0, std::span(mapped->data() + begin, bytes.size() - begin)));
+      CHECK(file->finish(false));
+      CHECK(file->publish());
+      CHECK(folder.read("a") ==
+            std::vector<std::byte>(bytes.begin() + static_cast<std::ptrdiff_t>(begin), bytes.end()));
     }
   }
 

@@ -95,6 +95,39 @@ TEST_SUITE("formats/executorch") {
     CHECK(std::string(letters.begin(), letters.end()) == "abcdefgh");
   }
 
+  TEST_CASE("files of the first schema have tensors within segments, and named bytes") {
+    ptd_model_file model = example_ptd_model();
+    model.is_older = true;
+    model.rows[1] = {"last", 0, std::int8_t{6}, {2}, {0}, 16};
+    const std::string file = model.bytes();
+    const exact_text block(file);
+    const auto store = stet::open_executorch(block.bytes());
+    REQUIRE(store);
+    CHECK(store->tensor_count() == 4);
+    CHECK(floats_of(*store, "w") == std::vector<float>{1, 2, 3, 4, 5, 6});
+    CHECK(floats_of(*store, "last") == std::vector<float>{5, 6});
+    CHECK(store->find("last")->is_in_place());
+    CHECK(floats_of(*store, "t") == std::vector<float>{1, 2, 3, 4, 5, 6});
+    CHECK(store->find("blob")->shape().equals({6}));
+    for (const std::uint64_t offset : {std::uint64_t{17}, std::uint64_t{25}, ~std::uint64_t{0}}) {
+      model.rows[1].offset = offset;
+      CHECK(ptd_failure(model) == "bad_size last");
+    }
+    model.rows[1].offset = 16;
+    model.rows[1].segment = 3;
+    CHECK(ptd_failure(model) == "bad_offset last");
+    model.rows[1] = {"last", 0, std::int8_t{6}, {2}, {1}};
+    CHECK(ptd_failure(model) == "bad_shape last");
+    model.rows[1] = {"last", 0, std::int8_t{16}, {2}, {0}}; // of an unknown type, and left out
+    const std::string unknown = model.bytes();
+    const exact_text other(unknown);
+    const auto without = stet::open_executorch(other.bytes());
+    REQUIRE(without);
+    CHECK(without->tensor_count() == 3);
+    model.rows = {{"only", 2}};
+    CHECK(ptd_failure(model) == "ok");
+  }
+
   TEST_CASE("a .ptd file is recognised, and an unknown type is omitted") {
     const temp_folder folder;
     const std::string path = folder.write("m.ptd", example_ptd_model().bytes());
@@ -177,18 +210,22 @@ TEST_SUITE("formats/executorch") {
   }
 
   TEST_CASE("any truncation is an error, and any flipped bit is an error or tensors in the file") {
-    const std::string file = example_ptd_model().bytes();
-    for (std::size_t size = 0; size < file.size(); size += step_if_thinned(3))
-      CHECK(ptd_failure(file.substr(0, size)) != "ok");
-    for (std::size_t bit = 0; bit < file.size() * 8; bit += step_if_thinned(5)) {
-      std::string flipped = file;
-      flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
-      const exact_text block(flipped);
-      const auto store = stet::open_executorch(block.bytes());
-      if (!store) continue;
-      for (const stet::tensor each : *store) {
-        std::vector<std::byte> bytes(static_cast<std::size_t>(each.size_bytes()));
-        CHECK(each.read(0, bytes));
+    for (const bool is_older : {false, true}) {
+      ptd_model_file model = example_ptd_model();
+      model.is_older = is_older;
+      const std::string file = model.bytes();
+      for (std::size_t size = 0; size < file.size(); size += step_if_thinned(3))
+        CHECK(ptd_failure(file.substr(0, size)) != "ok");
+      for (std::size_t bit = 0; bit < file.size() * 8; bit += step_if_thinned(5)) {
+        std::string flipped = file;
+        flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
+        const exact_text block(flipped);
+        const auto store = stet::open_executorch(block.bytes());
+        if (!store) continue;
+        for (const stet::tensor each : *store) {
+          std::vector<std::byte> bytes(static_cast<std::size_t>(each.size_bytes()));
+          CHECK(each.read(0, bytes));
+        }
       }
     }
   }

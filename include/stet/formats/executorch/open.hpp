@@ -27,7 +27,8 @@ namespace stet::inline STET_NAMESPACE {
 /// @retval errc::duplicate_name  a key, the subject, occurs twice
 /// @retval errc::bad_offset      a key has a segment that does not exist
 /// @retval errc::bad_shape       an extent is negative, a size overflows, the rank is above `max_rank`, or the order of the axes is none
-/// @retval errc::bad_size        a segment does not have as many bytes as type and shape make
+/// @retval errc::bad_size        a segment does not have as many bytes as type and shape make; or, in a file of the first schema, a
+///                               tensor leaves its segment
 /// Cost: a walk over the keys; allocates the index from `options.memory`. Streamed, the whole file is read.
 /// Source: pytorch/executorch, extension/flat_tensor.
 [[nodiscard]] inline result<store> open_executorch(std::string_view path_utf8,

@@ -28,6 +28,13 @@
 //   NamedData        0 key | 1 segment_index u32 | 2 tensor_layout
 //   TensorLayout     0 scalar_type i8 | 1 sizes [i32] | 2 dim_order [u8]: the axes from the outermost in memory to the innermost
 //
+// Files of the first schema have the same version, and a tensor may be a part of a segment:
+//
+//   FlatTensor       0 version | 1 tensor_alignment u32 | 2 tensors [TensorMetadata] | 3 segments [DataSegment]
+//                    | 4 named_data [NamedData], without layouts
+//   TensorMetadata   0 fully_qualified_name | 1 scalar_type i8 | 2 sizes [i32] | 3 dim_order [u8] | 4 segment_index u32
+//                    | 5 offset u64, from the beginning of the segment
+//
 // Source: pytorch/executorch, extension/flat_tensor/serialize/flat_tensor.fbs, flat_tensor_header.h and scalar_type.fbs.
 
 namespace stet::inline STET_NAMESPACE::detail {
@@ -111,25 +118,16 @@ public:
     if (!range_fits(begin, size, file_.size())) return error(errc::truncated, "header", file_.size());
     if (!range_fits(base_, data_size_, file_.size())) return error(errc::truncated, "segments", file_.size());
     root_ = in_.root();
-    segments_ = root_.references(1);
+    is_older_ = root_.number<std::uint32_t>(3) != 0; // the reference to the segments, which newer files have in field 1
+    segments_ = root_.references(is_older_ ? 3 : 1);
     return in_.is_good() ? result<void>() : in_.problem("header");
   }
 
   /// Calls `visit(const ptd_item&)`, a `result<void>`, for each item in the order of the file.
   /// Errors: those of `open_executorch` for items, and of `visit`.
   template <class Visit> result<void> for_each(Visit visit) noexcept(noexcept(visit(std::declval<const ptd_item&>()))) {
-    const flatbuffer_vector items = root_.references(2);
-    for (std::uint32_t number = 0; number < items.size(); ++number) {
-      const flatbuffer_table table = items.table(number);
-      ptd_item of;
-      of.key = table.string(0).text();
-      (void)in_.spend(of.key.size() / 4, table.offset_bytes()); // which is copied to the index
-      if (!in_.is_good()) return in_.problem("named data");
-      if (!is_valid_name(of.key)) return error(errc::bad_name, of.key, table.offset_bytes());
-      if (auto placed = read(table, of); !placed) return placed;
-      if (auto visited = visit(static_cast<const ptd_item&>(of)); !visited) return visited;
-    }
-    return in_.is_good() ? result<void>() : in_.problem("named data");
+    if (auto visited = for_each_in(root_.references(2), is_older_, visit); !visited) return visited;
+    return is_older_ ? for_each_in(root_.references(4), false, visit) : result<void>();
   }
 
 private:
@@ -138,6 +136,22 @@ private:
   [[nodiscard]] std::uint64_t field(std::size_t number) const noexcept {
     return load_little<std::uint64_t>(file_.data() + header_at + 8 + number * 8);
   }
+  template <class Visit>
+  result<void> for_each_in(const flatbuffer_vector& items, bool are_metadata,
+                           Visit& visit) noexcept(noexcept(visit(std::declval<const ptd_item&>()))) {
+    for (std::uint32_t number = 0; number < items.size(); ++number) {
+      const flatbuffer_table table = items.table(number);
+      ptd_item of;
+      of.key = table.string(0).text();
+      (void)in_.spend(of.key.size() / 4, table.offset_bytes()); // which is copied to the index
+      if (!in_.is_good()) return in_.problem("named data");
+      if (!is_valid_name(of.key)) return error(errc::bad_name, of.key, table.offset_bytes());
+      auto placed = are_metadata ? read_metadata(table, of) : read(table, of);
+      if (!placed) return placed;
+      if (auto visited = visit(static_cast<const ptd_item&>(of)); !visited) return visited;
+    }
+    return in_.is_good() ? result<void>() : in_.problem("named data");
+  }
   /// The bytes before the segments, where the FlatBuffer is; all bytes of a file that has no header.
   static std::span<const std::byte> flatbuffer_of(std::span<const std::byte> bytes) noexcept {
     if (bytes.size() < header_at + header_size) return bytes;
@@ -145,26 +159,53 @@ private:
     return begin != 0 && begin < bytes.size() ? bytes.first(static_cast<std::size_t>(begin)) : bytes;
   }
 
-  result<void> read(const flatbuffer_table& table, ptd_item& of) noexcept {
-    const auto segment = table.number<std::uint32_t>(1);
+  /// Sets the place of `of` to that of the segment whose number is in a field of `table`.
+  result<void> place(const flatbuffer_table& table, std::uint32_t field, ptd_item& of) noexcept {
+    const auto segment = table.number<std::uint32_t>(field);
     if (segment >= segments_.size() && in_.is_good()) return error(errc::bad_offset, of.key, table.offset_bytes());
     const flatbuffer_table place = segment < segments_.size() ? segments_.table(segment) : flatbuffer_table();
     const auto offset = place.number<std::uint64_t>(0);
     of.size_bytes = place.number<std::uint64_t>(1);
-    const flatbuffer_table layout = table.table(2);
     if (!in_.is_good()) return in_.problem(of.key);
     if (!range_fits(offset, of.size_bytes, data_size_)) return error(errc::truncated, of.key, file_.size());
     of.offset_bytes = base_ + offset;
+    return {};
+  }
+  /// Reads a NamedData.
+  result<void> read(const flatbuffer_table& table, ptd_item& of) noexcept {
+    if (auto placed = place(table, 1, of); !placed) return placed;
+    const flatbuffer_table layout = table.table(2);
+    if (!in_.is_good()) return in_.problem(of.key);
     of.is_tensor = layout.is_present();
-    if (of.is_tensor) return read_layout(layout, of);
-    extents_[0] = of.size_bytes;
-    of.extents = std::span<const std::uint64_t>(extents_, 1);
+    if (!of.is_tensor) {
+      extents_[0] = of.size_bytes;
+      of.extents = std::span<const std::uint64_t>(extents_, 1);
+      return {};
+    }
+    std::uint64_t size = 0;
+    if (auto read = read_layout(layout, 0, of, size); !read || of.type == nullptr) return read;
+    return size == of.size_bytes ? result<void>() : error(errc::bad_size, of.key, of.offset_bytes);
+  }
+  /// Reads a TensorMetadata.
+  result<void> read_metadata(const flatbuffer_table& table, ptd_item& of) noexcept {
+    if (auto placed = place(table, 4, of); !placed) return placed;
+    of.is_tensor = true;
+    std::uint64_t size = 0;
+    if (auto read = read_layout(table, 1, of, size); !read || of.type == nullptr) return read;
+    const auto offset = table.number<std::uint64_t>(5);
+    if (!in_.is_good()) return in_.problem(of.key);
+    if (!range_fits(offset, size, of.size_bytes)) return error(errc::bad_size, of.key, of.offset_bytes);
+    of.offset_bytes += offset;
+    of.size_bytes = size;
     return {};
   }
 
-  result<void> read_layout(const flatbuffer_table& layout, ptd_item& of) noexcept {
-    of.type = find_ptd_type(layout.number<std::int8_t>(0));
-    const flatbuffer_vector sizes = layout.vector(1, 4), order = layout.vector(2, 1);
+  /// Reads type, sizes and order, which are in three fields of `layout` from `first` on.
+  /// @param size  set to the size of the tensor, if the type is known
+  result<void> read_layout(const flatbuffer_table& layout, std::uint32_t first, ptd_item& of,
+                           std::uint64_t& size) noexcept {
+    of.type = find_ptd_type(layout.number<std::int8_t>(first));
+    const flatbuffer_vector sizes = layout.vector(first + 1, 4), order = layout.vector(first + 2, 1);
     if (!in_.is_good() || !in_.spend(sizes.size(), layout.offset_bytes())) return in_.problem(of.key);
     const error bad(errc::bad_shape, of.key, layout.offset_bytes());
     if (sizes.size() > max_rank || order.size() != sizes.size()) return bad;
@@ -189,16 +230,15 @@ private:
     of.extents = std::span<const std::uint64_t>(extents_, sizes.size());
     of.order = std::span<const std::uint8_t>(order_, order.size());
     of.is_reordered = of.is_reordered && counter.element_count() != 0;
-    if (of.type == nullptr) return {};
-    std::uint64_t size = 0;
-    if (!checked_size_bytes(counter, element_layout::of(of.type->dtype), size)) return bad;
-    return size == of.size_bytes ? result<void>() : error(errc::bad_size, of.key, of.offset_bytes);
+    if (of.type != nullptr && !checked_size_bytes(counter, element_layout::of(of.type->dtype), size)) return bad;
+    return {};
   }
 
   std::span<const std::byte> file_;
   flatbuffer in_;
   flatbuffer_table root_;
   flatbuffer_vector segments_;
+  bool is_older_ = false;
   std::uint64_t base_ = 0, data_size_ = 0; // of the segments
   std::uint64_t extents_[max_rank];
   std::uint8_t order_[max_rank];
