@@ -12,13 +12,6 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Has the cache fetch the line of `at`, if this compiler knows how.
-template <bool IsWritten> void fetch_line([[maybe_unused]] const std::byte* at) noexcept {
-#if defined(__GNUC__)
-  __builtin_prefetch(at, IsWritten ? 1 : 0);
-#endif
-}
-
 /// Elements in memory at any strides, which `copy_to` copies in row-major order, `into`.
 ///
 /// Where neighbours in `into` are neighbours in memory, runs are copied. Otherwise the axes are cut into blocks. The columns of a block
@@ -239,15 +232,10 @@ private:
     constexpr std::size_t width = line / Size; // elements of a cache line
     alignas(line) std::byte buffer[width * row_size];
     for (std::size_t first = 0; first < columns; first += width) {
-      const std::size_t some = least(columns - first, width), next = least(columns - first - some, width);
+      const std::size_t some = least(columns - first, width);
       std::byte* const target = into + first * Size;
-      for (std::size_t row = 0; row < rows; ++row) fetch_line<true>(target + of.rows[row]);
       for (std::size_t column = 0; column < some; ++column)
         std::memcpy(buffer + column * row_size, from + of.columns[first + column], rows * Size);
-      for (std::size_t column = 0; column < next; ++column) {
-        const std::byte* const source = from + of.columns[first + some + column];
-        for (std::size_t at = 0; at < rows * Size; at += line) fetch_line<false>(source + at);
-      }
       if (some == width) {
         for (std::size_t row = 0; row < rows; ++row) transpose<Size>(buffer + row * Size, target + of.rows[row], width);
       } else {
