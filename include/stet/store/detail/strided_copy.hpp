@@ -12,10 +12,11 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Elements in memory at any strides, which `copy_to` copies in row-major order.
+/// Elements in memory at any strides, which `copy_to` copies in row-major order, `into`.
 ///
-/// Where neighbours in the row are neighbours in memory, runs are copied. Otherwise some other axis has the neighbours in memory, and
-/// both axes are cut into blocks: a block is read along the one, whole cache lines at a time, and written along the other.
+/// Where neighbours in `into` are neighbours in memory, runs are copied. Otherwise the axes are cut into blocks. The columns of a block
+/// are neighbours in `into`: along the innermost axis, and the next one if that is short. Its rows are neighbours in memory: along the
+/// axis that is the innermost there, and the next one if that is short. So whole cache lines are read and written.
 class strided_copy {
 public:
   /// @param from             the first element
@@ -38,7 +39,7 @@ public:
   /// @param thread_count  0: as many as the machine has processors. Few elements are copied by one
   void copy_to(std::byte* into, unsigned thread_count) noexcept {
     into_ = into;
-    prepare();
+    cut_axes();
     std::size_t units = 1;
     for (std::size_t i = 0; i < rank_; ++i) units *= blocks_[i].count;
     std::size_t threads = thread_count == 0 ? processor_count() : thread_count;
@@ -59,66 +60,125 @@ public:
   }
 
 private:
-  static constexpr std::size_t line = 64;             // of a cache
-  static constexpr std::size_t block_size = 4 * line; // of a block along the axis of neighbours in memory
-  static constexpr std::size_t row_elements = 1024;   // of a block along the innermost axis
-  static constexpr std::size_t largest_item = line;   // that is copied in blocks; larger ones use whole lines anyway
+  static constexpr std::size_t line = 64;           // of a cache
+  static constexpr std::size_t row_size = 4 * line; // the most bytes of the rows of a block in memory
+  static constexpr std::size_t largest_item = line; // that is copied in blocks; larger ones use whole lines anyway
+  static constexpr std::size_t max_columns = 1024, max_rows = row_size;
   static constexpr std::size_t max_threads = 64;
   static constexpr std::size_t least_bytes_of_thread = std::size_t{1}
                                                        << 20; // starting one costs as much as copying a tenth
   static constexpr std::size_t max_axes = 63; // each extent is at least 2, and their product fits in 63 bits
+  static constexpr std::size_t none = max_axes;
 
   /// An axis, or blocks along one: their number, and the bytes from one to the next.
   struct axis {
     std::size_t count, from_step, into_step;
   };
+  /// The axes of the columns or rows of a block: the inner one and, or `none`, the one around it; how many elements of each.
+  struct sides {
+    std::size_t inner = none, outer = none, inner_count = 1, outer_count = 1;
+  };
   /// What one thread copies.
   struct share {
-    strided_copy* of;
+    const strided_copy* of;
     std::size_t begin, end;
-    void operator()() noexcept { of->copy_units(begin, end); }
+    void operator()() const noexcept { of->copy_units(begin, end); }
   };
 
-  /// Cuts the axes into blocks.
-  void prepare() noexcept {
-    if (rank_ != 0 && axes_[rank_ - 1].from_step == item_) { // a run of elements is one item
-      item_ *= axes_[--rank_].count;
-    }
+  void cut_axes() noexcept {
+    if (rank_ != 0 && axes_[rank_ - 1].from_step == item_)
+      item_ *= axes_[--rank_].count; // a run of elements is one item
     size_ = item_;
     for (std::size_t i = rank_; i-- > 0;) {
       axes_[i].into_step = size_;
       size_ *= axes_[i].count;
     }
     for (std::size_t i = 0; i < rank_; ++i) blocks_[i] = axes_[i];
-    if (rank_ == 0) return; // one item, or one run
-    innermost_ = rank_ - 1;
-    along_ = innermost_;
-    for (std::size_t i = 0; i < innermost_; ++i) {
-      if (axes_[i].from_step == item_ && (along_ == innermost_ || axes_[i].count > axes_[along_].count)) along_ = i;
+    if (rank_ == 0) return; // one item
+    columns_.inner = rank_ - 1;
+    if (item_ <= largest_item) rows_.inner = find_axis(item_);
+    if (rows_.inner != none && rows_.inner != columns_.inner) {
+      const std::size_t count = axes_[rows_.inner].count, most = row_size / item_;
+      rows_.inner_count = count < most ? count : most;
+      if (count < most) rows_.outer = find_axis(count * item_);
+      if (rows_.outer == columns_.inner) rows_.outer = none;
+      if (rows_.outer != none) rows_.outer_count = least(axes_[rows_.outer].count, most / count);
+    } else {
+      rows_.inner = none;
     }
-    is_block_ = along_ != innermost_ && item_ <= largest_item;
-    if (is_block_) cut(along_, block_size / item_);
-    cut(innermost_, row_elements);
+    const std::size_t count = axes_[columns_.inner].count, width = item_ < line ? line / item_ : 1;
+    columns_.inner_count = least(count, max_columns);
+    if (rank_ > 1 && count <= max_columns / width && rank_ - 2 != rows_.inner && rank_ - 2 != rows_.outer) {
+      columns_.outer = rank_ - 2;
+      columns_.outer_count = least(axes_[rank_ - 2].count, max_columns / width / count * width); // whole lines
+    }
+    // Blocks next to each other in memory follow each other: they share pages, which cost more than lines.
+    std::size_t* order = order_;
+    const std::size_t last[] = {columns_.outer, columns_.inner, rows_.outer, rows_.inner};
+    for (std::size_t i = 0; i < rank_; ++i) {
+      if (i != last[0] && i != last[1] && i != last[2] && i != last[3]) *order++ = i;
+    }
+    for (const std::size_t i : last) {
+      if (i != none) *order++ = i;
+    }
+    for (const sides* each : {&columns_, &rows_}) {
+      if (each->inner != none) cut(each->inner, each->inner_count);
+      if (each->outer != none) cut(each->outer, each->outer_count);
+    }
   }
+  static std::size_t least(std::size_t a, std::size_t b) noexcept { return a < b ? a : b; }
   void cut(std::size_t i, std::size_t block) noexcept {
-    block_[i == innermost_ ? 1 : 0] = block;
     blocks_[i] = {(axes_[i].count + block - 1) / block, axes_[i].from_step * block, axes_[i].into_step * block};
   }
+  /// The axis whose elements are `step` apart in memory, or `none`.
+  [[nodiscard]] std::size_t find_axis(std::size_t step) const noexcept {
+    for (std::size_t i = 0; i < rank_; ++i) {
+      if (axes_[i].from_step == step) return i;
+    }
+    return none;
+  }
 
-  /// Copies the units from `begin` to before `end`: blocks, in the order of the axes.
+  /// The bytes from the first element of a block to each of its columns in memory, and to each of its rows in `into`.
+  struct places {
+    std::size_t columns[max_columns], rows[max_rows];
+  };
+  void list_places(places& made) const noexcept {
+    list(made.columns, columns_, &axis::from_step);
+    list(made.rows, rows_, &axis::into_step);
+  }
+  void list(std::size_t* made, const sides& of, std::size_t axis::* step) const noexcept {
+    const std::size_t inner = of.inner == none ? 0 : axes_[of.inner].*step,
+                      outer = of.outer == none ? 0 : axes_[of.outer].*step;
+    for (std::size_t i = 0; i < of.outer_count; ++i) {
+      for (std::size_t j = 0; j < of.inner_count; ++j) *made++ = i * outer + j * inner;
+    }
+  }
+  /// The elements on a side of a block, which is smaller at the end of an axis. A side of two axes ends with whole inner ones.
+  [[nodiscard]] std::size_t count(const sides& of, const std::size_t* at) const noexcept {
+    const auto left = [&](std::size_t i, std::size_t block) {
+      return i == none ? 1 : least(axes_[i].count - at[i] * block, block);
+    };
+    return left(of.inner, of.inner_count) * left(of.outer, of.outer_count);
+  }
+
+  /// Copies the units from `begin` to before `end`: blocks, in the order of `order_`.
   void copy_units(std::size_t begin, std::size_t end) const noexcept {
+    places of;
+    list_places(of);
     std::size_t at[max_axes + 1] = {}, left = begin;
     const std::byte* from = from_;
     std::byte* into = into_;
-    for (std::size_t i = rank_; i-- > 0;) {
+    for (std::size_t place = rank_; place-- > 0;) {
+      const std::size_t i = order_[place];
       at[i] = left % blocks_[i].count;
       left /= blocks_[i].count;
       from += at[i] * blocks_[i].from_step;
       into += at[i] * blocks_[i].into_step;
     }
     for (std::size_t unit = begin; unit < end; ++unit) {
-      copy_unit(from, into, at);
-      for (std::size_t i = rank_; i-- > 0;) {
+      copy_unit(from, into, of, count(rows_, at), count(columns_, at));
+      for (std::size_t place = rank_; place-- > 0;) {
+        const std::size_t i = order_[place];
         from += blocks_[i].from_step;
         into += blocks_[i].into_step;
         if (++at[i] != blocks_[i].count) break;
@@ -129,84 +189,72 @@ private:
     }
   }
 
-  /// How many of `block` elements of axis `i` are left from block `at` on.
-  [[nodiscard]] std::size_t size_of_block(std::size_t i, std::size_t at, std::size_t block) const noexcept {
-    const std::size_t left = axes_[i].count - at * block;
-    return left < block ? left : block;
-  }
-
-  void copy_unit(const std::byte* from, std::byte* into, const std::size_t* at) const noexcept {
-    if (rank_ == 0) return (void)std::memcpy(into, from, item_);
-    const std::size_t columns = size_of_block(innermost_, at[innermost_], block_[1]);
-    const std::size_t rows = is_block_ ? size_of_block(along_, at[along_], block_[0]) : 1;
+  void copy_unit(const std::byte* from, std::byte* into, const places& of, std::size_t rows,
+                 std::size_t columns) const noexcept {
     switch (item_) {
     case 1:
-      return copy_block<1>(from, into, rows, columns);
+      return copy_block<1>(from, into, of, rows, columns);
     case 2:
-      return copy_block<2>(from, into, rows, columns);
+      return copy_block<2>(from, into, of, rows, columns);
     case 4:
-      return copy_block<4>(from, into, rows, columns);
+      return copy_block<4>(from, into, of, rows, columns);
     case 8:
-      return copy_block<8>(from, into, rows, columns);
+      return copy_block<8>(from, into, of, rows, columns);
     case 16:
-      return copy_block<16>(from, into, rows, columns);
+      return copy_block<16>(from, into, of, rows, columns);
     default:
       break;
     }
-    const std::size_t from_step = axes_[innermost_].from_step;
     for (std::size_t row = 0; row < rows; ++row) {
       for (std::size_t column = 0; column < columns; ++column)
-        std::memcpy(into + row * axes_[along_].into_step + column * item_, from + row * item_ + column * from_step,
-                    item_);
+        std::memcpy(into + of.rows[row] + column * item_, from + row * item_ + of.columns[column], item_);
     }
   }
 
-  /// Copies a block whose elements are neighbours along its columns in memory, and along its rows in the row. Elements of a constant
-  /// size are copied by one instruction each.
+  /// Copies a block. Elements of a constant size are copied by one instruction each.
   template <std::size_t Size>
-  void copy_block(const std::byte* from, std::byte* into, std::size_t rows, std::size_t columns) const noexcept {
-    constexpr std::size_t width = line / Size; // elements of a cache line
-    const std::size_t from_step = axes_[innermost_].from_step, into_step = axes_[along_].into_step;
+  static void copy_block(const std::byte* from, std::byte* into, const places& of, std::size_t rows,
+                         std::size_t columns) noexcept {
     if (rows * Size < line) {
       // Little by little, so that what is read for one row is still in the cache for the next.
-      for (std::size_t first = 0; first < columns; first += 2 * line) {
-        const std::size_t end = columns - first < 2 * line ? columns : first + 2 * line;
+      for (std::size_t first = 0; first < columns; first += row_size) {
+        const std::size_t end = first + least(columns - first, row_size);
         for (std::size_t row = 0; row < rows; ++row) {
           const std::byte* const source = from + row * Size;
-          std::byte* const target = into + row * into_step;
+          std::byte* const target = into + of.rows[row];
           for (std::size_t column = first; column < end; ++column)
-            std::memcpy(target + column * Size, source + column * from_step, Size);
+            std::memcpy(target + column * Size, source + of.columns[column], Size);
         }
       }
       return;
     }
     // By way of a buffer: strides of powers of two would push lines out of the cache before all of them is used.
-    alignas(line) std::byte buffer[width * block_size];
+    constexpr std::size_t width = line / Size; // elements of a cache line
+    alignas(line) std::byte buffer[width * row_size];
     for (std::size_t first = 0; first < columns; first += width) {
-      const std::size_t some = columns - first < width ? columns - first : width;
-      for (std::size_t column = 0; column < some; ++column)
-        std::memcpy(buffer + column * block_size, from + (first + column) * from_step, rows * Size);
+      const std::size_t some = least(columns - first, width);
       std::byte* const target = into + first * Size;
+      for (std::size_t column = 0; column < some; ++column)
+        std::memcpy(buffer + column * row_size, from + of.columns[first + column], rows * Size);
       if (some == width) {
-        for (std::size_t row = 0; row < rows; ++row) {
-          for (std::size_t column = 0; column < width; ++column)
-            std::memcpy(target + row * into_step + column * Size, buffer + column * block_size + row * Size, Size);
-        }
+        for (std::size_t row = 0; row < rows; ++row) transpose<Size>(buffer + row * Size, target + of.rows[row], width);
       } else {
-        for (std::size_t row = 0; row < rows; ++row) {
-          for (std::size_t column = 0; column < some; ++column)
-            std::memcpy(target + row * into_step + column * Size, buffer + column * block_size + row * Size, Size);
-        }
+        for (std::size_t row = 0; row < rows; ++row) transpose<Size>(buffer + row * Size, target + of.rows[row], some);
       }
     }
+  }
+  /// Writes one row of what the buffer has as columns.
+  template <std::size_t Size>
+  static void transpose(const std::byte* column, std::byte* row, std::size_t count) noexcept {
+    for (std::size_t i = 0; i < count; ++i) std::memcpy(row + i * Size, column + i * row_size, Size);
   }
 
   const std::byte* from_;
   std::byte* into_ = nullptr;
-  std::size_t item_, size_ = 0, rank_ = 0, innermost_ = 0, along_ = 0;
-  bool is_block_ = false;
+  std::size_t item_, size_ = 0, rank_ = 0;
+  sides columns_, rows_;
   axis axes_[max_axes], blocks_[max_axes];
-  std::size_t block_[2] = {1, 1}; // elements of a block: along `along_`, along `innermost_`
+  std::size_t order_[max_axes]; // of the axes, the outermost first, in which blocks are copied
 };
 
 } // namespace stet::inline STET_NAMESPACE::detail
