@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import builtins
 import concurrent.futures
+import contextlib
 import errno
 import functools
 import io
@@ -475,8 +476,8 @@ def _parse_json(text: bytes) -> Any:
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) != len(pairs):
-            keys = [key for key, _ in pairs]
-            raise Error("duplicate_key", next(key for key in keys if keys.count(key) > 1))
+            seen: set[str] = set()
+            raise Error("duplicate_key", next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
         return made
 
     try:
@@ -1087,7 +1088,7 @@ class Store(Mapping[str, np.ndarray[Any, Any]]):
         self._path = os.fspath(path)
         self._manifest: dict[str, Any] | None = None
         self._index = b""
-        file = _map(self._path)
+        self._file = file = _map(self._path)
         start = file[:_HEADER_SIZE]
         self._header = None if start[:8].lstrip(b" \t\r\n")[:1] == b"{" else _read_header(start, len(file))
         if self._header is None:
@@ -1238,14 +1239,15 @@ class Store(Mapping[str, np.ndarray[Any, Any]]):
         return [row.name for row in checked if row.crc32c is None]
 
     def _verify_padding(self, rows: Iterable[Tensor], header: _Header) -> None:
-        used = [[(0, max(header.header_size, header.manifest_offset)), (header.manifest_offset, header.manifest_size),
-                 (header.index_offset, header.index_size)]]
+        sections = [(0, header.header_size), (header.manifest_offset, header.manifest_size), (header.index_offset, header.index_size)]
+        files = [(self._file, sections)]
         if self._table.parts:
-            used = [[(0, _HEADER_SIZE)] if part.content_id is not None else [(0, part.size_bytes)] for part in self._table.parts]
+            files += [(buffer, [(0, len(buffer) if part.content_id is None else _HEADER_SIZE)])
+                      for buffer, part in zip(self._buffers, self._table.parts)]
         for row in rows:
             if row.alias_of is None:
-                used[row.part].append((row.offset_bytes, row.size_bytes))
-        for buffer, ranges in zip(self._buffers, used):
+                files[row.part + (1 if self._table.parts else 0)][1].append((row.offset_bytes, row.size_bytes))
+        for buffer, ranges in files:
             octets, end = np.frombuffer(buffer, np.uint8), 0
             for offset, size in [*ranges, (len(octets), 0)]:
                 if offset > end and octets[end:offset].any():
@@ -1254,8 +1256,7 @@ class Store(Mapping[str, np.ndarray[Any, Any]]):
 
     def close(self) -> None:
         """Lets go of the file. Arrays that view it keep it open for themselves."""
-        self._buffers = []
-        self._numbers = {}
+        self._file, self._buffers, self._numbers = b"", [], {}
         self._table = _ManifestTable([], [])
 
     def __enter__(self) -> Store:
@@ -1372,18 +1373,15 @@ def _array_pieces(array: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]
         yield _octets(array[at : at + rows])
 
 
-def _array_item(name: str, array: np.ndarray[Any, Any], dtype: _Dtype, key: object = None, keeps: object = None,
-                bits: Callable[[], np.ndarray[Any, Any]] | None = None) -> _Item:
+def _array_item(name: str, array: np.ndarray[Any, Any], dtype: _Dtype, keeps: object) -> _Item:
     shape = tuple(array.shape)
     size = _size_bytes(name, shape, dtype, dtype.bits, None)
-    if key is None and size:
-        key = (array.__array_interface__["data"][0], dtype, shape, array.strides)
-    get = bits or (lambda: array)
+    key = (array.__array_interface__["data"][0], dtype, shape, array.strides) if size else None
 
     def pieces() -> Iterable[Any]:
-        return [_pack(_octets(get()), dtype.bits)] if dtype.bits < 8 else _array_pieces(get())
+        return [_pack(_octets(array), dtype.bits)] if dtype.bits < 8 else _array_pieces(array)
 
-    return _Item(dtype, shape, dtype.bits, None, size, pieces, key if size else None, keeps if keeps is not None else array)
+    return _Item(dtype, shape, dtype.bits, None, size, pieces, key, keeps)
 
 
 def _string_item(name: str, array: np.ndarray[Any, Any]) -> _Item:
@@ -1443,7 +1441,7 @@ def _torch_item(name: str, tensor: Any) -> _Item:
     on_host = bits() if tensor.device.type == "cpu" else None
     if on_host is not None and not tensor.is_conj() and not tensor.is_neg():
         # The same memory as NumPy's view of it, so that a tensor and such a view are tied, too.
-        return _array_item(name, on_host, dtype, keeps=(tensor, on_host))
+        return _array_item(name, on_host, dtype, (tensor, on_host))
     key = (str(tensor.device), tensor.data_ptr(), dtype, tuple(tensor.shape), tensor.stride(), tensor.is_conj(), tensor.is_neg())
     size = _size_bytes(name, tensor.shape, dtype, dtype.bits, None)
     return _Item(dtype, tuple(tensor.shape), dtype.bits, None, size, lambda: _array_pieces(bits()), key if size else None, tensor)
@@ -1464,7 +1462,7 @@ def _item_of(name: str, value: Any) -> _Item:
     dtype = _stored_dtype(array.dtype)
     if dtype is None:
         raise Error("unknown_dtype", name, f"stet has no dtype {array.dtype}")
-    return _array_item(name, array, dtype, keeps=(value, array))
+    return _array_item(name, array, dtype, (value, array))
 
 
 def _named_tensors(tensors: Any, attributes: Mapping[str, Mapping[str, Any]]) -> tuple[Mapping[str, Any], Mapping[str, Mapping[str, Any]]]:
@@ -1476,14 +1474,15 @@ def _named_tensors(tensors: Any, attributes: Mapping[str, Mapping[str, Any]]) ->
         return {name: tensors.raw(name) for name in tensors}, of
     if isinstance(tensors, Mapping):
         return tensors, of
+    # Before PyTorch: a model of Keras may be a module, too.
+    if any(isinstance(tensors, sys.modules[name].layers.Layer) for name in ("keras", "tf_keras") if name in sys.modules):
+        variables = _keras_variables(tensors)
+        for name, variable in variables.items():
+            of[name] = {"trainable": bool(variable.trainable), **of.get(name, {})}
+        return variables, of
     if hasattr(tensors, "state_dict"):
         return tensors.state_dict(), of
-    if not hasattr(tensors, "weights"):
-        raise Error("invalid_argument", type(tensors).__name__, "save_file takes a dictionary of tensors, a torch.nn.Module or a Keras model")
-    variables = _keras_variables(tensors)
-    for name, variable in variables.items():
-        of[name] = {"trainable": bool(variable.trainable), **of.get(name, {})}
-    return variables, of
+    raise Error("invalid_argument", type(tensors).__name__, "save_file takes a dictionary of tensors, a torch.nn.Module or a Keras model")
 
 
 class _Plan:
@@ -1505,6 +1504,7 @@ class _Plan:
         self._items: list[_Item] = []
         self._rows: list[Tensor] = []
         self._texts: list[str] = []
+        self._numbers: dict[str, int] = {}
         originals: dict[object, str] = {}
         offset = 0
         for name, value in named.items():
@@ -1525,10 +1525,6 @@ class _Plan:
             self._add(name, item, alias_of, place, attributes.get(name, {}))
         self._data_size = offset
         self._place_table()
-
-    @functools.cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {}
 
     def _add(self, name: str, item: _Item, alias_of: str | None, offset: int, attributes: Mapping[str, Any]) -> None:
         further = ""
@@ -1663,13 +1659,11 @@ def save_file(tensors: Any, path: str | os.PathLike[str], metadata: Mapping[str,
                 _sync(descriptor)
             if os.name != "nt":  # the lock is kept until the file has its name
                 os.replace(temporary, path)
-        if os.name == "nt":
+        if os.name == "nt":  # which renames no open file
             os.replace(temporary, path)
     except BaseException:
-        try:
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
-        except OSError:
-            pass
         raise
     if durable:
         _sync_folder(os.path.dirname(path), path)
@@ -1744,18 +1738,16 @@ def _copy_access(path: str, descriptor: int) -> None:
         return
     if os.name == "nt" or not stat.S_ISREG(old.st_mode):
         return
-    new, mode = os.fstat(descriptor), old.st_mode & 0o777
-    for owner, group in ((old.st_uid, old.st_gid), (-1, old.st_gid)):
-        new = os.fstat(descriptor)
-        if (new.st_gid if owner == -1 else new.st_uid) == (group if owner == -1 else owner):
-            continue
-        try:
-            os.fchown(descriptor, owner, group)
-        except PermissionError:
-            pass
+    mode = old.st_mode & 0o777
+    with contextlib.suppress(OSError):  # only an administrator may change the owner
+        if os.fstat(descriptor).st_uid != old.st_uid:
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+    with contextlib.suppress(OSError):
+        if os.fstat(descriptor).st_gid != old.st_gid:
+            os.fchown(descriptor, -1, old.st_gid)
     if os.fstat(descriptor).st_gid != old.st_gid:  # another group gets only the rights of all users
         mode &= 0o707 | (mode & 0o7) << 3
-    if mode != stat.S_IMODE(new.st_mode):
+    if mode != stat.S_IMODE(os.fstat(descriptor).st_mode):
         os.fchmod(descriptor, mode)
 
 

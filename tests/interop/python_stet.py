@@ -661,6 +661,25 @@ def test_an_index_that_differs_from_the_manifest_is_found(tmp_path):
     command("verify", path, status=1)
 
 
+def test_padding_that_is_not_zero_is_found(tmp_path):
+    one, sharded = tmp_path / "one.stet", tmp_path / "sharded.stet"
+    stet.save_file({"a": numpy.ones(3), "b": numpy.ones(100)}, one, alignment_bytes=4096)
+    command("convert", one, sharded, "--shard-size", 200)
+    (first, second) = sorted(tmp_path.glob("sharded-*"))
+    index_end = sum(struct.unpack_from("<QQ", sharded.read_bytes(), 48))
+    places = [(one, one, stet.open(one).tensor("a").offset_bytes + 24), (one, one, 4095), (sharded, sharded, index_end), (first, sharded, 128),
+              (second, sharded, 4095)]
+    for file, opened, at in places:
+        data = file.read_bytes()
+        assert data[at] == 0 and stet.open(opened).verify() == []
+        file.write_bytes(data[:at] + b"\1" + data[at + 1 :])
+        with stet.open(opened) as store, pytest.raises(stet.Error) as failure:
+            store.verify()
+        assert failure.value.code == "nonzero_padding"
+        command("verify", opened, status=1)
+        file.write_bytes(data)
+
+
 # ---- other forms of a store ----
 
 
