@@ -248,7 +248,7 @@ def _unpack(stored: np.ndarray[Any, Any], bits: int, count: int) -> np.ndarray[A
 # short tensors, are the rows of an array, whose words' remainders are then combined in pairs.
 
 _MOVES = (4323, 5259, 5685)
-_SCALE = 3  # of the moves for long inputs: 364 KB, which a second-level cache holds
+_SCALE = 2  # of the moves for long inputs: 182 KB, which a second-level cache holds
 _Words = Any  # np.ndarray of unsigned integers
 
 
@@ -259,8 +259,13 @@ def _byte_table() -> _Words:
     return table
 
 
+def _look_up(tables: Iterable[_Words], octets: _Words) -> _Words:
+    """The exclusive-or of what each table has for its octet, the last axis."""
+    return functools.reduce(np.bitwise_xor, (table.take(octets[..., at], mode="wrap") for at, table in enumerate(tables)))
+
+
 def _apply(tables: _Words, crcs: _Words) -> _Words:
-    return tables[0][crcs & 255] ^ tables[1][crcs >> 8 & 255] ^ tables[2][crcs >> 16 & 255] ^ tables[3][crcs >> 24]
+    return _look_up(tables, np.ascontiguousarray(crcs, "<u4").view(np.uint8).reshape(*crcs.shape, 4))
 
 
 @functools.lru_cache(maxsize=None)
@@ -282,11 +287,20 @@ def _word_tables() -> list[_Words]:
     return tables
 
 
-def _append_zeros(crcs: _Words, sizes: _Words) -> _Words:
-    """The CRCs of the same with zero bytes behind them, of another count for each."""
-    for level in range(int(sizes.max(initial=0)).bit_length()):
-        crcs = np.where(sizes >> level & 1, _apply(_zeros_tables(level), crcs), crcs)
-    return crcs
+@functools.lru_cache(maxsize=None)
+def _zeros_lists(level: int) -> list[list[int]]:
+    lists: list[list[int]] = _zeros_tables(level).tolist()
+    return lists
+
+
+@functools.lru_cache(maxsize=1024)
+def _append_zeros(crc: int, size: int) -> int:
+    """The remainder of the same with `size` zero bytes behind it."""
+    for level in range(size.bit_length()):
+        if size >> level & 1:
+            first, second, third, fourth = _zeros_lists(level)
+            crc = first[crc & 255] ^ second[crc >> 8 & 255] ^ third[crc >> 16 & 255] ^ fourth[crc >> 24]
+    return crc
 
 
 @functools.lru_cache(maxsize=None)
@@ -323,8 +337,7 @@ def _fold(words: _Words, scale: int) -> _Words:
 
 def _row_crcs(rows: _Words) -> _Words:
     """The remainders of the rows of an array of words, a power of two of them in each."""
-    octets = rows.view(np.uint8).reshape(*rows.shape, 8)
-    crcs = functools.reduce(np.bitwise_xor, (table[octets[:, :, at]] for at, table in enumerate(_word_tables())))
+    crcs = _look_up(_word_tables(), rows.view(np.uint8).reshape(*rows.shape, 8))
     for level in itertools.count(3):
         if crcs.shape[1] == 1:
             return crcs[:, 0]
@@ -344,11 +357,8 @@ def _short_crcs(pieces: Sequence[_Words], values: Sequence[int]) -> list[int]:
             rows = np.zeros((len(some), row_size), np.uint8)
             for row, number in zip(rows, some):
                 row[row_size - len(pieces[number]) :] = pieces[number]
-            start = np.array([values[number] ^ 0xFFFFFFFF for number in some], np.uint32)
-            sizes = np.array([len(pieces[number]) for number in some])
-            crcs = _row_crcs(rows.view(np.uint64)) ^ _append_zeros(start, sizes) ^ np.uint32(0xFFFFFFFF)
-            for number, crc in zip(some, crcs.tolist()):
-                found[number] = crc
+            for number, crc in zip(some, _row_crcs(rows.view(np.uint64)).tolist()):
+                found[number] = crc ^ _append_zeros(values[number] ^ 0xFFFFFFFF, len(pieces[number])) ^ 0xFFFFFFFF
     return found
 
 
@@ -364,9 +374,7 @@ def _numpy_crc32c(octets: _Words, value: int) -> int:
         words = _fold(words, _SCALE)
     left = np.concatenate((_fold(words, 0).view(np.uint8), tail))
     # `left` has the remainder of all, but not the size, from which the part of the value follows.
-    start = np.array([value ^ 0xFFFFFFFF, 0], np.uint32)
-    behind = _append_zeros(start, np.array([len(octets), 0]))[0]
-    return _short_crcs([left], [0xFFFFFFFF])[0] ^ int(behind)
+    return _short_crcs([left], [0xFFFFFFFF])[0] ^ _append_zeros(value ^ 0xFFFFFFFF, len(octets))
 
 
 _google: Any = None
@@ -1502,31 +1510,34 @@ class _Plan:
                 raise Error("wrong_type", key)
         self._tail = "\n}" + "".join(f',\n"{key}":{_json_text(value, key, 2)}' for key, value in objects.items() if value is not None) + "}\n"
         self._items: list[_Item] = []
-        self._rows: list[Tensor] = []
-        self._texts: list[str] = []
-        self._numbers: dict[str, int] = {}
-        originals: dict[object, str] = {}
-        offset = 0
+        self._names: list[str] = []
+        self._originals: list[int] = []  # of each tensor, its own number or that of the tensor it is an alias of
+        self._offsets: list[int] = []
+        self._crcs: list[int] = []
+        self._lines: list[tuple[str, str]] = []  # of the manifest: in front of the offset, and behind the checksum
+        seen: dict[object, int] = {}
+        self._data_size = 0
         for name, value in named.items():
             if not isinstance(name, str):
                 raise Error("bad_name", repr(name))
             _decode_name(_utf8(name, name, "bad_name"))
             item = _item_of(name, value)
-            alias_of = None if item.key is None else originals.get(item.key)
-            place = 0
-            if alias_of is None:
-                if item.key is not None:
-                    originals[item.key] = name
-                if item.size:
-                    place = _align_up(offset, alignment)
-                    offset = place + item.size
-            else:
-                place = self._rows[self._numbers[alias_of]].offset_bytes
-            self._add(name, item, alias_of, place, attributes.get(name, {}))
-        self._data_size = offset
+            number = len(self._items)
+            original = number if item.key is None else seen.setdefault(item.key, number)
+            place = 0 if original == number else self._offsets[original]
+            if original == number and item.size:
+                place = _align_up(self._data_size, alignment)
+                self._data_size = place + item.size
+            self._items.append(item)
+            self._names.append(name)
+            self._originals.append(original)
+            self._offsets.append(place)
+            self._crcs.append(0)
+            self._lines.append(self._line(number, attributes.get(name, {})))
         self._place_table()
 
-    def _add(self, name: str, item: _Item, alias_of: str | None, offset: int, attributes: Mapping[str, Any]) -> None:
+    def _line(self, number: int, attributes: Mapping[str, Any]) -> tuple[str, str]:
+        name, item, original = self._names[number], self._items[number], self._originals[number]
         further = ""
         if attributes:
             reserved = set(attributes) & set(_RESERVED)
@@ -1540,30 +1551,26 @@ class _Plan:
             block = (f',"block":{{"name":{json.dumps(item.block.name, ensure_ascii=False)},"elements":{item.block.elements},'
                      f'"size_bytes":{item.block.size_bytes}}}')
         bits = f',"bits":{item.bits}' if item.bits != item.dtype.bits else ""
-        alias = f',"alias_of":{json.dumps(alias_of, ensure_ascii=False)}' if alias_of is not None else ""
-        self._numbers[name] = len(self._rows)
-        self._items.append(item)
-        self._rows.append(Tensor(name, item.dtype.name, item.shape, offset, item.size, 0, 0, item.bits, item.block, alias_of))
-        self._texts.append(f'{json.dumps(name, ensure_ascii=False)}:{{"dtype":"{item.dtype.name}","shape":'
-                           f'[{",".join(map(str, item.shape))}],"offset_bytes":\0,"size_bytes":{item.size},"crc32c":"\0"{bits}{block}{alias}{further}}}')
+        alias = f',"alias_of":{json.dumps(self._names[original], ensure_ascii=False)}' if original != number else ""
+        shape = ",".join(map(str, item.shape))
+        return (f'{json.dumps(name, ensure_ascii=False)}:{{"dtype":"{item.dtype.name}","shape":[{shape}],"offset_bytes":',
+                f'"{bits}{block}{alias}{further}}}')
 
-    def _manifest(self) -> bytes:
+    def _manifest(self, offsets: Iterable[object]) -> bytes:
         head = f'{{"stet":{{"version":1,"minimum_reader":1}},\n"alignment_bytes":{self._alignment},\n"tensors":{{'
-        lines = []
-        for text, row in zip(self._texts, self._rows):
-            front, middle, back = text.split("\0")
-            lines.append(f"{front}{row.offset_bytes}{middle}{row.crc32c:08x}{back}")
+        lines = [f'{front}{offset},"size_bytes":{item.size},"crc32c":"{crc:08x}{back}'
+                 for (front, back), offset, item, crc in zip(self._lines, offsets, self._items, self._crcs)]
         return (head + ("\n" if lines else "") + ",\n".join(lines) + self._tail).encode()
 
     def _place_table(self) -> None:
         """Places the sections. The size of the manifest depends on the digits of the offsets, and these on the size."""
-        relative, base, size = self._rows, 0, -1
-        blocks = {row.block for row in relative if row.block is not None}
-        index_size = 64 + 16 * len(blocks) + 8 * _slot_count(len(relative)) + _align_up(sum(len(each.name.encode()) for each in blocks), 8)
-        index_size += sum(_ENTRY.size + 8 * len(row.shape) + _align_up(len(row.name.encode()), 8) for row in relative)
+        blocks = {item.block for item in self._items if item.block is not None}
+        index_size = 64 + 16 * len(blocks) + 8 * _slot_count(len(self._items)) + _align_up(sum(len(each.name.encode()) for each in blocks), 8)
+        index_size += sum(_ENTRY.size + 8 * len(item.shape) + _align_up(len(name.encode()), 8) for name, item in zip(self._names, self._items))
+        without_offsets, relative, base, size = len(self._manifest([""] * len(self._items))), self._offsets, 0, -1
         while True:
-            self._rows = [row._replace(offset_bytes=row.offset_bytes + base) if row.size_bytes else row for row in relative]
-            manifest_size = len(self._manifest())
+            self._offsets = [offset + base if item.size else 0 for offset, item in zip(relative, self._items)]
+            manifest_size = without_offsets + sum(len(str(offset)) for offset in self._offsets)
             if manifest_size == size:
                 break
             size = manifest_size
@@ -1577,39 +1584,42 @@ class _Plan:
 
     def write_tensors(self, write: Callable[[Any], Any]) -> None:
         """Writes the tensors in order, with the padding between them, and keeps their checksums."""
-        at, crcs, short = self.data_offset, [0] * len(self._rows), []
+        at = self.data_offset
+        short: list[tuple[int, Any]] = []
         with concurrent.futures.ThreadPoolExecutor(1) as other:
-            for number, (item, row) in enumerate(zip(self._items, self._rows)):
-                if row.alias_of is not None or not row.size_bytes:
+            for number, (item, offset) in enumerate(zip(self._items, self._offsets)):
+                if self._originals[number] != number or not item.size:
                     continue
-                if row.offset_bytes > at:
-                    write(bytes(row.offset_bytes - at))
-                at, crc, written = row.offset_bytes + row.size_bytes, 0, 0
+                if offset > at:
+                    write(bytes(offset - at))
+                at, crc, written = offset + item.size, 0, 0
                 for whole in item.pieces():
                     for first in range(0, len(whole), 4 * _PIECE):
                         piece = whole[first : first + 4 * _PIECE]
-                        if len(piece) == row.size_bytes <= _SHORT:
-                            short.append((number, piece))
-                        elif len(piece) < 1 << 18:
-                            crc = crc32c(piece, crc)
+                        written += len(piece)
+                        if len(piece) < 1 << 18:
+                            if len(piece) == item.size <= _SHORT:
+                                short.append((number, piece))
+                            else:
+                                crc = crc32c(piece, crc)
+                            write(piece)
                         else:  # two things at once: NumPy and the system let other threads run
                             later = other.submit(crc32c, piece, crc)
                             write(piece)
-                            written += len(piece)
                             crc = later.result()
-                            continue
-                        write(piece)
-                        written += len(piece)
-                if written != row.size_bytes:
-                    raise Error("bad_size", row.name, "the tensor changed while it was saved")
-                crcs[number] = crc
+                if written != item.size:
+                    raise Error("bad_size", self._names[number], "the tensor changed while it was saved")
+                self._crcs[number] = crc
         for (number, _), crc in zip(short, _crcs([piece for _, piece in short])):
-            crcs[number] = crc
-        self._rows = [row._replace(crc32c=crcs[self._numbers[row.alias_of or row.name]]) for row in self._rows]
+            self._crcs[number] = crc
+        self._crcs = [self._crcs[original] for original in self._originals]
 
     def table(self) -> bytes:
         """All that is in front of the tensors, which are written."""
-        manifest, index = self._manifest(), _build_index(self._rows)
+        rows = [Tensor(name, item.dtype.name, item.shape, offset, item.size, crc, 0, item.bits, item.block,
+                       self._names[original] if original != number else None)
+                for number, (name, item, offset, crc, original) in enumerate(zip(self._names, self._items, self._offsets, self._crcs, self._originals))]
+        manifest, index = self._manifest(self._offsets), _build_index(rows)
         header = _HEADER.pack(_MAGIC, 1, 1, self.file_size, _HEADER_SIZE, self._alignment, _HEADER_SIZE, len(manifest), self._index_offset,
                               len(index), self.data_offset, self._data_size, crc32c(manifest), crc32c(index), 0, 0, 0, 0, 0)
         table = header + struct.pack("<I", crc32c(header)) + manifest
