@@ -19,6 +19,7 @@ Needs NumPy alone. Uses ml_dtypes, google-crc32c, PyTorch and Keras where a call
 from __future__ import annotations
 
 import builtins
+import collections
 import concurrent.futures
 import contextlib
 import errno
@@ -1493,6 +1494,10 @@ def _named_tensors(tensors: Any, attributes: Mapping[str, Mapping[str, Any]]) ->
     raise Error("invalid_argument", type(tensors).__name__, "save_file takes a dictionary of tensors, a torch.nn.Module or a Keras model")
 
 
+def _crc32c_behind(before: Any, piece: Any) -> int:
+    return crc32c(piece, 0 if before is None else before.result())
+
+
 class _Plan:
     """One save: every offset before the first byte is written, then the tensors, then the table in front of them."""
 
@@ -1586,30 +1591,34 @@ class _Plan:
         """Writes the tensors in order, with the padding between them, and keeps their checksums."""
         at = self.data_offset
         short: list[tuple[int, Any]] = []
+        later: list[tuple[int, Any]] = []  # checksums that another thread computes: NumPy and the system let it run
+        running: collections.deque[Any] = collections.deque()
         with concurrent.futures.ThreadPoolExecutor(1) as other:
             for number, (item, offset) in enumerate(zip(self._items, self._offsets)):
                 if self._originals[number] != number or not item.size:
                     continue
                 if offset > at:
                     write(bytes(offset - at))
-                at, crc, written = offset + item.size, 0, 0
-                for whole in item.pieces():
-                    for first in range(0, len(whole), 4 * _PIECE):
-                        piece = whole[first : first + 4 * _PIECE]
-                        written += len(piece)
-                        if len(piece) < 1 << 18:
-                            if len(piece) == item.size <= _SHORT:
-                                short.append((number, piece))
-                            else:
-                                crc = crc32c(piece, crc)
-                            write(piece)
-                        else:  # two things at once: NumPy and the system let other threads run
-                            later = other.submit(crc32c, piece, crc)
-                            write(piece)
-                            crc = later.result()
+                at, crc, written, before = offset + item.size, 0, 0, None
+                for piece in (whole[first : first + _PIECE] for whole in item.pieces() for first in range(0, len(whole), _PIECE)):
+                    written += len(piece)
+                    if item.size >= 1 << 18:
+                        before = other.submit(_crc32c_behind, before, piece)
+                        running.append(before)
+                        if len(running) > 4:  # so that few copies of strided arrays wait
+                            running.popleft().result()
+                    elif len(piece) == item.size <= _SHORT:
+                        short.append((number, piece))
+                    else:
+                        crc = crc32c(piece, crc)
+                    write(piece)
                 if written != item.size:
                     raise Error("bad_size", self._names[number], "the tensor changed while it was saved")
                 self._crcs[number] = crc
+                if before is not None:
+                    later.append((number, before))
+            for number, computed in later:
+                self._crcs[number] = computed.result()
         for (number, _), crc in zip(short, _crcs([piece for _, piece in short])):
             self._crcs[number] = crc
         self._crcs = [self._crcs[original] for original in self._originals]
