@@ -24,6 +24,8 @@ import numpy
 import pytest
 import safetensors.numpy
 
+if __name__ == "__main__":  # pytest imports this file again
+    os.environ.update(zip(("STET_COMMAND", "STET_FOLDER", "STET_WRITE", "STET_SOURCE"), sys.argv[1:5]))
 COMMAND, WRITE_STET, SOURCE = (os.environ.get(name, "") for name in ("STET_COMMAND", "STET_WRITE", "STET_SOURCE"))
 sys.path.insert(0, str(pathlib.Path(SOURCE) / "examples" / "python"))
 import stet  # noqa: E402
@@ -797,9 +799,9 @@ def test_is_installed_by_pip(tmp_path):
 
 
 def main():
-    command_path, folder, write_stet, source = sys.argv[1:5]
+    folder = os.environ["STET_FOLDER"]
     shutil.rmtree(folder, ignore_errors=True)
-    os.environ.update(STET_COMMAND=command_path, STET_WRITE=write_stet, STET_SOURCE=source)
+    pathlib.Path(folder).parent.mkdir(parents=True, exist_ok=True)
     return pytest.main([__file__, "-q", "-p", "no:cacheprovider", f"--basetemp={folder}", *sys.argv[5:]])
 
 
