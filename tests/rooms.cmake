@@ -21,7 +21,7 @@ set(below_checkpoint writer store restore)
 set(below_restore stet)
 set(below_wire source)
 set(below_formats native keras tfjs tensorflow safetensors gguf numpy onnx pytorch tflite executorch replace)
-set(below_ext source)
+set(below_ext store)
 
 # The parts of the room formats: NAME of what begins with PATH, the first that fits. What none fits is on top: any.hpp.
 set(parts_of_formats

@@ -1345,6 +1345,8 @@ def _load(store: Store, verify: bool, make: Callable[[Tensor], Any]) -> dict[str
 # ---- saving ----
 
 _PIECE = 16 << 20
+#: The zeros behind the last tensor: at least as many bytes are readable behind every tensor.
+_TAIL = 128
 
 
 class _Item(NamedTuple):
@@ -1539,6 +1541,7 @@ class _Plan:
             self._offsets.append(place)
             self._crcs.append(0)
             self._lines.append(self._line(number, attributes.get(name, {})))
+        self._data_size += _TAIL if self._data_size else 0
         self._place_table()
 
     def _line(self, number: int, attributes: Mapping[str, Any]) -> tuple[str, str]:
@@ -1617,6 +1620,7 @@ class _Plan:
                 self._crcs[number] = crc
                 if before is not None:
                     later.append((number, before))
+            write(bytes(self.file_size - at))
             for number, computed in later:
                 self._crcs[number] = computed.result()
         for (number, _), crc in zip(short, _crcs([piece for _, piece in short])):

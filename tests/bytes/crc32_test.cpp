@@ -81,4 +81,17 @@ TEST_SUITE("crc32") {
     for (const std::size_t cut : {1u, 255u, 256u, 24'576u, 65'537u, 99'999u})
       CHECK(stet::crc32(all.subspan(cut), stet::crc32(all.first(cut))) == ~state);
   }
+
+  TEST_CASE("four bytes change, and the checksum of all is that of the new bytes") {
+    auto message = crc32_noise(5'000);
+    std::uint32_t crc = stet::crc32(message);
+    for (const std::size_t at : {0u, 1u, 63u, 2'500u, 4'995u, 4'996u}) {
+      CAPTURE(at);
+      const std::uint32_t changed_bits = 0x9E3779B9u * static_cast<std::uint32_t>(at + 1);
+      for (std::size_t i = 0; i < 4; ++i) message[at + i] ^= static_cast<std::byte>(changed_bits >> 8 * i & 0xFFu);
+      crc = stet::crc32_after_change(crc, changed_bits, message.size() - at - 4);
+      CHECK(crc == stet::crc32(message));
+    }
+    CHECK(stet::crc32_after_change(0x12345678u, 0, ~std::uint64_t{0}) == 0x12345678u);
+  }
 }

@@ -443,7 +443,7 @@ TEST_SUITE("manager") {
     checkpoint_options options = quick();
     options.keep.max_to_keep = 2;
     options.save.form = stet::store_form::sharded;
-    options.save.max_part_size_bytes = 1000;
+    options.save.max_part_size_bytes = 1128;
     program trained;
     {
       REQUIRE_MANAGER(manager, folder.path(), options);

@@ -2,6 +2,7 @@
 // Tests of the command: each run as a user runs it, with what it prints and the status it ends with.
 #include "support/hdf5_files.hpp"
 #include "support/keras_files.hpp"
+#include "support/pytorch_files.hpp"
 #include "support/temp_folder.hpp"
 
 #include <stet/json.hpp>
@@ -869,6 +870,77 @@ TEST_SUITE("stet command") {
     CHECK(unfit.err.find("--dequantize makes numbers of it") != std::string::npos);
     CHECK(run(folder, {"convert", "m.stet", "t", "--to", "tensorflow", "--only", "model.q", "--dequantize"}).status ==
           0);
+  }
+
+  TEST_CASE("patch puts weights into a file of PyTorch: renamed, with other axes, those that --only names") {
+    namespace pt = stet_test::pt;
+    using stet_test::floats;
+    const auto file = [](const std::string& weight, const std::string& bias, const std::string& other) {
+      return stet_test::pytorch_file(
+          pt::dict({pt::text("dense.weight"), pt::tensor("0", 6, 0, {2, 3}, {3, 1}), pt::text("dense.bias"),
+                    pt::tensor("1", 2, 0, {2}, {1}), pt::text("other.bias"), pt::tensor("2", 2, 0, {2}, {1})}),
+          {{"0", weight}, {"1", bias}, {"2", other}});
+    };
+    const temp_folder folder;
+    const std::string old = file(floats(6), floats(2, 50), floats(2, 60));
+    folder.write("m.pt", old);
+    const std::vector<float> kernel{1, 4, 2, 5, 3, 6}, bias{7, 8};
+    stet::writer out;
+    out.add("dense/kernel", kernel, {3, 2}).add("dense.bias", bias).add("other.bias", bias).add("step", bias);
+    REQUIRE(out.save(folder.path("new.stet")));
+
+    const outcome done = run(folder, {"patch", "m.pt", "new.stet", "out.pt", "--rename", "dense/kernel=dense.weight",
+                                      "--axes", "dense.weight=1,0", "--only", "dense.*"});
+    CHECK(done.err.empty());
+    CHECK(done.status == 0);
+    CHECK(done.out ==
+          "  dense.weight <- dense/kernel\n  dense.bias\nout.pt: 2 tensors replaced, 1 of the weights not used\n");
+    CHECK(text_of(folder.read("out.pt")) == file(floats(6, 1), bytes_of(bias), floats(2, 60)));
+    CHECK(text_of(folder.read("m.pt")) == old);
+    CHECK(run(folder, {"verify", "out.pt"}).status == 0);
+
+    // Over the model itself, but for what --skip names.
+    folder.write("same.pt", old);
+    CHECK(run(folder, {"patch", "same.pt", "new.stet", "same.pt", "--skip", "dense.*"}).status == 0);
+    CHECK(text_of(folder.read("same.pt")) == file(floats(6), floats(2, 50), bytes_of(bias)));
+  }
+
+  TEST_CASE("patch names what does not fit, and writes nothing then") {
+    const temp_folder folder;
+    folder.write("m.pt", stet_test::example_pytorch_file()); // w, 2 × 3
+    const std::vector<float> values{1, 2, 3, 4, 5, 6};
+    const auto weights = [&](std::string_view path, std::string_view name, std::vector<std::uint64_t> shape) {
+      stet::writer out;
+      out.add(name, values, shape);
+      REQUIRE(out.save(folder.path(std::string(path))));
+    };
+    weights("shape.stet", "w", {3, 2});
+    weights("name.stet", "v", {2, 3});
+    weights("good.stet", "w", {2, 3});
+    const auto said = [&](const std::vector<std::string>& arguments, int status) {
+      std::vector<std::string> all{"patch"};
+      all.insert(all.end(), arguments.begin(), arguments.end());
+      const outcome wrong = run(folder, all);
+      CHECK(wrong.status == status);
+      CHECK(wrong.out.empty());
+      CHECK(folder.read("out.pt").empty());
+      return wrong.err;
+    };
+    CHECK(said({"m.pt", "shape.stet", "out.pt"}, 1) ==
+          "stet: w: float32 [3, 2] in the weights, float32 [2, 3] in the model\n");
+    CHECK(said({"m.pt", "name.stet", "out.pt"}, 1) ==
+          "stet: name.stet: no tensor has the name of one in the model; --rename gives them other names\n");
+    CHECK(said({"m.pt", "name.stet", "out.pt", "--strict"}, 1) == "stet: w: missing\nstet: v: float32 [2, 3]\n");
+    CHECK(said({"m.pt", "good.stet", "out.pt", "--axes", "w=0,0"}, 1) ==
+          "stet: w: float32 [2, 3] in the weights, float32 [2, 3] in the model\n");
+    CHECK(said({"m.pt", "good.stet", "out.pt", "--only", "x"}, 1).starts_with("stet: good.stet: no tensor"));
+    CHECK(said({"good.stet", "good.stet", "out.pt"}, 1) ==
+          "stet: good.stet: weights of this format cannot be replaced in its file; stet convert makes a new one\n");
+    CHECK(said({"m.pt", "none.stet", "out.pt"}, 1).starts_with("stet: none.stet: "));
+    CHECK(said({"m.pt", "good.stet", "out.pt", "--axes", "w"}, 2) == "stet: --axes takes PATTERN=ORDER (see stet --help)\n");
+    CHECK(said({"m.pt", "good.stet", "out.pt", "--axes", "w=1;0"}, 2).starts_with("stet: the ORDER of --axes"));
+    CHECK(said({"m.pt", "good.stet", "out.pt", "--rename", "w"}, 2) == "stet: --rename takes FROM=TO (see stet --help)\n");
+    CHECK(said({"m.pt", "good.stet"}, 2).starts_with("stet: "));
   }
 
   TEST_CASE("convert saves shards of a chosen size, without tied names, deflated, and in blocks") {

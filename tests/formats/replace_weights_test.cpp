@@ -5,11 +5,13 @@
 #include "support/gguf_files.hpp"
 #include "support/onnx_files.hpp"
 #include "support/outcome.hpp"
+#include "support/pytorch_files.hpp"
 #include "support/safetensors_files.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tflite_files.hpp"
 #include "support/zip_archives.hpp"
 
+#include <stet/checkpoint/live_store.hpp>
 #include <stet/formats/check_model.hpp>
 #include <stet/formats/numpy/save.hpp>
 #include <stet/writer.hpp>
@@ -395,6 +397,149 @@ TEST_SUITE("formats/replace_weights") {
     CHECK(made.of("w") == "converted float32 [2] in the weights, float16 [2] in the model");
     CHECK(made.of("v") == "missing");
   }
+
+  TEST_CASE(
+      "tensors of a file of PyTorch get new values, and with them their tied names and the checksums of storages") {
+    const auto archive = [](const std::string& w, const std::string& h) {
+      return pytorch_file(
+          pt::dict({pt::text("w"), pt::tensor("0", 6, 0, {2, 3}, {3, 1}), pt::text("tied"),
+                    pt::tensor("0", 6, 0, {2, 3}, {3, 1}), pt::text("h"),
+                    pt::tensor("1", 2, 0, {2}, {1}, "HalfStorage"), pt::text("b"), pt::tensor("2", 2, 0, {2}, {1}),
+                    pt::text("turned"), pt::tensor("3", 4, 0, {2, 2}, {1, 2}), pt::text("epoch"), pt::integer(7)}),
+          {{"0", w}, {"1", h}, {"2", floats(2, 50)}, {"3", floats(4, 60)}}, {{"byteorder", "little"}});
+    };
+    const new_weights weights({{"w", {2, 3}, {10, 11, 12, 13, 14, 15}}, {"h", {2}, {0.5F, -1}}});
+    const stet::store from = weights.open();
+    const replaced_file made("m.pt", archive(floats(6), "\0\x3C\0\x40"s), from);
+    REQUIRE(made.outcome == "ok");
+    CHECK(made.bytes == archive(floats(6, 10), "\0\x38\0\xBC"s));
+    CHECK(made.of("w") == "copied");
+    CHECK(made.of("h") == "converted float32 [2] in the weights, float16 [2] in the model");
+    CHECK(made.of("b") == "missing");
+    CHECK(made.of("tied") == "none"); // the bytes are those of w
+    // By the tied name, too.
+    const new_weights by_alias({{"tied", {2, 3}, {10, 11, 12, 13, 14, 15}}});
+    const stet::store other = by_alias.open();
+    CHECK(replaced_file("m.pt", archive(floats(6), "1234"), other).bytes == archive(floats(6, 10), "1234"));
+    // A view whose bytes are gathered.
+    const new_weights gathered({{"turned", {2, 2}, {1, 2, 3, 4}}});
+    const stet::store views = gathered.open();
+    const replaced_file turned("m.pt", archive(floats(6), "1234"), views);
+    CHECK(turned.outcome == "binding_failed");
+    CHECK(turned.subject == "turned");
+    CHECK(turned.of("turned") == "!failed its bytes are not in the file as they are: decoded, compressed or gathered");
+  }
+
+  TEST_CASE("views of one storage of PyTorch must not get different values where they overlap") {
+    const std::string model = pytorch_file(pt::dict({pt::text("whole"), pt::tensor("0", 6, 0, {6}, {1}),
+                                                     pt::text("end"), pt::tensor("0", 6, 4, {2}, {1})}),
+                                           {{"0", floats(6)}});
+    const new_weights weights({{"end", {2}, {1, 2}}});
+    const stet::store from = weights.open();
+    CHECK(replaced_file("m.pt", model, from).of("end") ==
+          "!failed its bytes are also those of whole, which gets other values or none");
+    const std::string apart = pytorch_file(pt::dict({pt::text("begin"), pt::tensor("0", 6, 0, {4}, {1}),
+                                                     pt::text("end"), pt::tensor("0", 6, 4, {2}, {1})}),
+                                           {{"0", floats(6)}});
+    std::string expected = pytorch_file(pt::dict({pt::text("begin"), pt::tensor("0", 6, 0, {4}, {1}), pt::text("end"),
+                                                  pt::tensor("0", 6, 4, {2}, {1})}),
+                                        {{"0", floats(4) + floats(2, 1)}});
+    CHECK(replaced_file("m.pt", apart, from).bytes == expected);
+  }
+
+  TEST_CASE("files of PyTorch without an archive, and with big-endian elements, get new values") {
+    const new_weights weights({{"w", {2, 3}, {10, 11, 12, 13, 14, 15}}});
+    const stet::store from = weights.open();
+    const std::string legacy = example_legacy_pytorch_file();
+    std::string expected = legacy;
+    expected.replace(expected.find(floats(6)), 24, floats(6, 10));
+    CHECK(replaced_file("m.pth", legacy, from).bytes == expected);
+    const std::string object = pt::dict({pt::text("w"), pt::tensor("0", 6, 0, {2, 3}, {3, 1})});
+    std::string turned = floats(6, 10);
+    for (std::size_t at = 0; at < turned.size(); at += 4) {
+      std::swap(turned[at], turned[at + 3]);
+      std::swap(turned[at + 1], turned[at + 2]);
+    }
+    CHECK(replaced_file("m.pt", pytorch_file(object, {{"0", floats(6)}}, {{"byteorder", "big"}}), from).bytes ==
+          pytorch_file(object, {{"0", turned}}, {{"byteorder", "big"}}));
+  }
+
+  TEST_CASE("weights within an archive of torch.export get new values, and both archives their checksums") {
+    const auto inner = [](const std::string& w, const std::string& b, bool has_descriptor) {
+      made_archive made;
+      for (const auto& [name, bytes] :
+           {std::pair("m/data.pkl"s, pt::pickle(pt::dict({pt::text("w"), pt::tensor("0", 6, 0, {2, 3}, {3, 1}),
+                                                          pt::text("b"), pt::tensor("1", 2, 0, {2}, {1})}))),
+            std::pair("m/data/0"s, w), std::pair("m/data/1"s, b), std::pair("m/version"s, "3"s)}) {
+        made_member& member = made.members.emplace_back(name, bytes);
+        if (!has_descriptor) continue;
+        member.descriptor =
+            "PK\7\x08"s + little(member.central.crc32, 4) + little(bytes.size(), 4) + little(bytes.size(), 4);
+        member.local.flags = member.central.flags = 8;
+        member.local.crc32 = member.local.stored_size = member.local.size = 0;
+      }
+      return made.bytes();
+    };
+    const auto outer = [](const std::string& state_dict) {
+      return zip_of({{"serialized_exported_program.json", "{}"},
+                     {"serialized_state_dict.pt", state_dict},
+                     {"serialized_constants.pt", "other"},
+                     {"version", "5.1"}});
+    };
+    const new_weights weights({{"w", {2, 3}, {10, 11, 12, 13, 14, 15}}, {"b", {2}, {20, 21}}});
+    const stet::store from = weights.open();
+    for (const bool has_descriptor : {false, true}) {
+      const replaced_file made("m.pt2", outer(inner(floats(6), floats(2, 50), has_descriptor)), from);
+      REQUIRE(made.outcome == "ok");
+      CHECK(made.bytes == outer(inner(floats(6, 10), floats(2, 20), has_descriptor)));
+    }
+    // A storage that looks like an archive is none.
+    const std::string archive = zip_of({{"a", "0123456789abcdef"}});
+    const auto storage = [&](const std::string& bytes) {
+      const auto count = static_cast<std::int64_t>(bytes.size());
+      return pytorch_file(pt::dict({pt::text("x"), pt::tensor("0", count, 0, {count}, {1}, "ByteStorage")}),
+                          {{"0", bytes}});
+    };
+    const new_weights zeros({{"x", {archive.size()}, std::vector<float>(archive.size())}});
+    const stet::store none = zeros.open();
+    CHECK(replaced_file("m.pt", storage(archive), none).bytes == storage(std::string(archive.size(), '\0')));
+  }
+
+#if STET_FILES
+  TEST_CASE("a live store over a file of PyTorch finds the new weights, and its readers keep the old ones") {
+    const temp_folder folder;
+    const std::string path = folder.write("m.pt", example_pytorch_file());
+    auto live = stet::live_store::open(path, [](std::string_view at) -> stet::result<stet::store> {
+      stet::result<stet::model> opened = stet::open_any(at);
+      if (!opened) return opened.error();
+      return std::move(opened->store);
+    });
+    REQUIRE(live);
+    const auto before = live->current();
+    const auto first_of = [](const stet::store& of) {
+      std::vector<float> values(6);
+      REQUIRE(of.find("w")->copy_to(std::span(values)));
+      return values.front();
+    };
+    CHECK(first_of(*before) == 0);
+    CHECK_FALSE(*live->poll());
+    const new_weights weights({{"w", {2, 3}, {10, 11, 12, 13, 14, 15}}});
+    const stet::store from = weights.open();
+    REQUIRE(stet::replace_weights(path, from, stet::patch_rules(), path));
+    CHECK(first_of(*live->current()) == 0); // until it is asked to look
+    const auto polled = live->poll();
+    REQUIRE(polled);
+    CHECK(*polled);
+    CHECK(first_of(*live->current()) == 10);
+    CHECK(first_of(*before) == 0);
+    // A replacement that fails leaves the file, and so the store.
+    const new_weights wrong({{"w", {3}, {1, 2, 3}}});
+    const stet::store unfit = wrong.open();
+    CHECK(outcome(stet::replace_weights(path, unfit, stet::patch_rules(), path)) == "binding_failed");
+    CHECK_FALSE(*live->poll());
+    CHECK(first_of(*live->current()) == 10);
+  }
+#endif
 
   TEST_CASE("formats with checksums of tensors in their tables, and models of several files, are errors by name") {
     const temp_folder folder;

@@ -10,6 +10,16 @@ int main(int count, char** arguments) {
   seeds.add("legacy", example_legacy_pytorch_file());
   seeds.add("tar", example_tar_pytorch_file());
   seeds.add("export", exported_pytorch_file(std::string(exported_meta), floats(6)));
+  const std::string config =
+      R"({"config":{"w":{"path_name":"weight_0","use_pickle":true},"v":{"path_name":"weight_1","tensor_meta":)" +
+      std::string(exported_meta) + "}}}";
+  seeds.add("export_pickled",
+            zip_of({{"m/data/weights/weight_0", pytorch_file(pt::tensor("0", 6, 0, {6}, {1}), {{"0", floats(6)}})},
+                    {"m/data/weights/weight_1", floats(6)},
+                    {"m/data/weights/model_weights_config.json", config}}));
+  seeds.add("export_old", zip_of({{"serialized_exported_program.json", "{}"},
+                                  {"serialized_state_dict.pt", example_pytorch_file()},
+                                  {"version", "5.1"}}));
   const std::string w = pt::tensor("0", 6, 0, {3, 2}, {1, 3}), same = pt::tensor("0", 6, 1, {2}, {2});
   seeds.add("views", pytorch_file(pt::ordered_dict({pt::text("a"), w, pt::text("b"), pt::list({same, same, w})}),
                                   {{"0", floats(6)}}, {{"byteorder", "big"}}));

@@ -7,6 +7,7 @@ that torch.save has. Pickles that run code in Python run nothing in stet.
 
 Runs with the first of this Python and /usr/bin/python3 that has torch. PyPI's is of several gigabytes; Debian has python3-torch.
 """
+import io
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import random
 import shutil
 import subprocess
 import sys
+import zipfile
 
 SKIPPED = 77
 
@@ -156,6 +158,61 @@ class Net(torch.nn.Module):
         self.scale = torch.nn.Parameter(torch.tensor(2.0))
 
 
+def torch_bytes(value, **options):
+    buffer = io.BytesIO()
+    torch.save(value, buffer, **options)
+    return buffer.getvalue()
+
+
+def check_patch(net):
+    """torch loads a patched file with the new weights, and finds every checksum right; also one within an archive of torch.export."""
+    old = net.state_dict()
+    values = {each.data_ptr(): torch.rand(each.shape).to(each.dtype) for each in old.values()}  # tied ones stay tied
+    new = {name: values[each.data_ptr()] for name, each in old.items()}
+    torch.save(old, FOLDER / "old.pt")
+    torch.save(new, FOLDER / "new.pt")
+    with zipfile.ZipFile(FOLDER / "old.pt2", "w") as archive:
+        archive.writestr("serialized_exported_program.json", "{}")
+        archive.writestr("serialized_state_dict.pt", torch_bytes(old))
+        archive.writestr("serialized_constants.pt", torch_bytes({}))
+    for ending in ("pt", "pt2"):
+        path = FOLDER / f"patched.{ending}"
+        compare(FOLDER / f"old.{ending}", old)
+        stet("patch", FOLDER / f"old.{ending}", FOLDER / "new.pt", path)
+        compare(path, new)
+        stet("verify", path)
+        data = path.read_bytes()
+        if ending == "pt2":
+            with zipfile.ZipFile(path) as archive:
+                assert archive.testzip() is None
+                data = archive.read("serialized_state_dict.pt")
+        assert zipfile.ZipFile(io.BytesIO(data)).testzip() is None
+        loaded = torch.load(io.BytesIO(data), weights_only=True)
+        assert list(loaded) == list(old)
+        for name, tensor in new.items():
+            assert content(loaded[name]) == content(tensor), name
+
+
+def check_exported(net):
+    """The forms of torch.export that have files of torch.save within."""
+    state = net.state_dict()
+    forms = {
+        "flat": {"serialized_exported_program.json": b"{}", "serialized_state_dict.pt": torch_bytes(state)},
+        "legacy": {"serialized_exported_program.json": b"{}", "serialized_state_dict.json": torch_bytes(state, _use_new_zipfile_serialization=False)},
+        "folder": {"m/models/model.json": b"{}", "m/data/weights/model.pt": torch_bytes(state)},
+    }
+    config = {name: {"path_name": f"weight_{number}", "is_param": True, "use_pickle": True, "tensor_meta": None} for number, name in enumerate(state)}
+    forms["pickled"] = {f"m/data/weights/weight_{number}": torch_bytes(each) for number, each in enumerate(state.values())}
+    forms["pickled"]["m/data/weights/model_weights_config.json"] = json.dumps({"config": config}).encode()
+    for name, members in forms.items():
+        for how in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            path = FOLDER / f"{name}-{how}.pt2"
+            with zipfile.ZipFile(path, "w", how) as archive:
+                for member, data in members.items():
+                    archive.writestr(member, data)
+            compare(path, state)
+
+
 class Runs:
     """Unpickling it calls a function with arguments."""
 
@@ -216,6 +273,8 @@ def main():
     loaded = torch.load(FOLDER / "tied-back.pt", weights_only=True)
     assert loaded["a.weight"].data_ptr() == loaded["b.weight"].data_ptr()
     net.load_state_dict(torch.load(FOLDER / "state_dict-back.pt", weights_only=True))
+    check_exported(net)
+    check_patch(net)
     check_nothing_runs()
     print(f"{checked} passed, 0 failed")
 

@@ -45,10 +45,10 @@ void* __wrap_mmap64(void*, std::size_t size, int protection, int flags, int file
     refuse();
     return MAP_FAILED;
   }
-  // Room for whole pages at a whole page, then the file into it.
+  // Room for whole pages at a whole page, then the file into it; the rest of the last page reads as zero.
   const std::size_t whole = round_up(size);
   void* const room =
-      __real_mmap64(nullptr, whole + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      __real_mmap64(nullptr, whole + page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (room == MAP_FAILED) return room;
   auto* const begin = static_cast<std::byte*>(room);
   const std::size_t before = (page - reinterpret_cast<std::uintptr_t>(begin) % page) % page;

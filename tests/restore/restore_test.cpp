@@ -5,6 +5,8 @@
 #include "support/files.hpp"
 #include "support/outcome.hpp"
 
+#include <stet/formats/common/store_builder.hpp>
+#include <stet/formats/common/strided_bytes.hpp>
 #include <stet/restore.hpp>
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
@@ -604,6 +606,48 @@ TEST_SUITE("restore") {
       if (is_done) CHECK(memory.bytes() == 36);
     }
     CHECK(to.is_restored());
+  }
+
+  TEST_CASE("what a reader gathers from memory goes to the variables at once, but for bools, which may be none") {
+    const std::vector<float> columns{0, 3, 1, 4, 2, 5};
+    for (const auto flag : {std::uint8_t{1}, std::uint8_t{2}}) {
+      const std::uint8_t flags[] = {0, flag, 1, 0};
+      stet::store_builder builder;
+      const std::uint32_t floats = builder.add_file("floats", stet::source::borrow(std::as_bytes(std::span(columns))));
+      const std::uint32_t bytes = builder.add_file("flags", stet::source::borrow(std::as_bytes(std::span(flags))));
+      const auto add = [&](std::string_view name, stet::dtype dtype, std::uint32_t part, std::uint64_t rows,
+                           std::uint64_t size_bytes) {
+        stet::detail::strided_bytes turned(builder.part(part), 0, size_bytes);
+        turned.add_axis(2, 1);
+        turned.add_axis(rows, 2);
+        auto kept = stet::source::keep(std::move(turned));
+        REQUIRE(kept);
+        const std::uint64_t extents[] = {2, rows};
+        stet::index_row row{name, stet::element_layout::of(dtype), extents};
+        row.size_bytes = 2 * rows * size_bytes;
+        row.part = builder.add_decoded(std::move(*kept));
+        builder.add(row);
+      };
+      add("kernel", stet::dtype::float32, floats, 3, 4);
+      add("mask", stet::dtype::boolean, bytes, 2, 1);
+      const auto from = builder.finish();
+      REQUIRE(from);
+      if (!from) return;
+      CHECK(from->find("kernel")->reads_from_memory());
+      std::vector<float> kernel(6, -1);
+      bool mask[4] = {};
+      variable_list variables;
+      CHECK(variables.add("kernel", kernel, {2, 3}));
+      CHECK(variables.add("mask", std::span(mask), {2, 2}));
+      stet_test::counted_memory memory;
+      restore_rules rules;
+      rules.memory = &memory;
+      CHECK(outcome(stet::restore(*from, variables, rules)) == (flag == 1 ? "ok" : "bad_value"));
+      CHECK(memory.bytes() == 4);
+      CHECK(kernel == (flag == 1 ? count_from(0, 6) : std::vector<float>(6, -1)));
+      CHECK(mask[1] == (flag == 1));
+      CHECK(mask[2] == (flag == 1));
+    }
   }
 
   TEST_CASE("verifies checksums when asked to, before anything changes") {

@@ -3,6 +3,7 @@
 #include "index/golden_store.hpp"
 #include "support/allocations.hpp"
 #include "support/byte_order.hpp"
+#include "support/counted_memory.hpp"
 #include "support/files.hpp"
 
 #include <stet/stet.hpp>
@@ -222,6 +223,54 @@ TEST_SUITE("store") {
       CHECK(code_of(store->verify_checksums()) == errc{});
     });
     CHECK(tried == static_cast<int>(stet_test::every_way::way_count));
+  }
+
+  TEST_CASE("all bytes that are readable behind a tensor can be read; where there are too few, loading it copies it") {
+    const auto touch = [](const std::byte* at, std::uint64_t count) {
+      unsigned sum = 0;
+      for (std::uint64_t i = 0; i < count; ++i) sum += static_cast<unsigned>(at[static_cast<std::size_t>(i)]);
+      return sum;
+    };
+    const stet_test::every_way ways;
+    int tried = 0;
+    // The golden file ends with its last tensor, as files of other writers do.
+    ways.open(golden_bytes(), [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
+      CAPTURE(way.name);
+      REQUIRE(store);
+      if (!store) return;
+      ++tried;
+      for (const stet::tensor each : *store) {
+        CAPTURE(each.name());
+        const std::uint64_t behind = store->readable_bytes_behind(each);
+        const std::uint64_t in_file = sizeof stet_test::golden_store - each.entry().offset_bytes() - each.size_bytes();
+        CHECK((way.is_resident ? behind >= in_file : behind == 0));
+        CHECK(behind - (way.is_resident ? in_file : 0) < 65536); // of a page
+        if (way.is_resident) CHECK(touch(each.bytes().data(), each.size_bytes() + behind) != 0);
+        stet_test::byte_vector own(static_cast<std::size_t>(each.size_bytes()));
+        REQUIRE(each.read(0, own));
+        for (const std::uint32_t wanted : {0u, 16u, 128u, 100000u}) {
+          CAPTURE(wanted);
+          const auto loaded = store->load(each.name(), nullptr, wanted);
+          REQUIRE(loaded);
+          if (!loaded) return;
+          const stet::tensor& found = **loaded;
+          CHECK(loaded->readable_bytes_behind() >= wanted);
+          CHECK(std::equal(own.begin(), own.end(), found.bytes().begin(), found.bytes().end()));
+          CHECK(touch(found.bytes().data(), found.size_bytes() + loaded->readable_bytes_behind()) != 0);
+          if (way.is_resident) CHECK((found.bytes().data() == each.bytes().data()) == (behind >= wanted));
+          CHECK(code_of(found.verify_checksum()) == errc{});
+        }
+      }
+      CHECK(code_of(store->load("nobody", nullptr, 16)) == errc::not_found);
+    });
+    CHECK(tried == static_cast<int>(stet_test::every_way::way_count));
+    stet_test::counted_memory none(0);
+    const stet_test::exact_block block(golden_bytes());
+    const auto store = stet::open(std::span<const std::byte>(block.span()));
+    REQUIRE(store);
+    CHECK(code_of(store->load("labels", &none, 0)) == errc{});
+    CHECK(code_of(store->load("labels", &none, 16)) == errc::out_of_memory);
+    CHECK(store->load("labels", &none, 16).error().subject() == "labels");
   }
 
 #if !defined(__EMSCRIPTEN__) && !defined(__wasi__) // have no threads unless asked for

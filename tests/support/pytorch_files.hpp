@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,23 +23,23 @@ inline std::string integer(std::int64_t value) { return "\x8a\x08" + little(stat
 inline std::string global(std::string_view module, std::string_view name) {
   return "c" + std::string(module) + "\n" + std::string(name) + "\n";
 }
-inline std::string tuple(std::initializer_list<std::string> values) {
+inline std::string tuple(const std::vector<std::string>& values) {
   std::string made = "(";
   for (const std::string& each : values) made += each;
   return made + "t";
 }
-inline std::string integers(std::initializer_list<std::int64_t> values) {
+inline std::string integers(const std::vector<std::int64_t>& values) {
   std::string made = "(";
   for (const std::int64_t each : values) made += integer(each);
   return made + "t";
 }
 /// A dict of keys and values, one after the other.
-inline std::string dict(std::initializer_list<std::string> pairs) {
+inline std::string dict(const std::vector<std::string>& pairs) {
   std::string made = "}(";
   for (const std::string& each : pairs) made += each;
   return made + "u";
 }
-inline std::string list(std::initializer_list<std::string> values) {
+inline std::string list(const std::vector<std::string>& values) {
   std::string made = "](";
   for (const std::string& each : values) made += each;
   return made + "e";
@@ -48,7 +47,7 @@ inline std::string list(std::initializer_list<std::string> values) {
 inline std::string call(const std::string& function, const std::string& arguments) {
   return function + arguments + "R";
 }
-inline std::string ordered_dict(std::initializer_list<std::string> pairs) {
+inline std::string ordered_dict(const std::vector<std::string>& pairs) {
   std::string made = global("collections", "OrderedDict") + ")R(";
   for (const std::string& each : pairs) made += each;
   return made + "u";
@@ -58,7 +57,7 @@ inline std::string storage(std::string_view type, std::string_view key, std::int
 }
 /// _rebuild_tensor_v2 of FloatStorage `key` with `count` elements.
 inline std::string tensor(std::string_view key, std::int64_t count, std::int64_t offset,
-                          std::initializer_list<std::int64_t> size, std::initializer_list<std::int64_t> stride,
+                          const std::vector<std::int64_t>& size, const std::vector<std::int64_t>& stride,
                           std::string_view type = "FloatStorage", const std::string& more = "") {
   return call(global("torch._utils", "_rebuild_tensor_v2"),
               tuple({storage(type, key, count), integer(offset), integers(size), integers(stride), "\x89",
@@ -108,6 +107,46 @@ inline std::string legacy_pytorch_file(const std::string& object, const std::vec
          pt::pickle(pt::dict({pt::text("protocol_version"), "M\xe9\x03", pt::text("little_endian"),
                               is_little_endian ? "\x88" : "\x89"})) +
          pt::pickle(object) + pt::pickle(keys + "e") + elements;
+}
+
+// The table of a folder of torch.distributed.checkpoint.
+
+using dcp_sizes = std::vector<std::int64_t>;
+
+inline std::string dcp_object(std::string_view name, const std::string& state) {
+  return pt::global("torch.distributed.checkpoint.metadata", name) + ")\x81" + state + "b";
+}
+inline std::string dcp_size(const dcp_sizes& sizes) {
+  return pt::call(pt::global("torch", "Size"), pt::tuple({pt::integers(sizes)}));
+}
+inline std::string dcp_chunk(const dcp_sizes& offsets, const dcp_sizes& sizes) {
+  return dcp_object("ChunkStorageMetadata",
+                    pt::dict({pt::text("offsets"), dcp_size(offsets), pt::text("sizes"), dcp_size(sizes)}));
+}
+inline std::string dcp_tensor(const dcp_sizes& size, const std::vector<std::string>& chunks,
+                              std::string_view dtype = "float32") {
+  return dcp_object(
+      "TensorStorageMetadata",
+      pt::dict({pt::text("properties"), dcp_object("TensorProperties", pt::tuple({pt::global("torch", dtype), "\x89"})),
+                pt::text("size"), dcp_size(size), pt::text("chunks"), pt::list(chunks)}));
+}
+/// A key and a place of storage_data. No offset: "N".
+inline std::string dcp_place(std::string_view name, const std::string& offset, std::string_view file, std::size_t begin,
+                             std::size_t size) {
+  return dcp_object("MetadataIndex",
+                    pt::dict({pt::text("fqn"), pt::text(name), pt::text("offset"), offset, pt::text("index"), "N"})) +
+         pt::global("torch.distributed.checkpoint.filesystem", "_StorageInfo") + ")\x81" +
+         pt::dict({pt::text("relative_path"), pt::text(file), pt::text("offset"),
+                   pt::integer(static_cast<std::int64_t>(begin)), pt::text("length"),
+                   pt::integer(static_cast<std::int64_t>(size))}) +
+         "b";
+}
+/// The whole table: keys and values of state_dict_metadata, storage_data and planner_data.
+inline std::string dcp_metadata(const std::vector<std::string>& items, const std::vector<std::string>& places,
+                                const std::vector<std::string>& paths = {}) {
+  return pt::pickle(
+      dcp_object("Metadata", pt::dict({pt::text("state_dict_metadata"), pt::dict(items), pt::text("planner_data"),
+                                       pt::dict(paths), pt::text("storage_data"), pt::dict(places)})));
 }
 
 /// A tar archive of these files.

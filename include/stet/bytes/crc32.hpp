@@ -22,6 +22,35 @@ namespace stet::inline STET_NAMESPACE {
   return ~detail::crc32_update(~crc, bytes.data(), bytes.size());
 }
 
+/// The CRC-32 of bytes of which four others became, without reading the rest of them.
+///
+/// @param crc              the CRC-32 of the bytes as they were
+/// @param changed_bits     what the four bytes were, XOR what they are, as a little-endian number
+/// @param following_bytes  how many bytes are behind them
+/// Cost: a few microseconds. Threads: safe, keeps no state.
+/// Source: a CRC is linear: a change adds its own remainder, times x for each bit that follows, modulo the polynomial.
+[[nodiscard]] inline std::uint32_t crc32_after_change(std::uint32_t crc, std::uint32_t changed_bits,
+                                                      std::uint64_t following_bytes) noexcept {
+  constexpr std::uint32_t one = 0x80000000u; // the highest bit is x^0
+  const auto times = [](std::uint32_t a, std::uint32_t b) {
+    std::uint32_t product = 0;
+    for (std::uint32_t bit = one; bit != 0; bit >>= 1) {
+      if ((a & bit) != 0) product ^= b;
+      b = b >> 1 ^ ((b & 1u) != 0 ? detail::crc32_polynomial : 0);
+    }
+    return product;
+  };
+  std::uint32_t power = one >> 8; // x^8 for each byte
+  std::uint32_t shift = one;
+  for (std::uint64_t left = following_bytes; left != 0; left >>= 1) {
+    if ((left & 1u) != 0) shift = times(shift, power);
+    power = times(power, power);
+  }
+  std::byte bytes[4];
+  for (unsigned i = 0; i < 4; ++i) bytes[i] = static_cast<std::byte>(changed_bits >> 8 * i & 0xFFu);
+  return crc ^ times(detail::crc32_update(0, bytes, sizeof bytes), shift);
+}
+
 } // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -99,6 +99,10 @@
 // count + 1 offsets of 8 bytes, the first 0, each at least as large as the one before it, counted from the end of the
 // offsets; then the bytes of the strings. A tensor without bytes has no place.
 //
+// Code that computes reads whole vectors, and so some bytes behind a tensor. A writer puts 128 zero bytes behind the last tensor
+// of each file, as part of its data; so at least 128 bytes are readable behind every tensor. They are no more than padding: a
+// file without them is valid, and a reader that needs readable bytes looks how many there are.
+//
 // How the format grows. A reader rejects a file whose "least version" is above its own. In other files it ignores what it
 // does not know: a later header may be longer (its first 128 bytes keep their meaning), and manifests may have more
 // fields. A change that an older reader would misread raises the least version.
@@ -182,6 +186,9 @@ inline constexpr std::uint32_t format_version = 1;
 inline constexpr std::uint32_t default_alignment_bytes = 64;
 /// The largest alignment: the largest size of a memory page in use.
 inline constexpr std::uint32_t max_alignment_bytes = 65536;
+/// The zero bytes that a save puts behind the last tensor of a file: as many are readable behind every tensor. Two cache lines, more
+/// than what any vector unit reads at once.
+inline constexpr std::uint32_t tail_padding_bytes = 128;
 /// The longest name of a tensor.
 inline constexpr std::size_t max_name_size_bytes = 65535;
 /// The largest manifest that is written, and that is read unless the caller sets another limit.

@@ -47,6 +47,7 @@
 //     size_bytes       the size of the file; another size is an error
 //     content_id       16 lower-case hexadecimal digits: the file begins with a header of kind part, which
 //                      has this content id (index/format.hpp). Without it the file is raw bytes
+//                    Bytes that belong to no tensor are padding; a save puts some behind the last tensor of a file
 //                    Without `data`, the tensors lie in the file of the manifest
 //   tensors          required: an object of tensors by name. A name is 1 … 65535 bytes without NUL, compared
 //                    bytewise; it may hold '/', '..' or anything else, since it never becomes a path

@@ -58,11 +58,13 @@ public:
   /// Carries the plan out. If that fails, nothing has changed, and the entry at fault in `report`, the plan's, says why.
   /// @retval errc::out_of_memory, or an error of the store's reader or of the program's `reshape`
   result<void> carry_out(restore_report& report) {
-    // Whatever can fail happens in memory of our own first. Bytes in memory that need no function of the program cannot.
+    // Whatever can fail happens in memory of our own first. Bytes in memory that need no function of the program cannot, but for
+    // those of bools, which the plan has checked where they are in place.
     const bool is_apart = !writes_into_store();
     for (step& each : steps_) {
       if (each.outcome == restore_outcome::bound || each.to->size_bytes() == 0) continue;
-      if (is_apart && is_direct(each) && each.from.bytes().data() != nullptr) continue;
+      const bool is_checked = each.from.is_in_place() || each.from.dtype() != dtype::boolean;
+      if (is_apart && is_direct(each) && each.from.reads_from_memory() && is_checked) continue;
       if (auto staged = stage(each); !staged) {
         const error why = staged.error().subject().empty() ? staged.error().about(each.to->name()) : staged.error();
         restore_entry& entry = report.entries[each.entry];

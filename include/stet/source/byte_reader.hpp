@@ -22,6 +22,9 @@ public:
   /// The number of bytes, which must not change while the reader is in use.
   [[nodiscard]] virtual std::uint64_t size_bytes() const noexcept = 0;
 
+  /// True if all bytes are in memory, so that `read` within the size cannot fail. A restore then needs no memory of its own for them.
+  [[nodiscard]] virtual bool reads_from_memory() const noexcept { return false; }
+
 protected:
   byte_reader() noexcept = default;
   byte_reader(const byte_reader&) noexcept = default;

@@ -75,6 +75,12 @@ public:
   [[nodiscard]] std::byte* writable_data() noexcept { return mode_ == access::read_only ? nullptr : begin(); }
   /// How many bytes are mapped.
   [[nodiscard]] std::size_t size_bytes() const noexcept { return size_bytes_; }
+  /// How many bytes from `data()` on may be read: those that are mapped, and what is behind them in the last page.
+  [[nodiscard]] std::size_t readable_size_bytes() const noexcept {
+    if (base_ == nullptr) return 0;
+    const std::size_t page = detail::os::readable_granularity();
+    return (slack_bytes_ + size_bytes_ + page - 1) / page * page - slack_bytes_;
+  }
   /// What the mapping was made for.
   [[nodiscard]] access mode() const noexcept { return mode_; }
 

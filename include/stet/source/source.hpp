@@ -230,6 +230,15 @@ public:
   void make_read_only() noexcept { writable_ = false; }
   /// How many bytes there are, resident or not.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+  /// How many bytes from `data()` on may be read: at least `size_bytes()`, and of a mapping what is behind them in its last page,
+  /// whatever that is. 0 if the bytes are on demand.
+  [[nodiscard]] std::uint64_t readable_size_bytes() const noexcept {
+    if (fetcher_ != nullptr) return 0;
+#if STET_FILES
+    if (mapping_.data() != nullptr) return mapping_.readable_size_bytes() - in_mapping(0);
+#endif
+    return size_bytes_;
+  }
   /// What delivers the bytes when they are on demand; nullptr when they are resident. Lives as long as the
   /// bytes.
   [[nodiscard]] const byte_reader* fetcher() const noexcept { return fetcher_; }

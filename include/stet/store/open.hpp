@@ -8,7 +8,6 @@
 #include "../index/detail/check.hpp"
 #include "../index/format.hpp"
 #include "../source/file_system.hpp"
-#include "../source/detail/blob_link.hpp"
 #include "../source/detail/path.hpp"
 #include "../vocabulary/inflate.hpp"
 
@@ -46,7 +45,7 @@ struct open_options {
   /// megabytes. False saves that where little of a large file is used, and makes reading much of it slow: prefetch it then.
   bool reads_ahead = true;
   /// Whether parts beside the store may be symbolic or hard links, which can lead out of its folder. Without it a link is
-  /// errc::bad_path, but for the links of huggingface_hub's cache: "../../blobs/" and a hash.
+  /// errc::bad_path. Models of other formats may consist of links of huggingface_hub's cache: "../../blobs/" and a hash.
   bool follow_links = false;
   /// Decompresses what files of other formats hold deflated: `inflate_with_zlib` of stet/ext/zlib.hpp, say. The open store keeps it.
   /// Without one, deflated tensors are listed, and reading them is errc::compressed.
@@ -234,26 +233,6 @@ inline result<source> source_of(source&& given, const open_options& options) noe
   return source::copy({part->data(), static_cast<std::size_t>(part->size_bytes())}, options.memory);
 }
 
-#if STET_FILES
-/// Opens what a link in a snapshot of huggingface_hub's cache leads to.
-/// @param path_utf8  of the link
-/// @param refused    the error of opening it without following it, which remains that of every other link
-inline result<file> open_blob(std::string_view path_utf8, open_for purpose, error refused) noexcept {
-  os::native_path path;
-  char target[128];
-  if (!path.assign(path_utf8)) return refused;
-  const result<std::size_t> size = os::read_link(path, target);
-  if (!size || !is_blob_link({target, *size})) return refused;
-  char buffer[4096];
-  const std::string_view folder = folder_in(path_utf8);
-  if (folder.size() + *size >= sizeof buffer) return refused;
-  text_writer text(buffer, sizeof buffer);
-  text.append(folder).append(std::string_view(target, *size));
-  result<file> blob = file::open(text.text(), purpose, links::no_follow);
-  return blob ? std::move(blob) : result<file>(blob.error().about(path_utf8));
-}
-#endif
-
 /// Opens a file of the operating system.
 inline result<source> open_system_file([[maybe_unused]] std::string_view path_utf8,
                                        [[maybe_unused]] const open_options& options,
@@ -263,7 +242,6 @@ inline result<source> open_system_file([[maybe_unused]] std::string_view path_ut
   const bool follows = options.follow_links || !is_beside;
   const open_for purpose = writable ? open_for::read_write : open_for::read;
   result<file> from = file::open(path_utf8, purpose, follows ? links::follow : links::no_follow);
-  if (!from && !follows && from.error().code() == errc::bad_path) from = open_blob(path_utf8, purpose, from.error());
   if (!from) return from.error();
   if (!follows && from->link_count() > 1) return errc::bad_path;
   return source_of(std::move(*from), options);
@@ -291,7 +269,7 @@ inline result<source> open_source(std::string_view path_utf8, const open_options
 }
 
 /// Opens parts as files in the folder of the store, which is itself none.
-class parts_in_folder final : public part_opener {
+class parts_in_folder : public part_opener {
 public:
   /// The folder of the file at `path_utf8`.
   parts_in_folder(std::string_view path_utf8, const open_options& options) noexcept : options_(options) {
@@ -309,11 +287,22 @@ public:
     if (folder_.size() + name.size() > sizeof buffer) return error(errc::bad_path, name);
     text_writer path(buffer, sizeof buffer);
     path.append(folder_).append(name);
-    return open_source(path.text(), options_, true);
+    result<source> opened = open_source(path.text(), options_, true);
+    return opened || opened.error().code() != errc::bad_path ? std::move(opened)
+                                                             : open_refused(path.text(), opened.error());
   }
 
-private:
+protected:
   static constexpr std::size_t max_path_size = 4096;
+
+  [[nodiscard]] const open_options& options() const noexcept { return options_; }
+
+private:
+  /// What the file at `path_utf8` leads to, for an opener that follows some links. @param refused  the error of opening it
+  [[nodiscard]] virtual result<source> open_refused([[maybe_unused]] std::string_view path_utf8,
+                                                    const error& refused) const noexcept {
+    return refused;
+  }
 
   std::string_view folder_, own_name_;
   open_options options_;

@@ -54,21 +54,25 @@ private:
 };
 
 /// A tensor whose bytes were brought into memory for it alone; they go with this object, unless they were in memory anyway.
-/// Valid while the store is open. Move-only.
+/// Valid while the store is open. Move-only; views stay valid when it is moved.
 class loaded_tensor {
 public:
   /// A `result` of this type gives no access to its value where it is a temporary.
   using owns_views = void;
   /// A tensor like `of`, whose bytes are `bytes`.
-  loaded_tensor(source&& bytes, const tensor& of) noexcept : bytes_(std::move(bytes)), of_(of) {}
+  loaded_tensor(source&& bytes, const tensor& of, std::uint64_t readable_bytes_behind) noexcept
+      : bytes_(std::move(bytes)), of_(of), readable_bytes_behind_(readable_bytes_behind) {}
   /// The tensor; it lives as long as this object.
   [[nodiscard]] const tensor& operator*() const noexcept { return of_; }
   /// The same, for `->`.
   [[nodiscard]] const tensor* operator->() const noexcept { return &of_; }
+  /// How many bytes behind those of the tensor may be read, at least, whatever they are.
+  [[nodiscard]] std::uint64_t readable_bytes_behind() const noexcept { return readable_bytes_behind_; }
 
 private:
   source bytes_;
   tensor of_;
+  std::uint64_t readable_bytes_behind_;
 };
 
 /// An open store. `stet::open` makes one from a native file; formats make one from theirs. Move-only; tensors and views
@@ -155,16 +159,36 @@ public:
 
   /// The tensor called `name` with its bytes in memory, as `as` and `as_view` want them: of a store that is streamed, it maps
   /// the pages of this tensor alone, or reads them through the program's reader. So a file larger than the address space is used.
-  /// @param memory  where bytes that are read go; nullptr: on the heap
+  /// @param memory            where bytes that are read go; nullptr: on the heap
+  /// @param bytes_behind      how many bytes behind those of the tensor are to be readable: libraries that compute read beyond their
+  ///                          arrays. Where there are fewer, the tensor is copied, for reading only
   /// @retval errc::not_found  no tensor has this name; or the errors of `source::load`
-  /// Cost: nothing where the bytes are in memory; else one system call, or reading them.
-  [[nodiscard]] result<loaded_tensor> load(std::string_view name, memory_resource* memory = nullptr) const noexcept {
+  /// Cost: nothing where the bytes are in memory, with enough behind them; else one system call, or reading them.
+  [[nodiscard]] result<loaded_tensor> load(std::string_view name, memory_resource* memory = nullptr,
+                                           std::uint32_t bytes_behind = 0) const noexcept {
     const index_entry entry = contents_.index.find(name);
     if (!entry) return error(errc::not_found, name);
-    result<source> bytes = source_of(entry).load({entry.offset_bytes(), entry.size_bytes()}, memory);
+    const source& from = source_of(entry);
+    const std::uint64_t size = entry.size_bytes(), in_file = from.size_bytes() - entry.offset_bytes() - size;
+    const std::uint64_t wanted_in_file = in_file < bytes_behind ? in_file : bytes_behind;
+    result<source> bytes = from.load({entry.offset_bytes(), size + wanted_in_file}, memory);
     if (!bytes) return bytes.error().about(name);
+    std::uint64_t behind =
+        (from.fetcher() == nullptr ? readable_bytes_behind(entry) : bytes->readable_size_bytes() - size);
+    if (behind < bytes_behind) {
+      behind = bytes_behind;
+      bytes = copy_padded(from, {entry.offset_bytes(), size}, bytes_behind, memory);
+      if (!bytes) return bytes.error().about(name);
+    }
     const tensor of(contents_.index, entry, bytes->data(), bytes->is_writable(), nullptr);
-    return loaded_tensor(std::move(*bytes), of);
+    return loaded_tensor(std::move(*bytes), of, behind);
+  }
+
+  /// How many bytes behind those of a tensor of this store may be read, at least: what follows in its file or in the memory that was
+  /// opened, and in the last page of a mapping. What they are does not matter to who reads them, and may change. 0 if the bytes are
+  /// not in memory. A file that stet saved has at least `tail_padding_bytes` behind each tensor.
+  [[nodiscard]] std::uint64_t readable_bytes_behind(const tensor& of) const noexcept {
+    return readable_bytes_behind(of.entry());
   }
 
   /// Iterates over the tensors in manifest order.
@@ -249,6 +273,23 @@ private:
 
   [[nodiscard]] const source& source_of(index_entry entry) const noexcept {
     return contents_.index.part_count() == 0 ? contents_.data : contents_.parts[entry.part()];
+  }
+
+  [[nodiscard]] std::uint64_t readable_bytes_behind(index_entry entry) const noexcept {
+    const source& from = source_of(entry);
+    return from.fetcher() != nullptr ? 0 : from.readable_size_bytes() - entry.offset_bytes() - entry.size_bytes();
+  }
+  /// A range of a source in memory of its own, with zeros behind it.
+  static result<source> copy_padded(const source& from, file_range range, std::uint32_t padding_bytes,
+                                    memory_resource* memory) noexcept {
+    result<source> made = source::allocate(range.size_bytes + padding_bytes, memory);
+    if (!made) return made;
+    const auto size = static_cast<std::size_t>(range.size_bytes);
+    std::byte* const at = made->writable_data();
+    if (auto read = from.read_at(range.offset_bytes, detail::writable_bytes_at(at, size)); !read) return read.error();
+    std::memset(at + size, 0, padding_bytes);
+    made->make_read_only();
+    return made;
   }
 
   result<void> for_all(residency_call call) const noexcept {

@@ -174,6 +174,11 @@ public:
     return strings;
   }
 
+  /// Whether `read` within the size cannot fail: the bytes are in memory, in place or where a reader gathers them.
+  [[nodiscard]] bool reads_from_memory() const noexcept {
+    return data_ != nullptr || (fetcher_ != nullptr && fetcher_->reads_from_memory());
+  }
+
   /// Copies stored bytes, from byte `offset_bytes` of the tensor on, into all of `into`.
   /// @retval errc::bad_range  they do not lie within the tensor; or an error of the reader
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {
@@ -221,6 +226,16 @@ public:
                                      result<void> (*conversion)(const tensor&, std::span<T>) noexcept) const noexcept {
     if (into.size() < element_count()) return too_small(into.size());
     return conversion(*this, into.first(static_cast<std::size_t>(element_count())));
+  }
+
+  /// As above, but `layout` arranges the elements: `copy_to(into, stet::permute({3, 2, 0, 1}))` with store/permute.hpp. Errors and cost:
+  /// those of `layout.copy`.
+  template <element T, class Layout>
+    requires(!std::is_const_v<T> &&
+             requires(const Layout& layout, const tensor& from, std::span<T> into) { layout.copy(from, into); })
+  [[nodiscard]] result<void> copy_to(std::span<T> into, const Layout& layout) const noexcept {
+    if (into.size() < element_count()) return too_small(into.size());
+    return layout.copy(*this, into.first(static_cast<std::size_t>(element_count())));
   }
 
   /// Compares the tensor's bytes with its checksum.

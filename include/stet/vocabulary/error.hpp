@@ -34,6 +34,7 @@ enum class errc : std::uint16_t {
   invalid_argument = 113,
   out_of_memory = 114,
   packed = 115,
+  unpadded = 116,
 
   // 2xx: the operating system
   file_not_found = 200,
@@ -170,6 +171,7 @@ inline constexpr error_description error_table[] = {
     {errc::invalid_argument, "invalid_argument", "an argument is not valid"},
     {errc::out_of_memory, "out_of_memory", "memory is exhausted"},
     {errc::packed, "packed", "the elements are packed below a byte; as_packed views them, copy_to unpacks them"},
+    {errc::unpadded, "unpadded", "too few bytes behind the tensor may be read; store::load copies it with padding"},
     {errc::file_not_found, "file_not_found", "no such file"},
     {errc::access_denied, "access_denied", "the file may not be accessed"},
     {errc::not_a_regular_file, "not_a_regular_file", "not a regular file"},
@@ -205,7 +207,7 @@ inline constexpr error_description error_table[] = {
     {errc::too_large, "too_large", "larger than a limit of this reader"},
     {errc::manifest_checksum, "manifest_checksum", "the manifest is damaged"},
     {errc::bad_json, "bad_json", "the text is not valid JSON"},
-    {errc::too_deep, "too_deep", "the JSON is nested too deeply"},
+    {errc::too_deep, "too_deep", "the contents are nested too deeply"},
     {errc::duplicate_key, "duplicate_key", "a key occurs twice in one object of the JSON"},
     {errc::bad_number, "bad_number", "a number of the JSON is not an unsigned 64-bit integer where one is due"},
     {errc::missing_field, "missing_field", "a field of the JSON is missing"},

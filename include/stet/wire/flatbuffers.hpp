@@ -86,7 +86,7 @@ public:
   }
 
   /// Checks that `size_bytes` bytes at `offset_bytes` lie in the file, at a multiple of `alignment_bytes`.
-  bool check(std::uint64_t offset_bytes, std::uint64_t size, std::uint64_t alignment_bytes) noexcept {
+  bool expect_range(std::uint64_t offset_bytes, std::uint64_t size, std::uint64_t alignment_bytes) noexcept {
     if (!is_good()) return false;
     if (!range_fits(offset_bytes, size, bytes_.size())) {
       fail(errc::truncated, bytes_.size());
@@ -107,10 +107,10 @@ public:
   }
   /// Follows the reference at `offset_bytes`, which lies in the file. @return where it leads; 0 after a fault
   std::uint64_t follow(std::uint64_t offset_bytes) noexcept {
-    if (!check(offset_bytes, reference_size, reference_size) || !spend(1, offset_bytes)) return 0;
+    if (!expect_range(offset_bytes, reference_size, reference_size) || !spend(1, offset_bytes)) return 0;
     const std::uint32_t distance = load<std::uint32_t>(offset_bytes);
     if (distance == 0) return fail(errc::malformed, offset_bytes), 0;
-    return check(offset_bytes + distance, reference_size, reference_size) ? offset_bytes + distance : 0;
+    return expect_range(offset_bytes + distance, reference_size, reference_size) ? offset_bytes + distance : 0;
   }
 
 private:
@@ -163,14 +163,14 @@ private:
     if (!in.is_good()) return {};
     const auto count = in.load<std::uint32_t>(offset);
     // A u32 times the size of an element fits.
-    if (!in.check(offset + 4, std::uint64_t{count} * element_size, 1)) return {};
+    if (!in.expect_range(offset + 4, std::uint64_t{count} * element_size, 1)) return {};
     return {in, offset + 4, count, element_size};
   }
   static flatbuffer_vector string_at(flatbuffer& in, std::uint64_t offset) noexcept {
     const flatbuffer_vector made = at(in, offset, 1);
     if (!made.is_present()) return made;
     const std::uint64_t end = made.begin_ + made.size_;
-    if (!in.check(end, 1, 1)) return {};
+    if (!in.expect_range(end, 1, 1)) return {};
     if (in.load<std::uint8_t>(end) != 0) return in.fail(errc::malformed, end), flatbuffer_vector();
     return made;
   }
@@ -232,11 +232,11 @@ private:
     const std::int64_t vtable = static_cast<std::int64_t>(offset) - in.load<std::int32_t>(offset);
     if (vtable < 0) return in.fail(errc::malformed, offset), flatbuffer_table();
     const auto begin = static_cast<std::uint64_t>(vtable);
-    if (!in.check(begin, head_size, 2)) return {};
+    if (!in.expect_range(begin, head_size, 2)) return {};
     const auto vtable_size = in.load<std::uint16_t>(begin), size = in.load<std::uint16_t>(begin + 2);
     if (vtable_size < head_size || vtable_size % 2 != 0 || size < head_size)
       return in.fail(errc::malformed, begin), flatbuffer_table();
-    if (!in.check(begin, vtable_size, 2) || !in.check(offset, size, 4)) return {};
+    if (!in.expect_range(begin, vtable_size, 2) || !in.expect_range(offset, size, 4)) return {};
     return {in, offset, begin, vtable_size, size};
   }
 
@@ -248,7 +248,7 @@ private:
     const auto offset = in_->load<std::uint16_t>(vtable_ + entry);
     if (offset == 0) return 0;
     if (offset < 4 || !range_fits(offset, size, size_)) return in_->fail(errc::malformed, vtable_ + entry), 0;
-    return in_->check(at_ + offset, size, alignment) ? at_ + offset : 0;
+    return in_->expect_range(at_ + offset, size, alignment) ? at_ + offset : 0;
   }
   /// Where the reference in a field leads; 0 if it is absent.
   [[nodiscard]] std::uint64_t target(std::uint32_t field) const noexcept {

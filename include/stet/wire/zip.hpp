@@ -5,6 +5,7 @@
 
 #include "cursor.hpp"
 
+#include "../bytes/detail/fnv1a.hpp"
 #include "../vocabulary/detail/checked.hpp"
 #include "../vocabulary/result.hpp"
 
@@ -291,8 +292,8 @@ private:
     std::vector<const zip_member*> sorted;
     sorted.reserve(members.size());
     for (const zip_member& each : members) sorted.push_back(&each);
-    std::sort(sorted.begin(), sorted.end(),
-              [](const zip_member* a, const zip_member* b) { return a->header_bytes < b->header_bytes; });
+    const auto is_before = [](const zip_member* a, const zip_member* b) { return a->header_bytes < b->header_bytes; };
+    if (!std::is_sorted(sorted.begin(), sorted.end(), is_before)) std::sort(sorted.begin(), sorted.end(), is_before);
     for (std::size_t i = 0; i < sorted.size(); ++i) {
       const bool is_apart = i == 0 ? sorted[i]->header_bytes == 0 : sorted[i - 1]->end_bytes <= sorted[i]->header_bytes;
       if (!is_apart) return bad(sorted[i]->header_bytes, sorted[i]->name);
@@ -302,20 +303,26 @@ private:
 
   /// Checks that no two members share a name, or leaves out those that another one replaces.
   result<void> check_names(std::vector<zip_member>& members) const {
-    std::vector<const zip_member*> sorted;
+    struct named {
+      std::uint64_t hash; // compared first, since names of one archive begin alike
+      const zip_member* member;
+    };
+    std::vector<named> sorted;
     sorted.reserve(members.size());
-    for (const zip_member& each : members) sorted.push_back(&each);
+    for (const zip_member& each : members) sorted.push_back({fnv1a().add(each.name).value(), &each});
     const bool is_last_wanted = repeats_ == zip_repeats::last_wins;
-    std::sort(sorted.begin(), sorted.end(), [is_last_wanted](const zip_member* a, const zip_member* b) {
-      if (a->name != b->name) return a->name < b->name;
-      return is_last_wanted ? a < b : a->header_bytes < b->header_bytes;
+    std::sort(sorted.begin(), sorted.end(), [is_last_wanted](const named& a, const named& b) {
+      if (a.hash != b.hash) return a.hash < b.hash;
+      if (a.member->name != b.member->name) return a.member->name < b.member->name;
+      return is_last_wanted ? a.member < b.member : a.member->header_bytes < b.member->header_bytes;
     });
     std::vector<bool> is_replaced;
     for (std::size_t i = 1; i < sorted.size(); ++i) {
-      if (sorted[i - 1]->name != sorted[i]->name) continue;
-      if (!is_last_wanted) return bad(sorted[i]->header_bytes, sorted[i]->name);
+      const zip_member &one = *sorted[i - 1].member, &other = *sorted[i].member;
+      if (sorted[i - 1].hash != sorted[i].hash || one.name != other.name) continue;
+      if (!is_last_wanted) return bad(other.header_bytes, other.name);
       is_replaced.resize(members.size());
-      is_replaced[static_cast<std::size_t>(sorted[i - 1] - members.data())] = true;
+      is_replaced[static_cast<std::size_t>(&one - members.data())] = true;
     }
     if (is_replaced.empty()) return {};
     std::size_t kept = 0;

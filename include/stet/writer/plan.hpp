@@ -213,7 +213,7 @@ private:
     std::uint64_t part_begin = 0;
     if (options_.form == store_form::sharded)
       part_begin = (file_header::size_bytes + alignment - 1) / alignment * alignment;
-    std::uint64_t end = part_begin;
+    std::uint64_t end = part_begin; // of the last tensor
     std::uint32_t part = 0;
     for (index_row& row : rows_) {
       if (row.alias_of != index_row::not_an_alias) {
@@ -222,21 +222,22 @@ private:
         continue;
       }
       if (row.size_bytes == 0) continue;
-      std::uint64_t offset = 0, next = 0;
-      if (!checked_align_up(end, alignment, offset) || !checked_add(offset, row.size_bytes, next))
+      const std::uint64_t size = row.size_bytes + tail_padding_bytes; // a tensor has less than 2^63 bytes
+      std::uint64_t offset = 0, file_end = 0;
+      if (!checked_align_up(end, alignment, offset) || !checked_add(offset, size, file_end))
         return error(errc::too_large, row.name);
-      if (options_.form != store_form::single_file && next > options_.max_part_size_bytes && end != part_begin) {
-        part_ends_.push_back(end);
+      if (options_.form != store_form::single_file && file_end > options_.max_part_size_bytes && end != part_begin) {
+        part_ends_.push_back(end + tail_padding_bytes);
         ++part;
         offset = part_begin;
-        next = offset + row.size_bytes;
+        file_end = offset + size;
       }
-      if (next < offset || next > max_tensor_size_bytes) return error(errc::too_large, row.name);
+      if (file_end > max_tensor_size_bytes) return error(errc::too_large, row.name);
       row.part = part;
       row.offset_bytes = offset;
-      end = next;
+      end = offset + row.size_bytes;
     }
-    part_ends_.push_back(end);
+    part_ends_.push_back(end == part_begin ? end : end + tail_padding_bytes);
     return {};
   }
 
@@ -306,7 +307,7 @@ private:
 
   // ---- writing ----
 
-  /// Writes the tensors of a part to their offsets, and keeps their checksums.
+  /// Writes the tensors of a part to their offsets and the padding behind the last, and keeps their checksums.
   result<void> write_tensors(std::uint32_t part, byte_writer& to) {
     tensor_output output(to, buffer_);
     for (std::size_t number = 0; number < rows_.size(); ++number) {
@@ -324,6 +325,13 @@ private:
       if (written) written = output.end();
       if (!written) return written.error().subject().empty() ? written.error().about(row.name) : written.error();
       row.crc32c = output.crc32c_so_far();
+    }
+    // Written, since some outputs end where the last written byte is.
+    if (output.end_bytes() != 0) {
+      constexpr std::byte padding[tail_padding_bytes]{};
+      auto written = output.begin(output.end_bytes(), sizeof padding);
+      if (written) written = output.write(padding);
+      if (!written) return written;
     }
     return output.flush();
   }

@@ -29,6 +29,7 @@ TEST_SUITE("formats/readers") {
     whole.insert(whole.end(), a.begin() + 4, a.end());
     whole.push_back(b[6]);
     REQUIRE(pieces.size_bytes() == whole.size());
+    CHECK(pieces.reads_from_memory());
     for (std::size_t begin = 0; begin <= whole.size(); ++begin) {
       for (std::size_t end = begin; end <= whole.size(); ++end) {
         std::vector<std::byte> read(end - begin);
@@ -51,6 +52,7 @@ TEST_SUITE("formats/readers") {
     REQUIRE(kept);
     stet::gathered_bytes outer;
     REQUIRE(outer.append(*kept, 2, 4));
+    CHECK_FALSE(outer.reads_from_memory()); // it does not ask the readers of its pieces
     const stet::source moved = std::move(*kept);
     std::byte read[4];
     REQUIRE(outer.read(0, read));

@@ -53,10 +53,11 @@ TEST_SUITE("formats/common/visit_pieces") {
     REQUIRE(mapped);
     const stet::source borrowed = stet::source::borrow(bytes);
     for (const stet::source* const from : {&*mapped, &borrowed}) {
-      for (const auto& [offset, size] : {std::pair<std::size_t, std::size_t>{0, bytes.size()},
-                                         {5, (20 << 20) + 1},
-                                         {1 << 20, 4 << 20},
-                                         {bytes.size(), 0}}) {
+      for (const auto& range : {std::pair<std::size_t, std::size_t>{0, bytes.size()},
+                                {5, (20 << 20) + 1},
+                                {1 << 20, 4 << 20},
+                                {bytes.size(), 0}}) {
+        const std::size_t offset = range.first, size = range.second;
         CAPTURE(size);
         std::vector<std::byte> seen;
         std::size_t largest = 0;

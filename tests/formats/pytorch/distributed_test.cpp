@@ -23,43 +23,9 @@ namespace {
 
 using namespace std::literals;
 using namespace stet_test;
-using dcp_sizes = std::initializer_list<std::int64_t>;
 
-std::string dcp_object(std::string_view name, const std::string& state) {
-  return pt::global("torch.distributed.checkpoint.metadata", name) + ")\x81" + state + "b";
-}
-std::string dcp_size(dcp_sizes sizes) {
-  return pt::call(pt::global("torch", "Size"), pt::tuple({pt::integers(sizes)}));
-}
-std::string dcp_chunk(dcp_sizes offsets, dcp_sizes sizes) {
-  return dcp_object("ChunkStorageMetadata",
-                    pt::dict({pt::text("offsets"), dcp_size(offsets), pt::text("sizes"), dcp_size(sizes)}));
-}
-std::string dcp_tensor(dcp_sizes size, std::initializer_list<std::string> chunks, std::string_view dtype = "float32") {
-  return dcp_object(
-      "TensorStorageMetadata",
-      pt::dict({pt::text("properties"), dcp_object("TensorProperties", pt::tuple({pt::global("torch", dtype), "\x89"})),
-                pt::text("size"), dcp_size(size), pt::text("chunks"), pt::list(chunks)}));
-}
-/// A key and a place of storage_data. No offset: "N".
-std::string dcp_place(std::string_view name, const std::string& offset, std::string_view file, std::size_t begin,
-                      std::size_t size) {
-  return dcp_object("MetadataIndex",
-                    pt::dict({pt::text("fqn"), pt::text(name), pt::text("offset"), offset, pt::text("index"), "N"})) +
-         pt::global("torch.distributed.checkpoint.filesystem", "_StorageInfo") + ")\x81" +
-         pt::dict({pt::text("relative_path"), pt::text(file), pt::text("offset"),
-                   pt::integer(static_cast<std::int64_t>(begin)), pt::text("length"),
-                   pt::integer(static_cast<std::int64_t>(size))}) +
-         "b";
-}
-std::string dcp_metadata(std::initializer_list<std::string> items, std::initializer_list<std::string> places,
-                         std::initializer_list<std::string> paths = {}) {
-  return pt::pickle(
-      dcp_object("Metadata", pt::dict({pt::text("state_dict_metadata"), pt::dict(items), pt::text("planner_data"),
-                                       pt::dict(paths), pt::text("storage_data"), pt::dict(places)})));
-}
 /// A piece: `count` floats from `first` on, of this shape.
-std::string dcp_piece(dcp_sizes size, dcp_sizes stride, std::size_t count, float first = 0) {
+std::string dcp_piece(const dcp_sizes& size, const dcp_sizes& stride, std::size_t count, float first = 0) {
   return pytorch_file(pt::tensor("0", static_cast<std::int64_t>(count), 0, size, stride),
                       {{"0", floats(count, first)}});
 }

@@ -447,31 +447,6 @@ TEST_CASE("a tar archive whose pickle has the ids of storages") {
         "malformed a tensor without a storage");
 }
 
-TEST_CASE("an archive of torch.export") {
-  const std::string file = exported_pytorch_file(std::string(exported_meta), floats(6));
-  const auto model = stet::open_pytorch(pt_bytes(file));
-  REQUIRE(model);
-  CHECK(pt_values(*model, "lin.weight") == pt_floats);
-  CHECK(model->store.find("lin.weight")->bytes().data() == pt_bytes(file).data() + file.find(floats(6)));
-  const auto verdict = [](std::string_view from, std::string_view to) {
-    std::string meta(exported_meta);
-    meta.replace(meta.find(from), from.size(), to);
-    const std::string damaged = exported_pytorch_file(meta, floats(6));
-    const auto opened = stet::open_pytorch(pt_bytes(damaged));
-    if (!opened) return outcome(opened);
-    return opened->omitted.empty() ? pt_read(*opened, "lin.weight")
-                                   : outcome(stet::result<int>(opened->omitted[0].reason));
-  };
-  CHECK(verdict("\"dtype\":7", "\"dtype\":77") == "unknown_dtype");
-  CHECK(verdict("\"dtype\":7", "\"dtype\":8") == "bad_offset data: weight_0");
-  CHECK(verdict("{\"as_int\":2}", "{\"as_int\":-2}") == "wrong_type");
-  CHECK(verdict("{\"as_int\":2}", "{\"as_expr\":\"s0\"}") == "wrong_type");
-  CHECK(verdict("{\"as_int\":2},", "") == "bad_shape");
-  CHECK(verdict("{\"as_int\":2}", "{\"as_int\":18446744073709551615}") == "bad_shape");
-  CHECK(verdict("{\"as_int\":0}", "{\"as_int\":1}") == "bad_offset data: weight_0");
-  CHECK(verdict("{\"as_int\":0}", "{\"as_int\":1") == "wrong_type");
-}
-
 TEST_CASE("a pickle that names what runs code is refused") {
   const std::string w = pt::tensor("0", 6, 0, {6}, {1});
   struct one {

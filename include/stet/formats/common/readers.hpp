@@ -6,6 +6,7 @@
 #include "../../source/source.hpp"
 #include "../../vocabulary/detail/checked.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -34,6 +35,9 @@ public:
   }
 
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_bytes_; }
+  [[nodiscard]] bool reads_from_memory() const noexcept override {
+    return std::all_of(pieces_.begin(), pieces_.end(), [](const piece& each) { return each.data != nullptr; });
+  }
 
   /// Cost: a binary search, and a copy of the requested bytes.
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {

@@ -6,7 +6,7 @@
 #include "detail/part_name.hpp"
 #include "detail/table.hpp"
 
-#include "../../store/open.hpp"
+#include "../common/model_folder.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -138,7 +138,7 @@ private:
 
   std::string_view own_name_;
   gguf_part_name name_;
-  parts_in_folder folder_;
+  model_folder folder_;
   memory_resource* memory_;
   gguf_table table_;
   part_sources sources_; // as many as the files, and some more

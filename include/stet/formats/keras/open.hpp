@@ -8,6 +8,7 @@
 
 #include "../hdf5/open.hpp"
 #include "../format.hpp"
+#include "../common/model_folder.hpp"
 #include "../common/store_builder.hpp"
 
 #include "../../manifest/open.hpp"
@@ -165,7 +166,7 @@ inline result<model> open_keras_shards(format_probe& probe) {
   if (!shards) return shards.error();
   open_options resident = options;
   if (resident.backing == backing::stream) resident.backing = backing::read;
-  const parts_in_folder beside(probe.path(), resident);
+  const model_folder beside(probe.path(), resident);
   store_builder builder(options.memory);
   for (const auto& [name, groups] : *shards) {
     result<source> opened = is_part_name(name) ? beside.open_part(name) : result<source>(errc::bad_path);

@@ -6,6 +6,8 @@
 #include "detail/saved_array.hpp"
 #include "npz.hpp"
 
+#include "../common/archive_output.hpp"
+
 #include "../../bytes/crc32.hpp"
 #include "../../source/detail/path.hpp"
 #include "../../vocabulary/deflate.hpp"
@@ -76,45 +78,15 @@ public:
   [[nodiscard]] std::uint64_t size_bytes() const { return archive_.size_bytes(); }
   [[nodiscard]] std::size_t array_count() const noexcept { return members_.size(); }
 
-  /// A checksum stands in front of what it is of: small members are gathered, large ones written before their headers.
   result<void> write(byte_writer& to) {
-    constexpr std::uint64_t small_size = 1 << 20;
-    std::optional<stream_output> out;
-    std::vector<std::byte> bytes;
-    for (std::size_t number = 0; number < members_.size(); ++number) {
-      const member& each = members_[number];
-      if (each.deflated.empty() && each.array.size_bytes() > small_size) {
-        if (out) {
-          if (auto flushed = out->flush(); !flushed) return flushed;
-          out.reset();
-        }
-        stream_output large(to, archive_.data_offset(number), true);
-        auto written = write_array(each.array, large);
-        if (written) written = check_end(each, large.position_bytes() - archive_.data_offset(number));
-        if (written) written = large.flush();
-        if (!written) return written;
-        const std::string header = archive_.header(number, large.crc32_so_far());
-        written = to.write_at(archive_.header_offset(number), std::as_bytes(std::span(header)));
-        if (!written) return written;
-        continue;
-      }
-      std::span<const std::byte> stored = each.deflated;
-      std::uint32_t crc = each.crc32;
-      if (stored.empty()) {
-        if (auto gathered = gather(each, bytes); !gathered) return gathered;
-        stored = bytes;
-        crc = crc32(stored);
-      }
-      if (!out) out.emplace(to, archive_.header_offset(number), false);
-      const std::string header = archive_.header(number, crc);
-      for (const std::span<const std::byte> piece : {std::as_bytes(std::span(header)), stored}) {
-        if (auto written = out->write(piece); !written) return written;
-      }
+    archive_output out(to, archive_);
+    for (const member& each : members_) {
+      auto written = each.deflated.empty() ? out.add(each.array.size_bytes(), each.array.from.name(),
+                                                     [&](piece_sink& sink) { return write_array(each.array, sink); })
+                                           : out.add(each.deflated, each.crc32);
+      if (!written) return written;
     }
-    if (!out) out.emplace(to, archive_.directory_offset(), false);
-    const std::string directory = archive_.directory();
-    if (auto written = out->write(std::as_bytes(std::span(directory))); !written) return written;
-    return out->flush();
+    return out.finish();
   }
 
 private:
@@ -147,11 +119,6 @@ private:
     memory_sink sink(into);
     if (auto written = write_array(of.array, sink); !written) return written;
     return sink.is_full() ? result<void>() : error(errc::source_too_short, of.array.from.name());
-  }
-
-  static result<void> check_end(const member& of, std::uint64_t size) {
-    if (size == of.array.size_bytes()) return {};
-    return error(errc::source_too_short, of.array.from.name());
   }
 
   const writer_model& from_;

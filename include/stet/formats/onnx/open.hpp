@@ -8,9 +8,8 @@
 
 #include "../common/files_beside.hpp"
 #include "../common/finish_model.hpp"
+#include "../common/model_folder.hpp"
 #include "../common/store_builder.hpp"
-
-#include "../../store/open.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -170,7 +169,7 @@ private:
     std::optional<sha1_digest> checksum;
   };
   store_builder& into_;
-  parts_in_folder beside_;
+  model_folder beside_;
   const open_options& options_;
   std::map<std::string, file_facts> parts_;
 };

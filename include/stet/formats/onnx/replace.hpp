@@ -7,6 +7,7 @@
 #include "open.hpp"
 
 #include "../common/memory_sink.hpp"
+#include "../common/model_folder.hpp"
 #include "../save_any_options.hpp"
 
 #include "../../bytes/crc32c.hpp"
@@ -301,7 +302,7 @@ private:
   std::span<const onnx_values> values_;
   const onnx_replace_options& options_;
   const file_operations& operations_;
-  parts_in_folder beside_;
+  model_folder beside_;
   std::vector<onnx_edit> edits_;
   std::map<std::string, other_file> others_;
   std::vector<atomic_file> parts_;

@@ -39,15 +39,15 @@ inline result<model_description> describe_pytorch(const model& of) {
     return changed(read.error());
   if (content.is_export) {
     made.metadata = json_value{{"pytorch", {{"kind", "export"}}}};
-    return made;
+  } else {
+    result<json_value> state = pytorch_state(content).run();
+    if (!state) return state.error();
+    made.state = std::move(*state);
   }
-  result<json_value> state = pytorch_state(content).run();
-  if (!state) return state.error();
-  made.state = std::move(*state);
   store_builder unused(of.options.memory);
   pytorch_notes notes;
   (void)unused.add_file("pytorch", source::borrow(bytes_in(file)));
-  if (auto noted = pytorch_importer(unused, content, of.options, &notes).run(); !noted) return changed(noted.error());
+  if (auto noted = add_pytorch_tensors(unused, content, of.options, &notes); !noted) return changed(noted.error());
   for (pytorch_note& each : notes) {
     json_value attributes = json_value::object();
     json_value view = json_value::object();

@@ -6,6 +6,7 @@
 #include "describe.hpp"
 #include "detail/distributed.hpp"
 
+#include "../common/model_folder.hpp"
 #include "../format.hpp"
 
 #include "../../writer/detail/list_folder.hpp"
@@ -70,8 +71,7 @@ inline result<model> open_distributed_pytorch_model(format_probe& probe) {
   if (auto read = read_distributed_table(path, options, bytes, table); !read) return read.error();
   store_builder builder(options.memory);
   distributed_files files;
-  if (auto opened = files.open(table, parts_in_folder(path, options), options, &builder); !opened)
-    return opened.error();
+  if (auto opened = files.open(table, model_folder(path, options), options, &builder); !opened) return opened.error();
   if (auto added = distributed_importer(builder, table, files, options).run(); !added) return added.error();
   return finish_model(builder, options);
 }
@@ -111,7 +111,7 @@ inline result<model_description> describe_distributed_pytorch(const model& of) {
   };
   if (auto read = read_distributed_table(path, options, bytes, table); !read) return changed(read.error());
   distributed_files files;
-  if (auto opened = files.open(table, parts_in_folder(path, options), options, nullptr); !opened)
+  if (auto opened = files.open(table, model_folder(path, options), options, nullptr); !opened)
     return changed(opened.error());
   for (const distributed_table::item& each : table.items()) {
     const distributed_piece* const piece = each.is_tensor ? nullptr : table.find(each.name, {});

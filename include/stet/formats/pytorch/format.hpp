@@ -24,8 +24,7 @@ inline bool is_pytorch(format_probe& probe) {
   if (!is_zip(probe.start())) return is_legacy_pytorch(probe.start()) || is_tar_pytorch(probe.start());
   const auto& members = probe.zip();
   if (members) {
-    return find_in_root(*members, pytorch_pickle_member) != nullptr ||
-           find_in_root(*members, pytorch_export_member) != nullptr;
+    return find_in_root(*members, pytorch_pickle_member) != nullptr || !find_exported(*members).empty();
   }
   constexpr std::size_t name_at = 30; // in the header of a member (wire/zip.hpp)
   byte_cursor header(probe.start());

@@ -22,6 +22,14 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
+/// Adds all tensors of a file. Errors: as `open_pytorch` documents them.
+/// @param notes  gets a note for each tensor; nullptr: none are wanted
+inline result<void> add_pytorch_tensors(store_builder& into, pytorch_content& from, const open_options& options,
+                                        pytorch_notes* notes = nullptr) {
+  return from.is_export ? pytorch_export_reader(into, from, options, notes).run()
+                        : pytorch_importer(into, from, options, notes).run();
+}
+
 /// Opens the file that `file` holds in memory.
 inline result<model> open_pytorch_source(source&& file, std::string_view path, const open_options& options) {
   store_builder builder(options.memory);
@@ -29,9 +37,7 @@ inline result<model> open_pytorch_source(source&& file, std::string_view path, c
   const std::uint32_t part = builder.add_file(file_name_in(path), std::move(file));
   pytorch_content content(options.memory);
   if (auto read = pytorch_content_reader(content, bytes, part, 0, options).run(); !read) return read.error();
-  const auto added = content.is_export ? pytorch_export_reader(builder, content, options).run()
-                                       : pytorch_importer(builder, content, options).run();
-  if (!added) return added.error();
+  if (auto added = add_pytorch_tensors(builder, content, options); !added) return added.error();
   return finish_model(builder, options);
 }
 
@@ -43,7 +49,9 @@ inline result<model> open_pytorch_source(source&& file, std::string_view path, c
 /// Tensors are those in dicts, lists, tuples, and objects that are dicts or lists, within each other, by their keys and positions
 /// joined with dots: "model.layers.0.weight", "optimizer.state.0.exp_avg". A tensor that is the whole object is "<root>". A module
 /// that was saved as a whole gives the names of its `state_dict()`; its class need not exist. Of TorchScript these are the parameters
-/// and buffers of modules, of torch.export the weights. Views of a storage that are the same are aliases of the first: tied weights.
+/// and buffers of modules, of torch.export the weights, also those in files of torch.save within the archive; of an archive with several
+/// models they begin with the model: "encoder.layers.0.weight". Views of a storage that are the same are aliases of the first: tied
+/// weights.
 ///
 /// A contiguous tensor is in place. `copy_to` gives the elements of others, row-major: transposed, expanded and channels-last views;
 /// `get` says errc::not_resident. `describe` tells their strides. Of a view that is conjugated or negated lazily the tensor has the
@@ -59,11 +67,14 @@ inline result<model> open_pytorch_source(source&& file, std::string_view path, c
 ///   errc::unsupported  quantized, sparse, nested and meta tensors, with their function; storages without a tensor; and objects of
 ///                      classes that have tensors of their own, with the class
 ///   errc::bad_name     a key that cannot be a name: NUL, no UTF-8
+///   errc::missing_part, duplicate_part  a pickled weight of torch.export whose file is missing, or that of another weight
 /// Everything else in the file is `model_description::state`.
 ///
 /// Opening fails with the errors of `stet::open` for paths and options, those of read_zip (wire/zip.hpp), those of the pickle
 /// (wire/pickle.hpp), and
-/// @retval errc::unknown_format  a zip archive without data.pkl, or a pickle that torch.save did not write
+/// @retval errc::unknown_format  a zip archive without data.pkl and without weights of torch.export, or a pickle that torch.save did not
+///                               write
+/// @retval errc::bad_json, wrong_type  the list of weights of torch.export is damaged
 /// @retval errc::malformed       a tensor's arguments are not those of its function; or the pickle names a function that runs code or
 ///                               reads files, such as os.system, the subject
 /// @retval errc::newer_format    another protocol than 1001 in a file of before 1.6

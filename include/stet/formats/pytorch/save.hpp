@@ -5,16 +5,15 @@
 
 #include "detail/saved_pickle.hpp"
 
+#include "../common/archive_output.hpp"
 #include "../common/inexpressible.hpp"
 #include "../common/json_members.hpp"
 #include "../common/write_elements.hpp"
 #include "../common/writer_model.hpp"
 
-#include "../../bytes/crc32.hpp"
 #include "../../source/detail/path.hpp"
 #include "../../wire/zip_writer.hpp"
 #include "../../writer/atomic_file.hpp"
-#include "../../writer/detail/stream_output.hpp"
 #include "../../writer/writer.hpp"
 
 #include <cstddef>
@@ -85,21 +84,15 @@ public:
   [[nodiscard]] std::size_t storage_count() const noexcept { return storages_.size(); }
 
   result<void> write(byte_writer& to) {
-    std::size_t number = 0;
-    if (auto written = write_text(to, number++, pickle_); !written) return written;
-    if (auto written = write_text(to, number++, byte_order); !written) return written;
-    for (const tensor& each : storages_) {
-      // A checksum stands in front of what it is of: the bytes first, then the header.
-      stream_output out(to, archive_.data_offset(number), true);
-      if (auto written = write_checked(each, out); !written) return written;
-      if (out.position_bytes() - archive_.data_offset(number) != each.size_bytes())
-        return error(errc::source_too_short, each.name());
-      if (auto flushed = out.flush(); !flushed) return flushed;
-      if (auto written = write_header(to, number++, out.crc32_so_far()); !written) return written;
+    archive_output out(to, archive_);
+    auto written = out.add(pickle_);
+    if (written) written = out.add(byte_order);
+    for (std::size_t number = 0; number < storages_.size() && written; ++number) {
+      const tensor& each = storages_[number];
+      written = out.add(each.size_bytes(), each.name(), [&](piece_sink& sink) { return write_checked(each, sink); });
     }
-    if (auto written = write_text(to, number, version); !written) return written;
-    const std::string directory = archive_.directory();
-    return to.write_at(archive_.directory_offset(), std::as_bytes(std::span(directory)));
+    if (written) written = out.add(version);
+    return written ? out.finish() : written;
   }
 
 private:
@@ -194,16 +187,6 @@ private:
   error clash(std::size_t number) const {
     return inexpressible(std::string(saved_[number].from.name()),
                          "another tensor's name begins so; save without nesting");
-  }
-
-  result<void> write_header(byte_writer& to, std::size_t number, std::uint32_t crc) {
-    const std::string header = archive_.header(number, crc);
-    return to.write_at(archive_.header_offset(number), std::as_bytes(std::span(header)));
-  }
-  result<void> write_text(byte_writer& to, std::size_t number, std::string_view text) {
-    const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
-    if (auto written = write_header(to, number, crc32(bytes)); !written) return written;
-    return to.write_at(archive_.data_offset(number), bytes);
   }
 
   const writer_model& from_;

@@ -10,6 +10,7 @@
 #include "detail/blocks.hpp"
 #include "detail/folder.hpp"
 
+#include "../common/model_folder.hpp"
 #include "../format.hpp"
 
 #include <cstddef>
@@ -61,7 +62,7 @@ inline result<model> open_safetensors_index(const source& index, std::string_vie
   safetensors_weight_map map(options.memory);
   if (auto read = read_safetensors_map(index, map, options.memory); !read) return read.error();
   safetensors_shards shards(options.memory);
-  result<store> opened = shards.open(map, parts_in_folder(path_utf8, options));
+  result<store> opened = shards.open(map, model_folder(path_utf8, options));
   if (!opened) return opened.error();
   const std::uint32_t file_count = opened->index().part_count();
   model made{std::move(*opened), nullptr, file_count, options};
@@ -78,7 +79,7 @@ inline result<model> open_safetensors_index(const source& index, std::string_vie
 /// Opens files beside each other, which no index lists.
 inline result<model> open_safetensors_files(const std::vector<std::string>& names, std::string_view folder,
                                             const open_options& options) {
-  const parts_in_folder beside(folder, options);
+  const model_folder beside(folder, options);
   std::vector<source> files;
   std::vector<std::string> sharding;
   bool has_blocks = false;

@@ -5,7 +5,7 @@
 
 #include "detail/shards.hpp"
 
-#include "../../store/open.hpp"
+#include "../common/model_folder.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -88,7 +88,7 @@ inline result<store> open_safetensors_at(source&& data, const part_opener& opene
 [[nodiscard]] inline result<store> open_safetensors(std::string_view path_utf8,
                                                     const open_options& options = {}) noexcept {
   return detail::open_file(path_utf8, options, [&](source&& bytes) noexcept {
-    return detail::open_safetensors_at(std::move(bytes), detail::parts_in_folder(path_utf8, options), options.memory);
+    return detail::open_safetensors_at(std::move(bytes), detail::model_folder(path_utf8, options), options.memory);
   });
 }
 /// The same for a string literal.

@@ -9,6 +9,7 @@
 #include "detail/second_names.hpp"
 #include "detail/sliced_strings.hpp"
 #include "detail/strings.hpp"
+#include "../common/model_folder.hpp"
 #include "../common/readers.hpp"
 #include "../common/slices.hpp"
 
@@ -335,7 +336,7 @@ private:
   store_builder& into_;
   std::string prefix_, subfolder_;
   open_options options_;
-  parts_in_folder folder_; // views prefix_
+  model_folder folder_; // views prefix_
   bundle_entry entry_, slice_entry_;
   std::vector<std::pair<std::string, std::string>> slices_; // key and entry, in the order of the table
   std::span<const std::byte> graph_;                        // in a decoded part

@@ -6,6 +6,7 @@
 #include "detail/model_json.hpp"
 
 #include "../common/files_beside.hpp"
+#include "../common/model_folder.hpp"
 #include "../common/readers.hpp"
 #include "../format.hpp"
 #include "../common/store_builder.hpp"
@@ -179,7 +180,7 @@ inline result<model> open_tfjs_json(const format_probe& json) {
   const open_options& options = json.options();
   const result<tfjs_model_json> described = read_tfjs_model(json);
   if (!described) return described.error();
-  const parts_in_folder beside(json.path(), options);
+  const model_folder beside(json.path(), options);
 
   store_builder builder(described->weight_count(), options.memory);
   for (const tfjs_group& group : described->groups) {

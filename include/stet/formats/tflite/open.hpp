@@ -34,7 +34,7 @@ namespace stet::inline STET_NAMESPACE {
 /// @retval errc::bad_size          the buffer of a constant does not have as many bytes as its type and shape make
 /// @retval errc::bad_string_table  the offsets of a string tensor are invalid
 /// Cost: a walk over the tensors of all subgraphs; operators are not read. Allocates the index from `options.memory`, for strings their
-/// bytes and 8 more for each, and 24 bytes for each tensor while it looks for names that occur once. Streamed, the whole file is
+/// bytes and 8 more for each, and 25 bytes for each tensor while it looks for names that occur once. Streamed, the whole file is
 /// read.
 /// Source: tensorflow/compiler/mlir/lite/schema/schema.fbs.
 [[nodiscard]] inline result<store> open_tflite(std::string_view path_utf8, const open_options& options = {}) noexcept {

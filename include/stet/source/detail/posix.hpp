@@ -161,6 +161,16 @@ inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_
 /// The power of two that the offset of a mapping must be a multiple of.
 inline std::size_t mapping_granularity() noexcept { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 
+/// A mapping is readable up to the next multiple of this. Source: POSIX.1-2017, mmap: "The system shall always zero-fill any partial
+/// page at the end of an object."
+inline std::size_t readable_granularity() noexcept {
+#if defined(__wasi__) || defined(__EMSCRIPTEN__) // a copy of as many bytes as were asked for
+  return 1;
+#else
+  return mapping_granularity();
+#endif
+}
+
 /// A range of bytes extended to whole pages, as the calls below require.
 struct page_range {
   page_range(const std::byte* at, std::size_t count) noexcept {

@@ -309,6 +309,14 @@ inline std::size_t mapping_granularity() noexcept {
   return info.allocation_granularity;
 }
 
+/// A mapping is readable up to the next multiple of this. Source: "Creating a File Mapping Object" of the Windows documentation: the
+/// bytes of the last page beyond the end of the file are zero.
+inline std::size_t readable_granularity() noexcept {
+  win32::system_info info;
+  win32::GetSystemInfo(reinterpret_cast<::_SYSTEM_INFO*>(&info));
+  return info.page_size;
+}
+
 /// Maps `size_bytes` > 0 from `offset_bytes`, a multiple of the granularity. Writes reach the file when
 /// `shared`.
 inline result<std::byte*> map(native_handle handle, std::uint64_t offset_bytes, std::size_t size_bytes, bool writable,

@@ -4,7 +4,7 @@
 #define STET_FORMATS_EXECUTORCH_DETAIL_TABLE_HPP
 
 #include "../../common/index_collector.hpp"
-#include "../../common/strided_bytes.hpp"
+#include "../../../store/detail/strided_bytes.hpp"
 
 #include "../../../index/detail/name_hash.hpp"
 #include "../../../store/store.hpp"

@@ -5,7 +5,7 @@
 
 #include "header.hpp"
 
-#include "../../common/strided_bytes.hpp"
+#include "../../../store/detail/strided_bytes.hpp"
 
 #include "../../../source/source.hpp"
 

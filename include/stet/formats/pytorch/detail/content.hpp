@@ -3,6 +3,7 @@
 #ifndef STET_FORMATS_PYTORCH_DETAIL_CONTENT_HPP
 #define STET_FORMATS_PYTORCH_DETAIL_CONTENT_HPP
 
+#include "archive_members.hpp"
 #include "storages.hpp"
 #include "tensors.hpp"
 
@@ -24,7 +25,7 @@
 #include <vector>
 
 // A zip archive, since 1.6: ROOT/data.pkl, the object; ROOT/data/KEY, the bytes of a storage; ROOT/byteorder; torch.jit adds
-// ROOT/code/. torch.export has no pickle: ROOT/data/weights/model_weights_config.json names the members beside it.
+// ROOT/code/. Archives of torch.export have no such pickle (export.hpp).
 //
 // Before: pickles one behind the other: a magic number, 1001, a dict with "little_endian", the object, the list of the keys of
 // storages; then for each key the count of elements as u64, and the elements.
@@ -37,23 +38,6 @@
 // Sources: github.com/pytorch/pytorch, torch/serialization.py and caffe2/serialize/inline_container.cc.
 
 namespace stet::inline STET_NAMESPACE::detail {
-
-inline constexpr std::string_view pytorch_pickle_member = "data.pkl",
-                                  pytorch_export_member = "data/weights/model_weights_config.json";
-
-/// The member ROOT/`name`, where ROOT is the first folder of the archive; nullptr: there is none.
-inline const zip_member* find_in_root(const std::vector<zip_member>& members, std::string_view name) noexcept {
-  if (members.empty()) return nullptr;
-  const std::string_view root = members.front().name.substr(0, members.front().name.find('/'));
-  if (root.size() == members.front().name.size()) return nullptr;
-  for (const zip_member& each : members) {
-    if (each.name.size() == root.size() + 1 + name.size() && each.name.starts_with(root) &&
-        each.name[root.size()] == '/' && each.name.ends_with(name)) {
-      return &each;
-    }
-  }
-  return nullptr;
-}
 
 /// What a file of PyTorch has. Views the bytes.
 struct pytorch_content {
@@ -136,10 +120,9 @@ private:
     into_.members = std::move(*members);
     const zip_member* const object = find_in_root(into_.members, pytorch_pickle_member);
     into_.is_export = object == nullptr;
-    if (object == nullptr && find_in_root(into_.members, pytorch_export_member) == nullptr)
+    if (object == nullptr && find_exported(into_.members).empty())
       return error(errc::unknown_format, "a zip archive without data.pkl");
-    const std::string_view first = into_.members.front().name;
-    into_.root = first.substr(0, first.find('/') + 1);
+    into_.root = root_of(into_.members);
     if (auto read = read_byte_order(); !read) return read;
     for (const zip_member& each : into_.members) {
       constexpr std::string_view data = "data/";

@@ -6,11 +6,11 @@
 #include "importer.hpp"
 
 #include "../../common/finish_model.hpp"
+#include "../../common/model_folder.hpp"
 #include "../../common/slices.hpp"
 #include "../../common/store_builder.hpp"
 
 #include "../../../index/detail/name_hash.hpp"
-#include "../../../store/open.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -197,7 +197,7 @@ public:
   /// @param into  gets the files; nullptr: `sources_` keeps them
   /// @retval errc::overlap  the pieces of a file, the subject, are longer than it is
   /// @retval errc::bad_path a file is a link (`open_options::follow_links`)
-  result<void> open(const distributed_table& table, const parts_in_folder& folder, const open_options& options,
+  result<void> open(const distributed_table& table, const model_folder& folder, const open_options& options,
                     store_builder* into) {
     std::map<std::string_view, std::uint64_t> sizes;
     for (const auto& [key, piece] : table.pieces()) {

@@ -139,17 +139,35 @@ public:
   /// @param notes  gets a note for each tensor; nullptr: none are wanted
   pytorch_importer(store_builder& into, pytorch_content& from, const open_options& options,
                    pytorch_notes* notes = nullptr)
+      : pytorch_importer(into, from, options, notes, work_for(from.object.size_bytes())) {}
+  /// @param work  the most work that the names may cost
+  pytorch_importer(store_builder& into, pytorch_content& from, const open_options& options, pytorch_notes* notes,
+                   std::uint64_t work)
       : into_(into), values_(from.values()), of_(from.object), from_(from), placer_(into, from, options), notes_(notes),
-        scripts_(from.archive, from.members, from.root, options), facts_(of_.value_count()),
-        work_(least_work + work_per_byte * of_.size_bytes()) {}
+        scripts_(from.archive, from.members, from.root, options), facts_(of_.value_count()), work_(work) {}
+
+  /// The work that the names of a file of this size may cost. Names and elements that are walked over may be more than the pickle has,
+  /// since containers can be used more than once, but not by much.
+  static constexpr std::uint64_t work_for(std::uint64_t size_bytes) noexcept {
+    constexpr std::uint64_t least = std::uint64_t{1} << 20, per_byte = 16;
+    return least + per_byte * size_bytes;
+  }
+  /// The work that was not needed.
+  [[nodiscard]] std::uint64_t work_left() const noexcept { return work_; }
 
   /// Errors: as `open_pytorch` documents them.
   result<void> run() {
     add_checks();
+    return add_object({});
+  }
+  /// Adds the tensors of the object. Errors: as `open_pytorch` documents them.
+  /// @param name  that of the object, with which those of its tensors begin; empty: it is the whole of the file
+  result<void> add_object(std::string_view name) {
     const result<bool> has_any = has_tensors(of_.root(), 0);
     if (!has_any) return has_any.error();
     if (!*has_any) return {};
-    return walk(of_.root(), 0);
+    name_ = name;
+    return walk(of_.root(), name.empty() ? 0 : 1);
   }
 
   /// Adds a tensor that is not in the pickle.
@@ -169,10 +187,6 @@ public:
 
 private:
   enum class fact : std::uint8_t { unknown, in_progress, without_tensors, with_tensors };
-  /// The names and the elements that are walked over may be more than the pickle has, since containers can be used more than
-  /// once, but not by much.
-  static constexpr std::uint64_t least_work = std::uint64_t{1} << 20, work_per_byte = 16;
-
   /// @retval errc::too_large  so much is not what a model has
   result<void> charge(std::uint64_t work) noexcept {
     if (work > work_) return error(errc::too_large, "the names of tensors");
@@ -189,9 +203,12 @@ private:
     if (facts_[number] != fact::unknown) return false; // without, or within itself
     if (depth > max_pytorch_depth) return error(errc::too_deep, "pickle");
     facts_[number] = fact::in_progress;
-    const result<pytorch_kind> kind = values_.read(number, tensor_);
-    if (!kind) return kind.error();
-    bool found = *kind != pytorch_kind::other;
+    bool found = values_.is_view(number);
+    if (!found) {
+      const result<pytorch_kind> kind = values_.read(number, tensor_);
+      if (!kind) return kind.error();
+      found = *kind != pytorch_kind::other;
+    }
     const pickle_value& value = of_[number];
     if (!found && value.kind == pickle_kind::object) {
       const pickle_object object = of_.object(value);

@@ -7,7 +7,7 @@
 
 #include "../../common/readers.hpp"
 #include "../../common/store_builder.hpp"
-#include "../../common/strided_bytes.hpp"
+#include "../../../store/detail/strided_bytes.hpp"
 
 #include "../../../store/open.hpp"
 
@@ -36,13 +36,7 @@ public:
     if (storage == nullptr) return fail(row, error_about(errc::missing_part, "data", of.key));
     if (storage->size_bytes != of.storage_size_bytes) return fail(row, error_about(errc::bad_size, "data", of.key));
     if (!of.fits()) return fail(row, error_about(errc::bad_offset, "data", of.key));
-    if (storage->packed != nullptr) {
-      result<source> bytes = open_member(from_.archive, *storage->packed, options_.inflate, into_.memory());
-      if (!bytes) return fail(row, bytes.error());
-      storage->part = into_.add_decoded(std::move(*bytes));
-      storage->offset_bytes = 0;
-      storage->packed = nullptr;
-    }
+    if (auto unpacked = unpack(*storage); !unpacked) return fail(row, unpacked.error());
     own = storage;
     row.part = storage->part;
     row.offset_bytes = 0;
@@ -58,6 +52,17 @@ public:
     result<source> kept = source::keep(std::move(gathered), into_.memory());
     if (!kept) return kept.error();
     row.part = into_.add_decoded(std::move(*kept));
+    return {};
+  }
+
+  /// Decompresses a storage, unless that was done, or is not needed. Errors: those of open_member.
+  result<void> unpack(pytorch_storage& storage) {
+    if (storage.packed == nullptr) return {};
+    result<source> bytes = open_member(from_.archive, *storage.packed, options_.inflate, into_.memory());
+    if (!bytes) return bytes.error();
+    storage.part = into_.add_decoded(std::move(*bytes));
+    storage.offset_bytes = 0;
+    storage.packed = nullptr;
     return {};
   }
 

@@ -141,6 +141,14 @@ public:
     return pytorch_kind::other;
   }
 
+  /// True if the value is a call of a function that makes a tensor of a storage: `read` gives the tensor, or its error.
+  [[nodiscard]] bool is_view(pickle_ref number) const noexcept {
+    if (of_[number].kind != pickle_kind::object) return false;
+    const pickle_value& callee = of_[of_.object(of_[number]).callee];
+    return callee.kind == pickle_kind::global &&
+           (callee.id == pytorch_tensor_of_storage || callee.id == pytorch_tensor_of_dtype);
+  }
+
   /// Element `number` of a tuple or list of the pickle; `no_pickle_value`: there is none.
   [[nodiscard]] pickle_ref argument(pickle_ref of, std::size_t number) const noexcept {
     const pickle_value& value = of_[of];

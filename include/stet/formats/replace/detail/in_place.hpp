@@ -33,23 +33,17 @@ public:
   void replace(const weight_step& step) {
     segments_.push_back({step.to.entry().offset_bytes(), step.to.size_bytes(), &step, nullptr});
   }
-  /// Makes the checksums of the members anew that have a replaced byte. Call it after each `replace`.
-  /// Errors: those of read_zip.
+  /// Makes the checksums of the members anew that have a replaced byte, also those of archives within the archive. Call it after each
+  /// `replace`. Errors: those of read_zip.
   result<void> mend_archive() {
-    result<std::vector<zip_member>> members = read_zip(bytes_in(from_), zip_repeats::last_wins);
-    if (!members) return members.error();
-    members_ = std::move(*members);
-    std::sort(members_.begin(), members_.end(),
-              [](const zip_member& a, const zip_member& b) { return a.offset_bytes < b.offset_bytes; });
     std::sort(segments_.begin(), segments_.end());
-    for (const zip_member& each : members_) {
-      // The first replaced bytes that end behind the beginning of the member.
-      const auto found = std::partition_point(segments_.begin(), segments_.end(),
-                                              [&](const segment& of) { return of.end() <= each.offset_bytes; });
-      const bool is_within = found != segments_.end() && found->begin < each.offset_bytes + each.stored_size_bytes;
-      if (is_within) mended_.push_back({&each, 0});
-    }
-    for (mended& each : mended_) add_fields(each);
+    replaced_.assign(segments_.begin(), segments_.end());
+    const result<std::vector<zip_member>> members = read_zip(bytes_in(from_), zip_repeats::last_wins);
+    if (!members) return members.error();
+    (void)outer_.add(*members, none, replaced_);
+    for (std::size_t number = 0; number < outer_.all.size(); ++number) mend_within(number);
+    for (const mended& each : outer_.all) add_fields(each);
+    for (const mended& each : inner_.all) add_fields(each);
     return {};
   }
 
@@ -67,10 +61,19 @@ public:
         if (!made) return made;
         if (at != each.end()) return error(errc::source_too_short, each.step->to.name());
         done(*each.step, maker.out_of_range_count() - before);
+      } else {
+        // A checksum is written when it is known. Until then, the archive around it has the old one.
+        count(at, bytes_in(from_).subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(each.size)));
       }
-      at = each.end(); // a checksum is written when it is known
+      at = each.end();
     }
     if (auto copied = copy(at, from_.size_bytes(), to); !copied) return copied;
+    for (const segment& each : segments_) {
+      if (each.member == nullptr || each.member->around == none) continue;
+      mended& around = outer_.all[each.member->around];
+      around.crc32 =
+          crc32_after_change(around.crc32, field_at(each.begin) ^ each.member->crc32, around.end() - each.end());
+    }
     for (const segment& each : segments_) {
       if (each.member == nullptr) continue;
       std::byte field[4];
@@ -81,10 +84,15 @@ public:
   }
 
 private:
-  /// A member of an archive with replaced bytes, and its checksum so far.
+  static constexpr std::size_t none = ~std::size_t{0};
+
+  /// A member of an archive with replaced bytes, and its checksum so far. Offsets are those of the file.
   struct mended {
-    const zip_member* of;
+    zip_member of;
+    /// The number of the member that has the archive; `none`: the archive is the file.
+    std::size_t around;
     std::uint32_t crc32;
+    [[nodiscard]] std::uint64_t end() const noexcept { return of.offset_bytes + of.stored_size_bytes; }
   };
   /// Bytes that are not copied: those of a tensor, or the checksum of a member.
   struct segment {
@@ -95,13 +103,72 @@ private:
     friend bool operator<(const segment& a, const segment& b) noexcept { return a.begin < b.begin; }
   };
 
+  /// Members with replaced bytes that are apart, by offset.
+  struct mended_members {
+    std::vector<mended> all;
+    std::size_t next = 0; // the first that ends behind what was counted
+
+    /// Adds those of `members` that have some of the bytes, which are sorted. @return how many of these lie wholly in one
+    std::size_t add(const std::vector<zip_member>& members, std::size_t around, const std::vector<segment>& replaced) {
+      std::size_t within = 0;
+      for (const zip_member& each : members) {
+        const std::uint64_t end = each.offset_bytes + each.stored_size_bytes;
+        // The first replaced bytes that end behind the beginning of the member.
+        auto found = std::partition_point(replaced.begin(), replaced.end(),
+                                          [&](const segment& of) { return of.end() <= each.offset_bytes; });
+        if (found == replaced.end() || found->begin >= end) continue;
+        all.push_back({each, around, 0});
+        for (; found != replaced.end() && found->begin < end; ++found)
+          within += found->begin >= each.offset_bytes && found->end() <= end ? 1u : 0u;
+      }
+      std::sort(all.begin(), all.end(),
+                [](const mended& a, const mended& b) { return a.of.offset_bytes < b.of.offset_bytes; });
+      return within;
+    }
+    /// Adds the bytes at `at` to the checksums.
+    void count(std::uint64_t at, std::span<const std::byte> bytes) noexcept {
+      while (!bytes.empty()) {
+        while (next < all.size() && at >= all[next].end()) ++next;
+        if (next == all.size()) return;
+        mended& of = all[next];
+        const bool is_before = at < of.of.offset_bytes;
+        const std::uint64_t left = is_before ? of.of.offset_bytes - at : of.end() - at;
+        const auto some = static_cast<std::size_t>((std::min)(left, std::uint64_t{bytes.size()}));
+        if (!is_before) of.crc32 = crc32(bytes.first(some), of.crc32);
+        bytes = bytes.subspan(some);
+        at += some;
+      }
+    }
+  };
+
+  /// Adds the members of the archive that an outer member is, if the replaced bytes are those of its members: the weights of PyTorch
+  /// within an archive of torch.export.
+  void mend_within(std::size_t number) {
+    const zip_member& outer = outer_.all[number].of;
+    const std::span<const std::byte> bytes = bytes_in(from_).subspan(static_cast<std::size_t>(outer.offset_bytes),
+                                                                     static_cast<std::size_t>(outer.stored_size_bytes));
+    if (outer.method != zip_member::is_stored || !is_zip(bytes)) return;
+    result<std::vector<zip_member>> members = read_zip(bytes, zip_repeats::last_wins);
+    if (!members) return;
+    for (zip_member& each : *members) {
+      for (std::uint64_t* const offset : {&each.entry_bytes, &each.header_bytes, &each.offset_bytes, &each.end_bytes})
+        *offset += outer.offset_bytes;
+    }
+    mended_members found;
+    const std::size_t within = found.add(*members, number, replaced_);
+    mended_members whole;
+    // Otherwise it only looks like an archive.
+    if (within != whole.add({outer}, none, replaced_)) return;
+    inner_.all.insert(inner_.all.end(), found.all.begin(), found.all.end());
+  }
+
   /// Adds the places of the checksum of a member: its entry, its local header, and its descriptor.
   void add_fields(const mended& of) {
     constexpr std::uint64_t in_entry = 16, in_header = 14, size = 4;
-    const zip_member& member = *of.of;
+    const zip_member& member = of.of;
     segments_.push_back({member.entry_bytes + in_entry, size, nullptr, &of});
     // With a descriptor, the header may have none.
-    const std::uint64_t end = member.offset_bytes + member.stored_size_bytes;
+    const std::uint64_t end = of.end();
     const std::uint64_t descriptor_size = member.end_bytes - end;
     if (field_at(member.header_bytes + in_header) == member.crc32 && (descriptor_size == 0 || member.crc32 != 0))
       segments_.push_back({member.header_bytes + in_header, size, nullptr, &of});
@@ -113,24 +180,18 @@ private:
     return load_little<std::uint32_t>(from_.data() + static_cast<std::size_t>(offset));
   }
 
-  /// Writes bytes at `at`, which goes on, and adds them to the checksum of their member.
+  /// Adds the bytes at `at` to the checksums of the members that have them.
+  void count(std::uint64_t at, std::span<const std::byte> bytes) noexcept {
+    outer_.count(at, bytes);
+    inner_.count(at, bytes);
+  }
+  /// Writes bytes at `at`, which goes on.
   result<void> put(std::uint64_t& at, std::span<const std::byte> bytes, byte_writer& to) {
     if (auto written = to.write_at(at, bytes); !written) return written;
-    while (!bytes.empty() && !mended_.empty()) {
-      while (next_ < mended_.size() && at >= end_of(mended_[next_])) ++next_;
-      if (next_ == mended_.size()) break;
-      mended& of = mended_[next_];
-      const bool is_before = at < of.of->offset_bytes;
-      const std::uint64_t left = is_before ? of.of->offset_bytes - at : end_of(of) - at;
-      const auto some = static_cast<std::size_t>((std::min)(left, std::uint64_t{bytes.size()}));
-      if (!is_before) of.crc32 = crc32(bytes.first(some), of.crc32);
-      bytes = bytes.subspan(some);
-      at += some;
-    }
+    count(at, bytes);
     at += bytes.size();
     return {};
   }
-  static std::uint64_t end_of(const mended& of) noexcept { return of.of->offset_bytes + of.of->stored_size_bytes; }
 
   /// Copies the bytes in [begin, end).
   result<void> copy(std::uint64_t begin, std::uint64_t end, byte_writer& to) {
@@ -153,9 +214,8 @@ private:
   }
 
   const source& from_;
-  std::vector<zip_member> members_;
-  std::vector<mended> mended_; // by offset
-  std::size_t next_ = 0;       // the first of them that ends behind what was written
+  mended_members outer_, inner_;
+  std::vector<segment> replaced_; // by offset
   std::vector<segment> segments_;
 };
 

@@ -5,7 +5,7 @@
 
 #include "weight_plan.hpp"
 
-#include "../../common/strided_bytes.hpp"
+#include "../../../store/detail/strided_bytes.hpp"
 #include "../../gguf/dequantize.hpp"
 #include "../../gguf/quantize.hpp"
 

@@ -154,14 +154,14 @@ private:
   result<void> read_extents(tflite_constant& of, element_counter& counter) noexcept {
     const flatbuffer_vector shape = of.table.vector(tflite_field::shape, 4);
     if (!in_.is_good()) return fault(of);
-    const error bad = of.problem(errc::bad_shape, shape.offset_bytes());
-    if (shape.size() > max_rank) return bad;
+    const auto bad = [&] { return of.problem(errc::bad_shape, shape.offset_bytes()); };
+    if (shape.size() > max_rank) return bad();
     (void)in_.spend(shape.size(), shape.offset_bytes());
     for (std::uint32_t axis = 0; axis < shape.size(); ++axis) {
       const auto extent = shape.number<std::int32_t>(axis);
-      if (extent < 0) return bad;
+      if (extent < 0) return bad();
       extents_[axis] = static_cast<std::uint64_t>(extent);
-      if (!counter.multiply(extents_[axis])) return bad;
+      if (!counter.multiply(extents_[axis])) return bad();
     }
     of.extents = std::span<const std::uint64_t>(extents_, shape.size());
     return {};

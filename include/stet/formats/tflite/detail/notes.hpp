@@ -69,9 +69,9 @@ inline std::optional<json_value> tflite_quantization(flatbuffer& in, const flatb
     made["zero_points"] = is_along ? json_value(std::move(zeros)) : zeros.front();
   }
   const std::string text = made.dump();
-  json_reader check(text);
-  check.next();
-  if (!is_quantization_valid(check, type, extents)) return std::nullopt;
+  json_reader again(text);
+  again.next();
+  if (!is_quantization_valid(again, type, extents)) return std::nullopt;
   return made;
 }
 

@@ -94,7 +94,8 @@ private:
   struct named {
     std::uint64_t hash;
     std::size_t place;
-    std::uint32_t number, key_size;
+    /// Of the tensor among those of the model.
+    std::uint32_t number;
   };
 
   result<void> add(const tflite_constant& of, const index_row& row, std::span<const std::string_view> name) noexcept {
@@ -179,43 +180,39 @@ private:
   /// with numbers have none.
   result<void> add_plain_names(std::uint32_t first, std::size_t begin, std::string_view prefix) noexcept {
     const std::uint32_t count = rows_.count() - first;
-    result<source> room = source::allocate(count * std::uint64_t{sizeof(named)}, memory_);
+    result<source> room = source::allocate(count * (std::uint64_t{sizeof(named)} + 1), memory_);
     if (!room) return room.error();
     named* const all = reinterpret_cast<named*>(room->writable_data());
+    std::byte* const is_unique = room->writable_data() + count * sizeof(named);
     std::size_t used = 0;
     // An alias takes less room than the tensor, and its name once more. Names must not move from here on.
     if (auto there = rows_.make_room(2 * std::uint64_t{rows_.size_bytes() - begin}); !there) return there;
-    for (std::uint32_t number = first; number < first + count; ++number, begin += rows_.size_at(begin)) {
-      std::string_view name = rows_.name_at(begin);
+    const auto plain = [&](std::size_t place) {
+      std::string_view name = rows_.name_at(place);
       name.remove_prefix(prefix.size());
-      const std::size_t key_size = size_of_key(name);
-      name.remove_prefix(key_size);
-      if (name.empty() || size_of_key(name) != 0) continue;
-      all[used++] = {hash_name(name, 0), begin, number, static_cast<std::uint32_t>(key_size)};
-    }
-    const auto plain = [&](const named& each) {
-      std::string_view name = rows_.name_at(each.place);
-      name.remove_prefix(prefix.size() + each.key_size);
+      name.remove_prefix(size_of_key(name));
       return name;
     };
+    std::size_t place = begin;
+    for (std::uint32_t number = 0; number < count; ++number, place += rows_.size_at(place)) {
+      is_unique[number] = std::byte{0};
+      const std::string_view name = plain(place);
+      if (!name.empty() && size_of_key(name) == 0) all[used++] = {hash_name(name, 0), place, number};
+    }
     heap_sort(all, used, [&](const named& a, const named& b) {
-      if (a.hash != b.hash) return a.hash < b.hash;
-      const int order = plain(a).compare(plain(b));
-      return order != 0 ? order < 0 : a.number < b.number;
+      return a.hash != b.hash ? a.hash < b.hash : plain(a.place).compare(plain(b.place)) < 0;
     });
-    // Only the first of several of one name is next to one that differs on both sides.
-    std::size_t kept = 0;
     bool is_repeated = false;
     for (std::size_t i = 0; i < used; ++i) {
-      const bool is_next_same = i + 1 < used && all[i].hash == all[i + 1].hash && plain(all[i]) == plain(all[i + 1]);
-      if (!is_repeated && !is_next_same) all[kept++] = all[i];
+      const bool is_next_same =
+          i + 1 < used && all[i].hash == all[i + 1].hash && plain(all[i].place) == plain(all[i + 1].place);
+      if (!is_repeated && !is_next_same) is_unique[all[i].number] = std::byte{1};
       is_repeated = is_next_same;
     }
-    heap_sort(all, kept, [](const named& a, const named& b) { return a.number < b.number; });
-    for (std::size_t i = 0; i < kept; ++i) {
-      const std::string_view name = plain(all[i]);
-      const std::string_view pieces[] = {prefix, name};
-      rows_.add_alias(all[i].number, all[i].place, pieces);
+    for (std::uint32_t number = 0; number < count; ++number, begin += rows_.size_at(begin)) {
+      if (is_unique[number] == std::byte{0}) continue;
+      const std::string_view pieces[] = {prefix, plain(begin)};
+      rows_.add_alias(first + number, begin, pieces);
     }
     return {};
   }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Reads elements at any strides as row-major bytes.
-#ifndef STET_FORMATS_COMMON_STRIDED_BYTES_HPP
-#define STET_FORMATS_COMMON_STRIDED_BYTES_HPP
+#ifndef STET_STORE_DETAIL_STRIDED_BYTES_HPP
+#define STET_STORE_DETAIL_STRIDED_BYTES_HPP
+
+#include "strided_copy.hpp"
 
 #include "../../source/source.hpp"
 #include "../../vocabulary/detail/checked.hpp"
@@ -13,7 +15,8 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Gathers the elements one by one when they are read; keeps nothing. Elements that are not in memory are fetched one by one.
+/// Gathers the elements when they are read, all at once in blocks, else one by one; keeps nothing. Elements that are not in memory are
+/// fetched one by one.
 class strided_bytes final : public byte_reader {
 public:
   /// @param from             holds the elements; its bytes must outlive this object, as those of a part of a store do
@@ -34,8 +37,16 @@ public:
   }
 
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return size_; }
+  [[nodiscard]] bool reads_from_memory() const noexcept override { return data_ != nullptr; }
   [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
     if (!range_fits(offset_bytes, into.size(), size_)) return error(errc::bad_range, {}, offset_bytes);
+    if (data_ != nullptr && into.size() == size_) {
+      strided_copy all(data_ + static_cast<std::size_t>(offset_), item_);
+      for (std::size_t axis = 0; axis < rank_; ++axis)
+        all.add_axis(static_cast<std::size_t>(extents_[axis]), static_cast<std::size_t>(steps_[axis]) * item_);
+      all.copy_to(into.data(), 1);
+      return {};
+    }
     // The position of the first element along each axis, and its number in the file.
     std::uint64_t at[max_axes], number = 0, left = offset_bytes / item_;
     for (std::size_t axis = rank_; axis-- > 0;) {
