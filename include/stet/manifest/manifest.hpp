@@ -92,17 +92,7 @@
 // As written by this library: keys in the order above, further fields last, no spaces, one tensor a line. The
 // same manifest gives the same bytes everywhere.
 //
-// A store in ten lines of Python, in the loose form, from a dictionary of NumPy arrays:
-//
-//   import json, numpy
-//   tensors, data = {}, open("weights.bin", "wb")
-//   for name, array in arrays.items():
-//       data.write(bytes(-data.tell() % 64))
-//       tensors[name] = {"dtype": array.dtype.name, "shape": array.shape,
-//                        "offset_bytes": data.tell() if array.nbytes else 0, "size_bytes": array.nbytes}
-//       data.write(numpy.ascontiguousarray(array).tobytes())
-//   json.dump({"stet": {"version": 1, "minimum_reader": 1}, "alignment_bytes": 64, "data": ["weights.bin"],
-//              "tensors": tensors}, open("model.json", "w"))
+// README.md in this folder has a program in Python that writes a store in the loose form in ten lines.
 
 namespace stet::inline STET_NAMESPACE {
 
