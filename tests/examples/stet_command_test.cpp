@@ -937,9 +937,11 @@ TEST_SUITE("stet command") {
     CHECK(said({"good.stet", "good.stet", "out.pt"}, 1) ==
           "stet: good.stet: weights of this format cannot be replaced in its file; stet convert makes a new one\n");
     CHECK(said({"m.pt", "none.stet", "out.pt"}, 1).starts_with("stet: none.stet: "));
-    CHECK(said({"m.pt", "good.stet", "out.pt", "--axes", "w"}, 2) == "stet: --axes takes PATTERN=ORDER (see stet --help)\n");
+    CHECK(said({"m.pt", "good.stet", "out.pt", "--axes", "w"}, 2) ==
+          "stet: --axes takes PATTERN=ORDER (see stet --help)\n");
     CHECK(said({"m.pt", "good.stet", "out.pt", "--axes", "w=1;0"}, 2).starts_with("stet: the ORDER of --axes"));
-    CHECK(said({"m.pt", "good.stet", "out.pt", "--rename", "w"}, 2) == "stet: --rename takes FROM=TO (see stet --help)\n");
+    CHECK(said({"m.pt", "good.stet", "out.pt", "--rename", "w"}, 2) ==
+          "stet: --rename takes FROM=TO (see stet --help)\n");
     CHECK(said({"m.pt", "good.stet"}, 2).starts_with("stet: "));
   }
 
