@@ -1094,7 +1094,7 @@ class Store(Mapping[str, np.ndarray[Any, Any]]):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = os.fspath(path)
+        self._path = os.fsdecode(path)
         self._manifest: dict[str, Any] | None = None
         self._index = b""
         self._file = file = _map(self._path)

@@ -66,6 +66,11 @@ def models():
     other = network()
     stet.load_keras(other, path)
     tally.check(is_equal(other.weights, model.weights), "load_keras: other weights")
+    inputs = keras.Input((5,))
+    functional = keras.Model(inputs, keras.layers.Dense(2, name="answer")(keras.layers.Dense(8, name="hidden")(inputs)))
+    stet.save_file(functional, FOLDER / "functional.stet")
+    names = sorted(Stet(STET, FOLDER / "functional.stet").tensors)
+    tally.check(names == ["answer/bias", "answer/kernel", "hidden/bias", "hidden/kernel"], f"names of a functional model: {names}")
 
 
 def refused():
