@@ -6,9 +6,9 @@
 #include "support/outcome.hpp"
 
 #include <stet/formats/common/store_builder.hpp>
-#include <stet/formats/common/strided_bytes.hpp>
 #include <stet/restore.hpp>
 #include <stet/stet.hpp>
+#include <stet/store/detail/strided_bytes.hpp>
 #include <stet/writer.hpp>
 
 #include <doctest/doctest.h>
