@@ -38,7 +38,7 @@ int main() {
 
   // A damaged byte of a tensor is found when the tensor is verified, one of what comes before the tensors
   // when opening.
-  (*bytes)[bytes->size() - 1] ^= std::byte{1};
+  (*bytes)[bytes->size() - 1 - stet::tail_padding_bytes] ^= std::byte{1};
   const auto verified = store->verify_checksums();
   if (verified || verified.error().code() != stet::errc::checksum_mismatch) return 1;
   failed(verified.error());
