@@ -609,11 +609,11 @@ TEST_SUITE("restore") {
   }
 
   TEST_CASE("what a reader gathers from memory goes to the variables at once, but for bools, which may be none") {
-    const std::vector<float> columns{0, 3, 1, 4, 2, 5};
+    const auto columns = stet_test::bytes_of<float>({0, 3, 1, 4, 2, 5});
     for (const auto flag : {std::uint8_t{1}, std::uint8_t{2}}) {
       const std::uint8_t flags[] = {0, flag, 1, 0};
       stet::store_builder builder;
-      const std::uint32_t floats = builder.add_file("floats", stet::source::borrow(std::as_bytes(std::span(columns))));
+      const std::uint32_t floats = builder.add_file("floats", stet::source::borrow(columns));
       const std::uint32_t bytes = builder.add_file("flags", stet::source::borrow(std::as_bytes(std::span(flags))));
       const auto add = [&](std::string_view name, stet::dtype dtype, std::uint32_t part, std::uint64_t rows,
                            std::uint64_t size_bytes) {

@@ -121,7 +121,8 @@ private:
     for (const std::size_t i : last) {
       if (i != none) *order++ = i;
     }
-    for (const sides* each : {&columns_, &rows_}) {
+    const sides* const both[] = {&columns_, &rows_};
+    for (const sides* each : both) {
       if (each->inner != none) cut(each->inner, each->inner_count);
       if (each->outer != none) cut(each->outer, each->outer_count);
     }
