@@ -29,7 +29,9 @@ std::string walk_flatbuffer(std::string_view file, std::uint64_t* offset = nullp
   const flatbuffer_table root = in.root();
   std::uint64_t sum = root.number<std::uint32_t>(0, 1000) + root.number<std::uint8_t>(1) +
                       root.number<std::uint64_t>(2) + root.number<std::uint16_t>(40, 7);
-  sum += static_cast<std::uint64_t>(root.number<float>(7, 0) + root.number<double>(8, 0));
+  const double real = root.number<float>(7, 0) + root.number<double>(8, 0);
+  if (real > -1e18 && real < 1e18)
+    sum += static_cast<std::uint64_t>(static_cast<std::int64_t>(real)); // damage is any number
   std::string text(root.string(3).text());
   const flatbuffer_vector numbers = root.vector(4, 8);
   for (std::uint32_t i = 0; i < numbers.size(); ++i) sum += static_cast<std::uint64_t>(numbers.number<std::int64_t>(i));
