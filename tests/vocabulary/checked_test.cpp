@@ -75,6 +75,15 @@ TEST_SUITE("checked") {
           (sizeof(std::size_t) == 8 ? static_cast<std::size_t>((std::uint64_t{1} << 32) + 1) : largest));
   }
 
+  TEST_CASE("knows addresses that are multiples") {
+    alignas(8) const char bytes[9] = {};
+    for (std::size_t i = 0; i < 9; ++i) {
+      CHECK(stet::detail::is_aligned(bytes + i, 1));
+      CHECK(stet::detail::is_aligned(bytes + i, 4) == (i % 4 == 0));
+      CHECK(stet::detail::is_aligned(bytes + i, 8) == (i % 8 == 0));
+    }
+  }
+
   TEST_CASE("knows the powers of two") {
     CHECK_FALSE(stet::detail::is_power_of_two(0));
     CHECK(stet::detail::is_power_of_two(1));

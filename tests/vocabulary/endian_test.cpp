@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace {
 template <class Unsigned> void round_trips(Unsigned value, const std::byte* expected) {
@@ -33,5 +34,20 @@ TEST_SUITE("endian") {
     static_assert(stet::detail::byte_swapped(std::uint16_t{0x12FE}) == 0xFE12);
     static_assert(stet::detail::byte_swapped(std::uint32_t{0x123456FE}) == 0xFE563412);
     static_assert(stet::detail::byte_swapped(std::uint64_t{0x123456789ABCDEF0}) == 0xF0DEBC9A78563412);
+  }
+
+  TEST_CASE("reverses whole words in place, and nothing else") {
+    const auto reversed = [](std::size_t word_size_bytes) {
+      std::byte bytes[7];
+      for (std::size_t i = 0; i < 7; ++i) bytes[i] = static_cast<std::byte>('a' + i);
+      stet::detail::reverse_words(bytes, 6, word_size_bytes);
+      return std::string(reinterpret_cast<const char*>(bytes), 7);
+    };
+    CHECK(reversed(0) == "abcdefg");
+    CHECK(reversed(1) == "abcdefg");
+    CHECK(reversed(2) == "badcfeg");
+    CHECK(reversed(3) == "cbafedg");
+    CHECK(reversed(4) == "dcbaefg"); // the last word is not whole
+    CHECK(reversed(8) == "abcdefg");
   }
 }

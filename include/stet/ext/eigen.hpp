@@ -52,11 +52,6 @@ eigen_map<Alignment, T, Extents...> map_eigen(const view<T, Extents...>& from) n
   return {data, static_cast<Eigen::Index>(from.extent(0)), static_cast<Eigen::Index>(columns)};
 }
 
-/// Whether `at` is a multiple of `alignment_bytes`.
-inline bool is_aligned(const void* at, std::size_t alignment_bytes) noexcept {
-  return reinterpret_cast<std::uintptr_t>(at) % alignment_bytes == 0;
-}
-
 } // namespace detail
 
 /// The elements of a view as an Eigen::Map: a column for one extent, a row-major matrix for two, each fixed or dynamic as in the view.

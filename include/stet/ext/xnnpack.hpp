@@ -18,8 +18,7 @@ inline result<const void*> check_for_xnnpack(const tensor& of, std::uint64_t rea
   if (of.bytes().data() == nullptr) return error(errc::not_resident, of.name());
   if (!of.is_in_place()) return error(errc::wrong_byte_order, of.name());
   const std::size_t word_size = describe(of.dtype()).word_size_bytes;
-  if (word_size > 1 && reinterpret_cast<std::uintptr_t>(of.bytes().data()) % word_size != 0)
-    return error(errc::misaligned, of.name());
+  if (word_size > 1 && !is_aligned(of.bytes().data(), word_size)) return error(errc::misaligned, of.name());
   if (readable_bytes_behind < XNN_EXTRA_BYTES) return error(errc::unpadded, of.name());
   return static_cast<const void*>(of.bytes().data());
 }

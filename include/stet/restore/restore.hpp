@@ -187,7 +187,7 @@ private:
       problem = errc::not_resident;
     else if (!from.is_in_place())
       problem = errc::wrong_byte_order;
-    else if (from.size_bytes() != 0 && reinterpret_cast<std::uintptr_t>(from.bytes().data()) % to.alignment_ != 0)
+    else if (from.size_bytes() != 0 && !detail::is_aligned(from.bytes().data(), to.alignment_))
       problem = errc::misaligned;
     else if (!to.is_const() && !from.is_writable())
       problem = errc::read_only;

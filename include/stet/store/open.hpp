@@ -228,7 +228,7 @@ inline result<source> source_of(source&& given, const open_options& options) noe
   if (must_be_writable && !given.is_writable()) return errc::unsupported;
   result<source> part = source::part_of(std::move(given), options.range, options.memory);
   const bool is_moved = options.backing == backing::read && part && part->data() != nullptr &&
-                        reinterpret_cast<std::uintptr_t>(part->data()) % alignof(std::max_align_t) != 0;
+                        !is_aligned(part->data(), alignof(std::max_align_t));
   if (!is_moved) return part;
   return source::copy({part->data(), static_cast<std::size_t>(part->size_bytes())}, options.memory);
 }

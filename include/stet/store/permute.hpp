@@ -58,11 +58,8 @@ private:
     }
     if (from.element_count() == 0) return {};
     if (from.bytes().data() == nullptr) return error(errc::not_resident, from.name());
-    if (from.dtype() == dtype::boolean) {
-      for (const std::byte each : from.bytes()) {
-        if (each > std::byte{1}) return error(errc::bad_value, from.name());
-      }
-    }
+    if (from.dtype() == dtype::boolean && !detail::are_booleans(from.bytes().data(), from.bytes().size()))
+      return error(errc::bad_value, from.name());
 
     std::size_t steps[max_rank] = {}, step = item_size;
     for (std::size_t axis = rank_; axis-- > 0;) {
@@ -73,15 +70,8 @@ private:
     for (std::size_t i = 0; i < rank_; ++i) all.add_axis(static_cast<std::size_t>(extents[axes_[i]]), steps[axes_[i]]);
     all.copy_to(into, thread_count_);
 
-    const std::size_t word_size = describe(from.dtype()).word_size_bytes;
-    if (from.is_in_place()) return {};
-    for (std::size_t word = 0; word < step; word += word_size) { // which has the other byte order
-      for (std::size_t i = 0; i < word_size / 2; ++i) {
-        const std::byte first = into[word + i];
-        into[word + i] = into[word + word_size - 1 - i];
-        into[word + word_size - 1 - i] = first;
-      }
-    }
+    if (!from.is_in_place()) // the words have the other byte order
+      detail::reverse_words(into, step, describe(from.dtype()).word_size_bytes);
     return {};
   }
 

@@ -303,11 +303,9 @@ private:
     if (data_ == nullptr) return errc::not_resident;
     if (needs_swap()) return errc::wrong_byte_order;
     // A tensor without bytes stands nowhere, and so nowhere wrong.
-    if (size_bytes() != 0 && reinterpret_cast<std::uintptr_t>(data_) % alignof(T) != 0) return errc::misaligned;
+    if (size_bytes() != 0 && !detail::is_aligned(data_, alignof(T))) return errc::misaligned;
     if constexpr (std::is_same_v<T, bool>) {
-      std::byte seen{0};
-      for (const std::byte value : bytes()) seen |= value;
-      if (seen > std::byte{1}) return errc::bad_value;
+      if (!detail::are_booleans(bytes().data(), bytes().size())) return errc::bad_value;
     }
     return errc{};
   }

@@ -313,12 +313,9 @@ template <class T> result<void> write_encoded(std::span<const T> elements, piece
         if (code > 0xFFu) piece[at + 1] |= static_cast<std::byte>(code >> 8);
       }
     } else {
-      constexpr std::size_t word = description.word_size_bytes;
       size = some.size_bytes();
       std::memcpy(piece, some.data(), size);
-      for (std::size_t at = 0; at < size; at += word) {
-        for (std::size_t i = 0; i < word / 2; ++i) std::swap(piece[at + i], piece[at + word - 1 - i]);
-      }
+      reverse_words(piece, size, description.word_size_bytes);
     }
     if (auto written = sink.write({piece, size}); !written) return written;
   }

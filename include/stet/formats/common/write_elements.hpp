@@ -22,7 +22,7 @@ template <class T> result<void> write_little(std::span<T> numbers, piece_sink& s
   const std::span<std::byte> bytes = std::as_writable_bytes(numbers);
   if constexpr (std::endian::native == std::endian::big) {
     constexpr std::size_t word = describe(dtype_of<T>::value).word_size_bytes;
-    for (std::size_t at = 0; at < bytes.size(); at += word) std::reverse(bytes.data() + at, bytes.data() + at + word);
+    reverse_words(bytes.data(), bytes.size(), word);
   }
   return sink.write(bytes);
 }
@@ -54,8 +54,7 @@ inline result<void> write_checked(const tensor& from, piece_sink& sink) {
     const std::span<const std::byte> piece =
         is_direct ? from.bytes().subspan(static_cast<std::size_t>(done), size) : std::span<const std::byte>(copy);
     crc = crc32c(piece, crc);
-    for (std::size_t at = 0; word > 1 && at + word <= size; at += word)
-      std::reverse(copy.data() + at, copy.data() + at + word);
+    if (word > 1) reverse_words(copy.data(), size, word);
     if (auto written = sink.write(piece); !written) return written;
     done += size;
   }

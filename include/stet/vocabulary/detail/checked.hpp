@@ -45,6 +45,11 @@ constexpr std::size_t container_size(std::uint64_t size) noexcept {
   return size < largest ? static_cast<std::size_t>(size) : largest;
 }
 
+/// True if `at` is a multiple of `alignment_bytes`.
+inline bool is_aligned(const void* at, std::size_t alignment_bytes) noexcept {
+  return reinterpret_cast<std::uintptr_t>(at) % alignment_bytes == 0;
+}
+
 /// True if `value` is a power of two.
 constexpr bool is_power_of_two(std::uint64_t value) noexcept { return value != 0 && (value & (value - 1)) == 0; }
 

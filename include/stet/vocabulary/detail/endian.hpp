@@ -36,6 +36,17 @@ template <class Unsigned> constexpr Unsigned byte_swapped(Unsigned value) noexce
   }
 }
 
+/// Reverses the bytes of each whole word, in place. Words of one byte, and what has none, size 0, stay as they are.
+inline void reverse_words(std::byte* bytes, std::size_t size_bytes, std::size_t word_size_bytes) noexcept {
+  for (std::size_t at = 0; word_size_bytes > 1 && at + word_size_bytes <= size_bytes; at += word_size_bytes) {
+    for (std::size_t first = at, last = at + word_size_bytes - 1; first < last; ++first, --last) {
+      const std::byte moved = bytes[first];
+      bytes[first] = bytes[last];
+      bytes[last] = moved;
+    }
+  }
+}
+
 /// The unsigned integer with the little-endian bytes at `bytes`, which need not be aligned.
 template <class Unsigned> inline Unsigned load_little(const std::byte* bytes) noexcept {
   Unsigned value;

@@ -208,7 +208,7 @@ private:
     const std::size_t word = describe(to.dtype()).word_size_bytes;
     if (word < 2 || to.entry().is_big_endian() != host_is_little_endian) return elements;
     std::memcpy(stored_, elements.data(), elements.size());
-    for (std::size_t at = 0; at + word <= elements.size(); at += word) std::reverse(stored_ + at, stored_ + at + word);
+    reverse_words(stored_, elements.size(), word);
     return std::span<const std::byte>(stored_, elements.size());
   }
 
