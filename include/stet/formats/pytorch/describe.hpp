@@ -37,7 +37,7 @@ inline result<model_description> describe_pytorch(const model& of) {
   pytorch_content content(of.options.memory);
   if (auto read = pytorch_content_reader(content, bytes_in(file), 0, 0, of.options).run(); !read)
     return changed(read.error());
-  if (content.is_export) {
+  if (content.is_export()) {
     made.metadata = json_value{{"pytorch", {{"kind", "export"}}}};
   } else {
     result<json_value> state = pytorch_state(content).run();

@@ -119,7 +119,7 @@ inline result<model_description> describe_distributed_pytorch(const model& of) {
     const auto archive = files.bytes(*piece);
     if (!archive) continue;
     pytorch_content content(options.memory);
-    if (!pytorch_content_reader(content, *archive, 0, 0, options).run() || content.is_export) continue;
+    if (!pytorch_content_reader(content, *archive, 0, 0, options).run() || content.is_export()) continue;
     result<json_value> value = pytorch_state(content).value();
     if (value) add_distributed_value(made.state, table, each.name, std::move(*value));
   }

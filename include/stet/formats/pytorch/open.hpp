@@ -26,8 +26,8 @@ namespace detail {
 /// @param notes  gets a note for each tensor; nullptr: none are wanted
 inline result<void> add_pytorch_tensors(store_builder& into, pytorch_content& from, const open_options& options,
                                         pytorch_notes* notes = nullptr) {
-  return from.is_export ? pytorch_export_reader(into, from, options, notes).run()
-                        : pytorch_importer(into, from, options, notes).run();
+  return from.is_export() ? pytorch_export_reader(into, from, options, notes).run()
+                          : pytorch_importer(into, from, options, notes).run();
 }
 
 /// Opens the file that `file` holds in memory.

@@ -68,21 +68,18 @@ protected:
     return place;
   }
 
-  void push_integer(std::int64_t integer) noexcept {
+  pickle_ref make_integer(std::int64_t integer) noexcept {
     pickle_value value;
     value.kind = pickle_kind::integer;
     value.integer = integer;
-    push(value);
+    return make(value);
   }
+  void push_integer(std::int64_t integer) noexcept { push(make_integer(integer)); }
   /// Pushes an integer that pickles have often: extents and strides. There is one value of each.
   void push_small(std::uint8_t integer) noexcept {
     pickle_ref& known = small_[integer];
-    if (known == 0) {
-      push_integer(integer);
-      if (failure_ == errc{}) known = static_cast<pickle_ref>(values_.size() - 1);
-    } else {
-      push(known);
-    }
+    if (known == none_ref) known = make_integer(integer);
+    push(known);
   }
   /// Pushes a value whose bytes are `content`, in the pickle.
   void push_view(pickle_kind kind, std::string_view content, bool is_other_form = false) noexcept {
@@ -234,7 +231,7 @@ protected:
   pickle_array<std::uint32_t> marks_;
   pickle_array<pickle_ref> memo_;
   std::size_t memo_count_ = 0;
-  pickle_ref small_[256] = {}; // 0, the value None: it was not made yet
+  pickle_ref small_[256] = {}; // none_ref: it was not made yet
   errc failure_ = errc{};
 };
 

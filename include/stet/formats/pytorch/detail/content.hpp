@@ -45,7 +45,7 @@ struct pytorch_content {
 
   /// The object. Of an archive of torch.export it is not read.
   pickle object;
-  bool is_export = false, is_big_endian = false;
+  bool is_big_endian = false;
   pytorch_storages storages;
   /// Of a tar archive: the tensors by key.
   bool is_tar = false;
@@ -54,9 +54,12 @@ struct pytorch_content {
   std::span<const std::byte> archive;
   std::vector<zip_member> members;
   std::string_view root;
+  /// Of an archive of torch.export: where the weights are, in `members`.
+  std::vector<pytorch_exported> exported;
   /// The pickle, where it is decompressed.
   source decompressed;
 
+  [[nodiscard]] bool is_export() const noexcept { return !exported.empty(); }
   [[nodiscard]] pytorch_values values() const noexcept {
     return is_tar ? pytorch_values(object, tensors) : pytorch_values(object);
   }
@@ -119,15 +122,14 @@ private:
     into_.archive = bytes_;
     into_.members = std::move(*members);
     const zip_member* const object = find_in_root(into_.members, pytorch_pickle_member);
-    into_.is_export = object == nullptr;
-    if (object == nullptr && find_exported(into_.members).empty())
-      return error(errc::unknown_format, "a zip archive without data.pkl");
+    if (object == nullptr) into_.exported = find_exported(into_.members);
+    if (object == nullptr && !into_.is_export()) return error(errc::unknown_format, "a zip archive without data.pkl");
     into_.root = root_of(into_.members);
     if (auto read = read_byte_order(); !read) return read;
     for (const zip_member& each : into_.members) {
       constexpr std::string_view data = "data/";
       const std::string_view name = each.name.substr((std::min)(into_.root.size(), each.name.size()));
-      if (into_.is_export || !each.name.starts_with(into_.root) || !name.starts_with(data)) continue;
+      if (into_.is_export() || !each.name.starts_with(into_.root) || !name.starts_with(data)) continue;
       pytorch_storage storage;
       storage.key = name.substr(data.size());
       storage.part = part_;

@@ -351,7 +351,7 @@ private:
     pytorch_values values = content.values();
     pytorch_tensor tensor;
     const result<pytorch_kind> kind =
-        content.is_export ? pytorch_kind::other : values.read(content.object.root(), tensor);
+        content.is_export() ? pytorch_kind::other : values.read(content.object.root(), tensor);
     if (!kind) return error_about(kind.error().code(), of.name, kind.error().subject());
     if (*kind != pytorch_kind::tensor) return error_about(errc::malformed, of.name, "a piece that is no tensor");
     if (tensor.type != of.type || tensor.shape != sizes || tensor.is_conjugate || tensor.is_negative)

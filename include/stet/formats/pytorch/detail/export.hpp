@@ -47,13 +47,12 @@ public:
       if (!each.name.starts_with(from_.root) || !name.starts_with(pytorch_weights_folder)) continue;
       from_.storages.add(storage_of(each, name.substr(pytorch_weights_folder.size())));
     }
-    const std::vector<pytorch_exported> exported = find_exported(from_.members);
     std::set<std::string_view> models, pickled;
-    for (const pytorch_exported& each : exported) {
+    for (const pytorch_exported& each : from_.exported) {
       models.insert(each.model);
       if (each.is_pickled) pickled.insert(each.model);
     }
-    for (const pytorch_exported& each : exported) {
+    for (const pytorch_exported& each : from_.exported) {
       if (!each.is_pickled && pickled.count(each.model) != 0) continue; // as torch.export.load
       const std::string_view name = models.size() == 1 ? std::string_view() : each.model;
       pytorch_storage file = storage_of(*each.member, each.member->name);
@@ -92,7 +91,7 @@ private:
             .subspan(static_cast<std::size_t>(file.offset_bytes), static_cast<std::size_t>(file.size_bytes));
     pytorch_content content(options_.memory);
     auto added = pytorch_content_reader(content, bytes, file.part, file.offset_bytes, options_).run();
-    if (added && content.is_export) added = error(errc::unknown_format, file.key);
+    if (added && content.is_export()) added = error(errc::unknown_format, file.key);
     if (added) {
       work_ += pytorch_importer::work_per_byte * content.object.size_bytes();
       pytorch_importer importer(into_, content, options_, notes_, work_);
