@@ -177,7 +177,7 @@ public:
         (from.fetcher() == nullptr ? readable_bytes_behind(entry) : bytes->readable_size_bytes() - size);
     if (behind < bytes_behind) {
       behind = bytes_behind;
-      bytes = copy_padded(from, {entry.offset_bytes(), size}, bytes_behind, memory);
+      bytes = copy_padded({bytes->data(), static_cast<std::size_t>(size)}, bytes_behind, memory);
       if (!bytes) return bytes.error().about(name);
     }
     const tensor of(contents_.index, entry, bytes->data(), bytes->is_writable(), nullptr);
@@ -279,15 +279,14 @@ private:
     const source& from = source_of(entry);
     return from.fetcher() != nullptr ? 0 : from.readable_size_bytes() - entry.offset_bytes() - entry.size_bytes();
   }
-  /// A range of a source in memory of its own, with zeros behind it.
-  static result<source> copy_padded(const source& from, file_range range, std::uint32_t padding_bytes,
+  /// Bytes in memory of their own, with zeros behind them.
+  static result<source> copy_padded(std::span<const std::byte> bytes, std::uint32_t padding_bytes,
                                     memory_resource* memory) noexcept {
-    result<source> made = source::allocate(range.size_bytes + padding_bytes, memory);
+    result<source> made = source::allocate(std::uint64_t{bytes.size()} + padding_bytes, memory);
     if (!made) return made;
-    const auto size = static_cast<std::size_t>(range.size_bytes);
     std::byte* const at = made->writable_data();
-    if (auto read = from.read_at(range.offset_bytes, detail::writable_bytes_at(at, size)); !read) return read.error();
-    std::memset(at + size, 0, padding_bytes);
+    if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
+    std::memset(at + bytes.size(), 0, padding_bytes);
     made->make_read_only();
     return made;
   }
