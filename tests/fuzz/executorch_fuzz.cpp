@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Opens any bytes as a .ptd file of ExecuTorch: an error, or a store all of whose tensors lie in the file or are gathered from it, each
 // found by its name; and a description of tensors that are there.
+#include "require.hpp"
 #include "support/exact_text.hpp"
 
 #include <stet/formats/executorch/format.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <utility>
 #include <vector>
-
-namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const stet_test::exact_text block({reinterpret_cast<const char*>(data), size});

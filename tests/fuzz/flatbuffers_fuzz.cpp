@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Reads any bytes as a FlatBuffer of tables that have a number, a string, a vector of numbers and a vector of such tables: a fault
 // within the file, or bytes that lie in it, and no more references than the file can have.
+#include "require.hpp"
 #include "support/exact_text.hpp"
 
 #include <stet/wire/flatbuffers.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <vector>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 void require_within(std::span<const std::byte> part, std::span<const std::byte> file) {
   require(part.empty() || (part.data() >= file.data() && part.data() + part.size() <= file.data() + file.size()));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Opens any bytes as a GGUF file, in memory and on demand: an error, or a store all of whose tensors lie in the file, apart.
+#include "require.hpp"
 #include "support/exact_text.hpp"
 
 #include <stet/formats/gguf.hpp>
@@ -7,7 +8,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <string_view>
@@ -15,10 +15,6 @@
 #include <vector>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 class bytes_reader final : public stet::byte_reader {
 public:

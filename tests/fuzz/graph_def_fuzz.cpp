@@ -4,22 +4,19 @@
 //
 // The first byte of the input says what the rest is: 0, a message of any of the three kinds; 1, a GraphDef;
 // 2, a GraphDef in JSON; 3, a Keras configuration.
+#include "require.hpp"
+
 #include <stet/formats/keras/config.hpp>
 #include <stet/formats/tensorflow/saved_model.hpp>
 #include <stet/manifest.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <span>
 #include <string_view>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 /// Checks the graph, and takes it through a manifest.
 void use(const stet::graph& graph) {

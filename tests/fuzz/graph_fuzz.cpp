@@ -2,6 +2,8 @@
 // Reads any text as a manifest and uses what it says besides tensors: the graph, the session, the base of a
 // delta; and as the state file of a folder of checkpoints. Whatever is read without an error must come back
 // the same from what is written of it.
+#include "require.hpp"
+
 #include <stet/checkpoint.hpp>
 #include <stet/json.hpp>
 #include <stet/manifest.hpp>
@@ -9,7 +11,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,10 +18,6 @@
 #include <vector>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 /// Every node once, and after those that it takes an input from.
 void use_linked(const stet::graph_body& body) {

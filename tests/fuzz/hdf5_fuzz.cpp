@@ -6,6 +6,7 @@
 // size before it (two bytes), of which those whose size has its highest bit set get a sound checksum behind
 // them. Bit 1: links and data that lead out of the file are refused. Bit 2: it is opened as a path, with the
 // names and the graph that Keras gives it.
+#include "require.hpp"
 #include "support/hdf5_bytes.hpp"
 #include "support/temp_folder.hpp"
 
@@ -13,16 +14,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 /// Reads every tensor at once and in two pieces.
 void use(const stet::store& opened) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads any bytes as JSON: the reader takes what nlohmann's parser takes, and gives the same value, but for what it is told to
 // refuse (depth, keys that occur twice, integers beyond 64 bits).
+#include "require.hpp"
 #include "support/exact_text.hpp"
 
 #include <stet/wire/json.hpp>
@@ -14,10 +15,6 @@
 #include <vector>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 using stet::errc;
 using stet::detail::json_reader;

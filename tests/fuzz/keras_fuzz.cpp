@@ -4,6 +4,7 @@
 // The first byte of the input says what the rest is: 0, a .keras file; 1, the members of a sound one, config.json with its size
 // before it (two bytes), and the weights; 2, an index of shards with its size before it, and a shard, a.weights.h5; 3, a group of
 // an HDF5 file that is made of it: for each variable the sizes of the group's name and its own, one byte each, and both.
+#include "require.hpp"
 #include "support/keras_files.hpp"
 #include "support/temp_folder.hpp"
 
@@ -11,16 +12,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 void use(const std::string& path, const stet::format& as) {
   stet::open_options options;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Opens any bytes as an npy file and as an npz archive: an error, or a store whose tensors lie in the file, and can be read.
+#include "require.hpp"
 #include "support/exact_text.hpp"
 #include "support/keras_files.hpp"
 
@@ -7,15 +8,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 #include <vector>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 void read_all(const stet::store& from, std::span<const std::byte> file, bool is_inflated) {
   for (const stet::tensor each : from) {

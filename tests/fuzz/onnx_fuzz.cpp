@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Opens any bytes as an ONNX file, in memory and on demand: the same error or the same tensors, which can be read, and a graph.
+#include "require.hpp"
 #include "support/exact_text.hpp"
 
 #include <stet/formats/onnx/format.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <string_view>
 #include <vector>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 class copied_file final : public stet::byte_reader {
 public:

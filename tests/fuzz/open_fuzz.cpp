@@ -6,6 +6,7 @@
 // The first byte of the input says what is done to the rest, which is the file: bit 0, its checksums are made
 // to fit; bit 1, so are its size and the end of its data; bit 2, so is the hash table; bit 3, its manifest is
 // read, too; bits 4 … 6, how far from alignment it lies in memory.
+#include "require.hpp"
 #include "support/native_bytes.hpp"
 
 #include <stet/manifest.hpp>
@@ -22,10 +23,6 @@
 #include <vector>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 /// Elements that may still be converted for one input: a file may name one tensor thousands of times.
 struct budget {

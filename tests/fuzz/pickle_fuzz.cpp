@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Reads any bytes as a pickle: an error, or values all of whose references are values, and whose text lies in the bytes.
+#include "require.hpp"
 #include "support/counted_memory.hpp"
 #include "support/exact_text.hpp"
 
@@ -7,15 +8,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-
-namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace stet::detail;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Opens any bytes as a file of PyTorch: an error, or a model each of whose tensors is in the file, or is read or refused.
+#include "require.hpp"
 #include "support/exact_text.hpp"
 #include "support/keras_files.hpp"
 
@@ -7,15 +8,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-
-namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const stet_test::exact_text block({reinterpret_cast<const char*>(data), size});

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Opens any bytes as a safetensors file: an error, or a store all of whose tensors lie in the file, apart, and fill its data. And
 // reads them as the index of shards: an error, or tensors with plain names of files, each found by its name.
+#include "require.hpp"
 #include "support/exact_text.hpp"
 
 #include <stet/formats/safetensors.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 void read_weight_map(std::string_view text) {
   stet::detail::safetensors_weight_map map(nullptr);

@@ -6,6 +6,7 @@
 // its size before it (two bytes), and the entries of an index, each with its sizes before it, which get sound blocks and
 // checksums; 3, the entries of a V1 table; 4, a state file; 5, an object graph; 6, checksum (four bytes), count (one) and bytes of
 // a string tensor; 7, a snappy block.
+#include "require.hpp"
 #include "support/temp_folder.hpp"
 
 #include <stet/formats/tensorflow/format.hpp>
@@ -13,7 +14,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -21,10 +21,6 @@
 #include <vector>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 /// Reads every tensor at once and in two pieces, and names what there is.
 void use(const stet::model& opened) {

@@ -4,6 +4,7 @@
 //
 // The first two bytes of the input are the size of the text, which follows; the rest is two files of weights,
 // w and v, cut after as many bytes as the third byte says.
+#include "require.hpp"
 #include "support/temp_folder.hpp"
 
 #include <stet/formats/add_model.hpp>
@@ -12,17 +13,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 /// Every tensor as it is stored, at once and in two pieces.
 void read_all(const stet::store& store) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Opens any bytes as a TFLite model: an error, or a store all of whose tensors lie in the file or were decoded, each found by its
 // name; and a description with a valid graph for each subgraph, or an error.
+#include "require.hpp"
 #include "support/exact_text.hpp"
 
 #include <stet/formats/tflite/format.hpp>
@@ -8,17 +9,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <utility>
-
-namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const stet_test::exact_text block({reinterpret_cast<const char*>(data), size});

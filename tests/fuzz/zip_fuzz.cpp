@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads any bytes as a zip archive: members have to lie within it, apart, under names that stay in their folder, and what is
 // deflated becomes what the archive says or an error.
+#include "require.hpp"
 #include "support/exact_text.hpp"
 #include "support/keras_files.hpp"
 
@@ -8,18 +9,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <set>
 #include <string_view>
-
-namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const stet_test::exact_text block({reinterpret_cast<const char*>(data), size});
