@@ -6,24 +6,14 @@
 
 Runs with the first of this Python and /usr/bin/python3 that has torch. PyPI's is of several gigabytes; Debian has python3-torch.
 """
-import os
 import pathlib
 import shutil
 import subprocess
 import sys
 
-SKIPPED = 77
+from find_torch import content, find_torch
 
-try:
-    import torch
-except ImportError:
-    OTHER = "/usr/bin/python3"
-    has_torch = os.path.realpath(sys.executable) != os.path.realpath(OTHER) and os.path.exists(OTHER) and subprocess.run(
-        [OTHER, "-c", "import torch, numpy"], stderr=subprocess.DEVNULL).returncode == 0
-    if has_torch:
-        os.execv(OTHER, [OTHER, *sys.argv])
-    print("SKIPPED: there is no torch")
-    sys.exit(SKIPPED)
+torch = find_torch()
 
 sys.dont_write_bytecode = True
 STET, FOLDER, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
@@ -71,20 +61,8 @@ def tensors_of_every_kind():
     check(list(loaded) == list(model), "names")
     for name, tensor in model.items():
         check((tensor.dtype, tensor.shape) == (loaded[name].dtype, loaded[name].shape), f"{name}: another dtype or shape")
-        check(bits(tensor) == bits(loaded[name]) == command("cat", path, name), f"{name}: other elements")
+        check(content(tensor) == content(loaded[name]) == command("cat", path, name), f"{name}: other elements")
         check(not loaded[name].is_conj() and loaded[name].is_contiguous(), f"{name}: not plain")
-
-
-def bits(tensor):
-    """The elements in row-major order, as bytes."""
-    tensor = tensor.detach().resolve_conj().resolve_neg().contiguous()
-    if tensor.numel() == 0:
-        return b""
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.view(torch.int16)
-    elif "float8" in str(tensor.dtype):
-        tensor = tensor.view(torch.uint8)
-    return tensor.numpy().tobytes()
 
 
 class Network(torch.nn.Module):

@@ -18,18 +18,9 @@ import subprocess
 import sys
 import zipfile
 
-SKIPPED = 77
+from find_torch import content, find_torch
 
-try:
-    import torch
-except ImportError:
-    OTHER = "/usr/bin/python3"
-    has_torch = os.path.realpath(sys.executable) != os.path.realpath(OTHER) and os.path.exists(OTHER) and subprocess.run(
-        [OTHER, "-c", "import torch"], stderr=subprocess.DEVNULL).returncode == 0
-    if has_torch:
-        os.execv(OTHER, [OTHER, *sys.argv])
-    print("SKIPPED: there is no torch")
-    sys.exit(SKIPPED)
+torch = find_torch()
 
 STET, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8,
@@ -44,16 +35,6 @@ def stet(*arguments):
     if done.returncode != 0:
         raise SystemExit(f"FAILED: {arguments}: {done.stderr.decode()}")
     return done.stdout
-
-
-def content(tensor):
-    """The elements in row-major order, as bytes."""
-    tensor = tensor.detach().contiguous()
-    if tensor.numel() == 0:
-        return b""
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.view(torch.int16)
-    return tensor.numpy().tobytes()
 
 
 def random_tensor():
