@@ -194,12 +194,13 @@ private:
   /// that the result is not too long for the system.
   [[nodiscard]] std::string temporary_stem() const {
     constexpr std::size_t longest = 200, kept = 150;
-    if (name_.size() <= longest) return "." + name_ + ".";
+    std::string stem(1, '.');
+    if (name_.size() <= longest) return stem.append(name_).append(1, '.');
     std::size_t size = kept;
     while (size > 0 && (static_cast<unsigned char>(name_[size]) & 0xC0u) == 0x80u) --size; // a character stays whole
     char digits[16];
     const auto end = std::to_chars(digits, digits + sizeof digits, detail::fnv1a().add(name_).value(), 16).ptr;
-    return "." + name_.substr(0, size) + "~" + std::string(digits, end) + ".";
+    return stem.append(name_, 0, size).append(1, '~').append(digits, end).append(1, '.');
   }
 
   /// Removes the unfinished files for this name that no program is writing. Errors are ignored: this is not part of the save.
