@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A library that computes takes tensors in place: the test of its adapter, and the example that serves the digits network, are compiled
+with the library and run.
+
+    runtimes.py STET FOLDER NAME DIGITS [INCLUDE ...]
+
+NAME is a row of RUNTIMES: include/stet/ext/NAME.hpp, tests/ext/NAME_test.cpp, examples/runtimes/serve_NAME.cpp where there is one. DIGITS is
+the demo's program, which trains the model that is served; INCLUDE are folders with the headers of doctest and nlohmann/json where the
+compiler does not find them. The compiler is CXX's, or c++. Ends with 77 where the library cannot be had.
+"""
+import dataclasses
+import importlib.util
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SKIPPED = 77
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef", "-Wold-style-cast", "-Werror"]
+
+
+def skip(reason):
+    print(f"SKIPPED: {reason}", flush=True)
+    sys.exit(SKIPPED)
+
+
+# ---- where a library is ----
+
+@dataclasses.dataclass
+class Library:
+    """What a program that uses it is compiled and linked with."""
+    includes: list
+    libraries: list  # paths, and options of the linker
+    defines: list = dataclasses.field(default_factory=list)
+
+    def compile_options(self):
+        return [*(f"-isystem{each}" for each in self.includes), *(f"-D{each}" for each in self.defines)]
+
+    def link_options(self):
+        folders = {str(pathlib.Path(each).parent) for each in self.libraries if not str(each).startswith("-")}
+        return [*map(str, self.libraries), *(f"-Wl,-rpath,{each},-rpath-link,{each}" for each in sorted(folders))]
+
+
+def wheel(package, include, libraries, defines=()):
+    """A package of Python that holds headers and libraries: its folders, and patterns of the libraries' paths."""
+    def find():
+        found = importlib.util.find_spec(package)
+        if found is None:
+            skip(f"{sys.executable} has no package {package}")
+        folder = pathlib.Path(next(iter(found.submodule_search_locations)))
+        paths = []
+        for pattern in libraries:
+            matches = sorted(folder.glob(pattern))
+            if len(matches) != 1:
+                skip(f"the package {package} has not one library {pattern}")
+            paths += matches
+        return Library([folder / include], paths, list(defines))
+    return find
+
+
+def pkg_config(*modules):
+    """Packages of the system that pkg-config knows."""
+    def find():
+        try:
+            done = subprocess.run(["pkg-config", "--cflags", "--libs", *modules], capture_output=True, text=True)
+        except OSError:
+            skip("there is no pkg-config")
+        if done.returncode != 0:
+            skip(f"pkg-config knows no {' '.join(modules)}")
+        options = shlex.split(done.stdout)
+        return Library([each[2:] for each in options if each.startswith("-I")], [each for each in options if each[:2] in ("-L", "-l")],
+                       [each[2:] for each in options if each.startswith("-D")])
+    return find
+
+
+# NAME: what finds the library.
+RUNTIMES = {
+    "openvino": wheel("openvino", "include", ["libs/libopenvino.so.*"]),
+}
+
+
+# ---- programs ----
+
+def compiled(folder, program, sources, options, link_options):
+    """Compiles `sources`, paths within the repository. @return the program"""
+    compiler = shlex.split(os.environ.get("CXX", "c++"))
+    flags = ["-std=c++20", "-O0", *WARNINGS, f"-I{ROOT / 'include'}", f"-I{ROOT / 'tests'}", *options]
+    objects = []
+    for source in sources:
+        objects.append(folder / (source.replace("/", "_") + ".o"))
+        subprocess.run([*compiler, *flags, "-c", ROOT / source, "-o", objects[-1]], check=True)
+    subprocess.run([*compiler, *objects, *link_options, "-pthread", "-o", folder / program], check=True)
+    return folder / program
+
+
+def main():
+    stet, folder, name, digits, *includes = sys.argv[1:]
+    del stet  # which all scripts of the folder are given
+    library = RUNTIMES[name]()
+    folder = pathlib.Path(folder).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    # The system's own folder, named, would stand before those of the compiler.
+    options = [f"-isystem{each}" for each in includes if each != "/usr/include"]
+    options += [f"-DSTET_HAS_{name.upper()}=1", "-DSTET_HAS_ZLIB=0", *library.compile_options()]
+
+    tests = compiled(folder, "tests", ["tests/main.cpp", "tests/support/allocations_test.cpp", f"tests/ext/{name}_test.cpp"], options,
+                     library.link_options())
+    done = subprocess.run([tests, "--no-colors"], cwd=folder, capture_output=True, text=True)
+    print(done.stdout, done.stderr, sep="", flush=True)
+    counts = re.search(r"test cases:\s*(\d+) \|\s*(\d+) passed \|\s*(\d+) failed", done.stdout)
+    passed, failed = (int(counts[2]), int(counts[3])) if counts else (0, 1)
+    failed += done.returncode != 0 and failed == 0
+
+    if (ROOT / f"examples/runtimes/serve_{name}.cpp").exists():
+        model = folder / "digits.stet"
+        if not model.exists():
+            subprocess.run([digits, "train", model], check=True, stdout=subprocess.DEVNULL)
+        serve = compiled(folder, "serve", [f"examples/runtimes/serve_{name}.cpp"], options, library.link_options())
+        done = subprocess.run([serve, model, ROOT / "examples/digits/digits_data.stet"], cwd=folder, capture_output=True, text=True)
+        print(done.stdout, done.stderr, sep="", flush=True)
+        served = done.returncode == 0 and "the same answers as the network's own" in done.stdout
+        passed, failed = passed + served, failed + (not served)
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(failed != 0 or passed == 0)
+
+
+if __name__ == "__main__":
+    main()
