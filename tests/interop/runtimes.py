@@ -9,6 +9,7 @@ NAME is a row of RUNTIMES: include/stet/ext/NAME.hpp, tests/ext/NAME_test.cpp, e
 the demo's program, which trains the model that is served; INCLUDE are folders with the headers of doctest and nlohmann/json where the
 compiler does not find them. The compiler is CXX's, or c++. Ends with 77 where the library cannot be had.
 """
+import ctypes.util
 import dataclasses
 import importlib.util
 import os
@@ -77,9 +78,21 @@ def pkg_config(*modules):
     return find
 
 
+def system(header, folder, *libraries):
+    """A package of the system that pkg-config does not know: the folder that holds `header`, and names of libraries."""
+    def find():
+        if not (pathlib.Path(folder) / header).exists() or not all(map(ctypes.util.find_library, libraries)):
+            skip(f"the system has no {header} in {folder}, with {' '.join(libraries)}")
+        return Library([folder], [f"-l{each}" for each in libraries])
+    return find
+
+
 # NAME: what finds the library.
 RUNTIMES = {
     "openvino": wheel("openvino", "include", ["libs/libopenvino.so.*"]),
+    "tensorflow": wheel("tensorflow", "include", ["libtensorflow_cc.so.*", "libtensorflow_framework.so.*"]),
+    # Debian's libtorch-dev.
+    "torch": system("torch/torch.h", "/usr/include/torch/csrc/api/include", "torch", "torch_cpu", "c10"),
 }
 
 
