@@ -11,6 +11,7 @@ compiler does not find them. The compiler is CXX's, or c++. Ends with 77 where t
 """
 import ctypes.util
 import dataclasses
+import fnmatch
 import importlib.util
 import os
 import pathlib
@@ -18,6 +19,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tarfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SKIPPED = 77
@@ -87,8 +89,51 @@ def system(header, folder, *libraries):
     return find
 
 
+def fetched(*command):
+    """Runs a client of a package registry in a folder beside the program's. @return the folder"""
+    folder = pathlib.Path(sys.argv[2]).absolute() / "library"
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = folder / "fetched"
+    if not stamp.exists() or stamp.read_text() != " ".join(command):
+        try:
+            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        except (OSError, subprocess.CalledProcessError):
+            skip(f"this cannot be fetched: {' '.join(command)}")
+        stamp.write_text(" ".join(command))
+    return folder
+
+
+def unpacked(folder, archive, inside, wanted):
+    """Unpacks what matches `inside`, a pattern, of an archive in `folder`. @return the one path there that matches `wanted`"""
+    found = list(folder.glob(wanted))
+    if not found:
+        with tarfile.open(next(folder.glob(archive))) as tar:
+            tar.extractall(folder, [each for each in tar.getmembers() if fnmatch.fnmatch(each.name, inside)])
+        found = list(folder.glob(wanted))
+    if len(found) != 1:
+        skip(f"there is not one {wanted} in {archive}")
+    return found[0]
+
+
+def ggml():
+    """ggml of the source distribution of llama-cpp-python, built for any processor of the kind; with its assertions."""
+    folder = fetched(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "--no-build-isolation",
+                     "llama-cpp-python==0.3.36")
+    source = unpacked(folder, "llama_cpp_python-*.tar.gz", "*/vendor/llama.cpp/ggml/*", "*/vendor/llama.cpp/ggml")
+    (source / "ggml.pc.in").touch()  # which the distribution lacks
+    off = ["BUILD_SHARED_LIBS", "GGML_NATIVE", "GGML_SSE42", "GGML_AVX", "GGML_AVX2", "GGML_BMI2", "GGML_FMA", "GGML_F16C", "GGML_LLAMAFILE",
+           "GGML_OPENMP", "GGML_CPU_REPACK", "GGML_BUILD_TESTS", "GGML_BUILD_EXAMPLES"]
+    build = folder / "build"
+    quietly = {"check": True, "stdout": subprocess.DEVNULL}
+    subprocess.run(["cmake", "-S", source, "-B", build, "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_C_FLAGS_DEBUG=-O1 -w",
+                    "-DCMAKE_CXX_FLAGS_DEBUG=-O0 -w", *(f"-D{each}=OFF" for each in off)], **quietly)
+    subprocess.run(["cmake", "--build", build, "--target", "ggml"], **quietly)
+    return Library([source / "include"], [build / "src" / f"lib{each}.a" for each in ("ggml", "ggml-cpu", "ggml-base")] + ["-ldl"])
+
+
 # NAME: what finds the library.
 RUNTIMES = {
+    "ggml": ggml,
     "openvino": wheel("openvino", "include", ["libs/libopenvino.so.*"]),
     "tensorflow": wheel("tensorflow", "include", ["libtensorflow_cc.so.*", "libtensorflow_framework.so.*"]),
     # Debian's libtorch-dev.
