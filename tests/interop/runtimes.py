@@ -131,9 +131,23 @@ def ggml():
     return Library([source / "include"], [build / "src" / f"lib{each}.a" for each in ("ggml", "ggml-cpu", "ggml-base")] + ["-ldl"])
 
 
+def onnxruntime():
+    """The library of the wheel, with headers that an npm package for Unity has: the wheel has none. They are of an earlier release, whose
+    functions the library has, too."""
+    library = wheel("onnxruntime", "capi", ["capi/libonnxruntime.so.*"])().libraries[0]
+    folder = fetched("npm", "pack", "--silent", "com.github.asus4.onnxruntime@0.4.9")
+    headers = unpacked(folder, "com.github.asus4.onnxruntime-*.tgz", "*/ios-arm64/onnxruntime.framework/Headers/*",
+                       "package/Plugins/*/*/ios-arm64/onnxruntime.framework/Headers")
+    name = folder / "libonnxruntime.so.1"  # as it calls itself
+    name.unlink(missing_ok=True)
+    name.symlink_to(library)
+    return Library([headers], [name])
+
+
 # NAME: what finds the library.
 RUNTIMES = {
     "ggml": ggml,
+    "onnxruntime": onnxruntime,
     "openvino": wheel("openvino", "include", ["libs/libopenvino.so.*"]),
     "tensorflow": wheel("tensorflow", "include", ["libtensorflow_cc.so.*", "libtensorflow_framework.so.*"]),
     # Debian's libtorch-dev.
