@@ -63,22 +63,22 @@ template <class T> const T* ort_data(OrtValue* of) {
   return static_cast<const T*>(data);
 }
 
-OrtEnv* ort_environment() {
-  static const ort_owner<OrtEnv> made = [] {
-    OrtEnv* env = nullptr;
-    done(ort().CreateEnv(ORT_LOGGING_LEVEL_ERROR, "stet", &env));
-    return ort_owner<OrtEnv>(env);
-  }();
-  return made.get();
-}
-
-/// A session that runs `model` with `values` as its initializers, and takes their bytes as they are. The model's own are in a file that
-/// is empty.
 struct named_value {
   const char* name;
   const OrtValue* value;
 };
-ort_owner<OrtSession> ort_session(const std::string& model, std::span<const named_value> values) {
+/// A session that runs `model` with `values` as its initializers, and takes their bytes as they are. The model's own are in a file that
+/// is empty.
+struct ort_session {
+  ort_owner<OrtEnv> environment;
+  ort_owner<OrtSession> session;
+
+  ort_session(const std::string& model, std::span<const named_value> values);
+};
+ort_session::ort_session(const std::string& model, std::span<const named_value> values) {
+  OrtEnv* env = nullptr;
+  done(ort().CreateEnv(ORT_LOGGING_LEVEL_ERROR, "stet", &env));
+  environment.reset(env);
   OrtSessionOptions* made_options = nullptr;
   done(ort().CreateSessionOptions(&made_options));
   const ort_owner<OrtSessionOptions> options(made_options);
@@ -89,15 +89,15 @@ ort_owner<OrtSession> ort_session(const std::string& model, std::span<const name
   folder.write("empty.bin", "");
   folder.write("model.onnx", model);
   OrtSession* made = nullptr;
-  done(ort().CreateSession(ort_environment(), folder.path("model.onnx").c_str(), options.get(), &made));
-  return ort_owner<OrtSession>(made);
+  done(ort().CreateSession(env, folder.path("model.onnx").c_str(), options.get(), &made));
+  session.reset(made);
 }
 /// The output "y" for the input "x".
-ort_owner<OrtValue> ort_run(OrtSession* session, const OrtValue* input) {
+ort_owner<OrtValue> ort_run(const ort_session& in, const OrtValue* input) {
   const char* const inputs[] = {"x"};
   const char* const outputs[] = {"y"};
   OrtValue* made = nullptr;
-  done(ort().Run(session, nullptr, inputs, &input, input == nullptr ? 0 : 1, outputs, 1, &made));
+  done(ort().Run(in.session.get(), nullptr, inputs, &input, input == nullptr ? 0 : 1, outputs, 1, &made));
   return ort_owner<OrtValue>(made);
 }
 ort_owner<OrtValue> ort_floats(std::vector<float>& numbers, std::vector<std::int64_t> extents) {
@@ -164,10 +164,10 @@ TEST_SUITE("ext/onnxruntime") {
       named.push_back({name, values.back().get()});
     }
     const std::string model = onnx_digits_model();
-    const ort_owner<OrtSession> first = ort_session(model, named), second = ort_session(model, named);
+    const ort_session first(model, named), second(model, named);
     const auto images = ort_floats(task.images, {task.image_count, digits::pixel_count});
-    for (OrtSession* const each : {first.get(), second.get()}) {
-      const auto answered = ort_run(each, images.get());
+    for (const ort_session* const each : {&first, &second}) {
+      const auto answered = ort_run(*each, images.get());
       task.check({ort_data<float>(answered.get()), task.image_count * digits::class_count});
     }
   }
@@ -185,12 +185,12 @@ TEST_SUITE("ext/onnxruntime") {
     using stet_test::onnx_field;
     using stet_test::onnx_node;
     const std::string graph = onnx_field(1, onnx_node("Add", {"x", "w"}, {"y"})) + onnx_elsewhere("w", 1, {3});
-    const auto session = ort_session(onnx_model_of(graph, true), named);
+    const ort_session session(onnx_model_of(graph, true), named);
     std::vector<float> zeros(3);
     const auto input = ort_floats(zeros, {3});
-    CHECK(ort_data<float>(ort_run(session.get(), input.get()).get())[2] == 3);
+    CHECK(ort_data<float>(ort_run(session, input.get()).get())[2] == 3);
     (*store->find("w")->as_writable<float>())[2] = 7;
-    CHECK(ort_data<float>(ort_run(session.get(), input.get()).get())[2] == 7);
+    CHECK(ort_data<float>(ort_run(session, input.get()).get())[2] == 7);
   }
 
   TEST_CASE("every dtype is ONNX's of the same elements, or none") {
@@ -297,7 +297,7 @@ TEST_SUITE("ext/onnxruntime") {
       const std::string to = stet_test::onnx_writer().bytes(1, "to").varint(3, 1).varint(20, 2).take();
       const std::string graph =
           stet_test::onnx_field(1, stet_test::onnx_node("Cast", {"w"}, {"y"}, {to})) + onnx_elsewhere("w", type, dims);
-      const auto answered = ort_run(ort_session(onnx_model_of(graph, false), named).get(), nullptr);
+      const auto answered = ort_run(ort_session(onnx_model_of(graph, false), named), nullptr);
       const float* const first = ort_data<float>(answered.get());
       return std::vector<float>(first, first + of.element_count());
     };
