@@ -45,11 +45,12 @@ class Library:
 
     def link_options(self):
         folders = {str(pathlib.Path(each).parent) for each in self.libraries if not str(each).startswith("-")}
-        return [*map(str, self.libraries), *(f"-Wl,-rpath,{each},-rpath-link,{each}" for each in sorted(folders))]
+        # Some register what they have when they are loaded, and nothing in the program names them.
+        return ["-Wl,--no-as-needed", *map(str, self.libraries), *(f"-Wl,-rpath,{each},-rpath-link,{each}" for each in sorted(folders))]
 
 
-def wheel(package, include, libraries, defines=()):
-    """A package of Python that holds headers and libraries: its folders, and patterns of the libraries' paths."""
+def wheel(package, includes, libraries, defines=()):
+    """A package of Python that holds headers and libraries: folders in it, and patterns of the libraries' paths."""
     def find():
         found = importlib.util.find_spec(package)
         if found is None:
@@ -61,7 +62,7 @@ def wheel(package, include, libraries, defines=()):
             if len(matches) != 1:
                 skip(f"the package {package} has not one library {pattern}")
             paths += matches
-        return Library([folder / include], paths, list(defines))
+        return Library([folder / each for each in includes], paths, list(defines))
     return find
 
 
@@ -134,7 +135,7 @@ def ggml():
 def onnxruntime():
     """The library of the wheel, with headers that an npm package for Unity has: the wheel has none. They are of an earlier release, whose
     functions the library has, too."""
-    library = wheel("onnxruntime", "capi", ["capi/libonnxruntime.so.*"])().libraries[0]
+    library = wheel("onnxruntime", ["capi"], ["capi/libonnxruntime.so.*"])().libraries[0]
     folder = fetched("npm", "pack", "--silent", "com.github.asus4.onnxruntime@0.4.9")
     headers = unpacked(folder, "com.github.asus4.onnxruntime-*.tgz", "*/ios-arm64/onnxruntime.framework/Headers/*",
                        "package/Plugins/*/*/ios-arm64/onnxruntime.framework/Headers")
@@ -148,10 +149,19 @@ def onnxruntime():
 RUNTIMES = {
     "ggml": ggml,
     "onnxruntime": onnxruntime,
-    "openvino": wheel("openvino", "include", ["libs/libopenvino.so.*"]),
-    "tensorflow": wheel("tensorflow", "include", ["libtensorflow_cc.so.*", "libtensorflow_framework.so.*"]),
+    "tensorflow": wheel("tensorflow", ["include"], ["libtensorflow_cc.so.*", "libtensorflow_framework.so.*"]),
     # Debian's libtorch-dev.
     "torch": system("torch/torch.h", "/usr/include/torch/csrc/api/include", "torch", "torch_cpu", "c10"),
+    "openvino": wheel("openvino", ["include"], ["libs/libopenvino.so.*"]),
+    # The definitions are those of its CMake package.
+    "executorch": wheel("executorch", ["include", "include/executorch/runtime/core/portable_type/c10"],
+                        ["lib/libexecutorch.so", "lib/libexecutorch_kernels_optimized.so"],
+                        ["C10_USING_CUSTOM_GENERATED_MACROS", "ET_EVENT_TRACER_ENABLED"]),
+}
+
+# NAME: what writes the digits network in a form of the library's own, for the example, and the ending of its file.
+NETWORKS = {
+    "executorch": ("tests/interop/write_digits_pte.cpp", ".pte"),
 }
 
 
@@ -188,11 +198,15 @@ def main():
     failed += done.returncode != 0 and failed == 0
 
     if (ROOT / f"examples/runtimes/serve_{name}.cpp").exists():
-        model = folder / "digits.stet"
-        if not model.exists():
-            subprocess.run([digits, "train", model], check=True, stdout=subprocess.DEVNULL)
+        files = [folder / "digits.stet", ROOT / "examples/digits/digits_data.stet"]
+        if not files[0].exists():
+            subprocess.run([digits, "train", files[0]], check=True, stdout=subprocess.DEVNULL)
+        if name in NETWORKS:
+            source, ending = NETWORKS[name]
+            files.append(folder / f"digits{ending}")
+            subprocess.run([compiled(folder, "write_network", [source], options, []), files[-1]], check=True)
         serve = compiled(folder, "serve", [f"examples/runtimes/serve_{name}.cpp"], options, library.link_options())
-        done = subprocess.run([serve, model, ROOT / "examples/digits/digits_data.stet"], cwd=folder, capture_output=True, text=True)
+        done = subprocess.run([serve, *files], cwd=folder, capture_output=True, text=True)
         print(done.stdout, done.stderr, sep="", flush=True)
         served = done.returncode == 0 and "the same answers as the network's own" in done.stdout
         passed, failed = passed + served, failed + (not served)

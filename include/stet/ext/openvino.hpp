@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Hands tensors to OpenVINO as constants and tensors, where they are. Include it after <openvino/openvino.hpp>.
+// Hands tensors to OpenVINO as constants and tensors, where they are. Include it after <openvino/openvino.hpp> and
+// <openvino/op/constant.hpp>.
 #ifndef STET_EXT_OPENVINO_HPP
 #define STET_EXT_OPENVINO_HPP
 
