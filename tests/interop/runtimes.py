@@ -91,9 +91,9 @@ def system(header, folder, *libraries):
 
 
 def fetched(*command):
-    """Runs a client of a package registry in a folder beside the program's. @return the folder"""
-    folder = pathlib.Path(sys.argv[2]).absolute() / "library"
-    folder.mkdir(parents=True, exist_ok=True)
+    """Runs a client of a package registry in a folder of the environment. @return the folder"""
+    folder = pathlib.Path(sys.prefix) / "fetched"
+    folder.mkdir(exist_ok=True)
     stamp = folder / "fetched"
     if not stamp.exists() or stamp.read_text() != " ".join(command):
         try:
