@@ -5,6 +5,7 @@
 #if defined(STET_HAS_GGML)
 
 #include <ggml-alloc.h>
+#include <ggml-backend-impl.h>
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
 #include <ggml.h>
@@ -273,6 +274,15 @@ TEST_SUITE("ext/ggml") {
     const ggml_backend_owner backend(ggml_backend_cpu_init());
     const ggml_buffer_owner other(ggml_backend_alloc_buffer(backend.get(), 64));
     CHECK(outcome(stet::make_ggml_tensor(more.get(), other.get(), *store, "b")) == "invalid_argument");
+
+    // A device that wants more bytes behind a tensor than the file has.
+    ggml_backend_buffer_type padded = *ggml_backend_cpu_buffer_type();
+    padded.iface.get_alloc_size = [](ggml_backend_buffer_type_t, const ggml_tensor* of) {
+      return ggml_nbytes(of) + (1 << 20);
+    };
+    const ggml_buffer_owner on_device = ggml_buffer_over(*store);
+    on_device->buft = &padded;
+    CHECK(outcome(stet::make_ggml_tensor(more.get(), on_device.get(), *store, "b")) == "unpadded");
 
     const auto streamed = stet::open(folder.path("a.stet"), {.backing = stet::backing::stream});
     REQUIRE(outcome(streamed) == "ok");

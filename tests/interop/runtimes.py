@@ -129,7 +129,8 @@ def ggml():
     subprocess.run(["cmake", "-S", source, "-B", build, "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_C_FLAGS_DEBUG=-O1 -w",
                     "-DCMAKE_CXX_FLAGS_DEBUG=-O0 -w", *(f"-D{each}=OFF" for each in off)], **quietly)
     subprocess.run(["cmake", "--build", build, "--target", "ggml"], **quietly)
-    return Library([source / "include"], [build / "src" / f"lib{each}.a" for each in ("ggml", "ggml-cpu", "ggml-base")] + ["-ldl"])
+    # The test has a buffer of a type of its own, whose declaration is ggml's own.
+    return Library([source / "include", source / "src"], [build / "src" / f"lib{each}.a" for each in ("ggml", "ggml-cpu", "ggml-base")] + ["-ldl"])
 
 
 def onnxruntime():
