@@ -268,6 +268,8 @@ TEST_SUITE("writer/plan") {
           CHECK(stet::verify_store(*opened).is_sound());
           CHECK(opened->alignment_bytes() == alignment);
           CHECK((opened->index().part_count() > 1) == (form != store_form::single_file));
+          if (form != store_form::single_file)
+            CHECK(folder.read("m.x").size() <= (alignment > 4096 ? alignment : 4096));
           std::uint64_t end = 0, last_part = 0;
           for (const stet::tensor each : *opened) {
             if (each.size_bytes() == 0) continue;

@@ -295,6 +295,7 @@ private:
     header_.data_size_bytes = parts_.empty() ? part_ends_.front() : 0;
     // The size of the manifest depends on the digits of the offsets, these on the size. More digits only ever move the data
     // further, so this comes to rest.
+    const std::uint64_t data_alignment = parts_.empty() ? data_alignment_bytes_ : 64;
     const std::uint64_t fixed_size = size_without_offsets_bytes(lines(0));
     for (;;) {
       const std::uint64_t size = fixed_size + offsets_size_bytes(lines(parts_.empty() ? header_.data_offset_bytes : 0));
@@ -302,7 +303,7 @@ private:
       // A store that no reader would open is not written.
       if (size > max_manifest_size_bytes) return error(errc::too_large, "manifest", max_manifest_size_bytes);
       header_.manifest_size_bytes = size;
-      if (auto placed = place_sections(header_, data_alignment_bytes_); !placed) return placed;
+      if (auto placed = place_sections(header_, data_alignment); !placed) return placed;
     }
     if (parts_.empty()) {
       for (index_row& row : rows_) {
