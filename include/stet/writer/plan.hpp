@@ -64,6 +64,12 @@ struct save_report {
 
 namespace detail {
 
+/// True if a tensor of that size gets whole pages; the options are valid.
+inline bool has_whole_pages(std::uint64_t tensor_size_bytes, const save_options& options) noexcept {
+  return options.layout == store_layout::accelerator &&
+         tensor_size_bytes >= std::uint64_t{whole_page_count} * options.page_size_bytes;
+}
+
 /// One save. `prepare` decides everything but checksums; one of the `write` calls carries it out.
 class save_plan {
 public:
@@ -228,7 +234,7 @@ private:
         continue;
       }
       if (row.size_bytes == 0) continue;
-      const bool has_pages = has_whole_pages(row);
+      const bool has_pages = has_whole_pages(row.size_bytes, options_);
       const std::uint64_t page = has_pages ? options_.page_size_bytes : 1, step = (std::max)(alignment, page);
       if (has_pages) data_alignment_bytes_ = (std::max)(data_alignment_bytes_, page);
       std::uint64_t padded_end = 0, file_end = 0;
@@ -255,10 +261,6 @@ private:
     }
     part_ends_.push_back(part_end);
     return {};
-  }
-  [[nodiscard]] bool has_whole_pages(const index_row& row) const noexcept {
-    return options_.layout == store_layout::accelerator &&
-           row.size_bytes / options_.page_size_bytes >= whole_page_count;
   }
 
   /// Lists the parts, whose names and content ids are known only when their tensors are written; until then they are as
