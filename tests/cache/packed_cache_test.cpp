@@ -175,7 +175,7 @@ TEST_SUITE("cache/packed_cache") {
     REQUIRE(parsed);
     // The digest was worked out with Python's hashlib from the sentence at the top of the header.
     CHECK(parsed->extra.text() == R"({"packed":{"packer":"one \"two\"","version":"3","cpu_features":"é","sources":")"
-                                  "fec9b95b3b823be6cf10f61045707c5790ef5ae89d79d541f0aee9e41f42c24f\"}}");
+                                  "513f633ba46819763d36b875291f3d9c9a4a84692c2079a7ed30e6266df733df\"}}");
   }
 
   TEST_CASE("a change of any part of the key packs again, and says which it was; then that is found") {
@@ -252,6 +252,23 @@ TEST_SUITE("cache/packed_cache") {
     const auto model = stet::open(bytes), other = stet::open(other_bytes);
     REQUIRE(model);
     REQUIRE(other);
+    {
+      // An alias has the content of its original.
+      source_model tied = source;
+      tied.is_tied = true;
+      const byte_vector tied_bytes = tied.bytes();
+      tied.bias[3] = 9;
+      const byte_vector changed_bytes = tied.bytes();
+      const auto tied_model = stet::open(tied_bytes), changed_model = stet::open(changed_bytes);
+      REQUIRE(tied_model);
+      REQUIRE(changed_model);
+      const std::string_view alias[] = {"tied"};
+      auto options = quick();
+      options.sources = alias;
+      CHECK(start(folder.path("tied.stet"), *tied_model, runtime, options) == "saved: file_not_found");
+      CHECK(start(folder.path("tied.stet"), *tied_model, runtime, options) == "found");
+      CHECK(start(folder.path("tied.stet"), *changed_model, runtime, options) == "saved: outdated sources");
+    }
     const std::string_view kernel[] = {"kernel"}, both[] = {"kernel", "bias"}, nobody[] = {"kernel", "nobody"};
     packing_runtime packs;
     const auto is_found = [&](const stet::store& in, std::span<const std::string_view> names) {
@@ -578,6 +595,10 @@ TEST_SUITE("cache/packed_cache") {
     };
     CHECK(made_by(adds("a", 1, 2)) == "duplicate_name");
     CHECK(made_by(adds("", 1, 1)) == "bad_name");
+    CHECK(made_by([](stet::packed_weights& to) {
+            to.add("a", 1, nullptr);
+            return stet::result<void>();
+          }) == "invalid_argument");
     CHECK(made_by(adds("a", ~std::uint64_t{0}, 1)) == "bad_shape");
     CHECK(made_by(adds("a", 1, 1), {"\xFF", "", ""}) == "bad_json");
     CHECK(made_by([](stet::packed_weights&) -> stet::result<void> { return errc::not_convertible; }) ==

@@ -31,8 +31,8 @@
 //
 //   packer, version, cpu_features  the strings of the program
 //   sources  SHA-256 of the tensors that were packed, in the order of the program or of the store. Of each: name, dtype, bits of an
-//            element, block type, extents, size, and the CRC-32C of its bytes, or the name of the tensor that it is an alias of.
-//            Strings are preceded by their size; sizes and numbers have 8 bytes, the lowest first.
+//            element, block type (name, elements and bytes of a block), rank, extents, size, and the CRC-32C of its bytes. Strings are
+//            preceded by their size; all numbers have 8 bytes, the lowest first.
 
 #if STET_FILES
 
@@ -88,10 +88,11 @@ private:
     std::uint64_t size_bytes;
     pack_function pack;
   };
-  /// The checks that a store makes of its names, for weights that come to no store.
+  /// The checks that a writer makes, for weights that come to no store.
   [[nodiscard]] result<void> check_names() const {
     std::unordered_set<std::string_view> names;
     for (const item& each : all_) {
+      if (!each.pack) return error(errc::invalid_argument, each.name);
       if (!detail::is_valid_name(each.name)) return error(errc::bad_name, each.name);
       if (!names.insert(each.name).second) return error(errc::duplicate_name, each.name);
     }
@@ -106,7 +107,7 @@ namespace detail {
 /// The digest of tensors, of which each is told apart by what its bytes are, and not by where they are.
 class sources_digest {
 public:
-  result<void> add(const store& of, const tensor& each) noexcept {
+  result<void> add(const tensor& each) noexcept {
     const element_layout& layout = each.layout();
     text(each.name());
     number(static_cast<std::uint64_t>(each.dtype()));
@@ -118,11 +119,6 @@ public:
     number(extents.rank());
     for (std::size_t axis = 0; axis < extents.rank(); ++axis) number(extents[axis]);
     number(each.size_bytes());
-    if (const result<tensor> original = of.original_of(each)) {
-      text(original->name());
-      return {};
-    }
-    text({});
     const result<std::uint32_t> crc =
         each.entry().has_crc32c() ? result<std::uint32_t>(each.entry().crc32c()) : each.compute_crc32c();
     if (!crc) return crc.error().about(each.name());
@@ -167,7 +163,7 @@ public:
 
   static result<packed_key> make(const store& model, const packer& by, std::span<const std::string_view> names) {
     sources_digest digest;
-    if (auto added = visit_sources(model, names, [&](const tensor& each) { return digest.add(model, each); }); !added)
+    if (auto added = visit_sources(model, names, [&](const tensor& each) { return digest.add(each); }); !added)
       return added.error();
     return packed_key({{{"packer", std::string(by.name)},
                         {"version", std::string(by.version)},
@@ -256,6 +252,7 @@ public:
   /// @retval errc::checksum_mismatch  a source, the subject, is damaged, and had to be packed
   /// @retval errc::duplicate_name, bad_name, bad_json  two packed weights have the same name, or one has none that a tensor may have;
   ///                                  a string of `by` is not UTF-8
+  /// @retval errc::invalid_argument   weights have no function that packs them
   /// @retval errc::bad_alignment      `options.save` has no valid alignment
   /// or an error of `fill`, of a `pack`, of a reader of the model, or errc::out_of_memory.
   /// Cost: opening the file and reading it once (`is_verified`), in parallel; a digest over the table of the model, and its bytes where
