@@ -65,7 +65,7 @@ endfunction()
 file(GLOB_RECURSE headers RELATIVE "${folder}" "${folder}/*.hpp")
 list(SORT headers)
 set(adapters ${headers})
-list(FILTER adapters INCLUDE REGEX "^ext/")
+list(FILTER adapters INCLUDE REGEX "^ext/[^/]*$")
 list(FILTER headers EXCLUDE REGEX "^ext/")
 
 write_single_header(stet.hpp stet.hpp)

@@ -10,12 +10,10 @@
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
 
-#include "../../examples/digits/network.hpp"
+#include "support/digits_case.hpp"
 #include "support/native_bytes.hpp"
 #include "support/outcome.hpp"
-#include "support/temp_folder.hpp"
 
-#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <limits>
@@ -83,52 +81,26 @@ template <class Value> std::vector<float> xnnpack_answers(std::vector<float>& im
 
 TEST_SUITE("ext/xnnpack") {
   TEST_CASE("the digits network served by XNNPACK from the mapped file answers as its own code does") {
-    digits::splitmix64 random{3};
-    digits::parameters numbers = digits::glorot_uniform(random);
-    for (float& each : numbers.hidden_bias) each = random.symmetric();
-    for (float& each : numbers.answer_bias) each = random.symmetric();
-    stet::writer out;
-    for (const auto& each : digits::tensors(numbers)) out.add(each.name, each.values, stet::extents(each.shape()));
-    const stet_test::temp_folder folder;
-    REQUIRE(out.save(folder.path("digits.stet")));
-
-    constexpr std::size_t count = 100;
-    std::vector<float> images(count * digits::pixel_count);
-    for (float& each : images) each = random.below(4) == 0 ? std::abs(random.symmetric()) : 0.0f;
-    std::vector<digits::activations> expected;
-    for (std::size_t i = 0; i < count; ++i) {
-      digits::image pixels;
-      std::copy_n(images.data() + i * digits::pixel_count, digits::pixel_count, pixels.begin());
-      expected.push_back(digits::forward(numbers.view(), pixels));
-    }
-    const auto check = [&](const std::vector<float>& answers) {
-      for (std::size_t i = 0; i < count; ++i) {
-        const std::span<const float> got = std::span(answers).subspan(i * digits::class_count, digits::class_count);
-        CHECK(digits::answer(got) == digits::answer(expected[i].probabilities));
-        for (std::size_t c = 0; c < digits::class_count; ++c)
-          CHECK(std::abs(got[c] - expected[i].probabilities[c]) < 1e-5f);
-      }
-    };
-
-    const auto store = stet::open(folder.path("digits.stet"));
+    const stet_test::digits_case task;
+    const auto store = stet::open(task.path());
     REQUIRE(store);
     for (const stet::tensor each : *store) {
       const auto data = stet::xnnpack_data(*store, each);
       REQUIRE(outcome(data) == "ok");
       CHECK(*data == each.bytes().data()); // nothing is copied
     }
-    std::vector<float> input = images;
-    check(xnnpack_answers(input, [&](xnn_subgraph_t graph, const char* name) {
+    std::vector<float> input = task.images;
+    task.check(xnnpack_answers(input, [&](xnn_subgraph_t graph, const char* name) {
       return stet::define_xnnpack_value(graph, *store, name);
     }));
 
     // Streamed, each tensor is loaded for itself, with what XNNPACK reads behind it.
-    const auto streamed = stet::open(folder.path("digits.stet"), {.backing = stet::backing::stream});
+    const auto streamed = stet::open(task.path(), {.backing = stet::backing::stream});
     REQUIRE(streamed);
     std::vector<stet::loaded_tensor> kept;
     kept.reserve(4);
-    input = images;
-    check(xnnpack_answers(input, [&](xnn_subgraph_t graph, const char* name) {
+    input = task.images;
+    task.check(xnnpack_answers(input, [&](xnn_subgraph_t graph, const char* name) {
       CHECK(outcome(stet::define_xnnpack_value(graph, *streamed, name)) == "not_resident");
       auto loaded = streamed->load(name, nullptr, XNN_EXTRA_BYTES);
       REQUIRE(loaded);

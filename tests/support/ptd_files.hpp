@@ -44,6 +44,7 @@ struct ptd_model_file {
   /// Added to the offsets and sizes that the file states.
   std::int64_t base_error = 0, offset_error = 0, size_error = 0;
   std::string_view magic = "FH01";
+  std::uint32_t version = 1;
   /// Of the first schema of ExecuTorch.
   bool is_older = false;
 
@@ -63,7 +64,7 @@ struct ptd_model_file {
         items.push_back(each.value());
       }
     }
-    std::vector<flat_value> fields{flat_number(std::uint32_t{1})};
+    std::vector<flat_value> fields{flat_number(version)};
     if (is_older) {
       fields.push_back(flat_number(std::uint32_t{16}));
       fields.push_back(flat_list(std::move(tensors)));

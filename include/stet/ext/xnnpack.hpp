@@ -4,6 +4,7 @@
 #define STET_EXT_XNNPACK_HPP
 
 #include "../store/store.hpp"
+#include "detail/in_place.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -15,12 +16,10 @@ namespace detail {
 
 /// The tensor's bytes, if XNNPACK may use them with `readable_bytes_behind` them.
 inline result<const void*> check_for_xnnpack(const tensor& of, std::uint64_t readable_bytes_behind) noexcept {
-  if (of.bytes().data() == nullptr) return error(errc::not_resident, of.name());
-  if (!of.is_in_place()) return error(errc::wrong_byte_order, of.name());
-  const std::size_t word_size = describe(of.dtype()).word_size_bytes;
-  if (word_size > 1 && !is_aligned(of.bytes().data(), word_size)) return error(errc::misaligned, of.name());
+  const result<const std::byte*> data = bytes_in_place(of);
+  if (!data) return data.error();
   if (readable_bytes_behind < XNN_EXTRA_BYTES) return error(errc::unpadded, of.name());
-  return static_cast<const void*>(of.bytes().data());
+  return static_cast<const void*>(*data);
 }
 
 inline result<std::uint32_t> define_for_xnnpack(xnn_subgraph_t subgraph, const tensor& of,

@@ -332,7 +332,7 @@ private:
 
   /// Writes the tensors of a part to their offsets and the padding behind the last, and keeps their checksums.
   result<void> write_tensors(std::uint32_t part, byte_writer& to) {
-    tensor_output output(to, buffer_);
+    tensor_output output(to, buffer_, tensor_checksums::crc32c);
     for (std::size_t number = 0; number < rows_.size(); ++number) {
       index_row& row = rows_[number];
       if (row.part != part) continue;
