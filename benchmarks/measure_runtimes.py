@@ -25,11 +25,19 @@ import runtimes
 WAYS = {
     "openvino": {"own": "its IR"},
     "executorch": {"own": "its .ptd, read", "own_mapped": "its .ptd, mapped"},
+    "ggml": {"own": "gguf_init_from_file"},
+    "onnxruntime": {"own": "external data", "own_unpacked": "… not packed"},
+    "tensorflow": {"own": "its GraphDef"},
+    "torch": {"own": "torch.jit"},
 }
 # The networks of each, and whether it uses their weights where they are; else it packs them for its kernels.
 NETWORKS = {
     "openvino": {"dense": False, "lookup": True},
     "executorch": {"dense": True},
+    "ggml": {"dense": True},
+    "onnxruntime": {"dense": True},
+    "tensorflow": {"dense": True},
+    "torch": {"dense": True},
 }
 GOAL = 1.1
 

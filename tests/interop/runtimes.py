@@ -145,13 +145,20 @@ def onnxruntime():
     return Library([headers], [name])
 
 
+def torch():
+    """Debian's libtorch-dev."""
+    compiler = subprocess.run([*shlex.split(os.environ.get("CXX", "c++")), "--version"], capture_output=True, text=True)
+    if "clang" in compiler.stdout:
+        skip("the headers of LibTorch 1.13 are no C++20 to Clang")
+    return system("torch/torch.h", "/usr/include/torch/csrc/api/include", "torch", "torch_cpu", "c10")()
+
+
 # NAME: what finds the library.
 RUNTIMES = {
     "ggml": ggml,
     "onnxruntime": onnxruntime,
     "tensorflow": wheel("tensorflow", ["include"], ["libtensorflow_cc.so.*", "libtensorflow_framework.so.*"]),
-    # Debian's libtorch-dev.
-    "torch": system("torch/torch.h", "/usr/include/torch/csrc/api/include", "torch", "torch_cpu", "c10"),
+    "torch": torch,
     "openvino": wheel("openvino", ["include"], ["libs/libopenvino.so.*"]),
     # The definitions are those of its CMake package.
     "executorch": wheel("executorch", ["include", "include/executorch/runtime/core/portable_type/c10"],
