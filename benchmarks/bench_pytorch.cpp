@@ -79,15 +79,7 @@ void first_value_of_pytorch(benchmark::State& state) {
     bench::require(value == expected, "the first value");
     return seconds;
   });
-  contest.add("floor", [&] {
-    float value = 0;
-    const double seconds = bench::seconds_of([&] {
-      const bench::bare_mapping mapping(path.c_str());
-      std::memcpy(&value, mapping.data() + offset_bytes, sizeof value);
-    });
-    bench::require(value == expected, "the floor's first value");
-    return seconds;
-  });
+  contest.add("floor", [&] { return bench::seconds_to_first_value(path, offset_bytes, expected); });
   // What every reader of the archive does: only the header in front of each storage says where it begins.
   contest.add("floor_and_headers", [&] {
     return bench::seconds_of([&] {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Opening safetensors models with their full check, per tensor, beside the safetensors crate: one file, and 33 shards with their index.
-// Of the shards the crate opens the files alone; it has no function for the index. Closing is not measured, for anybody. Saving 256 MiB.
+// The crate has no function for the index: what its users write is beside it. Closing is not measured there, for anybody. The first
+// value by name, and saving, of 256 MiB.
+#include "support/bare_file.hpp"
 #include "support/model.hpp"
 
 #include <stet/formats/safetensors.hpp>
@@ -17,18 +19,11 @@ void add_tensors(stet::writer& to, const bench::model& from) {
 }
 
 #if STET_PEER_CRATES
-double seconds_to_open_with_peer(const std::vector<std::string>& paths, std::size_t count) {
-  std::vector<peer_safetensors*> files(paths.size());
-  const double seconds = bench::seconds_of([&] {
-    for (std::size_t number = 0; number < paths.size(); ++number)
-      files[number] = peer_safetensors_open(paths[number].data(), paths[number].size());
-  });
-  std::size_t found = 0;
-  for (peer_safetensors* const each : files) {
-    found += peer_safetensors_tensor_count(each);
-    peer_safetensors_close(each);
-  }
-  bench::require(found == count, "the crate's open");
+double seconds_to_open_with_peer(const std::string& path, std::size_t count) {
+  peer_safetensors* file = nullptr;
+  const double seconds = bench::seconds_of([&] { file = peer_safetensors_open(path.data(), path.size()); });
+  bench::require(file != nullptr && peer_safetensors_tensor_count(file) == count, "the crate's open");
+  peer_safetensors_close(file);
   return seconds;
 }
 #endif
@@ -57,7 +52,7 @@ void open_safetensors(benchmark::State& state) {
     return bench::seconds_of([&] { store.emplace(stet::open_safetensors(path).value()); });
   });
 #if STET_PEER_CRATES
-  contest.add("crate", [&] { return seconds_to_open_with_peer({path}, count); });
+  contest.add("crate", [&] { return seconds_to_open_with_peer(path, count); });
   contest.expect_ratio_at_most("stet", "crate", 0.25);
 #endif
   contest.run(state, static_cast<double>(count));
@@ -79,23 +74,57 @@ void open_shards(benchmark::State& state) {
   const std::string index = folder / "model.safetensors.index.json";
   const auto opened = stet::open_safetensors(index);
   bench::require(bool(opened) && opened->tensor_count() == count, "open");
-  std::vector<std::string> paths;
-  for (std::uint32_t part = 0; part < shard_count; ++part) paths.push_back(folder / opened->index().part(part).path);
   bench::contest contest(true);
   contest.add("stet", [&] {
     std::optional<stet::store> store;
     return bench::seconds_of([&] { store.emplace(stet::open_safetensors(index).value()); });
   });
 #if STET_PEER_CRATES
-  contest.add("crate_without_index", [&] { return seconds_to_open_with_peer(paths, count); });
-  contest.expect_ratio_at_most("stet", "crate_without_index", 0.25);
+  contest.add("crate", [&] {
+    peer_safetensors_shards* files = nullptr;
+    const double seconds = bench::seconds_of([&] { files = peer_safetensors_open_shards(index.data(), index.size()); });
+    bench::require(peer_safetensors_close_shards(files) == count, "the crate's shards");
+    return seconds;
+  });
+  contest.expect_ratio_at_most("stet", "crate", 0.25);
 #endif
   contest.run(state, static_cast<double>(count));
 }
 BENCHMARK(open_shards)->Arg(222747)->UseManualTime()->Unit(benchmark::kMillisecond);
 
+constexpr std::size_t tensor_count = 64, tensor_size = std::size_t{4} << 20;
+
+/// Closing counts, for everybody.
+void first_value_of_safetensors(benchmark::State& state) {
+  constexpr std::size_t wanted = 41;
+  const bench::folder folder;
+  const std::string path = folder / "model.safetensors";
+  const bench::model model(tensor_count, tensor_size);
+  stet::writer out;
+  add_tensors(out, model);
+  stet::safetensors_save_options options;
+  options.is_durable = false;
+  bench::require(bool(stet::save_safetensors(path, out, options)), "save");
+  const std::string& name = model.names()[wanted];
+  const float expected = model.values(wanted)[0];
+  const auto saved = stet::open_safetensors(path);
+  const std::uint64_t offset_bytes = saved->find(name)->entry().offset_bytes();
+
+  bench::contest contest(true);
+  contest.add("stet", [&] {
+    float value = 0;
+    const double seconds =
+        bench::seconds_of([&] { value = (*stet::open_safetensors(path).value().get<float>(name))[0]; });
+    bench::require(value == expected, "the first value");
+    return seconds;
+  });
+  contest.add("floor", [&] { return bench::seconds_to_first_value(path, offset_bytes, expected); });
+  contest.expect_ratio_at_most("stet", "floor", 2);
+  contest.run(state, 1);
+}
+BENCHMARK(first_value_of_safetensors)->UseManualTime()->Unit(benchmark::kMicrosecond);
+
 void save_safetensors(benchmark::State& state) {
-  constexpr std::size_t tensor_count = 64, tensor_size = std::size_t{4} << 20;
   const bench::folder folder;
   const std::string path = folder / "model.safetensors";
   const bench::model model(tensor_count, tensor_size);

@@ -5,7 +5,7 @@
     measure_runtimes.py NAME [ROUNDS]     default: 5 rounds; exits with 1 when a goal is missed
 
 NAME is a row of tests/interop/runtimes.py with a program benchmarks/runtimes/NAME.cpp; the Python is that which has the library, such as
-build/test/interop/runtime_NAME/bin/python. The network "dense" has 16 layers of 2048 × 2048, "lookup" takes a row of each of 16 such
+build/test/interop/NAME_python/bin/python. The network "dense" has 16 layers of 2048 × 2048, "lookup" takes a row of each of 16 such
 tables. Each way of loading is a process of its own, in turns; the files are in the page cache. Memory is what belongs to no file (smaps:
 Anonymous), beside that of the same network of 16 × 16. Times are from the start of loading. Of the rounds the medians count.
 """

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <span>
 #include <string>
 
@@ -41,6 +43,17 @@ private:
   std::size_t size_bytes_ = 0;
   void* base_ = nullptr;
 };
+
+/// From a path to the value at an offset, and closing again: open + fstat + mmap + one touch + munmap + close.
+inline double seconds_to_first_value(const std::string& path, std::uint64_t offset_bytes, float expected) {
+  float value = 0;
+  const double seconds = seconds_of([&] {
+    const bare_mapping mapping(path.c_str());
+    std::memcpy(&value, mapping.data() + offset_bytes, sizeof value);
+  });
+  require(value == expected, "the floor's first value");
+  return seconds;
+}
 
 /// open + read of as many bytes as `into` has + close.
 inline void read_plainly(const std::string& path, std::span<std::byte> into) {

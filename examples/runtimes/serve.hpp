@@ -3,6 +3,8 @@
 #ifndef RUNTIMES_SERVE_HPP
 #define RUNTIMES_SERVE_HPP
 
+#include "fail.hpp"
+
 #include "../digits/model_file.hpp"
 
 #include <cmath>
@@ -13,16 +15,6 @@
 #include <vector>
 
 namespace runtimes {
-
-/// Says what went wrong. @return the exit status
-inline int fail(std::string_view what) {
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(what.size()), what.data());
-  return 1;
-}
-inline int fail(const stet::error& failure) {
-  char text[256];
-  return fail(failure.print(text, sizeof text));
-}
 
 /// The files of the demo, and the held-out images as numbers.
 struct task {

@@ -294,7 +294,21 @@ struct chosen_option {
 };
 constexpr chosen_option chosen_options[] = {{"--shard-size", stet::save_choice::shards},
                                             {"--drop-aliases", stet::save_choice::aliases},
-                                            {"--deflate", stet::save_choice::deflate}};
+                                            {"--deflate", stet::save_choice::deflate},
+                                            {"--layout", stet::save_choice::layout}};
+
+/// Sets the layout by its name: "compact", "accelerator", or "accelerator:16KiB" with the size of a page. @return false if it is none
+bool set_layout(stet::save_any_options& options, std::string_view name) {
+  if (name == "compact") return true;
+  constexpr std::string_view accelerator = "accelerator";
+  if (!name.starts_with(accelerator)) return false;
+  options.layout = stet::store_layout::accelerator;
+  name.remove_prefix(accelerator.size());
+  if (name.empty()) return true;
+  const std::uint64_t page_size_bytes = name.front() == ':' ? size_called(name.substr(1)) : 0;
+  options.page_size_bytes = static_cast<std::uint32_t>(page_size_bytes);
+  return stet::is_valid_alignment(page_size_bytes);
+}
 
 } // namespace
 
@@ -348,6 +362,8 @@ status convert(const arguments& given, console& out) {
     options.max_shard_size_bytes = size_called(given.value_of("--shard-size"));
     if (options.max_shard_size_bytes == 0) return out.misuse("--shard-size takes a size such as 500MB, 5GB or 2GiB");
   }
+  if (given.has("--layout") && !set_layout(options, given.value_of("--layout")))
+    return out.misuse("--layout takes compact, accelerator, or accelerator:N with a page of N bytes, 16KiB say");
   if (given.has("--deflate")) {
     options.deflate = deflate_function_of_command();
     if (options.deflate == nullptr) return out.misuse("--deflate needs a stet that was built with zlib");

@@ -36,9 +36,9 @@ constexpr option list_options[] = {{"--json"}};
 constexpr option cat_options[] = {{"--as", true}, {"--dequantize"}};
 constexpr option doctor_options[] = {{"--repair", true}};
 constexpr option graph_options[] = {{"--json"}, {"--dot"}};
-constexpr option convert_options[] = {{"--to", true},     {"--only", true},  {"--skip", true}, {"--names", true},
-                                      {"--rename", true}, {"--dtype", true}, {"--dequantize"}, {"--shard-size", true},
-                                      {"--drop-aliases"}, {"--deflate"}};
+constexpr option convert_options[] = {{"--to", true},     {"--only", true},  {"--skip", true},  {"--names", true},
+                                      {"--rename", true}, {"--dtype", true}, {"--dequantize"},  {"--shard-size", true},
+                                      {"--drop-aliases"}, {"--deflate"},     {"--layout", true}};
 
 constexpr option patch_options[] = {
     {"--rename", true}, {"--axes", true}, {"--only", true}, {"--skip", true}, {"--strict"}};
@@ -85,7 +85,9 @@ constexpr entry commands[] = {
      "                 tensorflow and tfjs. A larger tensor has a file of its own\n"
      "--drop-aliases   of a tensor with several names (tied weights) keeps the first: safetensors notes the others in\n"
      "                 its metadata, gguf does not have them. Without it such a tensor is an error there\n"
-     "--deflate        compresses the arrays of npz; they are not in place then\n",
+     "--deflate        compresses the arrays of npz; they are not in place then\n"
+     "--layout LAYOUT  for stet: accelerator gives each tensor of 16 pages or more whole pages of 4096 bytes, which\n"
+     "                 Vulkan, CUDA and others import in place; accelerator:16KiB gives them pages of Apple's size\n",
      convert_options, convert, formats_to_save},
     {"patch", "MODEL WEIGHTS OUT [OPTION]...", 3, "put new weights into a copy of a model's file",
      "OUT is MODEL with the values of the tensors that WEIGHTS has by the same names, converted to MODEL's dtypes;\n"

@@ -470,6 +470,37 @@ TEST_SUITE("manager") {
     CHECK(stet_test::is_at_step(*leaning->opened, 2));
   }
 
+  TEST_CASE("checkpoints, deltas and what is made whole of them have the layout of the options") {
+    const temp_folder folder;
+    checkpoint_options options = quick();
+    options.full_every = 2;
+    options.save.layout = stet::store_layout::accelerator;
+    options.save.page_size_bytes = 256;
+    std::vector<float> changing(1100), constant(1100, 2.0f);
+    stet::variable_list variables;
+    REQUIRE(variables.add("changing", changing, {1100}));
+    REQUIRE(variables.add("constant", constant, {1100}));
+    REQUIRE_MANAGER(manager, folder.path(), options);
+    stet::session_state session;
+    for (session.global_step = 1; session.global_step <= 2; ++session.global_step) {
+      changing[0] = static_cast<float>(session.global_step);
+      REQUIRE(manager->save(session, variables));
+    }
+    const auto has_pages = [&](std::string_view name, std::size_t tensor_count) {
+      const auto opened = stet::open(folder.path(name), {.backing = stet::backing::read});
+      REQUIRE(opened);
+      CHECK(opened->index().tensor_count() == tensor_count);
+      for (const stet::tensor each : *opened) {
+        CHECK(opened->whole_pages(each, 256));
+        CHECK(each.entry().offset_bytes() % 256 == 0);
+      }
+    };
+    has_pages("ckpt-1.stet", 2);
+    has_pages("ckpt-2.stet", 1);
+    REQUIRE(stet::compact(folder.path("ckpt-2.stet"), folder.path("whole.stet"), options.save));
+    has_pages("whole.stet", 2);
+  }
+
   TEST_CASE("between whole saves come deltas, which hold what changed since the last whole one") {
     const temp_folder folder;
     checkpoint_options options = quick();

@@ -982,6 +982,23 @@ TEST_SUITE("stet command") {
 
     const std::string size_of_stored = run(folder, {"convert", "m.stet", "m.npz"}).out;
     CHECK(size_of_stored.find("in 1 file") != std::string::npos);
+    {
+      const std::vector<float> large(70000, 1.5f);
+      stet::writer mixed;
+      mixed.add("small", std::span(large).first(3), {3});
+      mixed.add("large", large, {70000});
+      REQUIRE(mixed.save(folder.path("large.stet")));
+    }
+    CHECK(run(folder, {"convert", "large.stet", "compact.stet", "--layout", "compact"}).status == 0);
+    CHECK(folder.read("compact.stet") == folder.read("large.stet"));
+    for (const auto& [layout, page] : {std::pair("accelerator", 4096u), std::pair("accelerator:16KiB", 16384u)}) {
+      CHECK(run(folder, {"convert", "large.stet", "pages.stet", "--layout", layout}).status == 0);
+      CHECK(run(folder, {"verify", "pages.stet"}).status == 0);
+      const auto paged = stet::open(folder.path("pages.stet"), {.backing = stet::backing::read});
+      REQUIRE(paged);
+      CHECK(paged->whole_pages(*paged->find("large"), page));
+    }
+
     const outcome deflated = run(folder, {"convert", "m.stet", "d.npz", "--deflate"});
     if (deflated.status == 0) {
       CHECK(folder.read("d.npz").size() * 4 < folder.read("m.npz").size());
@@ -1003,6 +1020,10 @@ TEST_SUITE("stet command") {
     misuse({"x.stet", "--drop-aliases"},
            "--drop-aliases is for an OUT of format safetensors, gguf, safetensors-shards");
     misuse({"x.gguf", "--deflate"}, "--deflate is for an OUT of format npz");
+    misuse({"x.gguf", "--layout", "accelerator"}, "--layout is for an OUT of format stet");
+    for (const char* const layout :
+         {"", "metal", "accelerator:", "accelerator:3", "accelerators", "accelerator:128KiB"})
+      misuse({"x.stet", "--layout", layout}, "--layout takes compact, accelerator, or accelerator:N");
     misuse({"x.npz", "--dtype", "q8_0"}, "--dtype q8_0 is for an OUT of format stet, gguf");
     misuse({"x.gguf", "--dtype", "q4_k"}, "q8_0");
     for (const char* const size : {"0", "", "GB", "5XB", "1.5GB", "-1", "99999999999999999999", "17179869184GiB"})

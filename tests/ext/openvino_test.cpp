@@ -176,6 +176,44 @@ TEST_SUITE("ext/openvino") {
     CHECK(alive.expired());
   }
 
+  TEST_CASE("a model is read with its weights from a store, which it keeps") {
+    const stet_test::temp_folder folder;
+    const auto input = std::make_shared<ov::op::v0::Parameter>(ov::element::f32, ov::Shape{1, 2});
+    const auto kernel = ov::op::v0::Constant::create(ov::element::f32, {2, 3}, {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f});
+    const auto product = std::make_shared<ov::op::v0::MatMul>(input, kernel);
+    ov::save_model(std::make_shared<ov::Model>(ov::OutputVector{product}, ov::ParameterVector{input}),
+                   folder.path("model.xml"), false);
+    const std::vector<std::byte> xml = folder.read("model.xml"), weights = folder.read("model.bin");
+    REQUIRE_FALSE(weights.empty());
+    stet::writer out;
+    const std::span<const std::uint8_t> numbers(reinterpret_cast<const std::uint8_t*>(weights.data()), weights.size());
+    out.add("weights", numbers, {weights.size()});
+    const auto file = out.save_to_memory();
+    REQUIRE(outcome(file) == "ok");
+    auto [store, alive] = watched(stet::open(*file));
+    const std::byte* const first = store->find("weights")->bytes().data();
+    ov::Core core;
+    auto model = core.read_model(std::string(reinterpret_cast<const char*>(xml.data()), xml.size()),
+                                 *stet::openvino_tensor(store, "weights"));
+    store.reset();
+    REQUIRE_FALSE(alive.expired());
+    std::size_t constants = 0;
+    for (const auto& node : model->get_ops()) {
+      const auto constant = std::dynamic_pointer_cast<ov::op::v0::Constant>(node);
+      if (constant == nullptr) continue;
+      ++constants;
+      CHECK(constant->get_data_ptr() == first); // nothing is copied
+    }
+    CHECK(constants == 1);
+    std::vector<float> ones = {1, 1};
+    ov::InferRequest request = core.compile_model(model, "CPU").create_infer_request();
+    request.set_input_tensor(ov::Tensor(ov::element::f32, {1, 2}, ones.data()));
+    request.infer();
+    const ov::Tensor answered = request.get_output_tensor();
+    CHECK(answered.data<const float>()[0] == 5.0f);
+    CHECK(answered.data<const float>()[2] == 9.0f);
+  }
+
   TEST_CASE("every dtype is OpenVINO's of the same bytes, or none") {
     struct row {
       stet::dtype dtype;

@@ -7,6 +7,7 @@
 #include "support/files.hpp"
 
 #include <stet/stet.hpp>
+#include <stet/writer.hpp>
 
 #include <doctest/doctest.h>
 
@@ -223,6 +224,63 @@ TEST_SUITE("store") {
       CHECK(code_of(store->verify_checksums()) == errc{});
     });
     CHECK(tried == static_cast<int>(stet_test::every_way::way_count));
+  }
+
+  TEST_CASE(
+      "whole pages are a tensor's bytes up to the next multiple of the page, or the error that says what is missing") {
+    const stet_test::every_way ways;
+    int whole = 0, misaligned = 0, unpadded = 0, elsewhere = 0;
+    ways.open(golden_bytes(), [&](const stet_test::way_to_open& way, stet::result<stet::store>&& store) {
+      CAPTURE(way.name);
+      REQUIRE(store);
+      if (!store) return;
+      for (const stet::tensor each : *store) {
+        CAPTURE(each.name());
+        for (const std::size_t page : {1u, 8u, 64u, 4096u, 65536u}) {
+          CAPTURE(page);
+          const auto pages = store->whole_pages(each, page);
+          const auto begin = reinterpret_cast<std::uintptr_t>(each.bytes().data());
+          const auto end = begin + each.bytes().size();
+          if (!way.is_resident) {
+            CHECK(code_of(pages) == errc::not_resident);
+            ++elsewhere;
+          } else if (begin % page != 0) {
+            CHECK(code_of(pages) == errc::misaligned);
+            ++misaligned;
+          } else if ((end + page - 1) / page * page - end > store->readable_bytes_behind(each)) {
+            CHECK(code_of(pages) == errc::unpadded);
+            CHECK(pages.error().subject() == each.name());
+            ++unpadded;
+          } else {
+            REQUIRE(pages);
+            CHECK(pages->data() == each.bytes().data());
+            CHECK(pages->size() % page == 0);
+            CHECK(pages->size() - each.bytes().size() < page);
+            ++whole;
+          }
+          const auto loaded = store->load(each.name(), nullptr, static_cast<std::uint32_t>(page));
+          REQUIRE(loaded);
+          const auto loaded_pages = loaded->whole_pages(page); // its memory begins at a multiple of 64, if it is a copy
+          const bool is_aligned = reinterpret_cast<std::uintptr_t>((*loaded)->bytes().data()) % page == 0;
+          CHECK(code_of(loaded_pages) == (is_aligned ? errc{} : errc::misaligned));
+          if (loaded_pages) CHECK(loaded_pages->size() == (each.size_bytes() + page - 1) / page * page);
+        }
+      }
+    });
+    CHECK(whole > 0);
+    CHECK(misaligned > 0);
+    CHECK(unpadded > 0);
+    CHECK(elsewhere > 0);
+    // A tensor without bytes has no pages.
+    stet::writer out;
+    out.add("none", std::span<const float>(), {0});
+    const auto made = out.save_to_memory();
+    REQUIRE(made);
+    const auto opened = stet::open(*made);
+    REQUIRE(opened);
+    const auto none = opened->whole_pages(*opened->find("none"), 4096);
+    REQUIRE(none);
+    CHECK(none->empty());
   }
 
   TEST_CASE("all bytes that are readable behind a tensor can be read; where there are too few, loading it copies it") {

@@ -13,24 +13,28 @@
 
 namespace stet_test {
 
-/// A program's own reader, over memory; can be told to fail at a certain call.
+/// A program's own reader, over memory; counts the calls, and can be told to fail from a certain call on.
 class memory_reader final : public stet::byte_reader {
 public:
   static constexpr int never = -1;
   explicit memory_reader(std::span<const std::byte> bytes, int fails_at_call = never) noexcept
-      : bytes_(bytes), calls_left_(fails_at_call) {}
+      : bytes_(bytes), fails_at_call_(fails_at_call) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }
   [[nodiscard]] stet::result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
-    if (calls_left_ == 0) return stet::error(stet::errc::io_error, "the reader", offset_bytes);
-    if (calls_left_ > 0) --calls_left_;
+    if (fails_at_call_ != never && calls_ >= fails_at_call_)
+      return stet::error(stet::errc::io_error, "the reader", offset_bytes);
+    ++calls_;
     if (!stet::detail::range_fits(offset_bytes, into.size(), bytes_.size())) return stet::errc::truncated;
     if (!into.empty()) std::memcpy(into.data(), bytes_.data() + static_cast<std::size_t>(offset_bytes), into.size());
     return {};
   }
+  /// The calls that did not fail.
+  [[nodiscard]] int calls() const noexcept { return calls_; }
 
 private:
   std::span<const std::byte> bytes_;
-  mutable int calls_left_;
+  int fails_at_call_;
+  mutable int calls_ = 0;
 };
 
 /// A copy in a block of exactly this size, aligned for every tensor, so that a sanitizer sees any over-read.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tests of zip.hpp: what other programs write, every place that can contradict another, truncations and flipped bits.
 #include "support/exact_text.hpp"
+#include "support/files.hpp"
 #include "support/outcome.hpp"
 #include "support/zip_archives.hpp"
 
@@ -8,6 +9,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,6 +38,11 @@ std::string verdict(std::string_view file) {
     CHECK(stet::detail::is_zip_name(each.name));
   }
   return "ok";
+}
+
+/// A reader of a text.
+memory_reader reader_of(std::string_view text, int fails_at_call = memory_reader::never) {
+  return memory_reader(std::as_bytes(std::span(text.data(), text.size())), fails_at_call);
 }
 
 /// Each member as NAME=BYTES.
@@ -200,6 +209,60 @@ TEST_SUITE("zip") {
     archive.members[3].offset = static_cast<std::uint32_t>((*members)[0].header_bytes);
     const exact_text shared(archive.bytes());
     CHECK(outcome(stet::detail::read_zip(shared.bytes(), stet::detail::zip_repeats::last_wins)) == "bad_archive");
+  }
+
+  TEST_CASE("headers of large members come through a reader of the same file, one read for each") {
+    constexpr std::size_t large = 64 << 10;
+    made_archive archive{
+        {{"a", std::string(large, 'a')}, {"b", std::string(large, 'b')}, {"c/d", std::string(large, 'c')}}};
+    archive.members[1].local.extra =
+        little(0x4246, 2) + little(600, 2) + std::string(600, 'Z'); // longer than what is kept
+    const std::string directory_starts = "PK\1\2";
+    for (const bool is_followed : {false, true}) {
+      CAPTURE(is_followed);
+      if (is_followed) {
+        for (made_member& each : archive.members)
+          let_follow(each, "PK\7\x08"s + little(each.central.crc32, 4) + little(large, 4) + little(large, 4));
+      }
+      const std::string file = archive.bytes();
+      const auto expected = stet::detail::read_zip(std::as_bytes(std::span(file.data(), file.size())));
+      REQUIRE(outcome(expected) == "ok");
+      // What is in memory has no headers, so that nobody can have read them there.
+      std::string blank = file;
+      for (const stet::detail::zip_member& each : *expected) {
+        const auto at = static_cast<std::size_t>(each.header_bytes);
+        if (&each != &(*expected)[1]) blank.replace(at, 30, 30, '\0');
+      }
+      const exact_text block(blank);
+      const memory_reader reader = reader_of(file);
+      const auto read = stet::detail::read_zip(block.bytes(), stet::detail::zip_repeats::refused, &reader);
+      REQUIRE(outcome(read) == "ok");
+      REQUIRE(read->size() == 3);
+      for (std::size_t i = 0; i < 3; ++i) {
+        CHECK((*read)[i].name == (*expected)[i].name);
+        CHECK((*read)[i].offset_bytes == (*expected)[i].offset_bytes);
+        CHECK((*read)[i].end_bytes == (*expected)[i].end_bytes);
+      }
+      CHECK(reader.calls() == (is_followed ? 4 : 3));
+      // Where the reader fails, memory is read.
+      const memory_reader broken = reader_of(file, 1);
+      const exact_text whole(file);
+      CHECK(outcome(stet::detail::read_zip(whole.bytes(), stet::detail::zip_repeats::refused, &broken)) == "ok");
+      CHECK(broken.calls() == 1);
+      // What the reader has is checked as memory is.
+      std::string contradicting = file;
+      contradicting[static_cast<std::size_t>((*expected)[2].header_bytes) + 30] = 'X'; // of its name
+      const memory_reader other = reader_of(contradicting);
+      const auto refused = stet::detail::read_zip(whole.bytes(), stet::detail::zip_repeats::refused, &other);
+      CHECK(outcome(refused) == "bad_archive");
+      CHECK(refused.error().subject() == "c/d");
+    }
+    // Small members have their headers on few pages.
+    const std::string small = zip_of({{"a", "1"}, {"b", "2"}});
+    const exact_text block(small);
+    const memory_reader reader = reader_of(small);
+    CHECK(outcome(stet::detail::read_zip(block.bytes(), stet::detail::zip_repeats::refused, &reader)) == "ok");
+    CHECK(reader.calls() == 0);
   }
 
   TEST_CASE("refuses members that lie out of the archive, share bytes, or have one name") {

@@ -79,7 +79,7 @@ TEST_SUITE("writer/output") {
         recording_output to;
         stet::detail::output_buffer buffer;
         byte_vector expected;
-        tensor_output output(to, buffer);
+        tensor_output output(to, buffer, stet::detail::tensor_checksums::crc32c);
         std::size_t number = 0;
         for (const std::size_t first : sizes) {
           for (const std::size_t size : {first, std::size_t{5}}) {
@@ -110,7 +110,7 @@ TEST_SUITE("writer/output") {
   TEST_CASE("little tensors are gathered into few writes") {
     recording_output to;
     stet::detail::output_buffer buffer;
-    tensor_output output(to, buffer);
+    tensor_output output(to, buffer, stet::detail::tensor_checksums::crc32c);
     const byte_vector tensor = pattern(100);
     for (std::uint64_t number = 0; number < 10000; ++number) {
       REQUIRE(output.begin(number * 128, tensor.size()));
@@ -128,7 +128,7 @@ TEST_SUITE("writer/output") {
         CAPTURE(piece_size);
         recording_output to;
         stet::detail::output_buffer buffer;
-        tensor_output output(to, buffer);
+        tensor_output output(to, buffer, stet::detail::tensor_checksums::crc32c);
         const byte_vector tensor = pattern(3000000);
         REQUIRE(output.begin(begin, tensor.size()));
         for (std::span<const std::byte> left = tensor; !left.empty();) {
@@ -147,7 +147,7 @@ TEST_SUITE("writer/output") {
     const byte_vector tensor = pattern(1'000'000);
     recording_output to;
     stet::detail::output_buffer buffer;
-    tensor_output output(to, buffer);
+    tensor_output output(to, buffer, stet::detail::tensor_checksums::crc32c);
     REQUIRE(output.begin(1000, tensor.size()));
     for (std::size_t done = 0; done < tensor.size();) {
       const std::size_t left = tensor.size() - done, best = output.best_piece_size_bytes();
@@ -211,13 +211,13 @@ TEST_SUITE("writer/output") {
     stet::detail::output_buffer buffer;
     const byte_vector four = pattern(4);
     {
-      tensor_output output(to, buffer);
+      tensor_output output(to, buffer, stet::detail::tensor_checksums::crc32c);
       REQUIRE(output.begin(0, 5));
       REQUIRE(output.write(four));
       CHECK(outcome(output.end()) == "source_too_short");
     }
     {
-      tensor_output output(to, buffer);
+      tensor_output output(to, buffer, stet::detail::tensor_checksums::crc32c);
       REQUIRE(output.begin(0, 5));
       REQUIRE(output.write(four));
       CHECK(outcome(output.write(four)) == "source_too_long");
@@ -230,7 +230,7 @@ TEST_SUITE("writer/output") {
     for (const std::size_t fails_at : {0u, 1u, 2u}) {
       recording_output to(fails_at);
       stet::detail::output_buffer buffer;
-      tensor_output output(to, buffer);
+      tensor_output output(to, buffer, stet::detail::tensor_checksums::crc32c);
       const byte_vector large = pattern(262144);
       REQUIRE(output.begin(0, 4 * large.size()));
       for (int i = 0; i < 4; ++i) (void)output.write(large); // as a careless source would

@@ -192,6 +192,134 @@ TEST_SUITE("writer/plan") {
     }
   }
 
+  TEST_CASE(
+      "in the accelerator layout large tensors have whole pages, and every byte is where the specification has it") {
+    constexpr std::size_t page = 4096;
+    const byte_vector content = pattern(70000);
+    const std::size_t sizes[] = {3, 65537, 0, 5, 65535, 65536};
+    const writer out = tensors_of(sizes, content);
+    save_options options;
+    options.layout = stet::store_layout::accelerator;
+    const byte_vector made = saved_bytes(out, options);
+    const auto opened = stet::open(made);
+    REQUIRE(opened);
+    CHECK(stet::verify_store(*opened).is_sound());
+    // Worked out by hand. 65535 bytes are less than 16 pages, and so small.
+    const std::size_t offsets[] = {0, page, 0, 18 * page, 18 * page + 64, 35 * page};
+    const std::uint64_t data = stet::detail::load_little<std::uint64_t>(made.data() + 64);
+    CHECK(data == page); // the manifest and the index are in the first page
+    byte_vector expected(made.begin(), made.begin() + static_cast<std::ptrdiff_t>(data));
+    const std::uint64_t index_end = stet::detail::load_little<std::uint64_t>(made.data() + 48) +
+                                    stet::detail::load_little<std::uint64_t>(made.data() + 56);
+    std::fill(expected.begin() + static_cast<std::ptrdiff_t>(index_end), expected.end(), std::byte{0});
+    expected.resize(page + 51 * page +
+                    128); // 35 + 16 pages end where the last tensor does, and 128 bytes are behind it
+    for (std::size_t i = 0; i < std::size(sizes); ++i) {
+      if (sizes[i] != 0) std::memcpy(expected.data() + page + offsets[i], content.data() + i, sizes[i]);
+    }
+    stet::detail::store_little(expected.data() + 16, std::uint64_t{expected.size()});
+    stet::detail::store_little(expected.data() + 72, std::uint64_t{expected.size() - page});
+    stet::detail::store_little(expected.data() + 124, stet::crc32c(std::span(expected).first(124)));
+    REQUIRE(made.size() == expected.size());
+    CHECK(std::mismatch(made.begin(), made.end(), expected.begin()).first == made.end());
+    // The same on every platform.
+    CHECK(stet::crc32c(made) == 0x14589573u);
+    // A file that any reader of version 1 reads: its alignment is that of all tensors.
+    CHECK(stet::detail::load_little<std::uint32_t>(made.data() + 12) == 1);
+    CHECK(opened->alignment_bytes() == 64);
+    const auto parsed = stet::parse_manifest(opened->manifest_text());
+    REQUIRE(parsed);
+    CHECK(parsed->minimum_reader == 1);
+    CHECK(parsed->extra.empty());
+    for (std::size_t i = 0; i < std::size(sizes); ++i)
+      CHECK(parsed->tensors[i].offset_bytes == (sizes[i] == 0 ? 0 : page + offsets[i]));
+  }
+
+  TEST_CASE("a file without large tensors is the same in both layouts") {
+    const byte_vector content = pattern(70000);
+    const std::size_t sizes[] = {3, 65535, 0, 64};
+    const writer out = tensors_of(sizes, content);
+    save_options options;
+    options.layout = stet::store_layout::accelerator;
+    CHECK(saved_bytes(out, options) == saved_bytes(out));
+    options.page_size_bytes = 2048; // of which 65535 bytes are 16
+    CHECK(saved_bytes(out, options) != saved_bytes(out));
+  }
+
+  TEST_CASE("large tensors have whole pages in every form, whatever page and alignment") {
+    const byte_vector content = pattern(300000);
+    const std::size_t sizes[] = {262144, 1, 262145, 65536, 700, 0, 70000, 262143 + 64};
+    const writer out = tensors_of(sizes, content);
+    for (const store_form form : {store_form::single_file, store_form::sharded, store_form::loose}) {
+      for (const std::uint32_t page : {4096u, 16384u, 1u, 65536u}) {
+        for (const std::uint32_t alignment : {1u, 64u, 32768u}) {
+          CAPTURE(page);
+          CAPTURE(alignment);
+          const temp_folder folder;
+          save_options options = with_form(form, 300000);
+          options.layout = stet::store_layout::accelerator;
+          options.page_size_bytes = page;
+          options.alignment_bytes = alignment;
+          REQUIRE(out.save(folder.path("m.x"), options));
+          // In memory, which begins at a multiple of any page: a mapping begins at one of the system's.
+          const auto opened =
+              stet::open(folder.path("m.x"), {.backing = stet::backing::read, .read_manifest = stet::read_manifest});
+          REQUIRE(opened);
+          CHECK(stet::verify_store(*opened).is_sound());
+          CHECK(opened->alignment_bytes() == alignment);
+          CHECK((opened->index().part_count() > 1) == (form != store_form::single_file));
+          if (form != store_form::single_file)
+            CHECK(folder.read("m.x").size() <= (alignment > 4096 ? alignment : 4096));
+          std::uint64_t end = 0, last_part = 0;
+          for (const stet::tensor each : *opened) {
+            if (each.size_bytes() == 0) continue;
+            const std::uint64_t offset = each.entry().offset_bytes();
+            const bool has_pages = each.size_bytes() >= std::uint64_t{16} * page;
+            const std::uint64_t step = has_pages && page > alignment ? page : alignment;
+            CHECK(offset % step == 0);
+            if (each.entry().part() != last_part) end = offset;
+            last_part = each.entry().part();
+            CHECK(offset >= end);
+            if (end != 0) CHECK(offset - end < step);
+            end = offset + each.size_bytes();
+            if (has_pages) {
+              CHECK(opened->whole_pages(each, page));
+              end = (end + page - 1) / page * page;
+            }
+            CHECK(opened->readable_bytes_behind(each) >= 128);
+            CHECK(std::memcmp(each.bytes().data(), content.data() + each.entry().number(), each.bytes().size()) == 0);
+          }
+        }
+      }
+    }
+    for (const std::uint32_t page : {0u, 3u, 4097u, 131072u}) {
+      save_options options;
+      options.page_size_bytes = page;
+      CHECK(outcome(out.save_to_memory(options)) == "bad_alignment");
+    }
+  }
+
+  TEST_CASE("a byte that is not zero in the rest of a page is found") {
+    const byte_vector content = pattern(70000);
+    const std::size_t sizes[] = {65537, 3, 65537};
+    save_options options;
+    options.layout = stet::store_layout::accelerator;
+    byte_vector made = saved_bytes(tensors_of(sizes, content), options);
+    const std::size_t page = 4096;
+    for (const std::size_t at :
+         {page - 1, page + 65537, 18 * page - 1, 18 * page + 3, 19 * page - 1, made.size() - 1}) {
+      CAPTURE(at);
+      byte_vector damaged = made;
+      damaged[at] = std::byte{1};
+      const auto opened = stet::open(damaged);
+      REQUIRE(opened);
+      const auto report = stet::verify_store(*opened);
+      REQUIRE(report.problems.size() == 1);
+      CHECK(report.problems[0].code() == stet::errc::nonzero_padding);
+      CHECK(report.problems[0].offset_bytes() == at);
+    }
+  }
+
   TEST_CASE("the size of the manifest and the offsets in it agree where they gain a digit") {
     // The padding shifts the data across 999 → 1000, 9999 → 10000 and 99999 → 100000.
     const byte_vector content = pattern(200);

@@ -33,6 +33,16 @@ typedef struct peer_safetensors_tensor {
   uint32_t dtype;      /**< an enum peer_safetensors_dtype, else writing fails */
 } peer_safetensors_tensor;
 
+/** The open shards of a model. */
+typedef struct peer_safetensors_shards peer_safetensors_shards;
+
+/** Reads the index at `path` by serde_json, opens each shard that it lists as `peer_safetensors_open` does, and finds each tensor in
+ *  the shard that it is assigned to: what a program that uses the crate has to do itself.
+ *  @return  a handle for peer_safetensors_close_shards, or null where a file or a tensor is missing */
+peer_safetensors_shards* peer_safetensors_open_shards(const char* path, size_t path_size_bytes);
+/** Closes the shards, or null. @return  the number of their tensors */
+size_t peer_safetensors_close_shards(peer_safetensors_shards* files);
+
 /** Maps the file at `path` (UTF-8, unchecked, not null) and parses and checks its whole header
  *  (`File::open`, `Mmap::map`, `SafeTensors::deserialize`).
  *

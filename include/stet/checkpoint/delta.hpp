@@ -8,6 +8,7 @@
 #include "snapshot.hpp"
 
 #include "../bytes/sha256.hpp"
+#include "../manifest/detail/digest_text.hpp"
 #include "../manifest/detail/json_output.hpp"
 #include "../manifest/open.hpp"
 #include "../manifest/parse.hpp"
@@ -75,27 +76,6 @@ inline bool is_of_contents(const error& why) noexcept {
 
 /// The largest number of files in a chain of deltas; `compact` shortens a chain.
 inline constexpr std::size_t max_delta_depth = 64;
-
-inline std::string hex_of(const sha256_digest& digest) {
-  std::string text;
-  for (const std::byte b : digest.bytes) {
-    text += "0123456789abcdef"[static_cast<unsigned>(b) >> 4];
-    text += "0123456789abcdef"[static_cast<unsigned>(b) & 15u];
-  }
-  return text;
-}
-
-inline std::optional<sha256_digest> digest_of_hex(std::string_view text) {
-  sha256_digest digest;
-  if (text.size() != 2 * sizeof digest.bytes) return std::nullopt;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const std::size_t value = std::string_view("0123456789abcdef").find(text[i]);
-    if (value == std::string_view::npos) return std::nullopt;
-    digest.bytes[i / 2] =
-        static_cast<std::byte>(static_cast<unsigned>(digest.bytes[i / 2]) << 4 | static_cast<unsigned>(value));
-  }
-  return digest;
-}
 
 /// True if the tensor has the dtype, shape and bytes of the variable.
 inline bool is_unchanged(const tensor& before, const variable& now, std::vector<std::byte>& scratch) {

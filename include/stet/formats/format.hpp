@@ -181,12 +181,17 @@ public:
     }
     return detail::bytes_in(*whole_);
   }
+  /// Reads the file without touching the pages of `bytes`, if it is mapped; else nullptr.
+  [[nodiscard]] const byte_reader* reader() const noexcept {
+    return options_.backing == backing::map && options_.files == nullptr ? file_.fetcher() : nullptr;
+  }
   /// The members of the archive that the file is, as its directory lists them. Errors: those of `bytes` and of read_zip
   /// (wire/zip.hpp). Cost: that of `bytes`; of a mapped file, the pages of the directory and of the headers of members.
   [[nodiscard]] const result<std::vector<detail::zip_member>>& zip() {
     if (!zip_) {
       const auto all = bytes();
-      zip_.emplace(all ? detail::read_zip(*all) : result<std::vector<detail::zip_member>>(all.error()));
+      zip_.emplace(all ? detail::read_zip(*all, detail::zip_repeats::refused, reader())
+                       : result<std::vector<detail::zip_member>>(all.error()));
     }
     return *zip_;
   }
@@ -239,10 +244,7 @@ private:
       whole.range = {};
       // A file for writing is opened anew: the probe's own file is for reading.
       if (options_.access != access::read_only) return detail::open_source(path_, whole);
-      result<source> mapped = file_.load({}, options_.memory);
-      // A hint: where the system does not take it, more is read than needed.
-      if (mapped && !options_.reads_ahead) (void)mapped->stop_read_ahead(0, mapped->size_bytes());
-      return mapped;
+      return detail::map_on_demand(file_, options_);
     }
     if (!is_access_possible()) return errc::unsupported;
     if (is_given_in_memory_) return source::borrow(detail::bytes_in(file_));

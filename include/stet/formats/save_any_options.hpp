@@ -22,6 +22,10 @@ struct save_any_options {
   bool is_durable = true;
   /// Where tensors begin in a native file or a checkpoint of TensorFlow: at multiples of this. Other formats have their own.
   std::uint32_t alignment_bytes = default_alignment_bytes;
+  /// Whether large tensors of a native file have whole pages, and the size of these: as in `save_options`.
+  store_layout layout = store_layout::compact;
+  /// The size of a page.
+  std::uint32_t page_size_bytes = default_page_size_bytes;
   /// The system calls to save with; nullptr: the operating system's.
   const file_operations* operations = nullptr;
   /// Compresses the tensors of an npz archive; nullptr: they are stored.
@@ -57,6 +61,8 @@ enum class save_choice : std::uint8_t {
   deflate = 4,
   /// Tensors may be of the block types of ggml.
   ggml_blocks = 8,
+  /// `layout` and `page_size_bytes`.
+  layout = 16,
 };
 /// Both sets.
 constexpr save_choice operator|(save_choice a, save_choice b) noexcept {

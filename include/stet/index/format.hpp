@@ -27,7 +27,8 @@
 //   data       the tensors' bytes, each tensor at a multiple of the alignment
 //
 // The sections have this order. The manifest begins at byte 128, the index at the next multiple of 64 after it, the data
-// at the next multiple of the alignment (at least 64) after that. Bytes between sections and between tensors are zero.
+// at the next multiple of the alignment (at least 64, and of a page where a tensor has whole pages, see "Data") after that. Bytes
+// between sections and between tensors are zero.
 //
 // Header
 //   at  bytes
@@ -102,6 +103,11 @@
 // Code that computes reads whole vectors, and so some bytes behind a tensor. A writer puts 128 zero bytes behind the last tensor
 // of each file, as part of its data; so at least 128 bytes are readable behind every tensor. They are no more than padding: a
 // file without them is valid, and a reader that needs readable bytes looks how many there are.
+//
+// Devices import memory in whole pages. A writer may give tensors whole pages: each of at least 16 pages begins at a multiple of the
+// page size, a power of two, and zeros follow up to the next multiple, behind the last tensor of a file, too. Smaller tensors lie
+// between them at multiples of the alignment, which the header states. This is no more than padding, either: nothing states it, every
+// reader reads such a file, and one that needs whole pages looks where a tensor begins and how many bytes behind it are readable.
 //
 // How the format grows. A reader rejects a file whose "least version" is above its own. In other files it ignores what it
 // does not know: a later header may be longer (its first 128 bytes keep their meaning), and manifests may have more
@@ -189,6 +195,19 @@ inline constexpr std::uint32_t max_alignment_bytes = 65536;
 /// The zero bytes that a save puts behind the last tensor of a file: as many are readable behind every tensor. Two cache lines, more
 /// than what any vector unit reads at once.
 inline constexpr std::uint32_t tail_padding_bytes = 128;
+/// How tensors are placed in the files of a store.
+enum class store_layout : std::uint8_t {
+  /// One behind the other, each at the next multiple of the alignment.
+  compact,
+  /// For import into the memory of devices: a tensor of at least `whole_page_count` pages has whole pages. It begins at a multiple of
+  /// the page size, and zeros follow up to the next multiple. Smaller tensors as above.
+  accelerator,
+};
+/// The page size of `store_layout::accelerator` unless the caller sets another: that of most processors, and of what Vulkan, CUDA and
+/// Level Zero import on them. Apple's have 16384.
+inline constexpr std::uint32_t default_page_size_bytes = 4096;
+/// The number of pages from which on a tensor has whole pages: its padding is less than an eighth of its bytes.
+inline constexpr std::uint32_t whole_page_count = 16;
 /// The longest name of a tensor.
 inline constexpr std::size_t max_name_size_bytes = 65535;
 /// The largest manifest that is written, and that is read unless the caller sets another limit.

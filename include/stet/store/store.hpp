@@ -53,6 +53,23 @@ private:
   std::uint32_t count_ = 0;
 };
 
+namespace detail {
+
+/// The bytes of a tensor, and of the `readable_bytes_behind` it those that fill its last page.
+inline result<std::span<const std::byte>> whole_pages(const tensor& of, std::uint64_t readable_bytes_behind,
+                                                      std::size_t page_size_bytes) noexcept {
+  STET_ASSERT(is_power_of_two(page_size_bytes));
+  const std::span<const std::byte> bytes = of.bytes();
+  if (of.size_bytes() == 0) return bytes;
+  if (bytes.data() == nullptr) return error(errc::not_resident, of.name());
+  if (!is_aligned(bytes.data(), page_size_bytes)) return error(errc::misaligned, of.name());
+  const std::size_t missing_bytes = (0 - bytes.size()) & (page_size_bytes - 1);
+  if (missing_bytes > readable_bytes_behind) return error(errc::unpadded, of.name());
+  return bytes_at(bytes.data(), bytes.size() + missing_bytes);
+}
+
+} // namespace detail
+
 /// A tensor whose bytes were brought into memory for it alone; they go with this object, unless they were in memory anyway.
 /// Valid while the store is open. Move-only; views stay valid when it is moved.
 class loaded_tensor {
@@ -68,6 +85,10 @@ public:
   [[nodiscard]] const tensor* operator->() const noexcept { return &of_; }
   /// How many bytes behind those of the tensor may be read, at least, whatever they are.
   [[nodiscard]] std::uint64_t readable_bytes_behind() const noexcept { return readable_bytes_behind_; }
+  /// As `store::whole_pages`.
+  [[nodiscard]] result<std::span<const std::byte>> whole_pages(std::size_t page_size_bytes) const noexcept {
+    return detail::whole_pages(of_, readable_bytes_behind_, page_size_bytes);
+  }
 
 private:
   source bytes_;
@@ -189,6 +210,19 @@ public:
   /// not in memory. A file that stet saved has at least `tail_padding_bytes` behind each tensor.
   [[nodiscard]] std::uint64_t readable_bytes_behind(const tensor& of) const noexcept {
     return readable_bytes_behind(of.entry());
+  }
+
+  /// The bytes of a tensor of this store and what follows them up to a multiple of the page size: address and size as interfaces want
+  /// them that import memory into a device in place. In a file that was saved with `store_layout::accelerator` the large tensors have
+  /// such pages, and nothing but zeros is behind them; in others another tensor may be.
+  /// @param page_size_bytes  what the interface asks for: a power of two
+  /// @retval errc::not_resident  the bytes are not in memory
+  /// @retval errc::misaligned    they do not begin with a page
+  /// @retval errc::unpadded      the rest of the last page is not readable
+  /// Lifetime: that of the store. Cost: a few comparisons.
+  [[nodiscard]] result<std::span<const std::byte>> whole_pages(const tensor& of,
+                                                               std::size_t page_size_bytes) const noexcept {
+    return detail::whole_pages(of, readable_bytes_behind(of), page_size_bytes);
   }
 
   /// Iterates over the tensors in manifest order.

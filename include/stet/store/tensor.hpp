@@ -238,26 +238,31 @@ public:
     return layout.copy(*this, into.first(static_cast<std::size_t>(element_count())));
   }
 
+  /// The CRC-32C of the tensor's bytes, whether the file has a checksum or not.
+  /// Errors: those of a reader. Cost: reads every byte, allocates nothing.
+  [[nodiscard]] result<std::uint32_t> compute_crc32c() const noexcept {
+    if (data_ != nullptr) return crc32c(bytes());
+    std::uint32_t crc = 0;
+    std::byte chunk[chunk_size_bytes];
+    for (std::uint64_t done = 0; done < size_bytes();) {
+      const std::uint64_t left = size_bytes() - done;
+      const std::size_t count = left < sizeof chunk ? static_cast<std::size_t>(left) : sizeof chunk;
+      if (auto fetched = read(done, detail::writable_bytes_at(chunk, count)); !fetched) return fetched.error();
+      crc = crc32c(detail::bytes_at(chunk, count), crc);
+      done += count;
+    }
+    return crc;
+  }
+
   /// Compares the tensor's bytes with its checksum.
   /// @retval errc::checksum_mismatch  they are damaged
   /// @retval errc::no_checksum        the file has none for this tensor
   /// or an error of the reader. Cost: reads every byte, allocates nothing.
   [[nodiscard]] result<void> verify_checksum() const noexcept {
     if (!entry_.has_crc32c()) return error(errc::no_checksum, name());
-    std::uint32_t crc = 0;
-    if (data_ != nullptr) {
-      crc = crc32c(bytes());
-    } else {
-      std::byte chunk[chunk_size_bytes];
-      for (std::uint64_t done = 0; done < size_bytes();) {
-        const std::uint64_t left = size_bytes() - done;
-        const std::size_t count = left < sizeof chunk ? static_cast<std::size_t>(left) : sizeof chunk;
-        if (auto fetched = read(done, detail::writable_bytes_at(chunk, count)); !fetched) return fetched;
-        crc = crc32c(detail::bytes_at(chunk, count), crc);
-        done += count;
-      }
-    }
-    if (crc != entry_.crc32c()) return error(errc::checksum_mismatch, name(), entry_.offset_bytes());
+    const result<std::uint32_t> crc = compute_crc32c();
+    if (!crc) return crc.error();
+    if (*crc != entry_.crc32c()) return error(errc::checksum_mismatch, name(), entry_.offset_bytes());
     return {};
   }
 

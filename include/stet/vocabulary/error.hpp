@@ -93,6 +93,7 @@ enum class errc : std::uint16_t {
   part_mismatch = 602,
   duplicate_part = 603,
   missing_base = 604,
+  outdated = 605,
 
   // 7xx: the bytes of a tensor
   checksum_mismatch = 700,
@@ -222,6 +223,7 @@ inline constexpr error_description error_table[] = {
     {errc::part_mismatch, "part_mismatch", "a part belongs to another store or to an older save"},
     {errc::duplicate_part, "duplicate_part", "two parts of the store are the same file"},
     {errc::missing_base, "missing_base", "the file is a delta and its base is missing"},
+    {errc::outdated, "outdated", "the file was made of other sources or in another way; it has to be made again"},
     {errc::checksum_mismatch, "checksum_mismatch", "the bytes of the tensor are damaged"},
     {errc::no_checksum, "no_checksum", "the tensor has no checksum to verify"},
     {errc::bad_string_table, "bad_string_table", "the offsets of the string tensor are not valid"},

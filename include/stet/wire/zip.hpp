@@ -6,6 +6,7 @@
 #include "cursor.hpp"
 
 #include "../bytes/detail/fnv1a.hpp"
+#include "../source/byte_reader.hpp"
 #include "../vocabulary/detail/checked.hpp"
 #include "../vocabulary/result.hpp"
 
@@ -92,13 +93,16 @@ enum class zip_repeats : std::uint8_t {
 /// Reads the directory of the archive that fills `file`.
 class zip_reader {
 public:
-  explicit zip_reader(std::span<const std::byte> file, zip_repeats repeats = zip_repeats::refused) noexcept
-      : file_(file), repeats_(repeats) {}
+  /// @param headers  reads the same file without touching its pages; nullptr: nothing does
+  explicit zip_reader(std::span<const std::byte> file, zip_repeats repeats = zip_repeats::refused,
+                      const byte_reader* headers = nullptr) noexcept
+      : file_(file), repeats_(repeats), headers_(headers) {}
 
   result<std::vector<zip_member>> run() {
     if (auto found = find_directory(); !found) return found.error();
     // An entry has at least 46 bytes, which limits the count.
     if (count_ > directory_size_ / central_size) return bad(directory_);
+    if (headers_ != nullptr && file_.size() / large_bytes < count_) headers_ = nullptr;
     byte_cursor directory = at(directory_, directory_size_);
     std::vector<zip_member> members(static_cast<std::size_t>(count_));
     for (zip_member& each : members) {
@@ -116,6 +120,8 @@ private:
   // the value that refers to the ZIP64 record
   static constexpr std::uint32_t elsewhere = 0xFFFFFFFFu;
   static constexpr std::uint16_t elsewhere16 = 0xFFFFu;
+  // of an archive whose members are smaller on average, the pages with headers have much else that is read
+  static constexpr std::size_t large_bytes = 64 << 10;
   enum : std::uint16_t { has_descriptor = 0x0008, is_encrypted = 0x2041, is_patch = 0x0020 };
 
   static error bad(std::uint64_t at, std::string_view name = {}) noexcept { return error(errc::bad_archive, name, at); }
@@ -127,6 +133,25 @@ private:
       return nowhere;
     }
     return byte_cursor(file_.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size)));
+  }
+
+  /// As `at`, for a few bytes beside large members: they come through `headers`. A page fault, which maps pages around it, takes several
+  /// times as long as copying them. The bytes behind them are kept: after a member's descriptor comes the next header.
+  /// Valid until the next call.
+  [[nodiscard]] byte_cursor between_members(std::uint64_t offset, std::uint64_t size) noexcept {
+    if (headers_ == nullptr || size > sizeof window_ || !range_fits(offset, size, file_.size()))
+      return at(offset, size);
+    const bool is_kept = offset >= window_at_ && range_fits(offset - window_at_, size, window_size_);
+    if (!is_kept) {
+      const std::size_t wanted = (std::min)(sizeof window_, file_.size() - static_cast<std::size_t>(offset));
+      if (!headers_->read(offset, std::span(window_, wanted))) {
+        window_size_ = 0;
+        return at(offset, size);
+      }
+      window_at_ = offset, window_size_ = wanted;
+    }
+    return byte_cursor(std::span<const std::byte>(window_ + static_cast<std::size_t>(offset - window_at_),
+                                                  static_cast<std::size_t>(size)));
   }
 
   // ---- where the directory is ----
@@ -187,7 +212,7 @@ private:
 
   // ---- members ----
 
-  result<void> read_entry(byte_cursor& directory, zip_member& into) const noexcept {
+  result<void> read_entry(byte_cursor& directory, zip_member& into) noexcept {
     const std::uint64_t entry_at = directory_ + directory_size_ - directory.left();
     into.entry_bytes = entry_at;
     directory.take_mark("PK\1\2");
@@ -238,9 +263,9 @@ private:
   }
 
   /// Reads the local header, which must agree with the directory. Only the local header gives the offset of the bytes.
-  result<void> read_local(std::uint16_t flags, zip_member& into) const noexcept {
+  result<void> read_local(std::uint16_t flags, zip_member& into) noexcept {
     const error contradiction = bad(into.header_bytes, into.name);
-    byte_cursor header = at(into.header_bytes, local_size);
+    byte_cursor header = between_members(into.header_bytes, local_size);
     header.take_mark("PK\3\4");
     header.skip(2); // version
     const std::uint16_t own_flags = header.take_u16(), method = header.take_u16();
@@ -249,7 +274,7 @@ private:
     std::uint64_t stored_size = header.take_u32(), size = header.take_u32();
     const std::uint16_t name_size = header.take_u16(), extra_size = header.take_u16();
     if (!header.is_good()) return contradiction;
-    byte_cursor rest = at(into.header_bytes + local_size, std::uint64_t{name_size} + extra_size);
+    byte_cursor rest = between_members(into.header_bytes + local_size, std::uint64_t{name_size} + extra_size);
     const std::string_view name = rest.take_text(name_size);
     if (!rest.is_good() || !take_large(rest.rest(), {&size, &stored_size})) return contradiction;
     constexpr std::uint16_t of_meaning = has_descriptor | is_encrypted | is_patch;
@@ -269,11 +294,11 @@ private:
 
   /// Passes over the descriptor after a member. Returns false if it disagrees with the directory. Writers differ: the mark
   /// may be missing, and sizes may have 4 bytes.
-  bool pass_descriptor(zip_member& member) const noexcept {
+  bool pass_descriptor(zip_member& member) noexcept {
     for (const std::size_t mark_size : {4u, 0u}) {
       for (const std::size_t size_size : {8u, 4u}) {
         const std::size_t whole = mark_size + 4 + 2 * size_size;
-        byte_cursor fields = at(member.end_bytes, whole);
+        byte_cursor fields = between_members(member.end_bytes, whole);
         if (mark_size != 0) fields.take_mark("PK\7\x08");
         if (fields.take_u32() == member.crc32 && fields.take_sized(size_size) == member.stored_size_bytes &&
             fields.take_sized(size_size) == member.size_bytes && fields.is_good() &&
@@ -335,6 +360,9 @@ private:
 
   std::span<const std::byte> file_;
   zip_repeats repeats_;
+  const byte_reader* headers_;
+  std::byte window_[512];
+  std::uint64_t window_at_ = 0, window_size_ = 0;
   std::uint64_t count_ = 0, directory_ = 0, directory_size_ = 0;
 };
 
@@ -347,10 +375,13 @@ private:
 /// @retval errc::bad_path     a name (the subject) is absolute, leads out of its folder, or is not
 ///                            '/'-separated
 /// @retval errc::unsupported  a member (the subject) is encrypted or a patch
-/// Cost: n log n in the number of members; allocates the list.
+/// @param headers  reads the same file, for the headers of large members; nullptr, and where it fails: they are read in memory
+/// Cost: n log n in the number of members; allocates the list. Of a mapped file, the pages with the directory, and those with the
+/// headers of members; with `headers`, a read for each instead, if the members have 64 KiB or more on average.
 inline result<std::vector<zip_member>> read_zip(std::span<const std::byte> file,
-                                                zip_repeats repeats = zip_repeats::refused) {
-  return zip_reader(file, repeats).run();
+                                                zip_repeats repeats = zip_repeats::refused,
+                                                const byte_reader* headers = nullptr) {
+  return zip_reader(file, repeats, headers).run();
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

@@ -160,12 +160,16 @@ private:
   std::uint64_t position_;
 };
 
+/// Whether an output computes the checksum of each tensor, which reads its bytes once more.
+enum class tensor_checksums : std::uint8_t { none, crc32c };
+
 /// Writes the tensors of one file in ascending order: gathers small pieces, writes large ones directly, and computes checksums
 /// while the bytes are in the cache.
 class tensor_output final : public piece_sink {
 public:
   /// Gathers in `buffer`, which several outputs may share one after the other.
-  tensor_output(byte_writer& to, output_buffer& buffer) : to_(to, buffer) {}
+  tensor_output(byte_writer& to, output_buffer& buffer, tensor_checksums wanted)
+      : to_(to, buffer), has_checksums_(wanted == tensor_checksums::crc32c) {}
 
   /// Begins a tensor of `size_bytes` bytes at `offset_bytes`, not before the end of the last.
   result<void> begin(std::uint64_t offset_bytes, std::uint64_t size_bytes) {
@@ -193,7 +197,7 @@ public:
 
   /// Where the last tensor ends.
   [[nodiscard]] std::uint64_t end_bytes() const noexcept { return to_.position_bytes(); }
-  /// The checksum of the tensor's bytes so far.
+  /// The checksum of the tensor's bytes so far, if checksums are wanted.
   [[nodiscard]] std::uint32_t crc32c_so_far() const noexcept { return crc_; }
 
   /// Writes the gathered bytes.
@@ -205,13 +209,14 @@ private:
     left_ -= piece.size();
     while (!piece.empty()) {
       const std::span<const std::byte> slice = to_.take_slice(piece);
-      crc_ = crc32c(slice, crc_);
+      if (has_checksums_) crc_ = crc32c(slice, crc_);
       if (auto written = to_.write(slice); !written) return written;
     }
     return {};
   }
 
   page_output to_;
+  bool has_checksums_;
   std::uint64_t left_ = 0;
   std::uint32_t crc_ = 0;
   std::optional<error> failure_;

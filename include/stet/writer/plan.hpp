@@ -35,6 +35,10 @@ struct save_options {
   store_form form = store_form::single_file;
   /// Every tensor begins at a multiple of this: a power of two, 1 … 65536.
   std::uint32_t alignment_bytes = default_alignment_bytes;
+  /// Whether large tensors have whole pages, as devices import memory.
+  store_layout layout = store_layout::compact;
+  /// The size of a page of `store_layout::accelerator`: a power of two, 1 … 65536. 16384 for Apple's processors.
+  std::uint32_t page_size_bytes = default_page_size_bytes;
   /// The largest file of a sharded or loose store; a larger tensor gets a file of its own.
   std::uint64_t max_part_size_bytes = ~std::uint64_t{0};
   /// Store tensors with equal dtype, shape and bytes once, as aliases; only those added as elements or bytes in memory.
@@ -60,6 +64,12 @@ struct save_report {
 
 namespace detail {
 
+/// True if a tensor of that size gets whole pages; the options are valid.
+inline bool has_whole_pages(std::uint64_t tensor_size_bytes, const save_options& options) noexcept {
+  return options.layout == store_layout::accelerator &&
+         tensor_size_bytes >= std::uint64_t{whole_page_count} * options.page_size_bytes;
+}
+
 /// One save. `prepare` decides everything but checksums; one of the `write` calls carries it out.
 class save_plan {
 public:
@@ -67,7 +77,8 @@ public:
       : tensors_(tensors), sources_(sources), options_(options), rows_(tensors.rows()), buffer_(options.memory) {}
 
   result<void> prepare(std::string_view path, const free_form& json) {
-    if (!is_valid_alignment(options_.alignment_bytes)) return errc::bad_alignment;
+    if (!is_valid_alignment(options_.alignment_bytes) || !is_valid_alignment(options_.page_size_bytes))
+      return errc::bad_alignment;
     if (auto taken = take_texts(json); !taken) return taken;
     if (options_.deduplicate) find_equal_tensors();
     path_ = path;
@@ -213,7 +224,8 @@ private:
     std::uint64_t part_begin = 0;
     if (options_.form == store_form::sharded)
       part_begin = (file_header::size_bytes + alignment - 1) / alignment * alignment;
-    std::uint64_t end = part_begin; // of the last tensor
+    std::uint64_t end = part_begin;      // of the last tensor, with its padding
+    std::uint64_t part_end = part_begin; // of the file that ends with it
     std::uint32_t part = 0;
     for (index_row& row : rows_) {
       if (row.alias_of != index_row::not_an_alias) {
@@ -222,22 +234,32 @@ private:
         continue;
       }
       if (row.size_bytes == 0) continue;
-      const std::uint64_t size = row.size_bytes + tail_padding_bytes; // a tensor has less than 2^63 bytes
-      std::uint64_t offset = 0, file_end = 0;
-      if (!checked_align_up(end, alignment, offset) || !checked_add(offset, size, file_end))
-        return error(errc::too_large, row.name);
-      if (options_.form != store_form::single_file && file_end > options_.max_part_size_bytes && end != part_begin) {
-        part_ends_.push_back(end + tail_padding_bytes);
+      const bool has_pages = has_whole_pages(row.size_bytes, options_);
+      const std::uint64_t page = has_pages ? options_.page_size_bytes : 1, step = (std::max)(alignment, page);
+      if (has_pages) data_alignment_bytes_ = (std::max)(data_alignment_bytes_, page);
+      std::uint64_t padded_end = 0, file_end = 0;
+      const auto place_behind = [&](std::uint64_t last_end) noexcept {
+        if (!checked_align_up(last_end, step, row.offset_bytes) ||
+            !checked_add(row.offset_bytes, row.size_bytes, file_end) || !checked_align_up(file_end, page, padded_end) ||
+            !checked_add(file_end, tail_padding_bytes, file_end)) {
+          return false;
+        }
+        file_end = (std::max)(file_end, padded_end);
+        return true;
+      };
+      bool fits = place_behind(end);
+      if (fits && options_.form != store_form::single_file && file_end > options_.max_part_size_bytes &&
+          end != part_begin) {
+        part_ends_.push_back(part_end);
         ++part;
-        offset = part_begin;
-        file_end = offset + size;
+        fits = place_behind(part_begin);
       }
-      if (file_end > max_tensor_size_bytes) return error(errc::too_large, row.name);
+      if (!fits || file_end > max_tensor_size_bytes) return error(errc::too_large, row.name);
       row.part = part;
-      row.offset_bytes = offset;
-      end = offset + row.size_bytes;
+      end = padded_end;
+      part_end = file_end;
     }
-    part_ends_.push_back(end == part_begin ? end : end + tail_padding_bytes);
+    part_ends_.push_back(part_end);
     return {};
   }
 
@@ -275,6 +297,7 @@ private:
     header_.data_size_bytes = parts_.empty() ? part_ends_.front() : 0;
     // The size of the manifest depends on the digits of the offsets, these on the size. More digits only ever move the data
     // further, so this comes to rest.
+    const std::uint64_t data_alignment = parts_.empty() ? data_alignment_bytes_ : 64;
     const std::uint64_t fixed_size = size_without_offsets_bytes(lines(0));
     for (;;) {
       const std::uint64_t size = fixed_size + offsets_size_bytes(lines(parts_.empty() ? header_.data_offset_bytes : 0));
@@ -282,7 +305,7 @@ private:
       // A store that no reader would open is not written.
       if (size > max_manifest_size_bytes) return error(errc::too_large, "manifest", max_manifest_size_bytes);
       header_.manifest_size_bytes = size;
-      if (auto placed = place_sections(header_); !placed) return placed;
+      if (auto placed = place_sections(header_, data_alignment); !placed) return placed;
     }
     if (parts_.empty()) {
       for (index_row& row : rows_) {
@@ -309,7 +332,7 @@ private:
 
   /// Writes the tensors of a part to their offsets and the padding behind the last, and keeps their checksums.
   result<void> write_tensors(std::uint32_t part, byte_writer& to) {
-    tensor_output output(to, buffer_);
+    tensor_output output(to, buffer_, tensor_checksums::crc32c);
     for (std::size_t number = 0; number < rows_.size(); ++number) {
       index_row& row = rows_[number];
       if (row.part != part) continue;
@@ -326,10 +349,11 @@ private:
       if (!written) return written.error().subject().empty() ? written.error().about(row.name) : written.error();
       row.crc32c = output.crc32c_so_far();
     }
-    // Written, since some outputs end where the last written byte is.
+    // The last of it written, since some outputs end where the last written byte is.
     if (output.end_bytes() != 0) {
       constexpr std::byte padding[tail_padding_bytes]{};
-      auto written = output.begin(output.end_bytes(), sizeof padding);
+      const std::uint64_t file_end = parts_.empty() ? header_.file_size_bytes : *parts_[part].size_bytes;
+      auto written = output.begin(file_end - sizeof padding, sizeof padding);
       if (written) written = output.write(padding);
       if (!written) return written;
     }
@@ -428,6 +452,7 @@ private:
   const save_options& options_;
   std::vector<index_row> rows_;
   std::vector<std::uint64_t> part_ends_;
+  std::uint64_t data_alignment_bytes_ = 64;
   std::vector<manifest_part> parts_;
   std::string path_;
   manifest_texts texts_;

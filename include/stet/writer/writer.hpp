@@ -204,7 +204,7 @@ public:
   /// the end, if it bears the name of a part of this path. Whoever opens the store at that very moment may miss it and is
   /// to open the store again. Two programs at once must not save sharded or loose stores to one path.
   /// @retval errc::duplicate_name    two tensors have the same name
-  /// @retval errc::bad_alignment     the alignment is not a power of two from 1 to 65536
+  /// @retval errc::bad_alignment     the alignment or the page size is not a power of two from 1 to 65536
   /// @retval errc::source_too_short, source_too_long, or its own  the source of the tensor that is the subject
   /// @retval errc::wrong_type, duplicate_key, bad_json, bad_number, too_deep, bad_quantization  graph, state, metadata or
   ///                                 attributes cannot be a manifest's

@@ -3,7 +3,8 @@
 //! pytorch-reader.
 
 use std::borrow::Cow;
-use std::fs::File;
+use std::collections::HashMap;
+use std::fs::{self, File};
 use std::hint::black_box;
 use std::path::Path;
 use std::{ptr, slice, str};
@@ -11,6 +12,7 @@ use std::{ptr, slice, str};
 use memmap2::Mmap;
 use pytorch_reader::PytorchReader;
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize_to_file};
+use serde::Deserialize;
 
 /// An open file. Fields drop in the order written: the table goes before the mapping that it borrows.
 pub struct OpenFile {
@@ -89,6 +91,47 @@ pub unsafe extern "C" fn peer_safetensors_open(path: *const u8, path_size_bytes:
         Some(file) => Box::into_raw(Box::new(file)),
         None => ptr::null_mut(),
     }
+}
+
+/// The index of a model in shards.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: HashMap<String, String>,
+}
+
+fn open_shards(path: &Path) -> Option<Vec<OpenFile>> {
+    let index: Index = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let folder = path.parent()?;
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
+    let mut files: Vec<OpenFile> = Vec::new();
+    for (name, shard) in &index.weight_map {
+        let number = match numbers.get(shard.as_str()) {
+            Some(number) => *number,
+            None => {
+                files.push(open(&folder.join(shard))?);
+                numbers.insert(shard, files.len() - 1);
+                files.len() - 1
+            }
+        };
+        files[number].table.tensor(name).ok()?;
+    }
+    Some(files)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_safetensors_open_shards(path: *const u8, path_size_bytes: usize) -> *mut Vec<OpenFile> {
+    match open_shards(Path::new(unsafe { borrow_text(path, path_size_bytes) })) {
+        Some(files) => Box::into_raw(Box::new(files)),
+        None => ptr::null_mut(),
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_safetensors_close_shards(files: *mut Vec<OpenFile>) -> usize {
+    if files.is_null() {
+        return 0;
+    }
+    unsafe { Box::from_raw(files) }.iter().map(|file| file.table.len()).sum()
 }
 
 #[unsafe(no_mangle)]

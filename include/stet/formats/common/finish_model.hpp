@@ -59,6 +59,45 @@ inline result<source> open_resident(std::string_view path_utf8, open_options opt
   return read ? std::move(read) : result<source>(read.error().about(path_utf8));
 }
 
+/// All bytes of a file that was opened on demand, in memory: mapped, that is, where it is a file of the system.
+/// Errors and cost: those of `source::load`.
+inline result<source> map_on_demand(const source& file, const open_options& options) noexcept {
+  result<source> mapped = file.load({}, options.memory);
+  // A hint: where the system does not take it, more is read than needed.
+  if (mapped && !options.reads_ahead) (void)mapped->stop_read_ahead(0, mapped->size_bytes());
+  return mapped;
+}
+
+/// A file in memory.
+struct resident_file {
+  /// All of its bytes.
+  source bytes;
+  /// The file that the bytes were mapped from; no bytes if they were read.
+  source file;
+
+  /// Reads the file without touching the pages of `bytes`; nullptr if it was not mapped.
+  [[nodiscard]] const byte_reader* reader() const noexcept { return file.fetcher(); }
+};
+/// As `open_resident`, and keeps a file that is mapped for reading open, for parsers of a few bytes here and there.
+inline result<resident_file> open_resident_file(std::string_view path_utf8, const open_options& options) noexcept {
+  resident_file made;
+  if (options.backing == backing::map && options.access == access::read_only && options.files == nullptr) {
+    open_options on_demand = options;
+    on_demand.backing = backing::stream;
+    on_demand.range = {};
+    result<source> file = open_source(path_utf8, on_demand);
+    if (!file) return file.error();
+    result<source> mapped = map_on_demand(*file, options);
+    if (!mapped) return mapped.error().about(path_utf8);
+    made.bytes = std::move(*mapped), made.file = std::move(*file);
+    return made;
+  }
+  result<source> bytes = open_resident(path_utf8, options);
+  if (!bytes) return bytes.error();
+  made.bytes = std::move(*bytes);
+  return made;
+}
+
 /// The error of opening the file at `path_utf8`; nothing if it can be opened. Cost: opens it.
 inline std::optional<error> failure_to_open(std::string_view path_utf8, const open_options& options) noexcept {
   open_options only_open;

@@ -42,6 +42,7 @@ inline result<void> write_checked(const tensor& from, piece_sink& sink) {
   if (from.entry().is_big_endian() && from.dtype() == dtype::block) return error(errc::wrong_byte_order, from.name());
   const std::size_t word = from.entry().is_big_endian() ? describe(from.dtype()).word_size_bytes : 1u;
   const bool is_direct = word < 2 && from.bytes().size() == from.size_bytes();
+  const bool has_crc = from.entry().has_crc32c();
   std::vector<std::byte> copy;
   std::uint32_t crc = 0;
   for (std::uint64_t done = 0; done < from.size_bytes();) {
@@ -53,14 +54,13 @@ inline result<void> write_checked(const tensor& from, piece_sink& sink) {
     }
     const std::span<const std::byte> piece =
         is_direct ? from.bytes().subspan(static_cast<std::size_t>(done), size) : std::span<const std::byte>(copy);
-    crc = crc32c(piece, crc);
+    if (has_crc) crc = crc32c(piece, crc);
     if (word > 1) reverse_words(copy.data(), size, word);
     if (auto written = sink.write(piece); !written) return written;
     done += size;
   }
-  if (from.entry().has_crc32c() && crc != from.entry().crc32c()) {
+  if (has_crc && crc != from.entry().crc32c())
     return error(errc::checksum_mismatch, from.name(), from.entry().offset_bytes());
-  }
   return {};
 }
 
@@ -73,13 +73,14 @@ template <class T, class Fill> result<void> write_windows(const tensor& of, piec
   if (!is_resident) {
     if (auto compared = compare_checksum(of); !compared) return compared;
   }
+  const bool has_crc = is_resident && of.entry().has_crc32c();
   std::uint32_t crc = 0;
   std::size_t compared_size = 0;
   constexpr std::uint64_t step = 4096; // which fills whole bytes, however many bits an element has
   const auto memory = std::make_unique<T[]>(step);
   for (std::uint64_t first = 0; first < of.element_count(); first += step) {
     const std::span<T> numbers(memory.get(), static_cast<std::size_t>((std::min)(step, of.element_count() - first)));
-    if (is_resident) {
+    if (has_crc) {
       const std::uint64_t end = ((first + numbers.size()) * of.entry().bits() + 7) / 8;
       crc = crc32c(bytes.subspan(compared_size, static_cast<std::size_t>(end) - compared_size), crc);
       compared_size = static_cast<std::size_t>(end);
@@ -87,7 +88,7 @@ template <class T, class Fill> result<void> write_windows(const tensor& of, piec
     if (result<void> filled = fill(numbers, first); !filled) return filled;
     if (auto written = write_little(numbers, sink); !written) return written;
   }
-  if (is_resident && of.entry().has_crc32c() && crc != of.entry().crc32c())
+  if (has_crc && crc != of.entry().crc32c())
     return error(errc::checksum_mismatch, of.name(), of.entry().offset_bytes());
   return {};
 }

@@ -257,7 +257,7 @@ private:
 
   /// Writes a file. What is not written is zero: the padding behind the head and each tensor.
   result<void> write(const gguf_saved_part& part, atomic_file& to, output_buffer& buffer) const {
-    tensor_output out(to, buffer);
+    tensor_output out(to, buffer, tensor_checksums::none);
     if (auto begun = out.begin(0, part.head.size()); !begun) return begun;
     if (auto written = out.write(std::as_bytes(std::span(part.head))); !written) return written;
     for (std::size_t i = part.first; i < part.end; ++i) {

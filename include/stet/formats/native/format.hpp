@@ -166,6 +166,8 @@ inline result<saved_files> save_native(std::string_view path_utf8, const writer&
                                        const save_any_options& options) {
   save_options how;
   how.alignment_bytes = options.alignment_bytes;
+  how.layout = options.layout;
+  how.page_size_bytes = options.page_size_bytes;
   how.is_durable = options.is_durable;
   how.operations = options.operations;
   if (options.max_shard_size_bytes != 0) {
@@ -191,7 +193,7 @@ inline constexpr format native_format{"stet",
                                       "stet",
                                       ".stet",
                                       detail::save_native,
-                                      save_choice::shards | save_choice::ggml_blocks};
+                                      save_choice::shards | save_choice::ggml_blocks | save_choice::layout};
 
 } // namespace stet::inline STET_NAMESPACE
 

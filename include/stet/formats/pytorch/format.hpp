@@ -40,7 +40,7 @@ inline bool is_pytorch(format_probe& probe) {
 inline result<model> open_pytorch_model(format_probe& probe) {
   result<source> file = probe.take_bytes();
   if (!file) return file.error();
-  result<model> opened = open_pytorch_source(std::move(*file), probe.path(), probe.options());
+  result<model> opened = open_pytorch_source(std::move(*file), probe.path(), probe.options(), probe.reader());
   if (!opened && opened.error().subject().empty()) return opened.error().about(probe.path());
   return opened;
 }

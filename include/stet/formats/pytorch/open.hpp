@@ -31,12 +31,14 @@ inline result<void> add_pytorch_tensors(store_builder& into, pytorch_content& fr
 }
 
 /// Opens the file that `file` holds in memory.
-inline result<model> open_pytorch_source(source&& file, std::string_view path, const open_options& options) {
+/// @param headers  as for `read_zip`
+inline result<model> open_pytorch_source(source&& file, std::string_view path, const open_options& options,
+                                         const byte_reader* headers = nullptr) {
   store_builder builder(options.memory);
   const std::span<const std::byte> bytes = bytes_in(file);
   const std::uint32_t part = builder.add_file(file_name_in(path), std::move(file));
   pytorch_content content(options.memory);
-  if (auto read = pytorch_content_reader(content, bytes, part, 0, options).run(); !read) return read.error();
+  if (auto read = pytorch_content_reader(content, bytes, part, 0, options, headers).run(); !read) return read.error();
   if (auto added = add_pytorch_tensors(builder, content, options); !added) return added.error();
   return finish_model(builder, options);
 }
@@ -91,9 +93,9 @@ inline result<model> open_pytorch_source(source&& file, std::string_view path, c
 /// file is read. Source: github.com/pytorch/pytorch, torch/serialization.py, torch/_utils.py.
 [[nodiscard]] inline result<model> open_pytorch(std::string_view path_utf8, const open_options& options = {}) {
   if (auto possible = detail::check_writing(options); !possible) return possible.error().about(path_utf8);
-  result<source> bytes = detail::open_resident(path_utf8, options);
-  if (!bytes) return bytes.error();
-  result<model> made = detail::open_pytorch_source(std::move(*bytes), path_utf8, options);
+  result<detail::resident_file> file = detail::open_resident_file(path_utf8, options);
+  if (!file) return file.error();
+  result<model> made = detail::open_pytorch_source(std::move(file->bytes), path_utf8, options, file->reader());
   if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
   if (made) made->path = path_utf8;
   return made;

@@ -183,7 +183,7 @@ private:
   }
 
   result<void> write_tensors(const saved_safetensors_file& file, byte_writer& to) {
-    tensor_output out(to, buffer_);
+    tensor_output out(to, buffer_, tensor_checksums::none);
     const auto head = std::as_bytes(std::span(file.head.data(), file.head.size()));
     if (auto begun = out.begin(0, head.size()); !begun) return begun;
     if (auto written = out.write(head); !written) return written;

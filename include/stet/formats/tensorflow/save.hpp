@@ -264,7 +264,7 @@ private:
     }
     result<atomic_file> file = atomic_file::create(operations_, folder_, name_ + ".data", least);
     if (!file) return file.error();
-    tensor_output out(*file, buffer_);
+    tensor_output out(*file, buffer_, tensor_checksums::crc32c);
     for (; first < end; ++first) {
       entry& made = entries_[first];
       const std::uint32_t original = rows_[first].alias_of;

@@ -15,11 +15,13 @@
 namespace stet::inline STET_NAMESPACE {
 
 /// Sets the offsets of the sections of `header`, and the size of the file, from the sizes of the sections.
+/// @param data_alignment_bytes  a power of two that the data begin at a multiple of, beside that of the tensors
 /// @retval errc::too_large      the file would exceed 2^63 bytes
 /// @retval errc::bad_alignment  `header.alignment_bytes` is not a valid alignment
-constexpr result<void> place_sections(file_header& header) noexcept {
+constexpr result<void> place_sections(file_header& header, std::uint64_t data_alignment_bytes = 64) noexcept {
   if (!is_valid_alignment(header.alignment_bytes)) return errc::bad_alignment;
-  const std::uint64_t data_alignment = header.alignment_bytes < 64 ? 64 : header.alignment_bytes;
+  const std::uint64_t data_alignment =
+      header.alignment_bytes < data_alignment_bytes ? data_alignment_bytes : header.alignment_bytes;
   std::uint64_t end = 0;
   header.manifest_offset_bytes = file_header::size_bytes;
   bool fits = detail::checked_add(header.manifest_offset_bytes, header.manifest_size_bytes, end);

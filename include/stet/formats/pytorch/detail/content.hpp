@@ -100,9 +100,11 @@ class pytorch_content_reader {
 public:
   /// @param bytes   the file, or the archive within a file, which must outlive `into`
   /// @param part    the number of the part that has the bytes, and where they begin in it
+  /// @param headers  as for `read_zip`
   pytorch_content_reader(pytorch_content& into, std::span<const std::byte> bytes, std::uint32_t part,
-                         std::uint64_t begin_bytes, const open_options& options) noexcept
-      : into_(into), bytes_(bytes), part_(part), begin_(begin_bytes), options_(options) {}
+                         std::uint64_t begin_bytes, const open_options& options,
+                         const byte_reader* headers = nullptr) noexcept
+      : into_(into), bytes_(bytes), part_(part), begin_(begin_bytes), options_(options), headers_(headers) {}
 
   /// Errors: as `open_pytorch` documents them, but for the tensors.
   result<void> run() {
@@ -117,7 +119,7 @@ private:
   // ---- a zip archive ----
 
   result<void> read_archive() {
-    result<std::vector<zip_member>> members = read_zip(bytes_);
+    result<std::vector<zip_member>> members = read_zip(bytes_, zip_repeats::refused, headers_);
     if (!members) return members.error();
     into_.archive = bytes_;
     into_.members = std::move(*members);
@@ -403,6 +405,7 @@ private:
   std::uint32_t part_;
   std::uint64_t begin_;
   const open_options& options_;
+  const byte_reader* headers_;
 };
 
 } // namespace stet::inline STET_NAMESPACE::detail

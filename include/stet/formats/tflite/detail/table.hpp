@@ -180,11 +180,13 @@ private:
   /// with numbers have none.
   result<void> add_plain_names(std::uint32_t first, std::size_t begin, std::string_view prefix) noexcept {
     const std::uint32_t count = rows_.count() - first;
-    result<source> room = source::allocate(count * (std::uint64_t{sizeof(named)} + 1), memory_);
+    constexpr std::uint64_t room_for_each = 2 * sizeof(named) + sizeof(std::uint32_t) + 1;
+    result<source> room = source::allocate(count * room_for_each, memory_);
     if (!room) return room.error();
-    named* const all = reinterpret_cast<named*>(room->writable_data());
-    std::byte* const is_unique = room->writable_data() + count * sizeof(named);
-    std::size_t used = 0;
+    named *const found = reinterpret_cast<named*>(room->writable_data()), *const all = found + count;
+    std::uint32_t* const ends = reinterpret_cast<std::uint32_t*>(all + count);
+    std::byte* const is_unique = reinterpret_cast<std::byte*>(ends + count);
+    std::uint32_t used = 0;
     // An alias takes less room than the tensor, and its name once more. Names must not move from here on.
     if (auto there = rows_.make_room(2 * std::uint64_t{rows_.size_bytes() - begin}); !there) return there;
     const auto plain = [&](std::size_t place) {
@@ -197,13 +199,13 @@ private:
     for (std::uint32_t number = 0; number < count; ++number, place += rows_.size_at(place)) {
       is_unique[number] = std::byte{0};
       const std::string_view name = plain(place);
-      if (!name.empty() && size_of_key(name) == 0) all[used++] = {hash_name(name, 0), place, number};
+      if (!name.empty() && size_of_key(name) == 0) found[used++] = {hash_name(name, 0), place, number};
     }
-    heap_sort(all, used, [&](const named& a, const named& b) {
+    sort_by_hash(found, used, all, ends, [&](const named& a, const named& b) {
       return a.hash != b.hash ? a.hash < b.hash : plain(a.place).compare(plain(b.place)) < 0;
     });
     bool is_repeated = false;
-    for (std::size_t i = 0; i < used; ++i) {
+    for (std::uint32_t i = 0; i < used; ++i) {
       const bool is_next_same =
           i + 1 < used && all[i].hash == all[i + 1].hash && plain(all[i].place) == plain(all[i + 1].place);
       if (!is_repeated && !is_next_same) is_unique[all[i].number] = std::byte{1};
