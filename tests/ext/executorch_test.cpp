@@ -21,15 +21,16 @@
 #include "../../examples/digits/model_file.hpp"
 #include "support/allocations.hpp"
 #include "support/counted_memory.hpp"
+#include "support/digits_case.hpp"
 #include "support/native_bytes.hpp"
 #include "support/npy_files.hpp"
 #include "support/outcome.hpp"
 #include "support/pte_files.hpp"
 #include "support/safetensors_files.hpp"
+#include "support/shared_store.hpp"
 #include "support/temp_folder.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -46,6 +47,7 @@ namespace et = executorch::runtime;
 using et::Error;
 using executorch::aten::ScalarType;
 using stet_test::outcome;
+using stet_test::shared;
 using shared_store = std::shared_ptr<const stet::store>;
 
 const std::vector<std::string> digits_names{"dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"};
@@ -101,43 +103,13 @@ private:
   std::unique_ptr<et::Result<et::Method>> method_;
 };
 
-/// The digits network with numbers in it, and what it makes of some images.
-struct digits_task {
-  static constexpr std::size_t count = 20;
-  digits::parameters numbers;
-  std::vector<float> images = std::vector<float>(count * digits::pixel_count);
-
-  digits_task() {
-    digits::splitmix64 random{3};
-    numbers = digits::glorot_uniform(random);
-    for (float& each : numbers.hidden_bias) each = random.symmetric();
-    for (float& each : numbers.answer_bias) each = random.symmetric();
-    for (float& each : images) each = random.below(4) == 0 ? std::abs(random.symmetric()) : 0.0f;
-  }
-  stet::writer writer() const {
-    stet::writer out;
-    for (const auto& each : digits::tensors(numbers)) out.add(each.name, each.values, stet::extents(each.shape()));
-    return out;
-  }
-  /// Runs a program with `weights` under `names`, and compares.
-  void check(const et::NamedDataMap& weights, const std::vector<std::string>& names, bool copied = false) {
-    executorch_method method(stet_test::digits_program(count, names, copied), &weights);
-    const std::vector<float> answers = method.run(images, {count, digits::pixel_count});
-    REQUIRE(answers.size() == count * digits::class_count);
-    for (std::size_t i = 0; i < count; ++i) {
-      digits::image pixels;
-      std::copy_n(images.data() + i * digits::pixel_count, digits::pixel_count, pixels.begin());
-      const auto expected = digits::forward(numbers.view(), pixels);
-      for (std::size_t c = 0; c < digits::class_count; ++c)
-        CHECK(std::abs(answers[i * digits::class_count + c] - expected.probabilities[c]) < 1e-5f);
-    }
-  }
-};
-
-shared_store share(stet::result<stet::store>&& opened) {
-  REQUIRE(outcome(opened) == "ok");
-  return std::make_shared<const stet::store>(std::move(*opened));
+/// Runs the digits program with `weights` under `names`, and compares.
+void check_digits(stet_test::digits_case& task, const et::NamedDataMap& weights, const std::vector<std::string>& names,
+                  bool copied = false) {
+  executorch_method method(stet_test::digits_program(task.image_count, names, copied), &weights);
+  task.check(method.run(task.images, {task.image_count, digits::pixel_count}));
 }
+
 stet::executorch_data_map map_of(shared_store from, const stet::executorch_options& options = {}) {
   auto made = stet::executorch_data_map::make(std::move(from), options);
   REQUIRE(outcome(made) == "ok");
@@ -149,10 +121,8 @@ stet::executorch_data_map map_of(shared_store from, const stet::executorch_optio
 TEST_SUITE("ext/executorch") {
   TEST_CASE("a program of ExecuTorch without weights answers by those of the mapped file as the demo's own code does") {
     et::runtime_init();
-    digits_task task;
-    const stet_test::temp_folder folder;
-    REQUIRE(task.writer().save(folder.path("digits.stet")));
-    const shared_store store = share(stet::open(folder.path("digits.stet")));
+    stet_test::digits_case task;
+    const shared_store store = shared(stet::open(task.path()));
     const auto weights = map_of(store);
     for (const stet::tensor each : *store) {
       const auto buffer = weights.get_data(each.name());
@@ -160,14 +130,14 @@ TEST_SUITE("ext/executorch") {
       CHECK(buffer->data() == each.bytes().data()); // nothing is copied
       CHECK(buffer->size() == each.size_bytes());
     }
-    task.check(weights, digits_names);
-    task.check(weights, digits_names, true); // loaded into memory of the program
+    check_digits(task, weights, digits_names);
+    check_digits(task, weights, digits_names, true); // loaded into memory of the program
     // A streamed store: each weight is mapped or read when the program asks for it.
-    task.check(map_of(share(stet::open(folder.path("digits.stet"), {.backing = stet::backing::stream}))), digits_names);
+    check_digits(task, map_of(shared(stet::open(task.path(), {.backing = stet::backing::stream}))), digits_names);
   }
 
   TEST_CASE("files of any format feed the program") {
-    digits_task task;
+    stet_test::digits_case task;
     const stet_test::temp_folder folder;
     stet::writer out = task.writer();
     out.graph = stet::graph_to_json(digits::describe_graph());
@@ -178,7 +148,7 @@ TEST_SUITE("ext/executorch") {
       auto opened = stet::open_any(path);
       REQUIRE(outcome(opened) == "ok");
       const auto model = std::make_shared<const stet::model>(std::move(*opened));
-      task.check(map_of(shared_store(model, &model->store)), digits_names);
+      check_digits(task, map_of(shared_store(model, &model->store)), digits_names);
     }
   }
 
@@ -188,7 +158,7 @@ TEST_SUITE("ext/executorch") {
     out.add("a", numbers, {2, 3});
     const auto file = out.save_to_memory();
     REQUIRE(outcome(file) == "ok");
-    shared_store store = share(stet::open(*file));
+    shared_store store = shared(stet::open(*file));
     const std::weak_ptr<const stet::store> alive = store;
     const std::byte* const at = store->find("a")->bytes().data();
     {
@@ -203,7 +173,7 @@ TEST_SUITE("ext/executorch") {
       buffer->Free();
     }
     // Layouts and keys are the map's, which may move.
-    store = share(stet::open(*file));
+    store = shared(stet::open(*file));
     auto first = map_of(store);
     const auto layout = first.get_tensor_layout("a");
     REQUIRE(layout.ok());
@@ -225,7 +195,7 @@ TEST_SUITE("ext/executorch") {
     out.add("deepest", scalar, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
     const auto file = out.save_to_memory();
     REQUIRE(outcome(file) == "ok");
-    const auto weights = map_of(share(stet::open(*file)));
+    const auto weights = map_of(shared(stet::open(*file)));
     const auto longs_layout = weights.get_tensor_layout("longs");
     REQUIRE(longs_layout.ok());
     CHECK(longs_layout->scalar_type() == ScalarType::Long);
@@ -300,7 +270,7 @@ TEST_SUITE("ext/executorch") {
     out.add("nibbles", nibbles, {3}).add("texts", texts, {2});
     const auto file = out.save_to_memory();
     REQUIRE(outcome(file) == "ok");
-    const auto weights = map_of(share(stet::open(*file)));
+    const auto weights = map_of(shared(stet::open(*file)));
     CHECK(weights.get_tensor_layout("nibbles").error() == Error::InvalidType);
     CHECK(weights.get_tensor_layout("texts").error() == Error::InvalidType);
     const auto data = weights.get_data("nibbles");
@@ -319,7 +289,7 @@ TEST_SUITE("ext/executorch") {
     out.add("a", numbers, {3}).add("nothing", nothing, {0});
     const auto file = out.save_to_memory();
     REQUIRE(outcome(file) == "ok");
-    const auto weights = map_of(share(stet::open(*file)));
+    const auto weights = map_of(shared(stet::open(*file)));
     float into[4] = {9, 9, 9, 9};
     CHECK(weights.load_data_into("a", into, 12) == Error::Ok);
     CHECK(std::vector<float>(into, into + 4) == std::vector<float>{1, 2, 3, 9});
@@ -342,7 +312,7 @@ TEST_SUITE("ext/executorch") {
                                                              stet_test::u8_row(R"(cut\u0000short)", 1, 1) + "," +
                                                              stet_test::u8_row("last", 2, 1) + "}",
                                                          "abc");
-    const auto weights = map_of(share(stet::open_safetensors(stet_test::bytes_of(made))));
+    const auto weights = map_of(shared(stet::open_safetensors(stet_test::bytes_of(made))));
     REQUIRE(weights.get_num_keys().ok());
     CHECK(*weights.get_num_keys() == 3);
     CHECK(std::string_view(*weights.get_key(0)) == "first");
@@ -362,9 +332,9 @@ TEST_SUITE("ext/executorch") {
     out.add("other", numbers, {1});
     const auto file = out.save_to_memory();
     REQUIRE(outcome(file) == "ok");
-    const auto more = map_of(share(stet::open(*file)));
+    const auto more = map_of(shared(stet::open(*file)));
     const stet_test::native_file plain({stet_test::tensor_of<float>("first", {1}, {1})});
-    const auto less = map_of(share(stet::open(std::span<const std::byte>(plain.bytes))));
+    const auto less = map_of(shared(stet::open(std::span<const std::byte>(plain.bytes))));
     const et::NamedDataMap* both[] = {&less, &more};
     const auto merged = executorch::extension::merged_data_map::MergedDataMap::load({both, 2});
     REQUIRE(merged.ok());
@@ -381,7 +351,7 @@ TEST_SUITE("ext/executorch") {
     REQUIRE(outcome(file) == "ok");
     std::vector<std::byte> shifted(file->size() + 1);
     std::copy(file->begin(), file->end(), shifted.begin() + 1);
-    const shared_store odd = share(stet::open(std::span<const std::byte>(shifted).subspan(1)));
+    const shared_store odd = shared(stet::open(std::span<const std::byte>(shifted).subspan(1)));
     stet_test::counted_memory memory;
     {
       const auto weights = map_of(odd, {.memory = &memory});
@@ -395,7 +365,7 @@ TEST_SUITE("ext/executorch") {
     CHECK(memory.live() == 0);
     CHECK(memory.is_sound());
 
-    const shared_store near = share(stet::open(*file));
+    const shared_store near = shared(stet::open(*file));
     const std::uint64_t behind = near->readable_bytes_behind(*near->find("a"));
     const auto enough = map_of(near, {.bytes_behind = static_cast<std::uint32_t>(behind)}).get_data("a");
     REQUIRE(enough.ok());
@@ -410,7 +380,7 @@ TEST_SUITE("ext/executorch") {
     using namespace std::string_view_literals;
     const stet_test::temp_folder folder;
     folder.write("big.npy", stet_test::numpy_array("'>f4'", "(2,)", "\x3f\x80\0\0\x40\0\0\0"sv));
-    const shared_store store = share(stet::open_npy(folder.path("big.npy")));
+    const shared_store store = shared(stet::open_npy(folder.path("big.npy")));
     const auto weights = map_of(store);
     const std::string key = *weights.get_key(0);
     const auto buffer = weights.get_data(key);
@@ -430,7 +400,7 @@ TEST_SUITE("ext/executorch") {
     out.add("a", numbers, {2});
     const auto file = out.save_to_memory();
     REQUIRE(outcome(file) == "ok");
-    const shared_store store = share(stet::open(*file));
+    const shared_store store = shared(stet::open(*file));
     stet_test::counted_memory no_table(0);
     CHECK(outcome(stet::executorch_data_map::make(store, {.memory = &no_table})) == "out_of_memory");
     stet_test::counted_memory no_copy(1);
@@ -454,7 +424,7 @@ TEST_SUITE("ext/executorch") {
       std::uint64_t size_bytes() const noexcept override { return bytes.size(); }
     } reader;
     reader.bytes = *file;
-    const auto read = map_of(share(stet::open(reader)));
+    const auto read = map_of(shared(stet::open(reader)));
     const auto buffer = read.get_data("a");
     REQUIRE(buffer.ok());
     CHECK(std::memcmp(buffer->data(), numbers, sizeof numbers) == 0);
@@ -466,11 +436,11 @@ TEST_SUITE("ext/executorch") {
 
   TEST_CASE("a program refuses weights that are not its own") {
     et::runtime_init();
-    digits_task task;
+    stet_test::digits_case task;
     const auto loading = [&](const stet::writer& out) {
       const auto file = out.save_to_memory();
       REQUIRE(outcome(file) == "ok");
-      const auto weights = map_of(share(stet::open(*file)));
+      const auto weights = map_of(shared(stet::open(*file)));
       return executorch_method(stet_test::digits_program(1, digits_names), &weights).error();
     };
     CHECK(loading(task.writer()) == Error::Ok);

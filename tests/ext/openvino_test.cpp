@@ -12,14 +12,14 @@
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
 
-#include "../../examples/digits/network.hpp"
+#include "support/digits_case.hpp"
 #include "support/native_bytes.hpp"
 #include "support/npy_files.hpp"
 #include "support/outcome.hpp"
+#include "support/shared_store.hpp"
 #include "support/temp_folder.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -54,8 +54,7 @@ struct watched_store {
   std::weak_ptr<const stet::store> alive;
 };
 watched_store watched(stet::result<stet::store>&& opened) {
-  REQUIRE(outcome(opened) == "ok");
-  watched_store made{std::make_shared<const stet::store>(std::move(*opened)), {}};
+  watched_store made{stet_test::shared(std::move(opened)), {}};
   made.alive = made.store;
   return made;
 }
@@ -64,20 +63,8 @@ watched_store watched(stet::result<stet::store>&& opened) {
 
 TEST_SUITE("ext/openvino") {
   TEST_CASE("the digits network served by OpenVINO from the mapped file answers as its own code does") {
-    digits::splitmix64 random{3};
-    digits::parameters numbers = digits::glorot_uniform(random);
-    for (float& each : numbers.hidden_bias) each = random.symmetric();
-    for (float& each : numbers.answer_bias) each = random.symmetric();
-    stet::writer out;
-    for (const auto& each : digits::tensors(numbers)) out.add(each.name, each.values, stet::extents(each.shape()));
-    const stet_test::temp_folder folder;
-    REQUIRE(out.save(folder.path("digits.stet")));
-
-    constexpr std::size_t count = 100;
-    std::vector<float> images(count * digits::pixel_count);
-    for (float& each : images) each = random.below(4) == 0 ? std::abs(random.symmetric()) : 0.0f;
-
-    auto [store, alive] = watched(stet::open(folder.path("digits.stet")));
+    stet_test::digits_case task;
+    auto [store, alive] = watched(stet::open(task.path()));
     for (const stet::tensor each : *store) {
       const auto constant = stet::openvino_constant(store, each);
       REQUIRE(outcome(constant) == "ok");
@@ -86,7 +73,7 @@ TEST_SUITE("ext/openvino") {
       REQUIRE(outcome(tensor) == "ok");
       CHECK(std::as_const(*tensor).data() == each.bytes().data());
     }
-    auto model = digits_model(count, [from = store](const char* name) {
+    auto model = digits_model(task.image_count, [from = store](const char* name) {
       const auto constant = stet::openvino_constant(from, name);
       REQUIRE(outcome(constant) == "ok");
       return *constant;
@@ -98,19 +85,11 @@ TEST_SUITE("ext/openvino") {
     auto compiled = core.compile_model(model, "CPU", ov::hint::inference_precision(ov::element::f32));
     model.reset();
     ov::InferRequest request = compiled.create_infer_request();
-    request.set_input_tensor(ov::Tensor(ov::element::f32, {count, digits::pixel_count}, images.data()));
+    request.set_input_tensor(ov::Tensor(ov::element::f32, {task.image_count, digits::pixel_count}, task.images.data()));
     request.infer();
     const ov::Tensor answered = request.get_output_tensor();
-    REQUIRE(answered.get_shape() == ov::Shape{count, digits::class_count});
-    const std::span<const float> answers(answered.data<const float>(), answered.get_size());
-    for (std::size_t i = 0; i < count; ++i) {
-      digits::image pixels;
-      std::copy_n(images.data() + i * digits::pixel_count, digits::pixel_count, pixels.begin());
-      const auto expected = digits::forward(numbers.view(), pixels);
-      const std::span<const float> got = answers.subspan(i * digits::class_count, digits::class_count);
-      CHECK(digits::answer(got) == digits::answer(expected.probabilities));
-      for (std::size_t c = 0; c < digits::class_count; ++c) CHECK(std::abs(got[c] - expected.probabilities[c]) < 1e-5f);
-    }
+    REQUIRE(answered.get_shape() == ov::Shape{task.image_count, digits::class_count});
+    task.check({answered.data<const float>(), answered.get_size()});
   }
 
   TEST_CASE("constants and tensors keep what owns their bytes, and let go of it") {

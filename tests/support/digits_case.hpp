@@ -23,16 +23,25 @@ namespace stet_test {
 class digits_case {
 public:
   static constexpr std::size_t image_count = 100;
+  /// The weights.
+  digits::parameters numbers;
   /// `pixel_count` numbers for each image.
   std::vector<float> images = std::vector<float>(image_count * digits::pixel_count);
 
-  digits_case() : numbers_(digits::glorot_uniform(random_)) {
-    for (float& each : numbers_.hidden_bias) each = random_.symmetric();
-    for (float& each : numbers_.answer_bias) each = random_.symmetric();
-    for (float& each : images) each = random_.below(4) == 0 ? std::abs(random_.symmetric()) : 0.0f;
+  digits_case() {
+    digits::splitmix64 random{3};
+    numbers = digits::glorot_uniform(random);
+    for (float& each : numbers.hidden_bias) each = random.symmetric();
+    for (float& each : numbers.answer_bias) each = random.symmetric();
+    for (float& each : images) each = random.below(4) == 0 ? std::abs(random.symmetric()) : 0.0f;
+    REQUIRE(writer().save(path()));
+  }
+
+  /// A writer of the model, which ends before this object.
+  [[nodiscard]] stet::writer writer() const {
     stet::writer out;
-    for (const auto& each : digits::tensors(numbers_)) out.add(each.name, each.values, stet::extents(each.shape()));
-    REQUIRE(out.save(path()));
+    for (const auto& each : digits::tensors(numbers)) out.add(each.name, each.values, stet::extents(each.shape()));
+    return out;
   }
 
   /// Where the model is.
@@ -44,7 +53,7 @@ public:
     for (std::size_t i = 0; i < image_count; ++i) {
       digits::image pixels;
       std::copy_n(images.data() + i * digits::pixel_count, digits::pixel_count, pixels.begin());
-      const digits::activations expected = digits::forward(numbers_.view(), pixels);
+      const digits::activations expected = digits::forward(numbers.view(), pixels);
       const std::span<const float> got = answers.subspan(i * digits::class_count, digits::class_count);
       CHECK(digits::answer(got) == digits::answer(expected.probabilities));
       for (std::size_t c = 0; c < digits::class_count; ++c) CHECK(std::abs(got[c] - expected.probabilities[c]) < 1e-5f);
@@ -52,8 +61,6 @@ public:
   }
 
 private:
-  digits::splitmix64 random_{3};
-  digits::parameters numbers_;
   temp_folder folder_;
 };
 
