@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Makes tensors of ggml of tensors, where they are. Include it after <ggml.h>, <ggml-backend.h> and <ggml-cpu.h>.
 //
-//   add_subdirectory(ggml) # or find_package(ggml)
+//   add_subdirectory(ggml)
 //   target_link_libraries(my_program PRIVATE stet::core ggml)
 #ifndef STET_EXT_GGML_HPP
 #define STET_EXT_GGML_HPP

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Makes values of ONNX Runtime of tensors, where they are. Include it after <onnxruntime_c_api.h> or <onnxruntime_cxx_api.h>.
 //
-//   find_package(onnxruntime REQUIRED)
-//   target_link_libraries(my_program PRIVATE stet::core onnxruntime::onnxruntime)
+// With the archive of a release, unpacked in FOLDER:
+//   c++ -std=c++20 -isystem FOLDER/include my_program.cpp -LFOLDER/lib -lonnxruntime
 #ifndef STET_EXT_ONNXRUNTIME_HPP
 #define STET_EXT_ONNXRUNTIME_HPP
 

@@ -112,7 +112,7 @@ template <class Type = TF_DataType> [[nodiscard]] constexpr Type tensorflow_type
 /// @retval errc::out_of_memory     for a copy of `owner`
 /// Cost: some small allocations; for booleans, reads every byte.
 ///
-///     auto opened = stet::open("model.keras");
+///     auto opened = stet::open("model.stet");
 ///     const auto store = std::make_shared<const stet::store>(std::move(*opened));
 ///     const stet::result<TF_Tensor*> kernel = stet::tensorflow_tensor(store, "dense/kernel");
 template <class Owner> [[nodiscard]] result<TF_Tensor*> tensorflow_tensor(Owner owner, const tensor& of) noexcept {

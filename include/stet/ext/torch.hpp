@@ -95,7 +95,7 @@ template <class Type = at::ScalarType> [[nodiscard]] constexpr Type torch_type(d
 /// @retval errc::bad_value         a boolean is neither 0 nor 1
 /// Exceptions: those of LibTorch and of allocations. Cost: two small allocations; for booleans, reads every byte.
 ///
-///     auto opened = stet::open("model.safetensors");
+///     auto opened = stet::open("model.stet");
 ///     const auto store = std::make_shared<const stet::store>(std::move(*opened));
 ///     const auto kernel = stet::torch_tensor(store, "dense/kernel");
 ///     const torch::Tensor scores = torch::matmul(pixels, *kernel);
