@@ -424,6 +424,18 @@ TEST_SUITE("ext/executorch") {
     CHECK(weights.load_data_into(key, into, 6) == Error::InvalidArgument);
   }
 
+  TEST_CASE("booleans are 0 and 1") {
+    const stet_test::native_file made(
+        {stet_test::tensor_of("truths", {stet::dtype::boolean, 8}, {2}, stet_test::bytes_of<std::int8_t>({1, 0})),
+         stet_test::tensor_of("lies", {stet::dtype::boolean, 8}, {2}, stet_test::bytes_of<std::int8_t>({1, 2}))});
+    const auto weights = map_of(share(stet::open(std::span<const std::byte>(made.bytes))));
+    std::uint8_t into[2] = {};
+    CHECK(weights.get_data("truths").error() == Error::Ok);
+    CHECK(weights.load_data_into("truths", into, 2) == Error::Ok);
+    CHECK(weights.get_data("lies").error() == Error::InvalidExternalData);
+    CHECK(weights.load_data_into("lies", into, 2) == Error::InvalidExternalData);
+  }
+
   TEST_CASE("memory that there is not, and bytes that cannot be read, are errors") {
     const double numbers[] = {1, 2};
     stet::writer out;
