@@ -14,7 +14,7 @@
 #include <executorch/runtime/platform/runtime.h>
 
 #include <stet/ext/executorch.hpp>
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
 
@@ -174,8 +174,8 @@ TEST_SUITE("ext/executorch") {
     for (const char* const name : {"w.stet", "w.safetensors", "w.gguf", "w.npz", "w.pt", "w.keras", "w.weights.h5"}) {
       const std::string path = folder.path(name);
       CAPTURE(path);
-      REQUIRE(outcome(stet::save_any(path, out)) == "ok");
-      auto opened = stet::open_any(path);
+      REQUIRE(outcome(stet::compiled::save_any(path, out)) == "ok");
+      auto opened = stet::compiled::open_any(path);
       REQUIRE(outcome(opened) == "ok");
       const auto model = std::make_shared<const stet::model>(std::move(*opened));
       task.check(map_of(shared_store(model, &model->store)), digits_names);
