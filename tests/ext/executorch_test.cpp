@@ -14,7 +14,7 @@
 #include <executorch/runtime/platform/runtime.h>
 
 #include <stet/ext/executorch.hpp>
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
 
@@ -144,8 +144,8 @@ TEST_SUITE("ext/executorch") {
     for (const char* const name : {"w.stet", "w.safetensors", "w.gguf", "w.npz", "w.pt", "w.keras", "w.weights.h5"}) {
       const std::string path = folder.path(name);
       CAPTURE(path);
-      REQUIRE(outcome(stet::save_any(path, out)) == "ok");
-      auto opened = stet::open_any(path);
+      REQUIRE(outcome(stet::compiled::save_any(path, out)) == "ok");
+      auto opened = stet::compiled::open_any(path);
       REQUIRE(outcome(opened) == "ok");
       const auto model = std::make_shared<const stet::model>(std::move(*opened));
       check_digits(task, map_of(shared_store(model, &model->store)), digits_names);
@@ -392,6 +392,18 @@ TEST_SUITE("ext/executorch") {
     CHECK(weights.load_data_into(key, into, 8) == Error::Ok);
     CHECK(into[1] == 2.0f);
     CHECK(weights.load_data_into(key, into, 6) == Error::InvalidArgument);
+  }
+
+  TEST_CASE("booleans are 0 and 1") {
+    const stet_test::native_file made(
+        {stet_test::tensor_of("truths", {stet::dtype::boolean, 8}, {2}, stet_test::bytes_of<std::int8_t>({1, 0})),
+         stet_test::tensor_of("lies", {stet::dtype::boolean, 8}, {2}, stet_test::bytes_of<std::int8_t>({1, 2}))});
+    const auto weights = map_of(share(stet::open(std::span<const std::byte>(made.bytes))));
+    std::uint8_t into[2] = {};
+    CHECK(weights.get_data("truths").error() == Error::Ok);
+    CHECK(weights.load_data_into("truths", into, 2) == Error::Ok);
+    CHECK(weights.get_data("lies").error() == Error::InvalidExternalData);
+    CHECK(weights.load_data_into("lies", into, 2) == Error::InvalidExternalData);
   }
 
   TEST_CASE("memory that there is not, and bytes that cannot be read, are errors") {

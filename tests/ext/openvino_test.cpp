@@ -307,7 +307,8 @@ TEST_SUITE("ext/openvino") {
     CHECK(outcome(stet::openvino_tensor(streamed, "doubles")) == "not_resident");
   }
 
-  TEST_CASE("elements in the other byte order, and narrow ones that are not packed, are refused") {
+  TEST_CASE(
+      "elements in the other byte order, narrow ones that are not packed, and booleans of neither value are refused") {
     using namespace std::string_view_literals;
     const stet_test::temp_folder folder;
     folder.write("big.npy", stet_test::numpy_array("'>f4'", "(2,)", "\x3f\x80\0\0\x40\0\0\0"sv));
@@ -315,9 +316,13 @@ TEST_SUITE("ext/openvino") {
     for (const stet::tensor each : *big) CHECK(outcome(stet::openvino_constant(big, each)) == "wrong_byte_order");
 
     const stet_test::native_file narrow(
-        {stet_test::tensor_of("codes", {stet::dtype::int4, 8}, {2}, stet_test::bytes_of<std::int8_t>({1, -2}))});
+        {stet_test::tensor_of("codes", {stet::dtype::int4, 8}, {2}, stet_test::bytes_of<std::int8_t>({1, -2})),
+         stet_test::tensor_of("truths", {stet::dtype::boolean, 8}, {2}, stet_test::bytes_of<std::int8_t>({1, 0})),
+         stet_test::tensor_of("lies", {stet::dtype::boolean, 8}, {2}, stet_test::bytes_of<std::int8_t>({1, 2}))});
     const auto [loose, loose_alive] = watched(stet::open(std::span<const std::byte>(narrow.bytes)));
-    CHECK(outcome(stet::openvino_constant(loose, "codes")) == "unsupported");
+    CHECK(outcome(stet::openvino_constant(loose, "codes")) == "packed");
+    CHECK(outcome(stet::openvino_constant(loose, "truths")) == "ok");
+    CHECK(outcome(stet::openvino_constant(loose, "lies")) == "bad_value");
   }
 }
 

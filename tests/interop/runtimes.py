@@ -3,11 +3,11 @@
 """A library that computes takes tensors in place: the test of its adapter, and the example that serves the digits network, are compiled
 with the library and run.
 
-    runtimes.py STET FOLDER NAME DIGITS [INCLUDE ...]
+    runtimes.py STET FOLDER NAME DIGITS FORMATS [INCLUDE ...]
 
 NAME is a row of RUNTIMES: include/stet/ext/NAME.hpp, tests/ext/NAME_test.cpp, examples/runtimes/serve_NAME.cpp where there is one. DIGITS is
-the demo's program, which trains the model that is served; INCLUDE are folders with the headers of doctest and nlohmann/json where the
-compiler does not find them. The compiler is CXX's, or c++. Ends with 77 where the library cannot be had.
+the demo's program, which trains the model that is served; FORMATS is the library of compiled.hpp; INCLUDE are folders with the headers of
+doctest and nlohmann/json where the compiler does not find them. The compiler is CXX's, or c++. Ends with 77 where the library cannot be had.
 """
 import ctypes.util
 import dataclasses
@@ -198,7 +198,7 @@ def output_of(folder, *command):
 
 
 def main():
-    stet, folder, name, digits, *includes = sys.argv[1:]
+    stet, folder, name, digits, formats, *includes = sys.argv[1:]
     del stet  # which all scripts of the folder are given
     library = RUNTIMES[name]()
     folder = pathlib.Path(folder).absolute()
@@ -208,7 +208,7 @@ def main():
     options += [f"-DSTET_HAS_{name.upper()}=1", "-DSTET_HAS_ZLIB=0", *library.compile_options()]
 
     tests = compiled(folder, "tests", ["tests/main.cpp", "tests/support/allocations_test.cpp", f"tests/ext/{name}_test.cpp"], options,
-                     library.link_options())
+                     [formats, *library.link_options()])
     said, good = output_of(folder, tests, "--no-colors")
     counts = re.search(r"test cases:\s*(\d+) \|\s*(\d+) passed \|\s*(\d+) failed", said)
     passed, failed = (int(counts[2]), int(counts[3])) if counts else (0, 1)

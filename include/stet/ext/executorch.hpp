@@ -128,14 +128,17 @@ public:
   /// @retval MemoryAllocationFailed  there is no memory for the buffer's owner, or for a copy
   /// @retval NotSupported            a copy does not fit the address space
   /// @retval AccessFailed            the bytes cannot be read
-  /// Cost: a small allocation, besides what is loaded or copied.
+  /// @retval InvalidExternalData     a boolean is neither 0 nor 1
+  /// Cost: a small allocation, besides what is loaded or copied; for booleans, reads every byte.
   [[nodiscard]] result_type<buffer_type> get_data(std::string_view key) const noexcept override {
     const result<tensor> found = find_numbers(key);
     if (!found) return error_of(found.error());
     if (found->size_bytes() == 0) return buffer_type();
     result<loaded_tensor> loaded = from_->load(found->name(), options_.memory, options_.bytes_behind);
     if (!loaded) return error_of(loaded.error());
-    if (const auto data = detail::bytes_in_place(**loaded)) return give(*data, found->size_bytes(), std::move(*loaded));
+    const auto in_place = detail::bytes_in_place(**loaded, found->layout().bits, 1);
+    if (in_place) return give(*in_place, found->size_bytes(), std::move(*loaded));
+    if (in_place.error().code() == errc::bad_value) return error_of(in_place.error());
     result<source> copy = copy_native(**loaded);
     if (!copy) return error_of(copy.error());
     const std::byte* const data = copy->data();
@@ -143,10 +146,11 @@ public:
   }
 
   /// Copies the first `size_bytes` bytes of a tensor, as this machine uses them.
-  /// @retval NotFound         no tensor has this name
-  /// @retval InvalidType      it holds strings
-  /// @retval InvalidArgument  there are fewer bytes, or the last word would be cut; or `buffer` is nullptr
-  /// @retval AccessFailed     the bytes cannot be read
+  /// @retval NotFound             no tensor has this name
+  /// @retval InvalidType          it holds strings
+  /// @retval InvalidArgument      there are fewer bytes, or the last word would be cut; or `buffer` is nullptr
+  /// @retval AccessFailed         the bytes cannot be read
+  /// @retval InvalidExternalData  a boolean is neither 0 nor 1
   [[nodiscard]] error_type load_data_into(std::string_view key, void* buffer,
                                           std::size_t size_bytes) const noexcept override {
     const result<tensor> found = find_numbers(key);
@@ -234,10 +238,12 @@ private:
 
   /// Reads the first `size_bytes` bytes, whole words, in the byte order of this machine.
   static result<void> read_native(const tensor& of, std::byte* into, std::size_t size_bytes) noexcept {
-    auto done = of.read(0, {into, size_bytes});
-    if (done && of.entry().is_big_endian() == detail::host_is_little_endian)
+    if (auto done = of.read(0, {into, size_bytes}); !done) return done;
+    if (of.entry().is_big_endian() == detail::host_is_little_endian)
       detail::reverse_words(into, size_bytes, describe(of.dtype()).word_size_bytes);
-    return done;
+    if (of.dtype() == dtype::boolean && !detail::are_booleans(into, size_bytes))
+      return error(errc::bad_value, of.name());
+    return {};
   }
   [[nodiscard]] result<source> copy_native(const tensor& of) const noexcept {
     result<source> made = source::allocate(of.size_bytes() + options_.bytes_behind, options_.memory);
@@ -267,6 +273,8 @@ private:
       return error_type::MemoryAllocationFailed;
     case errc::too_large:
       return error_type::NotSupported;
+    case errc::bad_value:
+      return error_type::InvalidExternalData;
     default:
       return error_type::AccessFailed;
     }

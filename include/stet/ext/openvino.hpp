@@ -79,10 +79,8 @@ struct openvino_bytes {
 
 inline result<openvino_bytes> check_for_openvino(const tensor& of) {
   const ov::element::Type type = openvino_type(of.dtype());
-  // It has a narrow type packed only.
-  if (type == ov::element::dynamic || of.layout().bits != describe(of.dtype()).bits)
-    return error(errc::unsupported, of.name());
-  const result<const std::byte*> data = bytes_in_place(of);
+  if (type == ov::element::dynamic) return error(errc::unsupported, of.name());
+  const result<const std::byte*> data = bytes_in_place(of, describe(of.dtype()).bits, 1);
   if (!data) return data.error();
   const shape extents = of.shape();
   ov::Shape dims;
@@ -101,10 +99,12 @@ template <class Owner> std::shared_ptr<void> openvino_owner(const std::shared_pt
 /// compiled, in the order that it computes in.
 /// @param owner  what keeps the bytes: the store, or a loaded_tensor with its store. The constant, and whatever OpenVINO makes of it,
 ///               holds it as long as it needs the bytes
-/// @retval errc::unsupported       OpenVINO has no such element type, or has it packed only
+/// @retval errc::unsupported       OpenVINO has no such element type
+/// @retval errc::packed            elements narrower than a byte have one each, where OpenVINO has them packed
 /// @retval errc::not_resident      the bytes are not in memory
 /// @retval errc::wrong_byte_order  this machine has the other byte order
 /// @retval errc::misaligned        they are not aligned for their type
+/// @retval errc::bad_value         a boolean is neither 0 nor 1
 /// Exceptions: those of OpenVINO and of allocations, as all its calls.
 ///
 ///     auto opened = stet::open("model.stet");
