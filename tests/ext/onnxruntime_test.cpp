@@ -346,11 +346,14 @@ TEST_SUITE("ext/onnxruntime") {
     const auto bytes = stet_test::bytes_of<unsigned char>({1, 2});
     const stet_test::native_file crafted(
         {stet_test::tensor_of("two", element_layout::of(stet::dtype::boolean), {2}, bytes),
-         stet_test::tensor_of("wide", element_layout{stet::dtype::int4, 8, {}}, {2}, bytes)});
+         stet_test::tensor_of("wide", element_layout{stet::dtype::int4, 8, {}}, {2}, bytes),
+         stet_test::tensor_of("endless", element_layout::of(stet::dtype::int4), {0, (std::uint64_t{1} << 63) + 2},
+                              {})});
     const auto narrow = stet::open(std::span<const std::byte>(crafted.bytes));
     REQUIRE(outcome(narrow) == "ok");
     CHECK(outcome(stet::onnxruntime_value(ort(), *narrow, "two")) == "bad_value");
     CHECK(outcome(stet::onnxruntime_value(ort(), *narrow, "wide")) == "packed");
+    CHECK(outcome(stet::onnxruntime_value(ort(), *narrow, "endless")) == "invalid_argument");
   }
 }
 

@@ -34,7 +34,8 @@ inline result<const std::byte*> bytes_in_place(const tensor& of, std::size_t bit
   return *data;
 }
 
-/// The extents of a tensor as signed numbers, which they fit: a tensor has less than 2^63 bytes and elements.
+/// The extents of a tensor as signed numbers. They fit, and so does their product, zeros taken as ones, if an element has a byte or more:
+/// a tensor has less than 2^63 bytes. Of narrower elements, a tensor without any may have an extent that becomes negative.
 struct signed_extents {
   std::int64_t values[max_rank] = {};
   std::size_t rank = 0;
