@@ -15,6 +15,8 @@
 
 #include <stet/ext/executorch.hpp>
 #include <stet/formats/compiled.hpp>
+#include <stet/formats/numpy.hpp>
+#include <stet/formats/safetensors.hpp>
 #include <stet/stet.hpp>
 #include <stet/writer.hpp>
 
@@ -398,7 +400,7 @@ TEST_SUITE("ext/executorch") {
     const stet_test::native_file made(
         {stet_test::tensor_of("truths", {stet::dtype::boolean, 8}, {2}, stet_test::bytes_of<std::int8_t>({1, 0})),
          stet_test::tensor_of("lies", {stet::dtype::boolean, 8}, {2}, stet_test::bytes_of<std::int8_t>({1, 2}))});
-    const auto weights = map_of(share(stet::open(std::span<const std::byte>(made.bytes))));
+    const auto weights = map_of(shared(stet::open(std::span<const std::byte>(made.bytes))));
     std::uint8_t into[2] = {};
     CHECK(weights.get_data("truths").error() == Error::Ok);
     CHECK(weights.load_data_into("truths", into, 2) == Error::Ok);
