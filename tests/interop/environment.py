@@ -24,8 +24,8 @@ def main():
     folder, packages, script, *arguments = sys.argv[1:]
     folder = pathlib.Path(folder)
     python = folder / "bin" / "python"
-    stamp = folder / "installed"
-    if not stamp.exists() or stamp.read_text() != packages:
+    stamp = folder / "installed"  # a line for each list of packages: scripts share a folder
+    if not stamp.exists() or packages not in stamp.read_text().splitlines():
         if subprocess.run([sys.executable, "-m", "venv", str(folder)]).returncode != 0:
             skip("python3 has no venv here")
         whole, _, alone = packages.partition("--no-deps")
@@ -33,7 +33,8 @@ def main():
             install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *options]
             if options and subprocess.run(install).returncode != 0:
                 skip(f"{packages} cannot be installed")
-        stamp.write_text(packages)
+        with stamp.open("a") as lines:
+            lines.write(packages + "\n")
     quiet = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="", TF_ENABLE_ONEDNN_OPTS="0")
     sys.exit(subprocess.run([str(python), script, *arguments], env=quiet).returncode)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""TFLite models of TensorFlow: stet lists what the interpreter has, and models with new weights run and give the outputs of those.
+"""TFLite models that TensorFlow makes: stet lists what LiteRT's interpreter has, and models with new weights run in it and give the
+outputs of those.
 
     tflite_models.py STET FOLDER
 """
@@ -13,6 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
 STET, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
 FOLDER.mkdir(parents=True, exist_ok=True)
@@ -32,7 +34,7 @@ def tensors_of(path):
 
 def run(model, inputs):
     """The outputs of the interpreter for float inputs, whatever the types of its ports."""
-    interpreter = tf.lite.Interpreter(model_content=model)
+    interpreter = Interpreter(model_content=model)
     interpreter.allocate_tensors()
     port, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     outputs = []
@@ -73,7 +75,7 @@ def conv_model():
 
 def check_listing(path, model):
     """Every constant that stet lists has the bytes that the interpreter has."""
-    interpreter = tf.lite.Interpreter(model_content=model)
+    interpreter = Interpreter(model_content=model)
     interpreter.allocate_tensors()
     for each in tensors_of(path):
         number = int(each["name"].split(":")[1])
