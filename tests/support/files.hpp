@@ -8,6 +8,7 @@
 
 #include <stet/store/open.hpp>
 
+#include <atomic>
 #include <new>
 #include <string>
 
@@ -19,6 +20,8 @@ public:
   static constexpr int never = -1;
   explicit memory_reader(std::span<const std::byte> bytes, int fails_at_call = never) noexcept
       : bytes_(bytes), fails_at_call_(fails_at_call) {}
+  memory_reader(const memory_reader& other) noexcept
+      : byte_reader(other), bytes_(other.bytes_), fails_at_call_(other.fails_at_call_), calls_(other.calls()) {}
   [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return bytes_.size(); }
   [[nodiscard]] stet::result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
     if (fails_at_call_ != never && calls_ >= fails_at_call_)
@@ -34,7 +37,7 @@ public:
 private:
   std::span<const std::byte> bytes_;
   int fails_at_call_;
-  mutable int calls_ = 0;
+  mutable std::atomic<int> calls_ = 0; // threads read at once
 };
 
 /// A copy in a block of exactly this size, aligned for every tensor, so that a sanitizer sees any over-read.
