@@ -181,10 +181,6 @@ public:
     }
     return detail::bytes_in(*whole_);
   }
-  /// Reads the file without touching the pages of `bytes`, if it is mapped; else nullptr.
-  [[nodiscard]] const byte_reader* reader() const noexcept {
-    return options_.backing == backing::map && options_.files == nullptr ? file_.fetcher() : nullptr;
-  }
   /// The members of the archive that the file is, as its directory lists them. Errors: those of `bytes` and of read_zip
   /// (wire/zip.hpp). Cost: that of `bytes`; of a mapped file, the pages of the directory and of the headers of members.
   [[nodiscard]] const result<std::vector<detail::zip_member>>& zip() {
@@ -236,6 +232,11 @@ private:
   [[nodiscard]] bool is_access_possible() const noexcept {
     const bool must_be_writable = options_.backing == backing::map && options_.access != access::read_only;
     return !must_be_writable || (is_given_in_memory_ && file_.is_writable());
+  }
+
+  /// Reads the file without touching the pages of `bytes`, if it is mapped; else nullptr.
+  [[nodiscard]] const byte_reader* reader() const noexcept {
+    return options_.backing == backing::map && options_.files == nullptr ? file_.fetcher() : nullptr;
   }
 
   [[nodiscard]] result<source> load() noexcept {

@@ -10,8 +10,10 @@
 #include "../format.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace stet::inline STET_NAMESPACE {
 
@@ -38,9 +40,15 @@ inline bool is_pytorch(format_probe& probe) {
 
 /// `format::open` of pytorch_format.
 inline result<model> open_pytorch_model(format_probe& probe) {
+  std::optional<std::vector<zip_member>> members;
+  if (is_zip(probe.start())) {
+    const auto& read = probe.zip();
+    if (!read) return read.error().subject().empty() ? read.error().about(probe.path()) : read.error();
+    members = *read;
+  }
   result<source> file = probe.take_bytes();
   if (!file) return file.error();
-  result<model> opened = open_pytorch_source(std::move(*file), probe.path(), probe.options(), probe.reader());
+  result<model> opened = open_pytorch_source(std::move(*file), probe.path(), probe.options(), std::move(members));
   if (!opened && opened.error().subject().empty()) return opened.error().about(probe.path());
   return opened;
 }

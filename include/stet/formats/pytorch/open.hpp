@@ -14,9 +14,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace stet::inline STET_NAMESPACE {
 
@@ -31,14 +33,15 @@ inline result<void> add_pytorch_tensors(store_builder& into, pytorch_content& fr
 }
 
 /// Opens the file that `file` holds in memory.
-/// @param headers  as for `read_zip`
+/// @param members  those of an archive, which were read
 inline result<model> open_pytorch_source(source&& file, std::string_view path, const open_options& options,
-                                         const byte_reader* headers = nullptr) {
+                                         std::optional<std::vector<zip_member>> members = std::nullopt) {
   store_builder builder(options.memory);
   const std::span<const std::byte> bytes = bytes_in(file);
   const std::uint32_t part = builder.add_file(file_name_in(path), std::move(file));
   pytorch_content content(options.memory);
-  if (auto read = pytorch_content_reader(content, bytes, part, 0, options, headers).run(); !read) return read.error();
+  if (auto read = pytorch_content_reader(content, bytes, part, 0, options, std::move(members)).run(); !read)
+    return read.error();
   if (auto added = add_pytorch_tensors(builder, content, options); !added) return added.error();
   return finish_model(builder, options);
 }
@@ -95,7 +98,13 @@ inline result<model> open_pytorch_source(source&& file, std::string_view path, c
   if (auto possible = detail::check_writing(options); !possible) return possible.error().about(path_utf8);
   result<detail::resident_file> file = detail::open_resident_file(path_utf8, options);
   if (!file) return file.error();
-  result<model> made = detail::open_pytorch_source(std::move(file->bytes), path_utf8, options, file->reader());
+  std::optional<std::vector<detail::zip_member>> members;
+  if (const auto bytes = detail::bytes_in(file->bytes); detail::is_zip(bytes)) {
+    auto read = detail::read_zip(bytes, detail::zip_repeats::refused, file->reader());
+    if (!read) return read.error().subject().empty() ? read.error().about(path_utf8) : read.error();
+    members = std::move(*read);
+  }
+  result<model> made = detail::open_pytorch_source(std::move(file->bytes), path_utf8, options, std::move(members));
   if (!made && made.error().subject().empty()) return made.error().about(path_utf8);
   if (made) made->path = path_utf8;
   return made;

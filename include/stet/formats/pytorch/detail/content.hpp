@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -100,11 +101,11 @@ class pytorch_content_reader {
 public:
   /// @param bytes   the file, or the archive within a file, which must outlive `into`
   /// @param part    the number of the part that has the bytes, and where they begin in it
-  /// @param headers  as for `read_zip`
+  /// @param members  those of the archive, if they were read before
   pytorch_content_reader(pytorch_content& into, std::span<const std::byte> bytes, std::uint32_t part,
                          std::uint64_t begin_bytes, const open_options& options,
-                         const byte_reader* headers = nullptr) noexcept
-      : into_(into), bytes_(bytes), part_(part), begin_(begin_bytes), options_(options), headers_(headers) {}
+                         std::optional<std::vector<zip_member>> members = std::nullopt) noexcept
+      : into_(into), bytes_(bytes), part_(part), begin_(begin_bytes), options_(options), members_(std::move(members)) {}
 
   /// Errors: as `open_pytorch` documents them, but for the tensors.
   result<void> run() {
@@ -119,10 +120,13 @@ private:
   // ---- a zip archive ----
 
   result<void> read_archive() {
-    result<std::vector<zip_member>> members = read_zip(bytes_, zip_repeats::refused, headers_);
-    if (!members) return members.error();
+    if (!members_) {
+      result<std::vector<zip_member>> read = read_zip(bytes_);
+      if (!read) return read.error();
+      members_ = std::move(*read);
+    }
     into_.archive = bytes_;
-    into_.members = std::move(*members);
+    into_.members = std::move(*members_);
     const zip_member* const object = find_in_root(into_.members, pytorch_pickle_member);
     if (object == nullptr) into_.exported = find_exported(into_.members);
     if (object == nullptr && !into_.is_export()) return error(errc::unknown_format, "a zip archive without data.pkl");
@@ -405,7 +409,7 @@ private:
   std::uint32_t part_;
   std::uint64_t begin_;
   const open_options& options_;
-  const byte_reader* headers_;
+  std::optional<std::vector<zip_member>> members_;
 };
 
 } // namespace stet::inline STET_NAMESPACE::detail
