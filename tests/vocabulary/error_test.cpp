@@ -96,6 +96,7 @@ TEST_SUITE("error") {
   TEST_CASE("the numbers that programs may have stored stay what they are") {
     static_assert(static_cast<int>(errc::not_found) == 100 && static_cast<int>(errc::packed) == 115);
     static_assert(static_cast<int>(errc::unpadded) == 116);
+    static_assert(static_cast<int>(errc::cancelled) == 117);
     static_assert(static_cast<int>(errc::file_not_found) == 200 && static_cast<int>(errc::bad_range) == 207);
     static_assert(static_cast<int>(errc::truncated) == 300 && static_cast<int>(errc::nonzero_padding) == 309);
     static_assert(static_cast<int>(errc::index_checksum) == 400 && static_cast<int>(errc::too_large) == 411);

@@ -9,6 +9,7 @@
 #include "common/finish_model.hpp"
 
 #include "../source/detail/path.hpp"
+#include "../source/parallel_read.hpp"
 #include "../wire/zip.hpp"
 
 #include <algorithm>
@@ -89,6 +90,9 @@ public:
   /// @param options  how the model is to be opened; `range` counts for a native file alone
   explicit format_probe(std::string_view path_utf8, const open_options& options = {}) noexcept
       : path_(path_utf8), options_(options) {
+#if STET_FILES
+    if (options_.read == nullptr) options_.read = read_in_parallel;
+#endif
     result<source> opened = detail::open_source(path_utf8, look_options());
     if (!opened) {
       failure_ = opened.error();
@@ -249,6 +253,11 @@ private:
     }
     if (!is_access_possible()) return errc::unsupported;
     if (is_given_in_memory_) return source::borrow(detail::bytes_in(file_));
+#if STET_FILES
+    if (const source::streamed_file streamed = file_.streamed(); streamed.from != nullptr)
+      return source::read(*streamed.from, {streamed.offset_bytes, file_.size_bytes()}, max_alignment_bytes,
+                          options_.memory, options_.read);
+#endif
     return source::read(detail::sampled_reader(*file_.fetcher(), start(), end()), {}, max_alignment_bytes,
                         options_.memory);
   }

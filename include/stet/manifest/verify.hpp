@@ -6,13 +6,11 @@
 #include "parse.hpp"
 #include "to_index.hpp"
 
-#include "../source/detail/helper_thread.hpp"
+#include "../store/load.hpp"
 #include "../store/store.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
-#include <optional>
 #include <vector>
 
 namespace stet::inline STET_NAMESPACE {
@@ -54,124 +52,32 @@ struct verify_report {
 
 namespace detail {
 
-/// Compares the checksums of tensors with several threads. Large tensors are cut into pieces whose checksums are combined.
-class checksum_run {
-public:
-  explicit checksum_run(const store& of) : store_(of) {}
-
-  void run(unsigned thread_count, verify_report& report) {
-    for (const tensor each : store_) {
-      if (store_.index().original_of(each.entry())) continue;
-      const bool has_checksum = each.entry().has_crc32c();
-      ++(has_checksum ? report.tensors_compared : report.tensors_without_checksum);
-      const std::size_t first_piece = pieces_.size();
+/// Compares the checksums of tensors with several threads, and reads what has none and is not in memory.
+inline void check_tensors(const store& of, unsigned thread_count, verify_report& report) {
+  std::vector<load_request> requests;
+  for (const tensor each : of) {
+    if (of.index().original_of(each.entry())) continue;
+    const bool has_checksum = each.entry().has_crc32c();
+    ++(has_checksum ? report.tensors_compared : report.tensors_without_checksum);
+    if (has_checksum || each.bytes().size() != each.size_bytes()) report.compared_bytes += each.size_bytes();
+    requests.emplace_back(each);
+  }
+  load_options options;
+  options.thread_count = thread_count;
+  options.verify_checksums = true;
+  (void)load(of, requests, options); // each request has its own outcome
+  for (const load_request& request : requests) {
+    const tensor& each = request.of();
+    if (!request.outcome()) {
+      report.problems.push_back(request.outcome().error());
+    } else if (each.entry().has_crc32c()) {
+      ++report.tensors_sound;
+    } else if (each.dtype() == dtype::string && each.bytes().size() == each.size_bytes()) {
       // Bytes that are in memory and have no checksum can only be wrong as strings.
-      if (!has_checksum && each.bytes().size() == each.size_bytes()) {
-        if (each.dtype() != dtype::string) continue;
-        if (const auto strings = each.as_strings(); !strings) {
-          pieces_.push_back({tensors_.size(), 0, 0, 0});
-          tensors_.push_back({each, first_piece, strings.error(), first_piece});
-        }
-        continue;
-      }
-      report.compared_bytes += each.size_bytes();
-      std::uint64_t offset = 0;
-      if (!has_checksum) {
-        // From the first byte to the last, by one thread: the reader may have to decode what comes before a byte.
-        pieces_.push_back({tensors_.size(), 0, each.size_bytes(), 0});
-        tensors_.push_back({each, first_piece, {}, 0});
-        continue;
-      }
-      do {
-        pieces_.push_back({tensors_.size(), offset, (std::min)(piece_size, each.size_bytes() - offset), 0});
-        offset += piece_size;
-      } while (offset < each.size_bytes());
-      tensors_.push_back({each, first_piece, {}, 0});
-    }
-    if (thread_count == 0) thread_count = processor_count();
-    const std::size_t wanted = (std::min<std::size_t>)(thread_count, pieces_.size());
-    auto work = [this]() noexcept { take_pieces(); };
-    std::vector<helper_thread> helpers((std::max)(wanted, std::size_t{1}) - 1);
-    for (helper_thread& helper : helpers) {
-      if (!helper.start(work)) break; // those that there are do the work
-    }
-    work();
-    for (helper_thread& helper : helpers) helper.join();
-    collect(report);
-  }
-
-private:
-  static constexpr std::uint64_t piece_size = std::uint64_t{8} << 20;
-  struct piece {
-    std::size_t tensor;
-    std::uint64_t offset_bytes, size_bytes;
-    std::uint32_t crc;
-  };
-  struct checked_tensor {
-    tensor of;
-    std::size_t first_piece;
-    /// Of the first piece that could not be read, and its number. Here, since a thread could not allocate it.
-    std::optional<error> failure;
-    std::size_t failed_piece;
-  };
-
-  void take_pieces() noexcept {
-    for (;;) {
-      const std::size_t number = next_.fetch_add(1, std::memory_order_relaxed);
-      if (number >= pieces_.size()) return;
-      piece& each = pieces_[number];
-      checked_tensor& checked = tensors_[each.tensor];
-      const tensor& of = checked.of;
-      if (of.bytes().size() == of.size_bytes()) {
-        each.crc = crc32c(
-            of.bytes().subspan(static_cast<std::size_t>(each.offset_bytes), static_cast<std::size_t>(each.size_bytes)));
-        continue;
-      }
-      std::byte chunk[16384];
-      for (std::uint64_t done = 0; done < each.size_bytes;) {
-        const std::span<std::byte> some(
-            chunk, static_cast<std::size_t>((std::min<std::uint64_t>)(sizeof chunk, each.size_bytes - done)));
-        if (auto read = of.read(each.offset_bytes + done, some); !read) {
-          while (lock_.test_and_set(std::memory_order_acquire)) { // held for one assignment
-          }
-          if (!checked.failure || number < checked.failed_piece) {
-            checked.failure = read.error().about(of.name());
-            checked.failed_piece = number;
-          }
-          lock_.clear(std::memory_order_release);
-          break;
-        }
-        each.crc = crc32c(some, each.crc);
-        done += some.size();
-      }
+      if (const auto strings = each.as_strings(); !strings) report.problems.push_back(strings.error());
     }
   }
-
-  void collect(verify_report& report) const {
-    for (std::size_t number = 0; number < tensors_.size(); ++number) {
-      const std::size_t first = tensors_[number].first_piece;
-      const std::size_t end = number + 1 < tensors_.size() ? tensors_[number + 1].first_piece : pieces_.size();
-      if (const std::optional<error>& failure = tensors_[number].failure) {
-        report.problems.push_back(*failure);
-        continue;
-      }
-      std::uint32_t crc = pieces_[first].crc;
-      for (std::size_t i = first + 1; i < end; ++i) crc = crc32c_combine(crc, pieces_[i].crc, pieces_[i].size_bytes);
-      const tensor& of = tensors_[number].of;
-      if (!of.entry().has_crc32c()) continue;
-      if (crc == of.entry().crc32c())
-        ++report.tensors_sound;
-      else
-        report.problems.emplace_back(errc::checksum_mismatch, of.name(), of.entry().offset_bytes());
-    }
-  }
-
-  const store& store_;
-  std::vector<checked_tensor> tensors_;
-  std::vector<piece> pieces_;
-  std::atomic<std::size_t> next_{0};
-  std::atomic_flag lock_;
-};
+}
 
 /// Looks for bytes that are not zero where nothing lies.
 class padding_check {
@@ -290,12 +196,12 @@ inline void check_manifest_against_index(const store& of, verify_report& report)
 /// Reads all of an open store and reports everything that is wrong with it. Opening it has checked its structure; this
 /// compares the manifest with the index byte for byte, looks for anything but zeros in the padding, compares every
 /// tensor with its checksum, and reads each tensor without one that is not in memory.
-/// Cost: reads every byte; allocates for the manifest and about 200 bytes a tensor; starts threads.
+/// Cost: reads every byte, as `load` does; allocates for the manifest, and about 500 bytes for each tensor; starts threads.
 [[nodiscard]] inline verify_report verify_store(const store& of, const verify_options& options = {}) {
   verify_report report;
   if (options.manifest) detail::check_manifest_against_index(of, report);
   if (options.padding) detail::check_padding(of, report);
-  if (options.checksums) detail::checksum_run(of).run(options.thread_count, report);
+  if (options.checksums) detail::check_tensors(of, options.thread_count, report);
   return report;
 }
 

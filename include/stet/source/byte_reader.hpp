@@ -25,6 +25,10 @@ public:
   /// True if all bytes are in memory, so that `read` within the size cannot fail. A restore then needs no memory of its own for them.
   [[nodiscard]] virtual bool reads_from_memory() const noexcept { return false; }
 
+  /// True if reads of several threads at once, at any offsets, take no longer than one after the other from the first byte to the last: a
+  /// disk, a network. stet/store/load.hpp then reads parts of a tensor at once.
+  [[nodiscard]] virtual bool reads_anywhere() const noexcept { return false; }
+
 protected:
   byte_reader() noexcept = default;
   byte_reader(const byte_reader&) noexcept = default;

@@ -123,6 +123,9 @@ public:
     return {};
   }
 
+  /// True.
+  [[nodiscard]] bool reads_anywhere() const noexcept override { return true; }
+
 private:
   file(native_handle handle, bool owned, const detail::os::file_facts& facts) noexcept
       : handle_(handle), owned_(owned), facts_(facts) {}

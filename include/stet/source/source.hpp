@@ -39,7 +39,28 @@ struct file_range {
   }
 };
 
+#if STET_FILES
+/// Fills `into` with bytes of a file, as `file::read` does.
+using read_function = result<void>(const file& from, std::uint64_t offset_bytes, std::span<std::byte> into) noexcept;
+#endif
+
 namespace detail {
+
+#if STET_FILES
+/// A file that is read by a function.
+class file_read_by final : public byte_reader {
+public:
+  file_read_by(const file& from, read_function* by) noexcept : from_(from), by_(by) {}
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return from_.size_bytes(); }
+  [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
+    return by_(from_, offset_bytes, into);
+  }
+
+private:
+  const file& from_;
+  read_function* by_;
+};
+#endif
 
 /// What a source without bytes points at, so that its `data()` still tells it from one whose bytes are
 /// elsewhere.
@@ -130,11 +151,25 @@ public:
     return made;
   }
 
+#if STET_FILES
+  /// As the overload for readers, by `by`: `read_in_parallel` of parallel_read.hpp. nullptr: by one read after the other.
+  [[nodiscard]] static result<source> read(const file& from, file_range range, std::size_t alignment_bytes,
+                                           memory_resource* memory, read_function* by) noexcept {
+    if (by == nullptr) return read(static_cast<const byte_reader&>(from), range, alignment_bytes, memory);
+    return read(detail::file_read_by(from, by), range, alignment_bytes, memory);
+  }
+#endif
+
   /// Memory of its own with unspecified contents, aligned to 64 bytes.
   /// @retval errc::too_large      that many bytes do not fit the address space
   /// @retval errc::out_of_memory
   [[nodiscard]] static result<source> allocate(std::uint64_t size_bytes, memory_resource* memory = nullptr) noexcept {
     return allocate_aligned(size_bytes, min_alignment_bytes, memory);
+  }
+
+  /// The same, aligned to 65536 bytes, so that it begins with a page.
+  [[nodiscard]] static result<source> allocate_pages(std::uint64_t size_bytes, memory_resource* memory = nullptr) noexcept {
+    return allocate_aligned(size_bytes, max_alignment_bytes, memory);
   }
 
   /// Copies bytes into memory of its own.
@@ -243,12 +278,44 @@ public:
   /// bytes.
   [[nodiscard]] const byte_reader* fetcher() const noexcept { return fetcher_; }
 
+  /// Whether the bytes are in a mapping, so that touching them may read the file.
+  [[nodiscard]] bool is_mapped() const noexcept {
+#if STET_FILES
+    return mapping_.data() != nullptr;
+#else
+    return false;
+#endif
+  }
+#if STET_FILES
+  /// The file that is streamed, and where in it the source begins; no file for any other source.
+  struct streamed_file {
+    /// Lives as long as the bytes; nullptr: none.
+    const file* from = nullptr;
+    /// The offset in the file of the source's first byte.
+    std::uint64_t offset_bytes = 0;
+  };
+  /// The file that is streamed, if one is.
+  [[nodiscard]] streamed_file streamed() const noexcept { return {file_, file_offset_bytes_}; }
+#endif
+
   /// Copies the bytes from `offset_bytes` on into all of `into`, wherever they live.
   /// @retval errc::bad_range  they do not lie within the source; or an error of the reader
   [[nodiscard]] result<void> read_at(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {
     if (!contains(offset_bytes, into.size())) return error(errc::bad_range, {}, offset_bytes);
     if (fetcher_ != nullptr) return detail::fetch(*fetcher_, offset_bytes, into.data(), into.size());
     if (!into.empty()) std::memcpy(into.data(), data_ + static_cast<std::size_t>(offset_bytes), into.size());
+    return {};
+  }
+
+  /// Reads a range of a mapping into memory and waits until it is there; nothing to do for any other source.
+  /// @retval errc::bad_range  the range does not lie within the source
+  /// Cost: one or two system calls. The system may refuse, where memory is short; then touching the bytes reads them.
+  result<void> populate(std::uint64_t offset_bytes, std::uint64_t size_bytes) const noexcept {
+    if (!contains(offset_bytes, size_bytes)) return error(errc::bad_range, {}, offset_bytes);
+#if STET_FILES
+    if (mapping_.data() != nullptr)
+      detail::os::populate_for_reading(data_ + static_cast<std::size_t>(offset_bytes), static_cast<std::size_t>(size_bytes));
+#endif
     return {};
   }
 
@@ -414,6 +481,7 @@ public:
     if (offset_bytes > part_.size_bytes || into.size() > part_.size_bytes - offset_bytes) return errc::bad_range;
     return fetch(*whole_.fetcher(), part_.offset_bytes + offset_bytes, into.data(), into.size());
   }
+  [[nodiscard]] bool reads_anywhere() const noexcept override { return whole_.fetcher()->reads_anywhere(); }
 
 private:
   source whole_;

@@ -50,6 +50,11 @@ struct open_options {
   /// Decompresses what files of other formats hold deflated: `inflate_with_zlib` of stet/ext/zlib.hpp, say. The open store keeps it.
   /// Without one, deflated tensors are listed, and reading them is errc::compressed.
   inflate_function inflate = nullptr;
+#if STET_FILES
+  /// Reads files for `backing::read`: `read_in_parallel` of stet/source/parallel_read.hpp. nullptr: one read after the other, and no
+  /// code that starts threads is linked.
+  read_function* read = nullptr;
+#endif
   /// Opens also files without an index and loose manifests: `read_manifest` of stet/manifest.hpp. nullptr: these are errc::no_index
   /// and errc::bad_magic, and no code that parses JSON is linked.
   store_reader read_manifest = nullptr;
@@ -212,7 +217,8 @@ inline result<void> check_writing(const open_options& options) noexcept {
 /// The bytes of an open file in the way `options` ask for.
 inline result<source> source_of(file&& from, const open_options& options) noexcept {
   if (options.backing == backing::stream) return source::stream(std::move(from), options.range, options.memory);
-  if (options.backing == backing::read) return source::read(from, options.range, max_alignment_bytes, options.memory);
+  if (options.backing == backing::read)
+    return source::read(from, options.range, max_alignment_bytes, options.memory, options.read);
   result<source> mapped = source::map(from, options.range, options.access);
   // A hint: where the system does not take it, more is read than needed.
   if (mapped && !options.reads_ahead) (void)mapped->stop_read_ahead(0, mapped->size_bytes());

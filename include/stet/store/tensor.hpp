@@ -174,6 +174,16 @@ public:
     return strings;
   }
 
+  /// The same tensor, whose bytes `from` delivers: a reader of the tensor's file, or of as much of it as is then asked for. It must
+  /// outlive the tensor.
+  [[nodiscard]] tensor delivered_by(const byte_reader& from) const noexcept {
+    tensor made = *this;
+    made.data_ = nullptr;
+    made.fetcher_ = &from;
+    made.is_writable_ = false;
+    return made;
+  }
+
   /// Whether `read` within the size cannot fail: the bytes are in memory, in place or where a reader gathers them.
   [[nodiscard]] bool reads_from_memory() const noexcept {
     return data_ != nullptr || (fetcher_ != nullptr && fetcher_->reads_from_memory());

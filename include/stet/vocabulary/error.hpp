@@ -35,6 +35,7 @@ enum class errc : std::uint16_t {
   out_of_memory = 114,
   packed = 115,
   unpadded = 116,
+  cancelled = 117,
 
   // 2xx: the operating system
   file_not_found = 200,
@@ -173,6 +174,7 @@ inline constexpr error_description error_table[] = {
     {errc::out_of_memory, "out_of_memory", "memory is exhausted"},
     {errc::packed, "packed", "the elements are packed below a byte; as_packed views them, copy_to unpacks them"},
     {errc::unpadded, "unpadded", "too few bytes behind the tensor may be read; store::load copies it with padding"},
+    {errc::cancelled, "cancelled", "the program cancelled the call"},
     {errc::file_not_found, "file_not_found", "no such file"},
     {errc::access_denied, "access_denied", "the file may not be accessed"},
     {errc::not_a_regular_file, "not_a_regular_file", "not a regular file"},

@@ -84,6 +84,19 @@ private:
   bool is_started_ = false;
 };
 
+/// The most threads that one call of the library uses.
+inline constexpr unsigned most_threads = 64;
+
+/// Calls `work()` on `count` threads at once, this one among them, and waits for all. It must share out its work itself, since there are
+/// fewer where the system has no more to give.
+template <class Work> void run_on_threads(unsigned count, Work& work) noexcept {
+  helper_thread helpers[most_threads];
+  for (unsigned i = 1; i < count && i < most_threads; ++i) {
+    if (!helpers[i].start(work)) break;
+  }
+  work();
+}
+
 } // namespace stet::inline STET_NAMESPACE::detail
 
 #undef STET_SOURCE_THREADS

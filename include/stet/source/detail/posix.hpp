@@ -158,6 +158,12 @@ inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_
   return static_cast<std::size_t>(done);
 }
 
+/// The same, of a `parallel_handle`.
+inline result<std::size_t> read_in_flight(native_handle handle, std::uint64_t offset_bytes, std::byte* into,
+                                          std::size_t size_bytes) noexcept {
+  return read_some(handle, offset_bytes, into, size_bytes);
+}
+
 /// The power of two that the offset of a mapping must be a multiple of.
 inline std::size_t mapping_granularity() noexcept { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 
@@ -236,6 +242,8 @@ inline result<void> flush(const std::byte* at, std::size_t size_bytes) noexcept 
 #if defined(__wasi__) || defined(__EMSCRIPTEN__) // no virtual memory: everything is resident and nothing can leave
 
 inline result<void> prefetch(const std::byte*, std::size_t) noexcept { return {}; }
+inline void populate_for_reading(const std::byte*, std::size_t) noexcept {}
+inline void read_ahead(native_handle, std::uint64_t, std::size_t) noexcept {}
 inline result<void> stop_read_ahead(const std::byte*, std::size_t) noexcept { return {}; }
 inline void prefer_large_pages(const std::byte*, std::size_t) noexcept {}
 inline result<void> evict(const std::byte*, std::size_t) noexcept { return {}; }
@@ -249,6 +257,26 @@ inline result<void> prefetch(const std::byte* at, std::size_t size_bytes) noexce
   const page_range pages(at, size_bytes);
   if (::madvise(pages.begin, pages.size_bytes, MADV_WILLNEED) != 0) return last_failure();
   return {};
+}
+
+/// Reads these pages and waits until they are in memory, as far as the system does so.
+inline void populate_for_reading(const std::byte* at, std::size_t size_bytes) noexcept {
+  const page_range pages(at, size_bytes);
+  (void)::madvise(pages.begin, pages.size_bytes, MADV_WILLNEED); // all of them at once, whatever the limit of read-ahead
+#if defined(__linux__)
+  constexpr int populate_read = 22; // MADV_POPULATE_READ, of Linux 5.14; the C library may not have the name
+  if (::madvise(pages.begin, pages.size_bytes, populate_read) == 0) return;
+#endif
+  const std::size_t page = mapping_granularity();
+  for (std::size_t done = 0; done < size_bytes; done += page) (void)static_cast<const volatile std::byte*>(at)[done];
+}
+
+/// Asks the system to start reading a range of a file into its cache.
+inline void read_ahead([[maybe_unused]] native_handle handle, [[maybe_unused]] std::uint64_t offset_bytes,
+                       [[maybe_unused]] std::size_t size_bytes) noexcept {
+#if defined(__linux__)
+  (void)::readahead(handle, static_cast<file_offset>(offset_bytes), size_bytes);
+#endif
 }
 
 /// Asks the system to read only those of these pages that are touched.

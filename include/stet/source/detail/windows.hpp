@@ -74,6 +74,8 @@ __declspec(dllimport) unsigned long __stdcall GetFileType(void*);
 __declspec(dllimport) int __stdcall GetFileInformationByHandle(void*, ::_BY_HANDLE_FILE_INFORMATION*);
 __declspec(dllimport) int __stdcall ReadFile(void*, void*, unsigned long, unsigned long*, ::_OVERLAPPED*);
 __declspec(dllimport) int __stdcall GetOverlappedResult(void*, ::_OVERLAPPED*, unsigned long*, int);
+__declspec(dllimport) void* __stdcall ReOpenFile(void*, unsigned long, unsigned long, unsigned long);
+__declspec(dllimport) void* __stdcall CreateEventW(::_SECURITY_ATTRIBUTES*, int, int, const wchar_t*);
 __declspec(dllimport) void __stdcall GetSystemInfo(::_SYSTEM_INFO*);
 __declspec(dllimport) void* __stdcall CreateFileMappingW(void*, ::_SECURITY_ATTRIBUTES*, unsigned long, unsigned long,
                                                          unsigned long, const wchar_t*);
@@ -91,6 +93,7 @@ inline constexpr unsigned long share_everything = 7; // reading, writing, deleti
 inline constexpr unsigned long create_new = 1, open_existing = 3;
 inline constexpr unsigned long attribute_directory = 0x10, attribute_normal = 0x80, attribute_reparse_point = 0x400;
 inline constexpr unsigned long flag_backup_semantics = 0x02000000, flag_open_reparse_point = 0x00200000;
+inline constexpr unsigned long flag_no_buffering = 0x20000000, flag_overlapped = 0x40000000;
 inline constexpr unsigned long file_type_disk = 1;
 inline constexpr unsigned long page_read_only = 2, page_read_write = 4, page_write_copy = 8;
 inline constexpr unsigned long map_copy = 1, map_write = 2, map_read = 4;
@@ -294,6 +297,36 @@ inline result<std::size_t> read_some(native_handle handle, std::uint64_t offset_
   return last_failure();
 }
 
+/// Opens the file of `handle` once more, for `read_in_flight`: calls on an ordinary handle wait for each other.
+/// @param past_cache  whether reads go to the device, past the system's cache
+/// @return no_handle if the system refuses
+inline native_handle reopen_for_reads_in_flight(native_handle handle, bool past_cache) noexcept {
+  using namespace win32;
+  const unsigned long flags = flag_overlapped | (past_cache ? flag_no_buffering : 0);
+  void* const made = ReOpenFile(handle, generic_read, share_everything, flags);
+  return is_invalid(made) ? no_handle : static_cast<native_handle>(made);
+}
+
+/// As `read_some`, of a handle that was opened for overlapped use: the calls of several threads are in flight at once.
+inline result<std::size_t> read_in_flight(native_handle handle, std::uint64_t offset_bytes, std::byte* into,
+                                          std::size_t size_bytes) noexcept {
+  // Without an event of its own, a call would wait for whichever read of the handle ends first.
+  void* const event = win32::CreateEventW(nullptr, 1, 0, nullptr);
+  if (event == nullptr) return last_failure();
+  win32::overlapped where = at_offset(offset_bytes);
+  where.event = event;
+  const std::size_t size = size_bytes < max_transfer_bytes ? size_bytes : max_transfer_bytes;
+  unsigned long count = 0;
+  auto* const raw = reinterpret_cast<::_OVERLAPPED*>(&where);
+  const int begun = win32::ReadFile(handle, into, static_cast<unsigned long>(size), nullptr, raw);
+  const bool is_begun = begun != 0 || win32::GetLastError() == win32::error_io_pending;
+  const bool is_done = is_begun && win32::GetOverlappedResult(handle, raw, &count, 1) != 0;
+  const error failure = last_failure();
+  (void)close(event);
+  if (is_done) return std::size_t{count};
+  return failure;
+}
+
 /// Checks that `handle` is open for reading. Reading zero bytes requires the same right.
 inline result<void> check_readable(native_handle handle) noexcept {
   std::byte none[1];
@@ -350,6 +383,18 @@ inline result<void> stop_read_ahead(const std::byte*, std::size_t) noexcept { re
 
 /// Does nothing: large pages need a privilege that programs do not have.
 inline void prefer_large_pages(const std::byte*, std::size_t) noexcept {}
+
+/// Reads these pages and waits until they are in memory.
+inline void populate_for_reading(const std::byte* at, std::size_t size_bytes) noexcept {
+  win32::memory_range range = {const_cast<std::byte*>(at), size_bytes};
+  auto* const raw = reinterpret_cast<::_WIN32_MEMORY_RANGE_ENTRY*>(&range);
+  (void)win32::PrefetchVirtualMemory(win32::GetCurrentProcess(), 1, raw, 0);
+  const std::size_t page = readable_granularity();
+  for (std::size_t done = 0; done < size_bytes; done += page) (void)static_cast<const volatile std::byte*>(at)[done];
+}
+
+/// Does nothing: Windows reads ahead by itself.
+inline void read_ahead(native_handle, std::uint64_t, std::size_t) noexcept {}
 
 /// Asks the system to start reading these pages.
 inline result<void> prefetch(const std::byte* at, std::size_t size_bytes) noexcept {
