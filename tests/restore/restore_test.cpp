@@ -650,6 +650,60 @@ TEST_SUITE("restore") {
     }
   }
 
+  TEST_CASE("much is restored with several threads: all of it or nothing, with as little memory as one by one") {
+    std::vector<std::vector<float>> values;
+    stet::writer all;
+    for (std::size_t i = 0; i < 9; ++i) {
+      values.push_back(count_from(static_cast<float>(i), 300'000 + i));
+      all.add("layer" + std::to_string(i), values[i]);
+    }
+    const auto file = all.save_to_memory();
+    REQUIRE(file);
+    if (!file) return;
+    const stet_test::temp_folder folder;
+    const std::string path = folder.write("model.stet", *file);
+    const stet_test::memory_reader broken(*file, 9);
+    const stet::result<stet::store> stores[] = {
+        stet::open(path), stet::open(path, {.backing = stet::backing::stream}), stet::open(broken)};
+    for (std::size_t number = 0; number < 3; ++number) {
+      CAPTURE(number);
+      const auto& from = stores[number];
+      REQUIRE(from);
+      if (!from) return;
+      for (std::uint64_t fails_at = 0; fails_at < 40; fails_at += fails_at < 20 ? 1 : 19) {
+        std::vector<std::vector<float>> into;
+        std::vector<double> wide(values[4].size(), -1);
+        for (const auto& each : values) into.emplace_back(each.size(), -1.0f);
+        variable_list to;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          if (i == 4)
+            CHECK(to.add("layer4", wide, {wide.size()}));
+          else
+            CHECK(to.add("layer" + std::to_string(i), into[i], {into[i].size()}));
+        }
+        stet_test::counted_memory memory(fails_at);
+        restore_rules rules;
+        rules.dtype = stet::dtype_policy::cast;
+        rules.memory = &memory;
+        restore_report report;
+        const auto done = stet::restore(*from, to, rules, &report);
+        // In place, it needs no memory; staged, it needs that of the tensors.
+        const std::string expected = number == 0 ? "ok" : done || fails_at > 30 ? (number == 1 ? "ok" : "io_error") : outcome(done);
+        CHECK(outcome(done) == expected);
+        CHECK((done || outcome(done) == "out_of_memory" || number == 2));
+        CHECK(memory.live() == 0);
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          if (i == 4)
+            CHECK(wide == (done ? std::vector<double>(values[4].begin(), values[4].end())
+                                : std::vector<double>(values[4].size(), -1)));
+          else
+            CHECK(into[i] == (done ? values[i] : std::vector<float>(values[i].size(), -1.0f)));
+        }
+        CHECK(report.count(restore_outcome::failed) == (done ? 0 : 1));
+      }
+    }
+  }
+
   TEST_CASE("verifies checksums when asked to, before anything changes") {
     program to;
     auto bytes = to.writer().save_to_memory();

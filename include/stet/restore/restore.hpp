@@ -9,6 +9,7 @@
 #include "variables.hpp"
 
 #include "../store/copy_elements.hpp"
+#include "../store/load.hpp"
 #include "../store/store.hpp"
 
 #include <cstddef>
@@ -61,26 +62,23 @@ public:
     // Whatever can fail happens in memory of our own first. Bytes in memory that need no function of the program cannot, but for
     // those of bools, which the plan has checked where they are in place.
     const bool is_apart = !writes_into_store();
+    std::vector<copy> staged, direct;
     for (step& each : steps_) {
       if (each.outcome == restore_outcome::bound || each.to->size_bytes() == 0) continue;
       const bool is_checked = each.from.is_in_place() || each.from.dtype() != dtype::boolean;
-      if (is_apart && is_direct(each) && each.from.reads_from_memory() && is_checked) continue;
-      if (auto staged = stage(each); !staged) {
-        const error why = staged.error().subject().empty() ? staged.error().about(each.to->name()) : staged.error();
-        restore_entry& entry = report.entries[each.entry];
-        report.copied_bytes -= std::exchange(entry.copied_bytes, 0);
-        fail(entry, why);
-        return why;
+      if (is_apart && is_direct(each) && each.from.reads_from_memory() && is_checked) {
+        direct.push_back({&each, {each.to->data(), each.to->size_bytes()}});
+      } else if (auto done = stage(each, staged); !done) {
+        return fail(report, each, done.error());
       }
     }
+    if (const failed_step bad = carry_out(staged); bad.of != nullptr) return fail(report, *bad.of, bad.why);
+    (void)carry_out(direct);
     for (const step& each : steps_) {
-      if (each.outcome == restore_outcome::bound) {
+      if (each.outcome == restore_outcome::bound)
         each.to->point_at(each.from.bytes().data());
-      } else if (each.staged.get() != nullptr) {
+      else if (each.staged.get() != nullptr)
         std::memcpy(each.to->data(), each.staged.get(), each.to->size_bytes());
-      } else if (each.to->size_bytes() != 0) {
-        (void)fill(each, {each.to->data(), each.to->size_bytes()});
-      }
     }
     return {};
   }
@@ -94,6 +92,40 @@ private:
     restore_outcome outcome{};
     detail::owned_block staged{};
   };
+
+  /// A step that copies or converts the whole of its tensor, and where to.
+  struct copy {
+    step* of;
+    std::span<std::byte> into;
+  };
+  struct failed_step {
+    step* of = nullptr;
+    error why{errc{}};
+  };
+
+  /// Copies, together where that is much. @return the first that failed, if one did
+  failed_step carry_out(const std::vector<copy>& copies) const {
+    constexpr std::uint64_t large_bytes = std::uint64_t{4} << 20; // takes several threads less time than one
+    std::uint64_t size_bytes = 0;
+    for (const copy& each : copies) size_bytes += each.into.size();
+    std::vector<load_request> requests;
+    if (size_bytes >= large_bytes) {
+      requests.reserve(copies.size());
+      for (const copy& each : copies) requests.emplace_back(each.of->from, each.into, each.of->to->layout().dtype);
+      load_options options;
+      options.memory = rules_.memory;
+      (void)load(store_, requests, options); // each request has its own outcome
+    }
+    for (std::size_t i = 0; i < copies.size(); ++i) {
+      result<void> done = errc::out_of_memory;
+      if (!requests.empty()) done = requests[i].outcome();
+      // One by one, no memory is needed.
+      if (!done && done.error() == errc::out_of_memory)
+        done = copy_elements(copies[i].of->from, copies[i].of->to->layout().dtype, copies[i].into);
+      if (!done) return {copies[i].of, done.error()};
+    }
+    return {};
+  }
 
   static bool changes(restore_outcome outcome) noexcept { return outcome <= restore_outcome::bound; }
   static std::string describe_tensor(const tensor& of) {
@@ -236,16 +268,27 @@ private:
     return false;
   }
 
-  /// Gives a step memory of its own with what the variable will hold.
-  result<void> stage(step& each) const {
+  /// Gives a step memory of its own for what the variable will hold, and fills it, or adds it to `copies`.
+  result<void> stage(step& each, std::vector<copy>& copies) const {
     each.staged = detail::owned_block::allocate(each.to->size_bytes(), staging_alignment, rules_.memory);
     if (each.staged.get() == nullptr) return errc::out_of_memory;
-    return fill(each, {static_cast<std::byte*>(each.staged.get()), each.to->size_bytes()});
+    const std::span<std::byte> into{static_cast<std::byte*>(each.staged.get()), each.to->size_bytes()};
+    if (!is_direct(each)) return fill(each, into);
+    copies.push_back({&each, into});
+    return {};
   }
 
-  /// Writes what the variable will hold to `into`.
+  /// Notes in the report that a step failed. @return the error
+  static error fail(restore_report& report, const step& each, const error& failure) {
+    const error why = failure.subject().empty() ? failure.about(each.to->name()) : failure;
+    restore_entry& entry = report.entries[each.entry];
+    report.copied_bytes -= std::exchange(entry.copied_bytes, 0);
+    fail(entry, why);
+    return why;
+  }
+
+  /// Writes to `into` what a function of the program, or an overlap, makes of the variable.
   result<void> fill(const step& each, std::span<std::byte> into) const {
-    if (is_direct(each)) return copy_elements(each.from, each.to->layout().dtype, into);
     std::memcpy(into.data(), each.to->data(), into.size());
     if (each.outcome == restore_outcome::reshaped) return rules_.reshape(each.from, *each.to, into);
     return copy_overlap(each, into);
@@ -312,7 +355,7 @@ private:
 ///                               report says why
 /// or errc::out_of_memory, an error of the store's reader, or of `restore_rules::reshape`, its variable's entry in the report
 /// then `failed`. Cost: reads each tensor once; tensors that are not in memory, and those that a function or an overlap fills,
-/// are staged in memory of their size first.
+/// are staged in memory of their size first. Reads and copies as `load` does, with several threads where that takes less time.
 [[nodiscard]] inline result<void> restore(const store& from, const variable_list& to, const restore_rules& rules = {},
                                           restore_report* report = nullptr) {
   restore_run run(from, to, rules);

@@ -81,6 +81,12 @@ public:
         }) {
     require_room(into.size());
   }
+  /// To `into`, elements of the C++ type of `as`, converted if that is not the tensor's dtype: `copy_elements`.
+  /// Outcomes: errc::not_convertible, buffer_too_small, bad_value
+  load_request(const tensor& of, std::span<std::byte> into, stet::dtype as) noexcept
+      : load_request(of, into.data(), as, (std::size_t{describe(as).bits} + 7) / 8) {
+    if (element_bytes_ != 0) require_room(into.size() / element_bytes_);
+  }
   /// To `into`, the bytes as they are stored, of any dtype.
   /// Outcomes: errc::buffer_too_small
   load_request(const tensor& of, std::span<std::byte> into) noexcept : of_(of), into_(into.data()) {
@@ -123,17 +129,18 @@ private:
 
   template <element T>
   load_request(const tensor& of, std::span<T> into, detail::loaded_as how) noexcept
-      : of_(of), into_(reinterpret_cast<std::byte*>(into.data())), element_bytes_(sizeof(T)), as_(dtype_of<T>::value) {
-    const bool is_same = of.dtype() == as_;
-    if (!is_same && how == detail::loaded_as::same_dtype) outcome_ = error(errc::dtype_mismatch, of.name());
-    // In place in another byte order: `is_in_place` is false for bytes that are not in memory, too.
-    const bool is_swapped = describe(as_).word_size_bytes > 1 && of.entry().is_big_endian() == detail::host_is_little_endian;
-    if (!is_same || of.layout().bits != sizeof(T) * 8 || is_swapped || as_ == dtype::boolean) {
-      convert_ = [](const load_request& by, const tensor& from, std::span<std::byte> to, std::uint64_t first) noexcept {
-        return copy_elements(from, by.as_, to, first);
-      };
-    }
+      : load_request(of, reinterpret_cast<std::byte*>(into.data()), dtype_of<T>::value, sizeof(T)) {
+    if (of.dtype() != as_ && how == detail::loaded_as::same_dtype) outcome_ = error(errc::dtype_mismatch, of.name());
     require_room(into.size());
+  }
+  load_request(const tensor& of, std::byte* into, stet::dtype as, std::size_t element_bytes) noexcept
+      : of_(of), into_(into), element_bytes_(element_bytes), as_(as) {
+    const bool is_swapped =
+        describe(as).word_size_bytes > 1 && of.entry().is_big_endian() == detail::host_is_little_endian;
+    if (of.dtype() == as && of.layout().bits == element_bytes * 8 && !is_swapped && as != dtype::boolean) return;
+    convert_ = [](const load_request& by, const tensor& from, std::span<std::byte> to, std::uint64_t first) noexcept {
+      return copy_elements(from, by.as_, to, first);
+    };
   }
 
   [[nodiscard]] result<void> convert_run(std::uint64_t offset_bytes, std::span<const std::byte> bytes) const noexcept {

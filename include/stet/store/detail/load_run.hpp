@@ -381,6 +381,11 @@ private:
     const unsigned processors = processor_count();
     unsigned threads = options_.thread_count;
     if (threads == 0) threads = is_direct && !has_ring ? in_flight : waits && !has_ring && processors < 8 ? 8 : processors;
+    // Starting a thread takes as long as copying this.
+    constexpr std::uint64_t least_bytes = std::uint64_t{1} << 20;
+    std::uint64_t all_bytes = 0;
+    for (std::size_t i = 0; i < items_.size(); ++i) all_bytes += items_[i].size_bytes;
+    if (!waits && threads > 1 + all_bytes / least_bytes) threads = static_cast<unsigned>(1 + all_bytes / least_bytes);
     if (threads > most_threads) threads = most_threads;
     if (threads > plan.batches.size()) threads = static_cast<unsigned>(plan.batches.size());
     if (has_ring && threads != 0) work.depth = (in_flight + threads - 1) / threads;
