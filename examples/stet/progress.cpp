@@ -27,7 +27,7 @@ bool is_terminal() noexcept {
 
 } // namespace
 
-progress::progress(std::uint64_t total_bytes, std::function<void()> relieve)
+progress::progress(std::uint64_t total_bytes, std::function<void(std::uint64_t)> relieve)
     : operations_(stet::system_file_operations()), total_bytes_(total_bytes), relieve_(std::move(relieve)),
       next_(clock::now() + std::chrono::seconds(1)), is_on_terminal_(is_terminal()) {
   operations_.context = this;
@@ -49,7 +49,7 @@ stet::result<std::size_t> progress::write_at(void* context, stet::native_handle 
     constexpr std::uint64_t step = std::uint64_t{4} << 20;
     if (self.written_bytes_ - self.relieved_bytes_ >= step) {
       self.relieved_bytes_ = self.written_bytes_;
-      self.relieve_();
+      self.relieve_(self.written_bytes_);
     }
     self.show();
   }

@@ -16,8 +16,8 @@ namespace command {
 class progress {
 public:
   /// @param total_bytes  about how many bytes will be written
-  /// @param relieve      is called after every 4 MiB; does not throw
-  progress(std::uint64_t total_bytes, std::function<void()> relieve);
+  /// @param relieve      is called after every 4 MiB, with what has been written; does not throw
+  progress(std::uint64_t total_bytes, std::function<void(std::uint64_t)> relieve);
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
 
@@ -34,7 +34,7 @@ private:
 
   stet::file_operations operations_;
   std::uint64_t total_bytes_, written_bytes_ = 0, relieved_bytes_ = 0;
-  std::function<void()> relieve_;
+  std::function<void(std::uint64_t)> relieve_;
   clock::time_point next_;
   bool is_on_terminal_, is_shown_ = false;
 };

@@ -6,7 +6,7 @@
 #include "parse.hpp"
 #include "to_index.hpp"
 
-#include "../store/load.hpp"
+#include "../load/load.hpp"
 #include "../store/store.hpp"
 
 #include <algorithm>

@@ -8,8 +8,8 @@
 #include "rules.hpp"
 #include "variables.hpp"
 
+#include "../load/load.hpp"
 #include "../store/copy_elements.hpp"
-#include "../store/load.hpp"
 #include "../store/store.hpp"
 
 #include <cstddef>

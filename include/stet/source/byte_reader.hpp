@@ -26,7 +26,7 @@ public:
   [[nodiscard]] virtual bool reads_from_memory() const noexcept { return false; }
 
   /// True if reads of several threads at once, at any offsets, take no longer than one after the other from the first byte to the last: a
-  /// disk, a network. stet/store/load.hpp then reads parts of a tensor at once.
+  /// disk, a network. stet/load.hpp then reads parts of a tensor at once.
   [[nodiscard]] virtual bool reads_anywhere() const noexcept { return false; }
 
 protected:

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What to load and where to, how, and what became of it: the arguments of `load`.
-#ifndef STET_STORE_LOAD_REQUEST_HPP
-#define STET_STORE_LOAD_REQUEST_HPP
-
-#include "copy_elements.hpp"
-#include "store.hpp"
+#ifndef STET_LOAD_LOAD_REQUEST_HPP
+#define STET_LOAD_LOAD_REQUEST_HPP
 
 #include "../source/memory.hpp"
+#include "../store/copy_elements.hpp"
+#include "../store/store.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -247,6 +246,20 @@ public:
     const index_entry entry = from_->index().find(name);
     if (!entry || place_of(entry) == nullptr) return error(errc::not_found, name);
     return tensor(from_->index(), entry, place_of(entry), true, nullptr);
+  }
+  /// The elements of the tensor called `name`, in place. Errors: those of `find` and `tensor::as`.
+  template <element T> [[nodiscard]] result<std::span<const T>> get(std::string_view name) const noexcept {
+    const result<tensor> found = find(name);
+    if (!found) return found.error();
+    return found->as<T>();
+  }
+  /// The tensor called `name` in place, with its extents, as `store::view`. Errors: those of `find` and `tensor::as_view`.
+  template <class T, std::size_t... Extents>
+    requires element<T>
+  [[nodiscard]] result<stet::view<const T, Extents...>> view(std::string_view name) const noexcept {
+    const result<tensor> found = find(name);
+    if (!found) return found.error();
+    return found->as_view<const T, Extents...>();
   }
   /// All the bytes, with what lies between the tensors.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return arena_.size_bytes(); }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What becomes of the requests of a load while threads carry it out, and what the observer is told of it.
-#ifndef STET_STORE_DETAIL_LOAD_OUTCOMES_HPP
-#define STET_STORE_DETAIL_LOAD_OUTCOMES_HPP
+#ifndef STET_LOAD_DETAIL_OUTCOMES_HPP
+#define STET_LOAD_DETAIL_OUTCOMES_HPP
 
-#include "load_plan.hpp"
+#include "plan.hpp"
 #include "../load_request.hpp"
 
 #include "../../bytes/crc32c.hpp"
@@ -136,8 +136,7 @@ private:
         else
           state_of(oldest - 1).has_ended = true;
       }
-      for (; options_.in_order && next_to_tell_ < requests_.size() &&
-             state_of(next_to_tell_).has_ended;
+      for (; options_.in_order && next_to_tell_ < requests_.size() && state_of(next_to_tell_).has_ended;
            ++next_to_tell_)
         options_.observer->ended(requests_[next_to_tell_]);
       options_.observer->progressed(done_bytes_.load(std::memory_order_relaxed), all_bytes_);

@@ -6,7 +6,7 @@
 #include "support/thinned.hpp"
 
 #include <stet/formats/gguf/dequantize.hpp>
-#include <stet/store/load.hpp>
+#include <stet/load/load.hpp>
 #include <stet/store/open.hpp>
 
 #include <doctest/doctest.h>
@@ -46,7 +46,8 @@ native_tensor bytes_tensor(std::string name, byte_vector bytes) {
 /// Tensors of all sizes around those of pages and reads, an empty one, a scalar, and an alias.
 std::vector<native_tensor> tensors_of_all_sizes() {
   std::vector<native_tensor> made;
-  for (const unsigned size : {1u, 63u, 64u, 65u, 4095u, 4096u, 4097u, 0u, 8192u, 20000u, 65536u, 65537u, 131072u, 300000u, 7u})
+  for (const unsigned size :
+       {1u, 63u, 64u, 65u, 4095u, 4096u, 4097u, 0u, 8192u, 20000u, 65536u, 65537u, 131072u, 300000u, 7u})
     made.push_back(bytes_tensor("t" + std::to_string(made.size()), random_bytes(size, size)));
   made.push_back(tensor_of<float>("scalar", {}, {1.5f}));
   made.push_back(alias_of("alias", made, 9));
@@ -185,7 +186,8 @@ TEST_SUITE("load") {
 
   TEST_CASE("reads past the cache give the same bytes at any place in the file, also of a store within a file") {
     const auto tensors = tensors_of_all_sizes();
-    for (const std::size_t shift : {std::size_t{0}, std::size_t{1}, std::size_t{64}, std::size_t{4095}, std::size_t{4097}}) {
+    for (const std::size_t shift :
+         {std::size_t{0}, std::size_t{1}, std::size_t{64}, std::size_t{4095}, std::size_t{4097}}) {
       CAPTURE(shift);
       const native_file file(tensors);
       byte_vector bytes(shift);
@@ -238,7 +240,8 @@ TEST_SUITE("load") {
     tensors.push_back(tensor_of("packed", int4, {50'003}, random_bytes((50'003u * int4.bits + 7) / 8, 3)));
     tensors.push_back(tensor_of("bools", stet::element_layout::of(dtype::boolean), {3},
                                 byte_vector{std::byte{1}, std::byte{0}, std::byte{1}}));
-    tensors.push_back(tensor_of("bad", stet::element_layout::of(dtype::boolean), {2}, byte_vector{std::byte{1}, std::byte{2}}));
+    tensors.push_back(
+        tensor_of("bad", stet::element_layout::of(dtype::boolean), {2}, byte_vector{std::byte{1}, std::byte{2}}));
     stet::element_layout blocks = stet::element_layout::of(dtype::block);
     blocks.block = {"q8_0", 32, 34};
     byte_vector stored_blocks = random_bytes(34 * 3001, 5);
@@ -250,14 +253,15 @@ TEST_SUITE("load") {
     const stored_file stored(file.bytes);
     const far_away remote(file.bytes);
     const memory_reader serial(file.bytes);
-    const stet::result<stet::store> stores[] = {stet::open(stored.path()), stet::open(stored.path(), {.backing = backing::stream}),
-                                                stet::open(remote), stet::open(serial),
-                                                stet::open(std::span<const std::byte>(file.bytes))};
+    const stet::result<stet::store> stores[] = {
+        stet::open(stored.path()), stet::open(stored.path(), {.backing = backing::stream}), stet::open(remote),
+        stet::open(serial), stet::open(std::span<const std::byte>(file.bytes))};
     for (const auto& store : stores) {
       REQUIRE(outcome(store) == "ok");
       if (!store) return;
       for (const direct_reads how : {direct_reads::never, direct_reads::always}) {
-        std::vector<float> plain(numbers.size()), converted(numbers.size() + 1), dequantized(3001 * 32), expected(3001 * 32);
+        std::vector<float> plain(numbers.size()), converted(numbers.size() + 1), dequantized(3001 * 32),
+            expected(3001 * 32);
         std::vector<stet::int4> unpacked(50'003), expected_unpacked(50'003);
         std::vector<std::int8_t> wrong(numbers.size());
         std::vector<float> too_few(10);
@@ -281,7 +285,8 @@ TEST_SUITE("load") {
         load_report report;
         const auto done = stet::load(*store, requests, options, &report);
         CHECK(outcome(done) == "dtype_mismatch"); // the first in the order of the requests
-        const char* const outcomes[] = {"ok", "ok", "ok", "ok", "ok", "ok", "dtype_mismatch", "buffer_too_small", "bad_value", "not_convertible"};
+        const char* const outcomes[] = {
+            "ok", "ok", "ok", "ok", "ok", "ok", "dtype_mismatch", "buffer_too_small", "bad_value", "not_convertible"};
         for (std::size_t i = 0; i < requests.size(); ++i) {
           CAPTURE(i);
           CHECK(outcome(requests[i].outcome()) == outcomes[i]);
@@ -372,7 +377,8 @@ TEST_SUITE("load") {
     remote.largest_bytes = 0;
     std::vector<byte_vector> places(1000, byte_vector(40));
     std::vector<load_request> requests;
-    for (std::size_t i = 0; i < 1000; ++i) requests.emplace_back(*store->find(tensors[i].name), std::span<std::byte>(places[i]));
+    for (std::size_t i = 0; i < 1000; ++i)
+      requests.emplace_back(*store->find(tensors[i].name), std::span<std::byte>(places[i]));
     CHECK(outcome(stet::load(*store, requests, options, &report)) == "ok");
     CHECK(report.read_count <= 3); // 64,000 bytes
     CHECK(remote.calls == report.read_count);
@@ -449,7 +455,8 @@ TEST_SUITE("load") {
     if (!store) return;
     std::vector<byte_vector> places(3, byte_vector(200'000));
     std::vector<load_request> requests;
-    for (std::size_t i = 0; i < 3; ++i) requests.emplace_back(*store->find(tensors[i].name), std::span<std::byte>(places[i]));
+    for (std::size_t i = 0; i < 3; ++i)
+      requests.emplace_back(*store->find(tensors[i].name), std::span<std::byte>(places[i]));
     load_options options;
     options.request_size_bytes = 16384;
     load_report report;
@@ -478,7 +485,8 @@ TEST_SUITE("load") {
       folder.write("model.stet", shorter);
       std::vector<byte_vector> places(2, byte_vector(200'000));
       std::vector<load_request> requests;
-      for (std::size_t i = 0; i < 2; ++i) requests.emplace_back(*store->find(tensors[i].name), std::span<std::byte>(places[i]));
+      for (std::size_t i = 0; i < 2; ++i)
+        requests.emplace_back(*store->find(tensors[i].name), std::span<std::byte>(places[i]));
       load_options options;
       options.direct = how;
       CHECK(outcome(stet::load(*store, requests, options)) == "truncated");
@@ -489,7 +497,8 @@ TEST_SUITE("load") {
 
   TEST_CASE("checksums are compared on the way, with a place for the bytes or without") {
     const std::vector<native_tensor> tensors{bytes_tensor("a", random_bytes(200'000, 1)),
-                                             bytes_tensor("b", random_bytes(70'001, 2)), bytes_tensor("c", random_bytes(5, 3))};
+                                             bytes_tensor("b", random_bytes(70'001, 2)),
+                                             bytes_tensor("c", random_bytes(5, 3))};
     native_file file(tensors);
     const auto sound = stet::open(std::span<const std::byte>(file.bytes));
     REQUIRE(sound);
@@ -517,7 +526,8 @@ TEST_SUITE("load") {
 
   TEST_CASE("the observer is told of each tensor, one at a time, in order if asked") {
     std::vector<native_tensor> tensors;
-    for (unsigned i = 0; i < 300; ++i) tensors.push_back(bytes_tensor("t" + std::to_string(i), random_bytes(i * 97 % 9000, i)));
+    for (unsigned i = 0; i < 300; ++i)
+      tensors.push_back(bytes_tensor("t" + std::to_string(i), random_bytes(i * 97 % 9000, i)));
     const native_file file(tensors);
     const stored_file stored(file.bytes);
     const auto store = stet::open(stored.path(), {.backing = backing::stream});
@@ -555,7 +565,8 @@ TEST_SUITE("load") {
 
   TEST_CASE("a program cancels, and what was not read says so") {
     std::vector<native_tensor> tensors;
-    for (unsigned i = 0; i < 200; ++i) tensors.push_back(bytes_tensor("t" + std::to_string(i), random_bytes(100'000, i)));
+    for (unsigned i = 0; i < 200; ++i)
+      tensors.push_back(bytes_tensor("t" + std::to_string(i), random_bytes(100'000, i)));
     const native_file file(tensors);
     const stored_file stored(file.bytes);
     const memory_reader serial(file.bytes);
@@ -578,7 +589,8 @@ TEST_SUITE("load") {
       CHECK(report.loaded_count >= 3);
       CHECK(report.failed_count > 0);
       CHECK(seen.names.size() == 200);
-      CHECK(std::count(seen.outcomes.begin(), seen.outcomes.end(), "cancelled") == static_cast<std::ptrdiff_t>(report.failed_count));
+      CHECK(std::count(seen.outcomes.begin(), seen.outcomes.end(), "cancelled") ==
+            static_cast<std::ptrdiff_t>(report.failed_count));
     }
   }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Loads many tensors at the speed of the device: large reads, many at once, in the order of the file, to where they are wanted.
-#ifndef STET_STORE_LOAD_HPP
-#define STET_STORE_LOAD_HPP
+#ifndef STET_LOAD_LOAD_HPP
+#define STET_LOAD_LOAD_HPP
 
 #include "load_request.hpp"
-#include "detail/load_all.hpp"
-#include "detail/load_run.hpp"
+#include "detail/all.hpp"
+#include "detail/run.hpp"
 
 #include <span>
 #include <string_view>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Carries out a load: threads take batches of the plan, read them, and bring each piece to its place.
-#ifndef STET_STORE_DETAIL_LOAD_RUN_HPP
-#define STET_STORE_DETAIL_LOAD_RUN_HPP
+#ifndef STET_LOAD_DETAIL_RUN_HPP
+#define STET_LOAD_DETAIL_RUN_HPP
 
-#include "load_outcomes.hpp"
-#include "load_plan.hpp"
+#include "outcomes.hpp"
+#include "plan.hpp"
 #include "../load_request.hpp"
-#include "../store.hpp"
+#include "../../store/store.hpp"
 
 #include "../../bytes/crc32c.hpp"
 #include "../../source/detail/parallel_handle.hpp"
@@ -122,9 +122,8 @@ private:
     result<void> done;
     for (std::size_t i = 0; i < batch.piece_count; ++i) {
       load_piece& piece = shared_.plan.pieces[batch.first_piece + i];
-      std::byte* const into = batch.place != nullptr
-                                  ? batch.place + static_cast<std::size_t>(at - batch.offset_bytes)
-                                  : memory_of(slots_[0]);
+      std::byte* const into = batch.place != nullptr ? batch.place + static_cast<std::size_t>(at - batch.offset_bytes)
+                                                     : memory_of(slots_[0]);
       const bool is_cancelled =
           shared_.options.cancel != nullptr && shared_.options.cancel->load(std::memory_order_relaxed);
       if (done && into == nullptr) done = errc::out_of_memory;
@@ -345,9 +344,9 @@ private:
       of.streamed = source_of(item.part).streamed();
       const std::uint64_t begin = of.streamed.offset_bytes + item.offset_bytes;
       const load_item& last = items_[end - 1];
-      of.is_cold = last.offset_bytes >= item.offset_bytes &&
-                   is_mostly_uncached(*of.streamed.from, begin,
-                                      of.streamed.offset_bytes + last.offset_bytes + last.size_bytes);
+      of.is_cold =
+          last.offset_bytes >= item.offset_bytes &&
+          is_mostly_uncached(*of.streamed.from, begin, of.streamed.offset_bytes + last.offset_bytes + last.size_bytes);
       const bool is_direct = options_.direct == direct_reads::always ||
                              (options_.direct == direct_reads::when_cold && of.is_cold && all_bytes >= large_bytes);
       if (handle_count < most_handles) {
@@ -380,7 +379,8 @@ private:
     const bool has_ring = STET_SOURCE_IO_RING && options_.io_ring && is_direct;
     const unsigned processors = processor_count();
     unsigned threads = options_.thread_count;
-    if (threads == 0) threads = is_direct && !has_ring ? in_flight : waits && !has_ring && processors < 8 ? 8 : processors;
+    if (threads == 0)
+      threads = is_direct && !has_ring ? in_flight : waits && !has_ring && processors < 8 ? 8 : processors;
     // Starting a thread takes as long as copying this.
     constexpr std::uint64_t least_bytes = std::uint64_t{1} << 20;
     std::uint64_t all_bytes = 0;

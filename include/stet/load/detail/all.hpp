@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Loads tensors into one block of memory, placed so that reads past the cache go straight there.
-#ifndef STET_STORE_DETAIL_LOAD_ALL_HPP
-#define STET_STORE_DETAIL_LOAD_ALL_HPP
+#ifndef STET_LOAD_DETAIL_ALL_HPP
+#define STET_LOAD_DETAIL_ALL_HPP
 
-#include "load_run.hpp"
+#include "run.hpp"
 
 #include "../../vocabulary/detail/checked.hpp"
 #include "../../vocabulary/detail/heap_sort.hpp"
@@ -91,13 +91,14 @@ inline result<loaded_tensors> loaded_tensors::load(const store& from, const std:
     bool has_pages;
   };
   plan_array<placement> places(options.memory);
-  std::uint64_t end = 0;        // of what has been placed
-  std::uint64_t file_end = 0;   // of the last tensor in its file
-  bool is_run = false;          // whether the last tensor lies as in its file
+  std::uint64_t end = 0;      // of what has been placed
+  std::uint64_t file_end = 0; // of the last tensor in its file
+  bool is_run = false;        // whether the last tensor lies as in its file
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     const index_entry entry = chosen[i].entry();
     const std::uint64_t at = entry.offset_bytes();
-    const bool follows = is_run && entry.part() == chosen[i - 1].entry().part() && at >= file_end && at - file_end <= page;
+    const bool follows =
+        is_run && entry.part() == chosen[i - 1].entry().part() && at >= file_end && at - file_end <= page;
     placement where{0, at % alignment == 0};
     if (where.has_pages && follows) {
       where.offset_bytes = end + (at - file_end);
@@ -106,7 +107,8 @@ inline result<loaded_tensors> loaded_tensors::load(const store& from, const std:
       if (!where.has_pages && !is_run) where.offset_bytes = (end + alignment - 1) / alignment * alignment;
     }
     is_run = where.has_pages;
-    if (!checked_add(where.offset_bytes, entry.size_bytes(), end) || end > PTRDIFF_MAX - 2 * page) return errc::too_large;
+    if (!checked_add(where.offset_bytes, entry.size_bytes(), end) || end > PTRDIFF_MAX - 2 * page)
+      return errc::too_large;
     file_end = at + entry.size_bytes();
     if (!places.push(where)) return errc::out_of_memory;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the bulk loader reads, in which order, and which bytes of which tensor come of it.
-#ifndef STET_STORE_DETAIL_LOAD_PLAN_HPP
-#define STET_STORE_DETAIL_LOAD_PLAN_HPP
+#ifndef STET_LOAD_DETAIL_PLAN_HPP
+#define STET_LOAD_DETAIL_PLAN_HPP
 
 #include "../../source/source.hpp"
 
@@ -151,7 +151,8 @@ private:
     if (to.offset_bytes / request_bytes != (begin + size - 1) / request_bytes) return false;
     std::byte* const place = item.place == nullptr ? nullptr : item.place + static_cast<std::size_t>(done);
     // In the same order in memory, with nothing of the program between them.
-    const bool is_in_line = to.place != nullptr && place == to.place + static_cast<std::size_t>(begin - to.offset_bytes) &&
+    const bool is_in_line = to.place != nullptr &&
+                            place == to.place + static_cast<std::size_t>(begin - to.offset_bytes) &&
                             to.has_pages == item.has_pages && (item.has_pages || begin == end);
     if (!is_in_line) {
       const bool is_small = to.is_small && size <= small_bytes;
