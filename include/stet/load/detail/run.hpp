@@ -372,7 +372,8 @@ private:
       const source& from = source_of(item.part);
       const bool is_file = work.files != nullptr && work.files[item.part].streamed.from != nullptr;
       is_direct = is_direct || (is_file && work.files[item.part].is_past_cache);
-      waits = waits || (is_file ? work.files[item.part].is_cold : from.data() == nullptr || is_cold_mapping(i));
+      const bool is_cold = is_file ? work.files[item.part].is_cold : is_cold_mapping(i);
+      waits = waits || is_cold || (is_file || from.is_mapped() ? !is_cache_told : from.data() == nullptr);
     }
     unsigned in_flight = options_.requests_in_flight == 0 ? 16 : options_.requests_in_flight;
     if (in_flight > most_in_flight) in_flight = most_in_flight;
@@ -396,11 +397,12 @@ private:
   [[nodiscard]] bool is_cold_mapping([[maybe_unused]] std::size_t first) const noexcept {
 #if STET_FILES
     const load_item& item = items_[first];
+    if (!source_of(item.part).is_mapped()) return false;
     std::size_t last = first;
     while (last + 1 < items_.size() && items_[last + 1].part == item.part) ++last;
     const std::uint64_t end = items_[last].offset_bytes + items_[last].size_bytes;
     const source& from = source_of(item.part);
-    return from.is_mapped() && end > item.offset_bytes &&
+    return end > item.offset_bytes &&
            is_mostly_uncached(from.data() + static_cast<std::size_t>(item.offset_bytes), end - item.offset_bytes);
 #else
     return false;

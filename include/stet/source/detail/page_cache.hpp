@@ -18,6 +18,13 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
+/// Whether the system says what it has in its cache.
+#if defined(__linux__)
+inline constexpr bool is_cache_told = true;
+#else
+inline constexpr bool is_cache_told = false;
+#endif
+
 /// So many bytes of a range are looked at.
 inline constexpr unsigned cache_samples = 16;
 
