@@ -227,8 +227,9 @@ void convert_block(const std::byte* __restrict from, std::byte* __restrict into)
 /// True if there are kernels by way of float with the same result: each number of one of both types is a float, so that it is rounded
 /// once at most.
 template <class To, class From>
-inline constexpr bool has_kernels_by_float = convert_kernel<float, From>::exists && convert_kernel<To, float>::exists &&
-                                             (kind_of<From> == dtype_kind::floating || kind_of<To> == dtype_kind::floating);
+inline constexpr bool has_kernels_by_float =
+    convert_kernel<float, From>::exists && convert_kernel<To, float>::exists &&
+    (kind_of<From> == dtype_kind::floating || kind_of<To> == dtype_kind::floating);
 
 /// Converts blocks by way of float, in steps that stay in the first-level cache.
 template <class To, class From>

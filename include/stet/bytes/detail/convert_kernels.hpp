@@ -178,7 +178,8 @@ using int64s2 = vector_of<long long, 16>::type;
 #define STET_CONVERT_STORE(value, into, i) std::memcpy((into) + (i) * sizeof(value), &(value), sizeof(value))
 
 /// Converts a block of float16 to floats times `unit`, a power of two.
-STET_CONVERT_TARGET STET_CONVERT_INLINE void widen_float16_block(const std::byte* from, std::byte* into, float unit) noexcept {
+STET_CONVERT_TARGET STET_CONVERT_INLINE void widen_float16_block(const std::byte* from, std::byte* into,
+                                                                 float unit) noexcept {
   int16s8 is_nan = {};
   for (std::size_t i = 0; i < block_elements / 8; ++i) {
     STET_CONVERT_LOAD(int16s8, halves, from, i);
@@ -270,8 +271,8 @@ template <signed_float8 Float8> struct convert_kernel<Float8, float> {
           is_changed[k] = int32s8(int32s8(__builtin_ia32_vcvtph2ps256(halves[k])) != bits);
         }
         // In the order that packing has.
-        const auto ordered = uint16s16(__builtin_shufflevector(halves[0], halves[1], 0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6,
-                                                               7, 12, 13, 14, 15));
+        const auto ordered = uint16s16(
+            __builtin_shufflevector(halves[0], halves[1], 0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15));
         const auto sticky = uint16s16(__builtin_ia32_packssdw256(is_changed[0], is_changed[1]));
         const uint16s16 sign = ordered >> 8 & sign_bit, exact = ordered & code_type{0x7fff};
         uint16s16 magnitude = exact | (sticky & odd);
@@ -329,7 +330,8 @@ struct convert_kernel<Integer, float> {
 
 /// Copies words and reverses the bytes of each: as many bytes as are whole pairs of vectors. @return their number
 template <class Word>
-STET_CONVERT_TARGET std::size_t swap_words_fast(const std::byte* from, std::byte* into, std::size_t size_bytes) noexcept {
+STET_CONVERT_TARGET std::size_t swap_words_fast(const std::byte* from, std::byte* into,
+                                                std::size_t size_bytes) noexcept {
   constexpr char last = sizeof(Word) - 1;
   bytes32 places;
   for (int i = 0; i < 32; ++i) places[i] = static_cast<char>((i & 15) ^ last);
@@ -351,6 +353,7 @@ STET_CONVERT_TARGET std::size_t swap_words_fast(const std::byte* from, std::byte
 
 typedef __fp16 float16s4 __attribute__((vector_size(8)));
 typedef float floats4 __attribute__((vector_size(16)));
+typedef char bytes16 __attribute__((vector_size(16)));
 
 /// Converts a block of float16 to floats times `unit`, a power of two.
 STET_CONVERT_INLINE void widen_float16_block(const std::byte* from, std::byte* into, float unit) noexcept {
@@ -360,7 +363,12 @@ STET_CONVERT_INLINE void widen_float16_block(const std::byte* from, std::byte* i
     largest = magnitude > largest ? magnitude : largest;
   }
   for (std::size_t i = 0; i < block_elements / 4; ++i) {
+#if defined(__clang__)
     const floats4 floats = __builtin_convertvector(element_at<float16s4>(from, i), floats4) * unit;
+#else
+    // GCC 12 would convert one at a time.
+    const floats4 floats = __builtin_aarch64_float_extend_lo_v4sf(element_at<float16s4>(from, i)) * unit;
+#endif
     std::memcpy(into + i * sizeof floats, &floats, sizeof floats);
   }
   if (largest > 0x7c00) [[unlikely]]
@@ -464,13 +472,21 @@ struct convert_kernel<Integer, float> {
   }
 };
 
-/// Copies words and reverses the bytes of each: as many bytes as are whole blocks of 64. @return their number
+/// Copies words and reverses the bytes of each: as many bytes as are whole vectors. @return their number
 template <class Word>
-std::size_t swap_words_fast(const std::byte* __restrict from, std::byte* __restrict into, std::size_t size_bytes) noexcept {
-  const std::size_t whole = size_bytes / 64 * 64;
-  for (const std::byte* const end = from + whole; from != end; from += 64, into += 64) {
-    for (std::size_t i = 0; i < 64 / sizeof(Word); ++i)
-      put_element<Word>(into, i, byte_swapped(element_at<Word>(from, i)));
+std::size_t swap_words_fast(const std::byte* from, std::byte* into, std::size_t size_bytes) noexcept {
+  const std::size_t whole = size_bytes / 16 * 16;
+  for (std::size_t at = 0; at < whole; at += 16) {
+    bytes16 a;
+    std::memcpy(&a, from + at, sizeof a);
+    if constexpr (sizeof(Word) == 2) {
+      a = __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+    } else if constexpr (sizeof(Word) == 4) {
+      a = __builtin_shufflevector(a, a, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
+    } else {
+      a = __builtin_shufflevector(a, a, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8);
+    }
+    std::memcpy(into + at, &a, sizeof a);
   }
   return whole;
 }

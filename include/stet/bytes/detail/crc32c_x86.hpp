@@ -105,9 +105,7 @@ inline constexpr std::size_t crc_folding_from_bytes = 256;
 
 /// True if this processor and its operating system have VPCLMULQDQ on 256-bit registers, and SSE4.2.
 /// Cost: three loads and tests.
-inline bool has_crc32c_vpclmulqdq() noexcept {
-  return has_cpu_vpclmulqdq() && has_crc32c_sse42();
-}
+inline bool has_crc32c_vpclmulqdq() noexcept { return has_cpu_vpclmulqdq() && has_crc32c_sse42(); }
 
 /// Loads pieces from any address.
 STET_CRC_FOLDING inline crc_pieces crc_pieces_at(const std::byte* bytes) noexcept {
