@@ -247,12 +247,17 @@ void convert_by_float(const std::byte* from, std::byte* into, std::size_t block_
 }
 #endif
 
-/// Converts blocks of `From` to blocks of `To`, by a kernel where this processor has one. With STET_SMALL_CODE it is one block.
-template <class To, class From>
-void convert_all(const std::byte* from, std::byte* into, [[maybe_unused]] std::size_t block_count) noexcept {
 #if STET_SMALL_CODE
-  convert_block<To, From>(from, into);
+/// Converts a block.
+using convert_function = void (*)(const std::byte* from, std::byte* into) noexcept;
+template <class To, class From> inline constexpr convert_function convert_function_of = convert_block<To, From>;
 #else
+/// Converts `block_count` blocks.
+using convert_function = void (*)(const std::byte* from, std::byte* into, std::size_t block_count) noexcept;
+
+/// Converts blocks of `From` to blocks of `To`, by a kernel where this processor has one.
+template <class To, class From>
+void convert_all(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
 #if STET_CONVERT_KERNELS
   if constexpr (convert_kernel<To, From>::exists) {
     if (has_convert_kernels()) return convert_kernel<To, From>::run(from, into, block_count);
@@ -262,16 +267,17 @@ void convert_all(const std::byte* from, std::byte* into, [[maybe_unused]] std::s
 #endif
   for (std::size_t i = 0; i < block_count; ++i)
     convert_block<To, From>(from + i * (block_elements * sizeof(From)), into + i * (block_elements * sizeof(To)));
-#endif
 }
+template <class To, class From> inline constexpr convert_function convert_function_of = convert_all<To, From>;
+#endif
 
 /// A conversion of blocks, and the sizes of an element before and after it; without a function, the elements stay as they are.
 struct block_conversion {
-  void (*convert)(const std::byte* from, std::byte* into, std::size_t block_count) noexcept;
+  convert_function convert;
   std::size_t from_size_bytes, to_size_bytes;
 };
 template <class To, class From>
-inline constexpr block_conversion conversion_of{std::is_same_v<To, From> ? nullptr : convert_all<To, From>,
+inline constexpr block_conversion conversion_of{std::is_same_v<To, From> ? nullptr : convert_function_of<To, From>,
                                                 sizeof(From), sizeof(To)};
 
 /// Converts `count` elements to elements at `into`. Written once for all types: only the loop over blocks is compiled for each.
@@ -284,35 +290,34 @@ inline void convert_blocks(const block_conversion& by, const stored_elements& fr
     if (count != 0) std::memcpy(into, from.bytes, count * from_size); // not from nullptr
     return;
   }
-  // Elements that only have to be unpacked or swapped, as bytes: a float register may change a NaN.
-  const bool is_direct = is_native || by.convert == nullptr;
-  const std::size_t most_blocks = STET_SMALL_CODE ? 1
-                                  : is_direct     ? count / block_elements
-                                                  : native_size_bytes / (block_elements * from_size);
   // A last block that is not full is converted as a whole block: from a padded copy, into a buffer of which only the
   // elements that exist are kept.
   constexpr std::size_t room = block_elements * max_element_bytes;
   std::byte last_stored[room], last_converted[room], native[native_size_bytes];
-  for (std::size_t first = 0; first < count;) {
-    const std::size_t left = count - first, whole = left / block_elements;
-    const bool is_last = whole == 0;
-    const std::size_t blocks = is_last ? 1 : whole < most_blocks ? whole : most_blocks;
+  for (std::size_t first = 0, blocks = 1; first < count; first += blocks * block_elements) {
+    const std::size_t left = count - first;
     const std::byte* source = from.bytes + first / 8 * from.bits;
     std::byte* target = into + first * to_size;
-    if (is_last) {
+    if (left < block_elements) {
+      if (!STET_SMALL_CODE) blocks = 1;
       std::memset(last_stored, 0, block_elements * from_size);
       std::memcpy(last_stored, source, (left * from.bits + 7) / 8);
       source = last_stored;
       target = last_converted;
+    } else if (!STET_SMALL_CODE) {
+      const std::size_t most = is_native ? left : native_size_bytes / from_size;
+      blocks = (left < most ? left : most) / block_elements;
     }
-    source = to_native_blocks(from, from_size, source, by.convert == nullptr ? target : native, blocks);
-    if (by.convert != nullptr) {
+    source = to_native_blocks(from, from_size, source, native, blocks);
+    if (by.convert != nullptr)
+#if STET_SMALL_CODE
+      by.convert(source, target);
+#else
       by.convert(source, target, blocks);
-    } else if (source != target) {
-      std::memcpy(target, source, blocks * block_elements * from_size);
-    }
-    if (is_last) std::memcpy(into + first * to_size, last_converted, left * to_size);
-    first += blocks * block_elements;
+#endif
+    else
+      std::memcpy(target, source, blocks * block_elements * from_size); // as bytes: a float register may change a NaN
+    if (left < block_elements) std::memcpy(into + first * to_size, last_converted, left * to_size);
   }
 }
 
