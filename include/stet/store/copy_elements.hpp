@@ -77,25 +77,33 @@ inline stored_elements elements_from(const stored_elements& all, std::size_t fir
 }
 
 #if STET_CONVERT_KERNELS
-/// Makes signalling NaNs of `count` floats quiet, as the way by double does.
-inline void quiet_nans(std::byte* floats, std::size_t count) noexcept {
-  const auto quiet = [](std::byte* at) {
+/// The types whose signalling NaNs the way by double makes quiet.
+template <class T>
+concept may_signal = requires { convert_kernel<float, T>::run_quiet(nullptr, nullptr, std::size_t{}); };
+
+/// Converts blocks to floats, as the way by double does.
+template <may_signal From>
+void convert_to_quiet(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
+  if (has_convert_kernels()) return convert_kernel<float, From>::run_quiet(from, into, block_count);
+  convert_all<float, From>(from, into, block_count);
+  for (std::size_t i = 0; i < block_count * block_elements; ++i) {
     std::uint32_t bits;
-    std::memcpy(&bits, at, sizeof bits);
-    bits |= static_cast<std::int32_t>(bits & 0x7fff'ffff) > 0x7f80'0000 ? 0x0040'0000u : 0u;
-    std::memcpy(at, &bits, sizeof bits);
-  };
-  for (; count >= block_elements; count -= block_elements, floats += block_elements * sizeof(float)) {
-    for (std::size_t i = 0; i < block_elements; ++i) quiet(floats + i * sizeof(float));
+    std::memcpy(&bits, into + i * sizeof bits, sizeof bits);
+    bits |= (bits & 0x7fff'ffff) > 0x7f80'0000 ? 0x0040'0000u : 0u;
+    std::memcpy(into + i * sizeof bits, &bits, sizeof bits);
   }
-  for (std::size_t i = 0; i < count; ++i) quiet(floats + i * sizeof(float));
 }
 
 /// The conversions from a dtype to float and from float to a dtype that have a kernel; without a function if there is none.
 inline block_conversion float_from(dtype from) noexcept {
   block_conversion found{};
   visit_dtype(from, [&]<class T>(std::type_identity<T>) {
-    if constexpr (convert_kernel<float, plain_of<T>>::exists) found = conversion_of<float, plain_of<T>>;
+    using source = plain_of<T>;
+    if constexpr (may_signal<source>) {
+      found = {convert_to_quiet<source>, sizeof(source), sizeof(float)};
+    } else if constexpr (convert_kernel<float, source>::exists) {
+      found = conversion_of<float, source>;
+    }
   });
   return found;
 }
@@ -115,26 +123,15 @@ inline bool copy_by_float(const stored_elements& from, dtype to, std::byte* into
   const block_conversion widen = is_from_float ? block_conversion{} : float_from(from.dtype);
   const block_conversion narrow = is_to_float ? block_conversion{} : float_to(to);
   if ((!is_from_float && widen.convert == nullptr) || (!is_to_float && narrow.convert == nullptr)) return false;
-  if (is_from_float) {
-    convert_blocks(narrow, from, into, count);
-    return true;
-  }
-  const bool may_signal =
-      from.dtype == dtype::float16 || from.dtype == dtype::bfloat16 || from.dtype == dtype::float8_e5m2;
-  if (is_to_float && !may_signal) {
-    convert_blocks(widen, from, into, count);
+  if (is_from_float || is_to_float) {
+    convert_blocks(is_from_float ? narrow : widen, from, into, count);
     return true;
   }
   alignas(32) std::byte floats[copy_step * sizeof(float)];
   for (std::size_t done = 0; done < count; done += copy_step) {
     const std::size_t some = count - done < copy_step ? count - done : copy_step;
-    std::byte* const wide = is_to_float ? into + done * sizeof(float) : floats;
-    convert_blocks(widen, elements_from(from, done), wide, some);
-    if (is_to_float) {
-      quiet_nans(wide, some);
-    } else {
-      convert_blocks(narrow, {floats, dtype::float32, 32, false}, into + done * narrow.to_size_bytes, some);
-    }
+    convert_blocks(widen, elements_from(from, done), floats, some);
+    convert_blocks(narrow, {floats, dtype::float32, 32, false}, into + done * narrow.to_size_bytes, some);
   }
   return true;
 }

@@ -29,7 +29,7 @@ namespace stet::inline STET_NAMESPACE::detail {
 inline constexpr std::size_t block_elements = 64;
 
 /// The kernel for a pair of types, if it exists: `run(from, into, block_count)` converts that many blocks at any addresses, if
-/// `has_convert_kernels()`.
+/// `has_convert_kernels()`. `run_quiet`, of the types that have signalling NaNs, makes these quiet, as a conversion to double does.
 template <class To, class From> struct convert_kernel {
   static constexpr bool exists = false;
 };
@@ -136,6 +136,12 @@ template <> struct convert_kernel<float, bfloat16> {
     convert_each<std::uint32_t, std::uint16_t>(from, into, block_count,
                                                [](std::uint16_t code) { return std::uint32_t{code} << 16; });
   }
+  STET_CONVERT_TARGET static void run_quiet(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
+    convert_each<std::uint32_t, std::uint16_t>(from, into, block_count, [](std::uint16_t code) {
+      const auto quiet = static_cast<std::uint16_t>((code & 0x7fff) > 0x7f80 ? code | 0x0040 : code);
+      return std::uint32_t{quiet} << 16;
+    });
+  }
 };
 template <> struct convert_kernel<float, float8_e8m0fnu> {
   static constexpr bool exists = true;
@@ -178,40 +184,23 @@ using int64s2 = vector_of<long long, 16>::type;
 #define STET_CONVERT_STORE(value, into, i) std::memcpy((into) + (i) * sizeof(value), &(value), sizeof(value))
 
 /// Converts a block of float16 to floats times `unit`, a power of two.
+template <bool IsQuiet>
 STET_CONVERT_TARGET STET_CONVERT_INLINE void widen_float16_block(const std::byte* from, std::byte* into,
                                                                  float unit) noexcept {
-  int16s8 is_nan = {};
+  [[maybe_unused]] int16s8 is_nan = {};
   for (std::size_t i = 0; i < block_elements / 8; ++i) {
     STET_CONVERT_LOAD(int16s8, halves, from, i);
-    is_nan |= int16s8((halves & 0x7fff) > 0x7c00);
+    if constexpr (!IsQuiet) is_nan |= int16s8((halves & 0x7fff) > 0x7c00);
     floats8 floats = __builtin_ia32_vcvtph2ps256(halves);
     floats *= unit;
     STET_CONVERT_STORE(floats, into, i);
   }
-  const auto any = int64s2(is_nan);
-  if ((any[0] | any[1]) != 0) [[unlikely]]
-    restore_signalling_nans(from, into);
+  if constexpr (!IsQuiet) {
+    const auto any = int64s2(is_nan);
+    if ((any[0] | any[1]) != 0) [[unlikely]]
+      restore_signalling_nans(from, into);
+  }
 }
-
-template <> struct convert_kernel<float, float16> {
-  static constexpr bool exists = true;
-  STET_CONVERT_TARGET static void run(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
-    for (; block_count != 0; --block_count, from += block_elements * 2, into += block_elements * 4)
-      widen_float16_block(from, into, 1);
-  }
-};
-template <signed_float8 Float8> struct convert_kernel<float, Float8> {
-  static constexpr bool exists = true;
-  STET_CONVERT_TARGET static void run(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
-    using format = typename float8_format_of<Float8>::type;
-    std::byte halves[block_elements * 2];
-    for (; block_count != 0; --block_count, from += block_elements, into += block_elements * 4) {
-      convert_each<std::uint16_t, std::uint8_t>(from, halves, 1,
-                                                [](std::uint8_t code) { return float16_code<format>(code); });
-      widen_float16_block(halves, into, float16_unit<format>);
-    }
-  }
-};
 
 template <> struct convert_kernel<float16, float> {
   static constexpr bool exists = true;
@@ -356,6 +345,7 @@ typedef float floats4 __attribute__((vector_size(16)));
 typedef char bytes16 __attribute__((vector_size(16)));
 
 /// Converts a block of float16 to floats times `unit`, a power of two.
+template <bool IsQuiet>
 STET_CONVERT_INLINE void widen_float16_block(const std::byte* from, std::byte* into, float unit) noexcept {
   std::uint16_t largest = 0;
   for (std::size_t i = 0; i < block_elements; ++i) {
@@ -371,29 +361,9 @@ STET_CONVERT_INLINE void widen_float16_block(const std::byte* from, std::byte* i
 #endif
     std::memcpy(into + i * sizeof floats, &floats, sizeof floats);
   }
-  if (largest > 0x7c00) [[unlikely]]
+  if (!IsQuiet && largest > 0x7c00) [[unlikely]]
     restore_signalling_nans(from, into);
 }
-
-template <> struct convert_kernel<float, float16> {
-  static constexpr bool exists = true;
-  static void run(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
-    for (; block_count != 0; --block_count, from += block_elements * 2, into += block_elements * 4)
-      widen_float16_block(from, into, 1);
-  }
-};
-template <signed_float8 Float8> struct convert_kernel<float, Float8> {
-  static constexpr bool exists = true;
-  static void run(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
-    using format = typename float8_format_of<Float8>::type;
-    std::byte halves[block_elements * 2];
-    for (; block_count != 0; --block_count, from += block_elements, into += block_elements * 4) {
-      convert_each<std::uint16_t, std::uint8_t>(from, halves, 1,
-                                                [](std::uint8_t code) { return float16_code<format>(code); });
-      widen_float16_block(halves, into, float16_unit<format>);
-    }
-  }
-};
 
 /// The bfloat16 code nearest to the float with these bits.
 STET_CONVERT_INLINE std::uint16_t bfloat16_code(std::uint32_t bits) noexcept {
@@ -492,6 +462,46 @@ std::size_t swap_words_fast(const std::byte* from, std::byte* into, std::size_t 
 }
 
 #endif
+
+// Both have `widen_float16_block`.
+
+template <> struct convert_kernel<float, float16> {
+  static constexpr bool exists = true;
+  STET_CONVERT_TARGET static void run(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
+    for (; block_count != 0; --block_count, from += block_elements * 2, into += block_elements * 4)
+      widen_float16_block<false>(from, into, 1);
+  }
+  STET_CONVERT_TARGET static void run_quiet(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
+    for (; block_count != 0; --block_count, from += block_elements * 2, into += block_elements * 4)
+      widen_float16_block<true>(from, into, 1);
+  }
+};
+template <signed_float8 Float8> struct convert_kernel<float, Float8> {
+  static constexpr bool exists = true;
+  using format = typename float8_format_of<Float8>::type;
+  /// Only codes of this kind can be signalling NaNs.
+  static constexpr bool may_signal = format::coding == float_coding::ieee;
+
+  STET_CONVERT_TARGET static void run(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
+    widen<!may_signal>(from, into, block_count);
+  }
+  STET_CONVERT_TARGET static void run_quiet(const std::byte* from, std::byte* into, std::size_t block_count) noexcept
+    requires may_signal
+  {
+    widen<true>(from, into, block_count);
+  }
+
+private:
+  template <bool IsQuiet>
+  STET_CONVERT_TARGET static void widen(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
+    std::byte halves[block_elements * 2];
+    for (; block_count != 0; --block_count, from += block_elements, into += block_elements * 4) {
+      convert_each<std::uint16_t, std::uint8_t>(from, halves, 1,
+                                                [](std::uint8_t code) { return float16_code<format>(code); });
+      widen_float16_block<IsQuiet>(halves, into, float16_unit<format>);
+    }
+  }
+};
 
 #undef STET_CONVERT_INLINE
 
