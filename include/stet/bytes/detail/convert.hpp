@@ -294,6 +294,7 @@ inline void convert_blocks(const block_conversion& by, const stored_elements& fr
   // elements that exist are kept.
   constexpr std::size_t room = block_elements * max_element_bytes;
   std::byte last_stored[room], last_converted[room], native[native_size_bytes];
+  const bool is_direct = !STET_SMALL_CODE && by.convert == nullptr; // unpacked or swapped to where they belong
   for (std::size_t first = 0, blocks = 1; first < count; first += blocks * block_elements) {
     const std::size_t left = count - first;
     const std::byte* source = from.bytes + first / 8 * from.bits;
@@ -305,17 +306,17 @@ inline void convert_blocks(const block_conversion& by, const stored_elements& fr
       source = last_stored;
       target = last_converted;
     } else if (!STET_SMALL_CODE) {
-      const std::size_t most = is_native ? left : native_size_bytes / from_size;
+      const std::size_t most = is_native || is_direct ? left : native_size_bytes / from_size;
       blocks = (left < most ? left : most) / block_elements;
     }
-    source = to_native_blocks(from, from_size, source, native, blocks);
+    source = to_native_blocks(from, from_size, source, is_direct ? target : native, blocks);
     if (by.convert != nullptr)
 #if STET_SMALL_CODE
       by.convert(source, target);
 #else
       by.convert(source, target, blocks);
 #endif
-    else
+    else if (STET_SMALL_CODE || source != target)
       std::memcpy(target, source, blocks * block_elements * from_size); // as bytes: a float register may change a NaN
     if (left < block_elements) std::memcpy(into + first * to_size, last_converted, left * to_size);
   }

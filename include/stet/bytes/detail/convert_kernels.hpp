@@ -41,10 +41,9 @@ template <class To, class From> struct convert_kernel {
 #if defined(__x86_64__)
 #include "cpu_x86.hpp"
 #endif
-#include "../../vocabulary/detail/bit_cast.hpp"
-#include "../../vocabulary/detail/endian.hpp"
 
 #include <cstring>
+#include <type_traits>
 
 namespace stet::inline STET_NAMESPACE::detail {
 
