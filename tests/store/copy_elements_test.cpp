@@ -76,9 +76,57 @@ template <class To> void compare_with_direct() {
   }
 }
 
+/// Elements of a type in this machine's form: every code of 8 and 16 bits, and a sample of wider ones with the ends of each exponent.
+std::vector<std::byte> codes_of(dtype of, std::size_t size) {
+  std::vector<std::byte> bytes;
+  const auto add = [&](std::uint64_t code) {
+    for (std::size_t i = 0; i < size; ++i) {
+      const std::size_t place = stet::detail::host_is_little_endian ? i : size - 1 - i;
+      bytes.push_back(static_cast<std::byte>(code >> (8 * place) & 0xFF));
+    }
+  };
+  if (size <= 2) {
+    const std::uint64_t count = of == dtype::boolean ? 2 : std::uint64_t{1} << (8 * size);
+    for (std::uint64_t code = 0; code < count; ++code) add(code);
+  } else {
+    const int shift = size == 4 ? 19 : 49; // the exponent and the highest bits of the fraction
+    for (std::uint64_t head = 0; head < std::uint64_t{1} << (8 * size - static_cast<std::size_t>(shift)); ++head) {
+      for (const std::uint64_t low : {std::uint64_t{0}, std::uint64_t{1}, (std::uint64_t{1} << shift) - 1})
+        add(head << shift | low);
+    }
+  }
+  return bytes;
+}
+
 } // namespace
 
 TEST_SUITE("copy_elements") {
+  TEST_CASE("kernels change no bit of what the way by the widest type gives, NaNs included") {
+    using namespace stet::detail;
+    for (const dtype from :
+         {dtype::float16, dtype::bfloat16, dtype::float8_e4m3fn, dtype::float8_e5m2, dtype::float8_e4m3fnuz,
+          dtype::float8_e5m2fnuz, dtype::float8_e4m3b11fnuz, dtype::float8_e8m0fnu, dtype::int8, dtype::uint8,
+          dtype::quint8, dtype::boolean, dtype::int16, dtype::float32, dtype::float64}) {
+      CAPTURE(std::string(stet::name_of(from)));
+      const std::uint8_t bits = stet::describe(from).bits;
+      const std::vector<std::byte> stored = codes_of(from, bits / 8u);
+      const std::size_t count = stored.size() / (bits / 8u);
+      const stored_elements all{stored.data(), from, bits, false};
+      std::vector<std::byte> wide(count * 16);
+      const dtype widest = widen(all, wide.data(), count);
+      for (const stet::dtype_description& row : stet::dtype_table) {
+        if (row.dtype == from || row.bits == 0) continue;
+        CAPTURE(std::string(row.name));
+        const std::size_t size = (row.bits + 7u) / 8u;
+        std::vector<std::byte> expected(count * size), copied(count * size);
+        REQUIRE(narrow({wide.data(), widest, stet::describe(widest).bits, false}, row.dtype, expected.data(), count) ==
+                stet::errc{});
+        REQUIRE(copy_as(all, row.dtype, size, copied.data(), count) == stet::errc{});
+        CHECK(copied == expected);
+      }
+    }
+  }
+
   TEST_CASE("gives what the direct conversion gives") {
     compare_with_direct<std::uint8_t>();
     compare_with_direct<std::int32_t>();

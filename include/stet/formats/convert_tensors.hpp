@@ -113,12 +113,9 @@ private:
     if (!made) return made;
     if (is_quantized) return quantize_blocks(of.to.block, some_numbers, into);
     const std::size_t element_size = into.size() / count;
-    for (std::size_t done = 0; done < count; done += copy_step) {
-      const stored_elements some{reinterpret_cast<const std::byte*>(numbers + done), dtype::float32, 32, false};
-      const errc failure =
-          copy_as(some, of.to.dtype, into.data() + done * element_size, (std::min)(copy_step, count - done));
-      if (failure != errc{}) return error(failure, of.from.name());
-    }
+    const stored_elements stored{reinterpret_cast<const std::byte*>(numbers), dtype::float32, 32, false};
+    const errc failure = copy_as(stored, of.to.dtype, element_size, into.data(), count);
+    if (failure != errc{}) return error(failure, of.from.name());
     return {};
   }
 

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <type_traits>
 
@@ -70,18 +71,93 @@ inline errc narrow(const stored_elements& from, dtype to, std::byte* into, std::
   return outcome;
 }
 
-/// Copies stored elements to `into` as elements of the C++ type of `to`.
-inline errc copy_as(const stored_elements& from, dtype to, std::byte* into, std::size_t count) noexcept {
+/// The elements from `first` on, a multiple of 8.
+inline stored_elements elements_from(const stored_elements& all, std::size_t first) noexcept {
+  return {all.bytes + first / 8 * all.bits, all.dtype, all.bits, all.is_swapped};
+}
+
+#if STET_CONVERT_KERNELS
+/// The types whose signalling NaNs the way by double makes quiet.
+template <class T>
+concept may_signal = requires { convert_kernel<float, T>::run_quiet(nullptr, nullptr, std::size_t{}); };
+
+/// Converts blocks to floats, as the way by double does.
+template <may_signal From>
+void convert_to_quiet(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
+  if (has_convert_kernels()) return convert_kernel<float, From>::run_quiet(from, into, block_count);
+  convert_all<float, From>(from, into, block_count);
+  for (std::size_t i = 0; i < block_count * block_elements; ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, into + i * sizeof bits, sizeof bits);
+    bits |= (bits & 0x7fff'ffff) > 0x7f80'0000 ? 0x0040'0000u : 0u;
+    std::memcpy(into + i * sizeof bits, &bits, sizeof bits);
+  }
+}
+
+/// The conversions from a dtype to float and from float to a dtype that have a kernel; without a function if there is none.
+inline block_conversion float_from(dtype from) noexcept {
+  block_conversion found{};
+  visit_dtype(from, [&]<class T>(std::type_identity<T>) {
+    using source = plain_of<T>;
+    if constexpr (may_signal<source>) {
+      found = {convert_to_quiet<source>, sizeof(source), sizeof(float)};
+    } else if constexpr (convert_kernel<float, source>::exists) {
+      found = conversion_of<float, source>;
+    }
+  });
+  return found;
+}
+inline block_conversion float_to(dtype to) noexcept {
+  block_conversion found{};
+  visit_dtype(to, [&]<class T>(std::type_identity<T>) {
+    using target = typename value_of<T>::type;
+    if constexpr (convert_kernel<target, float>::exists) found = conversion_of<target, float>;
+  });
+  return found;
+}
+
+/// Converts `count` elements by kernels to and from float, with the result of the way by the widest type.
+/// @return false, and nothing is written, if there are none for both dtypes
+inline bool copy_by_float(const stored_elements& from, dtype to, std::byte* into, std::size_t count) noexcept {
+  const bool is_from_float = from.dtype == dtype::float32, is_to_float = to == dtype::float32;
+  const block_conversion widen = is_from_float ? block_conversion{} : float_from(from.dtype);
+  const block_conversion narrow = is_to_float ? block_conversion{} : float_to(to);
+  if ((!is_from_float && widen.convert == nullptr) || (!is_to_float && narrow.convert == nullptr)) return false;
+  if (is_from_float || is_to_float) {
+    convert_blocks(is_from_float ? narrow : widen, from, into, count);
+    return true;
+  }
+  alignas(32) std::byte floats[copy_step * sizeof(float)];
+  for (std::size_t done = 0; done < count; done += copy_step) {
+    const std::size_t some = count - done < copy_step ? count - done : copy_step;
+    convert_blocks(widen, elements_from(from, done), floats, some);
+    convert_blocks(narrow, {floats, dtype::float32, 32, false}, into + done * narrow.to_size_bytes, some);
+  }
+  return true;
+}
+#endif
+
+/// Copies stored elements to `into` as elements of the C++ type of `to`, `to_size_bytes` each.
+inline errc copy_as(const stored_elements& from, dtype to, std::size_t to_size_bytes, std::byte* into,
+                    std::size_t count) noexcept {
   constexpr std::size_t widest_size = 16;
   errc outcome = errc::not_convertible;
   if (from.dtype == to) {
     visit_dtype(to, [&]<class T>(std::type_identity<T>) { outcome = copy_stored<T>(from, into, count); });
     return outcome;
   }
-  alignas(widest_size) std::byte wide[copy_step * widest_size];
   if (from.dtype == dtype::boolean && !are_booleans(from.bytes, count)) return errc::bad_value;
-  const dtype widest = widen(from, wide, count);
-  return narrow({wide, widest, describe(widest).bits, false}, to, into, count);
+#if STET_CONVERT_KERNELS
+  if (copy_by_float(from, to, into, count)) return errc{};
+#endif
+  alignas(widest_size) std::byte wide[copy_step * widest_size];
+  for (std::size_t done = 0; done < count; done += copy_step) {
+    const std::size_t some = count - done < copy_step ? count - done : copy_step;
+    const dtype widest = widen(elements_from(from, done), wide, some);
+    outcome = narrow({wide, widest, describe(widest).bits, false}, to, into + done * to_size_bytes, some);
+    if (outcome != errc{}) return outcome;
+  }
+  return outcome;
 }
 
 } // namespace detail
@@ -111,13 +187,20 @@ inline result<void> copy_elements(const tensor& from, dtype to, std::span<std::b
   if (from.dtype() == to && bits == element_size * 8 && !is_swapped && to != dtype::boolean)
     return from.read(begin, into);
 
+  if (count == 0) return {};
+  if (from.size_bytes() != 0 && from.bytes().size() == from.size_bytes()) {
+    const std::byte* const elements = from.bytes().data() + static_cast<std::size_t>(begin);
+    const errc failure =
+        detail::copy_as({elements, from.dtype(), bits, is_swapped}, to, element_size, into.data(), count);
+    return failure == errc{} ? result<void>() : error(failure, from.name());
+  }
   alignas(16) std::byte stored[detail::copy_step * 16]; // no element has more bytes
   for (std::size_t done = 0; done < count; done += detail::copy_step) {
     const std::size_t some = count - done < detail::copy_step ? count - done : detail::copy_step;
     const std::size_t size = (some * bits + 7) / 8;
     if (auto read = from.read(begin + std::uint64_t{done / 8} * bits, std::span(stored, size)); !read) return read;
-    const errc failure =
-        detail::copy_as({stored, from.dtype(), bits, is_swapped}, to, into.data() + done * element_size, some);
+    const errc failure = detail::copy_as({stored, from.dtype(), bits, is_swapped}, to, element_size,
+                                         into.data() + done * element_size, some);
     if (failure != errc{}) return error(failure, from.name());
   }
   return {};

@@ -21,6 +21,8 @@
 #ifndef STET_BYTES_DETAIL_CONVERT_HPP
 #define STET_BYTES_DETAIL_CONVERT_HPP
 
+#include "convert_kernels.hpp"
+
 #include "../../vocabulary/detail/bit_cast.hpp"
 #include "../../vocabulary/config.hpp"
 #include "../../vocabulary/element.hpp"
@@ -138,14 +140,14 @@ template <class To, class From> constexpr To convert_value(From value) noexcept 
   }
 }
 
-// Many values: block by block. A block that is packed or in the other byte order is first unpacked or swapped.
+// Many values: block by block. Blocks that are packed or in the other byte order are first unpacked or swapped.
 // Blocks have a fixed length and their pointers do not alias, so that compilers vectorise the loops.
-
-/// The number of elements in a block: a multiple of 8, so that a block of any width begins at a byte.
-inline constexpr std::size_t block_elements = 64;
 
 /// The widest element, in bytes.
 inline constexpr std::size_t max_element_bytes = 16;
+
+/// The number of bytes that are unpacked or swapped before they are converted: a block of the widest elements, or several.
+inline constexpr std::size_t native_size_bytes = block_elements * max_element_bytes * (STET_SMALL_CODE ? 1 : 4);
 
 /// Unpacks a block of codes of `Bits` bits to one code a byte.
 template <int Bits> void unpack_block(const std::byte* __restrict packed, std::byte* __restrict codes) noexcept {
@@ -161,11 +163,24 @@ template <int Bits> void unpack_block(const std::byte* __restrict packed, std::b
     }
   }
 }
+template <int Bits>
+void unpack_blocks(const std::byte* packed, std::byte* codes, [[maybe_unused]] std::size_t block_count) noexcept {
+#if STET_SMALL_CODE
+  unpack_block<Bits>(packed, codes);
+#else
+  for (std::size_t i = 0; i < block_count; ++i)
+    unpack_block<Bits>(packed + i * (block_elements * Bits / 8), codes + i * block_elements);
+#endif
+}
 
 /// Copies `size_bytes` bytes of words and reverses the bytes of each.
 template <class Word>
 void swap_words(const std::byte* __restrict swapped, std::byte* __restrict words, std::size_t size_bytes) noexcept {
-  for (std::size_t at = 0; at < size_bytes; at += sizeof(Word)) {
+  std::size_t at = 0;
+#if STET_CONVERT_KERNELS
+  if (has_convert_kernels()) at = swap_words_fast<Word>(swapped, words, size_bytes);
+#endif
+  for (; at < size_bytes; at += sizeof(Word)) {
     Word word;
     std::memcpy(&word, swapped + at, sizeof word);
     word = byte_swapped(word);
@@ -173,30 +188,31 @@ void swap_words(const std::byte* __restrict swapped, std::byte* __restrict words
   }
 }
 
-/// Unpacks or swaps a block of elements of `size_bytes` bytes each at `stored`, if it has to be. @return where it is then: at
-/// `stored`, or at `native`, which has room for a block
-inline const std::byte* to_native_block(const stored_elements& from, std::size_t size_bytes, const std::byte* stored,
-                                        std::byte* native) noexcept {
+/// Unpacks or swaps blocks of elements of `size_bytes` bytes each at `stored`, if it has to be. @return where they are then: at
+/// `stored`, or at `native`, which has room for them
+inline const std::byte* to_native_blocks(const stored_elements& from, std::size_t size_bytes, const std::byte* stored,
+                                         std::byte* native, std::size_t block_count) noexcept {
   const std::size_t word_size_bytes = from.is_swapped ? describe(from.dtype).word_size_bytes : 1;
+  const std::size_t all_size_bytes = (STET_SMALL_CODE ? 1 : block_count) * block_elements * size_bytes;
   if (from.bits == 6) {
-    unpack_block<6>(stored, native);
+    unpack_blocks<6>(stored, native, block_count);
   } else if (from.bits == 4) {
-    unpack_block<4>(stored, native);
+    unpack_blocks<4>(stored, native, block_count);
   } else if (from.bits == 2) {
-    unpack_block<2>(stored, native);
+    unpack_blocks<2>(stored, native, block_count);
   } else if (word_size_bytes == 2) {
-    swap_words<std::uint16_t>(stored, native, block_elements * size_bytes);
+    swap_words<std::uint16_t>(stored, native, all_size_bytes);
   } else if (word_size_bytes == 4) {
-    swap_words<std::uint32_t>(stored, native, block_elements * size_bytes);
+    swap_words<std::uint32_t>(stored, native, all_size_bytes);
   } else if (word_size_bytes == 8) {
-    swap_words<std::uint64_t>(stored, native, block_elements * size_bytes);
+    swap_words<std::uint64_t>(stored, native, all_size_bytes);
   } else {
     return stored;
   }
   return native;
 }
 
-/// Converts a block of `From` to a block of `To`.
+/// Converts a block of `From` to a block of `To`: the rule that kernels are compared with.
 template <class To, class From>
 void convert_block(const std::byte* __restrict from, std::byte* __restrict into) noexcept {
   for (std::size_t i = 0; i < block_elements; ++i) {
@@ -207,43 +223,101 @@ void convert_block(const std::byte* __restrict from, std::byte* __restrict into)
   }
 }
 
-/// A conversion of one block, and the sizes of an element before and after it; without a function, the elements stay as they are.
+#if STET_CONVERT_KERNELS
+/// True if there are kernels by way of float with the same result: each number of one of both types is a float, so that it is rounded
+/// once at most.
+template <class To, class From>
+inline constexpr bool has_kernels_by_float =
+    convert_kernel<float, From>::exists && convert_kernel<To, float>::exists &&
+    (kind_of<From> == dtype_kind::floating || kind_of<To> == dtype_kind::floating);
+
+/// Converts blocks by way of float, in steps that stay in the first-level cache.
+template <class To, class From>
+void convert_by_float(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
+  constexpr std::size_t step = 8;
+  alignas(32) std::byte floats[step * block_elements * sizeof(float)];
+  while (block_count != 0) {
+    const std::size_t some = block_count < step ? block_count : step;
+    convert_kernel<float, From>::run(from, floats, some);
+    convert_kernel<To, float>::run(floats, into, some);
+    from += some * block_elements * sizeof(From);
+    into += some * block_elements * sizeof(To);
+    block_count -= some;
+  }
+}
+#endif
+
+#if STET_SMALL_CODE
+/// Converts a block.
+using convert_function = void (*)(const std::byte* from, std::byte* into) noexcept;
+template <class To, class From> inline constexpr convert_function convert_function_of = convert_block<To, From>;
+#else
+/// Converts `block_count` blocks.
+using convert_function = void (*)(const std::byte* from, std::byte* into, std::size_t block_count) noexcept;
+
+/// Converts blocks of `From` to blocks of `To`, by a kernel where this processor has one.
+template <class To, class From>
+void convert_all(const std::byte* from, std::byte* into, std::size_t block_count) noexcept {
+#if STET_CONVERT_KERNELS
+  if constexpr (convert_kernel<To, From>::exists) {
+    if (has_convert_kernels()) return convert_kernel<To, From>::run(from, into, block_count);
+  } else if constexpr (has_kernels_by_float<To, From>) {
+    if (has_convert_kernels()) return convert_by_float<To, From>(from, into, block_count);
+  }
+#endif
+  for (std::size_t i = 0; i < block_count; ++i)
+    convert_block<To, From>(from + i * (block_elements * sizeof(From)), into + i * (block_elements * sizeof(To)));
+}
+template <class To, class From> inline constexpr convert_function convert_function_of = convert_all<To, From>;
+#endif
+
+/// A conversion of blocks, and the sizes of an element before and after it; without a function, the elements stay as they are.
 struct block_conversion {
-  void (*convert)(const std::byte* from, std::byte* into) noexcept;
+  convert_function convert;
   std::size_t from_size_bytes, to_size_bytes;
 };
 template <class To, class From>
-inline constexpr block_conversion conversion_of{std::is_same_v<To, From> ? nullptr : convert_block<To, From>,
+inline constexpr block_conversion conversion_of{std::is_same_v<To, From> ? nullptr : convert_function_of<To, From>,
                                                 sizeof(From), sizeof(To)};
 
-/// Converts `count` elements to elements at `into`. Written once for all types: only the loop over a block is compiled for each.
+/// Converts `count` elements to elements at `into`. Written once for all types: only the loop over blocks is compiled for each.
 inline void convert_blocks(const block_conversion& by, const stored_elements& from, std::byte* into,
                            std::size_t count) noexcept {
   STET_ASSERT(from.bits == describe(from.dtype).bits || (from.bits == 8 && describe(from.dtype).bits < 8));
   const std::size_t from_size = by.from_size_bytes, to_size = by.to_size_bytes;
-  if (by.convert == nullptr && from.bits == 8 * from_size && !from.is_swapped) {
+  const bool is_native = from.bits == 8 * from_size && !from.is_swapped;
+  if (by.convert == nullptr && is_native) {
     if (count != 0) std::memcpy(into, from.bytes, count * from_size); // not from nullptr
     return;
   }
   // A last block that is not full is converted as a whole block: from a padded copy, into a buffer of which only the
   // elements that exist are kept.
   constexpr std::size_t room = block_elements * max_element_bytes;
-  std::byte last_stored[room], last_converted[room], native[room];
-  for (std::size_t first = 0; first < count; first += block_elements) {
+  std::byte last_stored[room], last_converted[room], native[native_size_bytes];
+  const bool is_direct = !STET_SMALL_CODE && by.convert == nullptr; // unpacked or swapped to where they belong
+  for (std::size_t first = 0, blocks = 1; first < count; first += blocks * block_elements) {
     const std::size_t left = count - first;
     const std::byte* source = from.bytes + first / 8 * from.bits;
     std::byte* target = into + first * to_size;
     if (left < block_elements) {
+      if (!STET_SMALL_CODE) blocks = 1;
       std::memset(last_stored, 0, block_elements * from_size);
       std::memcpy(last_stored, source, (left * from.bits + 7) / 8);
       source = last_stored;
       target = last_converted;
+    } else if (!STET_SMALL_CODE) {
+      const std::size_t most = is_native || is_direct ? left : native_size_bytes / from_size;
+      blocks = (left < most ? left : most) / block_elements;
     }
-    source = to_native_block(from, from_size, source, native);
+    source = to_native_blocks(from, from_size, source, is_direct ? target : native, blocks);
     if (by.convert != nullptr)
+#if STET_SMALL_CODE
       by.convert(source, target);
-    else
-      std::memcpy(target, source, block_elements * from_size); // as bytes: a float register may change a NaN
+#else
+      by.convert(source, target, blocks);
+#endif
+    else if (STET_SMALL_CODE || source != target)
+      std::memcpy(target, source, blocks * block_elements * from_size); // as bytes: a float register may change a NaN
     if (left < block_elements) std::memcpy(into + first * to_size, last_converted, left * to_size);
   }
 }

@@ -23,21 +23,9 @@
 
 #if STET_CRC32C_SSE42
 
-#include <cstring>
+#include "cpu_x86.hpp"
 
-// The C library detects the processor's features at start. Its result is used where it offers one: the compiler's run-time
-// library would link its own detection, 4.5 KB. The declarations are those of <sys/platform/x86.h>, which costs more to include
-// than <cstdint>, and which Clang rejects in C++.
-#if defined(__GLIBC__)
-#if __GLIBC_PREREQ(2, 34)
-#define STET_CPU_KNOWN_TO_LIBRARY 1
-extern "C" const struct cpuid_feature* __x86_get_cpuid_feature_leaf(unsigned leaf) __attribute__((pure));
-#define STET_CPU_HAS(compiler_name, leaf, word, bit) detail::has_cpu_feature(leaf, word, bit)
-#endif
-#endif
-#if !defined(STET_CPU_HAS)
-#define STET_CPU_HAS(compiler_name, leaf, word, bit) (__builtin_cpu_supports(compiler_name) != 0)
-#endif
+#include <cstring>
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <nmmintrin.h>
@@ -48,26 +36,8 @@ extern "C" const struct cpuid_feature* __x86_get_cpuid_feature_leaf(unsigned lea
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-#if defined(STET_CPU_KNOWN_TO_LIBRARY)
-/// True if this processor and its operating system support a feature: a bit of word 1 (EBX) or 2 (ECX) of the library's leaf 0
-/// (CPUID 1) or 1 (CPUID 7). Four words of a leaf state what the processor has, the next four what can be used. Cost: a call.
-inline bool has_cpu_feature(unsigned leaf, unsigned word, unsigned bit) noexcept {
-  const auto* const words = reinterpret_cast<const unsigned*>(__x86_get_cpuid_feature_leaf(leaf));
-  return (words[4 + word] >> bit & 1u) != 0;
-}
-#endif
-
-#if defined(_MSC_VER)
-/// The instruction set level that Microsoft's run-time library detects at start, and that <bit> of its standard library
-/// reads. 2 means SSE4.2.
-extern "C" int __isa_available;
-inline bool has_crc32c_sse42() noexcept { return __isa_available >= 2; }
-#elif defined(__SSE4_2__)
-inline bool has_crc32c_sse42() noexcept { return true; }
-#else
 /// True if this processor has SSE4.2. Cost: a load and test of what was found at start.
-inline bool has_crc32c_sse42() noexcept { return STET_CPU_HAS("sse4.2", 0, 2, 20); }
-#endif
+inline bool has_crc32c_sse42() noexcept { return has_cpu_sse42(); }
 
 /// One register of message per crc32 instruction.
 struct crc32c_sse42_step {
@@ -135,9 +105,7 @@ inline constexpr std::size_t crc_folding_from_bytes = 256;
 
 /// True if this processor and its operating system have VPCLMULQDQ on 256-bit registers, and SSE4.2.
 /// Cost: three loads and tests.
-inline bool has_crc32c_vpclmulqdq() noexcept {
-  return STET_CPU_HAS("vpclmulqdq", 1, 2, 10) && STET_CPU_HAS("avx2", 1, 1, 5) && has_crc32c_sse42();
-}
+inline bool has_crc32c_vpclmulqdq() noexcept { return has_cpu_vpclmulqdq() && has_crc32c_sse42(); }
 
 /// Loads pieces from any address.
 STET_CRC_FOLDING inline crc_pieces crc_pieces_at(const std::byte* bytes) noexcept {
@@ -210,8 +178,6 @@ STET_CRC_FOLDING inline std::uint32_t crc32_update_folding(std::uint32_t state, 
 } // namespace stet::inline STET_NAMESPACE::detail
 
 #undef STET_CRC32C_TARGET
-#undef STET_CPU_HAS
-#undef STET_CPU_KNOWN_TO_LIBRARY
 #endif
 
 #endif // STET_BYTES_DETAIL_CRC32C_X86_HPP

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace stet::inline STET_NAMESPACE::detail {
 
@@ -255,6 +256,40 @@ template <class Codec>
 __attribute__((target("avx2"))) void decode_blocks_avx2(const std::byte* blocks, std::size_t count,
                                                         float* into) noexcept {
   decode_each<Codec>(blocks, count, into);
+}
+/// Of q4_0 the loops are written as vectors: at -O3, GCC 12 makes code of half the speed of them.
+template <>
+inline __attribute__((target("avx2"))) void decode_blocks_avx2<q4_0_codec>(const std::byte* blocks, std::size_t count,
+                                                                           float* into) noexcept {
+  typedef signed char code_vector __attribute__((vector_size(16)));
+  typedef unsigned short word_vector __attribute__((vector_size(16)));
+  typedef float number_vector __attribute__((vector_size(32)));
+  for (; count != 0; --count, blocks += q4_0_codec::size_bytes, into += q4_0_codec::element_count) {
+    const float scale = float16_at(reinterpret_cast<block_bytes>(blocks));
+    code_vector codes;
+    std::memcpy(&codes, blocks + 2, sizeof codes);
+    const code_vector halves[2] = {(codes & 15) - 8, (code_vector(word_vector(codes) >> 4) & 15) - 8};
+    for (std::size_t i = 0; i < 2; ++i) {
+      const code_vector from = halves[i];
+#if defined(__clang__)
+      const number_vector first =
+          __builtin_convertvector(__builtin_shufflevector(from, from, 0, 1, 2, 3, 4, 5, 6, 7), number_vector);
+      const number_vector last =
+          __builtin_convertvector(__builtin_shufflevector(from, from, 8, 9, 10, 11, 12, 13, 14, 15), number_vector);
+#else
+      // GCC 12 would convert one at a time.
+      typedef char byte_vector __attribute__((vector_size(16)));
+      const code_vector behind =
+          __builtin_shufflevector(from, from, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
+      const number_vector first = __builtin_convertvector(__builtin_ia32_pmovsxbd256(byte_vector(from)), number_vector);
+      const number_vector last =
+          __builtin_convertvector(__builtin_ia32_pmovsxbd256(byte_vector(behind)), number_vector);
+#endif
+      const number_vector first_numbers = first * scale, last_numbers = last * scale;
+      std::memcpy(into + i * 16, &first_numbers, sizeof first_numbers);
+      std::memcpy(into + i * 16 + 8, &last_numbers, sizeof last_numbers);
+    }
+  }
 }
 /// True if this processor and its operating system have AVX2. Cost: a load and test of what was found at start.
 inline bool has_avx2() noexcept { return __builtin_cpu_supports("avx2") != 0; }

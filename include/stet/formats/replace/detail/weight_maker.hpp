@@ -108,7 +108,7 @@ private:
       const std::size_t left = (std::min)(some, count - done);
       if (auto made = dequantize(step.from, std::span(numbers, left), first + done); !made) return made;
       const stored_elements stored{reinterpret_cast<const std::byte*>(numbers), dtype::float32, 32, false};
-      if (const errc failure = copy_as(stored, as, into.data() + done * size, left); failure != errc{})
+      if (const errc failure = copy_as(stored, as, size, into.data() + done * size, left); failure != errc{})
         return error(failure, step.from.name());
     }
     return {};
