@@ -65,10 +65,14 @@ bool restores_to(const std::string& path, const variable_list& expected) {
   CHECK(outcome(opened) == "ok");
   if (!opened) return false;
   if (names_of(**opened).empty() != (expected.size() == 0)) return false;
-  std::vector<std::byte> scratch;
+  stet::detail::comparison compared;
   for (const stet::variable& each : expected) {
     const auto found = (*opened)->find(each.name());
-    if (!found || !stet::detail::is_unchanged(*found, each, scratch)) return false;
+    compared.add(found ? &*found : nullptr, each);
+  }
+  compared.run(1);
+  for (std::size_t number = 0; number < expected.size(); ++number) {
+    if (!compared.is_unchanged(number)) return false;
   }
   return (*opened)->tensor_count() == expected.size() && stet::verify_store(**opened, {.thread_count = 1}).is_sound();
 }
@@ -265,6 +269,39 @@ TEST_SUITE("delta") {
     of.step[0] = 3;
     REQUIRE(outcome(save_delta(frozen, folder.path("b.stet"), folder.path("c.stet"), 3)) == "ok");
     CHECK(compacts_to(folder, "c.stet", frozen, 3));
+  }
+
+  TEST_CASE("any number of threads finds every change, wherever it is in a large variable") {
+    constexpr std::size_t count = 1500001; // more than five pieces of a comparison, and not a whole number of them
+    const temp_folder folder;
+    std::vector<float> large(count, 1.5F), other(count, 2.5F);
+    std::vector<std::uint8_t> little{1, 2, 3};
+    variable_list variables;
+    CHECK(variables.add("large", std::span(large), {count}));
+    CHECK(variables.add("little", std::span(little), {3}));
+    CHECK(variables.add("other", std::span(other), {count}));
+    REQUIRE(outcome(save_whole(variables, folder.path("a.stet"))) == "ok");
+    const auto base = stet::open_checkpoint(folder.path("a.stet"));
+    REQUIRE(outcome(base) == "ok");
+    if (!base) return;
+    for (const unsigned thread_count : {0u, 1u, 2u, 5u, 64u}) {
+      CAPTURE(thread_count);
+      stet::writer same;
+      const auto none = stet::add_changed(same, variables, *base, thread_count);
+      REQUIRE(outcome(none) == "ok");
+      CHECK(none->changed_count == 0);
+      CHECK(none->unchanged_bytes == 2 * count * sizeof(float) + 3);
+      for (const std::size_t at : {std::size_t{0}, std::size_t{262143}, std::size_t{262144}, count / 2, count - 1}) {
+        CAPTURE(at);
+        other[at] = -2.5F;
+        stet::writer changed;
+        const auto one = stet::add_changed(changed, variables, *base, thread_count);
+        REQUIRE(outcome(one) == "ok");
+        CHECK(one->changed_count == 1);
+        CHECK(one->changed_bytes == count * sizeof(float));
+        other[at] = 2.5F;
+      }
+    }
   }
 
   TEST_CASE("variables that are bound to the base cost no comparison, but what was written there is saved") {

@@ -12,6 +12,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -135,6 +136,19 @@ TEST_SUITE("manifest/print") {
     const auto parsed = stet::parse_manifest(stet::print_manifest(m));
     REQUIRE(parsed);
     if (parsed) CHECK(*parsed == m);
+  }
+
+  TEST_CASE("numbers are written with all of their digits and no others") {
+    std::vector<std::uint64_t> numbers = {0, 7, 10, 42, 100, 18446744073709551615u};
+    for (std::uint64_t power = 10; power < 10000000000000000000u; power *= 10)
+      numbers.insert(numbers.end(), {power - 1, power, power + 1, power * 10 - 11});
+    for (const std::uint64_t number : numbers) {
+      CAPTURE(number);
+      stet::manifest m;
+      m.parts = {{"weights.bin", number, {}}};
+      const std::string expected = std::string("\"size_bytes\":").append(std::to_string(number)).append("}");
+      CHECK(stet::print_manifest(m).find(expected) != std::string::npos);
+    }
   }
 
   TEST_CASE("an empty manifest survives") {

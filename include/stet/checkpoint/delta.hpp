@@ -12,10 +12,12 @@
 #include "../manifest/detail/json_output.hpp"
 #include "../manifest/open.hpp"
 #include "../manifest/parse.hpp"
+#include "../source/detail/helper_thread.hpp"
 #include "../store/copy_elements.hpp"
 #include "../store/open.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -77,23 +79,81 @@ inline bool is_of_contents(const error& why) noexcept {
 /// The largest number of files in a chain of deltas; `compact` shortens a chain.
 inline constexpr std::size_t max_delta_depth = 64;
 
-/// True if the tensor has the dtype, shape and bytes of the variable.
-inline bool is_unchanged(const tensor& before, const variable& now, std::vector<std::byte>& scratch) {
-  const std::span<const std::byte> elements = now.bytes();
-  if (before.dtype() != now.layout().dtype || !before.shape().equals(now.shape())) return false;
-  if (elements.size() != now.size_bytes()) return false;
-  if (elements.empty()) return true;
-  std::span<const std::byte> bytes = before.bytes();
-  // A variable that is bound to the base is equal without a comparison, unless the base is writable: its old bytes are lost
-  // after a write.
-  if (bytes.data() == elements.data()) return !before.is_writable() && bytes.size() == elements.size();
-  if (before.layout().bits != now.layout().bits || !before.is_in_place()) {
-    scratch.resize(now.size_bytes());
-    if (!copy_elements(before, now.layout().dtype, scratch)) return false;
-    bytes = scratch;
+/// Finds the variables whose tensor in a base has their dtype, shape and bytes. Bytes in memory are compared by several threads.
+class comparison {
+public:
+  /// Adds the next variable, and its tensor in the base, nullptr if there is none. The bytes of both must stay until `run`. A tensor
+  /// whose elements must be copied to be compared is compared now.
+  void add(const tensor* before, const variable& now) {
+    unchanged_.push_back(before != nullptr && may_be_unchanged(*before, now));
   }
-  return bytes.size() == elements.size() && std::memcmp(bytes.data(), elements.data(), bytes.size()) == 0;
-}
+
+  /// Compares the bytes. @param thread_count  0: as many as the machine has processors
+  void run(unsigned thread_count) {
+    if (thread_count == 0) thread_count = processor_count();
+    // Few bytes are compared sooner than a thread is started.
+    const std::size_t wanted = (std::min<std::size_t>)(thread_count, pieces_.size() / least_pieces_of_thread);
+    auto work = [this]() noexcept { take_pieces(); };
+    std::vector<helper_thread> helpers((std::max)(wanted, std::size_t{1}) - 1);
+    for (helper_thread& helper : helpers) {
+      if (!helper.start(work)) break; // those that there are do the work
+    }
+    work();
+    for (helper_thread& helper : helpers) helper.join();
+    for (const piece& each : pieces_) {
+      if (!each.is_equal) unchanged_[each.variable] = false;
+    }
+  }
+
+  /// Whether variable `number`, in the order of the calls of `add`, is unchanged; after `run`.
+  [[nodiscard]] bool is_unchanged(std::size_t number) const noexcept { return unchanged_[number]; }
+
+private:
+  static constexpr std::size_t piece_size = std::size_t{1} << 20, least_pieces_of_thread = 2;
+  struct piece {
+    std::size_t variable;
+    const std::byte *before, *now;
+    std::size_t size_bytes;
+    bool is_equal;
+  };
+
+  /// False if the variable is known to be changed. Adds the pieces that are still to be compared.
+  bool may_be_unchanged(const tensor& before, const variable& now) {
+    const std::span<const std::byte> elements = now.bytes();
+    if (before.dtype() != now.layout().dtype || !before.shape().equals(now.shape())) return false;
+    if (elements.size() != now.size_bytes()) return false;
+    if (elements.empty()) return true;
+    const std::span<const std::byte> bytes = before.bytes();
+    // A variable that is bound to the base is equal without a comparison, unless the base is writable: its old bytes are lost
+    // after a write.
+    if (bytes.data() == elements.data()) return !before.is_writable() && bytes.size() == elements.size();
+    if (before.layout().bits != now.layout().bits || !before.is_in_place()) {
+      scratch_.resize(now.size_bytes());
+      return copy_elements(before, now.layout().dtype, scratch_) &&
+             std::memcmp(scratch_.data(), elements.data(), elements.size()) == 0;
+    }
+    if (bytes.size() != elements.size()) return false;
+    for (std::size_t at = 0; at < bytes.size(); at += piece_size) {
+      pieces_.push_back({unchanged_.size(), bytes.data() + at, elements.data() + at,
+                         (std::min)(piece_size, bytes.size() - at), false});
+    }
+    return true;
+  }
+
+  void take_pieces() noexcept {
+    for (;;) {
+      const std::size_t number = next_.fetch_add(1, std::memory_order_relaxed);
+      if (number >= pieces_.size()) return;
+      piece& each = pieces_[number];
+      each.is_equal = std::memcmp(each.before, each.now, each.size_bytes) == 0;
+    }
+  }
+
+  std::vector<bool> unchanged_;
+  std::vector<piece> pieces_;
+  std::vector<std::byte> scratch_;
+  std::atomic<std::size_t> next_{0}; // the number of the piece that is compared next
+};
 
 /// Reads an array of strings, if there is one.
 inline result<std::vector<std::string>> strings_of(std::string_view array) {
@@ -296,12 +356,13 @@ struct delta_report {
 /// Adds to `to` the variables that differ from `base`, compared byte for byte, and states the base in the manifest: `to` then
 /// saves a delta, which must be in the folder of the base. The caller must not add anything else, or call `set_extra`.
 /// @param base  an open checkpoint, delta or not, whose tensors were not written to; the variables may be bound to it
+/// @param thread_count  how many threads compare the bytes; 0: as many as the machine has processors
 /// @retval errc::bad_path  a delta may not state the base's name
 /// @retval errc::too_deep  the base is 64 files already, which is as many as `open_checkpoint` takes (the subject is its name)
 /// or an error of `add_variable` and `parse_manifest`.
 /// Cost: reads every variable and its tensor in the base once, and parses the manifests of the base.
 [[nodiscard]] inline result<delta_report> add_changed(writer& to, const variable_list& from,
-                                                      const checkpoint_store& base) {
+                                                      const checkpoint_store& base, unsigned thread_count = 0) {
   if (!detail::is_part_name(base.file_name(0))) return error(errc::bad_path, base.file_name(0));
   if (base.file_count() == detail::max_delta_depth) return error(errc::too_deep, base.file_name(0));
   const result<detail::checkpoint_fields> fields = detail::fields_of(base);
@@ -317,7 +378,6 @@ struct delta_report {
     detail::append_json_string(array, name);
   };
   delta_report report;
-  std::vector<std::byte> scratch;
   std::vector<std::string_view> order, opened_order; // the latter as `open_checkpoint` will make it
   for (const tensor each : *base) {
     const variable* const now = from.find(each.name());
@@ -326,12 +386,19 @@ struct delta_report {
     else
       append_name(removed, each.name());
   }
+  detail::comparison compared;
   for (const variable& each : from) {
     if (!each.has_storage()) continue;
     const auto before = base->find(each.name());
     if (!before) opened_order.push_back(each.name());
     order.push_back(each.name());
-    if (before && detail::is_unchanged(*before, each, scratch)) {
+    compared.add(before ? &*before : nullptr, each);
+  }
+  compared.run(thread_count);
+  std::size_t number = 0;
+  for (const variable& each : from) {
+    if (!each.has_storage()) continue;
+    if (compared.is_unchanged(number++)) {
       ++report.unchanged_count;
       report.unchanged_bytes += each.size_bytes();
       const json_text now = detail::attributes_of(each);
@@ -365,9 +432,10 @@ struct delta_report {
 }
 /// The same for variables as they were when a snapshot was taken, which must stay until the last save.
 /// @retval errc::invalid_argument  nothing was taken
-[[nodiscard]] inline result<delta_report> add_changed(writer& to, const snapshot& from, const checkpoint_store& base) {
+[[nodiscard]] inline result<delta_report> add_changed(writer& to, const snapshot& from, const checkpoint_store& base,
+                                                      unsigned thread_count = 0) {
   if (from.variables() == nullptr) return errc::invalid_argument;
-  return add_changed(to, *from.variables(), base);
+  return add_changed(to, *from.variables(), base, thread_count);
 }
 
 } // namespace stet::inline STET_NAMESPACE

@@ -180,9 +180,8 @@ public:
 
   result<void> write(std::span<const std::byte> piece) override {
     if (failure_) return *failure_;
-    const auto taken = take(piece);
-    if (!taken) failure_ = taken.error();
-    return taken;
+    if (const auto taken = take(piece); !taken) return failure_.emplace(taken.error());
+    return {};
   }
 
   [[nodiscard]] std::size_t best_piece_size_bytes() const noexcept override { return to_.room_bytes(); }

@@ -74,7 +74,8 @@ inline bool has_whole_pages(std::uint64_t tensor_size_bytes, const save_options&
 class save_plan {
 public:
   save_plan(const tensor_list& tensors, const std::vector<piece_source>& sources, const save_options& options)
-      : tensors_(tensors), sources_(sources), options_(options), rows_(tensors.rows()), buffer_(options.memory) {}
+      : tensors_(tensors), sources_(sources), options_(options), rows_(tensors.rows()),
+        has_plain_names_(needs_no_escape(tensors.names())), buffer_(options.memory) {}
 
   result<void> prepare(std::string_view path, const free_form& json) {
     if (!is_valid_alignment(options_.alignment_bytes) || !is_valid_alignment(options_.page_size_bytes))
@@ -296,16 +297,15 @@ private:
     header_.index_size_bytes = options_.form == store_form::loose ? 0 : *index_size;
     header_.data_size_bytes = parts_.empty() ? part_ends_.front() : 0;
     // The size of the manifest depends on the digits of the offsets, these on the size. More digits only ever move the data
-    // further, so this comes to rest.
+    // further, so this comes to rest. It begins with a digit each, than which there cannot be fewer.
     const std::uint64_t data_alignment = parts_.empty() ? data_alignment_bytes_ : 64;
     const std::uint64_t fixed_size = size_without_offsets_bytes(lines(0));
-    for (;;) {
-      const std::uint64_t size = fixed_size + offsets_size_bytes(lines(parts_.empty() ? header_.data_offset_bytes : 0));
-      if (size == header_.manifest_size_bytes) break;
+    for (std::uint64_t size = fixed_size + rows_.size(); size != header_.manifest_size_bytes;) {
       // A store that no reader would open is not written.
       if (size > max_manifest_size_bytes) return error(errc::too_large, "manifest", max_manifest_size_bytes);
       header_.manifest_size_bytes = size;
       if (auto placed = place_sections(header_, data_alignment); !placed) return placed;
+      size = fixed_size + offsets_size_bytes(lines(parts_.empty() ? header_.data_offset_bytes : 0));
     }
     if (parts_.empty()) {
       for (index_row& row : rows_) {
@@ -322,7 +322,8 @@ private:
   }
   /// The content of the manifest, with `base_offset_bytes` added to every offset.
   [[nodiscard]] manifest_lines lines(std::uint64_t base_offset_bytes) const noexcept {
-    return {format_version, format_version, options_.alignment_bytes, parts_, rows_, base_offset_bytes, texts_};
+    return {format_version,    format_version, options_.alignment_bytes, parts_, rows_,
+            base_offset_bytes, texts_,         has_plain_names_};
   }
   [[nodiscard]] std::uint64_t head_size_bytes() const noexcept {
     return options_.form == store_form::loose ? header_.manifest_size_bytes : header_.file_size_bytes;
@@ -333,6 +334,9 @@ private:
   /// Writes the tensors of a part to their offsets and the padding behind the last, and keeps their checksums.
   result<void> write_tensors(std::uint32_t part, byte_writer& to) {
     tensor_output output(to, buffer_, tensor_checksums::crc32c);
+    const auto about = [](const error& failure, const index_row& row) {
+      return failure.subject().empty() ? failure.about(row.name) : failure;
+    };
     for (std::size_t number = 0; number < rows_.size(); ++number) {
       index_row& row = rows_[number];
       if (row.part != part) continue;
@@ -344,9 +348,9 @@ private:
       if (auto begun = output.begin(row.size_bytes == 0 ? output.end_bytes() : row.offset_bytes, row.size_bytes);
           !begun)
         return begun;
-      auto written = from.source == 0 ? output.write(from.bytes) : sources_[from.source - 1](output);
-      if (written) written = output.end();
-      if (!written) return written.error().subject().empty() ? written.error().about(row.name) : written.error();
+      const auto written = from.source == 0 ? output.write(from.bytes) : sources_[from.source - 1](output);
+      if (!written) return about(written.error(), row);
+      if (const auto ended = output.end(); !ended) return about(ended.error(), row);
       row.crc32c = output.crc32c_so_far();
     }
     // The last of it written, since some outputs end where the last written byte is.
@@ -451,6 +455,7 @@ private:
   const std::vector<piece_source>& sources_;
   const save_options& options_;
   std::vector<index_row> rows_;
+  bool has_plain_names_;
   std::vector<std::uint64_t> part_ends_;
   std::uint64_t data_alignment_bytes_ = 64;
   std::vector<manifest_part> parts_;

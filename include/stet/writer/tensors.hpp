@@ -91,7 +91,7 @@ public:
                      size_bytes,
                      from};
     names_.append(name);
-    shapes_.insert(shapes_.end(), shape.begin(), shape.end());
+    for (const std::uint64_t extent : shape) shapes_.push_back(extent);
     items_.push_back(added);
     if (!attributes.empty()) attributes_.push_back({items_.size() - 1, std::move(attributes)});
     return {};
@@ -114,6 +114,8 @@ public:
   [[nodiscard]] std::string_view name(std::size_t number) const noexcept {
     return std::string_view(names_).substr(items_[number].first_char, items_[number].name_size);
   }
+  /// All names, one behind the other.
+  [[nodiscard]] std::string_view names() const noexcept { return names_; }
   /// The number of the tensor called `name`, or `size()`. Cost: constant, after one look at each name.
   [[nodiscard]] std::size_t find(std::string_view name) {
     for (; named_count_ < size(); ++named_count_) numbers_.emplace(this->name(named_count_), named_count_);
@@ -123,10 +125,11 @@ public:
 
   /// Every tensor as a row of an index, its place still to be decided. The rows view this list.
   [[nodiscard]] std::vector<index_row> rows() const {
-    std::vector<index_row> rows(items_.size());
+    std::vector<index_row> rows;
+    rows.reserve(items_.size());
     for (std::size_t number = 0; number < items_.size(); ++number) {
       const item& each = items_[number];
-      index_row& row = rows[number];
+      index_row& row = rows.emplace_back();
       row.name = name(number);
       row.layout = layout(each);
       row.shape = std::span(shapes_).subspan(each.first_extent, each.rank);

@@ -164,6 +164,9 @@ private:
 
   /// Makes the parts read only in which tensors overlap. Aliases do not count as tensors.
   static void protect_shared_bytes(const tensor_index& index, part_sources& sources) {
+    bool is_any_writable = false;
+    for (std::uint32_t number = 0; number < sources.count(); ++number) is_any_writable |= sources[number].is_writable();
+    if (!is_any_writable) return;
     std::vector<index_entry> entries;
     for (const index_entry entry : index) {
       if (entry.size_bytes() != 0 && sources[entry.part()].is_writable() && !index.original_of(entry))

@@ -65,20 +65,23 @@ inline bool is_utf8_without_nul(std::string_view text) noexcept {
   constexpr std::uint64_t low_bits = 0x0101010101010101u;
   const char* at = text.data();
   std::size_t left = text.size();
-  // Tests eight bytes of ASCII at once; a NUL among them borrows into the high bit.
-  const auto is_ascii_word = [](const char* word_at) noexcept {
-    const std::uint64_t word = load_little<std::uint64_t>(reinterpret_cast<const std::byte*>(word_at));
-    return ((word | (word - low_bits)) & high_bits) == 0;
+  // Has no high bit if eight bytes are ASCII; a NUL among them borrows into it.
+  const auto word_at = [](const char* bytes) noexcept {
+    const std::uint64_t word = load_little<std::uint64_t>(reinterpret_cast<const std::byte*>(bytes));
+    return word | (word - low_bits);
   };
+  if (left >= 8) {
+    // Most texts are ASCII all over. The last word overlaps the one before it, which is harmless: ASCII has no context.
+    const char* const last = at + left - 8;
+    std::uint64_t all = word_at(last);
+    for (const char* next = at; next < last; next += 8) all |= word_at(next);
+    if ((all & high_bits) == 0) return true;
+  }
   while (left != 0) {
-    if (left >= 8) {
-      if (is_ascii_word(at)) {
-        at += 8;
-        left -= 8;
-        continue;
-      }
-    } else if (text.size() >= 8 && is_ascii_word(at + left - 8)) {
-      return true; // the last word overlaps bytes that were tested before, which is harmless: ASCII has no context
+    if (left >= 8 && (word_at(at) & high_bits) == 0) {
+      at += 8;
+      left -= 8;
+      continue;
     }
     const auto lead = static_cast<unsigned char>(*at);
     std::size_t length = 1;

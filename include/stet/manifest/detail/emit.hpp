@@ -8,6 +8,8 @@
 #include "../../index/detail/builder.hpp"
 #include "../../vocabulary/detail/json_string.hpp"
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -42,11 +44,24 @@ struct manifest_lines {
   /// Added to every offset: it may be known only after the size of the text is.
   std::uint64_t base_offset_bytes = 0;
   const manifest_texts& texts;
+  /// No name of a row has to be looked at for characters that JSON escapes: `needs_no_escape` was asked about all of them at once.
+  bool has_plain_names = false;
 
   [[nodiscard]] std::uint64_t offset_of(const index_row& row) const noexcept {
     return row.size_bytes == 0 ? 0 : row.offset_bytes + base_offset_bytes;
   }
 };
+
+/// True if nothing in `text` needs an escape, as far as a quick test shows. Eight characters at once, the last eight perhaps twice;
+/// shorter texts are left to the loop.
+inline bool needs_no_escape(std::string_view text) noexcept {
+  if (text.size() < 8) return false;
+  const std::byte* const bytes = reinterpret_cast<const std::byte*>(text.data());
+  std::uint64_t escapes = find_escapes(load_little<std::uint64_t>(bytes + text.size() - 8));
+  for (std::size_t at = 0; at + 8 < text.size(); at += 8)
+    escapes |= find_escapes(load_little<std::uint64_t>(bytes + at));
+  return escapes == 0;
+}
 
 /// Computes the size of the text without writing it.
 class text_counter {
@@ -62,12 +77,20 @@ public:
 
   /// The decimal digits of `value`.
   static constexpr std::uint32_t digit_count(std::uint64_t value) noexcept {
-    std::uint32_t digits = 1;
-    for (; value >= 10000; value /= 10000) digits += 4;
-    return digits + (value >= 10) + (value >= 100) + (value >= 1000);
+    value |= 1; // 0 has a digit, too; no other number gets one more by this
+    // 1233 / 4096 is the logarithm of 2, near enough for 64 bits.
+    const auto least = static_cast<std::uint32_t>(std::bit_width(value)) * 1233 >> 12;
+    return least + (value >= powers[least]);
   }
 
 private:
+  /// The powers of 10 that 64 bits hold.
+  static constexpr auto powers = [] {
+    std::array<std::uint64_t, 20> made{1};
+    for (std::size_t i = 1; i < made.size(); ++i) made[i] = made[i - 1] * 10;
+    return made;
+  }();
+
   std::uint64_t size_bytes_ = 0;
 };
 
@@ -83,20 +106,19 @@ public:
     const std::uint32_t digits = text_counter::digit_count(value);
     char* last = at_ + digits;
     at_ = last;
-    for (; value >= 100; value /= 100) {
-      const auto pair = static_cast<std::uint32_t>(value % 100);
-      *--last = static_cast<char>('0' + pair % 10);
-      *--last = static_cast<char>('0' + pair / 10);
+    for (; value >= 100; value /= 100) std::memcpy(last -= 2, &pairs[value % 100 * 2], 2);
+    if (value >= 10) {
+      std::memcpy(last - 2, &pairs[value * 2], 2);
+    } else {
+      *--last = static_cast<char>('0' + value);
     }
-    *--last = static_cast<char>('0' + value % 10);
-    if (value >= 10) *--last = static_cast<char>('0' + value / 10);
   }
   void offset(std::uint64_t value) noexcept { number(value); }
   /// The lowest `digits`, a multiple of 8, hexadecimal digits of `value`.
   void hex(std::uint64_t value, std::size_t digits) noexcept {
     for (std::size_t left = digits; left != 0; left -= 8, at_ += 8) {
       const std::uint64_t text = eight_hex_digits(static_cast<std::uint32_t>(value >> (left - 8) * 4));
-      for (int i = 0; i < 8; ++i) at_[i] = static_cast<char>(text >> (56 - 8 * i) & 0xFFu);
+      store_little(reinterpret_cast<std::byte*>(at_), byte_swapped(text));
     }
   }
   /// Calls `write` with a sink for a piece of at most `bound` bytes.
@@ -108,6 +130,13 @@ public:
   [[nodiscard]] char* at() const noexcept { return at_; }
 
 private:
+  /// The numbers from 00 to 99.
+  static constexpr auto pairs = [] {
+    std::array<char, 200> made{};
+    for (std::size_t i = 0; i < made.size(); ++i) made[i] = static_cast<char>('0' + (i % 2 == 0 ? i / 20 : i / 2 % 10));
+    return made;
+  }();
+
   /// The digits of `value` in the bytes of a word, the first in the highest: all eight at once.
   static constexpr std::uint64_t eight_hex_digits(std::uint32_t value) noexcept {
     constexpr std::uint64_t ones = 0x0101010101010101u;
@@ -139,7 +168,7 @@ public:
     auto attributes = lines.texts.attributes.begin();
     for (std::size_t i = 0; i < lines.rows.size(); ++i) {
       const bool has_attributes = attributes != lines.texts.attributes.end() && attributes->tensor_number == i;
-      next(i).tensor(lines, lines.rows[i], has_attributes ? members_of(attributes++->text) : std::string_view());
+      tensor(lines, i, has_attributes ? members_of(attributes++->text) : std::string_view());
     }
     raw("\n}");
     const free_form_texts& free_form = lines.texts.free_form;
@@ -162,21 +191,10 @@ private:
   }
 
   /// A JSON string. Most need no look at each character.
-  manifest_emitter& string(std::string_view text) {
-    if (is_plain(text)) return raw("\"").raw(text).raw("\"");
+  manifest_emitter& string(std::string_view text, bool is_known_to_be_plain = false) {
+    if (is_known_to_be_plain || needs_no_escape(text)) return raw("\"").raw(text).raw("\"");
     emit_json_string(text, [this](std::string_view piece) { raw(piece); });
     return *this;
-  }
-
-  /// True if nothing in `text` needs an escape, as far as a quick test shows. Eight characters at once, the last eight perhaps twice;
-  /// shorter texts are left to the loop.
-  static bool is_plain(std::string_view text) noexcept {
-    if (text.size() < 8) return false;
-    const std::byte* const bytes = reinterpret_cast<const std::byte*>(text.data());
-    std::uint64_t escapes = find_escapes(load_little<std::uint64_t>(bytes + text.size() - 8));
-    for (std::size_t at = 0; at + 8 < text.size(); at += 8)
-      escapes |= find_escapes(load_little<std::uint64_t>(bytes + at));
-    return escapes == 0;
   }
 
   void part(const manifest_part& part) {
@@ -195,20 +213,22 @@ private:
   }
 
   /// One tensor, whose text is bounded, so that a sink need look but once whether it has room.
-  void tensor(const manifest_lines& lines, const index_row& row, std::string_view attributes) {
+  void tensor(const manifest_lines& lines, std::size_t number, std::string_view attributes) {
+    const index_row& row = lines.rows[number];
     constexpr std::uint64_t longest_number = 20, longest_escape = 6, everything_else = 400;
     const std::string_view alias =
         row.alias_of != index_row::not_an_alias ? lines.rows[row.alias_of].name : std::string_view();
     const std::uint64_t text_bound =
         (row.name.size() + row.layout.block.name.size() + alias.size()) * longest_escape + attributes.size();
     sink_.piece(text_bound + row.shape.size() * (longest_number + 1) + everything_else, [&](auto& sink) {
-      manifest_emitter<std::remove_reference_t<decltype(sink)>>(sink).tensor_fields(lines, row, alias, attributes);
+      manifest_emitter<std::remove_reference_t<decltype(sink)>>(sink).next(number).tensor_fields(lines, row, alias,
+                                                                                                 attributes);
     });
   }
 
   void tensor_fields(const manifest_lines& lines, const index_row& row, std::string_view alias,
                      std::string_view attributes) {
-    string(row.name).raw(":{\"dtype\":\"").raw(name_of(row.layout.dtype)).raw("\",\"shape\":[");
+    string(row.name, lines.has_plain_names).raw(":{\"dtype\":\"").raw(name_of(row.layout.dtype)).raw("\",\"shape\":[");
     for (std::size_t axis = 0; axis < row.shape.size(); ++axis) {
       if (axis != 0) raw(",");
       number(row.shape[axis]);
@@ -228,7 +248,7 @@ private:
       raw(",\"elements\":").number(row.layout.block.element_count);
       raw(",\"size_bytes\":").number(row.layout.block.size_bytes).raw("}");
     }
-    if (row.alias_of != index_row::not_an_alias) raw(",\"alias_of\":").string(alias);
+    if (row.alias_of != index_row::not_an_alias) raw(",\"alias_of\":").string(alias, lines.has_plain_names);
     field(",", attributes);
     raw("}");
   }
