@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the scripts measure_numpy.py and measure_pytorch.py share: a package reads files of 1,000 and 10,000 tensors beside stet, in turns."""
+"""What measure_numpy.py, measure_pytorch.py and measure_tflite.py share: a package reads files of 1,000 and 10,000 tensors beside stet, in
+turns."""
 import json
 import os
 import statistics
@@ -23,8 +24,8 @@ def seconds_of(read, path, count):
 
 
 def measure(benchmark, ending, save, read, text, peer, goal, *arguments):
-    """Ends the program with 0, or with 1 where the goal is missed: how many times faster stet is. Its arguments are the program and, if
-    wanted, the number of rounds, 3. `save(path, count)` makes a file, `read(path, count)` reads it: the best of five counts, and of the
+    """Says how many times faster stet is, and @return whether that is the goal. The script's arguments are the program and, if wanted, the
+    number of rounds, 3. `save(path, count)` makes a file, `read(path, count)` reads it: the best of five counts, and of the
     rounds the median. `benchmark` is the name of stet's own, before "/COUNT"; `text` holds {count}."""
     program, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3
     met = True
@@ -43,4 +44,4 @@ def measure(benchmark, ending, save, read, text, peer, goal, *arguments):
         met = met and is_met
         print(f"{text.format(count=f'{count:,}')}, ns each: stet {us:.4g}, {peer} {them:.4g}: {them / us:.3g} times "
               f"(>= {goal}{'' if is_met else ', MISSED'})")
-    sys.exit(0 if met else 1)
+    return met

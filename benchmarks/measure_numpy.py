@@ -7,6 +7,8 @@
 An npz archive of 1,000 or 10,000 arrays of 4 KiB is opened and a value of each is read: by numpy.load, the best of five in a process
 whose imports are not counted, and by stet, the median of bench_numpy. Of the rounds the medians count.
 """
+import sys
+
 import numpy
 
 from measure_beside import measure
@@ -22,4 +24,4 @@ def touch(path, count):
     assert total > count
 
 
-measure("touch_npz", ".npz", save, touch, "npz of {count} arrays", "NumPy", 20)
+sys.exit(not measure("touch_npz", ".npz", save, touch, "npz of {count} arrays", "NumPy", 20))

@@ -5,12 +5,12 @@
 #include <executorch/extension/data_loader/file_data_loader.h>
 #include <executorch/extension/data_loader/mmap_data_loader.h>
 #include <executorch/extension/flat_tensor/flat_tensor_data_map.h>
-#include <executorch/extension/memory_allocator/malloc_memory_allocator.h>
 #include <executorch/runtime/executor/program.h>
 #include <executorch/runtime/platform/runtime.h>
 
 #include <stet/ext/executorch.hpp>
 
+#include "../../examples/runtimes/executorch_memory.hpp"
 #include "../../tests/support/pte_files.hpp"
 #include "../../tests/support/ptd_files.hpp"
 #include "layers.hpp"
@@ -36,12 +36,6 @@ std::string program(std::size_t of_width) {
   return made.bytes(last);
 }
 
-void write(const std::string& path, const std::string& bytes) {
-  std::ofstream out(path, std::ios::binary);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  layers::require(out.flush().good(), path);
-}
-
 /// The same weights as ExecuTorch's own file.
 std::string ptd(const std::vector<std::vector<float>>& kernels) {
   stet_test::ptd_model_file made;
@@ -65,16 +59,8 @@ void run(const std::string& path, std::size_t of_width, const et::NamedDataMap& 
   layers::require(loaded.ok(), path);
   const auto meta = loaded->method_meta("forward");
   layers::require(meta.ok(), "a method");
-  std::vector<std::vector<std::uint8_t>> planned;
-  std::vector<et::Span<std::uint8_t>> spans;
-  for (std::size_t i = 0; i < meta->num_memory_planned_buffers(); ++i) {
-    planned.emplace_back(static_cast<std::size_t>(*meta->memory_planned_buffer_size(i)));
-    spans.emplace_back(planned.back().data(), planned.back().size());
-  }
-  et::HierarchicalAllocator planned_memory({spans.data(), spans.size()});
-  executorch::extension::MallocMemoryAllocator allocator;
-  et::MemoryManager memory(&allocator, &planned_memory);
-  auto method = loaded->load_method("forward", &memory, nullptr, &weights);
+  runtimes::executorch_memory memory(*meta);
+  auto method = loaded->load_method("forward", memory.manager(), nullptr, &weights);
   layers::require(method.ok(), "load the method");
   since.note_loaded();
   std::vector<float> input(of_width, 1.0f);
@@ -103,12 +89,9 @@ int main(int argument_count, char** arguments) {
   const std::string mode = arguments[1], folder = arguments[3];
   const std::string large = folder + "/large", small = folder + "/small", own = folder + "/own.ptd";
   if (mode == "prepare") {
-    const auto kernels = layers::make_kernels(layers::width);
-    layers::save(large + ".stet", kernels, layers::width);
-    layers::save(small + ".stet", layers::make_kernels(layers::small_width), layers::small_width);
-    write(large + ".pte", program(layers::width));
-    write(small + ".pte", program(layers::small_width));
-    write(own, ptd(kernels));
+    layers::write(large + ".pte", program(layers::width));
+    layers::write(small + ".pte", program(layers::small_width));
+    layers::write(own, ptd(layers::save_both(large + ".stet", small + ".stet")));
     return 0;
   }
   et::runtime_init();

@@ -16,9 +16,7 @@ int main(int argument_count, char** arguments) {
   const std::string mode = arguments[1], folder = arguments[3];
   const std::string large = folder + "/large.stet", small = folder + "/small.stet", own = folder + "/dense.gguf";
   if (mode == "prepare") {
-    const auto kernels = layers::make_kernels(layers::width);
-    layers::save(large, kernels, layers::width);
-    layers::save(small, layers::make_kernels(layers::small_width), layers::small_width);
+    const auto kernels = layers::save_both(large, small);
     stet::writer out;
     for (std::size_t i = 0; i < layers::count; ++i)
       out.add(layers::name_of(i), kernels[i], {layers::width, layers::width});

@@ -54,6 +54,20 @@ inline void save(const std::string& path, const std::vector<std::vector<float>>&
   require(static_cast<bool>(saved), "save " + path);
 }
 
+/// Saves the network, and that without weights. @return the kernels of the former
+inline std::vector<std::vector<float>> save_both(const std::string& large_path, const std::string& small_path) {
+  save(small_path, make_kernels(small_width), small_width);
+  auto kernels = make_kernels(width);
+  save(large_path, kernels, width);
+  return kernels;
+}
+
+inline void write(const std::string& path, std::string_view bytes) {
+  std::ofstream out(path, std::ios::binary);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  require(out.flush().good(), "write " + path);
+}
+
 inline std::shared_ptr<const stet::store> open(const std::string& path) {
   auto opened = stet::open(path);
   require(static_cast<bool>(opened), "open " + path);

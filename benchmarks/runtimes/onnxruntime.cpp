@@ -45,12 +45,6 @@ std::string make_model(std::size_t width, std::string_view data, bool is_empty) 
   return stet_test::onnx_model(graph);
 }
 
-void write(const std::string& path, std::string_view bytes) {
-  std::ofstream out(path, std::ios::binary);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  layers::require(out.flush().good(), "write " + path);
-}
-
 } // namespace
 
 int main(int argument_count, char** arguments) {
@@ -58,17 +52,14 @@ int main(int argument_count, char** arguments) {
   const std::string mode = arguments[1], folder = arguments[3];
   const std::string large = folder + "/large.stet", small = folder + "/small.stet";
   if (mode == "prepare") {
-    const auto kernels = layers::make_kernels(layers::width);
-    layers::save(large, kernels, layers::width);
-    layers::save(small, layers::make_kernels(layers::small_width), layers::small_width);
     std::string data;
-    for (const auto& each : kernels)
+    for (const auto& each : layers::save_both(large, small))
       data.append(reinterpret_cast<const char*>(each.data()), each.size() * sizeof(float));
-    write(folder + "/dense.bin", data);
-    write(folder + "/empty.bin", "");
-    write(folder + "/own.onnx", make_model(layers::width, "dense.bin", false));
-    write(folder + "/adapter.onnx", make_model(layers::width, "empty.bin", true));
-    write(folder + "/small.onnx", make_model(layers::small_width, "empty.bin", true));
+    layers::write(folder + "/dense.bin", data);
+    layers::write(folder + "/empty.bin", "");
+    layers::write(folder + "/own.onnx", make_model(layers::width, "dense.bin", false));
+    layers::write(folder + "/adapter.onnx", make_model(layers::width, "empty.bin", true));
+    layers::write(folder + "/small.onnx", make_model(layers::small_width, "empty.bin", true));
     return 0;
   }
   const bool is_own = mode == "own" || mode == "own_unpacked";

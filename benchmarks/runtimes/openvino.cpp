@@ -47,8 +47,7 @@ int main(int argument_count, char** arguments) {
     return looks_up ? build_lookup(from) : build_dense(from, width);
   };
   if (mode == "prepare") {
-    layers::save(large, layers::make_kernels(layers::width), layers::width);
-    layers::save(small, layers::make_kernels(layers::small_width), layers::small_width);
+    layers::save_both(large, small);
     ov::save_model(build(layers::open(large), layers::width), own, false);
     return 0;
   }

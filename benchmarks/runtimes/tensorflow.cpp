@@ -69,16 +69,13 @@ int main(int argument_count, char** arguments) {
   TF_Graph* const graph = TF_NewGraph();
   std::vector<TF_Output> inputs;
   if (mode == "prepare") {
-    layers::save(large, layers::make_kernels(layers::width), layers::width);
-    layers::save(small, layers::make_kernels(layers::small_width), layers::small_width);
+    layers::save_both(large, small);
     const std::vector<TF_Tensor*> kernels = kernels_of(layers::open(large));
     build(graph, status, inputs, &kernels);
     TF_Buffer* const bytes = TF_NewBuffer();
     TF_GraphToGraphDef(graph, bytes, status);
     check(status);
-    std::ofstream out(own, std::ios::binary);
-    out.write(static_cast<const char*>(bytes->data), static_cast<std::streamsize>(bytes->length));
-    layers::require(out.flush().good(), "save " + own);
+    layers::write(own, {static_cast<const char*>(bytes->data), bytes->length});
     return 0;
   }
   const std::size_t width = mode == "small" ? layers::small_width : layers::width;

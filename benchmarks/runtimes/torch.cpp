@@ -35,8 +35,7 @@ int main(int argument_count, char** arguments) {
   const std::string large = folder + "/large.stet", small = folder + "/small.stet", own = folder + "/dense.pt";
   const torch::NoGradGuard inference;
   if (mode == "prepare") {
-    layers::save(large, layers::make_kernels(layers::width), layers::width);
-    layers::save(small, layers::make_kernels(layers::small_width), layers::small_width);
+    layers::save_both(large, small);
     make_module(layers::open(large)).save(own);
     return 0;
   }

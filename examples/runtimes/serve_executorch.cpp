@@ -4,12 +4,12 @@
 #include <memory>
 
 #include <executorch/extension/data_loader/mmap_data_loader.h>
-#include <executorch/extension/memory_allocator/malloc_memory_allocator.h>
 #include <executorch/runtime/executor/program.h>
 #include <executorch/runtime/platform/runtime.h>
 
 #include <stet/ext/executorch.hpp>
 
+#include "executorch_memory.hpp"
 #include "serve.hpp"
 
 #include <string>
@@ -40,17 +40,8 @@ int main(int count, char** arguments) {
   const auto meta = program->method_meta("forward");
   if (!meta.ok()) return fail(meta.error());
 
-  // Memory for what is between the layers, as large as the program says.
-  std::vector<std::vector<std::uint8_t>> planned;
-  std::vector<et::Span<std::uint8_t>> spans;
-  for (std::size_t i = 0; i < meta->num_memory_planned_buffers(); ++i) {
-    planned.emplace_back(static_cast<std::size_t>(*meta->memory_planned_buffer_size(i)));
-    spans.emplace_back(planned.back().data(), planned.back().size());
-  }
-  et::HierarchicalAllocator planned_memory({spans.data(), spans.size()});
-  executorch::extension::MallocMemoryAllocator allocator;
-  et::MemoryManager memory(&allocator, &planned_memory);
-  auto method = program->load_method("forward", &memory, nullptr, &*weights);
+  runtimes::executorch_memory memory(*meta);
+  auto method = program->load_method("forward", memory.manager(), nullptr, &*weights);
   if (!method.ok()) return fail(method.error());
 
   std::vector<float> answers;

@@ -7,7 +7,6 @@
 #include <memory>
 
 #include <executorch/extension/data_loader/buffer_data_loader.h>
-#include <executorch/extension/memory_allocator/malloc_memory_allocator.h>
 #include <executorch/extension/named_data_map/merged_data_map.h>
 #include <executorch/runtime/core/exec_aten/util/scalar_type_util.h>
 #include <executorch/runtime/executor/program.h>
@@ -21,6 +20,7 @@
 #include <stet/writer.hpp>
 
 #include "../../examples/digits/model_file.hpp"
+#include "../../examples/runtimes/executorch_memory.hpp"
 #include "support/allocations.hpp"
 #include "support/counted_memory.hpp"
 #include "support/digits_case.hpp"
@@ -67,15 +67,9 @@ public:
     REQUIRE(program_->ok());
     const auto meta = (*program_)->method_meta("forward");
     REQUIRE(meta.ok());
-    for (std::size_t i = 0; i < meta->num_memory_planned_buffers(); ++i) {
-      planned_.emplace_back(static_cast<std::size_t>(*meta->memory_planned_buffer_size(i)));
-      spans_.emplace_back(planned_.back().data(), planned_.back().size());
-    }
-    planned_memory_ =
-        std::make_unique<et::HierarchicalAllocator>(et::Span<et::Span<std::uint8_t>>(spans_.data(), spans_.size()));
-    memory_ = std::make_unique<et::MemoryManager>(&allocator_, planned_memory_.get());
-    method_ =
-        std::make_unique<et::Result<et::Method>>((*program_)->load_method("forward", memory_.get(), nullptr, weights));
+    memory_ = std::make_unique<runtimes::executorch_memory>(*meta);
+    method_ = std::make_unique<et::Result<et::Method>>(
+        (*program_)->load_method("forward", memory_->manager(), nullptr, weights));
   }
   Error error() const { return method_->error(); }
 
@@ -97,11 +91,7 @@ private:
   std::vector<std::max_align_t> bytes_;
   std::unique_ptr<executorch::extension::BufferDataLoader> loader_;
   std::unique_ptr<et::Result<et::Program>> program_;
-  executorch::extension::MallocMemoryAllocator allocator_;
-  std::vector<std::vector<std::uint8_t>> planned_;
-  std::vector<et::Span<std::uint8_t>> spans_;
-  std::unique_ptr<et::HierarchicalAllocator> planned_memory_;
-  std::unique_ptr<et::MemoryManager> memory_;
+  std::unique_ptr<runtimes::executorch_memory> memory_;
   std::unique_ptr<et::Result<et::Method>> method_;
 };
 

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <stet/formats/any.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
+#include <stet/formats/keras/format.hpp>
+#include <stet/formats/native/checkpoint_folder.hpp>
+#include <stet/formats/tfjs/format.hpp>
 
+#include <stet/store/bind.hpp>
 #include <stet/writer.hpp>
 
 #include "support/keras_files.hpp"
@@ -57,7 +62,7 @@ void save_delta_of(few_variables& from, const std::string& base_path, const std:
 /// The table of formats as the README has it.
 std::string table_of_formats() {
   std::string made = "| Format | What it is | Saved with `--to` |\n|---|---|---|\n";
-  for (const stet::format* const each : stet::known_formats) {
+  for (const stet::format* const each : stet::compiled::known_formats()) {
     made.append("| `").append(each->name).append("` | ").append(each->about).append(" | ");
     if (each->save != nullptr) made.append("`").append(each->saved_as).append("`");
     if (!each->ending.empty()) made.append(", or to `…").append(each->ending).append("`");
@@ -88,7 +93,7 @@ TEST_SUITE("formats/any") {
     stet::writer out;
     for (const char* const name : {"a", "b", "c"}) out.add(name, values, {10, 100});
     std::size_t count = 0;
-    for (const stet::format* const each : stet::known_formats) {
+    for (const stet::format* const each : stet::compiled::known_formats()) {
       if (!stet::has_choice(each->choices, stet::save_choice::shards)) continue;
       CAPTURE(each->saved_as);
       REQUIRE(bool(each->save != nullptr));
@@ -103,9 +108,9 @@ TEST_SUITE("formats/any") {
       CHECK(saved->file_count >= 3);
       const bool is_by_part = each->saved_as == "gguf";
       const bool is_by_index = each->saved_as == "safetensors";
-      const auto opened = stet::open_any(is_by_part    ? in + "/m-00002-of-00003.gguf"
-                                         : is_by_index ? in + "/m.safetensors.index.json"
-                                                       : path);
+      const auto opened = stet::compiled::open_any(is_by_part    ? in + "/m-00002-of-00003.gguf"
+                                                   : is_by_index ? in + "/m.safetensors.index.json"
+                                                                 : path);
       REQUIRE(opened);
       CHECK(opened->store.find("c"));
       CHECK(opened->store.find("a")->element_count() == 1000);
@@ -118,7 +123,7 @@ TEST_SUITE("formats/any") {
     stet::writer out;
     out.add("embed", 1.0f).add_alias("output", "embed");
     std::size_t count = 0;
-    for (const stet::format* const each : stet::known_formats) {
+    for (const stet::format* const each : stet::compiled::known_formats()) {
       if (!stet::has_choice(each->choices, stet::save_choice::aliases)) continue;
       CAPTURE(each->saved_as);
       ++count;
@@ -132,7 +137,7 @@ TEST_SUITE("formats/any") {
       const auto saved = stet::save_as(*each, path, out, options);
       REQUIRE(saved);
       CHECK(saved->dropped_alias_count == 1);
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       REQUIRE(opened);
       CHECK(opened->store.tensor_count() == 1);
       CHECK(opened->store.find("embed"));
@@ -140,11 +145,11 @@ TEST_SUITE("formats/any") {
     CHECK(count == 3);
   }
 
-  TEST_CASE("a model of any format is bound without a further header") {
+  TEST_CASE("a model of any format is bound") {
     const stet_test::temp_folder folder;
     few_variables values;
     save_base(values, folder.path("m.stet"));
-    const auto model = stet::open_any(folder.path("m.stet"));
+    const auto model = stet::compiled::open_any(folder.path("m.stet"));
     REQUIRE(model);
     one_number bound;
     REQUIRE(stet::bind_model(bound, model->store));
@@ -167,7 +172,7 @@ TEST_SUITE("formats/any") {
       for (const stet::backing how : {stet::backing::map, stet::backing::read, stet::backing::stream}) {
         stet::open_options options;
         options.backing = how;
-        auto first = stet::open_any(folder.path(name), options);
+        auto first = stet::compiled::open_any(folder.path(name), options);
         REQUIRE(first);
         const stet::model opened = std::move(*first); // views stay where they are
         CHECK(opened.format->name == "stet");
@@ -178,7 +183,7 @@ TEST_SUITE("formats/any") {
         CHECK(opened.store.verify_checksums());
         CHECK(stet::base_name_of(opened) == "middle.stet");
         CHECK(stet::own_store_of(opened).tensor_count() == 1);
-        const auto description = stet::describe(opened);
+        const auto description = stet::compiled::describe(opened);
         REQUIRE(description);
         CHECK(description->metadata["note"] == "delta");
         REQUIRE(description->tensors.size() == 3);
@@ -187,7 +192,7 @@ TEST_SUITE("formats/any") {
         CHECK(description->tensors[2].attributes["trainable"] == false);
       }
     }
-    const auto whole = stet::open_any(folder.path("base.stet"));
+    const auto whole = stet::compiled::open_any(folder.path("base.stet"));
     REQUIRE(whole);
     CHECK(stet::base_name_of(*whole).empty());
   }
@@ -200,11 +205,11 @@ TEST_SUITE("formats/any") {
     save_delta_of(program, folder.path("base.stet"), folder.path("delta.stet"));
     program.a = {9};
     save_base(program, folder.path("base.stet"));
-    CHECK(stet::open_any(folder.path("delta.stet")).error().code() == stet::errc::part_mismatch);
-    CHECK(stet::open_any(folder.path("delta.stet")).error().subject() == "base.stet");
+    CHECK(stet::compiled::open_any(folder.path("delta.stet")).error().code() == stet::errc::part_mismatch);
+    CHECK(stet::compiled::open_any(folder.path("delta.stet")).error().subject() == "base.stet");
     REQUIRE(std::remove(folder.path("base.stet").c_str()) == 0);
-    CHECK(stet::open_any(folder.path("delta.stet")).error().code() == stet::errc::missing_base);
-    CHECK(stet::open_any(folder.path("delta.stet")).error().subject() == "base.stet");
+    CHECK(stet::compiled::open_any(folder.path("delta.stet")).error().code() == stet::errc::missing_base);
+    CHECK(stet::compiled::open_any(folder.path("delta.stet")).error().subject() == "base.stet");
   }
 
   TEST_CASE("a folder of checkpoints is its newest one, with its base") {
@@ -214,7 +219,7 @@ TEST_SUITE("formats/any") {
     program.b = {20};
     save_delta_of(program, folder.path("run-9.stet"), folder.path("run-10.stet"));
     for (const std::string& path : {folder.path(), folder.path() + "/"}) {
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       REQUIRE(opened);
       CHECK(opened->format == &stet::checkpoint_folder_format);
       CHECK(value_in(opened->store, "a") == 1);
@@ -222,27 +227,27 @@ TEST_SUITE("formats/any") {
       CHECK(stet::base_name_of(*opened) == "run-9.stet");
       CHECK(opened->omitted.empty());
       CHECK(stet::is_native_model(*opened));
-      const auto description = stet::describe(*opened);
+      const auto description = stet::compiled::describe(*opened);
       REQUIRE(description);
       CHECK(description->metadata["note"] == "delta");
     }
     // One that cannot be opened is passed over, and named.
     folder.write("run-11.stet", "damaged");
-    const auto older = stet::open_any(folder.path());
+    const auto older = stet::compiled::open_any(folder.path());
     REQUIRE(older);
     CHECK(value_in(older->store, "b") == 20);
     REQUIRE(older->omitted.size() == 1);
     CHECK(older->omitted[0].name == folder.path("run-11.stet"));
     // Of several prefixes, "ckpt" is the usual one; no other is preferred.
     save_base(program, folder.path("other-1.stet"));
-    CHECK(stet::open_any(folder.path()).error().code() == stet::errc::not_a_regular_file);
+    CHECK(stet::compiled::open_any(folder.path()).error().code() == stet::errc::not_a_regular_file);
     program.a = {100};
     save_base(program, folder.path("ckpt-1.stet"));
-    const auto usual = stet::open_any(folder.path());
+    const auto usual = stet::compiled::open_any(folder.path());
     REQUIRE(usual);
     CHECK(value_in(usual->store, "a") == 100);
     folder.write("checkpoint.json", R"({"latest": "run-10.stet", "all": []})");
-    const auto stated = stet::open_any(folder.path());
+    const auto stated = stet::compiled::open_any(folder.path());
     REQUIRE(stated);
     CHECK(value_in(stated->store, "a") == 1);
   }
@@ -273,14 +278,14 @@ TEST_SUITE("formats/any") {
       stet::save_options options;
       options.form = form;
       REQUIRE(out.save(path, options));
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       REQUIRE(opened);
       CHECK(opened->format->name == "stet");
       const auto found = opened->store.find("kernel");
       REQUIRE(found);
       CHECK(opened->is_in_file(*found));
       CHECK((*found->as<float>())[3] == 4.0f);
-      const auto description = stet::describe(*opened);
+      const auto description = stet::compiled::describe(*opened);
       REQUIRE(description);
       CHECK(description->metadata["author"] == "me");
       CHECK(description->state["global_step"] == 7);
@@ -300,12 +305,12 @@ TEST_SUITE("formats/any") {
     };
     for (const auto& row : table) {
       const std::string path = folder.write("model.stet", row.first);
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       REQUIRE(opened);
       if (!opened) return;
       CHECK(opened->format->name == row.second);
       CHECK(opened->store.contains("probe/kernel"));
-      const auto description = stet::describe(*opened);
+      const auto description = stet::compiled::describe(*opened);
       REQUIRE(description);
       CHECK(description->graphs.size() == (row.second == std::string("hdf5") ? 0 : 1));
     }
@@ -315,17 +320,17 @@ TEST_SUITE("formats/any") {
     const stet_test::temp_folder folder;
     const std::string text = folder.write("notes.stet", "not a model"), empty = folder.write("empty", ""),
                       json = folder.write("other.json", R"({"made_by": "stet"})");
-    CHECK(stet::open_any(text).error().code() == stet::errc::unknown_format);
-    CHECK(stet::open_any(empty).error().code() == stet::errc::unknown_format);
-    CHECK(stet::open_any(json).error().code() == stet::errc::unknown_format);
-    CHECK(stet::open_any(json).error().subject() == json);
-    CHECK(stet::open_any(folder.path("absent")).error().code() == stet::errc::file_not_found);
-    CHECK(stet::open_any(folder.path()).error().code() == stet::errc::not_a_regular_file);
+    CHECK(stet::compiled::open_any(text).error().code() == stet::errc::unknown_format);
+    CHECK(stet::compiled::open_any(empty).error().code() == stet::errc::unknown_format);
+    CHECK(stet::compiled::open_any(json).error().code() == stet::errc::unknown_format);
+    CHECK(stet::compiled::open_any(json).error().subject() == json);
+    CHECK(stet::compiled::open_any(folder.path("absent")).error().code() == stet::errc::file_not_found);
+    CHECK(stet::compiled::open_any(folder.path()).error().code() == stet::errc::not_a_regular_file);
   }
 
   TEST_CASE("a model that open_any did not open is not described") {
     const stet::model none;
-    CHECK(stet::describe(none).error().code() == stet::errc::invalid_argument);
+    CHECK(stet::compiled::describe(none).error().code() == stet::errc::invalid_argument);
   }
 
   TEST_CASE("the README has the table of formats") {
@@ -344,7 +349,7 @@ TEST_SUITE("formats/any") {
   }
 
   TEST_CASE("the formats that are opened are named once each, for messages") {
-    const std::string names = stet::names_of_known_formats();
+    const std::string names = stet::compiled::names_of_known_formats();
     CHECK(names.starts_with("stet, safetensors, npy, tf-savedmodel, "));
     CHECK(names.find("hdf5") == names.rfind("hdf5"));
     CHECK(names.find("tensorflow-objects") == std::string::npos);
@@ -352,8 +357,8 @@ TEST_SUITE("formats/any") {
 
   TEST_CASE("a pointer of git-LFS is named as such") {
     const stet_test::temp_folder folder;
-    const auto opened =
-        stet::open_any(folder.write("m.gguf", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"));
+    const auto opened = stet::compiled::open_any(
+        folder.write("m.gguf", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"));
     REQUIRE_FALSE(opened);
     CHECK(opened.error().code() == stet::errc::unknown_format);
     CHECK(opened.error().subject() == "a git-LFS pointer, not the file itself, which git lfs pull fetches");
@@ -361,7 +366,7 @@ TEST_SUITE("formats/any") {
 
   TEST_CASE("each row is opened or saved, and is saved under a name and an ending of its own") {
     std::set<std::string_view> names, endings;
-    for (const stet::format* const each : stet::known_formats) {
+    for (const stet::format* const each : stet::compiled::known_formats()) {
       CAPTURE(each->name);
       CHECK(!each->name.empty());
       CHECK(!each->about.empty());
@@ -416,11 +421,11 @@ TEST_SUITE("formats/any") {
     for (const row& each : rows) {
       CAPTURE(each.path);
       const std::string path = folder.path(each.path);
-      const auto saved = stet::save_any(path, out, {.format = each.saved_as, .is_durable = false});
+      const auto saved = stet::compiled::save_any(path, out, {.format = each.saved_as, .is_durable = false});
       REQUIRE(stet_test::outcome(saved) == "ok");
       CHECK(saved->file_count == each.file_count);
       CHECK(saved->left_out_count == 0);
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       REQUIRE(stet_test::outcome(opened) == "ok");
       if (!opened) continue;
       CHECK(opened->format->name == each.opened_as);
@@ -430,27 +435,27 @@ TEST_SUITE("formats/any") {
       std::vector<float> values(6);
       CHECK(found->copy_to(std::span(values)));
       CHECK((values == kernel));
-      CHECK(stet_test::outcome(stet::describe(*opened)) == "ok");
+      CHECK(stet_test::outcome(stet::compiled::describe(*opened)) == "ok");
     }
   }
 
   TEST_CASE("a format that is not there is said so, and one that is only read or saved, too") {
     const stet_test::temp_folder folder;
     const stet::writer none;
-    const auto unnamed = stet::save_any(folder.path("m.bin"), none);
+    const auto unnamed = stet::compiled::save_any(folder.path("m.bin"), none);
     CHECK(stet_test::outcome(unnamed) == "unknown_format");
     CHECK(unnamed.error().subject() == folder.path("m.bin"));
-    const auto unknown = stet::save_any(folder.path("m.stet"), none, {.format = "onnx"});
+    const auto unknown = stet::compiled::save_any(folder.path("m.stet"), none, {.format = "onnx"});
     CHECK(stet_test::outcome(unknown) == "unknown_format");
     CHECK(unknown.error().subject() == "onnx");
     // `ls` calls it so; to save, it has another name.
-    CHECK(stet_test::outcome(stet::save_any(folder.path("m"), none, {.format = "hdf5"})) == "unknown_format");
+    CHECK(stet_test::outcome(stet::compiled::save_any(folder.path("m"), none, {.format = "hdf5"})) == "unknown_format");
     CHECK(stet_test::outcome(stet::save_as(stet::hdf5_format, folder.path("m"), none)) == "invalid_argument");
     CHECK(stet_test::outcome(stet::open_as(stet::keras_weights_format, folder.path("m"))) == "invalid_argument");
     CHECK(folder.names().empty());
-    CHECK(stet::find_format_to_save("a.weights.h5") == &stet::keras_weights_format);
-    CHECK(stet::find_format_to_save("a.h5") == &stet::keras_h5_format);
-    CHECK(stet::find_format_to_save("web/model.json") == &stet::tfjs_format);
-    CHECK(stet::find_format_to_save("a.h5", "keras") == &stet::keras_format);
+    CHECK(stet::compiled::find_format_to_save("a.weights.h5") == &stet::keras_weights_format);
+    CHECK(stet::compiled::find_format_to_save("a.h5") == &stet::keras_h5_format);
+    CHECK(stet::compiled::find_format_to_save("web/model.json") == &stet::tfjs_format);
+    CHECK(stet::compiled::find_format_to_save("a.h5", "keras") == &stet::keras_format);
   }
 }

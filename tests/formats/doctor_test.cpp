@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Tests of doctor.hpp and common/known_content.hpp: each file that is no model, or a damaged one, with its sentence; repairs.
-#include <stet/formats/doctor.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/diagnosis.hpp>
+#include <stet/json.hpp>
+#include <stet/writer.hpp>
 
 #include "support/temp_folder.hpp"
+#include "support/zip_archives.hpp"
 
 #include <doctest/doctest.h>
 
@@ -57,68 +61,84 @@ TEST_SUITE("formats/doctor") {
     for (const auto& row : rows) {
       CAPTURE(row.name);
       const std::string path = folder.write(row.name, row.content);
-      const auto opened = stet::open_any(path);
+      const auto opened = stet::compiled::open_any(path);
       REQUIRE(!opened);
       CHECK(opened.error().code() == errc::unknown_format);
       CHECK(opened.error().subject() == row.what);
-      const stet::diagnosis found = stet::diagnose(path);
+      const stet::diagnosis found = stet::compiled::diagnose(path);
       REQUIRE(found.problem);
       CHECK(found.what == row.what);
       CHECK(!found.advice.empty());
       CHECK(found.says_more);
       CHECK(found.repair == repair_kind::none);
-      CHECK(stet::repair(found, path, folder.path("out")).error().code() == errc::unsupported);
+      CHECK(stet::compiled::repair(found, path, folder.path("out")).error().code() == errc::unsupported);
     }
     CHECK(folder.read("out").empty());
     // Text is told to be nothing that it is not.
     const std::string text = folder.write("text", "hello\n");
-    CHECK(stet::open_any(text).error().subject() == text);
-    const stet::diagnosis found = stet::diagnose(text);
+    CHECK(stet::compiled::open_any(text).error().subject() == text);
+    const stet::diagnosis found = stet::compiled::diagnose(text);
     CHECK(!found.says_more);
     CHECK(found.advice.starts_with("known are stet, "));
-    CHECK(stet::diagnose(folder.path("absent")).problem->code() == errc::file_not_found);
+    CHECK(stet::compiled::diagnose(folder.path("absent")).problem->code() == errc::file_not_found);
+  }
+
+  TEST_CASE("a model that AOTInductor compiled with its weights in the code is told, and how to have them in files") {
+    const stet_test::temp_folder folder;
+    const std::string path = folder.write(
+        "m.pt2", stet_test::zip_of({{"m/data/aotinductor/model/x.wrapper.so", "code"}, {"m/archive_format", "pt2"}}));
+    const stet::diagnosis found = stet::compiled::diagnose(path);
+    REQUIRE(found.problem);
+    CHECK(found.problem->code() == errc::unsupported);
+    CHECK(found.problem->subject() == "weights within compiled code: data/aotinductor/model");
+    CHECK(found.what == "a model that AOTInductor compiled, without weights in files of their own");
+    CHECK(found.advice.find("\"pickle_weights\"") != std::string::npos);
+    CHECK(found.says_more);
+    CHECK(found.repair == repair_kind::none);
   }
 
   TEST_CASE("a header that is padded with NUL bytes is told, and repaired") {
     const stet_test::temp_folder folder;
     const std::string padded = safetensors_text(std::string(one_tensor).append(9, '\0'), 12);
     const std::string path = folder.write("m.safetensors", padded);
-    const stet::diagnosis found = stet::diagnose(path);
+    const stet::diagnosis found = stet::compiled::diagnose(path);
     REQUIRE(found.problem);
     CHECK(found.what.find("NUL") != std::string::npos);
     CHECK(found.repair == repair_kind::blank);
-    REQUIRE(stet::repair(found, path, folder.path("out.safetensors")));
+    REQUIRE(stet::compiled::repair(found, path, folder.path("out.safetensors")));
     CHECK(content_of(folder, "out.safetensors") == safetensors_text(std::string(one_tensor).append(9, ' '), 12));
     CHECK(content_of(folder, "m.safetensors") == padded);
-    CHECK(!stet::diagnose(folder.path("out.safetensors")).problem);
+    CHECK(!stet::compiled::diagnose(folder.path("out.safetensors")).problem);
     // What is broken besides is not repaired.
     const std::string worse = safetensors_text(std::string(one_tensor).append(9, '\0'), 11);
-    CHECK(stet::diagnose(folder.write("w.safetensors", worse)).repair == repair_kind::none);
+    CHECK(stet::compiled::diagnose(folder.write("w.safetensors", worse)).repair == repair_kind::none);
     // Over itself.
-    REQUIRE(stet::repair(found, path, path));
-    CHECK(!stet::diagnose(path).problem);
+    REQUIRE(stet::compiled::repair(found, path, path));
+    CHECK(!stet::compiled::diagnose(path).problem);
   }
 
   TEST_CASE("bytes after the end are counted, and left out; missing ones are counted") {
     const stet_test::temp_folder folder;
     const std::string whole = safetensors_text(one_tensor, 12);
     const std::string path = folder.write("m.safetensors", whole + "tail");
-    const stet::diagnosis found = stet::diagnose(path);
+    const stet::diagnosis found = stet::compiled::diagnose(path);
     REQUIRE(found.problem);
     CHECK(found.what == "a safetensors file with 4 bytes after its end");
     CHECK(found.repair == repair_kind::cut);
     CHECK(found.kept_bytes == whole.size());
-    REQUIRE(stet::repair(found, path, folder.path("out.safetensors")));
+    REQUIRE(stet::compiled::repair(found, path, folder.path("out.safetensors")));
     CHECK(content_of(folder, "out.safetensors") == whole);
-    const auto zeros = stet::diagnose(folder.write("z.safetensors", whole + std::string(4096, '\0')));
+    const auto zeros = stet::compiled::diagnose(folder.write("z.safetensors", whole + std::string(4096, '\0')));
     CHECK(zeros.what == "a safetensors file with 4096 NUL bytes after its end");
-    const auto cut = stet::diagnose(folder.write("c.safetensors", std::string_view(whole).substr(0, whole.size() - 5)));
+    const auto cut =
+        stet::compiled::diagnose(folder.write("c.safetensors", std::string_view(whole).substr(0, whole.size() - 5)));
     CHECK(cut.what ==
           "a safetensors file that is cut off: 5 of " + std::to_string(whole.size()) + " bytes are missing");
     CHECK(cut.repair == repair_kind::none);
     // Every truncation has an answer, and none is repaired.
     for (std::size_t size = 0; size < whole.size(); ++size) {
-      const auto each = stet::diagnose(folder.write("t.safetensors", std::string_view(whole).substr(0, size)));
+      const auto each =
+          stet::compiled::diagnose(folder.write("t.safetensors", std::string_view(whole).substr(0, size)));
       REQUIRE(each.problem);
       CHECK(!each.what.empty());
       CHECK(each.repair == repair_kind::none);
@@ -136,38 +156,38 @@ TEST_SUITE("formats/doctor") {
     } rows[] = {{"m.stet", "a native file"}, {"m.npz", "a zip archive"}};
     for (const auto& row : rows) {
       CAPTURE(row.name);
-      REQUIRE(stet::save_any(folder.path(row.name), out));
+      REQUIRE(stet::compiled::save_any(folder.path(row.name), out));
       const std::string whole = content_of(folder, row.name);
       for (const std::string& tail : {std::string("tail"), std::string(70000, '\0'), std::string(1, 'P')}) {
         const std::string path = folder.write(std::string("t") + row.name, whole + tail);
-        const stet::diagnosis found = stet::diagnose(path);
+        const stet::diagnosis found = stet::compiled::diagnose(path);
         REQUIRE(found.problem);
         const bool is_nul = tail[0] == '\0';
         CHECK(found.what == std::string(row.kind) + " with " + std::to_string(tail.size()) + (is_nul ? " NUL" : "") +
                                 (tail.size() == 1 ? " byte" : " bytes") + " after its end");
         REQUIRE(found.repair == repair_kind::cut);
         CHECK(found.kept_bytes == whole.size());
-        REQUIRE(stet::repair(found, path, folder.path("out")));
+        REQUIRE(stet::compiled::repair(found, path, folder.path("out")));
         CHECK(content_of(folder, "out") == whole);
       }
       // What does not open without them, either, is not repaired.
       std::string damaged = whole + "tail";
       damaged[row.name[2] == 's' ? 200 : 0x1c] ^= 1;
-      CHECK(stet::diagnose(folder.write("d", damaged)).repair == repair_kind::none);
+      CHECK(stet::compiled::diagnose(folder.write("d", damaged)).repair == repair_kind::none);
       for (std::size_t size = 0; size < whole.size(); ++size) {
-        const auto each = stet::diagnose(folder.write("t", std::string_view(whole).substr(0, size)));
+        const auto each = stet::compiled::diagnose(folder.write("t", std::string_view(whole).substr(0, size)));
         REQUIRE(each.problem);
         REQUIRE(each.repair == repair_kind::none);
       }
     }
     const std::string native = content_of(folder, "m.stet"), archive = content_of(folder, "m.npz");
-    const auto cut = stet::diagnose(folder.write("c", std::string_view(native).substr(0, native.size() - 5)));
+    const auto cut = stet::compiled::diagnose(folder.write("c", std::string_view(native).substr(0, native.size() - 5)));
     CHECK(cut.problem->code() == errc::truncated);
     CHECK(cut.advice == "copy or download it again");
-    CHECK(stet::diagnose(folder.write("c", std::string_view(archive).substr(0, archive.size() - 30))).what ==
+    CHECK(stet::compiled::diagnose(folder.write("c", std::string_view(archive).substr(0, archive.size() - 30))).what ==
           "a zip archive that is cut off: the directory at its end is missing");
     // Two archives one after the other: the second is the one that readers see, and the first is none of its own.
-    const stet::diagnosis two = stet::diagnose(folder.write("two", archive + archive));
+    const stet::diagnosis two = stet::compiled::diagnose(folder.write("two", archive + archive));
     REQUIRE(two.problem);
     CHECK(two.repair == repair_kind::none);
   }
@@ -179,13 +199,12 @@ TEST_SUITE("formats/doctor") {
                  safetensors_text(R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", 2));
     const std::string path = folder.write("model.safetensors.index.json",
                                           R"({"weight_map":{"a":"gone-1.safetensors","b":"gone-2.safetensors"}})");
-    stet::diagnosis found;
-    stet::detail::examine_index(path, folder.read("model.safetensors.index.json"), found);
+    const stet::diagnosis found = stet::compiled::diagnose(path);
     CHECK(found.what.find("stale") != std::string::npos);
     CHECK(found.what.find("gone-1.safetensors") != std::string::npos);
     REQUIRE(found.repair == repair_kind::reindex);
-    CHECK(stet::repair(found, path, folder.path("elsewhere/index.json")).error().code() == errc::bad_path);
-    REQUIRE(stet::repair(found, path, folder.path("new.safetensors.index.json")));
+    CHECK(stet::compiled::repair(found, path, folder.path("elsewhere/index.json")).error().code() == errc::bad_path);
+    REQUIRE(stet::compiled::repair(found, path, folder.path("new.safetensors.index.json")));
     const auto index = stet::parse_json(content_of(folder, "new.safetensors.index.json"));
     REQUIRE(index);
     CHECK((*index)["weight_map"]["a"] == "model-00001-of-00002.safetensors");
@@ -198,14 +217,14 @@ TEST_SUITE("formats/doctor") {
         "    \"a\": \"model-00001-of-00002.safetensors\",\n    \"b\": \"model-00002-of-00002.safetensors\"\n  }\n}\n");
     // Two shards with one tensor: which is meant is a guess.
     folder.write("other.safetensors", safetensors_text(one_tensor, 12));
-    const auto twice = stet::repair(found, path, path);
+    const auto twice = stet::compiled::repair(found, path, path);
     REQUIRE(!twice);
     CHECK(twice.error().code() == errc::duplicate_name);
     CHECK(twice.error().subject() == "a");
-    // Some of the files are there: not stale.
-    stet::diagnosis partly;
-    const std::string json = R"({"weight_map":{"a":"model-00001-of-00002.safetensors","b":"gone.safetensors"}})";
-    stet::detail::examine_index(path, std::as_bytes(std::span(json)), partly);
+    // Some of the files are there: not stale. One that is damaged, or the model would open.
+    folder.write("bad.safetensors", "bad");
+    const stet::diagnosis partly = stet::compiled::diagnose(folder.write(
+        "partly.safetensors.index.json", R"({"weight_map":{"a":"bad.safetensors","b":"gone.safetensors"}})"));
     CHECK(partly.what.find("1 are missing, first gone.safetensors") != std::string::npos);
     CHECK(partly.repair == repair_kind::none);
   }
@@ -213,7 +232,7 @@ TEST_SUITE("formats/doctor") {
   TEST_CASE("a file that a model of TensorFlow.js or Keras names, and that is not there, is told") {
     const stet_test::temp_folder folder;
     const auto advice_for = [&](std::string_view name, std::string_view json, std::string_view missing) {
-      const stet::diagnosis found = stet::diagnose(folder.write(std::string(name), json));
+      const stet::diagnosis found = stet::compiled::diagnose(folder.write(std::string(name), json));
       REQUIRE(found.problem);
       CHECK(*found.problem == errc::missing_part);
       CHECK(found.what.find(missing) != std::string::npos);
@@ -231,29 +250,29 @@ TEST_SUITE("formats/doctor") {
   }
 
   TEST_CASE("parts of a split model in one file are told") {
+    const stet_test::temp_folder folder;
     const auto header = [](unsigned char tensors) {
       std::string text("GGUF\3\0\0\0", 8);
       text += static_cast<char>(tensors);
       return text + std::string(15, '\0');
     };
     const std::string two = header(1) + std::string(40, 'x') + header(2);
-    stet::diagnosis found;
-    stet::detail::examine_gguf(std::as_bytes(std::span(two)), found);
+    const stet::diagnosis found = stet::compiled::diagnose(folder.write("two.gguf", two));
     CHECK(found.what == "several GGUF files one after the other, the second from byte 64 on");
     const std::string one = header(1) + "GGUF is a word, and GGUF\3\0\0 is cut" + std::string("GGUF\3\0\0\0\1", 9);
-    stet::diagnosis sound;
-    stet::detail::examine_gguf(std::as_bytes(std::span(one)), sound);
+    const stet::diagnosis sound = stet::compiled::diagnose(folder.write("one.gguf", one));
+    CHECK(sound.problem); // it has no tensor, but that is not told of the file
     CHECK(!sound.says_more);
   }
 
   TEST_CASE("a folder of checkpoints without its state file names the newest") {
     const stet_test::temp_folder folder;
     for (const char* name : {"ckpt-9.index", "ckpt-10.index", "ckpt-10.data-00000-of-00001"}) folder.write(name, "x");
-    const stet::diagnosis found = stet::diagnose(folder.path());
+    const stet::diagnosis found = stet::compiled::diagnose(folder.path());
     REQUIRE(found.problem);
     CHECK(found.what.find("without its state file `checkpoint`") != std::string::npos);
     CHECK(found.advice.ends_with("ckpt-10"));
     folder.write("checkpoint", "x");
-    CHECK(!stet::diagnose(folder.path()).says_more);
+    CHECK(!stet::compiled::diagnose(folder.path()).says_more);
   }
 }

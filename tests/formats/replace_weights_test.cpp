@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // New weights in copies of models: exactly their bytes change, and the checksums that depend on them; what cannot be is told.
-#include <stet/formats/replace_weights.hpp>
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/replace_options.hpp>
 
 #include "support/gguf_files.hpp"
 #include "support/onnx_files.hpp"
@@ -13,7 +14,12 @@
 
 #include <stet/checkpoint/live_store.hpp>
 #include <stet/formats/check_model.hpp>
+#include <stet/formats/gguf/ggml_type.hpp>
+#include <stet/formats/gguf/quantize.hpp>
 #include <stet/formats/numpy/save.hpp>
+#include <stet/formats/safetensors.hpp>
+#include <stet/restore/report.hpp>
+#include <stet/restore/rules.hpp>
 #include <stet/writer.hpp>
 
 #include <doctest/doctest.h>
@@ -84,13 +90,13 @@ struct replaced_file {
                 const stet::restore_rules& rules = stet::patch_rules(), const stet::replace_options& options = {}) {
     const temp_folder folder;
     const std::string path = folder.write(name, model);
-    const auto made = stet::replace_weights(path, from, rules, folder.path("out"), options, &report);
+    const auto made = stet::compiled::replace_weights(path, from, rules, folder.path("out"), options, &report);
     outcome = stet_test::outcome(made);
     if (made) {
       done = *made;
       bytes = text_in(folder, "out");
       CHECK(done.file_size_bytes == bytes.size());
-      const auto checked = stet::open_any(folder.path("out"));
+      const auto checked = stet::compiled::open_any(folder.path("out"));
       REQUIRE(checked);
       CHECK(stet_test::outcome(stet::check_ranges(*checked)) == "ok");
     } else {
@@ -143,15 +149,15 @@ TEST_SUITE("formats/replace_weights") {
   TEST_CASE("the file is replaced by a new one: who has it open keeps it, and who opens it gets the new one") {
     const temp_folder folder;
     const std::string path = folder.write("m.safetensors", example_safetensors_file());
-    const auto old = stet::open_any(path);
+    const auto old = stet::compiled::open_any(path);
     REQUIRE(old);
     const new_weights weights({{"a", {3}, {7, 8, 9}}});
     const stet::store from = weights.open();
-    REQUIRE(stet::replace_weights(path, from, stet::patch_rules(), path));
+    REQUIRE(stet::compiled::replace_weights(path, from, stet::patch_rules(), path, {}));
     std::vector<float> values(3);
     REQUIRE(old->store.find("a")->copy_to(std::span(values)));
     CHECK(values == std::vector<float>{1, 2, 3});
-    const auto now = stet::open_any(path);
+    const auto now = stet::compiled::open_any(path);
     REQUIRE(now);
     REQUIRE(now->store.find("a")->copy_to(std::span(values)));
     CHECK(values == std::vector<float>{7, 8, 9});
@@ -483,7 +489,7 @@ TEST_SUITE("formats/replace_weights") {
     const auto outer = [](const std::string& state_dict) {
       return zip_of({{"serialized_exported_program.json", "{}"},
                      {"serialized_state_dict.pt", state_dict},
-                     {"serialized_constants.pt", "other"},
+                     {"serialized_constants.pt", pytorch_file("}", {})},
                      {"version", "5.1"}});
     };
     const new_weights weights({{"w", {2, 3}, {10, 11, 12, 13, 14, 15}}, {"b", {2}, {20, 21}}});
@@ -510,7 +516,7 @@ TEST_SUITE("formats/replace_weights") {
     const temp_folder folder;
     const std::string path = folder.write("m.pt", example_pytorch_file());
     auto live = stet::live_store::open(path, [](std::string_view at) -> stet::result<stet::store> {
-      stet::result<stet::model> opened = stet::open_any(at);
+      stet::result<stet::model> opened = stet::compiled::open_any(at);
       if (!opened) return opened.error();
       return std::move(opened->store);
     });
@@ -525,7 +531,7 @@ TEST_SUITE("formats/replace_weights") {
     CHECK_FALSE(*live->poll());
     const new_weights weights({{"w", {2, 3}, {10, 11, 12, 13, 14, 15}}});
     const stet::store from = weights.open();
-    REQUIRE(stet::replace_weights(path, from, stet::patch_rules(), path));
+    REQUIRE(stet::compiled::replace_weights(path, from, stet::patch_rules(), path, {}));
     CHECK(first_of(*live->current()) == 0); // until it is asked to look
     const auto polled = live->poll();
     REQUIRE(polled);
@@ -535,7 +541,7 @@ TEST_SUITE("formats/replace_weights") {
     // A replacement that fails leaves the file, and so the store.
     const new_weights wrong({{"w", {3}, {1, 2, 3}}});
     const stet::store unfit = wrong.open();
-    CHECK(outcome(stet::replace_weights(path, unfit, stet::patch_rules(), path)) == "binding_failed");
+    CHECK(outcome(stet::compiled::replace_weights(path, unfit, stet::patch_rules(), path, {})) == "binding_failed");
     CHECK_FALSE(*live->poll());
     CHECK(first_of(*live->current()) == 10);
   }
@@ -549,7 +555,8 @@ TEST_SUITE("formats/replace_weights") {
     const std::vector<float> one{1};
     out.add("a", one);
     REQUIRE(out.save(folder.path("m.stet")));
-    const auto native = stet::replace_weights(folder.path("m.stet"), from, stet::patch_rules(), folder.path("out"));
+    const auto native =
+        stet::compiled::replace_weights(folder.path("m.stet"), from, stet::patch_rules(), folder.path("out"), {});
     CHECK(outcome(native) == "unsupported");
     CHECK(native.error().subject() == "stet");
     gguf_file first;
@@ -557,11 +564,12 @@ TEST_SUITE("formats/replace_weights") {
     gguf_file second;
     second.split(1, 2, 2).tensor("b", {1}, 0, "1234");
     (void)folder.write("m-00002-of-00002.gguf", second.bytes());
-    const auto split = stet::replace_weights(folder.write("m-00001-of-00002.gguf", first.bytes()), from,
-                                             stet::patch_rules(), folder.path("out"));
+    const auto split = stet::compiled::replace_weights(folder.write("m-00001-of-00002.gguf", first.bytes()), from,
+                                                       stet::patch_rules(), folder.path("out"), {});
     CHECK(outcome(split) == "unsupported");
     CHECK(split.error().subject() == "a model of several files");
-    CHECK(outcome(stet::replace_weights(folder.path("none"), from, stet::patch_rules(), "out")) == "file_not_found");
+    CHECK(outcome(stet::compiled::replace_weights(folder.path("none"), from, stet::patch_rules(), "out", {})) ==
+          "file_not_found");
   }
 
   TEST_CASE("windows: a tensor of many elements is the same as one of few") {

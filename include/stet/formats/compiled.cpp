@@ -53,4 +53,10 @@ result<replaced_weights> replace_weights(const model& of, const store& from, con
   return stet::replace_weights(of, from, rules, out_path_utf8, options, report);
 }
 
+result<replaced_weights> replace_weights(std::string_view model_path_utf8, const store& from,
+                                         const restore_rules& rules, std::string_view out_path_utf8,
+                                         const replace_options& options, restore_report* report) {
+  return stet::replace_weights(model_path_utf8, from, rules, out_path_utf8, options, report);
+}
+
 } // namespace stet::inline STET_NAMESPACE::compiled

@@ -65,6 +65,10 @@ result<saved_files> save_any(std::string_view path_utf8, const model& from, cons
 result<replaced_weights> replace_weights(const model& of, const store& from, const restore_rules& rules,
                                          std::string_view out_path_utf8, const replace_options& options,
                                          restore_report* report = nullptr);
+/// The same for the model at a path, which is opened.
+result<replaced_weights> replace_weights(std::string_view model_path_utf8, const store& from,
+                                         const restore_rules& rules, std::string_view out_path_utf8,
+                                         const replace_options& options, restore_report* report = nullptr);
 
 } // namespace compiled
 

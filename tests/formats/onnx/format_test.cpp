@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 // ONNX as a row of the table of formats: how it is recognised, and the graph of a model.
+#include <stet/formats/compiled.hpp>
+#include <stet/formats/description.hpp>
 #include <stet/formats/onnx/format.hpp>
+#include <stet/formats/replace_options.hpp>
 #include <stet/formats/tensorflow/saved_model.hpp>
-#include <stet/formats/replace_weights.hpp>
 #include <stet/manifest/graph_link.hpp>
+#include <stet/restore/report.hpp>
+#include <stet/restore/rules.hpp>
 #include <stet/writer.hpp>
 
 #include "support/onnx_files.hpp"
@@ -240,7 +244,7 @@ TEST_CASE("replace_weights puts converted weights into an ONNX model, in its own
   auto rules = stet::patch_rules();
   rules.renames.push_back(stet::rename_rule::exact("dense/kernel", "trained/kernel"));
   stet::restore_report report;
-  const auto done = stet::replace_weights(path, *weights, rules, path, {}, &report);
+  const auto done = stet::compiled::replace_weights(path, *weights, rules, path, {}, &report);
   REQUIRE(done);
   CHECK(done->tensor_count == 3);
   CHECK(report.is_good());
@@ -267,7 +271,7 @@ TEST_CASE("replace_weights puts converted weights into an ONNX model, in its own
   REQUIRE(other.save(folder.path("other.stet")));
   const auto wrong = stet::open(folder.path("other.stet"));
   REQUIRE(wrong);
-  const auto failed = stet::replace_weights(path, *wrong, stet::patch_rules(), path, {}, &report);
+  const auto failed = stet::compiled::replace_weights(path, *wrong, stet::patch_rules(), path, {}, &report);
   REQUIRE_FALSE(failed);
   CHECK(failed.error().code() == stet::errc::binding_failed);
   CHECK(failed.error().subject() == "bias");

@@ -28,7 +28,8 @@
 //   NamedData        0 key | 1 segment_index u32 | 2 tensor_layout
 //   TensorLayout     0 scalar_type i8 | 1 sizes [i32] | 2 dim_order [u8]: the axes from the outermost in memory to the innermost
 //
-// Files of the first schema have the same version, and a tensor may be a part of a segment:
+// Files of the first schema, that of release 0.6, have the same version, and a tensor may be a part of a segment. The serializer of that
+// release writes the last field as an empty list:
 //
 //   FlatTensor       0 version | 1 tensor_alignment u32 | 2 tensors [TensorMetadata] | 3 segments [DataSegment]
 //                    | 4 named_data [NamedData], without layouts
