@@ -235,8 +235,8 @@ private:
     constexpr std::size_t piece = 64 << 10;
     for (std::size_t done = 0; done < size; done += piece) {
       const std::size_t some = std::min(piece, size - done);
+      body_size_bytes_ += some; // before: a client that has the bytes may count
       if (!send_all(connection, std::string_view(reply.body).substr(done, some))) return false;
-      body_size_bytes_ += some;
     }
     if (reply.stall_after <= reply.body.size()) return stall(connection);
     if (reply.cut_after <= reply.body.size()) {

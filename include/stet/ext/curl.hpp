@@ -146,7 +146,8 @@ struct http_options {
   std::uint32_t retry_pause_ms = 200;
   /// The most redirects of one request.
   std::uint32_t max_redirects = 5;
-  /// The time within which a file that is opened again is the same as before, without a request.
+  /// The time within which a file that is opened again is the same as before, without a request; and within which what was missing, or
+  /// on a server that did not answer, is so still.
   std::uint32_t reuse_time_ms = 5'000;
   /// "Authorization: Bearer TOKEN" for the server of the URL that is opened: never after a redirect to another host, port or scheme,
   /// and by https alone unless `sends_token_over_http`.
@@ -421,10 +422,15 @@ public:
   [[nodiscard]] result<http_reader> open_reader(std::string_view url) const noexcept {
     if (const errc refused = check_url(url); refused != errc{}) return detail::http_error(refused, shown(url));
     if (const detail::http_object_ref known = find_known(url)) return http_reader(*this, known);
-    if (is_known_missing(url)) return error(errc::file_not_found, shown(url));
+    if (is_known_failure(url, errc::file_not_found)) return error(errc::file_not_found, shown(url));
+    // Formats look for files by several names: a server that fails is not waited for again for each of them.
+    if (is_known_failure(server_of(url), errc::unreachable))
+      return detail::http_error(errc::unreachable, shown(url), "a moment ago");
     result<detail::http_object_ref> made = open_object(url, options_.first_read_size_bytes);
     if (!made) {
-      if (made.error().code() == errc::file_not_found) note_missing(url);
+      const errc why = made.error().code();
+      if (why == errc::file_not_found) note_failure(url, why);
+      if (why == errc::unreachable) note_failure(server_of(url), why);
       return made.error();
     }
     note_known(*made);
@@ -516,18 +522,25 @@ private:
     }
     return false;
   }
-  [[nodiscard]] bool is_known_missing(std::string_view url) const noexcept {
+  [[nodiscard]] bool is_known_failure(std::string_view what, errc why) const noexcept {
+    const std::uint64_t hash = hash_of(what);
     const std::lock_guard lock(known_mutex_);
-    for (const missing& each : missing_) {
-      if (each.hash == hash_of(url) &&
+    for (const failure& each : failures_) {
+      if (each.hash == hash && each.code == why && options_.reuse_time_ms != 0 &&
           detail::http_clock::now() - each.seen <= std::chrono::milliseconds(options_.reuse_time_ms))
-        return options_.reuse_time_ms != 0;
+        return true;
     }
     return false;
   }
-  void note_missing(std::string_view url) const noexcept {
+  void note_failure(std::string_view what, errc why) const noexcept {
     const std::lock_guard lock(known_mutex_);
-    missing_[next_missing_++ % max_known] = {hash_of(url), detail::http_clock::now()};
+    failures_[next_failure_++ % max_known] = {hash_of(what), why, detail::http_clock::now()};
+  }
+  /// Scheme, host and port, as the URL has them.
+  static std::string_view server_of(std::string_view url) noexcept {
+    const std::size_t host = url.find("//");
+    const std::size_t end = host == std::string_view::npos ? host : url.find_first_of("/?", host + 2);
+    return {url.data(), end < url.size() ? end : url.size()};
   }
   static std::uint64_t hash_of(std::string_view text) noexcept { return detail::fnv1a().add(text).value() | 1u; }
 
@@ -886,8 +899,10 @@ private:
   }
 
   static constexpr std::size_t max_known = 8;
-  struct missing {
+  /// What could not be opened: a URL that is not there, a server that does not answer.
+  struct failure {
     std::uint64_t hash = 0;
+    errc code{};
     detail::http_clock::time_point seen{};
   };
 
@@ -898,9 +913,9 @@ private:
   mutable std::uint32_t handle_count_ = 0;
   mutable std::mutex known_mutex_;
   mutable detail::http_object_ref known_[max_known];
-  mutable missing missing_[max_known];
+  mutable failure failures_[max_known];
   mutable std::uint64_t folders_[max_known] = {};
-  mutable std::size_t next_known_ = 0, next_missing_ = 0, next_folder_ = 0;
+  mutable std::size_t next_known_ = 0, next_failure_ = 0, next_folder_ = 0;
   mutable std::atomic<std::uint64_t> request_count_{0}, body_size_bytes_{0};
 };
 

@@ -116,11 +116,14 @@ public:
     if (left <= tail_bytes && file_bytes > tail_bytes && tail_bytes <= capacity_bytes_ / 4)
       return {file_bytes - tail_bytes, tail_bytes};
     if (!is_sequential) ahead_bytes_ = after_jump_bytes;
-    std::size_t size = ahead_bytes_ < capacity_bytes_ / 4 ? ahead_bytes_ : capacity_bytes_ / 4;
+    // A few bytes are a signature that is looked for, at powers of two, where fetches may end, too.
+    const bool is_look = read_bytes <= largest_look;
+    std::size_t size = is_look ? after_jump_bytes : ahead_bytes_;
+    if (size > capacity_bytes_ / 4) size = capacity_bytes_ / 4;
     if (size < missing_bytes) size = missing_bytes;
     if (size > left) size = static_cast<std::size_t>(left);
     next_bytes_ = offset_bytes + size;
-    if (ahead_bytes_ < most_ahead_bytes) ahead_bytes_ *= 2;
+    if (!is_look && ahead_bytes_ < most_ahead_bytes) ahead_bytes_ *= 2;
     return {offset_bytes, size};
   }
 
@@ -159,7 +162,8 @@ public:
 private:
   /// The largest window of a parser: that of GGUF.
   static constexpr std::size_t largest_small_read = 128 << 10;
-  static constexpr std::size_t tail_bytes = 32 << 10, after_jump_bytes = 16 << 10, most_ahead_bytes = 1 << 20;
+  static constexpr std::size_t tail_bytes = 32 << 10, after_jump_bytes = 16 << 10, most_ahead_bytes = 1 << 20,
+                               largest_look = 16;
 
   struct row {
     http_block block;
