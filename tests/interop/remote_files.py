@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 import nginx
+import remote_table
 
 STET, FOLDER, DIGITS = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
 SKIPPED = 77
@@ -46,7 +47,7 @@ def refused(*arguments):
 
 
 def write_safetensors(path, sizes, fill):
-    """A file with a tensor of bytes for each size; without `fill` a sparse one."""
+    """A file with a tensor of random bytes for each size."""
     rows, at = {}, 0
     for number, size in enumerate(sizes):
         rows[f"layers.{number}.weight"] = {"dtype": "U8", "shape": [size], "data_offsets": [at, at + size]}
@@ -55,11 +56,8 @@ def write_safetensors(path, sizes, fill):
     header += b" " * (-len(header) % 8)
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)
-        if fill:
-            for size in sizes:
-                file.write(fill.randbytes(size))
-        else:
-            file.truncate(8 + len(header) + at)
+        for size in sizes:
+            file.write(fill.randbytes(size))
 
 
 def listed(path, *options):
@@ -102,7 +100,7 @@ def same_from_there(server, ca, files):
 
 def large_file(server):
     """Of 2 GiB, the table is fetched alone."""
-    write_safetensors(FOLDER / "www" / "large.safetensors", [(2 << 30) // 256] * 256, None)
+    remote_table.write_sparse_safetensors(FOLDER / "www" / "large.safetensors", 256, 2 << 30)
     server.forget()
     out = stet("ls", server.url("large.safetensors"))
     check(b"256 tensors" in out, "the large file is not listed")
@@ -111,7 +109,7 @@ def large_file(server):
     check(sum(size for _, size in requests) < 200_000, f"the large file took {requests}")
     print(f"ls of 2 GiB: {len(requests)} requests, {sum(size for _, size in requests)} bytes")
     server.forget()
-    check(stet("cat", server.url("large.safetensors"), "layers.200.weight") == bytes((2 << 30) // 256), "a tensor of the large file differs")
+    check(stet("cat", server.url("large.safetensors"), "model.layers.200.mlp.down_proj.weight") == bytes((2 << 30) // 256), "a tensor of the large file differs")
     check(sum(size for _, size in server.requests()) < 12 << 20, f"a tensor took {server.requests()}")
 
 

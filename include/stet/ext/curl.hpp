@@ -598,7 +598,7 @@ private:
                   number(CURLOPT_HTTP_CONTENT_DECODING, 0) && number(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1) &&
                   number(CURLOPT_CONNECTTIMEOUT_MS, options_.connect_timeout_ms) &&
                   number(CURLOPT_LOW_SPEED_LIMIT, 256) && number(CURLOPT_LOW_SPEED_TIME, options_.stall_timeout_s) &&
-                  number(CURLOPT_BUFFERSIZE, 128 << 10);
+                  number(CURLOPT_BUFFERSIZE, 256 << 10);
     (void)number(CURLOPT_TCP_KEEPALIVE, 1);
 #if LIBCURL_VERSION_NUM >= 0x075500
     is_set = is_set && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
