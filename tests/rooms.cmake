@@ -2,7 +2,8 @@
 # Checks what the headers include: cmake -D INCLUDE_DIR=include -P rooms.cmake
 #   - a room includes itself and the rooms below it, in quotes and by a relative path; so does a part of the room formats;
 #   - nlohmann/json is included by json.hpp and formats alone, so that writers and checkpoints do without;
-#   - the reading core (but for the room that talks to the operating system) includes cheap standard headers only.
+#   - the reading core (but for the room that talks to the operating system) includes cheap standard headers only, and so does an
+#     adapter, but for the one that waits for servers.
 cmake_minimum_required(VERSION 3.25)
 cmake_path(ABSOLUTE_PATH INCLUDE_DIR BASE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
 

@@ -843,6 +843,8 @@ TEST_SUITE("ext/curl") {
 
 #else
 
-TEST_CASE("ext/curl") { MESSAGE("SKIPPED: there is no libcurl"); }
+TEST_SUITE("ext/curl") {
+  TEST_CASE("models at URLs") { MESSAGE("skipped: the build has found no libcurl, or there are no POSIX sockets"); }
+}
 
 #endif
