@@ -53,7 +53,7 @@ function stet_worker(load_stet, connects) {
   // A file at a URL is {path, url, size, tag, time, kept}. stet waits for what it reads, so a worker's own requests that wait are used; but
   // the first one for a URL can be broken off, since a server without ranges answers with everything. Each answer has to be the range that was
   // asked for, of the same file: status 206, Content-Range, the size, and ETag and Last-Modified as far as the server lets a page see
-  // them. If-Range is not sent: servers would have to allow it to pages.
+  // them. The worker sends no If-Range, since servers would have to allow it to pages; browsers do, for what is in their cache.
 
   const first_size = 1 << 16, tail_size = 1 << 15, largest_small_read = 1 << 17, most_kept_pieces = 12;
   let folder = null; // the URL that names beside the model are relative to
@@ -66,15 +66,17 @@ function stet_worker(load_stet, connects) {
       throw Object.assign(new Error(`${file.url.split("?")[0]}: ${why}`), { status });
     };
     if (status === 404 || status === 410) refuse("no such file");
+    const [tag, time] = [field("ETag"), field("Last-Modified")];
+    const is_known = file.size !== undefined;
+    const differs = (before, now) => before !== null && now !== null && before !== now;
+    const is_another = is_known && (differs(file.tag, tag) || differs(file.time, time));
+    if (is_another && (status === 200 || status === 206)) refuse("the file was replaced; open it again");
     if (status === 200) refuse("the server gives whole files only; download the file and drop it here");
     if (status !== 206) refuse(`the server answers with status ${status}`);
     const range = field("Content-Range");
     if (range === null) refuse("the server does not let this page see Content-Range (Access-Control-Expose-Headers)");
     const [, from, to, total] = (/^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(range) ?? refuse("the Content-Range is not valid")).map(Number);
-    const [tag, time] = [field("ETag"), field("Last-Modified")];
-    const is_known = file.size !== undefined;
-    const differs = (before, now) => before !== null && now !== null && before !== now;
-    if (is_known && (total !== file.size || differs(file.tag, tag) || differs(file.time, time))) refuse("the file was replaced; open it again");
+    if (is_known && total !== file.size) refuse("the file was replaced; open it again");
     if (from !== first || to !== Math.min(last, total - 1)) refuse("the server gave another range than was asked for");
     if (!is_known) Object.assign(file, { size: total, tag, time });
     return to - from + 1;

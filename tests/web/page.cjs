@@ -490,6 +490,9 @@ function serve_remote(files) {
     if (file === undefined) return response.writeHead(404).end();
     response.setHeader("ETag", state.tag);
     if (mode !== "hidden") response.setHeader("Access-Control-Expose-Headers", "Content-Range, ETag");
+    if (mode === "uncached") response.setHeader("Cache-Control", "no-store");
+    const condition = request.headers["if-range"]; // of the browser's own cache
+    if (mode !== "uncached" && condition !== undefined && condition !== state.tag) return response.writeHead(200).end(file);
     if (mode === "whole") {
       // So slow that waiting for all of it would be noticed.
       response.writeHead(200, { "Content-Length": file.length });
@@ -548,16 +551,21 @@ async function opens_urls() {
     for (const byte of bytes_of("train/images")) ++expected[byte & 15], ++expected[byte >> 4];
     assert.deepEqual(await counts(page), expected);
 
-    await open(`${url}/ranges/many.safetensors?signature=a/b`);
-    await is_open(page, "many.safetensors");
-    assert.ok(state.asked.length <= 3 && state.sent <= 200000, `opening took ${state.asked.length} requests, ${state.sent} bytes`);
-    await choose(page, "layer_200/kernel");
-    assert.equal(await fact(page, "#statistics", "mean"), String(seven_digits((200 * 4999 + 0.5) / 5000)));
-    assert.ok(state.sent < 400000);
-    // The file is replaced: what is read of it then is an error.
-    state.tag = '"2"';
-    await choose(page, "layer_100/kernel");
-    assert.match(await page.textContent("#tensor_failure"), /the file was replaced/);
+    for (const mode of ["ranges", "uncached"]) {
+      state.tag = '"1"';
+      await open(`${url}/${mode}/many.safetensors?signature=a/b`);
+      await is_open(page, "many.safetensors");
+      assert.ok(state.asked.length <= 3 && state.sent <= 200000, `opening took ${state.asked.length} requests, ${state.sent} bytes`);
+      await choose(page, "layer_200/kernel");
+      assert.equal(await fact(page, "#statistics", "mean"), String(seven_digits((200 * 4999 + 0.5) / 5000)));
+      assert.ok(state.sent < 400000);
+      // The file is replaced: what is read of it then is an error.
+      state.tag = '"2"';
+      await page.fill("#filter", "layer_100/kernel");
+      await page.locator("#rows [role=row]", { has: page.locator('[title="layer_100/kernel"]') }).click();
+      await page.waitForSelector("#tensor_failure:not([hidden])");
+      assert.match(await page.textContent("#tensor_failure"), /the file was replaced/);
+    }
 
     await open(`${url}/ranges/m.safetensors.index.json`);
     await is_open(page, "m.safetensors.index.json");
