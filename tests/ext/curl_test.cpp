@@ -371,6 +371,16 @@ TEST_SUITE("ext/curl") {
     REQUIRE(third);
     CHECK(*first != *third);
     CHECK(server.body_size_bytes() == 3 * 512);
+    // What was opened before is another file by now, and is not given again.
+    const auto opened = files.open_reader(server.url());
+    REQUIRE(opened);
+    tag = "\"c\"";
+    CHECK(read_text(*opened, 0, 4) == file.substr(0, 4)); // read ahead
+    CHECK(files.revision(server.url()));
+    CHECK(read_text(*opened, 0, 4) == "changed");
+    const auto again = files.open_reader(server.url());
+    REQUIRE(again);
+    CHECK(read_text(*again, 300000, 4) == file.substr(300000, 4));
   }
 
   // ---- answers that are wrong ----
@@ -800,16 +810,26 @@ TEST_SUITE("ext/curl") {
 
   TEST_CASE("only http and https are opened, without users and fragments, and without escapes that change a folder") {
     const stet::http_files files(quick());
-    for (const std::string_view url :
-         {std::string_view("file:///etc/passwd"), std::string_view("ftp://127.0.0.1/x"), std::string_view("model.stet"),
-          std::string_view("127.0.0.1/x"), std::string_view(""), std::string_view("http://"),
-          std::string_view("http://u:p@127.0.0.1/x"), std::string_view("http://127.0.0.1/x#y"),
-          std::string_view("http://127.0.0.1/a%2fb"), std::string_view("http://127.0.0.1/%2e%2E"),
-          std::string_view("http://127.0.0.1/a%5Cb"), std::string_view("http://127.0.0.1/a%252fb"),
-          std::string_view("http://127.0.0.1/a%0d"), std::string_view("http://127.0.0.1/a%2"),
-          std::string_view("http://127.0.0.1/a%"), std::string_view("http://127.0.0.1/a%zz"),
-          std::string_view("http://127.0.0.1/a\0b", 20), std::string_view("dict://127.0.0.1/x"),
-          std::string_view("smb://127.0.0.1/x")}) {
+    for (const std::string_view url : {std::string_view("file:///etc/passwd"),
+                                       std::string_view("ftp://127.0.0.1/x"),
+                                       std::string_view("model.stet"),
+                                       std::string_view("127.0.0.1/x"),
+                                       std::string_view(""),
+                                       std::string_view("http://"),
+                                       std::string_view("http://u:p@127.0.0.1/x"),
+                                       std::string_view("http://127.0.0.1/x#y"),
+                                       std::string_view("http://127.0.0.1/a%2fb"),
+                                       std::string_view("http://127.0.0.1/%2e%2E"),
+                                       std::string_view("http://127.0.0.1/a%5Cb"),
+                                       std::string_view("http://127.0.0.1/a%252fb"),
+                                       std::string_view("http://127.0.0.1/a%0d"),
+                                       std::string_view("http://127.0.0.1/a%2"),
+                                       std::string_view("http://127.0.0.1/a%"),
+                                       std::string_view("http://127.0.0.1/a%zz"),
+                                       std::string_view("http://127.0.0.1/a\0b", 20),
+                                       std::string_view("http://127.0.0.1/a\r\nX: y"),
+                                       std::string_view("dict://127.0.0.1/x"),
+                                       std::string_view("smb://127.0.0.1/x")}) {
       CAPTURE(url);
       CHECK(outcome(files.open_file(url)) == "bad_path");
     }
@@ -826,8 +846,10 @@ TEST_SUITE("ext/curl") {
     CHECK(files.open_file(server.url("/folder/index.json")));
     CHECK(files.open_file(server.url("/folder/part%20one")));
     CHECK(server.requests().back().target == "/folder/part%20one");
+    CHECK(files.open_file(server.url("/folder/part two \xC3\xA4{}|.st")));
+    CHECK(server.requests().back().target == "/folder/part%20two%20%C3%A4%7B%7D%7C.st");
     CHECK(outcome(files.open_file(server.url("/folder/part?delete=all"))) == "bad_path");
-    CHECK(server.request_count() == 3);
+    CHECK(server.request_count() == 4);
   }
 
   TEST_CASE("a query does not appear in errors") {

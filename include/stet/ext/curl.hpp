@@ -283,7 +283,8 @@ private:
 
 /// A file at a URL: what its readers share.
 struct http_object {
-  http_text url;
+  /// As it was given, and with escapes for what a URL may not have as it is: spaces, UTF-8.
+  http_text url, address;
   /// The URL without its query, which may be a secret.
   std::size_t shown_size = 0;
   http_facts facts;
@@ -437,13 +438,18 @@ public:
     return http_reader(*this, std::move(*made));
   }
 
-  /// A number for the state of the file, made of its size, ETag and Last-Modified. Cost: one request.
+  /// A number for the state of the file, made of its size, ETag and Last-Modified. Where it differs from that of a file that is open, reads
+  /// of that are errc::changed from now on, and `open_file` opens the new one. Cost: one request.
   /// Errors: those of `open_file`.
   [[nodiscard]] result<std::uint64_t> revision(std::string_view url) const noexcept override {
     if (const errc refused = check_url(url); refused != errc{}) return detail::http_error(refused, shown(url));
     const result<detail::http_object_ref> made = open_object(url, 512);
     if (!made) return made.error();
-    return (*made)->facts.validators.hash((*made)->facts.size_bytes);
+    const detail::http_facts& facts = (*made)->facts;
+    const detail::http_object_ref known = find_known(url);
+    if (known && (known->facts.size_bytes != facts.size_bytes || !known->facts.validators.allow(facts.validators)))
+      known->is_changed.store(true, std::memory_order_relaxed);
+    return facts.validators.hash(facts.size_bytes);
   }
 
   /// What was asked of servers so far.
@@ -465,7 +471,9 @@ private:
   /// What a model names is joined with the folder of its URL, so a name must not be able to change that: by an escape for '/', '.' or
   /// '%' that a server would undo, or by a query, which names beside a URL without one have not.
   [[nodiscard]] errc check_url(std::string_view url) const noexcept {
-    if (url.find('\0') != std::string_view::npos) return errc::bad_path;
+    for (const char c : url) {
+      if (static_cast<unsigned char>(c) < 0x20u || c == 0x7F) return errc::bad_path;
+    }
     const std::string_view path = shown(url);
     if (path.size() != url.size() && is_known_folder(folder_of(path))) return errc::bad_path;
     for (std::size_t at = path.find('%'); at != std::string_view::npos; at = path.find('%', at + 1)) {
@@ -479,6 +487,25 @@ private:
     if (path.ends_with("//")) return errc::bad_path;
     if (path.ends_with('/') && path.size() == url.size()) return errc::not_a_regular_file;
     return errc{};
+  }
+  /// @return false if there is no memory left
+  static bool assign_escaped(detail::http_text& into, std::string_view url) noexcept {
+    detail::http_block made; // a character becomes three at most
+    if (!made.allocate(url.size() * 3)) return false;
+    char* const text = reinterpret_cast<char*>(made.data());
+    std::size_t size = 0;
+    for (const char c : url) {
+      const auto byte = static_cast<unsigned char>(c);
+      const bool is_plain =
+          byte > 0x20u && byte < 0x7Fu && std::string_view("\"<>\\^`{|}").find(c) == std::string_view::npos;
+      constexpr char hex[] = "0123456789ABCDEF";
+      if (is_plain) {
+        text[size++] = c;
+      } else {
+        text[size++] = '%', text[size++] = hex[byte >> 4], text[size++] = hex[byte & 15u];
+      }
+    }
+    return into.assign({{text, size}});
   }
   static int digit_of(char c) noexcept {
     const char lower = detail::lower_ascii(c);
@@ -623,7 +650,8 @@ private:
 
   /// What is asked for, and where it goes.
   struct request {
-    std::string_view url; // with a NUL behind it
+    std::string_view url;  // with a NUL behind it
+    std::string_view name; // for messages
     std::uint64_t offset_bytes = 0;
     std::span<std::byte> into;
     /// nullptr: the file is being opened, and may be smaller than `into`.
@@ -707,7 +735,7 @@ private:
 
   /// Makes a request until its bytes are there, or cannot be had. @param target  where redirects led to, before and afterwards
   result<answer> run(const request& wanted, detail::http_text& target) const noexcept {
-    const std::string_view name = shown(wanted.url);
+    const std::string_view name = wanted.name;
     detail::http_origin own;
     if (const errc refused = own.parse(wanted.url.data()); refused != errc{}) return error(refused, name);
     const lent_handle lent(*this);
@@ -825,9 +853,10 @@ private:
   result<detail::http_object_ref> open_object(std::string_view url, std::size_t first_size) const noexcept {
     detail::http_object_ref made(new (std::nothrow) detail::http_object);
     detail::http_block first;
-    if (!made || !made->url.assign({url}) || !first.allocate(first_size)) return error(errc::out_of_memory, shown(url));
+    if (!made || !made->url.assign({url}) || !assign_escaped(made->address, url) || !first.allocate(first_size))
+      return error(errc::out_of_memory, shown(url));
     made->shown_size = shown(url).size();
-    const request wanted{made->url.text(), 0, {first.data(), first.size_bytes()}, nullptr};
+    const request wanted{made->address.text(), shown(url), 0, {first.data(), first.size_bytes()}, nullptr};
     const result<answer> came = run(wanted, made->target);
     if (!came) return came.error();
     made->facts = came->facts;
@@ -846,7 +875,7 @@ private:
       if (!of.target.is_empty() && !target.assign({of.target.text()}))
         return error(errc::out_of_memory, of.shown_url());
     }
-    const result<answer> came = run({of.url.text(), offset_bytes, into, &of.facts}, target);
+    const result<answer> came = run({of.address.text(), of.shown_url(), offset_bytes, into, &of.facts}, target);
     if (!came) {
       if (came.error().code() == errc::changed) of.is_changed.store(true, std::memory_order_relaxed);
       return came.error();
