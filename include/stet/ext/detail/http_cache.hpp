@@ -169,7 +169,7 @@ private:
     http_block block;
     std::uint64_t offset_bytes = 0, used = 0;
   };
-  row rows_[16];
+  row rows_[128]; // as many as small fetches fill the usual capacity
   std::uint64_t clock_ = 0, next_bytes_ = 0;
   std::size_t capacity_bytes_ = 0, kept_bytes_ = 0, ahead_bytes_ = 0;
 };
