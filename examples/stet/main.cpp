@@ -139,8 +139,9 @@ status help(console& out) {
       "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or "
       "Keras:\n"
       "a file, a folder, or what the names of a checkpoint's files begin with. A delta opens with its base beside it.\n"
-      "Parts of a model that are links are opened in huggingface_hub's cache, and elsewhere with --follow-links.\n"
-      "Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
+      "Parts that are links are opened in huggingface_hub's cache, and elsewhere with --follow-links. PATH may be a "
+      "URL of\n"
+      "https or http (--ca-file FILE: whom to trust). Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");
   return status::done;
 }
 
@@ -176,6 +177,12 @@ status run(const entry& each, std::span<char*> given, console& out) {
     if (argument == "--help" || argument == "-h") return help_about(each, out);
     if (argument == "--follow-links") {
       follows_links = true;
+      continue;
+    }
+    constexpr std::string_view ca_option = "--ca-file";
+    if (argument.substr(0, argument.find('=')) == ca_option) {
+      if (argument.size() == ca_option.size() && ++i == given.size()) return out.misuse("--ca-file needs a value");
+      ca_file = argument.size() == ca_option.size() ? given[i] : argument.substr(ca_option.size() + 1);
       continue;
     }
     const std::size_t equals = argument.find('=');

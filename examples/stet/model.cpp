@@ -8,6 +8,12 @@
 #include <stet/ext/zlib.hpp>
 #endif
 
+#if STET_HAS_CURL
+#include <curl/curl.h>
+
+#include <stet/ext/curl.hpp>
+#endif
+
 #include <stet/formats/compiled.hpp>
 #include <stet/formats/native/checkpoint_folder.hpp>
 
@@ -17,6 +23,25 @@
 namespace command {
 
 bool follows_links = false;
+std::string ca_file;
+
+bool is_url(std::string_view path) { return path.starts_with("https://") || path.starts_with("http://"); }
+
+namespace {
+
+#if STET_HAS_CURL
+/// The files of servers, until the program ends.
+const stet::http_files& servers() {
+  static const stet::http_files all([] {
+    stet::http_options options;
+    if (!ca_file.empty()) options.ca_file = ca_file.c_str();
+    return options;
+  }());
+  return all;
+}
+#endif
+
+} // namespace
 
 stet::result<stet::model> open_model(std::string_view path) {
   stet::open_options options;
@@ -24,6 +49,13 @@ stet::result<stet::model> open_model(std::string_view path) {
 #if STET_HAS_ZLIB
   options.inflate = stet::inflate_with_zlib;
 #endif
+  if (is_url(path)) {
+#if STET_HAS_CURL
+    options.files = &servers();
+#else
+    return stet::error(stet::errc::unsupported, path);
+#endif
+  }
   return stet::compiled::open_any(path, options);
 }
 
@@ -37,6 +69,9 @@ stet::deflate_function deflate_function_of_command() {
 
 status fail_to_open(std::string_view path, const stet::error& problem, console& out) {
   const bool is_about_path = problem.about(path).subject() == problem.subject();
+#if !STET_HAS_CURL
+  if (is_url(path)) return out.fail(path, "this stet was built without libcurl, which opens URLs; download the file");
+#endif
   if (is_about_path && problem == stet::errc::not_a_regular_file)
     return out.fail(path, "a folder, but neither a SavedModel nor one of checkpoints; give a file in it");
   const bool is_link = !is_about_path && problem == stet::errc::bad_path && !follows_links;
@@ -44,7 +79,9 @@ status fail_to_open(std::string_view path, const stet::error& problem, console& 
     return out.fail(
         path,
         std::string(problem.subject()).append(": a link, which may lead out of the folder; --follow-links opens it"));
-  if (const std::string reason = reason_of(path, problem); !reason.empty()) return out.fail(path, reason);
+  // What is wrong with a file is looked for in files of this machine alone.
+  if (const std::string reason = is_url(path) ? std::string() : reason_of(path, problem); !reason.empty())
+    return out.fail(path, reason);
   if (!is_about_path || problem != stet::errc::unknown_format) return out.fail(path, problem);
   return out.fail(path, "not a format that is known here; known are " + stet::compiled::names_of_known_formats());
 }
@@ -70,7 +107,7 @@ namespace {
 std::uint64_t file_size_bytes(const stet::store& of, std::uint32_t file_count) {
   std::uint64_t size_bytes = of.data().size_bytes();
   for (std::uint32_t part = 0; part < of.index().part_count() && part < file_count; ++part) {
-    if (of.part(part).data() != nullptr) // a file that is missing has none
+    if (of.part(part).read_at(0, {})) // a file that is missing has not even that
       size_bytes += of.part(part).size_bytes();
   }
   return size_bytes;

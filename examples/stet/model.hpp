@@ -21,7 +21,13 @@ namespace command {
 /// Whether the parts of a model may be links: `--follow-links`.
 extern bool follows_links;
 
-/// Opens the model at `path`, whatever its format. Errors: those of `stet::open_any`.
+/// The file of certificates for URLs of https: `--ca-file`; empty: those that libcurl trusts.
+extern std::string ca_file;
+
+/// True if `path` is a URL of http or https, which libcurl opens.
+bool is_url(std::string_view path);
+/// Opens the model at `path`, whatever its format. Errors: those of `stet::open_any`; errc::unsupported for a URL if the command was
+/// built without libcurl.
 stet::result<stet::model> open_model(std::string_view path);
 /// The compressor of the command; nullptr if it was built without zlib.
 stet::deflate_function deflate_function_of_command();

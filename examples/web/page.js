@@ -47,7 +47,8 @@ const shape_text = (shape) => `[${shape.join(", ")}]`;
 // ---- the worker ----
 
 // Emscripten's script asks where it lies, by a variable outside of the function that it gives.
-const worker_source = `var _scriptDir; (${stet_worker})(${load_stet});`;
+const connects = document.documentElement.dataset.connects !== undefined; // remote.html, whose policy allows it
+const worker_source = `var _scriptDir; (${stet_worker})(${load_stet}, ${connects});`;
 const worker = new Worker(URL.createObjectURL(new Blob([worker_source], { type: "text/javascript" })));
 const waiting = new Map(); // id -> {resolve, reject, progress}
 let last_id = 0;
@@ -89,18 +90,34 @@ function fail(message) {
 
 async function open_files(dropped) {
   if (dropped.length === 0) return;
-  show("failure", false);
   total_size = dropped.reduce((sum, { file }) => sum + file.size, 0);
+  const model = await ask_for_model("open", { dropped });
+  if (model) show_model(model, dropped.length === 1 ? dropped[0].path : model.path || dropped[0].path.split("/")[0]);
+}
+
+async function open_url(url) {
+  total_size = 0;
+  const model = await ask_for_model("open_url", { url });
+  if (!model) return;
+  total_size = model.total_size;
+  show_model(model, model.path);
+}
+
+/** An open model; null after a failure, which is then shown. */
+async function ask_for_model(call, details) {
+  show("failure", false);
   $("summary").textContent = "Opening…";
-  let model;
   try {
-    model = await ask("open", { dropped });
+    return await ask(call, details);
   } catch (failure) {
-    return fail(failure.message);
+    fail(failure.message);
+    return null;
   }
+}
+
+function show_model(model, name) {
   const own = model.tensors.filter((each) => each.alias_of === undefined);
   const elements = own.reduce((sum, each) => sum + each.element_count, 0);
-  const name = dropped.length === 1 ? dropped[0].path : model.path || dropped[0].path.split("/")[0];
   $("summary").replaceChildren(make("b", { textContent: name }), make("span", {
     textContent: ` · ${model.format}${model.base ? ` · delta of ${model.base}` : ""} · ${human_size(total_size)} · ${counted(model.tensors.length, "tensor")} · ${counted(elements, "element")}`,
   }));
@@ -134,6 +151,13 @@ for (const [input, ...buttons] of [["files", "choose", "choose_first"], ["folder
     $(input).value = ""; // so that the same can be chosen again
     open_files(dropped);
   };
+}
+
+if (connects) {
+  show("url_line", true);
+  const go = () => $("url").value.trim() !== "" && open_url($("url").value.trim());
+  $("open_url").onclick = go;
+  $("url").onkeydown = (event) => event.key === "Enter" && go();
 }
 
 let drag_depth = 0;

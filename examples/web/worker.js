@@ -8,9 +8,13 @@
 // of an address would have none; and it can be made of pages that lie in a folder, too.
 "use strict";
 
-/** @param load_stet  what Emscripten made of web.cpp */
-function stet_worker(load_stet) {
-  // Nothing here needs the network. The page's policy forbids it; without these, Emscripten's loader does not even try.
+/**
+ * @param load_stet  what Emscripten made of web.cpp
+ * @param connects  whether this is the page that opens URLs, whose policy allows connections
+ */
+function stet_worker(load_stet, connects) {
+  const network = connects ? { fetch: self.fetch.bind(self), request: self.XMLHttpRequest } : null;
+  // Nothing else here needs the network. The other page's policy forbids it; without these, Emscripten's loader does not even try.
   self.fetch = self.XMLHttpRequest = undefined;
 
   // ---- files ----
@@ -33,6 +37,7 @@ function stet_worker(load_stet) {
   /** Fills `into` from `offset` on, as far as the file goes. Returns how many bytes there were. */
   function read(file, offset, into) {
     const size = Math.max(0, Math.min(into.length, files[file].size - offset));
+    if (files[file].url) return read_remote(files[file], offset, into.subarray(0, size));
     if (size >= ahead_size) {
       into.set(slice(file, offset, size));
       return size;
@@ -43,6 +48,141 @@ function stet_worker(load_stet) {
     return size;
   }
 
+  // ---- files at URLs ----
+  //
+  // A file at a URL is {path, url, size, tag, time, kept}. stet waits for what it reads, so a worker's own requests that wait are used; but
+  // the first one for a URL can be broken off, since a server without ranges answers with everything. Each answer has to be the range that was
+  // asked for, of the same file: status 206, Content-Range, the size, and ETag and Last-Modified as far as the server lets a page see
+  // them. The worker sends no If-Range, since servers would have to allow it to pages; browsers do, for what is in their cache.
+
+  const first_size = 1 << 16, tail_size = 1 << 15, largest_small_read = 1 << 17, most_kept_pieces = 12;
+  let folder = null; // the URL that names beside the model are relative to
+  let missing = new Set(); // names that are not there
+  let remote_failure = null; // the newest, which says more than that a read failed
+
+  /** Checks the answer to a request of the bytes from `first` to `last`. Returns how many there are. */
+  function check_range(file, status, field, first, last) {
+    const refuse = (why) => {
+      throw Object.assign(new Error(`${file.url.split("?")[0]}: ${why}`), { status });
+    };
+    if (status === 404 || status === 410) refuse("no such file");
+    const [tag, time] = [field("ETag"), field("Last-Modified")];
+    const is_known = file.size !== undefined;
+    const differs = (before, now) => before !== null && now !== null && before !== now;
+    const is_another = is_known && (differs(file.tag, tag) || differs(file.time, time));
+    if (is_another && (status === 200 || status === 206)) refuse("the file was replaced; open it again");
+    if (status === 200) refuse("the server gives whole files only; download the file and drop it here");
+    if (status !== 206) refuse(`the server answers with status ${status}`);
+    const range = field("Content-Range");
+    if (range === null) refuse("the server does not let this page see Content-Range (Access-Control-Expose-Headers)");
+    const [, from, to, total] = (/^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(range) ?? refuse("the Content-Range is not valid")).map(Number);
+    if (is_known && total !== file.size) refuse("the file was replaced; open it again");
+    if (from !== first || to !== Math.min(last, total - 1)) refuse("the server gave another range than was asked for");
+    if (!is_known) Object.assign(file, { size: total, tag, time });
+    return to - from + 1;
+  }
+
+  /** Bytes of a file at a URL; waits for them. */
+  function ask_range(file, first, last) {
+    const request = new network.request();
+    request.open("GET", file.url, false);
+    request.responseType = "arraybuffer";
+    request.setRequestHeader("Range", `bytes=${first}-${last}`);
+    try {
+      request.send();
+    } catch {
+      throw new Error(`${file.url.split("?")[0]}: the server cannot be reached, or allows no requests of pages (CORS)`);
+    }
+    const size = check_range(file, request.status, (name) => request.getResponseHeader(name), first, last);
+    const bytes = new Uint8Array(request.response);
+    if (bytes.length !== size) throw new Error(`${file.url.split("?")[0]}: the server gave ${bytes.length} bytes in place of ${size}`);
+    bytes_read += size;
+    return bytes;
+  }
+
+  /** At most `most` bytes of an answer; null if there are more, which are not waited for. */
+  async function body_of(response, most, stop) {
+    const parts = [], from = response.body.getReader();
+    let size = 0;
+    for (;;) {
+      const { done, value } = await from.read();
+      if (done) break;
+      size += value.length;
+      if (size > most) return stop.abort(), null;
+      parts.push(value);
+    }
+    const all = new Uint8Array(size);
+    parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
+    return all;
+  }
+
+  /** The file at a URL, with its first bytes. */
+  async function open_remote(url) {
+    const path = decodeURIComponent(url.pathname.split("/").pop()) || url.host;
+    const file = { path, url: url.href, kept: [] };
+    const stop = new AbortController();
+    let response;
+    try {
+      response = await network.fetch(file.url, { headers: { Range: `bytes=0-${first_size - 1}` }, cache: "no-store", credentials: "omit", referrerPolicy: "no-referrer", signal: stop.signal });
+    } catch {
+      throw new Error(`${file.url.split("?")[0]}: the server cannot be reached, or allows no requests of pages (CORS)`);
+    }
+    let bytes = null;
+    if (response.status === 200) { // the whole file: taken where it is small
+      bytes = Number(response.headers.get("Content-Length") ?? 0) > first_size ? null : await body_of(response, first_size, stop);
+      if (bytes !== null) file.size = bytes.length, file.tag = file.time = null;
+    }
+    if (bytes === null) {
+      try {
+        const size = check_range(file, response.status, (name) => response.headers.get(name), 0, first_size - 1);
+        bytes = await body_of(response, size, stop);
+        if (bytes?.length !== size) throw new Error(`${file.url.split("?")[0]}: the server gave other bytes than it stated`);
+      } catch (failure) {
+        stop.abort();
+        throw failure;
+      }
+    }
+    bytes_read += bytes.length;
+    file.kept.push({ offset: 0, bytes });
+    return file;
+  }
+
+  /** The number of a file beside the model's URL; -1: there is none. */
+  function find_beside(name) {
+    if (folder === null || missing.has(name) || /[/\\:]|^\.*$/.test(name)) return -1;
+    const file = { path: name, url: new URL(encodeURIComponent(name), folder).href, kept: [] };
+    try {
+      file.kept.push({ offset: 0, bytes: ask_range(file, 0, first_size - 1) });
+    } catch (failure) {
+      missing.add(name);
+      if (failure.status !== 404 && failure.status !== 410) remote_failure = failure.message;
+      return -1;
+    }
+    return files.push(file) - 1;
+  }
+
+  function read_remote(file, offset, into) {
+    for (let done = 0; done < into.length; ) {
+      const at = offset + done, left = into.length - done;
+      const piece = file.kept.find((each) => at >= each.offset && at < each.offset + each.bytes.length);
+      if (piece) {
+        const some = piece.bytes.subarray(at - piece.offset, at - piece.offset + left);
+        into.set(some, done);
+        done += some.length;
+      } else if (left > largest_small_read) {
+        into.set(ask_range(file, at, at + left - 1), done);
+        done = into.length;
+      } else {
+        const is_tail = file.size - at <= tail_size;
+        const begin = is_tail ? Math.max(0, file.size - tail_size) : at;
+        const end = is_tail ? file.size : Math.min(file.size, at + Math.max(left, Math.min(ahead_size, first_size)));
+        file.kept.push({ offset: begin, bytes: ask_range(file, begin, end - 1) });
+        if (file.kept.length > most_kept_pieces) file.kept.splice(1, 1); // the beginning stays
+      }
+    }
+    return into.length;
+  }
+
   // ---- stet ----
 
   let stet = null;
@@ -51,13 +191,15 @@ function stet_worker(load_stet) {
     /** The number of the file at a path; -2: it is a folder; -1: there is nothing. */
     find(path) {
       const file = files.findIndex((each) => each.path === path);
+      if (file < 0 && folder !== null) return find_beside(path);
       return file < 0 && files.some((each) => each.path.startsWith(`${path}/`)) ? -2 : file;
     },
     size: (file) => files[file].size,
     read(file, offset, into, size) {
       try {
         return read(file, offset, stet.HEAPU8.subarray(into, into + size)) === size;
-      } catch {
+      } catch (failure) {
+        if (files[file].url) remote_failure = failure.message;
         return false; // the file was changed or is gone
       }
     },
@@ -78,8 +220,24 @@ function stet_worker(load_stet) {
 
   function checked(json) {
     const answer = JSON.parse(json);
-    if (answer.error) throw new Error(answer.error);
+    if (answer.error) throw new Error(take_remote_failure() ?? answer.error);
     return answer;
+  }
+  function take_remote_failure() {
+    const failure = remote_failure;
+    remote_failure = null;
+    return failure;
+  }
+
+  /** Closes what was open. */
+  function forget() {
+    tensors = new Map();
+    files.length = 0;
+    ahead = { file: -1, offset: 0, bytes: new Uint8Array(0) };
+    ahead_size = 1 << 16;
+    bytes_read = 0;
+    folder = remote_failure = null;
+    missing = new Set();
   }
 
   /** What to try to open, the likeliest first: the folder that all is in, then each file, the outer ones first. */
@@ -91,12 +249,23 @@ function stet_worker(load_stet) {
     return paths.every((path) => path.startsWith(`${top}/`)) ? [top, ...order] : order;
   }
 
+  /** Opens the model at a URL, and what belongs to it beside that. */
+  async function open_url({ url }) {
+    forget();
+    const at = URL.canParse?.(url) === false ? null : new URL(url);
+    if (at === null || !/^https?:$/.test(at.protocol) || at.username || at.password) throw new Error("not a URL of http or https without a user");
+    at.hash = "";
+    const file = await open_remote(at);
+    files.push(file);
+    folder = new URL(".", at);
+    const answer = checked(stet.open_model(file.path));
+    remote_failure = null;
+    for (const each of answer.tensors) tensors.set(each.number, each);
+    return { ...answer, path: file.path, total_size: files.reduce((sum, { size }) => sum + size, 0) };
+  }
+
   function open({ dropped }) {
-    tensors = new Map();
-    files.length = 0;
-    ahead = { file: -1, offset: 0, bytes: new Uint8Array(0) };
-    ahead_size = 1 << 16;
-    bytes_read = 0;
+    forget();
     for (const { file, path } of dropped) files.push(Object.assign(file, { path }));
 
     let failure = null;
@@ -138,7 +307,7 @@ function stet_worker(load_stet) {
   function values(tensor, first, count) {
     const begin = first - (first % 8); // where whole bytes begin, whatever the width
     const at = stet.read_values(tensor.number, begin, first - begin + count);
-    if (at === 0) throw new Error(JSON.parse(stet.last_error()).error);
+    if (at === 0) throw new Error(take_remote_failure() ?? JSON.parse(stet.last_error()).error);
     return new Float64Array(stet.HEAPU8.buffer, at + (first - begin) * 8, count);
   }
 
@@ -248,7 +417,7 @@ function stet_worker(load_stet) {
 
   const formats = () => checked(stet.format_names());
 
-  const calls = { open, measure, heat, strings, formats };
+  const calls = { open, open_url, measure, heat, strings, formats };
 
   onmessage = async ({ data }) => {
     if (data.call !== "heat" || data.number !== latest.number) latest = data;

@@ -1061,6 +1061,30 @@ TEST_SUITE("stet command") {
     CHECK(run(folder, {"cat", "o.safetensors", "a"}).out == "ab");
   }
 
+  TEST_CASE("a URL is opened by libcurl, and says so where the command was built without") {
+    const temp_folder folder;
+#if STET_HAS_CURL
+    // Nobody listens on port 1 of this machine.
+    const std::string failure = ": the server cannot be reached, or does not answer\n";
+#else
+    const std::string failure = ": this stet was built without libcurl, which opens URLs; download the file\n";
+#endif
+    for (const std::vector<std::string>& arguments : {std::vector<std::string>{"ls", "http://127.0.0.1:1/m.stet"},
+                                                      {"cat", "http://127.0.0.1:1/m.stet", "a"},
+                                                      {"verify", "http://127.0.0.1:1/m.stet"},
+                                                      {"graph", "http://127.0.0.1:1/m.stet"},
+                                                      {"convert", "http://127.0.0.1:1/m.stet", "o.stet"},
+                                                      {"ls", "--ca-file", "none.pem", "http://127.0.0.1:1/m.stet"}}) {
+      const outcome made = run(folder, arguments);
+      CHECK(made.status == 1);
+      CHECK(made.out.empty());
+      CHECK_MESSAGE(made.err.starts_with("stet: http://127.0.0.1:1/m.stet: "), made.err);
+      CHECK_MESSAGE(made.err.ends_with(failure), made.err);
+    }
+    CHECK(folder.names().empty());
+    CHECK(run(folder, {"ls", "m.stet", "--ca-file"}).status == 2);
+  }
+
   TEST_CASE("parts that are links are refused with the option that opens them") {
     const temp_folder folder;
     std::vector<float> values(64);

@@ -115,7 +115,9 @@ TEST_SUITE("formats/format") {
         const counting_files files("model", std::string(each.start), large_bytes);
         CHECK(outcome(stet::compiled::open_any("model", {.backing = how, .files = &files})) == "unknown_format");
         CHECK(files.use().opened == 1);
-        CHECK(files.use().bytes_read == each.bytes_read);
+        // On demand, where the end record of an archive may be is looked at first: before a comment of 65535 bytes.
+        const bool is_archive = each.start.starts_with("PK\x03") && how != stet::backing::read;
+        CHECK(files.use().bytes_read == each.bytes_read + (is_archive ? 22 + 65535 - 4096 : 0));
         CHECK(files.use().most_times() == 1);
       }
     }

@@ -478,6 +478,131 @@ async function is_legible() {
   }
 }
 
+/** Serves files to pages of other servers, by ranges: /ranges/NAME, and wrongly by other folders. Keeps what it was asked and how much it sent. */
+function serve_remote(files) {
+  const state = { asked: [], sent: 0, tag: '"1"' };
+  const server = http.createServer((request, response) => {
+    const [, mode, name] = request.url.split("?")[0].split("/");
+    response.setHeader("Access-Control-Allow-Origin", "*");
+    if (request.method === "OPTIONS") return response.writeHead(204, { "Access-Control-Allow-Headers": "Range" }).end();
+    state.asked.push({ mode, name: decodeURIComponent(name), range: request.headers.range });
+    const file = files[decodeURIComponent(name)];
+    if (file === undefined) return response.writeHead(404).end();
+    response.setHeader("ETag", state.tag);
+    if (mode !== "hidden") response.setHeader("Access-Control-Expose-Headers", "Content-Range, ETag");
+    if (mode === "uncached") response.setHeader("Cache-Control", "no-store");
+    const condition = request.headers["if-range"]; // of the browser's own cache
+    if (mode !== "uncached" && condition !== undefined && condition !== state.tag) return response.writeHead(200).end(file);
+    if (mode === "whole") {
+      // So slow that waiting for all of it would be noticed.
+      response.writeHead(200, { "Content-Length": file.length });
+      const send = (at) => at < file.length ? response.write(file.subarray(at, at + 65536), () => ((state.sent += 65536), setTimeout(send, 50, at + 65536))) : response.end();
+      return send(0);
+    }
+    let [first, last] = request.headers.range.slice("bytes=".length).split("-").map(Number);
+    last = Math.min(last, file.length - 1);
+    const stated = mode === "shifted" ? first + 1 : first;
+    state.sent += last - first + 1;
+    response.writeHead(206, { "Content-Range": `bytes ${stated}-${last}/${file.length}` }).end(file.subarray(first, last + 1));
+  });
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve({ server, state, url: `http://127.0.0.1:${server.address().port}` })));
+}
+
+/** A safetensors file of float32 tensors by their names. */
+function safetensors_of(tensors) {
+  const rows = {};
+  let at = 0;
+  for (const [name, values] of Object.entries(tensors)) rows[name] = { dtype: "F32", shape: [values.length], data_offsets: [at, (at += values.length * 4)] };
+  const header = Buffer.from(JSON.stringify(rows)), size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([size, header, ...Object.values(tensors).map((values) => Buffer.from(Float32Array.from(values).buffer))]);
+}
+
+async function opens_urls() {
+  const many = Array.from({ length: 300 }, (_, i) => [`layer_${i}/kernel`, Array.from({ length: 5000 }, (_, k) => (k < 5000 - 1 ? i : 0.5))]);
+  const remote = await serve_remote({
+    "digits.stet": fs.readFileSync(digits), "many.safetensors": safetensors_of(Object.fromEntries(many)), "small.safetensors": safetensors_of({ a: [1, 2, 3] }),
+    "m.safetensors.index.json": Buffer.from(JSON.stringify({ weight_map: { a: "one of two.safetensors", b: "two.safetensors" } })),
+    "one of two.safetensors": safetensors_of({ a: [1, 2, 3] }), "two.safetensors": safetensors_of({ b: [4, 5] }),
+    "bad.safetensors.index.json": Buffer.from(JSON.stringify({ weight_map: { a: "../whole/digits.stet", b: "two.safetensors" } })),
+  });
+  const { state, url } = remote;
+  const open = async (address) => {
+    state.asked.length = state.sent = 0;
+    await page.goto(`${address_of_page}remote.html`);
+    await page.waitForFunction(() => /^stet, .*safetensors/.test(document.querySelector("#formats").textContent));
+    await page.fill("#url", address);
+    await page.click("#open_url");
+  };
+  const address_of_page = address;
+  const refused = async (address, pattern) => {
+    await open(address);
+    await page.waitForSelector("#failure:not([hidden])");
+    assert.match(await page.textContent("#failure"), pattern, address);
+  };
+  try {
+    await open(`${url}/ranges/digits.stet`);
+    await is_open(page, "digits.stet");
+    assert.ok(state.asked.length <= 3, `opening took ${JSON.stringify(state.asked)}`);
+    assert.ok(state.sent <= 200000, `opening took ${state.sent} bytes`);
+    const { bytes_of } = read_store(digits);
+    await choose(page, "train/images");
+    const expected = new Array(16).fill(0);
+    for (const byte of bytes_of("train/images")) ++expected[byte & 15], ++expected[byte >> 4];
+    assert.deepEqual(await counts(page), expected);
+
+    for (const mode of ["ranges", "uncached"]) {
+      state.tag = '"1"';
+      await open(`${url}/${mode}/many.safetensors?signature=a/b`);
+      await is_open(page, "many.safetensors");
+      assert.ok(state.asked.length <= 3 && state.sent <= 200000, `opening took ${state.asked.length} requests, ${state.sent} bytes`);
+      await choose(page, "layer_200/kernel");
+      assert.equal(await fact(page, "#statistics", "mean"), String(seven_digits((200 * 4999 + 0.5) / 5000)));
+      assert.ok(state.sent < 400000);
+      // The file is replaced: what is read of it then is an error.
+      state.tag = '"2"';
+      await page.fill("#filter", "layer_100/kernel");
+      await page.locator("#rows [role=row]", { has: page.locator('[title="layer_100/kernel"]') }).click();
+      await page.waitForSelector("#tensor_failure:not([hidden])");
+      assert.match(await page.textContent("#tensor_failure"), /the file was replaced/);
+    }
+
+    await open(`${url}/ranges/m.safetensors.index.json`);
+    await is_open(page, "m.safetensors.index.json");
+    assert.deepEqual((await rows(page)).map(([name]) => name).sort(), ["a", "b"]);
+    await choose(page, "b");
+    assert.equal(await fact(page, "#statistics", "mean"), "4.5");
+    assert.ok(state.asked.some(({ name }) => name === "one of two.safetensors"));
+
+    await refused(`${url}/ranges/bad.safetensors.index.json`, /whole\/digits\.stet/);
+    assert.ok(state.asked.every(({ mode }) => mode === "ranges"));
+    await refused(`${url}/whole/digits.stet`, /whole files only/);
+    assert.ok(state.sent < 700000, `${state.sent} bytes were sent`);
+    await open(`${url}/whole/small.safetensors`);
+    await is_open(page, "small.safetensors");
+    await refused(`${url}/hidden/digits.stet`, /Access-Control-Expose-Headers/);
+    await refused(`${url}/shifted/digits.stet`, /another range/);
+    await refused(`${url}/ranges/none.stet`, /no such file/);
+    await refused("file:///etc/passwd", /not a URL/);
+    await refused("https://user:secret@127.0.0.1/x", /not a URL/);
+    const closed = http.createServer(() => {}).listen(0, "127.0.0.1");
+    await new Promise((resolve) => closed.once("listening", resolve));
+    const { port } = closed.address();
+    await new Promise((resolve) => closed.close(resolve));
+    await refused(`http://127.0.0.1:${port}/x`, /cannot be reached/);
+    // Files are still dropped on this page, and the other page still opens no URLs.
+    await open_files(page, digits);
+    await is_open(page, "digits_data.stet");
+    await page.goto(address_of_page);
+    assert.equal(await page.isVisible("#url"), false);
+  } finally {
+    remote.server.closeAllConnections();
+    remote.server.close();
+  }
+  // The browser itself tells of each request that failed.
+  complaints.splice(0, complaints.length, ...complaints.filter((each) => !/Failed to load resource|CORS policy/.test(each)));
+}
+
 async function works_as_a_file() {
   await page.goto(`file://${page_folder}/index.html`);
   await open_files(page, digits);
@@ -509,7 +634,7 @@ async function main() {
     }
     await connects_to_nothing(); // makes the browser complain
     console.log("ok: connects_to_nothing");
-    for (const check of [is_legible, works_as_a_file]) {
+    for (const check of [is_legible, opens_urls, works_as_a_file]) {
       complaints.length = 0;
       await check();
       assert.deepEqual(complaints, [], check.name);

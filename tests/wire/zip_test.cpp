@@ -22,10 +22,40 @@ namespace {
 using namespace std::literals;
 using namespace stet_test;
 
+/// A reader of a text.
+memory_reader reader_of(std::string_view text, int fails_at_call = memory_reader::never) {
+  return memory_reader(std::as_bytes(std::span(text.data(), text.size())), fails_at_call);
+}
+
+/// Checks that a file on demand has the same members, or is refused for the same reason, as in memory.
+void check_on_demand(std::string_view file, const stet::result<std::vector<stet::detail::zip_member>>& in_memory) {
+  const memory_reader reader = reader_of(file);
+  std::vector<std::byte> kept;
+  const auto members = stet::detail::read_zip_directory(reader, kept);
+  CHECK(outcome(members) == outcome(in_memory));
+  if (!members || !in_memory) {
+    if (!members && !in_memory) {
+      CHECK(members.error().subject() == in_memory.error().subject());
+      CHECK(members.error().offset_bytes() == in_memory.error().offset_bytes());
+    }
+    return;
+  }
+  REQUIRE(members->size() == in_memory->size());
+  for (std::size_t i = 0; i < members->size(); ++i) {
+    const stet::detail::zip_member &a = (*members)[i], &b = (*in_memory)[i];
+    const bool is_same = a.name == b.name && a.entry_bytes == b.entry_bytes && a.header_bytes == b.header_bytes &&
+                         a.offset_bytes == b.offset_bytes && a.stored_size_bytes == b.stored_size_bytes &&
+                         a.size_bytes == b.size_bytes && a.end_bytes == b.end_bytes && a.crc32 == b.crc32 &&
+                         a.method == b.method;
+    CHECK(is_same);
+  }
+}
+
 /// "ok", or "CODE SUBJECT".
 std::string verdict(std::string_view file) {
   const exact_text block(file);
   const auto members = stet::detail::read_zip(block.bytes());
+  check_on_demand(file, members);
   if (!members) {
     const std::string subject(members.error().subject());
     return outcome(members) + (subject.empty() ? "" : " " + subject);
@@ -38,11 +68,6 @@ std::string verdict(std::string_view file) {
     CHECK(stet::detail::is_zip_name(each.name));
   }
   return "ok";
-}
-
-/// A reader of a text.
-memory_reader reader_of(std::string_view text, int fails_at_call = memory_reader::never) {
-  return memory_reader(std::as_bytes(std::span(text.data(), text.size())), fails_at_call);
 }
 
 /// Each member as NAME=BYTES.

@@ -77,13 +77,16 @@ private:
 
 /// A path whose format is searched for, and which is then opened: a file, a folder, or a prefix of file names. The file is opened once.
 /// Its first and last bytes are read at once; all bytes, and the directory of an archive, when a format first asks for them,
-/// for all formats together. So no byte is read more than once, and opening goes on with what the probe has. A store whose bytes
+/// for all formats together. So no byte is read more than once, but for the end of a damaged archive on demand, and opening goes on with what the
+/// probe has. A store whose bytes
 /// stay on demand fetches its own table, and its tensors.
 /// Not for use by several threads at once. Errors about the file have its path as their subject.
 class format_probe {
 public:
   /// The size of `start` and of `end`, for a file that is as large.
   static constexpr std::size_t sample_size_bytes = 4096;
+  /// Of an archive on demand whose members are smaller on average, all bytes are read: that takes fewer requests than members.
+  static constexpr std::uint64_t least_member_size_bytes = 256 << 10;
 
   /// Looks at `path_utf8`, which must outlive the probe. That it cannot be opened is an answer, too: `failure`.
   /// Cost: opens the file and reads up to 8 KiB.
@@ -186,14 +189,29 @@ public:
     return detail::bytes_in(*whole_);
   }
   /// The members of the archive that the file is, as its directory lists them. Errors: those of `bytes` and of read_zip
-  /// (wire/zip.hpp). Cost: that of `bytes`; of a mapped file, the pages of the directory and of the headers of members.
+  /// (wire/zip.hpp). Cost: that of `bytes`; of a mapped file, the pages of the directory and of the headers of members; of one on demand
+  /// with large members, a read for the directory and for each header.
   [[nodiscard]] const result<std::vector<detail::zip_member>>& zip() {
+    if (!zip_ && is_on_demand()) {
+      const detail::sampled_reader from(*file_.fetcher(), start(), end());
+      detail::zip_reader reader(from, directory_, detail::zip_repeats::refused);
+      reader.stop_below(least_member_size_bytes);
+      auto read = reader.run();
+      if (!reader.was_stopped()) zip_.emplace(std::move(read));
+    }
     if (!zip_) {
       const auto all = bytes();
       zip_.emplace(all ? detail::read_zip(*all, detail::zip_repeats::refused, reader())
                        : result<std::vector<detail::zip_member>>(all.error()));
     }
     return *zip_;
+  }
+
+  /// True while the file is one on demand, of which not all bytes were read: `take` gives it so.
+  [[nodiscard]] bool is_on_demand() const noexcept {
+    const bool is_to_be_resident =
+        options_.backing == backing::read || (options_.backing == backing::map && options_.files == nullptr);
+    return !failure_ && !whole_ && !is_to_be_resident && file_.fetcher() != nullptr;
   }
 
   /// The file for the store that is made of it, as `options` ask for it: mapped, read, on demand, or as the program's file system
@@ -273,7 +291,8 @@ private:
   mutable std::size_t word_count_ = 0;
   source file_; // as it was opened to look at it
   bool is_given_in_memory_ = false;
-  std::optional<source> whole_; // all bytes, once they were asked for
+  std::optional<source> whole_;      // all bytes, once they were asked for
+  std::vector<std::byte> directory_; // of an archive on demand, which names of `zip_` view
   std::optional<result<std::vector<detail::zip_member>>> zip_;
 };
 

@@ -48,6 +48,10 @@ enum class errc : std::uint16_t {
   bad_range = 207,
   locked = 208,
   not_durable = 209,
+  changed = 210,
+  unreachable = 211,
+  bad_response = 212,
+  no_ranges = 213,
 
   // 3xx: the frame of a file
   truncated = 300,
@@ -185,6 +189,10 @@ inline constexpr error_description error_table[] = {
     {errc::bad_range, "bad_range", "the range does not lie within the file"},
     {errc::locked, "locked", "another writer holds the lock"},
     {errc::not_durable, "not_durable", "published, but its folder could not be synced; a power loss may take it back"},
+    {errc::changed, "changed", "the file was replaced while it was open; open it again"},
+    {errc::unreachable, "unreachable", "the server cannot be reached, or does not answer"},
+    {errc::bad_response, "bad_response", "the server's answer is not what was asked for"},
+    {errc::no_ranges, "no_ranges", "the server gives whole files only; download the file and open that"},
     {errc::truncated, "truncated", "the file is shorter than it says"},
     {errc::bad_magic, "bad_magic", "not a stet file"},
     {errc::newer_format, "newer_format", "the file needs a newer version of stet; update the library"},

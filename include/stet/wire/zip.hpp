@@ -13,7 +13,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -56,6 +58,8 @@ struct zip_member {
   std::uint64_t size_bytes = 0;
   /// The end of the stored bytes and their descriptor, where the next header can begin.
   std::uint64_t end_bytes = 0;
+  /// The bytes in front of it that the archive in memory does not have: 0, unless only some members were read (`read_zip_directory`).
+  std::uint64_t left_out_bytes = 0;
   std::uint32_t crc32 = 0;
   std::uint16_t method = 0;
   enum : std::uint16_t { is_stored = 0, is_deflated = 8, is_bzip2 = 12, is_lzma = 14 };
@@ -96,13 +100,32 @@ public:
   /// @param headers  reads the same file without touching its pages; nullptr: nothing does
   explicit zip_reader(std::span<const std::byte> file, zip_repeats repeats = zip_repeats::refused,
                       const byte_reader* headers = nullptr) noexcept
-      : file_(file), repeats_(repeats), headers_(headers) {}
+      : size_(file.size()), end_part_(file), repeats_(repeats), headers_(headers) {}
+  /// For a file on demand. @param kept  gets the end of the file from the directory on; names view it
+  zip_reader(const byte_reader& file, std::vector<std::byte>& kept, zip_repeats repeats) noexcept
+      : size_(file.size_bytes()), repeats_(repeats), headers_(&file), kept_(&kept) {}
+
+  /// Stops when the directory was found, if the members are smaller on average: a read for each header then costs more than it saves.
+  void stop_below(std::uint64_t average_size_bytes) noexcept { least_average_ = average_size_bytes; }
+  /// True if `run` stopped for that, and its list has no meaning.
+  [[nodiscard]] bool was_stopped() const noexcept { return was_stopped_; }
 
   result<std::vector<zip_member>> run() {
+    result<std::vector<zip_member>> made = read_all();
+    return made || !read_failure_ ? std::move(made) : result<std::vector<zip_member>>(*read_failure_);
+  }
+
+private:
+  result<std::vector<zip_member>> read_all() {
     if (auto found = find_directory(); !found) return found.error();
+    if (least_average_ != 0 && size_ / least_average_ < count_) {
+      was_stopped_ = true;
+      return std::vector<zip_member>();
+    }
+    if (auto had = have_from(directory_); !had) return had.error();
     // An entry has at least 46 bytes, which limits the count.
     if (count_ > directory_size_ / central_size) return bad(directory_);
-    if (headers_ != nullptr && file_.size() / large_bytes < count_) headers_ = nullptr;
+    if (kept_ == nullptr && headers_ != nullptr && size_ / large_bytes < count_) headers_ = nullptr;
     byte_cursor directory = at(directory_, directory_size_);
     std::vector<zip_member> members(static_cast<std::size_t>(count_));
     for (zip_member& each : members) {
@@ -114,7 +137,6 @@ public:
     return members;
   }
 
-private:
   static constexpr std::size_t end_size = 22, locator_size = 20, end64_size = 56, central_size = 46, local_size = 30;
   static constexpr std::uint32_t end_mark = 0x06054B50u, locator_mark = 0x07064B50u;
   // the value that refers to the ZIP64 record
@@ -125,27 +147,51 @@ private:
   enum : std::uint16_t { has_descriptor = 0x0008, is_encrypted = 0x2041, is_patch = 0x0020 };
 
   static error bad(std::uint64_t at, std::string_view name = {}) noexcept { return error(errc::bad_archive, name, at); }
-  /// A cursor over a range of the file; not good if the range is not within the file.
+  /// A cursor over a range of the file; not good if the range is not within the file, or not in memory.
   [[nodiscard]] byte_cursor at(std::uint64_t offset, std::uint64_t size) const noexcept {
-    if (!range_fits(offset, size, file_.size())) {
+    const std::uint64_t begin = size_ - end_part_.size();
+    if (!range_fits(offset, size, size_) || offset < begin) {
       byte_cursor nowhere;
       nowhere.fail();
       return nowhere;
     }
-    return byte_cursor(file_.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size)));
+    return byte_cursor(end_part_.subspan(static_cast<std::size_t>(offset - begin), static_cast<std::size_t>(size)));
+  }
+  /// Reads the file from `offset` to its end, if that is on demand and was not read yet.
+  /// @retval errc::too_large  the directory is larger than any that a model needs; or an error of the reader
+  result<void> have_from(std::uint64_t offset) {
+    constexpr std::uint64_t most_bytes = 64u << 20;
+    if (kept_ == nullptr || (size_ - offset <= end_part_.size() && !end_part_.empty())) return {};
+    if (size_ - offset > most_bytes) return error(errc::too_large, {}, offset);
+    std::vector<std::byte> longer(static_cast<std::size_t>(size_ - offset));
+    const std::size_t missing = longer.size() - end_part_.size();
+    if (auto read = headers_->read(offset, std::span(longer).first(missing)); !read) return read;
+    if (!end_part_.empty()) std::memcpy(longer.data() + missing, end_part_.data(), end_part_.size());
+    *kept_ = std::move(longer);
+    end_part_ = *kept_;
+    return {};
   }
 
   /// As `at`, for a few bytes beside large members: they come through `headers`. A page fault, which maps pages around it, takes several
   /// times as long as copying them. The bytes behind them are kept: after a member's descriptor comes the next header.
   /// Valid until the next call.
   [[nodiscard]] byte_cursor between_members(std::uint64_t offset, std::uint64_t size) noexcept {
-    if (headers_ == nullptr || size > sizeof window_ || !range_fits(offset, size, file_.size()))
+    if (headers_ == nullptr || !range_fits(offset, size, size_) || (kept_ == nullptr && size > sizeof window_))
       return at(offset, size);
+    if (size > sizeof window_) { // a header on demand whose name and fields are very long
+      long_window_.resize(static_cast<std::size_t>(size));
+      if (auto read = headers_->read(offset, long_window_); !read) {
+        note(read.error());
+        return at(size_, 1);
+      }
+      return byte_cursor(std::span<const std::byte>(long_window_));
+    }
     const bool is_kept = offset >= window_at_ && range_fits(offset - window_at_, size, window_size_);
     if (!is_kept) {
-      const std::size_t wanted = (std::min)(sizeof window_, file_.size() - static_cast<std::size_t>(offset));
-      if (!headers_->read(offset, std::span(window_, wanted))) {
+      const auto wanted = static_cast<std::size_t>((std::min)(std::uint64_t{sizeof window_}, size_ - offset));
+      if (auto read = headers_->read(offset, std::span(window_, wanted)); !read) {
         window_size_ = 0;
+        if (kept_ != nullptr) note(read.error());
         return at(offset, size);
       }
       window_at_ = offset, window_size_ = wanted;
@@ -158,15 +204,22 @@ private:
 
   /// Finds the end record: at the end of the file, before a comment of at most 65535 bytes. The last mark must be its
   /// mark: other readers would see another archive if the comment had a mark.
-  result<void> find_directory() noexcept {
-    if (file_.size() < end_size) return error(errc::truncated, {}, file_.size());
-    const std::size_t last = file_.size() - end_size;
-    const std::size_t first = last > elsewhere16 ? last - elsewhere16 : 0;
-    std::size_t end = last;
-    while (load_little<std::uint32_t>(file_.data() + end) != end_mark) {
+  result<void> find_directory() {
+    if (size_ < end_size) return error(errc::truncated, {}, size_);
+    const std::uint64_t last = size_ - end_size;
+    const std::uint64_t first = last > elsewhere16 ? last - elsewhere16 : 0;
+    constexpr std::uint64_t usual_end = 4096; // with a short comment, or none
+    if (auto had = have_from(size_ > usual_end ? size_ - usual_end : 0); !had) return had;
+    std::uint64_t end = last;
+    while (load_little<std::uint32_t>(end_part_.data() + static_cast<std::size_t>(end - (size_ - end_part_.size()))) !=
+           end_mark) {
       if (end == first) return bad(last);
       --end;
+      if (end < size_ - end_part_.size()) {
+        if (auto had = have_from(first); !had) return had;
+      }
     }
+    if (auto had = have_from(end >= locator_size ? end - locator_size : 0); !had) return had;
     byte_cursor record = at(end, end_size);
     record.skip(4);
     const std::uint16_t disk = record.take_u16(), first_disk = record.take_u16();
@@ -193,11 +246,12 @@ private:
   static bool says(std::uint32_t field, std::uint64_t value) noexcept { return field == value || field == elsewhere; }
 
   /// Reads the ZIP64 end record, which ends where its locator begins.
-  result<void> read_end64(std::uint64_t locator_at, byte_cursor locator, std::uint64_t& directory_end) noexcept {
+  result<void> read_end64(std::uint64_t locator_at, byte_cursor locator, std::uint64_t& directory_end) {
     const std::uint32_t disk = locator.take_u32();
     const std::uint64_t place = locator.take_u64();
     if (disk != 0 || locator.take_u32() > 1 || locator_at < end64_size || place > locator_at - end64_size)
       return bad(locator_at);
+    if (auto had = have_from(place); !had) return had;
     byte_cursor record = at(place, end64_size);
     const bool is_record = record.take_mark("PK\6\6") && record.take_u64() == locator_at - place - 12;
     record.skip(4); // versions
@@ -358,9 +412,19 @@ private:
     return {};
   }
 
-  std::span<const std::byte> file_;
+  void note(const error& why) noexcept {
+    if (!read_failure_) read_failure_ = why;
+  }
+
+  std::uint64_t size_;
+  std::span<const std::byte> end_part_; // of the file; all of it, unless it is on demand
   zip_repeats repeats_;
   const byte_reader* headers_;
+  std::vector<std::byte>* kept_ = nullptr;
+  std::vector<std::byte> long_window_;
+  std::optional<error> read_failure_;
+  std::uint64_t least_average_ = 0;
+  bool was_stopped_ = false;
   std::byte window_[512];
   std::uint64_t window_at_ = 0, window_size_ = 0;
   std::uint64_t count_ = 0, directory_ = 0, directory_size_ = 0;
@@ -382,6 +446,15 @@ inline result<std::vector<zip_member>> read_zip(std::span<const std::byte> file,
                                                 zip_repeats repeats = zip_repeats::refused,
                                                 const byte_reader* headers = nullptr) {
   return zip_reader(file, repeats, headers).run();
+}
+
+/// The same of a file on demand, of which the directory and the headers of members are read.
+/// @param kept  gets the end of the file, from the directory on; the names of the members view it
+/// Errors: those of read_zip and of the reader; errc::too_large  the directory has more than 64 MiB
+/// Cost: a read for the end, one for a longer directory, and one for the header of each member.
+inline result<std::vector<zip_member>> read_zip_directory(const byte_reader& file, std::vector<std::byte>& kept,
+                                                          zip_repeats repeats = zip_repeats::refused) {
+  return zip_reader(file, kept, repeats).run();
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

@@ -52,9 +52,14 @@ inline bool is_npz(format_probe& probe) {
 
 /// `format::open` of npz_format.
 inline result<model> open_npz_model(format_probe& probe) {
-  result<source> file = probe.take_bytes();
+  const std::vector<zip_member>* members = nullptr;
+  if (probe.is_on_demand() && is_zip(probe.start())) {
+    // What is wrong with an archive, or names that occur twice, is for the reader of all bytes.
+    if (const auto& read = probe.zip(); read && probe.is_on_demand()) members = &*read;
+  }
+  result<source> file = members != nullptr ? probe.take() : probe.take_bytes();
   if (!file) return file.error();
-  result<model> opened = open_npz_source(std::move(*file), probe.path(), probe.options(), {});
+  result<model> opened = open_npz_source(std::move(*file), probe.path(), probe.options(), {}, members);
   if (!opened && opened.error().subject().empty()) return opened.error().about(probe.path());
   return opened;
 }

@@ -91,15 +91,17 @@ inline error error_of_member(const error& failure, const zip_member& member) noe
 class npz_importer {
 public:
   /// @param part  the part of the store that has the bytes of the archive
+  /// @param all   of an archive on demand, whose `archive` is empty, its members
   npz_importer(store_builder& into, std::span<const std::byte> archive, std::uint32_t part, const open_options& options,
-               const numpy_types& types) noexcept
-      : into_(into), archive_(archive), part_(part), options_(options), types_(types) {}
+               const numpy_types& types, const std::vector<zip_member>* all = nullptr) noexcept
+      : into_(into), archive_(archive), part_(part), options_(options), types_(types), all_(all) {}
 
   /// Errors: as `open_npz` documents them.
   result<void> run() {
     if (auto checked = check_numpy_types(types_); !checked) return checked;
     std::vector<zip_member> others;
-    const result<std::vector<zip_member>> members = npz_arrays(archive_, &others);
+    const result<std::vector<zip_member>> members =
+        all_ == nullptr ? npz_arrays(archive_, &others) : arrays_on_demand(others);
     if (!members) return members.error();
     for (const zip_member& each : *members) {
       if (auto added = add(each); !added) return error_of_member(added.error(), each);
@@ -109,11 +111,42 @@ public:
   }
 
 private:
+  /// As npz_arrays, of an archive on demand.
+  result<std::vector<zip_member>> arrays_on_demand(std::vector<zip_member>& others) {
+    std::vector<zip_member> arrays;
+    for (const zip_member& each : *all_) {
+      bool is_array = each.name.ends_with(npy_ending);
+      if (!is_array && each.method == zip_member::is_stored && each.stored_size_bytes >= npy_magic.size()) {
+        std::byte start[npy_magic.size()];
+        if (auto read = into_.part(part_).read_at(each.offset_bytes, start); !read) return read.error();
+        is_array = text_at(start, sizeof start) == npy_magic;
+      }
+      if (is_array)
+        arrays.push_back(each);
+      else if (!each.name.ends_with('/'))
+        others.push_back(each);
+    }
+    return arrays;
+  }
+
+  /// The bytes of a member of an archive on demand: on demand, too, if they are stored.
+  result<source> open_on_demand(const zip_member& member) {
+    const byte_reader& file = *into_.part(part_).fetcher();
+    const file_range range{member.offset_bytes, member.stored_size_bytes};
+    if (member.method == zip_member::is_stored) return source::part_of(source::stream(file), range, into_.memory());
+    const result<source> stored = source::read(file, range, 1, into_.memory());
+    if (!stored) return stored.error();
+    zip_member alone = member;
+    alone.left_out_bytes = alone.offset_bytes;
+    return open_npz_member(bytes_in(*stored), alone, options_.inflate, into_.memory());
+  }
+
   result<void> add(const zip_member& member) {
     const std::string_view key = npz_key(member.name);
     if (!is_valid_name(key)) return omit(member, error(errc::bad_name, member.name));
     const bool is_stored = member.method == zip_member::is_stored;
-    result<source> bytes = open_npz_member(archive_, member, options_.inflate, into_.memory());
+    result<source> bytes =
+        all_ == nullptr ? open_npz_member(archive_, member, options_.inflate, into_.memory()) : open_on_demand(member);
     if (!bytes && bytes.error().code() == errc::compressed) return omit(member, bytes.error());
     if (!bytes) return bytes.error();
     source none;
@@ -136,6 +169,12 @@ private:
       row.part = into_.add_decoded(std::move(*bytes));
     }
     if (header.is_reordered()) {
+      if (const source& from = into_.part(row.part); from.data() == nullptr) { // not element by element
+        result<source> loaded = from.load({row.offset_bytes, header.size_bytes}, into_.memory());
+        if (!loaded) return loaded.error();
+        row.part = into_.add_decoded(std::move(*loaded));
+        row.offset_bytes = 0;
+      }
       result<source> kept = source::keep(npy_reordered(into_.part(row.part), row.offset_bytes, header), into_.memory());
       if (!kept) return kept.error();
       row.part = into_.add_decoded(std::move(*kept));
@@ -156,16 +195,18 @@ private:
   std::uint32_t part_;
   const open_options& options_;
   const numpy_types& types_;
+  const std::vector<zip_member>* all_;
   npy_array array_; // here, since it is large
 };
 
-/// Opens the archive that `archive` holds in memory.
+/// Opens the archive that `archive` holds in memory, or on demand.
+/// @param all  of an archive on demand, its members
 inline result<model> open_npz_source(source&& archive, std::string_view path, const open_options& options,
-                                     const numpy_types& types) {
+                                     const numpy_types& types, const std::vector<zip_member>* all = nullptr) {
   store_builder builder(options.memory);
-  const std::span<const std::byte> bytes = bytes_in(archive);
+  const std::span<const std::byte> bytes = all == nullptr ? bytes_in(archive) : std::span<const std::byte>();
   const std::uint32_t part = builder.add_file(file_name_in(path), std::move(archive));
-  if (auto read = npz_importer(builder, bytes, part, options, types).run(); !read) return read.error();
+  if (auto read = npz_importer(builder, bytes, part, options, types, all).run(); !read) return read.error();
   return finish_model(builder, options);
 }
 
@@ -192,7 +233,9 @@ inline result<model> open_npz_source(source&& archive, std::string_view path, co
 ///                               checksum
 /// @retval errc::bad_compression the deflated bytes of a member are not valid
 /// @retval errc::duplicate_name  two members are the same key: "a" and "a.npy"
-/// Cost: reads the directory and the header of each member; decompresses deflated ones. Streamed, the whole file is read.
+/// Cost: reads the directory and the header of each member; decompresses deflated ones. Streamed, the whole file is read;
+/// `open_any` reads the directory, the headers, compressed members, and arrays in Fortran's order, if its members have 256 KiB or more on
+/// average.
 [[nodiscard]] inline result<model> open_npz(std::string_view path_utf8, const open_options& options = {},
                                             const numpy_types& types = {}) {
   if (auto possible = detail::check_writing(options); !possible) return possible.error().about(path_utf8);

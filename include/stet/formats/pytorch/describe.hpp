@@ -13,9 +13,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace stet::inline STET_NAMESPACE::detail {
 
@@ -34,9 +36,21 @@ inline result<model_description> describe_pytorch(const model& of) {
     return failure.category() > error_category::system ? error(errc::malformed, "pytorch: pickle") : failure;
   };
   const source& file = all->store.part(0);
-  if (file.data() == nullptr) return error(errc::not_resident, of.path);
+  // Of an archive on demand, what is needed is read again.
+  std::vector<std::byte> directory;
+  std::optional<std::vector<zip_member>> members;
+  source some;
+  if (file.data() == nullptr) {
+    auto listed = read_zip_directory(*file.fetcher(), directory);
+    if (!listed) return changed(listed.error());
+    members = std::move(*listed);
+    result<source> read = read_pytorch_members(*file.fetcher(), *members, of.options.memory);
+    if (!read) return changed(read.error());
+    some = std::move(*read);
+  }
+  const std::span<const std::byte> bytes = bytes_in(file.data() == nullptr ? some : file);
   pytorch_content content(of.options.memory);
-  if (auto read = pytorch_content_reader(content, bytes_in(file), 0, 0, of.options).run(); !read)
+  if (auto read = pytorch_content_reader(content, bytes, 0, 0, of.options, std::move(members)).run(); !read)
     return changed(read.error());
   if (content.is_export()) {
     made.metadata = json_value{{"pytorch", {{"kind", "export"}}}};
@@ -47,7 +61,8 @@ inline result<model_description> describe_pytorch(const model& of) {
   }
   store_builder unused(of.options.memory);
   pytorch_notes notes;
-  (void)unused.add_file("pytorch", source::borrow(bytes_in(file)));
+  (void)unused.add_file("pytorch",
+                        file.data() != nullptr ? source::borrow(bytes_in(file)) : source::stream(*file.fetcher()));
   if (auto noted = add_pytorch_tensors(unused, content, of.options, &notes); !noted) return changed(noted.error());
   for (pytorch_note& each : notes) {
     json_value attributes = json_value::object();

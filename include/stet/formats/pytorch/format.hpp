@@ -47,7 +47,8 @@ inline result<model> open_pytorch_model(format_probe& probe) {
     if (!read) return read.error().subject().empty() ? read.error().about(probe.path()) : read.error();
     members = *read;
   }
-  result<source> file = probe.take_bytes();
+  const bool is_on_demand = members && probe.is_on_demand() && find_in_root(*members, pytorch_pickle_member) != nullptr;
+  result<source> file = is_on_demand ? probe.take() : probe.take_bytes();
   if (!file) return file.error();
   result<model> opened = open_pytorch_source(std::move(*file), probe.path(), probe.options(), std::move(members));
   if (!opened && opened.error().subject().empty()) return opened.error().about(probe.path());

@@ -8,6 +8,7 @@
 
 #include "../common/finish_model.hpp"
 #include "../common/store_builder.hpp"
+#include "../common/thin_archive.hpp"
 #include "../model.hpp"
 
 #include "../../source/detail/path.hpp"
@@ -32,12 +33,32 @@ inline result<void> add_pytorch_tensors(store_builder& into, pytorch_content& fr
                           : pytorch_importer(into, from, options, notes).run();
 }
 
-/// Opens the file that `file` holds in memory.
+/// The members of an archive on demand that are needed to open it: all but the stored bytes of storages.
+/// Errors: those of read_some_members.
+inline result<source> read_pytorch_members(const byte_reader& file, std::vector<zip_member>& members,
+                                           memory_resource* memory) {
+  const std::string_view root = root_of(members);
+  const auto is_wanted = [root](const zip_member& each) {
+    constexpr std::string_view data = "data/";
+    const bool is_storage = each.name.size() > root.size() + data.size() && each.name.starts_with(root) &&
+                            each.name.substr(root.size()).starts_with(data);
+    return !is_storage || each.method != zip_member::is_stored;
+  };
+  return read_some_members(file, members, is_wanted, memory);
+}
+
+/// Opens the file that `file` holds: in memory; or on demand, an archive of torch.save with its members.
 /// @param members  those of an archive, which were read
 inline result<model> open_pytorch_source(source&& file, std::string_view path, const open_options& options,
                                          std::optional<std::vector<zip_member>> members = std::nullopt) {
   store_builder builder(options.memory);
-  const std::span<const std::byte> bytes = bytes_in(file);
+  source some;
+  if (file.data() == nullptr) {
+    result<source> read = read_pytorch_members(*file.fetcher(), *members, options.memory);
+    if (!read) return read.error();
+    some = std::move(*read);
+  }
+  const std::span<const std::byte> bytes = bytes_in(file.data() == nullptr ? some : file);
   const std::uint32_t part = builder.add_file(file_name_in(path), std::move(file));
   pytorch_content content(options.memory);
   if (auto read = pytorch_content_reader(content, bytes, part, 0, options, std::move(members)).run(); !read)
@@ -96,7 +117,8 @@ inline result<model> open_pytorch_source(source&& file, std::string_view path, c
 /// @retval errc::duplicate_name  two tensors have the same name
 /// @retval errc::compressed      the pickle is deflated, and there is no `inflate`
 /// Cost: two passes over the values of the pickle; memory for them of a few times its size. Reads no storage. Streamed, the whole
-/// file is read. Source: github.com/pytorch/pytorch, torch/serialization.py, torch/_utils.py.
+/// file is read; `open_any` reads an archive's directory and headers, its pickle, and the storages of views that are not contiguous, if
+/// its members have 256 KiB or more on average. Source: github.com/pytorch/pytorch, torch/serialization.py, torch/_utils.py.
 [[nodiscard]] inline result<model> open_pytorch(std::string_view path_utf8, const open_options& options = {}) {
   if (auto possible = detail::check_writing(options); !possible) return possible.error().about(path_utf8);
   result<detail::resident_file> file = detail::open_resident_file(path_utf8, options);

@@ -47,7 +47,9 @@ public:
       return {};
     }
     if (is_blown_up(of)) return fail(row, error_about(errc::too_large, "data", of.key));
-    strided_bytes gathered(into_.part(storage->part), first, of.type->size_bytes);
+    if (auto loaded = load(*storage); !loaded) return fail(row, loaded.error());
+    const std::uint64_t first_element = storage->offset_bytes + of.begin_bytes + of.offset * of.type->size_bytes;
+    strided_bytes gathered(into_.part(storage->part), first_element, of.type->size_bytes);
     for (std::size_t axis = 0; axis < of.shape.size(); ++axis) gathered.add_axis(of.shape[axis], of.strides[axis]);
     result<source> kept = source::keep(std::move(gathered), into_.memory());
     if (!kept) return kept.error();
@@ -67,6 +69,16 @@ public:
   }
 
 private:
+  /// Reads a storage on demand into memory: elements that lie apart are not fetched one by one. Errors: those of source::load.
+  result<void> load(pytorch_storage& storage) {
+    const source& from = into_.part(storage.part);
+    if (from.data() != nullptr) return {};
+    result<source> bytes = from.load({storage.offset_bytes, storage.size_bytes}, into_.memory());
+    if (!bytes) return bytes.error();
+    storage.part = into_.add_decoded(std::move(*bytes));
+    storage.offset_bytes = 0;
+    return {};
+  }
   /// A view may repeat elements: a few bytes are then as many as the file says. Above this, they are not what a model stores.
   static bool is_blown_up(const pytorch_tensor& of) noexcept {
     constexpr std::uint64_t always = std::uint64_t{64} << 20, most_repeats = 1024;
