@@ -18,8 +18,16 @@
 
 namespace {
 
-using namespace stet::detail;
 using std::byte;
+using stet::detail::block_elements;
+using stet::detail::conversion_of;
+using stet::detail::convert_all;
+using stet::detail::convert_block;
+using stet::detail::convert_blocks;
+using stet::detail::convert_by_float;
+using stet::detail::convert_kernel;
+using stet::detail::has_convert_kernels;
+using stet::detail::has_kernels_by_float;
 
 /// Calls `test(std::type_identity<T>{})` for each type that has a kernel to or from float.
 void for_each_kernel_type(auto test) {
@@ -35,12 +43,12 @@ void for_each_kernel_type(auto test) {
   test(std::type_identity<std::uint8_t>());
 }
 
-template <class T> std::string name_of() { return std::string(stet::name_of(stet::dtype_of<T>::value)); }
+template <class T> std::string kernel_type_name() { return std::string(stet::name_of(stet::dtype_of<T>::value)); }
 
 /// Elements of `size_bytes` bytes that begin `lead` bytes behind the begin of an allocation, which ends with them.
-class elements_at {
+class guarded_bytes {
 public:
-  elements_at(std::size_t size_bytes, std::size_t lead) : bytes_(size_bytes + lead, byte{0x5A}), lead_(lead) {}
+  guarded_bytes(std::size_t size_bytes, std::size_t lead) : bytes_(size_bytes + lead, byte{0x5A}), lead_(lead) {}
   byte* data() { return bytes_.data() + lead_; }
   [[nodiscard]] std::span<const byte> span() const { return std::span(bytes_).subspan(lead_); }
 
@@ -61,14 +69,14 @@ template <class To, class From> std::vector<byte> by_portable_loop(std::span<con
 /// Converts whole blocks by `run` at several addresses, and compares with the portable loop. A guard of bytes shows that
 /// nothing else is written.
 template <class To, class From>
-void compare(const std::vector<byte>& from, void (*run)(const byte*, byte*, std::size_t) noexcept) {
-  CAPTURE(name_of<From>());
-  CAPTURE(name_of<To>());
+void compare_with_portable(const std::vector<byte>& from, void (*run)(const byte*, byte*, std::size_t) noexcept) {
+  CAPTURE(kernel_type_name<From>());
+  CAPTURE(kernel_type_name<To>());
   const std::size_t count = from.size() / sizeof(From);
   REQUIRE(count % block_elements == 0);
   const std::vector<byte> expected = by_portable_loop<To, From>(from);
   for (const std::size_t lead : {std::size_t{0}, std::size_t{1}, std::size_t{6}}) {
-    elements_at stored(from.size(), lead), converted(count * sizeof(To) + 32, 3 * lead);
+    guarded_bytes stored(from.size(), lead), converted(count * sizeof(To) + 32, 3 * lead);
     std::memcpy(stored.data(), from.data(), from.size());
     run(stored.data(), converted.data(), count / block_elements);
     std::size_t at = 0;
@@ -80,20 +88,20 @@ void compare(const std::vector<byte>& from, void (*run)(const byte*, byte*, std:
   }
 }
 
-template <class T> std::vector<byte> bytes_of(const std::vector<T>& values) {
+template <class T> std::vector<byte> raw_bytes(const std::vector<T>& values) {
   std::vector<byte> bytes(values.size() * sizeof(T));
   std::memcpy(bytes.data(), values.data(), bytes.size());
   return bytes;
 }
 
 /// Every code of a type of 8 or 16 bits, in an order in which few neighbours are alike.
-template <class T> std::vector<byte> all_codes() {
+template <class T> std::vector<byte> every_code() {
   using code = std::conditional_t<sizeof(T) == 1, std::uint8_t, std::uint16_t>;
   constexpr std::size_t count = std::size_t{1} << (8 * sizeof(T));
   std::vector<code> codes;
   for (std::size_t i = 0; i < count; ++i) codes.push_back(static_cast<code>(i * 77));
   for (std::size_t i = 0; i < count; ++i) codes.push_back(static_cast<code>(i));
-  return bytes_of(codes);
+  return raw_bytes(codes);
 }
 
 /// Bits of floats: a sample of all, the special ones, and for each number of `T` it, the middle between it and the next, and what is a
@@ -111,7 +119,7 @@ template <class T> std::vector<byte> sample_of_floats() {
     for (const std::uint32_t base : {0u, 0x7f80'0000u, 0xff80'0000u, 0x7fc0'0000u, 0x8000'0000u, 0x3f80'0000u})
       add_around(base ^ 1u << shift);
   }
-  const std::vector<byte> codes = all_codes<T>();
+  const std::vector<byte> codes = every_code<T>();
   const std::size_t half = codes.size() / 2; // the second half is in order
   const std::vector<byte> floats = by_portable_loop<float, T>(std::span(codes).subspan(half));
   for (std::size_t at = 0; at + 8 <= floats.size(); at += 4 * stet_test::step_if_thinned(5)) {
@@ -122,7 +130,7 @@ template <class T> std::vector<byte> sample_of_floats() {
     bits.push_back(two[0] ^ 0x8000'0000); // for unsigned and for integers, the negative
   }
   while (bits.size() % block_elements != 0) bits.push_back(0x7f80'0001);
-  return bytes_of(bits);
+  return raw_bytes(bits);
 }
 
 } // namespace
@@ -132,7 +140,7 @@ TEST_SUITE("convert_kernels") {
     if (!has_convert_kernels()) return;
     for_each_kernel_type([]<class From>(std::type_identity<From>) {
       static_assert(convert_kernel<float, From>::exists);
-      compare<float, From>(all_codes<From>(), convert_kernel<float, From>::run);
+      compare_with_portable<float, From>(every_code<From>(), convert_kernel<float, From>::run);
     });
   }
 
@@ -141,7 +149,7 @@ TEST_SUITE("convert_kernels") {
     for_each_kernel_type([]<class To>(std::type_identity<To>) {
       if constexpr (!std::is_same_v<To, stet::float8_e8m0fnu>) {
         static_assert(convert_kernel<To, float>::exists);
-        compare<To, float>(sample_of_floats<To>(), convert_kernel<To, float>::run);
+        compare_with_portable<To, float>(sample_of_floats<To>(), convert_kernel<To, float>::run);
       }
     });
   }
@@ -151,7 +159,7 @@ TEST_SUITE("convert_kernels") {
     for_each_kernel_type([]<class From>(std::type_identity<From>) {
       for_each_kernel_type([]<class To>(std::type_identity<To>) {
         if constexpr (!std::is_same_v<To, From> && has_kernels_by_float<To, From>)
-          compare<To, From>(all_codes<From>(), convert_by_float<To, From>);
+          compare_with_portable<To, From>(every_code<From>(), convert_by_float<To, From>);
       });
     });
   }
@@ -173,11 +181,11 @@ TEST_SUITE("convert_kernels") {
 
   TEST_CASE("any number of elements is converted, and nothing behind them is written") {
     for_each_kernel_type([]<class From>(std::type_identity<From>) {
-      const std::vector<byte> codes = all_codes<From>();
+      const std::vector<byte> codes = every_code<From>();
       const std::vector<byte> expected = by_portable_loop<float, From>(codes);
       constexpr auto bits = static_cast<std::uint8_t>(8 * sizeof(From));
       for (std::size_t count = 0; count < 200; count += stet_test::step_if_thinned(7)) {
-        elements_at stored(count * sizeof(From), 1), floats(count * 4 + 4, 2);
+        guarded_bytes stored(count * sizeof(From), 1), floats(count * 4 + 4, 2);
         std::memcpy(stored.data(), codes.data(), count * sizeof(From));
         convert_blocks(conversion_of<float, From>, {stored.data(), stet::dtype_of<From>::value, bits, false},
                        floats.data(), count);
