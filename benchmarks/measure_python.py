@@ -86,10 +86,12 @@ def main():
     with tempfile.TemporaryDirectory(dir=os.environ.get("STET_BENCHMARK_DIR")) as folder:
         theirs, ours = os.path.join(folder, "a.safetensors"), os.path.join(folder, "a.stet")
         measures = [
-            ("save 256 MiB", "safetensors", 1 / 0.8, lambda: safetensors.numpy.save_file(large, theirs), lambda: stet.save_file(large, ours, durable=False)),
+            ("save 256 MiB", "safetensors", 1 / 0.8, lambda: safetensors.numpy.save_file(large, theirs),
+             lambda: stet.save_file(large, ours, durable=False)),
             ("save 256 MiB, durable", "safetensors", 1 / 0.8, lambda: (safetensors.numpy.save_file(large, theirs), synced(theirs)),
              lambda: stet.save_file(large, ours)),
-            ("load 256 MiB, checksums compared", "safetensors", None, lambda: safetensors.numpy.load_file(theirs), lambda: stet.load_file(ours)),
+            ("load 256 MiB, checksums compared", "safetensors", None, lambda: safetensors.numpy.load_file(theirs),
+             lambda: stet.load_file(ours)),
             ("save 10,000 tensors", "safetensors", None, lambda: safetensors.numpy.save_file(small, theirs),
              lambda: stet.save_file(small, ours, durable=False)),
             ("open 10,000 tensors", "safetensors", 2, lambda: safetensors.safe_open(theirs, "np"), lambda: stet.open(ours)),

@@ -5,9 +5,9 @@
     measure_pytorch.py BENCH_PYTORCH [ROUNDS]     default: 3 rounds; exits with 1 when a goal is missed
 
 A state dict of 1,000 or 10,000 tensors of 16 bytes is opened: by torch.load, with mmap=True where torch has it (2.1 and newer), the best
-of five in a process whose imports are not counted, and by stet, the median of bench_pytorch. Then, where torch has it (2.5 and newer), a folder of
-torch.distributed.checkpoint is loaded into variables: 16 tensors of 16 MiB in 64 pieces, which four processes saved. Of the rounds the
-medians count.
+of five in a process whose imports are not counted, and by stet, the median of bench_pytorch. Then, where torch has it (2.5 and newer), a
+folder of torch.distributed.checkpoint is loaded into variables: 16 tensors of 16 MiB in 64 pieces, which four processes saved. Of the
+rounds the medians count.
 """
 import importlib.util
 import inspect

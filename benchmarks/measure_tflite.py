@@ -34,13 +34,13 @@ def save(path, count):
     graph.tensors, graph.operators, model.buffers = [tensor("input", [1, 4], types.INT8, 0, 0.5)], [], [empty]
     for layer in range(count // 2):
         begin, name = len(graph.tensors), f"model/layer_{layer}"
-        for size in (16, 16):
+        for _ in range(2):
             values = schema.BufferT()
-            values.data = numpy.ones(size, "u1")
+            values.data = numpy.ones(16, "u1")
             model.buffers.append(values)
         buffers = len(model.buffers)
-        graph.tensors += [tensor(f"{name}/MatMul", [4, 4], types.INT8, buffers - 2, 0.5), tensor(f"{name}/BiasAdd", [4], types.INT32, buffers - 1, 0.25),
-                          tensor(f"{name}/Relu", [1, 4], types.INT8, 0, 0.5)]
+        graph.tensors += [tensor(f"{name}/MatMul", [4, 4], types.INT8, buffers - 2, 0.5),
+                          tensor(f"{name}/BiasAdd", [4], types.INT32, buffers - 1, 0.25), tensor(f"{name}/Relu", [1, 4], types.INT8, 0, 0.5)]
         operator = schema.OperatorT()
         operator.opcodeIndex, operator.inputs, operator.outputs = 0, [begin - 1, begin, begin + 1], [begin + 2]
         operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.FullyConnectedOptions, schema.FullyConnectedOptionsT()
