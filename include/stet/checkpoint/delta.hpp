@@ -94,12 +94,7 @@ public:
     // Few bytes are compared sooner than a thread is started.
     const std::size_t wanted = (std::min<std::size_t>)(thread_count, pieces_.size() / least_pieces_of_thread);
     auto work = [this]() noexcept { take_pieces(); };
-    std::vector<helper_thread> helpers((std::max)(wanted, std::size_t{1}) - 1);
-    for (helper_thread& helper : helpers) {
-      if (!helper.start(work)) break; // those that there are do the work
-    }
-    work();
-    for (helper_thread& helper : helpers) helper.join();
+    run_on_threads(static_cast<unsigned>(wanted), work);
     for (const piece& each : pieces_) {
       if (!each.is_equal) unchanged_[each.variable] = false;
     }
