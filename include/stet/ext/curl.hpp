@@ -369,7 +369,7 @@ private:
 ///   const auto opened = stet::open_any("https://host/model.safetensors", {.files = &http});
 ///
 /// Only the table is fetched; `copy_to` fetches a tensor. Files beside a URL (parts, shards of an index) are opened by their names
-/// in its folder. Formats whose files are opened in memory (archives, HDF5, TFLite) are fetched as a whole.
+/// in its folder. Formats whose files are opened in memory (HDF5, TFLite, archives of small members) are fetched as a whole.
 ///
 /// Connections, certificates and proxies are libcurl's: it takes proxies from the environment (https_proxy, no_proxy ...), and nothing
 /// else; no .netrc, no cookies. Only http and https are spoken, also after redirects, which may not lead from https to http. Threads:
