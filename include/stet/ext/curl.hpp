@@ -134,12 +134,13 @@ struct http_options {
   std::uint32_t cache_size_bytes = 2 << 20;
   /// A larger read becomes requests of this size, several at once. 0: every read is one request.
   std::uint64_t split_size_bytes = 16 << 20;
-  /// The time to connect, and the time in which too few bytes come (256 a second), after which an attempt has failed.
+  /// The time to connect, after which an attempt has failed.
   std::uint32_t connect_timeout_ms = 10'000;
+  /// The time with fewer than 256 bytes a second, after which an attempt has failed.
   std::uint32_t stall_timeout_s = 30;
-  /// How often a request is repeated after answers 408, 429, 500, 502, 503 and 504, and after a connection was lost; and the time since
-  /// the first attempt after which it is not any more.
+  /// How often a request is repeated after answers 408, 429, 500, 502, 503 and 504, and after a connection was lost.
   std::uint32_t max_retries = 4;
+  /// The time since the first attempt after which a request is not repeated any more.
   std::uint32_t max_retry_time_ms = 30'000;
   /// The pause before the first repetition; each later one is twice as long. A server's Retry-After counts where it is longer, up to
   /// `max_retry_time_ms`.
@@ -369,7 +370,7 @@ private:
 ///   const auto opened = stet::open_any("https://host/model.safetensors", {.files = &http});
 ///
 /// Only the table is fetched; `copy_to` fetches a tensor. Files beside a URL (parts, shards of an index) are opened by their names
-/// in its folder. Formats whose files are opened in memory (archives, HDF5, TFLite) are fetched as a whole.
+/// in its folder. Formats whose files are opened in memory (HDF5, TFLite, archives of small members) are fetched as a whole.
 ///
 /// Connections, certificates and proxies are libcurl's: it takes proxies from the environment (https_proxy, no_proxy ...), and nothing
 /// else; no .netrc, no cookies. Only http and https are spoken, also after redirects, which may not lead from https to http. Threads:
