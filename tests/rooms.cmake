@@ -125,7 +125,7 @@ foreach(header IN LISTS headers)
         mistake("includes <${target}>; own headers are included in quotes, by a relative path")
       elseif(target MATCHES "^nlohmann/" AND NOT folder_room MATCHES "^(json|formats)$")
         mistake("the room ${room} may not include <${target}>")
-      elseif(header STREQUAL "stet/ext/curl.hpp" AND target IN_LIST headers_of_ext_curl)
+      elseif(header MATCHES "^stet/ext/(curl|detail/http_client)\\.hpp$" AND target IN_LIST headers_of_ext_curl)
         # as above
       elseif(room IN_LIST cheap_rooms AND target MATCHES "^[a-z_]+$" AND NOT target IN_LIST cheap_headers)
         mistake("the room ${room} may not include <${target}>")
