@@ -78,7 +78,7 @@ inline bool is_utf8_without_nul(std::string_view text) noexcept {
     if ((all & high_bits) == 0) return true;
   }
   while (left != 0) {
-    if (left >= 8 && (word_at(at) & high_bits) == 0) {
+    if (!STET_SMALL_CODE && left >= 8 && (word_at(at) & high_bits) == 0) {
       at += 8;
       left -= 8;
       continue;
