@@ -394,6 +394,15 @@ TEST_SUITE("load") {
     CHECK(remote.largest_bytes <= 65536);
 
     remote.calls = 0;
+    // Also from a reader that asks for order: what is read at once has none.
+    const memory_reader serial(file.bytes);
+    const auto of_serial = stet::open(serial);
+    REQUIRE(of_serial);
+    if (!of_serial) return;
+    const int before = serial.calls();
+    CHECK(outcome(stet::load_all(*of_serial, options)) == "ok");
+    CHECK(serial.calls() - before <= 1'000'000 / 65536 + 4);
+
     const std::string_view apart[] = {"s1", "s900"};
     CHECK(outcome(stet::load_all(*store, apart, options, &report)) == "ok");
     CHECK(remote.calls == 2);

@@ -95,14 +95,15 @@ public:
   /// @param request_bytes  the size of a read; a multiple of `page_bytes`
   /// @return false if no memory is left
   [[nodiscard]] bool add(const load_item& item, std::uint64_t request_bytes) noexcept {
+    // What is read at once has no order.
+    const bool is_serial = item.is_serial && next_cut(item, 0, request_bytes) < item.size_bytes;
     for (std::uint64_t done = 0; done < item.size_bytes;) {
       const std::uint64_t end = next_cut(item, done, request_bytes);
       const auto size = static_cast<std::size_t>(end - done);
       if (!pieces.push({item.request, done, size, 0})) return false;
-      const bool is_part_of_last =
-          item.is_serial && done != 0 ? append(size, size) : join(item, done, size, request_bytes);
+      const bool is_part_of_last = is_serial ? done != 0 && append(size, size) : join(item, done, size, request_bytes);
       std::byte* const place = item.place == nullptr ? nullptr : item.place + static_cast<std::size_t>(done);
-      if (!is_part_of_last && !batches.push({item.part, item.is_serial, item.has_pages, size <= small_bytes,
+      if (!is_part_of_last && !batches.push({item.part, is_serial, item.has_pages, size <= small_bytes,
                                              item.offset_bytes + done, size, pieces.size() - 1, 1, place}))
         return false;
       done = end;
@@ -147,7 +148,7 @@ private:
     if (batches.size() == 0) return false;
     load_batch& to = batches.last();
     const std::uint64_t begin = item.offset_bytes + done, end = to.offset_bytes + to.size_bytes;
-    if (to.part != item.part || to.is_serial || item.is_serial || begin < end || begin - end > gap_bytes) return false;
+    if (to.part != item.part || to.is_serial || begin < end || begin - end > gap_bytes) return false;
     if (to.offset_bytes / request_bytes != (begin + size - 1) / request_bytes) return false;
     std::byte* const place = item.place == nullptr ? nullptr : item.place + static_cast<std::size_t>(done);
     // In the same order in memory, with nothing of the program between them.

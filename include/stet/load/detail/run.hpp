@@ -24,6 +24,12 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
+/// The bytes of a part; part 0 of a store of one file is that.
+inline const source& source_of_part(const store& of, std::uint32_t number) noexcept {
+  return of.index().part_count() == 0 ? of.data() : of.part(number);
+}
+
+#if STET_FILES
 /// The file of a part, and how it is read.
 struct load_file {
   source::streamed_file streamed;
@@ -33,6 +39,9 @@ struct load_file {
   parallel_handle handle;
   bool is_past_cache = false;
 };
+#else
+struct load_file {};
+#endif
 
 /// What the threads of a load share.
 struct load_work {
@@ -49,9 +58,7 @@ struct load_work {
   std::atomic<std::size_t> next_batch{0};
   std::atomic<std::uint64_t> read_count{0}, direct_read_count{0};
 
-  [[nodiscard]] const source& source_of(std::uint32_t part) const noexcept {
-    return from.index().part_count() == 0 ? from.data() : from.part(part);
-  }
+  [[nodiscard]] const source& source_of(std::uint32_t part) const noexcept { return source_of_part(from, part); }
 };
 
 /// One thread of a load.
@@ -70,13 +77,13 @@ public:
         use_resident(batch);
       } else if (batch.is_serial) {
         read_serially(batch);
-      } else if (shared_.files != nullptr && shared_.files[batch.part].handle) {
-        begin_in_flight(batch);
-      } else {
+      } else if (!begins_in_flight(batch)) {
         read(batch);
       }
     }
+#if STET_SOURCE_IO_RING
     while (in_flight_ != 0) end_in_flight();
+#endif
   }
 
 private:
@@ -108,10 +115,12 @@ private:
     const auto size = static_cast<std::size_t>(batch.size_bytes);
     std::byte* const into = batch.place != nullptr ? batch.place : memory_of(slots_[0]);
     if (into == nullptr) return end(batch, errc::out_of_memory);
+#if STET_FILES
     if (shared_.files != nullptr && shared_.files[batch.part].is_cold) {
       const load_file& file = shared_.files[batch.part];
       os::read_ahead(file.streamed.from->handle(), file.streamed.offset_bytes + batch.offset_bytes, size);
     }
+#endif
     count_read(1, 0);
     const auto done = fetch(*shared_.source_of(batch.part).fetcher(), batch.offset_bytes, into, size);
     done ? use(batch, into) : end(batch, done.error());
@@ -139,17 +148,21 @@ private:
 
   // Reads in flight at once, some past the system's cache.
 
-  void begin_in_flight(const load_batch& batch) noexcept {
-    const unsigned number = free_slot();
-    slot& into = slots_[number];
+  /// Begins to read the batch by a handle for that, or has read it. @return false if its file has no such handle
+  bool begins_in_flight([[maybe_unused]] const load_batch& batch) noexcept {
+#if STET_FILES
+    if (shared_.files == nullptr || !shared_.files[batch.part].handle) return false;
     const load_file& file = shared_.files[batch.part];
+    unsigned number = 0;
+    while (is_used_[number]) ++number; // fewer are in flight than there are
+    slot& into = slots_[number];
     const std::uint64_t at = file.streamed.offset_bytes + batch.offset_bytes;
     into.batch = &batch;
     into.slack_bytes = static_cast<std::size_t>(at % page);
     into.rounded_bytes = (into.slack_bytes + static_cast<std::size_t>(batch.size_bytes) + page - 1) / page * page;
     const bool is_straight = batch.has_pages && is_aligned(batch.place - into.slack_bytes, page);
     into.into = is_straight ? batch.place - into.slack_bytes : memory_of(into);
-    if (into.into == nullptr) return end(batch, errc::out_of_memory);
+    if (into.into == nullptr) return end(batch, errc::out_of_memory), true;
     count_read(1, file.is_past_cache ? 1 : 0);
 #if STET_SOURCE_IO_RING
     if (shared_.depth > 1 && !has_tried_ring_) {
@@ -159,28 +172,26 @@ private:
     if (has_ring_ && ring_.begin(number, file.handle.handle(), at - into.slack_bytes, into.into, into.rounded_bytes)) {
       is_used_[number] = true;
       if (++in_flight_ == shared_.depth) end_in_flight();
-      return;
+      return true;
     }
 #endif
     const auto count = os::read_in_flight(file.handle.handle(), at - into.slack_bytes, into.into, into.rounded_bytes);
     end_in_flight(into, count ? *count : 0);
+    return true;
+#else
+    return false;
+#endif
   }
 
-  [[nodiscard]] unsigned free_slot() const noexcept {
-    unsigned number = 0;
-    while (is_used_[number]) ++number; // fewer are in flight than there are
-    return number;
-  }
-
+#if STET_SOURCE_IO_RING
   /// Waits for a read in flight.
   void end_in_flight() noexcept {
-#if STET_SOURCE_IO_RING
     const io_ring::completion ended = ring_.wait();
     --in_flight_;
     is_used_[ended.slot] = false;
     end_in_flight(slots_[ended.slot], ended.outcome < 0 ? 0 : static_cast<std::size_t>(ended.outcome));
-#endif
   }
+#endif
 
   void end_in_flight(const slot& ended, std::size_t count) noexcept {
     const load_batch& batch = *ended.batch;
@@ -235,8 +246,8 @@ private:
   load_work& shared_;
   slot slots_[most_depth];
   bool is_used_[most_depth] = {};
-  unsigned in_flight_ = 0;
 #if STET_SOURCE_IO_RING
+  unsigned in_flight_ = 0;
   io_ring ring_;
   bool has_ring_ = false, has_tried_ring_ = false;
 #endif
@@ -257,7 +268,7 @@ public:
     const tensor& of = request.of();
     if (!request.outcome() || of.size_bytes() == 0) return true; // has ended
     const std::uint32_t part = from_.index().part_count() == 0 ? 0 : of.entry().part();
-    const source& bytes = from_.index().part_count() == 0 ? from_.data() : from_.part(part);
+    const source& bytes = source_of_part(from_, part);
     // What has no checksum may still be checked by its reader.
     const bool is_verified = options_.verify_checksums && (of.entry().has_crc32c() || bytes.data() == nullptr);
     const bool is_looked_at = request.is_copied() || is_verified;
@@ -359,21 +370,20 @@ private:
     return true;
   }
 
-  [[nodiscard]] const source& source_of(std::uint32_t part) const noexcept {
-    return from_.index().part_count() == 0 ? from_.data() : from_.part(part);
-  }
+  [[nodiscard]] const source& source_of(std::uint32_t part) const noexcept { return source_of_part(from_, part); }
 
   /// The number of threads, and how many direct reads each has in flight.
   [[nodiscard]] unsigned choose_threads(const load_plan& plan, load_work& work) const noexcept {
     bool waits = false, is_direct = false; // for a device
-    for (std::size_t i = 0; i < items_.size() && !(waits && is_direct); ++i) {
-      const load_item& item = items_[i];
-      if (i != 0 && items_[i - 1].part == item.part) continue;
-      const source& from = source_of(item.part);
-      const bool is_file = work.files != nullptr && work.files[item.part].streamed.from != nullptr;
-      is_direct = is_direct || (is_file && work.files[item.part].is_past_cache);
-      const bool is_cold = is_file ? work.files[item.part].is_cold : is_cold_mapping(i);
-      waits = waits || is_cold || (is_file || from.is_mapped() ? !is_cache_told : from.data() == nullptr);
+    unsigned looked_at = 0;                // a few parts tell
+    for (std::size_t i = 0; i < items_.size() && looked_at < 64 && !(waits && is_direct); ++i) {
+      const std::uint32_t part = items_[i].part;
+      if (i != 0 && items_[i - 1].part == part) continue;
+      ++looked_at;
+      waits = waits || has_to_wait(i, work);
+#if STET_FILES
+      is_direct = is_direct || (work.files != nullptr && work.files[part].is_past_cache);
+#endif
     }
     unsigned in_flight = options_.requests_in_flight == 0 ? 16 : options_.requests_in_flight;
     if (in_flight > most_in_flight) in_flight = most_in_flight;
@@ -393,20 +403,22 @@ private:
     return threads;
   }
 
-  /// Whether the part of item number `first`, the first of its part, is mapped and most of it not in memory.
-  [[nodiscard]] bool is_cold_mapping([[maybe_unused]] std::size_t first) const noexcept {
-#if STET_FILES
+  /// Whether a device, or a reader of the program, has to be waited for, as far as the part of item number `first` is concerned.
+  [[nodiscard]] bool has_to_wait(std::size_t first, [[maybe_unused]] const load_work& work) const noexcept {
     const load_item& item = items_[first];
-    if (!source_of(item.part).is_mapped()) return false;
-    std::size_t last = first;
-    while (last + 1 < items_.size() && items_[last + 1].part == item.part) ++last;
-    const std::uint64_t end = items_[last].offset_bytes + items_[last].size_bytes;
     const source& from = source_of(item.part);
-    return end > item.offset_bytes &&
-           is_mostly_uncached(from.data() + static_cast<std::size_t>(item.offset_bytes), end - item.offset_bytes);
-#else
-    return false;
+#if STET_FILES
+    if (work.files != nullptr && work.files[item.part].streamed.from != nullptr)
+      return !is_cache_told || work.files[item.part].is_cold;
+    if (from.is_mapped()) {
+      std::size_t last = first;
+      while (last + 1 < items_.size() && items_[last + 1].part == item.part) ++last;
+      const std::uint64_t end = items_[last].offset_bytes + items_[last].size_bytes;
+      const std::byte* const begin = from.data() + static_cast<std::size_t>(item.offset_bytes);
+      return !is_cache_told || (end > item.offset_bytes && is_mostly_uncached(begin, end - item.offset_bytes));
+    }
 #endif
+    return from.data() == nullptr;
   }
 
   const store& from_;

@@ -265,7 +265,8 @@ inline void populate_for_reading(const std::byte* at, std::size_t size_bytes) no
   (void)::madvise(pages.begin, pages.size_bytes, MADV_WILLNEED); // all of them at once, whatever the limit of read-ahead
 #if defined(__linux__)
   constexpr int populate_read = 22; // MADV_POPULATE_READ, of Linux 5.14; the C library may not have the name
-  if (::madvise(pages.begin, pages.size_bytes, populate_read) == 0) return;
+  // Other errors are those of the file: touching its pages would end the program.
+  if (::madvise(pages.begin, pages.size_bytes, populate_read) == 0 || errno != EINVAL) return;
 #endif
   const std::size_t page = mapping_granularity();
   for (std::size_t done = 0; done < size_bytes; done += page) (void)static_cast<const volatile std::byte*>(at)[done];
