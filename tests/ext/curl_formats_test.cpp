@@ -10,6 +10,7 @@
 #include <stet/formats/check_model.hpp>
 #include <stet/formats/compiled.hpp>
 #include <stet/formats/description.hpp>
+#include <stet/load.hpp>
 #include <stet/writer.hpp>
 
 #include "support/http_server.hpp"
@@ -18,6 +19,7 @@
 #include "support/safetensors_files.hpp"
 #include "support/temp_folder.hpp"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <string_view>
@@ -111,6 +113,31 @@ TEST_SUITE("ext/curl_formats") {
         CHECK((values == elements_of(number)));
         CHECK(server.request_count() == 1);
         CHECK(server.body_size_bytes() <= remote_elements * sizeof(float));
+      }
+    }
+  }
+
+  TEST_CASE("tensors that are loaded together come by large requests, over several connections at once") {
+    for (const char* const name : {"m.stet", "m.safetensors", "m.gguf"}) {
+      CAPTURE(name);
+      const std::map<std::string, std::string> files = saved_files_of(name);
+      http_server server(serving(files));
+      const stet::http_files http;
+      const auto opened = stet::compiled::open_any(server.url("/folder/" + std::string(name)), {.files = &http});
+      REQUIRE(outcome(opened) == "ok");
+      server.reset_counts();
+      const auto loaded = stet::load_all(opened->store);
+      REQUIRE(outcome(loaded) == "ok");
+      if (!loaded) return;
+      // 12.5 MiB: a request for each MiB of the file, and two where that is in front of what was read ahead or behind it.
+      CHECK(server.request_count() <= 13 + 3);
+      CHECK(server.body_size_bytes() <= size_of_all(files) + (64 << 10));
+      CHECK(server.connection_count() <= 8);
+      for (std::size_t number = 0; number < remote_count; ++number) {
+        const auto values = loaded->get<float>(name_of_remote(number));
+        REQUIRE(outcome(values) == "ok");
+        const std::vector<float> expected = elements_of(number);
+        CHECK(std::equal(values->begin(), values->end(), expected.begin(), expected.end()));
       }
     }
   }
