@@ -27,6 +27,12 @@ inline constexpr bool is_cache_told = false;
 
 /// So many bytes of a range are looked at.
 inline constexpr unsigned cache_samples = 16;
+/// The place of sample `number` in a range: spread evenly, and at multiples of nothing, since files are made of parts of one size, whose
+/// beginnings have been read. Source: D. E. Knuth, "The Art of Computer Programming", volume 3, 6.4, Fibonacci hashing.
+constexpr std::uint64_t cache_sample_at(unsigned number, std::uint64_t size_bytes) noexcept {
+  const std::uint64_t share = (number + 1) * 40503u & 0xFFFFu; // of 65536: multiples of the golden ratio
+  return size_bytes / 65536 * share + size_bytes % 65536 * share / 65536;
+}
 
 /// True if most of a range of a file is not in the system's cache, judged by a few of its bytes; false where the system does not say.
 /// Cost: at most 16 system calls that do not wait for the device.
@@ -38,7 +44,7 @@ inline bool is_mostly_uncached([[maybe_unused]] const file& of, [[maybe_unused]]
   for (unsigned i = 0; i < cache_samples; ++i) {
     std::byte one[1];
     ::iovec into{one, 1};
-    const std::uint64_t at = begin_bytes + (end_bytes - begin_bytes) / cache_samples * i;
+    const std::uint64_t at = begin_bytes + cache_sample_at(i, end_bytes - begin_bytes);
     const auto low = static_cast<unsigned long>(at);
     const auto high = sizeof low == 8 ? 0 : static_cast<unsigned long>(at >> 32);
     const auto count = ::syscall(__NR_preadv2, of.handle(), &into, 1ul, low, high, without_waiting);
@@ -51,12 +57,13 @@ inline bool is_mostly_uncached([[maybe_unused]] const file& of, [[maybe_unused]]
 }
 
 /// The same for a range of a mapping.
-inline bool is_mostly_uncached([[maybe_unused]] const std::byte* mapped, [[maybe_unused]] std::uint64_t size_bytes) noexcept {
+inline bool is_mostly_uncached([[maybe_unused]] const std::byte* mapped,
+                               [[maybe_unused]] std::uint64_t size_bytes) noexcept {
 #if defined(__linux__)
   unsigned missing = 0;
   for (unsigned i = 0; i < cache_samples; ++i) {
     unsigned char is_there = 1;
-    const os::page_range page(mapped + static_cast<std::size_t>(size_bytes / cache_samples * i), 1);
+    const os::page_range page(mapped + static_cast<std::size_t>(cache_sample_at(i, size_bytes)), 1);
     if (::mincore(page.begin, page.size_bytes, &is_there) == 0 && (is_there & 1u) == 0) ++missing;
   }
   return missing > cache_samples / 2;
