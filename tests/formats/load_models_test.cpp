@@ -88,9 +88,9 @@ TEST_SUITE("load models") {
       }
     }
     CHECK(opened.size() >= 12);
-    for (const auto& [format, count] : opened) {
-      CAPTURE(format);
-      CHECK(count % 2 == 0); // what is mapped can be streamed
+    for (const auto& each : opened) {
+      CAPTURE(each.first);
+      CHECK(each.second % 2 == 0); // what is mapped can be streamed
     }
   }
 }
