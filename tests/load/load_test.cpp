@@ -266,7 +266,7 @@ TEST_SUITE("load") {
         std::vector<std::int8_t> wrong(numbers.size());
         std::vector<float> too_few(10);
         bool bools[3] = {}, bad[2] = {};
-        byte_vector strings(store->find("strings")->size_bytes());
+        byte_vector strings(static_cast<std::size_t>(store->find("strings")->size_bytes()));
         std::vector<load_request> requests;
         const auto of = [&](std::string_view name) { return *store->find(name); };
         requests.emplace_back(of("float"), std::span(plain));
@@ -477,6 +477,29 @@ TEST_SUITE("load") {
     CHECK(places[0] == tensors[0].bytes);
     CHECK(places[2] == tensors[2].bytes);
     CHECK(outcome(stet::load_all(*store, options)) == "io_error");
+  }
+
+  TEST_CASE("of small tensors that are read together, those fail that cannot be read") {
+    std::vector<native_tensor> tensors;
+    for (unsigned i = 0; i < 5; ++i) tensors.push_back(bytes_tensor("t" + std::to_string(i), random_bytes(40, i)));
+    const native_file file(tensors);
+    const auto in_memory = stet::open(std::span<const std::byte>(file.bytes));
+    REQUIRE(in_memory);
+    if (!in_memory) return;
+    const far_away remote(file.bytes, in_memory->find("t2")->entry().offset_bytes() + 39);
+    const auto store = stet::open(remote);
+    REQUIRE(store);
+    if (!store) return;
+    std::vector<byte_vector> places(5, byte_vector(40));
+    std::vector<load_request> requests;
+    for (std::size_t i = 0; i < 5; ++i)
+      requests.emplace_back(*store->find(tensors[i].name), std::span<std::byte>(places[i]));
+    CHECK(outcome(stet::load(*store, requests)) == "io_error");
+    for (std::size_t i = 0; i < 5; ++i) {
+      CAPTURE(i);
+      CHECK(outcome(requests[i].outcome()) == (i == 2 ? "io_error" : "ok"));
+      if (i != 2) CHECK(places[i] == tensors[i].bytes);
+    }
   }
 
   TEST_CASE("a file that became shorter is an error of what is missing") {

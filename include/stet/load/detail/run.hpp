@@ -111,18 +111,33 @@ private:
   // Bytes that a reader delivers.
 
   void read(const load_batch& batch) noexcept {
-    const auto size = static_cast<std::size_t>(batch.size_bytes);
     std::byte* const into = batch.place != nullptr ? batch.place : memory_of(slots_[0]);
     if (into == nullptr) return end(batch, errc::out_of_memory);
 #if STET_FILES
     if (shared_.files != nullptr && shared_.files[batch.part].is_cold) {
       const load_file& file = shared_.files[batch.part];
-      os::read_ahead(file.streamed.from->handle(), file.streamed.offset_bytes + batch.offset_bytes, size);
+      os::read_ahead(file.streamed.from->handle(), file.streamed.offset_bytes + batch.offset_bytes,
+                     static_cast<std::size_t>(batch.size_bytes));
     }
 #endif
     count_read(1, 0);
-    const auto done = fetch(*shared_.source_of(batch.part).fetcher(), batch.offset_bytes, into, size);
-    done ? use(batch, into) : end(batch, done.error());
+    read_into(batch, into);
+  }
+
+  /// Reads all of the batch at once, and if that fails, each piece by itself: the error is of some of the tensors.
+  void read_into(const load_batch& batch, std::byte* into) noexcept {
+    const byte_reader& from = *shared_.source_of(batch.part).fetcher();
+    const auto all = fetch(from, batch.offset_bytes, into, static_cast<std::size_t>(batch.size_bytes));
+    if (all) return use(batch, into);
+    if (batch.piece_count == 1) return end(batch, all.error());
+    for (std::size_t i = 0; i < batch.piece_count; ++i) {
+      load_piece& piece = shared_.plan.pieces[batch.first_piece + i];
+      const std::uint64_t at = place_of(piece);
+      std::byte* const bytes = into + static_cast<std::size_t>(at - batch.offset_bytes);
+      count_read(1, 0);
+      const auto done = fetch(from, at, bytes, piece.size_bytes);
+      done ? use(piece, bytes) : shared_.outcomes.end_piece(piece, done);
+    }
   }
 
   void read_serially(const load_batch& batch) noexcept {
@@ -193,30 +208,23 @@ private:
 #endif
 
   void end_in_flight(const slot& ended, std::size_t count) noexcept {
-    const load_batch& batch = *ended.batch;
     std::byte* const bytes = ended.into + ended.slack_bytes;
-    const auto size = static_cast<std::size_t>(batch.size_bytes);
-    if (count >= ended.slack_bytes + size) return use(batch, bytes);
-    // Refused, or cut short: read in the ordinary way, which knows the error.
-    const auto done = fetch(*shared_.source_of(batch.part).fetcher(), batch.offset_bytes, bytes, size);
-    done ? use(batch, bytes) : end(batch, done.error());
+    if (count >= ended.slack_bytes + static_cast<std::size_t>(ended.batch->size_bytes)) return use(*ended.batch, bytes);
+    read_into(*ended.batch, bytes); // refused, or cut short: read in the ordinary way, which knows the error
   }
 
   // What has been read.
 
   void use(const load_batch& batch, const std::byte* bytes) noexcept {
-    const std::uint64_t first = first_byte(batch);
     for (std::size_t i = 0; i < batch.piece_count; ++i) {
       load_piece& piece = shared_.plan.pieces[batch.first_piece + i];
-      use(piece, bytes + static_cast<std::size_t>(place_of(piece) - first));
+      use(piece, bytes + static_cast<std::size_t>(place_of(piece) - batch.offset_bytes));
     }
   }
 
+  /// The offset of a piece in its part.
   [[nodiscard]] std::uint64_t place_of(const load_piece& piece) const noexcept {
     return shared_.outcomes.request_of(piece).of().entry().offset_bytes() + piece.offset_bytes;
-  }
-  [[nodiscard]] std::uint64_t first_byte(const load_batch& batch) const noexcept {
-    return place_of(shared_.plan.pieces[batch.first_piece]);
   }
 
   void use(load_piece& piece, const std::byte* bytes) noexcept {

@@ -106,9 +106,9 @@ public:
     const std::uint32_t digits = text_counter::digit_count(value);
     char* last = at_ + digits;
     at_ = last;
-    for (; value >= 100; value /= 100) std::memcpy(last -= 2, &pairs[value % 100 * 2], 2);
+    for (; value >= 100; value /= 100) std::memcpy(last -= 2, &pairs[static_cast<std::size_t>(value % 100) * 2], 2);
     if (value >= 10) {
-      std::memcpy(last - 2, &pairs[value * 2], 2);
+      std::memcpy(last - 2, &pairs[static_cast<std::size_t>(value) * 2], 2);
     } else {
       *--last = static_cast<char>('0' + value);
     }
