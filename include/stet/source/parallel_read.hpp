@@ -8,6 +8,8 @@
 #include "detail/helper_thread.hpp"
 #include "detail/page_cache.hpp"
 
+#include "../vocabulary/detail/checked.hpp"
+
 #if STET_FILES
 
 #include <atomic>
