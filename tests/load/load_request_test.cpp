@@ -79,7 +79,7 @@ TEST_SUITE("load requests") {
     CHECK(outcome(moved.get<float>("kernel")) == (can_view_words ? "ok" : "wrong_byte_order"));
     CHECK(outcome(moved.get<double>("kernel")) == "dtype_mismatch");
     CHECK(outcome(moved.get<float>("bias")) == "not_found");
-    CHECK(outcome(moved.view<float, 2, 3>("kernel")) == "shape_mismatch");
+    CHECK(outcome(moved.view<float, 2, 3>("kernel")) == (can_view_words ? "shape_mismatch" : "wrong_byte_order"));
     const auto bytes = moved.view<std::uint8_t, 2>("bytes");
     REQUIRE(bytes);
     if (!bytes) return;
