@@ -182,6 +182,16 @@ using int64s2 = vector_of<long long, 16>::type;
   std::memcpy(&name, (from) + (i) * sizeof(Vector), sizeof(Vector))
 #define STET_CONVERT_STORE(value, into, i) std::memcpy((into) + (i) * sizeof(value), &(value), sizeof(value))
 
+/// Eight float16 as floats.
+STET_CONVERT_TARGET STET_CONVERT_INLINE floats8 floats_of_halves(int16s8 halves) noexcept {
+#if defined(__clang__) && __clang_major__ >= 15 // which has another way, and from version 22 on no builtin
+  typedef _Float16 halves8 __attribute__((vector_size(16)));
+  return __builtin_convertvector(halves8(halves), floats8);
+#else
+  return __builtin_ia32_vcvtph2ps256(halves);
+#endif
+}
+
 /// Converts a block of float16 to floats times `unit`, a power of two.
 template <bool IsQuiet>
 STET_CONVERT_TARGET STET_CONVERT_INLINE void widen_float16_block(const std::byte* from, std::byte* into,
@@ -190,7 +200,7 @@ STET_CONVERT_TARGET STET_CONVERT_INLINE void widen_float16_block(const std::byte
   for (std::size_t i = 0; i < block_elements / 8; ++i) {
     STET_CONVERT_LOAD(int16s8, halves, from, i);
     if constexpr (!IsQuiet) is_nan |= int16s8((halves & 0x7fff) > 0x7c00);
-    floats8 floats = __builtin_ia32_vcvtph2ps256(halves);
+    floats8 floats = floats_of_halves(halves);
     floats *= unit;
     STET_CONVERT_STORE(floats, into, i);
   }
@@ -256,7 +266,7 @@ template <signed_float8 Float8> struct convert_kernel<Float8, float> {
             bits = (bits & (-0x7fff'ffff - 1)) | (magnitude & int32s8(magnitude > 0));
           }
           halves[k] = __builtin_ia32_vcvtps2ph256(floats8(bits), towards_zero);
-          is_changed[k] = int32s8(int32s8(__builtin_ia32_vcvtph2ps256(halves[k])) != bits);
+          is_changed[k] = int32s8(int32s8(floats_of_halves(halves[k])) != bits);
         }
         // In the order that packing has.
         const auto ordered = uint16s16(
