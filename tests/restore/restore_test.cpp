@@ -663,8 +663,8 @@ TEST_SUITE("restore") {
     const stet_test::temp_folder folder;
     const std::string path = folder.write("model.stet", *file);
     const stet_test::memory_reader broken(*file, 9);
-    const stet::result<stet::store> stores[] = {
-        stet::open(path), stet::open(path, {.backing = stet::backing::stream}), stet::open(broken)};
+    const stet::result<stet::store> stores[] = {stet::open(path), stet::open(path, {.backing = stet::backing::stream}),
+                                                stet::open(broken)};
     for (std::size_t number = 0; number < 3; ++number) {
       CAPTURE(number);
       const auto& from = stores[number];
@@ -688,7 +688,9 @@ TEST_SUITE("restore") {
         restore_report report;
         const auto done = stet::restore(*from, to, rules, &report);
         // In place, it needs no memory; staged, it needs that of the tensors.
-        const std::string expected = number == 0 ? "ok" : done || fails_at > 30 ? (number == 1 ? "ok" : "io_error") : outcome(done);
+        const std::string expected = number == 0             ? "ok"
+                                     : done || fails_at > 30 ? (number == 1 ? "ok" : "io_error")
+                                                             : outcome(done);
         CHECK(outcome(done) == expected);
         CHECK((done || outcome(done) == "out_of_memory" || number == 2));
         CHECK(memory.live() == 0);

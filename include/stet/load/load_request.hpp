@@ -225,10 +225,14 @@ struct load_options {
 
 /// What a load did.
 struct load_report {
-  /// Requests that were carried out, and those that failed.
-  std::size_t loaded_count = 0, failed_count = 0;
-  /// Bytes of tensors that were read, and in how many reads.
-  std::uint64_t size_bytes = 0, read_count = 0;
+  /// Requests that were carried out.
+  std::size_t loaded_count = 0;
+  /// Requests that failed.
+  std::size_t failed_count = 0;
+  /// Bytes of tensors that were read.
+  std::uint64_t size_bytes = 0;
+  /// Reads that they took.
+  std::uint64_t read_count = 0;
   /// How many of the reads went past the system's cache.
   std::uint64_t direct_read_count = 0;
 };

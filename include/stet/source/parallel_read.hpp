@@ -33,7 +33,8 @@ public:
     unsigned threads = processor_count();
     is_cold_ = into_.size() >= large_bytes && is_mostly_uncached(from_, offset_bytes_, offset_bytes_ + into_.size());
     if ((is_cold_ || !is_cache_told) && threads < waiting_threads) threads = waiting_threads;
-    const std::byte* const page = into_.data() - static_cast<std::size_t>(offset_bytes_ % parallel_handle::alignment_bytes);
+    const std::byte* const page =
+        into_.data() - static_cast<std::size_t>(offset_bytes_ % parallel_handle::alignment_bytes);
     if (is_aligned(page, parallel_handle::alignment_bytes)) handle_ = parallel_handle::open(from_, is_cold_);
     const std::size_t most = (into_.size() + request_bytes - 1) / request_bytes;
     if (threads > most) threads = static_cast<unsigned>(most);

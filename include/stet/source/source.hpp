@@ -168,7 +168,8 @@ public:
   }
 
   /// The same, aligned to 65536 bytes, so that it begins with a page.
-  [[nodiscard]] static result<source> allocate_pages(std::uint64_t size_bytes, memory_resource* memory = nullptr) noexcept {
+  [[nodiscard]] static result<source> allocate_pages(std::uint64_t size_bytes,
+                                                     memory_resource* memory = nullptr) noexcept {
     return allocate_aligned(size_bytes, max_alignment_bytes, memory);
   }
 
@@ -314,7 +315,8 @@ public:
     if (!contains(offset_bytes, size_bytes)) return error(errc::bad_range, {}, offset_bytes);
 #if STET_FILES
     if (mapping_.data() != nullptr)
-      detail::os::populate_for_reading(data_ + static_cast<std::size_t>(offset_bytes), static_cast<std::size_t>(size_bytes));
+      detail::os::populate_for_reading(data_ + static_cast<std::size_t>(offset_bytes),
+                                       static_cast<std::size_t>(size_bytes));
 #endif
     return {};
   }

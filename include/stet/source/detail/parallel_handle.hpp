@@ -31,7 +31,8 @@ public:
 
   /// Opens `of` once more, by its handle, since another file may have its name by now. None where the file's own handle serves as well,
   /// where the system or the file system has no reads past the cache, and where the rights are gone.
-  [[nodiscard]] static parallel_handle open([[maybe_unused]] const file& of, [[maybe_unused]] bool past_cache) noexcept {
+  [[nodiscard]] static parallel_handle open([[maybe_unused]] const file& of,
+                                            [[maybe_unused]] bool past_cache) noexcept {
     parallel_handle made;
 #if defined(_WIN32)
     made.handle_ = os::reopen_for_reads_in_flight(of.handle(), past_cache);

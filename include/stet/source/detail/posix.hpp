@@ -262,7 +262,8 @@ inline result<void> prefetch(const std::byte* at, std::size_t size_bytes) noexce
 /// Reads these pages and waits until they are in memory, as far as the system does so.
 inline void populate_for_reading(const std::byte* at, std::size_t size_bytes) noexcept {
   const page_range pages(at, size_bytes);
-  (void)::madvise(pages.begin, pages.size_bytes, MADV_WILLNEED); // all of them at once, whatever the limit of read-ahead
+  (void)::madvise(pages.begin, pages.size_bytes,
+                  MADV_WILLNEED); // all of them at once, whatever the limit of read-ahead
 #if defined(__linux__)
   constexpr int populate_read = 22; // MADV_POPULATE_READ, of Linux 5.14; the C library may not have the name
   // Other errors are those of the file: touching its pages would end the program.
