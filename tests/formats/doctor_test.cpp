@@ -6,7 +6,6 @@
 #include <stet/writer.hpp>
 
 #include "support/temp_folder.hpp"
-#include "support/zip_archives.hpp"
 
 #include <doctest/doctest.h>
 
@@ -81,20 +80,6 @@ TEST_SUITE("formats/doctor") {
     CHECK(!found.says_more);
     CHECK(found.advice.starts_with("known are stet, "));
     CHECK(stet::compiled::diagnose(folder.path("absent")).problem->code() == errc::file_not_found);
-  }
-
-  TEST_CASE("a model that AOTInductor compiled with its weights in the code is told, and how to have them in files") {
-    const stet_test::temp_folder folder;
-    const std::string path = folder.write(
-        "m.pt2", stet_test::zip_of({{"m/data/aotinductor/model/x.wrapper.so", "code"}, {"m/archive_format", "pt2"}}));
-    const stet::diagnosis found = stet::compiled::diagnose(path);
-    REQUIRE(found.problem);
-    CHECK(found.problem->code() == errc::unsupported);
-    CHECK(found.problem->subject() == "weights within compiled code: data/aotinductor/model");
-    CHECK(found.what == "a model that AOTInductor compiled, without weights in files of their own");
-    CHECK(found.advice.find("\"pickle_weights\"") != std::string::npos);
-    CHECK(found.says_more);
-    CHECK(found.repair == repair_kind::none);
   }
 
   TEST_CASE("a header that is padded with NUL bytes is told, and repaired") {

@@ -20,19 +20,6 @@ int main(int count, char** arguments) {
   seeds.add("export_old", zip_of({{"serialized_exported_program.json", "{}"},
                                   {"serialized_state_dict.pt", example_pytorch_file()},
                                   {"version", "5.1"}}));
-  seeds.add("export_constants",
-            zip_of({{"m/data/weights/model_weights_config.json", R"({"config":{}})"},
-                    {"m/data/constants/tensor_0", floats(6)},
-                    {"m/data/constants/custom_obj_0", "x"},
-                    {"m/data/constants/model_constants_config.json",
-                     R"({"config":{"o":{"path_name":"custom_obj_0","use_pickle":true,"tensor_meta":null},)"
-                     R"("c":{"path_name":"tensor_0","use_pickle":false,"tensor_meta":)" +
-                         std::string(exported_meta) + "}}}"}}));
-  seeds.add("compiled",
-            zip_of({{"m/data/aotinductor/model/x.so", "x"},
-                    {"m/data/weights/weight_0", pytorch_file(pt::tensor("0", 6, 0, {6}, {1}), {{"0", floats(6)}})},
-                    {"m/data/aotinductor/model/weights_config.json",
-                     R"({"w":["weight_0",[2,3],[3,1],0],"t":["weight_0",[3,2],[1,3],0]})"}}));
   const std::string w = pt::tensor("0", 6, 0, {3, 2}, {1, 3}), same = pt::tensor("0", 6, 1, {2}, {2});
   seeds.add("views", pytorch_file(pt::ordered_dict({pt::text("a"), w, pt::text("b"), pt::list({same, same, w})}),
                                   {{"0", floats(6)}}, {{"byteorder", "big"}}));

@@ -82,16 +82,7 @@ def exported(data):
     return zip_of([("serialized_exported_program.json", "{}"), ("serialized_state_dict.pt", saved(data)), ("version", "5.1")])
 
 
-def exported_constants(data):
-    return zip_of([("m/models/m.json", "{}"), ("m/data/weights/m.pt", ""), ("m/data/constants/m.pt", saved(data))])
-
-
-def compiled(data):
-    return zip_of([("m/data/aotinductor/m/m.so", "code"), ("m/data/weights/weight_0", saved(data)),
-                   ("m/data/aotinductor/m/weights_config.json", '{"w":["weight_0",[2],[1],0]}')])
-
-
-FORMS = {".pt": saved, ".pth": legacy, ".pt2": exported, "-constants.pt2": exported_constants, "-compiled.pt2": compiled}
+FORMS = {".pt": saved, ".pth": legacy, ".pt2": exported}
 
 
 def dangerous_names():

@@ -7,7 +7,6 @@ that torch.save has. Pickles that run code in Python run nothing in stet.
 
 Runs with the first of this Python and /usr/bin/python3 that has torch. PyPI's is of several gigabytes; Debian has python3-torch.
 """
-import importlib.util
 import io
 import json
 import os
@@ -195,77 +194,6 @@ def check_exported(net):
             compare(path, state)
 
 
-class Exported(torch.nn.Module):
-    """Has each kind of tensor that torch.export keeps outside the state dict, and a parameter with the name that it gives to the first."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear = torch.nn.Linear(3, 4)
-        self.lifted_tensor_0 = torch.nn.Parameter(torch.rand(4))
-        self.register_buffer("kept", torch.rand(4))
-        self.register_buffer("mask", torch.arange(4.0), persistent=False)
-        self.attribute = torch.tensor([[1, 2], [3, 4]])
-        self.turned = torch.arange(12.0).reshape(4, 3).t()
-
-    def forward(self, x):
-        made = self.linear(x) * self.mask + self.kept + torch.tensor([1.0, 2.0, 3.0, 4.0]) + self.lifted_tensor_0
-        return made + self.attribute.sum() + self.turned[0].sum()
-
-
-def check_torch_export():
-    """What torch.export.save writes: weights, constants, objects; of one model, and of two."""
-    if not hasattr(torch, "export") or not importlib.util.find_spec("torch.export.pt2_archive"):
-        print(f"skipped: torch {torch.__version__} writes no archives of torch.export with constants of their own")
-        return
-    program = torch.export.export(Exported(), (torch.zeros(2, 3),))
-    assert set(program.constants) == {"lifted_tensor_1", "mask", "attribute", "turned"}, list(program.constants)
-    want = {**program.state_dict, **program.constants}
-    path = FOLDER / "exported.pt2"
-    torch.export.save(program, path)
-    compare(path, want)
-    rows = {each["name"]: each for each in json.loads(stet("ls", "--json", path))["tensors"]}
-    assert [name for name, row in rows.items() if not row["in_place"]] == ["turned"], rows
-    stet("verify", path)
-
-    # New weights in a copy, which torch loads: of a constant, too.
-    new = {name: torch.randint(0, 100, each.shape).to(each.dtype) for name, each in want.items() if name != "turned"}
-    torch.save(new, FOLDER / "exported-new.pt")
-    patched = FOLDER / "exported-patched.pt2"
-    stet("patch", path, FOLDER / "exported-new.pt", patched)
-    loaded = torch.export.load(patched)
-    for name, tensor in {**loaded.state_dict, **loaded.constants}.items():
-        assert content(tensor) == content({**want, **new}[name]), name
-
-    # An object among the constants is pickled. Its class has tensors, which are not read.
-    packed = torch.ops.quantized.linear_prepack(torch.quantize_per_tensor(torch.rand(4, 3), 0.1, 0, torch.qint8), None)
-    program.constants["packed"] = packed
-    torch.export.save(program, path)
-    compare(path, want)
-    with zipfile.ZipFile(path) as archive:
-        assert any(name.endswith("/data/constants/custom_obj_0") for name in archive.namelist()), archive.namelist()
-    assert b"omitted  packed: not supported here\n" in stet("ls", path)
-
-
-def check_compiled():
-    """What AOTInductor writes: weights in files, and weights in the code."""
-    if not hasattr(torch, "_inductor") or not hasattr(torch._inductor, "aoti_compile_and_package") or shutil.which("g++") is None:
-        print(f"skipped: torch {torch.__version__} does not compile models here")
-        return
-    program = torch.export.export(Exported(), (torch.zeros(2, 3),))
-    options = {"aot_inductor.package_constants_in_so": False, "aot_inductor.package_constants_on_disk_format": "pickle_weights"}
-    path = FOLDER / "compiled.pt2"
-    torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
-    with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("compiled/data/aotinductor/model/weights_config.json"))
-        files = {each[0]: torch.load(io.BytesIO(archive.read(f"compiled/data/weights/{each[0]}"))) for each in config.values()}
-    assert "linear.weight" in config, config
-    compare(path, {name: files[file].as_strided(shape, stride, offset) for name, (file, shape, stride, offset) in config.items()})
-    path = FOLDER / "code.pt2"
-    torch._inductor.aoti_compile_and_package(program, package_path=str(path))
-    done = subprocess.run([STET, "ls", path], capture_output=True, text=True)
-    assert done.returncode == 1 and "a model that AOTInductor compiled, without weights in files" in done.stderr, done
-
-
 class Runs:
     """Unpickling it calls a function with arguments."""
 
@@ -327,8 +255,6 @@ def main():
     assert loaded["a.weight"].data_ptr() == loaded["b.weight"].data_ptr()
     net.load_state_dict(torch.load(FOLDER / "state_dict-back.pt", weights_only=True))
     check_exported(net)
-    check_torch_export()
-    check_compiled()
     check_patch(net)
     check_nothing_runs()
     print(f"{checked} passed, 0 failed")

@@ -6,7 +6,6 @@
 #include "any.hpp"
 #include "diagnosis.hpp"
 #include "common/known_content.hpp"
-#include "pytorch/detail/archive_members.hpp"
 #include "safetensors/open.hpp"
 #include "safetensors/detail/index_text.hpp"
 
@@ -332,14 +331,6 @@ inline result<std::string> index_of_shards(std::string_view folder) {
   }
   if (*made.problem == errc::missing_part && !detail::is_zip(probe.start()))
     made.advice = "copy or download the file that is missing, to where the model names it";
-  if (*made.problem == errc::unsupported && detail::is_zip(probe.start()) && probe.zip() &&
-      !detail::find_compiled(*probe.zip()).empty()) {
-    made.says_more = true;
-    made.what = "a model that AOTInductor compiled, without weights in files of their own";
-    made.advice = "save the model with torch.export.save, or compile it with the option "
-                  "\"aot_inductor.package_constants_on_disk_format\": \"pickle_weights\"";
-    return made;
-  }
   const auto bytes = probe.bytes();
   if (!bytes) return made;
   const detail::examined_file of{path_utf8, options, *bytes};

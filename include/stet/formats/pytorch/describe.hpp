@@ -24,9 +24,8 @@ namespace stet::inline STET_NAMESPACE::detail {
 /// `format::describe` of pytorch_format. The object without its tensors is the state: dicts are objects, other containers arrays, in
 /// which tensors are null; what is known by its class alone is {"class": "argparse.Namespace", "arguments": […], "state": {…}}, as
 /// far as it has them. Bytes are {"bytes": hexadecimal}, floats that are not finite "nan", "inf" and "-inf", integers beyond 64 bits
-/// text. The notes of tensors are {"pytorch": {"strides": […], "conj": true, "neg": true, "constant": true}}, the last for a constant of
-/// torch.export, {"trainable": true} for one that requires a gradient, and {"tied": true} for an alias, by which `save_pytorch` saves it
-/// as a tensor again. The file was checked when it was opened; what another program wrote there since is errc::malformed.
+/// text. The notes of tensors are {"pytorch": {"strides": […], "conj": true, "neg": true}}, {"trainable": true} for one that
+/// requires a gradient, and {"tied": true} for an alias, by which `save_pytorch` saves it as a tensor again. The file was checked when it was opened; what another program wrote there since is errc::malformed.
 /// Cost: reads the pickle.
 inline result<model_description> describe_pytorch(const model& of) {
   model_description made;
@@ -73,7 +72,6 @@ inline result<model_description> describe_pytorch(const model& of) {
     if (each.is_trainable) append_member(attributes, "trainable", true);
     if (const auto own = all->store.find(each.name); own && all->store.original_of(*own))
       append_member(attributes, std::string(pytorch_tied_field), true);
-    if (each.is_constant) append_member(view, "constant", true);
     if (!view.empty()) append_member(attributes, "pytorch", std::move(view));
     if (!attributes.empty()) made.tensors.push_back({std::move(each.name), std::move(attributes)});
   }

@@ -19,16 +19,15 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// An archive that has the pickle of torch.save, the weights of torch.export or the code of AOTInductor in its first folder; or the
-/// beginning of a file of before 1.6. An archive that is damaged counts, too, if its first member is the pickle, or the program of
-/// torch.export: opening it says what is wrong.
+/// An archive that has the pickle of torch.save or the weights of torch.export in its first folder; or the beginning of a file of
+/// before 1.6. An archive that is damaged counts, too, if its first member is the pickle, or the program of torch.export: opening it says
+/// what is wrong.
 inline bool is_pytorch(format_probe& probe) {
   if (probe.failure()) return false;
   if (!is_zip(probe.start())) return is_legacy_pytorch(probe.start()) || is_tar_pytorch(probe.start());
   const auto& members = probe.zip();
   if (members) {
-    return find_in_root(*members, pytorch_pickle_member) != nullptr || !find_exported(*members).empty() ||
-           !find_compiled(*members).empty();
+    return find_in_root(*members, pytorch_pickle_member) != nullptr || !find_exported(*members).empty();
   }
   constexpr std::size_t name_at = 30; // in the header of a member (wire/zip.hpp)
   byte_cursor header(probe.start());

@@ -75,11 +75,9 @@ inline result<model> open_pytorch_source(source&& file, std::string_view path, c
 /// Tensors are those in dicts, lists, tuples, and objects that are dicts or lists, within each other, by their keys and positions
 /// joined with dots: "model.layers.0.weight", "optimizer.state.0.exp_avg". A tensor that is the whole object is "<root>". A module
 /// that was saved as a whole gives the names of its `state_dict()`; its class need not exist. Of TorchScript these are the parameters
-/// and buffers of modules, of torch.export the weights and the constants, also those in files of torch.save within the archive; of an
-/// archive with several models they begin with the model: "encoder.layers.0.weight". Constants are tensors outside the state dict: those
-/// in the code, and buffers that are not persistent; `describe` says which they are. Views of a storage that are the same are aliases of
-/// the first: tied weights. Of a model that AOTInductor compiled, the weights are read if they are files in the archive
-/// ("aot_inductor.package_constants_on_disk_format": "pickle_weights"); its code is not.
+/// and buffers of modules, of torch.export the weights, also those in files of torch.save within the archive; of an archive with several
+/// models they begin with the model: "encoder.layers.0.weight". Views of a storage that are the same are aliases of the first: tied
+/// weights.
 ///
 /// A contiguous tensor is in place. `copy_to` gives the elements of others, row-major: transposed, expanded and channels-last views;
 /// `get` says errc::not_resident. `describe` tells their strides. Of a view that is conjugated or negated lazily the tensor has the
@@ -92,18 +90,17 @@ inline result<model> open_pytorch_source(source&& file, std::string_view path, c
 /// with their checksums; without one, reading them is errc::compressed. Checksums of others are `model::checks`.
 ///
 /// `model::omitted` has, by name,
-///   errc::unsupported  quantized, sparse, nested and meta tensors, with their function; storages without a tensor; objects of
-///                      classes that have tensors of their own, with the class; and constants of torch.export that are no tensors
+///   errc::unsupported  quantized, sparse, nested and meta tensors, with their function; storages without a tensor; and objects of
+///                      classes that have tensors of their own, with the class
 ///   errc::bad_name     a key that cannot be a name: NUL, no UTF-8
-///   errc::missing_part, duplicate_part  a pickled tensor of torch.export whose file is missing, or that of another tensor
+///   errc::missing_part, duplicate_part  a pickled weight of torch.export whose file is missing, or that of another weight
 /// Everything else in the file is `model_description::state`.
 ///
 /// Opening fails with the errors of `stet::open` for paths and options, those of read_zip (wire/zip.hpp), those of the pickle
 /// (wire/pickle.hpp), and
 /// @retval errc::unknown_format  a zip archive without data.pkl and without weights of torch.export, or a pickle that torch.save did not
 ///                               write
-/// @retval errc::unsupported     a model that AOTInductor compiled, whose weights are within the code, or nowhere in the archive
-/// @retval errc::bad_json, wrong_type  a list of tensors of torch.export is damaged
+/// @retval errc::bad_json, wrong_type  the list of weights of torch.export is damaged
 /// @retval errc::malformed       a tensor's arguments are not those of its function; or the pickle names a function that runs code or
 ///                               reads files, such as os.system, the subject
 /// @retval errc::newer_format    another protocol than 1001 in a file of before 1.6

@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: MIT
-// The members of an archive of PyTorch that have a meaning: the pickle of torch.save, and the weights and constants of torch.export.
+// The members of an archive of PyTorch that have a meaning: the pickle of torch.save, and the weights of torch.export.
 #ifndef STET_FORMATS_PYTORCH_DETAIL_ARCHIVE_MEMBERS_HPP
 #define STET_FORMATS_PYTORCH_DETAIL_ARCHIVE_MEMBERS_HPP
 
 #include "../../../wire/zip.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
 #include <string_view>
 #include <vector>
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-inline constexpr std::string_view pytorch_pickle_member = "data.pkl", pytorch_data_folder = "data/",
-                                  pytorch_weights_folder = "data/weights/",
-                                  pytorch_constants_folder = "data/constants/",
-                                  pytorch_compiled_folder = "data/aotinductor/",
+inline constexpr std::string_view pytorch_pickle_member = "data.pkl", pytorch_weights_folder = "data/weights/",
                                   pytorch_program_member = "serialized_exported_program.json";
 
 /// The first folder of the archive with its '/'; empty: the first member is in none.
@@ -37,30 +32,19 @@ inline const zip_member* find_in_root(const std::vector<zip_member>& members, st
   return nullptr;
 }
 
-/// What a member with the weights or the constants of a model is.
-enum class pytorch_exported_form : std::uint8_t {
-  /// JSON that lists the members with the tensors.
-  list,
-  /// A file of torch.save, whose object is a dict of the tensors.
-  state_dict,
-  /// JSON of AOTInductor: views of the tensors in files of torch.save.
-  views,
-};
-
-/// The weights, or the constants, of a model that torch.export or AOTInductor saved.
+/// The weights of a model that torch.export saved.
 struct pytorch_exported {
   /// "model", unless the program chose another name.
   std::string_view model;
   const zip_member* member;
-  pytorch_exported_form form;
-  bool is_constants;
+  /// The member is a file of torch.save, a state dict; else JSON that lists the members with the weights.
+  bool is_pickled;
 };
 
-/// The weights and constants of each model that torch.export or AOTInductor saved, in the order of the directory; empty: the archive
-/// is of another kind.
+/// The weights of each model that torch.export saved, in the order of the directory; empty: the archive is of another kind.
 /// Cost: two passes over the names.
 inline std::vector<pytorch_exported> find_exported(const std::vector<zip_member>& members) {
-  constexpr std::string_view of_models = "models/", json = ".json", pickle = ".pt", views = "/weights_config.json";
+  constexpr std::string_view of_models = "models/", json = ".json", pickle = ".pt", config = "_weights_config.json";
   std::vector<pytorch_exported> made;
   bool is_flat = false;
   std::vector<std::string_view> models;
@@ -75,43 +59,19 @@ inline std::vector<pytorch_exported> find_exported(const std::vector<zip_member>
   }
   std::sort(models.begin(), models.end());
   for (const zip_member& each : members) {
-    using form = pytorch_exported_form;
     const bool is_state = each.name == "serialized_state_dict.pt" || each.name == "serialized_state_dict.json";
-    const bool is_flat_constants = each.name == "serialized_constants.pt" || each.name == "serialized_constants.json";
-    if (is_flat && (is_state || is_flat_constants))
-      made.push_back({"model", &each, form::state_dict, is_flat_constants});
+    if (is_flat && is_state) made.push_back({"model", &each, true});
     if (root.empty() || !each.name.starts_with(root)) continue;
     std::string_view name = each.name.substr(root.size());
-    if (name.starts_with(pytorch_compiled_folder) && name.ends_with(views)) {
-      name.remove_suffix(views.size());
-      if (name.size() <= pytorch_compiled_folder.size()) continue;
-      made.push_back({name.substr(pytorch_compiled_folder.size()), &each, form::views, false});
-    }
-    const bool is_constants = name.starts_with(pytorch_constants_folder);
-    if (!is_constants && !name.starts_with(pytorch_weights_folder)) continue;
-    const std::string_view config = is_constants ? "_constants_config.json" : "_weights_config.json";
-    name.remove_prefix(is_constants ? pytorch_constants_folder.size() : pytorch_weights_folder.size());
+    if (!name.starts_with(pytorch_weights_folder)) continue;
+    name.remove_prefix(pytorch_weights_folder.size());
     const bool is_config = name.ends_with(config);
     if (!is_config && !name.ends_with(pickle)) continue;
     name.remove_suffix(is_config ? config.size() : pickle.size());
     // Other archives have such a folder, too, but no graphs beside it.
-    if (is_config || std::binary_search(models.begin(), models.end(), name))
-      made.push_back({name, &each, is_config ? form::list : form::state_dict, is_constants});
+    if (is_config || std::binary_search(models.begin(), models.end(), name)) made.push_back({name, &each, !is_config});
   }
   return made;
-}
-
-/// The folder of the first model that AOTInductor compiled, without '/' behind it: "data/aotinductor/model"; empty: there is none.
-inline std::string_view find_compiled(const std::vector<zip_member>& members) noexcept {
-  const std::string_view root = root_of(members);
-  for (const zip_member& each : members) {
-    if (root.empty() || !each.name.starts_with(root)) continue;
-    const std::string_view name = each.name.substr(root.size());
-    if (!name.starts_with(pytorch_compiled_folder)) continue;
-    const std::size_t end = name.find('/', pytorch_compiled_folder.size());
-    if (end != std::string_view::npos && end != pytorch_compiled_folder.size()) return name.substr(0, end);
-  }
-  return {};
 }
 
 } // namespace stet::inline STET_NAMESPACE::detail

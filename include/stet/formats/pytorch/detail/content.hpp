@@ -55,7 +55,7 @@ struct pytorch_content {
   std::span<const std::byte> archive;
   std::vector<zip_member> members;
   std::string_view root;
-  /// Of an archive of torch.export: where the weights and constants are, in `members`.
+  /// Of an archive of torch.export: where the weights are, in `members`.
   std::vector<pytorch_exported> exported;
   /// The pickle, where it is decompressed.
   source decompressed;
@@ -129,11 +129,7 @@ private:
     into_.members = std::move(*members_);
     const zip_member* const object = find_in_root(into_.members, pytorch_pickle_member);
     if (object == nullptr) into_.exported = find_exported(into_.members);
-    if (object == nullptr && !into_.is_export()) {
-      const std::string_view compiled = find_compiled(into_.members);
-      return compiled.empty() ? error(errc::unknown_format, "a zip archive without data.pkl")
-                              : error_about(errc::unsupported, "weights within compiled code", compiled);
-    }
+    if (object == nullptr && !into_.is_export()) return error(errc::unknown_format, "a zip archive without data.pkl");
     into_.root = root_of(into_.members);
     if (auto read = read_byte_order(); !read) return read;
     for (const zip_member& each : into_.members) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Archives of torch.export and AOTInductor: tensors that their JSON lists, or that are in files of torch.save within them.
+// Archives of torch.export: the weights that their JSON lists, or that are in files of torch.save within them.
 #ifndef STET_FORMATS_PYTORCH_DETAIL_EXPORT_HPP
 #define STET_FORMATS_PYTORCH_DETAIL_EXPORT_HPP
 
@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <set>
 #include <span>
 #include <string>
@@ -24,22 +23,13 @@
 // the tensor. Earlier archives have ROOT/data/weights/MODEL.pt, a file of torch.save whose object is the state dict. Before, that was
 // the member serialized_state_dict.pt, in no folder, which 2.1 called .json. A program may save several models in one archive.
 //
-// Constants of a model are tensors that are not in its state dict: those that torch.export lifted from the code, attributes, and buffers
-// that are not persistent. They are in the same forms: ROOT/data/constants/MODEL_constants_config.json and tensor_0, MODEL.pt, and
-// serialized_constants.pt. Members custom_obj_0 and opaque_obj_0 are pickles of other objects, by which Python would call their classes.
-//
-// AOTInductor compiles a model to a library, ROOT/data/aotinductor/MODEL/NAME.wrapper.so. Its weights are within, or in
-// NAME.wrapper_weights.blob, whose table is within. With the option "aot_inductor.package_constants_on_disk_format": "pickle_weights"
-// they are files of torch.save, ROOT/data/weights/weight_0, and ROOT/data/aotinductor/MODEL/weights_config.json lists them as
-// {NAME: ["weight_0", [4, 3], [3, 1], 0]}: the file, and the shape, strides and offset of the view of its storage.
-//
 // Source: github.com/pytorch/pytorch, torch/export/pt2_archive/_package.py, torch/export/__init__.py; torch/_export/serde/schema.py,
-// PayloadConfig and TensorMeta; torch/_inductor/codecache.py.
+// PayloadConfig and TensorMeta.
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Adds the weights and constants of all models of an archive of torch.export, each by its name; where there are several models, behind
-/// the name of its model and a dot.
+/// Adds the weights of all models of an archive of torch.export, each by its name; where there are several models, behind the name of
+/// its model and a dot.
 class pytorch_export_reader {
 public:
   /// @param notes  gets a note for each tensor; nullptr: none are wanted
@@ -54,26 +44,22 @@ public:
     importer_.add_checks();
     for (const zip_member& each : from_.members) {
       const std::string_view name = each.name.substr((std::min)(from_.root.size(), each.name.size()));
-      if (!each.name.starts_with(from_.root) ||
-          (!name.starts_with(pytorch_weights_folder) && !name.starts_with(pytorch_constants_folder)))
-        continue;
-      from_.storages.add(storage_of(each, name.substr(pytorch_data_folder.size())));
+      if (!each.name.starts_with(from_.root) || !name.starts_with(pytorch_weights_folder)) continue;
+      from_.storages.add(storage_of(each, name.substr(pytorch_weights_folder.size())));
     }
-    std::set<std::string_view> models;
-    std::set<std::pair<std::string_view, bool>> state_dicts;
+    std::set<std::string_view> models, pickled;
     for (const pytorch_exported& each : from_.exported) {
       models.insert(each.model);
-      if (each.form == pytorch_exported_form::state_dict) state_dicts.emplace(each.model, each.is_constants);
+      if (each.is_pickled) pickled.insert(each.model);
     }
     for (const pytorch_exported& each : from_.exported) {
-      if (each.form == pytorch_exported_form::list && state_dicts.count({each.model, each.is_constants}) != 0)
-        continue; // as torch.export.load
-      const std::size_t first = notes_ == nullptr ? 0 : notes_->size();
-      if (auto read = read_one(each, models.size() == 1 ? std::string_view() : each.model); !read) return read;
-      if (notes_ == nullptr || !each.is_constants) continue;
-      for (std::size_t i = first; i < notes_->size(); ++i) (*notes_)[i].is_constant = true;
+      if (!each.is_pickled && pickled.count(each.model) != 0) continue; // as torch.export.load
+      const std::string_view name = models.size() == 1 ? std::string_view() : each.model;
+      pytorch_storage file = storage_of(*each.member, each.member->name);
+      auto read = each.is_pickled ? add_file(file, name) : read_config(*each.member, name);
+      if (!read) return read;
     }
-    return add_views();
+    return {};
   }
 
 private:
@@ -85,12 +71,6 @@ private:
     made.resize(text.decode(made.data()));
     return made;
   }
-  /// The name of a tensor in a list: behind that of its model and a dot, if the model has a name.
-  static std::string full_name(const json_string& name, std::string_view model) {
-    std::string made(model);
-    if (!model.empty()) made += '.';
-    return made.append(decoded(name));
-  }
 
   static pytorch_storage storage_of(const zip_member& member, std::string_view key) {
     pytorch_storage made;
@@ -101,24 +81,10 @@ private:
     return made;
   }
 
-  /// @param model  that of its names; empty: they are whole
-  result<void> read_one(const pytorch_exported& of, std::string_view model) {
-    if (of.form == pytorch_exported_form::state_dict) {
-      pytorch_storage file = storage_of(*of.member, of.member->name);
-      return file.size_bytes == 0 ? result<void>() : add_file(file, model); // without: a model that has no tensors
-    }
-    const result<source> text = open_member(from_.archive, *of.member, options_.inflate, into_.memory());
-    if (!text) return text.error();
-    json_reader in(text_at(text->data(), static_cast<std::size_t>(text->size_bytes())));
-    auto read = of.form == pytorch_exported_form::views ? read_views(in, model) : read_list(in, model, of.is_constants);
-    return read || !read.error().subject().empty() ? read : read.error().about(of.member->name);
-  }
-
-  // ---- files of torch.save within the archive ----
-
-  /// Opens a file of torch.save within the archive, and calls `add(content, importer)`. Its storages are in place, unless it is
-  /// compressed as a whole.
-  template <class Add> result<void> open_file(pytorch_storage& file, Add add) {
+  /// Adds the tensors of a file of torch.save within the archive. Its storages are in place, unless it is compressed as a whole.
+  /// @param name  that of its object; empty: the names of its tensors are whole
+  result<void> add_file(pytorch_storage& file, std::string_view name) {
+    if (file.size_bytes == 0) return {}; // a model without weights
     if (auto unpacked = placer_.unpack(file); !unpacked) return unpacked;
     const std::span<const std::byte> bytes =
         bytes_in(into_.part(file.part))
@@ -129,96 +95,21 @@ private:
     if (added) {
       work_ += pytorch_importer::work_per_byte * content.object.size_bytes();
       pytorch_importer importer(into_, content, options_, notes_, work_);
-      added = add(content, importer);
+      added = importer.add_object(name);
       work_ = importer.work_left();
     }
     return added || !added.error().subject().empty() ? added : added.error().about(file.key);
   }
-  /// Adds the tensors of the object of such a file.
-  /// @param name  that of its object; empty: the names of its tensors are whole
-  result<void> add_file(pytorch_storage& file, std::string_view name) {
-    return open_file(file, [&](pytorch_content&, pytorch_importer& importer) { return importer.add_object(name); });
+
+  /// Adds the weights that the JSON lists.
+  result<void> read_config(const zip_member& member, std::string_view model) {
+    const result<source> text = open_member(from_.archive, member, options_.inflate, into_.memory());
+    if (!text) return text.error();
+    json_reader in(text_at(text->data(), static_cast<std::size_t>(text->size_bytes())));
+    auto read = read_config(in, model);
+    return read || !read.error().subject().empty() ? read : read.error().about(member.name);
   }
-
-  // ---- views of tensors in files of torch.save ----
-
-  /// A view of the storage of the tensor in a file.
-  struct view {
-    std::string name, key;
-    pytorch_tensor tensor; // its shape, strides and offset
-  };
-
-  /// Collects the views of a model.
-  result<void> read_views(json_reader& in, std::string_view model) {
-    if (in.next() != json_token::begin_object) return problem(in);
-    while (in.next() == json_token::key) {
-      view made{full_name(in.string(), model), "weights/", {}};
-      if (in.next() != json_token::begin_array || in.next() != json_token::string) return problem(in);
-      made.key += decoded(in.string());
-      if (!read_numbers(in, made.tensor.shape) || !read_numbers(in, made.tensor.strides)) return problem(in);
-      if (in.next() != json_token::number || !in.number().is_unsigned()) return problem(in);
-      made.tensor.offset = in.number().magnitude;
-      if (in.next() != json_token::end_array) return problem(in);
-      if (made.tensor.shape.size() != made.tensor.strides.size()) return error(errc::bad_shape, made.name);
-      views_.push_back(std::move(made));
-    }
-    return in.token() == json_token::end_object && in.next() == json_token::end ? result<void>() : problem(in);
-  }
-  /// Reads [4, 3], whose first token is the next one.
-  static bool read_numbers(json_reader& in, std::vector<std::uint64_t>& into) {
-    if (in.next() != json_token::begin_array) return false;
-    while (in.next() == json_token::number) {
-      if (into.size() == max_rank || !in.number().is_unsigned()) return false;
-      into.push_back(in.number().magnitude);
-    }
-    return in.token() == json_token::end_array;
-  }
-
-  /// Adds the views of all models: each file is opened once, in the order of their first use.
-  result<void> add_views() {
-    std::map<std::string_view, std::size_t> files;
-    std::vector<std::vector<const view*>> all;
-    for (const view& each : views_) {
-      const auto [place, is_new] = files.emplace(each.key, all.size());
-      if (is_new) all.emplace_back();
-      all[place->second].push_back(&each);
-    }
-    for (const std::vector<const view*>& each : all) {
-      if (auto added = add_views_of(each); !added) return added;
-    }
-    return {};
-  }
-  result<void> add_views_of(const std::vector<const view*>& views) {
-    const auto omit_all = [&](const error& reason) {
-      for (const view* each : views) into_.omit(each->name, reason);
-      return result<void>();
-    };
-    pytorch_storage* const file = from_.storages.find(views.front()->key);
-    if (file == nullptr) return omit_all(error_about(errc::missing_part, "data", views.front()->key));
-    return open_file(*file, [&](pytorch_content& content, pytorch_importer& importer) -> result<void> {
-      pytorch_tensor whole;
-      pytorch_values values = content.values();
-      const result<pytorch_kind> kind = values.read(content.object.root(), whole);
-      if (!kind) return kind.error();
-      if (*kind != pytorch_kind::tensor) {
-        return omit_all(*kind == pytorch_kind::omitted ? values.reason()
-                                                       : error(errc::unsupported, "a weight that is no tensor"));
-      }
-      for (const view* each : views) {
-        whole.shape = each->tensor.shape;
-        whole.strides = each->tensor.strides;
-        whole.offset = each->tensor.offset;
-        if (!measure(whole)) return error(errc::bad_shape, each->name);
-        if (auto added = importer.add(each->name, whole); !added) return added;
-      }
-      return {};
-    });
-  }
-
-  // ---- lists of tensors ----
-
-  /// Adds the tensors that the JSON lists.
-  result<void> read_list(json_reader& in, std::string_view model, bool is_constants) {
+  result<void> read_config(json_reader& in, std::string_view model) {
     if (in.next() != json_token::begin_object) return problem(in);
     while (in.next() == json_token::key) {
       const bool is_config = in.string() == "config";
@@ -228,23 +119,24 @@ private:
         continue;
       }
       while (in.next() == json_token::key) {
-        if (auto read = read_listed(in, model, is_constants); !read) return read;
+        if (auto read = read_weight(in, model); !read) return read;
       }
       if (in.token() != json_token::end_object) return problem(in);
     }
     return in.token() == json_token::end_object && in.next() == json_token::end ? result<void>() : problem(in);
   }
 
-  result<void> read_listed(json_reader& in, std::string_view model, bool is_constant) {
-    const std::string name = full_name(in.string(), model);
+  result<void> read_weight(json_reader& in, std::string_view model) {
+    std::string name(model);
+    if (!model.empty()) name += '.';
+    name += decoded(in.string());
     if (in.next() != json_token::begin_object) return problem(in);
     pytorch_tensor tensor;
-    std::string path;
     bool is_pickled = false, has_type = false;
     while (in.next() == json_token::key) {
       const json_string key = in.string();
       in.next();
-      if (key == "path_name" && in.token() == json_token::string) path = decoded(in.string());
+      if (key == "path_name" && in.token() == json_token::string) tensor.key = decoded(in.string());
       if (key == "use_pickle" && in.token() == json_token::boolean) is_pickled = in.boolean();
       if (key == "tensor_meta" && in.token() == json_token::begin_object) {
         if (auto read = read_meta(in, tensor, has_type); !read) return read;
@@ -253,9 +145,6 @@ private:
       if (!in.skip()) return problem(in);
     }
     if (in.token() != json_token::end_object) return problem(in);
-    if (is_constant && !path.starts_with("tensor_"))
-      return omit(name, error_about(errc::unsupported, "an object that is no tensor", path));
-    tensor.key = (is_constant ? "constants/" : "weights/") + path;
     pytorch_storage* const storage = from_.storages.find(tensor.key);
     if (is_pickled) {
       if (storage == nullptr) return omit(name, error_about(errc::missing_part, "data", tensor.key));
@@ -263,9 +152,7 @@ private:
       if (!opened_.insert(storage).second) return omit(name, error_about(errc::duplicate_part, "data", tensor.key));
       return add_file(*storage, name);
     }
-    if (!has_type)
-      return omit(name,
-                  error(errc::unsupported, is_constant ? "a constant without a shape" : "a weight without a shape"));
+    if (!has_type) return omit(name, error(errc::unsupported, "a weight without a shape"));
     if (tensor.type == nullptr) return omit(name, error(errc::unknown_dtype, name));
     if (tensor.shape.size() != tensor.strides.size() || !measure(tensor)) return error(errc::bad_shape, name);
     if (storage != nullptr) tensor.storage_size_bytes = tensor.end_bytes = storage->size_bytes;
@@ -321,7 +208,6 @@ private:
   pytorch_placer placer_;
   std::uint64_t work_ = pytorch_importer::least_work; // what is left for the names in files of torch.save
   std::set<const pytorch_storage*> opened_;
-  std::vector<view> views_;
 };
 
 } // namespace stet::inline STET_NAMESPACE::detail

@@ -130,8 +130,6 @@ struct pytorch_note {
   /// Of a tensor that is not contiguous.
   std::vector<std::uint64_t> strides;
   bool is_conjugate, is_negative, is_trainable;
-  /// It is a constant of torch.export.
-  bool is_constant = false;
 };
 using pytorch_notes = std::vector<pytorch_note>;
 
