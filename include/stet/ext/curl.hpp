@@ -360,7 +360,9 @@ private:
           const auto came = files.fetch(of, offset_bytes + begin, into.subspan(static_cast<std::size_t>(begin), size));
           if (came) continue;
           const std::lock_guard lock(mutex);
-          if (!has_failed.exchange(true, std::memory_order_relaxed)) failure = came.error();
+          if (has_failed.load(std::memory_order_relaxed)) return;
+          failure = came.error();
+          has_failed.store(true, std::memory_order_relaxed);
         }
       }
     } work{*this, of, offset_bytes, piece_size, into};

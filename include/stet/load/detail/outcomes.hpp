@@ -54,7 +54,7 @@ public:
   /// A piece has been dealt with. Any thread.
   void end_piece(const load_piece& piece, const result<void>& done) noexcept {
     state& of = state_of(piece.request);
-    if (!done && !of.has_failed.exchange(true, std::memory_order_relaxed)) {
+    if (!done && of.failure_count.fetch_add(1, std::memory_order_relaxed) == 0) {
       const load_request& request = request_of(piece);
       requests_[piece.request].outcome_ =
           done.error().subject().empty() ? done.error().about(request.of().name()) : done.error();
@@ -83,8 +83,8 @@ public:
 private:
   struct state {
     std::atomic<std::size_t> pieces_left{0};
-    std::atomic<bool> has_failed{false};
-    bool has_ended = false; // in order: the observer will be told in its turn
+    std::atomic<std::size_t> failure_count{0}; // a word: RISC-V exchanges no bytes without a library
+    bool has_ended = false;                    // in order: the observer will be told in its turn
     std::size_t first_piece = 0, piece_count = 0;
     /// Of the list of those that have ended: the number behind that of the next; 0 at its end.
     std::size_t next = 0;
