@@ -77,9 +77,8 @@ private:
 
 /// A path whose format is searched for, and which is then opened: a file, a folder, or a prefix of file names. The file is opened once.
 /// Its first and last bytes are read at once; all bytes, and the directory of an archive, when a format first asks for them,
-/// for all formats together. So no byte is read more than once, but for the end of a damaged archive on demand, and opening goes on with what the
-/// probe has. A store whose bytes
-/// stay on demand fetches its own table, and its tensors.
+/// for all formats together. So no byte is read more than once, but for the end of a damaged archive on demand, and opening goes on with
+/// what the probe has. A store whose bytes stay on demand fetches its own table, and its tensors.
 /// Not for use by several threads at once. Errors about the file have its path as their subject.
 class format_probe {
 public:

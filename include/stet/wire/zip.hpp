@@ -58,7 +58,8 @@ struct zip_member {
   std::uint64_t size_bytes = 0;
   /// The end of the stored bytes and their descriptor, where the next header can begin.
   std::uint64_t end_bytes = 0;
-  /// The bytes in front of it that the archive in memory does not have: 0, unless only some members were read (`read_zip_directory`).
+  /// The bytes in front of it that the archive in memory does not have: 0, unless only some members were read
+  /// (formats/common/thin_archive.hpp).
   std::uint64_t left_out_bytes = 0;
   std::uint32_t crc32 = 0;
   std::uint16_t method = 0;

@@ -43,29 +43,37 @@ inline std::string_view npz_key(std::string_view member) noexcept {
   return member;
 }
 
-/// True if a stored member begins as an array does. Members are arrays by that, whatever they are called.
-inline bool begins_as_npy(std::span<const std::byte> archive, const zip_member& member) noexcept {
-  const std::size_t size = npy_magic.size();
-  return member.method == zip_member::is_stored && member.stored_size_bytes >= size &&
-         text_at(archive.data() + static_cast<std::size_t>(member.offset_bytes), size) == npy_magic;
+/// Whether a stored member begins as an array does. Members are arrays by that, whatever they are called. Errors: those of the source.
+inline result<bool> begins_as_npy(const source& archive, const zip_member& member) noexcept {
+  if (member.method != zip_member::is_stored || member.stored_size_bytes < npy_magic.size()) return false;
+  std::byte start[npy_magic.size()];
+  if (auto read = archive.read_at(member.offset_bytes, start); !read) return read.error();
+  return text_at(start, sizeof start) == npy_magic;
 }
 
-/// The members that are arrays or may be; in `others` the rest, but for folders.
-/// Errors: those of read_zip.
-inline result<std::vector<zip_member>> npz_arrays(std::span<const std::byte> archive,
-                                                  std::vector<zip_member>* others = nullptr) {
-  result<std::vector<zip_member>> members = read_zip(archive, zip_repeats::last_wins);
-  if (!members) return members;
+/// Of the members of an archive those that are arrays or may be; in `others` the rest, but for folders. Errors: those of the source.
+inline result<std::vector<zip_member>> npz_arrays(const source& archive, std::vector<zip_member> members,
+                                                  std::vector<zip_member>* others) {
   std::size_t kept = 0;
-  for (const zip_member& each : *members) {
-    if (each.name.ends_with(npy_ending) || begins_as_npy(archive, each)) {
-      (*members)[kept++] = each;
+  for (const zip_member& each : members) {
+    result<bool> is_array = each.name.ends_with(npy_ending);
+    if (!*is_array) is_array = begins_as_npy(archive, each);
+    if (!is_array) return is_array.error();
+    if (*is_array) {
+      members[kept++] = each;
     } else if (others != nullptr && !each.name.ends_with('/')) {
       others->push_back(each);
     }
   }
-  members->resize(kept);
+  members.resize(kept);
   return members;
+}
+/// The same for an archive in memory. Errors: those of read_zip.
+inline result<std::vector<zip_member>> npz_arrays(std::span<const std::byte> archive,
+                                                  std::vector<zip_member>* others = nullptr) {
+  result<std::vector<zip_member>> members = read_zip(archive, zip_repeats::last_wins);
+  if (!members) return members;
+  return npz_arrays(source::borrow(archive), std::move(*members), others);
 }
 
 /// The bytes of a member: as open_member, and of the other methods of Python's zipfile.
@@ -101,7 +109,7 @@ public:
     if (auto checked = check_numpy_types(types_); !checked) return checked;
     std::vector<zip_member> others;
     const result<std::vector<zip_member>> members =
-        all_ == nullptr ? npz_arrays(archive_, &others) : arrays_on_demand(others);
+        all_ == nullptr ? npz_arrays(archive_, &others) : npz_arrays(into_.part(part_), *all_, &others);
     if (!members) return members.error();
     for (const zip_member& each : *members) {
       if (auto added = add(each); !added) return error_of_member(added.error(), each);
@@ -111,24 +119,6 @@ public:
   }
 
 private:
-  /// As npz_arrays, of an archive on demand.
-  result<std::vector<zip_member>> arrays_on_demand(std::vector<zip_member>& others) {
-    std::vector<zip_member> arrays;
-    for (const zip_member& each : *all_) {
-      bool is_array = each.name.ends_with(npy_ending);
-      if (!is_array && each.method == zip_member::is_stored && each.stored_size_bytes >= npy_magic.size()) {
-        std::byte start[npy_magic.size()];
-        if (auto read = into_.part(part_).read_at(each.offset_bytes, start); !read) return read.error();
-        is_array = text_at(start, sizeof start) == npy_magic;
-      }
-      if (is_array)
-        arrays.push_back(each);
-      else if (!each.name.ends_with('/'))
-        others.push_back(each);
-    }
-    return arrays;
-  }
-
   /// The bytes of a member of an archive on demand: on demand, too, if they are stored.
   result<source> open_on_demand(const zip_member& member) {
     const byte_reader& file = *into_.part(part_).fetcher();
