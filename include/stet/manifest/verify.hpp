@@ -10,7 +10,6 @@
 #include "../store/store.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 namespace stet::inline STET_NAMESPACE {

@@ -152,6 +152,27 @@ private:
   detail::os::file_facts facts_;
 };
 
+/// Fills `into` with bytes of a file, as `file::read` does.
+using read_function = result<void>(const file& from, std::uint64_t offset_bytes, std::span<std::byte> into) noexcept;
+
+namespace detail {
+
+/// A file that is read by a function.
+class file_read_by final : public byte_reader {
+public:
+  file_read_by(const file& from, read_function* by) noexcept : from_(from), by_(by) {}
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept override { return from_.size_bytes(); }
+  [[nodiscard]] result<void> read(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept override {
+    return by_(from_, offset_bytes, into);
+  }
+
+private:
+  const file& from_;
+  read_function* by_;
+};
+
+} // namespace detail
+
 } // namespace stet::inline STET_NAMESPACE
 
 #endif

@@ -28,6 +28,7 @@ public:
       : from_(from), offset_bytes_(offset_bytes), into_(into) {}
 
   [[nodiscard]] result<void> run() noexcept {
+    if (into_.size() <= request_bytes) return from_.read(offset_bytes_, into_); // whatever the machine has
     constexpr std::size_t large_bytes = std::size_t{32} << 20; // from here on a direct read is worth its handle
     constexpr unsigned waiting_threads = 8;
     unsigned threads = processor_count();

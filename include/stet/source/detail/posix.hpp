@@ -242,6 +242,7 @@ inline result<void> flush(const std::byte* at, std::size_t size_bytes) noexcept 
 #if defined(__wasi__) || defined(__EMSCRIPTEN__) // no virtual memory: everything is resident and nothing can leave
 
 inline result<void> prefetch(const std::byte*, std::size_t) noexcept { return {}; }
+inline bool populate(const std::byte*, std::size_t) noexcept { return true; }
 inline void populate_for_reading(const std::byte*, std::size_t) noexcept {}
 inline void read_ahead(native_handle, std::uint64_t, std::size_t) noexcept {}
 inline result<void> stop_read_ahead(const std::byte*, std::size_t) noexcept { return {}; }
@@ -259,16 +260,22 @@ inline result<void> prefetch(const std::byte* at, std::size_t size_bytes) noexce
   return {};
 }
 
-/// Reads these pages and waits until they are in memory, as far as the system does so.
-inline void populate_for_reading(const std::byte* at, std::size_t size_bytes) noexcept {
-  const page_range pages(at, size_bytes);
-  (void)::madvise(pages.begin, pages.size_bytes,
-                  MADV_WILLNEED); // all of them at once, whatever the limit of read-ahead
+/// Brings pages into the process, reads them if need be, and waits for that. @return false if the system has no call for it; other
+/// errors are those of the file, and touching the pages would end the program
+inline bool populate([[maybe_unused]] const std::byte* at, [[maybe_unused]] std::size_t size_bytes) noexcept {
 #if defined(__linux__)
   constexpr int populate_read = 22; // MADV_POPULATE_READ, of Linux 5.14; the C library may not have the name
-  // Other errors are those of the file: touching its pages would end the program.
-  if (::madvise(pages.begin, pages.size_bytes, populate_read) == 0 || errno != EINVAL) return;
+  const page_range pages(at, size_bytes);
+  return ::madvise(pages.begin, pages.size_bytes, populate_read) == 0 || errno != EINVAL;
+#else
+  return false;
 #endif
+}
+
+/// Reads these pages and waits until they are in memory, as far as the system does so.
+inline void populate_for_reading(const std::byte* at, std::size_t size_bytes) noexcept {
+  (void)prefetch(at, size_bytes); // all of them at once, whatever the limit of read-ahead
+  if (populate(at, size_bytes)) return;
   const std::size_t page = mapping_granularity();
   for (std::size_t done = 0; done < size_bytes; done += page) (void)static_cast<const volatile std::byte*>(at)[done];
 }

@@ -110,24 +110,16 @@ inline result<void> copy_access(native_handle handle, const native_path& from) n
   return {};
 }
 
-/// Brings the pages of a mapping into the process. Linux writes bytes of pages that are not there yet a page at a time, and then has
-/// the file in single pages, which takes twice as long. If that cannot be done, it is slower, but right.
-inline void populate([[maybe_unused]] const std::byte* at, [[maybe_unused]] std::size_t size_bytes) noexcept {
-#if defined(MADV_POPULATE_READ)
-  constexpr std::size_t worthwhile_bytes = 65536;
-  if (size_bytes < worthwhile_bytes) return;
-  const page_range pages(at, size_bytes);
-  (void)::madvise(pages.begin, pages.size_bytes, MADV_POPULATE_READ);
-#endif
-}
-
 inline result<std::size_t> write_some(native_handle handle, std::uint64_t offset_bytes, const std::byte* from,
                                       std::size_t size_bytes) noexcept {
   if (offset_bytes > max_file_bytes) return errc::unsupported;
   // Not more than may well be in memory at once.
   constexpr std::size_t most_bytes = std::size_t{16} << 20;
   const std::size_t count = size_bytes < most_bytes ? size_bytes : most_bytes;
-  populate(from, count);
+  // Linux writes bytes of pages of a mapping that are not there yet a page at a time, and then has the file in single pages, which takes
+  // twice as long. If they cannot be brought in, it is slower, but right.
+  constexpr std::size_t worthwhile_bytes = 65536;
+  if (count >= worthwhile_bytes) (void)populate(from, count);
   const auto done = pwrite_call(handle, from, count, static_cast<file_offset>(offset_bytes));
   if (done < 0) return last_failure();
   return static_cast<std::size_t>(done);
