@@ -45,28 +45,36 @@ const stet::store& opened_store_of(const stet::model& of) {
 /// Asks the system to read what a save will want next of a mapped store: its own read-ahead ends with each tensor, and is often small.
 class read_ahead {
 public:
-  explicit read_ahead(const stet::store& of) : of_(of), next_(of.begin()) {}
+  /// @param saved   what is saved: some tensors of `opened`, perhaps converted
+  /// @param opened  where their bytes are
+  read_ahead(const stet::store& saved, const stet::store& opened)
+      : saved_(saved), opened_(opened), next_(saved.begin()) {}
 
   /// Tensors have been saved up to this many bytes, in the order of the store.
   void reach(std::uint64_t position_bytes) {
     constexpr std::uint64_t window_bytes = std::uint64_t{64} << 20, step_bytes = std::uint64_t{4} << 20;
-    while (next_ != of_.end() && asked_bytes_ < position_bytes + window_bytes) {
+    while (next_ != saved_.end() && before_bytes_ + within_bytes_ < position_bytes + window_bytes) {
       const stet::tensor each = *next_;
-      const std::uint64_t size = (std::min)(step_bytes, each.size_bytes() - within_bytes_);
-      const stet::source& from = of_.index().part_count() == 0 ? of_.data() : of_.part(each.entry().part());
-      (void)from.prefetch(each.entry().offset_bytes() + within_bytes_, size);
-      within_bytes_ += size;
-      asked_bytes_ += size;
-      if (within_bytes_ < each.size_bytes()) continue;
-      within_bytes_ = 0;
-      ++next_;
+      const stet::result<stet::tensor> read = opened_.find(each.name());
+      if (read && within_bytes_ < read->size_bytes()) {
+        const stet::index_entry entry = read->entry();
+        const std::uint64_t size = (std::min)(step_bytes, read->size_bytes() - within_bytes_);
+        (void)opened_.tensor_file(entry.part()).prefetch(entry.offset_bytes() + within_bytes_, size);
+        within_bytes_ += size;
+      } else {
+        before_bytes_ += each.size_bytes();
+        within_bytes_ = 0;
+        ++next_;
+      }
     }
   }
 
 private:
-  const stet::store& of_;
+  const stet::store& saved_;
+  const stet::store& opened_;
   stet::store::iterator next_;
-  std::uint64_t within_bytes_ = 0, asked_bytes_ = 0;
+  /// The bytes of the tensors before it, as they are saved, and those of it that have been asked for.
+  std::uint64_t before_bytes_ = 0, within_bytes_ = 0;
 };
 
 /// Saves as a native file of any form.
@@ -249,7 +257,7 @@ status copy(std::string_view from, std::string_view to, const save_function& sav
   stet::writer all;
   const auto added = stet::compiled::add_model(all, *chosen, wanted.names, wanted.renames);
   // A large model passes through memory: what was read of a mapped file need not stay.
-  read_ahead next(opened_store_of(*chosen));
+  read_ahead next(chosen->store, opened_store_of(*chosen));
   next.reach(0);
   progress shown(size_of(*chosen), [&](std::uint64_t written_bytes) {
     (void)opened_store_of(*chosen).evict();

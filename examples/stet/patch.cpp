@@ -87,9 +87,7 @@ status patch(const arguments& given, console& out) {
   if (!weights) return fail_to_open(weights_path, weights.error(), out);
   if (!renames.empty()) rules.renames.push_back(renamed(weights->store, renames));
 
-  progress shown(model->store.index().part_count() == 0 ? model->store.data().size_bytes()
-                                                        : model->store.part(0).size_bytes(),
-                 [](std::uint64_t) {});
+  progress shown(model->store.tensor_file(0).size_bytes(), [](std::uint64_t) {});
   options.operations = &shown.operations();
   stet::restore_report report;
   const auto done = stet::compiled::replace_weights(*model, weights->store, rules, to, options, &report);

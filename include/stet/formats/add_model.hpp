@@ -4,6 +4,7 @@
 #define STET_FORMATS_ADD_MODEL_HPP
 
 #include "check_model.hpp"
+#include "common/write_elements.hpp"
 #include "description.hpp"
 #include "common/rename_tensors.hpp"
 #include "common/second_name.hpp"

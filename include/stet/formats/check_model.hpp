@@ -5,7 +5,6 @@
 
 #include "model.hpp"
 #include "common/visit_pieces.hpp"
-#include "common/write_elements.hpp"
 
 #include "../bytes/crc32.hpp"
 #include "../load/load.hpp"
@@ -57,7 +56,7 @@ inline result<std::uint32_t> crc32_of_inflated(const model& of, const source& fr
 /// of a mapped file, pages of a few MiB.
 [[nodiscard]] inline result<void> check_range(const model& of, const range_check& check) {
   constexpr std::uint64_t most = 256 * 1024;
-  const source& from = of.store.index().part_count() == 0 ? of.store.data() : of.store.part(check.part);
+  const source& from = of.store.tensor_file(check.part);
   std::uint32_t crc = 0;
   sha1 digest;
   const auto add = [&](std::span<const std::byte> bytes) {
@@ -98,11 +97,11 @@ inline result<std::uint32_t> crc32_of_inflated(const model& of, const source& fr
 }
 
 /// Compares what the files have of one tensor of the model: its checksum, and those of the ranges that it may lie in.
-/// Errors: those of `check_range`, and of `load`. A tensor without either passes. Cost: reads the
-/// tensor, with several threads, and the ranges.
+/// Errors: those of `check_range`, and of `load`. A tensor without either passes. Cost: reads the tensor, with several
+/// threads, and the ranges.
 [[nodiscard]] inline result<void> check_tensor(const model& of, const tensor& which) {
   const bool is_in_file = of.is_in_file(which);
-  const std::uint32_t part = of.store.index().part_count() == 0 ? 0 : which.entry().part();
+  const std::uint32_t part = which.entry().part();
   const std::uint64_t at = which.entry().offset_bytes();
   for (const range_check& each : of.checks) {
     // What is decoded may come from any range; one that is deflated and holds tensors was compared when it was decoded.

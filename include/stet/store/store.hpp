@@ -144,6 +144,12 @@ public:
   /// The bytes of part `number` < index().part_count().
   [[nodiscard]] const source& part(std::uint32_t number) const noexcept { return contents_.parts[number]; }
 
+  /// The bytes of file `number` of those that hold tensors (`index_entry::part`): that part, or number 0 of a store without parts, its own
+  /// file.
+  [[nodiscard]] const source& tensor_file(std::uint32_t number) const noexcept {
+    return contents_.index.part_count() == 0 ? contents_.data : contents_.parts[number];
+  }
+
   /// The tensor called `name`, compared bytewise.
   /// @retval errc::not_found  no tensor has this name
   /// Cost: constant, no allocation; reads nothing of the tensor.
@@ -305,9 +311,7 @@ public:
 private:
   using residency_call = result<void> (source::*)(std::uint64_t, std::uint64_t) const noexcept;
 
-  [[nodiscard]] const source& source_of(index_entry entry) const noexcept {
-    return contents_.index.part_count() == 0 ? contents_.data : contents_.parts[entry.part()];
-  }
+  [[nodiscard]] const source& source_of(index_entry entry) const noexcept { return tensor_file(entry.part()); }
 
   [[nodiscard]] std::uint64_t readable_bytes_behind(index_entry entry) const noexcept {
     const source& from = source_of(entry);

@@ -20,7 +20,7 @@ namespace stet::inline STET_NAMESPACE::detail {
 inline result<model_description> describe_ptd(const model& of) {
   const model* all = &of;
   while (all->whole != nullptr) all = all->whole.get();
-  ptd_file file(bytes_in(all->store.index().part_count() == 0 ? all->store.data() : all->store.part(0)));
+  ptd_file file(bytes_in(all->store.tensor_file(0)));
   if (auto opened = file.open(); !opened) return opened.error();
   model_description made;
   auto read = file.for_each([&](const ptd_item& item) -> result<void> {

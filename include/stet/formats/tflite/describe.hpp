@@ -44,7 +44,7 @@ namespace stet::inline STET_NAMESPACE::detail {
 inline result<model_description> describe_tflite(const model& of) {
   const model* all = &of;
   while (all->whole != nullptr) all = all->whole.get();
-  const source& file = all->store.index().part_count() == 0 ? all->store.data() : all->store.part(0);
+  const source& file = all->store.tensor_file(0);
   const result<std::vector<tflite_model>> models = find_tflite_models(bytes_in(file));
   if (!models) return models.error();
   model_description made;

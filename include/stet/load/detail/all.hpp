@@ -6,7 +6,6 @@
 #include "run.hpp"
 
 #include "../../vocabulary/detail/checked.hpp"
-#include "../../vocabulary/detail/heap_sort.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +15,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Some tensors of a store, or all but the aliases, which have no bytes of their own.
+/// Some tensors of a store, or all.
 /// @param names  nullptr: all
 /// @retval errc::not_found, out_of_memory
 inline result<void> choose_tensors(const store& from, const std::span<const std::string_view>* names,
@@ -28,7 +27,7 @@ inline result<void> choose_tensors(const store& from, const std::span<const std:
   }
   if (names != nullptr) return {};
   for (const tensor of : from) {
-    if (!from.index().original_of(of.entry()) && !into.push(of)) return errc::out_of_memory;
+    if (!into.push(of)) return errc::out_of_memory;
   }
   return {};
 }
@@ -49,7 +48,9 @@ inline result<void> prefetch(const store& from, const std::span<const std::strin
   if (auto done = choose_tensors(from, names, chosen); !done) return done;
   plan_array<load_request> requests(options.memory);
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    if (!requests.push(load_request(chosen[i]))) return errc::out_of_memory;
+    // Of all tensors, aliases have no bytes of their own.
+    const bool is_alias = names == nullptr && from.index().original_of(chosen[i].entry());
+    if (!is_alias && !requests.push(load_request(chosen[i]))) return errc::out_of_memory;
   }
   return load(from, {requests.data(), requests.size()}, options, report);
 }
@@ -78,11 +79,8 @@ inline result<loaded_tensors> loaded_tensors::load(const store& from, const std:
     place = nowhere;
     if (!chosen.push(original ? from.at(original) : named[i])) return errc::out_of_memory;
   }
-  const bool has_parts = from.index().part_count() != 0;
-  heap_sort(chosen.data(), chosen.size(), [has_parts](const tensor& a, const tensor& b) noexcept {
-    const std::uint32_t part_of_a = has_parts ? a.entry().part() : 0, part_of_b = has_parts ? b.entry().part() : 0;
-    return part_of_a != part_of_b ? part_of_a < part_of_b : a.entry().offset_bytes() < b.entry().offset_bytes();
-  });
+  sort_by_place(chosen,
+                [](const tensor& of) noexcept { return std::pair(of.entry().part(), of.entry().offset_bytes()); });
 
   // Tensors that follow each other in a file do so in memory, at the same offsets in a page, as long as these are aligned.
   constexpr std::uint64_t page = load_plan::page_bytes, alignment = 64;
@@ -131,10 +129,6 @@ inline result<loaded_tensors> loaded_tensors::load(const store& from, const std:
   for (std::size_t i = 0; i < named.size(); ++i) {
     const index_entry original = from.index().original_of(named[i].entry());
     if (original) made.place_of(named[i].entry()) = made.place_of(original);
-  }
-  for (const tensor of : from) {
-    const index_entry original = names == nullptr ? from.index().original_of(of.entry()) : index_entry();
-    if (original) made.place_of(of.entry()) = made.place_of(original);
   }
   return made;
 }

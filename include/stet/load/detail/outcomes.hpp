@@ -30,7 +30,6 @@ public:
       const load_piece& piece = plan_.pieces[i];
       state& of = state_of(piece.request);
       if (of.piece_count++ == 0) of.first_piece = i; // the pieces of a request follow each other
-      all_bytes_ += piece.size_bytes;
     }
     for (std::size_t i = 0; i < requests_.size(); ++i) state_of(i).pieces_left = state_of(i).piece_count;
     return true;
@@ -76,7 +75,7 @@ public:
       ++(outcome ? report.loaded_count : report.failed_count);
       if (!outcome) first = outcome;
     }
-    report.size_bytes = all_bytes_;
+    report.size_bytes = plan_.all_bytes;
     return first;
   }
 
@@ -139,7 +138,7 @@ private:
       for (; options_.in_order && next_to_tell_ < requests_.size() && state_of(next_to_tell_).has_ended;
            ++next_to_tell_)
         options_.observer->ended(requests_[next_to_tell_]);
-      options_.observer->progressed(done_bytes_.load(std::memory_order_relaxed), all_bytes_);
+      options_.observer->progressed(done_bytes_.load(std::memory_order_relaxed), plan_.all_bytes);
       seen = untold_.fetch_sub(seen, std::memory_order_acq_rel) - seen;
     }
   }
@@ -148,7 +147,6 @@ private:
   std::span<load_request> requests_;
   const load_plan& plan_;
   owned_block states_;
-  std::uint64_t all_bytes_ = 0;
   std::atomic<std::uint64_t> done_bytes_{0};
   std::atomic<std::size_t> ended_{0};  // the head of the list
   std::atomic<std::size_t> untold_{0}; // calls of `tell` that nobody has dealt with

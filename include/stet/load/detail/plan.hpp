@@ -4,6 +4,7 @@
 #define STET_LOAD_DETAIL_PLAN_HPP
 
 #include "../../source/source.hpp"
+#include "../../vocabulary/detail/heap_sort.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -46,6 +47,14 @@ private:
   owned_block block_;
   std::size_t size_ = 0, capacity_ = 0;
 };
+
+/// Sorts values by the places of their tensors: `place_of(value)` is a pair of part and offset. Mostly they are sorted already.
+template <class Value, class PlaceOf> void sort_by_place(const plan_array<Value>& values, PlaceOf place_of) noexcept {
+  const auto is_before = [&](const Value& a, const Value& b) noexcept { return place_of(a) < place_of(b); };
+  bool is_sorted = true;
+  for (std::size_t i = 1; i < values.size(); ++i) is_sorted = is_sorted && !is_before(values[i], values[i - 1]);
+  if (!is_sorted) heap_sort(values.data(), values.size(), is_before);
+}
 
 /// A tensor to bring somewhere, as the planner sees it.
 struct load_item {
@@ -95,6 +104,7 @@ public:
   /// @param request_bytes  the size of a read; a multiple of `page_bytes`
   /// @return false if no memory is left
   [[nodiscard]] bool add(const load_item& item, std::uint64_t request_bytes) noexcept {
+    all_bytes += item.size_bytes;
     // What is read at once has no order.
     const bool is_serial = item.is_serial && next_cut(item, 0, request_bytes) < item.size_bytes;
     for (std::uint64_t done = 0; done < item.size_bytes;) {
@@ -113,6 +123,8 @@ public:
 
   plan_array<load_piece> pieces;
   plan_array<load_batch> batches;
+  /// The bytes of all items.
+  std::uint64_t all_bytes = 0;
 
   /// No two reads share bytes of a page of this size, so that whole pages can be read.
   static constexpr std::size_t page_bytes = 4096;

@@ -13,21 +13,15 @@
 #include "../../source/detail/helper_thread.hpp"
 #include "../../source/detail/io_ring.hpp"
 #include "../../source/detail/page_cache.hpp"
-#include "../../vocabulary/detail/heap_sort.hpp"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
-#include <string_view>
+#include <utility>
 
 namespace stet::inline STET_NAMESPACE::detail {
-
-/// The bytes of a part; part 0 of a store of one file is that.
-inline const source& source_of_part(const store& of, std::uint32_t number) noexcept {
-  return of.index().part_count() == 0 ? of.data() : of.part(number);
-}
 
 #if STET_FILES
 /// The file of a part, and how it is read.
@@ -57,8 +51,6 @@ struct load_work {
   unsigned depth;
   std::atomic<std::size_t> next_batch{0};
   std::atomic<std::uint64_t> read_count{0}, direct_read_count{0};
-
-  [[nodiscard]] const source& source_of(std::uint32_t part) const noexcept { return source_of_part(from, part); }
 };
 
 /// One thread of a load.
@@ -71,9 +63,9 @@ public:
       const std::size_t number = shared_.next_batch.fetch_add(1, std::memory_order_relaxed);
       if (number >= shared_.plan.batches.size()) break;
       const load_batch& batch = shared_.plan.batches[number];
-      if (shared_.options.cancel != nullptr && shared_.options.cancel->load(std::memory_order_relaxed)) {
+      if (is_cancelled()) {
         end(batch, errc::cancelled);
-      } else if (shared_.source_of(batch.part).data() != nullptr) {
+      } else if (shared_.from.tensor_file(batch.part).data() != nullptr) {
         use_resident(batch);
       } else if (batch.is_serial) {
         read_serially(batch);
@@ -97,10 +89,14 @@ private:
     std::size_t slack_bytes = 0, rounded_bytes = 0;
   };
 
+  [[nodiscard]] bool is_cancelled() const noexcept {
+    return shared_.options.cancel != nullptr && shared_.options.cancel->load(std::memory_order_relaxed);
+  }
+
   // Bytes that are in memory, or in a mapping.
 
   void use_resident(const load_batch& batch) noexcept {
-    const source& from = shared_.source_of(batch.part);
+    const source& from = shared_.from.tensor_file(batch.part);
     if (from.is_mapped()) {
       (void)from.populate(batch.offset_bytes, batch.size_bytes);
       count_read(1, 0);
@@ -126,7 +122,7 @@ private:
 
   /// Reads all of the batch at once, and if that fails, each piece by itself: the error is of some of the tensors.
   void read_into(const load_batch& batch, std::byte* into) noexcept {
-    const byte_reader& from = *shared_.source_of(batch.part).fetcher();
+    const byte_reader& from = *shared_.from.tensor_file(batch.part).fetcher();
     const auto all = fetch(from, batch.offset_bytes, into, static_cast<std::size_t>(batch.size_bytes));
     if (all) return use(batch, into);
     if (batch.piece_count == 1) return end(batch, all.error());
@@ -147,13 +143,11 @@ private:
       load_piece& piece = shared_.plan.pieces[batch.first_piece + i];
       std::byte* const into = batch.place != nullptr ? batch.place + static_cast<std::size_t>(at - batch.offset_bytes)
                                                      : memory_of(slots_[0]);
-      const bool is_cancelled =
-          shared_.options.cancel != nullptr && shared_.options.cancel->load(std::memory_order_relaxed);
       if (done && into == nullptr) done = errc::out_of_memory;
-      if (done && is_cancelled) done = errc::cancelled;
+      if (done && is_cancelled()) done = errc::cancelled;
       if (done) {
         count_read(1, 0);
-        done = fetch(*shared_.source_of(batch.part).fetcher(), at, into, piece.size_bytes);
+        done = fetch(*shared_.from.tensor_file(batch.part).fetcher(), at, into, piece.size_bytes);
       }
       done ? use(piece, into) : shared_.outcomes.end_piece(piece, done);
       at += piece.size_bytes;
@@ -280,32 +274,33 @@ public:
   [[nodiscard]] bool add(const load_request& request, std::size_t number, bool has_pages = false) noexcept {
     const tensor& of = request.of();
     if (!request.outcome() || of.size_bytes() == 0) return true; // has ended
-    const std::uint32_t part = from_.index().part_count() == 0 ? 0 : of.entry().part();
-    const source& bytes = source_of_part(from_, part);
+    const source& bytes = from_.tensor_file(of.entry().part());
     // What has no checksum may still be checked by its reader.
     const bool is_verified = options_.verify_checksums && (of.entry().has_crc32c() || bytes.data() == nullptr);
     const bool is_looked_at = request.is_copied() || is_verified;
     if (!is_looked_at && !bytes.is_mapped()) return true;
     const bool is_serial = bytes.fetcher() != nullptr && !bytes.fetcher()->reads_anywhere();
-    return items_.push({part, is_serial, has_pages, of.entry().offset_bytes(), of.size_bytes(), request.place(),
-                        request.unit_bytes(), number});
+    return items_.push({of.entry().part(), is_serial, has_pages, of.entry().offset_bytes(), of.size_bytes(),
+                        request.place(), request.unit_bytes(), number});
   }
 
   /// Carries out the requests that were added.
   [[nodiscard]] result<void> run(std::span<load_request> requests, load_report* report) noexcept {
-    if (!options_.in_order) sort();
+    if (!options_.in_order) {
+      sort_by_place(items_, [](const load_item& item) noexcept { return std::pair(item.part, item.offset_bytes); });
+    }
     load_plan plan(options_.memory);
-    std::size_t most_bytes = 0;
+    std::size_t most_bytes = request_bytes_;
     for (std::size_t i = 0; i < items_.size(); ++i) {
       if (!plan.add(items_[i], request_bytes_)) return give_up(requests);
     }
-    for (std::size_t i = 0; i < plan.pieces.size(); ++i)
+    for (std::size_t i = 0; i < plan.pieces.size(); ++i) {
       if (plan.pieces[i].size_bytes > most_bytes) most_bytes = plan.pieces[i].size_bytes;
-    if (most_bytes < request_bytes_) most_bytes = request_bytes_;
+    }
     load_outcomes outcomes(options_, requests, plan);
     if (!outcomes.prepare()) return give_up(requests);
     owned_block files;
-    if (!open_files(files)) return give_up(requests);
+    if (!open_files(files, plan.all_bytes)) return give_up(requests);
     outcomes.begin();
 
     load_work work{from_, options_, plan, outcomes, static_cast<load_file*>(files.get()), most_bytes, 1};
@@ -331,16 +326,6 @@ public:
     return errc::out_of_memory;
   }
 
-  /// Puts what was added in the order of the files.
-  void sort() noexcept {
-    const auto is_before = [](const load_item& a, const load_item& b) noexcept {
-      return a.part != b.part ? a.part < b.part : a.offset_bytes < b.offset_bytes;
-    };
-    bool is_sorted = true;
-    for (std::size_t i = 1; i < items_.size(); ++i) is_sorted = is_sorted && !is_before(items_[i], items_[i - 1]);
-    if (!is_sorted) heap_sort(items_.data(), items_.size(), is_before);
-  }
-
 private:
   static constexpr unsigned most_in_flight = 64;
   static constexpr std::uint64_t large_bytes = std::uint64_t{32} << 20;
@@ -348,14 +333,13 @@ private:
   static constexpr unsigned most_handles = 64;
 
   /// Looks at the streamed files, and opens those once more that are read by another handle. @return false if no memory is left
-  [[nodiscard]] bool open_files([[maybe_unused]] owned_block& files) const noexcept {
+  [[nodiscard]] bool open_files([[maybe_unused]] owned_block& files,
+                                [[maybe_unused]] std::uint64_t all_bytes) const noexcept {
 #if STET_FILES
     const std::uint32_t count = from_.index().part_count() == 0 ? 1 : from_.index().part_count();
-    std::uint64_t all_bytes = 0;
     bool has_files = false;
-    for (std::size_t i = 0; i < items_.size(); ++i) all_bytes += items_[i].size_bytes;
     for (std::uint32_t part = 0; part < count && !has_files; ++part)
-      has_files = source_of(part).streamed().from != nullptr;
+      has_files = from_.tensor_file(part).streamed().from != nullptr;
     if (!has_files) return true;
     files = owned_block::make<load_file>(count, options_.memory);
     if (files.get() == nullptr) return false;
@@ -364,8 +348,8 @@ private:
       const load_item& item = items_[first];
       for (end = first + 1; end < items_.size() && items_[end].part == item.part;) ++end;
       load_file& of = static_cast<load_file*>(files.get())[item.part];
-      if (of.streamed.from != nullptr || source_of(item.part).streamed().from == nullptr) continue;
-      of.streamed = source_of(item.part).streamed();
+      if (of.streamed.from != nullptr || from_.tensor_file(item.part).streamed().from == nullptr) continue;
+      of.streamed = from_.tensor_file(item.part).streamed();
       const std::uint64_t begin = of.streamed.offset_bytes + item.offset_bytes;
       const load_item& last = items_[end - 1];
       of.is_cold =
@@ -383,12 +367,11 @@ private:
     return true;
   }
 
-  [[nodiscard]] const source& source_of(std::uint32_t part) const noexcept { return source_of_part(from_, part); }
-
   /// The number of threads, and how many direct reads each has in flight.
   [[nodiscard]] unsigned choose_threads(const load_plan& plan, load_work& work) const noexcept {
-    bool waits = false, is_direct = false; // for a device
-    unsigned looked_at = 0;                // a few parts tell
+    if (plan.batches.size() < 2) return static_cast<unsigned>(plan.batches.size()); // whatever the machine has
+    bool waits = false, is_direct = false;                                          // for a device
+    unsigned looked_at = 0;                                                         // a few parts tell
     for (std::size_t i = 0; i < items_.size() && looked_at < 64 && !(waits && is_direct); ++i) {
       const std::uint32_t part = items_[i].part;
       if (i != 0 && items_[i - 1].part == part) continue;
@@ -407,9 +390,8 @@ private:
       threads = is_direct && !has_ring ? in_flight : waits && !has_ring && processors < 8 ? 8 : processors;
     // Starting a thread takes as long as copying this.
     constexpr std::uint64_t least_bytes = std::uint64_t{1} << 20;
-    std::uint64_t all_bytes = 0;
-    for (std::size_t i = 0; i < items_.size(); ++i) all_bytes += items_[i].size_bytes;
-    if (!waits && threads > 1 + all_bytes / least_bytes) threads = static_cast<unsigned>(1 + all_bytes / least_bytes);
+    const std::uint64_t worthwhile = 1 + plan.all_bytes / least_bytes;
+    if (!waits && threads > worthwhile) threads = static_cast<unsigned>(worthwhile);
     if (threads > most_threads) threads = most_threads;
     if (threads > plan.batches.size()) threads = static_cast<unsigned>(plan.batches.size());
     if (has_ring && threads != 0) work.depth = (in_flight + threads - 1) / threads;
@@ -419,7 +401,7 @@ private:
   /// Whether a device, or a reader of the program, has to be waited for, as far as the part of item number `first` is concerned.
   [[nodiscard]] bool has_to_wait(std::size_t first, [[maybe_unused]] const load_work& work) const noexcept {
     const load_item& item = items_[first];
-    const source& from = source_of(item.part);
+    const source& from = from_.tensor_file(item.part);
 #if STET_FILES
     if (work.files != nullptr && work.files[item.part].streamed.from != nullptr)
       return !is_cache_told || work.files[item.part].is_cold;

@@ -275,7 +275,7 @@ inline result<replaced_weights> replace_in_place(const model& of, const store& f
   if (of.file_count != 1 || of.whole != nullptr || of.files != nullptr) {
     return error(errc::unsupported, of.file_count > 1 ? "a model of several files" : of.format->name);
   }
-  const source& file = of.store.index().part_count() == 0 ? of.store.data() : of.store.part(0);
+  const source& file = of.store.tensor_file(0);
   const auto save = [&](const weight_plan& plan, weight_maker& maker) -> result<std::uint64_t> {
     patched_copy copy(file);
     bool has_bytes = false;
