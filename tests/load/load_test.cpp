@@ -311,6 +311,40 @@ TEST_SUITE("load") {
     }
   }
 
+  TEST_CASE("a range of a tensor's bytes, as they are stored, wherever they are") {
+    const byte_vector bytes = random_bytes(700'001, 11);
+    std::vector<native_tensor> tensors;
+    tensors.push_back(tensor_of("all", stet::element_layout::of(dtype::uint8), {bytes.size()}, bytes));
+    const native_file file(tensors);
+    REQUIRE(!file.bytes.empty());
+    const stored_file stored(file.bytes);
+    const far_away remote(file.bytes);
+    const stet::result<stet::store> stores[] = {stet::open(stored.path()),
+                                                stet::open(stored.path(), {.backing = backing::stream}),
+                                                stet::open(remote), stet::open(std::span<const std::byte>(file.bytes))};
+    for (const auto& store : stores) {
+      REQUIRE(outcome(store) == "ok");
+      if (!store) return;
+      const auto of = store->find("all");
+      REQUIRE(outcome(of) == "ok");
+      if (!of) return;
+      byte_vector first(1), middle(300'000), last(5), beyond(6);
+      load_request wanted[] = {{*of, 0, first}, {*of, 12'345, middle}, {*of, 699'996, last}};
+      load_options options;
+      options.verify_checksums = true; // of which there is none for a range
+      stet::load_report report;
+      CHECK(outcome(stet::load(*store, wanted, options, &report)) == "ok");
+      CHECK(report.size_bytes == 1 + 300'000 + 5);
+      CHECK(std::memcmp(first.data(), bytes.data(), 1) == 0);
+      CHECK(std::memcmp(middle.data(), bytes.data() + 12'345, middle.size()) == 0);
+      CHECK(std::memcmp(last.data(), bytes.data() + 699'996, last.size()) == 0);
+      load_request outside[] = {{*of, 699'996, beyond}, {*of, ~std::uint64_t{0}, last}};
+      CHECK(outcome(stet::load(*store, outside)) == "bad_range");
+      CHECK(outcome(outside[0].outcome()) == "bad_range");
+      CHECK(outcome(outside[1].outcome()) == "bad_range");
+    }
+  }
+
   TEST_CASE("parts are loaded together, each from its own file") {
     std::vector<native_tensor> tensors;
     for (unsigned i = 0; i < 6; ++i) {

@@ -92,6 +92,14 @@ public:
     if (into.size() < of.size_bytes()) outcome_ = error(errc::buffer_too_small, of.name());
   }
 
+  /// To `into`, as many bytes of the tensor as it has room for, as they are stored, from `offset_bytes` of the tensor on. They are compared
+  /// with no checksum.
+  /// Outcomes: errc::bad_range if the tensor has not so many
+  load_request(const tensor& of, std::uint64_t offset_bytes, std::span<std::byte> into) noexcept
+      : of_(of), into_(into.data()), first_byte_(offset_bytes), size_bytes_(into.size()) {
+    if (!detail::range_fits(offset_bytes, into.size(), of.size_bytes())) outcome_ = error(errc::bad_range, of.name());
+  }
+
   /// The tensor.
   [[nodiscard]] const tensor& of() const noexcept { return of_; }
   /// What became of it: it is loaded, or why not. Before `load` has returned, or called the observer for it: of no meaning.
@@ -108,13 +116,18 @@ private:
   [[nodiscard]] bool is_copied() const noexcept { return into_ != nullptr; }
   /// Where the bytes go as they are; nullptr if they do not.
   [[nodiscard]] std::byte* place() const noexcept { return convert_ == nullptr ? into_ : nullptr; }
+  /// Where the bytes begin in the file of the tensor, and how many they are.
+  [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return of_.entry().offset_bytes() + first_byte_; }
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+  /// Whether there is a checksum of these bytes.
+  [[nodiscard]] bool has_crc32c() const noexcept { return of_.entry().has_crc32c() && size_bytes_ == of_.size_bytes(); }
   /// So many bytes of the tensor are dealt with together, or a multiple of them.
   [[nodiscard]] std::uint64_t unit_bytes() const noexcept {
     const element_layout& layout = of_.layout();
     if (convert_ == nullptr) return 1;
     return layout.bits != 0 ? layout.bits : layout.block.size_bytes != 0 ? layout.block.size_bytes : of_.size_bytes();
   }
-  /// Brings a run of the tensor's bytes, from `offset_bytes` of it on, to its place.
+  /// Brings a run of the bytes, from byte `offset_bytes` of them on, to its place.
   [[nodiscard]] result<void> take(std::uint64_t offset_bytes, std::span<const std::byte> bytes) const noexcept {
     if (convert_ != nullptr) return convert_run(offset_bytes, bytes);
     if (into_ == nullptr) return {};
@@ -161,6 +174,7 @@ private:
 
   tensor of_;
   std::byte* into_ = nullptr;
+  std::uint64_t first_byte_ = 0, size_bytes_ = of_.size_bytes();
   std::size_t element_bytes_ = 1;
   dtype as_{};
   void (*function_)() = nullptr;

@@ -47,7 +47,7 @@ public:
   }
   /// Whether checksums are wanted of the bytes of the request.
   [[nodiscard]] bool is_verified(const load_piece& piece) const noexcept {
-    return options_.verify_checksums && request_of(piece).of().entry().has_crc32c();
+    return options_.verify_checksums && request_of(piece).has_crc32c();
   }
 
   /// A piece has been dealt with. Any thread.

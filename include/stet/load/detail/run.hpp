@@ -218,7 +218,7 @@ private:
 
   /// The offset of a piece in its part.
   [[nodiscard]] std::uint64_t place_of(const load_piece& piece) const noexcept {
-    return shared_.outcomes.request_of(piece).of().entry().offset_bytes() + piece.offset_bytes;
+    return shared_.outcomes.request_of(piece).offset_bytes() + piece.offset_bytes;
   }
 
   void use(load_piece& piece, const std::byte* bytes) noexcept {
@@ -273,14 +273,14 @@ public:
   /// Adds what `request`, the one with that number, asks for. @return false if no memory is left
   [[nodiscard]] bool add(const load_request& request, std::size_t number, bool has_pages = false) noexcept {
     const tensor& of = request.of();
-    if (!request.outcome() || of.size_bytes() == 0) return true; // has ended
+    if (!request.outcome() || request.size_bytes() == 0) return true; // has ended
     const source& bytes = from_.tensor_file(of.entry().part());
     // What has no checksum may still be checked by its reader.
-    const bool is_verified = options_.verify_checksums && (of.entry().has_crc32c() || bytes.data() == nullptr);
+    const bool is_verified = options_.verify_checksums && (request.has_crc32c() || bytes.data() == nullptr);
     const bool is_looked_at = request.is_copied() || is_verified;
     if (!is_looked_at && !bytes.is_mapped()) return true;
     const bool is_serial = bytes.fetcher() != nullptr && !bytes.fetcher()->reads_anywhere();
-    return items_.push({of.entry().part(), is_serial, has_pages, of.entry().offset_bytes(), of.size_bytes(),
+    return items_.push({of.entry().part(), is_serial, has_pages, request.offset_bytes(), request.size_bytes(),
                         request.place(), request.unit_bytes(), number});
   }
 
