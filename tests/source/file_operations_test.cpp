@@ -270,6 +270,26 @@ TEST_SUITE("file_operations") {
   }
 #endif
 
+  TEST_CASE("a file that is being written can be opened to write into it, too") {
+    temp_folder folder;
+    const std::string path = folder.path("shard");
+    const auto first = system_calls.create_exclusive(nullptr, path);
+    REQUIRE(first);
+    const auto second = system_calls.open_to_write(nullptr, path);
+    REQUIRE(outcome(second) == "ok");
+    if (!first || !second) return;
+    const std::byte bytes[] = {std::byte{1}, std::byte{2}};
+    CHECK(outcome(system_calls.write_at(nullptr, *first, 0, std::span(bytes))) == "ok");
+    CHECK(outcome(system_calls.write_at(nullptr, *second, 2, std::span(bytes))) == "ok");
+    CHECK(outcome(system_calls.sync(nullptr, *second)) == "ok");
+    CHECK(outcome(system_calls.close(nullptr, *second)) == "ok");
+    CHECK(outcome(system_calls.close(nullptr, *first)) == "ok");
+    CHECK(folder.read("shard") == std::vector<std::byte>{std::byte{1}, std::byte{2}, std::byte{1}, std::byte{2}});
+    const auto missing = system_calls.open_to_write(nullptr, folder.path("missing"));
+    REQUIRE(outcome(missing) == "file_not_found");
+    if (!missing) CHECK(missing.error().subject() == folder.path("missing"));
+  }
+
 #if !defined(__EMSCRIPTEN__) && !defined(__wasi__) // one grants every lock, the other none
   TEST_CASE("a lock keeps out the next one, in this process too, until its handle is closed") {
     temp_folder folder;

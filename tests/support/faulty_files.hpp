@@ -36,6 +36,7 @@ enum class file_call : std::uint8_t {
   copy_access,
   read_link,
   check_lock,
+  open_to_write,
 };
 
 /// What happens to a call.
@@ -154,6 +155,10 @@ public:
       return at(self).pass(file_call::check_lock, &stet::file_operations::check_lock,
                            {file_call::check_lock, std::string(path)}, handle, path);
     };
+    table_.open_to_write = [](void* self, std::string_view path) noexcept {
+      return at(self).pass(file_call::open_to_write, &stet::file_operations::open_to_write,
+                           {file_call::open_to_write, std::string(path)}, path);
+    };
   }
   faulty_files(const faulty_files&) = delete;
   faulty_files& operator=(const faulty_files&) = delete;
@@ -217,7 +222,7 @@ inline bool is_applicable(fault what, file_call entry) {
     return entry == file_call::reserve;
   // A file that was made although it is said not to have been is nobody's, and so is a handle.
   case fault::late_failure:
-    return entry != file_call::create_exclusive && entry != file_call::keep_locked;
+    return entry != file_call::create_exclusive && entry != file_call::keep_locked && entry != file_call::open_to_write;
   // The system's own table never says so of a close, after which the handle is gone.
   case fault::interruption:
     return has_interruptions() && entry != file_call::close;

@@ -110,6 +110,9 @@ struct file_operations {
   /// @retval errc::locked          another file is at the path, and its lock may be held
   /// @retval errc::file_not_found  no file is at the path
   result<void> (*check_lock)(void* context, native_handle handle, std::string_view path_utf8) noexcept = nullptr;
+
+  /// Opens a file that another handle made by `create_exclusive` has open, for writing, too. Never follows a link. The caller closes it.
+  result<native_handle> (*open_to_write)(void* context, std::string_view path_utf8) noexcept = nullptr;
 };
 
 /// True if a signal interrupted the call that returned `failure`, so that it can be repeated.
@@ -188,6 +191,7 @@ inline constexpr file_operations system_operations = {
       if (const auto valid = path.assign(path_utf8); !valid) return valid.error().about(path_utf8);
       return os::check_lock(handle, path);
     },
+    .open_to_write = [](void*, std::string_view path_utf8) noexcept { return with_path(path_utf8, os::open_to_write); },
 };
 
 using os::most_interruptions;

@@ -68,6 +68,12 @@ inline result<native_handle> create_exclusive(const native_path& path) noexcept 
   return error(errc::file_exists).with_system_code(EEXIST);
 }
 
+inline result<native_handle> open_to_write(const native_path& path) noexcept {
+  const int handle = open_call(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+  if (handle < 0) return last_failure();
+  return handle;
+}
+
 inline result<native_handle> keep_locked([[maybe_unused]] native_handle handle) noexcept {
 #if defined(__wasi__)
   return errc::unsupported;

@@ -61,6 +61,14 @@ inline result<native_handle> create_exclusive(const native_path& path) noexcept 
   return static_cast<native_handle>(handle);
 }
 
+inline result<native_handle> open_to_write(const native_path& path) noexcept {
+  using namespace win32;
+  void* const handle = CreateFileW(path.c_str(), generic_read | generic_write, share_without_deleting, nullptr,
+                                   open_existing, attribute_normal | flag_open_reparse_point, nullptr);
+  if (is_invalid(handle)) return last_failure();
+  return static_cast<native_handle>(handle);
+}
+
 /// Unsupported: a file that is open without sharing for deletion cannot be renamed either.
 inline result<native_handle> keep_locked(native_handle) noexcept { return errc::unsupported; }
 
