@@ -537,6 +537,11 @@ def _take_hexadecimal(owner: Mapping[str, Any], key: str, digits: int, subject: 
 def _check_attributes(attributes: Mapping[str, Any], name: str, dtype: _Dtype, shape: Sequence[int]) -> None:
     """Checks the further fields of a tensor that stet knows."""
     _take(attributes, "trainable", bool, name, None)
+    piece = _take(attributes, "slice_of", dict, name, None)
+    if piece is not None:  # of a tensor of a sharded checkpoint, whose attributes these are
+        shape = _take(piece, "shape", list, name)
+        if not all(isinstance(each, int) and not isinstance(each, bool) for each in shape):
+            raise Error("wrong_type", f"shape of {name}")
     quantization = _take(attributes, "quantization", dict, name, None)
     if quantization is None:
         return
@@ -1090,7 +1095,7 @@ class Store(Mapping[str, np.ndarray[Any, Any]]):
     C++ writer replace files, which is safe.
 
     Opens native files, with and without an index, sharded stores by the file that lists the parts, and the loose form by its JSON
-    manifest. Delta files open as what they hold themselves.
+    manifest. Delta files open as what they hold themselves, shards of a sharded checkpoint as their pieces; its head does not open.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -1132,6 +1137,8 @@ class Store(Mapping[str, np.ndarray[Any, Any]]):
 
     def _read_manifest(self, file: Any, data: tuple[int, int]) -> None:
         self._manifest, rows, found = _parse_manifest(self._text)
+        if self._header is not None and "shards" in self._manifest:
+            raise Error("unsupported", self._path, "the head of a sharded checkpoint; its shards open one by one")
         self.alignment_bytes = self._manifest.get("alignment_bytes", 1)
         if self._header is not None and self._header.alignment != self.alignment_bytes:
             raise Error("manifest_mismatch", "alignment_bytes")

@@ -37,8 +37,29 @@ std::string file_of(const stet::model& from, std::string_view path, const stet::
   return quoted(from.files == nullptr ? part : part.substr(part.rfind('/') + 1));
 }
 
+/// "[2, 3]".
+std::string list_text(const std::vector<std::uint64_t>& numbers) {
+  std::string text;
+  for (const std::uint64_t number : numbers) text.append(text.empty() ? "[" : ", ").append(std::to_string(number));
+  return text.append(text.empty() ? "[]" : "]");
+}
+
+void list_slices_as_json(const std::vector<shard_row>& slices, console& out) {
+  std::string_view separator = ", \"slices\": [\n";
+  for (const shard_row& each : slices) {
+    out.write(std::exchange(separator, ",\n")).write("{\"tensor\": ").write(quoted(std::string_view(each.tensor)));
+    out.write(", \"start\": ").write(list_text(each.start)).write(", \"shape\": ").write(list_text(each.extents));
+    out.write(", \"dtype\": ").write(quoted(std::string_view(each.dtype)));
+    out.write(", \"file\": ").write(quoted(std::string_view(each.file)));
+    out.write(", \"offset_bytes\": ").write(std::to_string(each.offset_bytes));
+    out.write(", \"size_bytes\": ").write(std::to_string(each.size_bytes)).write("}");
+  }
+  out.write("\n]");
+}
+
+/// @param slices  listed, too, if there are some
 void list_as_json(const stet::model& from, std::string_view path, const std::vector<checkpoint_row>& checkpoints,
-                  console& out) {
+                  const std::vector<shard_row>& slices, console& out) {
   out.write("{\"format\": ")
       .write(quoted(from.format->name))
       .write(", \"size_bytes\": ")
@@ -98,7 +119,35 @@ void list_as_json(const stet::model& from, std::string_view path, const std::vec
     }
     out.write("\n]");
   }
+  if (!slices.empty()) list_slices_as_json(slices, out);
   out.write("}\n");
+}
+
+/// "[0:2, 3:6]": start and end in each dimension.
+std::string box_text(const shard_row& of) {
+  std::string text;
+  for (std::size_t axis = 0; axis < of.start.size(); ++axis) {
+    text.append(text.empty() ? "[" : ", ").append(std::to_string(of.start[axis])).append(":");
+    text.append(std::to_string(of.start[axis] + of.extents[axis]));
+  }
+  return text.append(text.empty() ? "[]" : "]");
+}
+
+void list_slices_for_people(const std::vector<shard_row>& slices, console& out) {
+  std::size_t dtype_width = 0, box_width = 0, file_width = 0, offset_width = 0;
+  for (const shard_row& each : slices) {
+    dtype_width = (std::max)(dtype_width, escaped(each.dtype).size());
+    box_width = (std::max)(box_width, box_text(each).size());
+    file_width = (std::max)(file_width, escaped(each.file).size());
+    offset_width = (std::max)(offset_width, std::to_string(each.offset_bytes).size());
+  }
+  for (const shard_row& each : slices) {
+    out.write(right_aligned(human_size(each.size_bytes), 10)).write("  ");
+    out.write(colour::cyan, left_aligned(escaped(each.dtype), dtype_width)).write("  ");
+    out.write(left_aligned(escaped(each.file), file_width)).write(" at ");
+    out.write(left_aligned(std::to_string(each.offset_bytes), offset_width)).write("  ");
+    out.write(left_aligned(box_text(each), box_width)).write("  ").write_escaped(each.tensor).write("\n");
+  }
 }
 
 void list_checkpoints(const std::vector<checkpoint_row>& checkpoints, console& out) {
@@ -164,8 +213,17 @@ status list(const arguments& given, console& out) {
   const std::string_view path = given.operands[0];
   const stet::result<listed_model> opened = open_listed(path);
   if (!opened) return fail_to_open(path, opened.error(), out);
+  std::vector<shard_row> slices;
+  if (given.has("--slices")) {
+    stet::result<std::vector<shard_row>> found = shard_rows_of(opened->model);
+    if (!found) return out.fail(path, found.error());
+    slices = std::move(*found);
+    if (slices.empty()) return out.fail(path, "not a sharded checkpoint, whose tensors are in pieces");
+  }
   if (given.has("--json")) {
-    list_as_json(opened->model, path, opened->checkpoints, out);
+    list_as_json(opened->model, path, opened->checkpoints, slices, out);
+  } else if (given.has("--slices")) {
+    list_slices_for_people(slices, out);
   } else {
     list_checkpoints(opened->checkpoints, out);
     list_for_people(opened->model, out);

@@ -32,7 +32,7 @@ struct entry {
 };
 
 constexpr std::span<const option> no_options;
-constexpr option list_options[] = {{"--json"}};
+constexpr option list_options[] = {{"--json"}, {"--slices"}};
 constexpr option cat_options[] = {{"--as", true}, {"--dequantize"}};
 constexpr option doctor_options[] = {{"--repair", true}};
 constexpr option graph_options[] = {{"--json"}, {"--dot"}};
@@ -44,10 +44,13 @@ constexpr option patch_options[] = {
     {"--rename", true}, {"--axes", true}, {"--only", true}, {"--skip", true}, {"--strict"}};
 
 constexpr entry commands[] = {
-    {"ls", "PATH [--json]", 1, "list the tensors",
+    {"ls", "PATH [--json] [--slices]", 1, "list the tensors",
      "One tensor a line: size, dtype, shape, name, the second names by which programs find it, and for an alias the\n"
      "tensor it shares its bytes with.\n"
-     "--json   everything there is to know of each, for programs\n",
+     "--json     everything there is to know of each, for programs\n"
+     "--slices   of a sharded checkpoint, the pieces of tensors instead: size, dtype, the shard's file and the offset "
+     "in it,\n"
+     "           start and end in each dimension, name. With --json, both\n",
      list_options, list},
     {"cat", "PATH TENSOR [--as DTYPE | --dequantize]", 2, "write a tensor's bytes to standard output",
      "Row-major and little-endian; of each string its size (8 bytes, little-endian), then its bytes.\n"
@@ -55,8 +58,9 @@ constexpr entry commands[] = {
      "--dequantize   of a quantized tensor, the numbers that its codes or blocks stand for\n",
      cat_options, cat},
     {"verify", "PATH", 1, "read every byte and say whether it is as it was written",
-     "Reads every tensor and compares every checksum that the files have; of a delta those of its bases, too, and\n"
-     "of a folder of checkpoints those of each. Status 1 names what is damaged, missing or cannot be read.\n",
+     "Reads every tensor and compares every checksum that the files have; of a delta those of its bases, too, of a\n"
+     "sharded checkpoint those of each shard, and of a folder of checkpoints those of each. Status 1 names what is "
+     "damaged, missing or cannot be read.\n",
      no_options, verify},
     {"manifest", "PATH", 1, "print the manifest, as readable JSON", "", no_options, print_manifest},
     {"graph", "PATH [--json | --dot]", 1, "print what the model computes: nodes and signatures",
@@ -138,7 +142,7 @@ status help(console& out) {
       "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, a file of\n"
       "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or "
       "Keras:\n"
-      "a file, a folder, or what the names of a checkpoint's files begin with. A delta opens with its base beside it.\n"
+      "a file, a folder, or what the names of a checkpoint's files begin with. Bases of deltas and shards lie beside it.\n"
       "Parts that are links are opened in huggingface_hub's cache, and elsewhere with --follow-links. PATH may be a "
       "URL of\n"
       "https or http (--ca-file FILE: whom to trust). Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");

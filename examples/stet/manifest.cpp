@@ -6,6 +6,7 @@
 #include <stet/manifest.hpp>
 
 #include <string>
+#include <utility>
 
 namespace command {
 
@@ -126,6 +127,41 @@ private:
   std::size_t at_ = 0, depth_ = 0, column_ = 0;
 };
 
+/// The manifest of a head, with the tensors of the checkpoint: dtype, shape, size and attributes, but no place, since many have
+/// several.
+stet::result<std::string> with_tensors_of_shards(const stet::store& head) {
+  namespace detail = stet::detail;
+  const stet::result<stet::manifest> parsed = detail::parse_with_shards(head);
+  if (!parsed) return parsed.error();
+  if (parsed->tensors.size() != head.tensor_count()) return stet::errc::manifest_mismatch;
+  std::string tensors;
+  auto named = parsed->tensors.begin();
+  for (const stet::tensor each : head) {
+    std::string fields;
+    detail::append_json_key(fields, std::string_view("dtype"));
+    detail::append_json_string(fields, stet::name_of(each.dtype()));
+    detail::append_json_key(fields, std::string_view("shape"));
+    fields += shape_text_of(each);
+    detail::append_json_key(fields, std::string_view("size_bytes"));
+    fields += std::to_string(each.size_bytes());
+    if (const auto original = head.original_of(each)) {
+      detail::append_json_key(fields, std::string_view("alias_of"));
+      detail::append_json_string(fields, original->name());
+    }
+    detail::append_json_key(tensors, each.name());
+    tensors += detail::with_members_of(std::move(fields), (named++)->attributes).text();
+  }
+  std::string text;
+  (void)detail::visit_members(head.manifest_text(), [&](const detail::json_string& key, std::string_view value) {
+    detail::append_json_key(text, key);
+    if (key == "tensors" && !tensors.empty())
+      text.append(tensors) += '}';
+    else
+      text += value;
+  });
+  return text += '}';
+}
+
 } // namespace
 
 status print_manifest(const arguments& given, console& out) {
@@ -134,9 +170,15 @@ status print_manifest(const arguments& given, console& out) {
   if (!opened) return fail_to_open(path, opened.error(), out);
   if (!is_native(*opened)) return out.fail(path, "only stet's own files have a manifest");
   // Opening through an index does not read the manifest.
-  if (const auto parsed = stet::parse_manifest(manifest_text_of(*opened)); !parsed)
-    return out.fail(path, parsed.error());
-  json_setter(manifest_text_of(*opened), out).run();
+  const auto parsed = stet::parse_manifest(manifest_text_of(*opened));
+  if (!parsed) return out.fail(path, parsed.error());
+  std::string of_shards;
+  if (const stet::store& own = *files_of(*opened).front().store; !shard_files_of(own).empty()) {
+    stet::result<std::string> made = with_tensors_of_shards(own);
+    if (!made) return out.fail(path, made.error());
+    of_shards = std::move(*made);
+  }
+  json_setter(of_shards.empty() ? manifest_text_of(*opened) : std::string_view(of_shards), out).run();
   return status::done;
 }
 

@@ -92,6 +92,40 @@ bool is_native(const stet::model& of) { return stet::is_native_model(of); }
 
 std::string_view manifest_text_of(const stet::model& of) { return stet::own_store_of(of).manifest_text(); }
 
+std::vector<std::string> shard_files_of(const stet::store& of) {
+  std::vector<std::string> files;
+  if (stet::result<std::vector<stet::shard_reference>> shards = stet::shards_of(of)) {
+    for (stet::shard_reference& each : *shards) files.push_back(std::move(each.file_name));
+  }
+  return files;
+}
+
+stet::result<std::vector<shard_row>> shard_rows_of(const stet::model& of) {
+  std::vector<shard_row> rows;
+  for (const model_file& file : files_of(of)) {
+    const std::vector<std::string> shards = shard_files_of(*file.store);
+    for (std::size_t number = 0; number < shards.size(); ++number) {
+      const stet::result<stet::store> shard = stet::open_shard(*file.store, number);
+      if (!shard) return shard.error();
+      stet::result<std::vector<stet::shard_piece>> pieces = stet::pieces_of(*shard);
+      if (!pieces) return pieces.error();
+      auto piece = pieces->begin();
+      for (const stet::tensor each : *shard) {
+        shard_row& row = rows.emplace_back();
+        row.tensor = std::move(piece->tensor);
+        row.extents.assign(each.shape().begin(), each.shape().end());
+        row.start = piece->place ? std::move(piece->place->start) : std::vector<std::uint64_t>(row.extents.size());
+        row.dtype = dtype_name_of(each);
+        row.file = shards[number];
+        row.offset_bytes = each.entry().offset_bytes();
+        row.size_bytes = each.size_bytes();
+        ++piece;
+      }
+    }
+  }
+  return rows;
+}
+
 std::string_view base_file_of(const stet::model& of) { return stet::base_name_of(of); }
 
 std::vector<model_file> files_of(const stet::model& of) {
@@ -107,6 +141,7 @@ namespace {
 std::uint64_t file_size_bytes(const stet::store& of, std::uint32_t file_count) {
   std::uint64_t size_bytes = of.data().size_bytes();
   for (std::uint32_t part = 0; part < of.index().part_count() && part < file_count; ++part) {
+    if (!stet::detail::is_file_part(of.index().part(part).path)) continue;
     if (of.part(part).read_at(0, {})) // a file that is missing has not even that
       size_bytes += of.part(part).size_bytes();
   }

@@ -44,6 +44,22 @@ bool is_native(const stet::model& of);
 /// The manifest of a native model's own file.
 std::string_view manifest_text_of(const stet::model& of);
 
+/// A piece of a tensor in a shard, or a whole one.
+struct shard_row {
+  std::string tensor;
+  /// Where it begins in each dimension, and its extents.
+  std::vector<std::uint64_t> start, extents;
+  std::string dtype;
+  std::string file;
+  std::uint64_t offset_bytes = 0, size_bytes = 0;
+};
+
+/// The files of the shards of a store; none if it is not sharded.
+std::vector<std::string> shard_files_of(const stet::store& of);
+/// The pieces in the shards of a model, shard by shard; none if it is no sharded checkpoint, or a delta of one. Errors: those of
+/// `stet::open_shard` and `stet::pieces_of`.
+stet::result<std::vector<shard_row>> shard_rows_of(const stet::model& of);
+
 /// The name of the file that the model builds on, if it is a delta; else empty.
 std::string_view base_file_of(const stet::model& of);
 

@@ -59,8 +59,10 @@ bool has_index_of_file(const stet::store& of) {
 }
 
 /// Verifies one file of a model, or a model of one file. @return  the number of problems
-std::size_t verify_store(const stet::store& store, console& out) {
+/// @param has_tensors  false for the head of a sharded checkpoint, whose tensors are those of other files
+std::size_t verify_store(const stet::store& store, bool has_tensors, console& out) {
   stet::verify_options only_manifest, only_padding, only_checksums;
+  only_manifest.shards = only_padding.shards = only_checksums.shards = false;
   only_manifest.padding = only_manifest.checksums = false;
   only_padding.manifest = only_padding.checksums = false;
   only_checksums.manifest = only_checksums.padding = false;
@@ -75,6 +77,7 @@ std::size_t verify_store(const stet::store& store, console& out) {
   const stet::verify_report padding = stet::verify_store(store, only_padding);
   print_check("padding", padding.has_padding ? padding.is_sound() ? "all zero" : "" : "none to check", padding, store,
               out);
+  if (!has_tensors) return manifest.problems.size() + padding.problems.size();
 
   const auto begin = std::chrono::steady_clock::now();
   const stet::verify_report checksums = stet::verify_store(store, only_checksums);
@@ -85,6 +88,24 @@ std::size_t verify_store(const stet::store& store, console& out) {
     found += "; " + counted(checksums.tensors_without_checksum, "tensor") + " without checksum";
   print_check("checksums", found, checksums, store, out);
   return manifest.problems.size() + padding.problems.size() + checksums.problems.size();
+}
+
+/// Verifies one file of a model, and its shards if it is the head of some. @return  the number of problems
+std::size_t verify_file(const stet::store& store, console& out) {
+  const std::vector<std::string> shards = shard_files_of(store);
+  std::size_t problem_count = verify_store(store, shards.empty(), out);
+  for (std::size_t number = 0; number < shards.size(); ++number) {
+    out.write_escaped(shards[number]).write(":\n");
+    if (const stet::result<stet::store> shard = stet::open_shard(store, number)) {
+      problem_count += verify_store(*shard, true, out);
+    } else {
+      stet::verify_report report;
+      report.problems.push_back(shard.error());
+      print_check("structure", "", report, {}, out);
+      ++problem_count;
+    }
+  }
+  return problem_count;
 }
 
 /// Compares the checksums of ranges of the files. @return  the number of problems
@@ -115,7 +136,7 @@ std::size_t verify_model(const stet::model& of, bool with_bases, console& out) {
   const std::vector<model_file> files = files_of(of);
   for (const model_file& each : files) {
     if (files.size() > 1 && with_bases) out.write_escaped(each.name).write(":\n");
-    problem_count += verify_store(*each.store, out);
+    problem_count += verify_file(*each.store, out);
     if (!with_bases) break;
   }
   return problem_count;

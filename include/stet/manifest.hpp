@@ -5,11 +5,14 @@
 #define STET_MANIFEST_HPP
 
 #include "manifest/check.hpp"
+#include "manifest/content_digest.hpp"
 #include "manifest/json_text.hpp"
 #include "manifest/manifest.hpp"
 #include "manifest/open.hpp"
 #include "manifest/parse.hpp"
 #include "manifest/print.hpp"
+#include "manifest/shards.hpp"
+#include "manifest/slice_of.hpp"
 #include "manifest/to_index.hpp"
 #include "manifest/verify.hpp"
 

@@ -3,6 +3,7 @@
 #include "support/hdf5_files.hpp"
 #include "support/keras_files.hpp"
 #include "support/pytorch_files.hpp"
+#include "support/shard_files.hpp"
 #include "support/temp_folder.hpp"
 #include "support/thinned.hpp"
 
@@ -229,6 +230,90 @@ TEST_SUITE("stet command") {
     }
     CHECK(run(folder, {"cat", "m.stet", "nothing"}).err == "stet: m.stet: nothing: no tensor has this name\n");
     for (const std::string& name : folder.names()) CHECK(name.find("made") == std::string::npos);
+  }
+
+  TEST_CASE("a sharded checkpoint is shown as its tensors, and with --slices as their pieces") {
+    const temp_folder folder;
+    stet_test::shard_maker first, second;
+    const stet::json_text trainable(R"({"trainable":true})");
+    first.piece("dense/kernel", 100, {4, 6}, {0, 0}, {4, 2}, trainable).whole("bias", 5, {3});
+    first.out.add_alias("tied", "bias");
+    second.piece("dense/kernel", 100, {4, 6}, {0, 2}, {4, 4}, trainable);
+    const std::string one = "ckpt-7-00000-of-00002-0a0a0a0a.stet", two = "ckpt-7-00001-of-00002-0b0b0b0b.stet";
+    stet_test::save_head(folder, "ckpt-7.stet", {first.save(folder, one), second.save(folder, two)});
+
+    const outcome listed = run(folder, {"ls", "ckpt-7.stet"});
+    CHECK(listed.status == 0);
+    CHECK(listed.out.find("      96 B  int32  [4, 6]  dense/kernel\n      12 B  int32  [3]     bias\n"
+                          "      12 B  int32  [3]     tied = bias\n     108 B  3 tensors, 27 elements; 3 files of ") ==
+          0);
+    const outcome json = run(folder, {"ls", "--json", "--slices", "ckpt-7.stet"});
+    CHECK(json.status == 0);
+    const stet::json_value all = stet::json_value::parse(json.out, nullptr, false);
+    REQUIRE(!all.is_discarded());
+    REQUIRE(all["tensors"].size() == 3);
+    CHECK(all["tensors"][0]["file"].is_null());
+    CHECK(all["tensors"][0]["offset_bytes"].is_null());
+    CHECK(all["tensors"][0]["in_place"] == false);
+    CHECK(all["tensors"][1]["file"] == one);
+    CHECK(all["tensors"][1]["in_place"] == true);
+    REQUIRE(all["slices"].size() == 4);
+    CHECK(all["slices"][3]["tensor"] == "dense/kernel");
+    CHECK(all["slices"][3]["start"] == stet::json_value{0, 2});
+    CHECK(all["slices"][3]["shape"] == stet::json_value{4, 4});
+    CHECK(all["slices"][3]["file"] == two);
+    CHECK(all["slices"][3]["size_bytes"] == 64);
+    CHECK(stet::json_value::parse(run(folder, {"ls", "--json", "ckpt-7.stet"}).out, nullptr, false).count("slices") ==
+          0);
+    const outcome slices = run(folder, {"ls", "--slices", "ckpt-7.stet"});
+    CHECK(slices.status == 0);
+    CHECK(std::count(slices.out.begin(), slices.out.end(), '\n') == 4);
+    CHECK(slices.out.find("[0:4, 2:6]  dense/kernel\n") != std::string::npos);
+    CHECK(slices.out.find(two + " at ") != std::string::npos);
+
+    const outcome verified = run(folder, {"verify", "ckpt-7.stet"});
+    CHECK(verified.status == 0);
+    CHECK(verified.out.find("structure  ok   3 tensors in 3 files\n") == 0);
+    CHECK(verified.out.find("\n" + one + ":\nmanifest   ok   the index says the same\n") != std::string::npos);
+    CHECK(verified.out.find("\n" + two + ":\nmanifest   ok   the index says the same\n") != std::string::npos);
+    CHECK(run(folder, {"verify", "."}).status == 0);
+    const outcome manifest = run(folder, {"manifest", "ckpt-7.stet"});
+    CHECK(manifest.status == 0);
+    const stet::json_value shown = stet::json_value::parse(manifest.out, nullptr, false);
+    REQUIRE(!shown.is_discarded());
+    CHECK(shown["tensors"]["dense/kernel"]["shape"] == stet::json_value{4, 6});
+    CHECK(shown["tensors"]["dense/kernel"]["trainable"] == true);
+    CHECK(shown["tensors"]["tied"]["alias_of"] == "bias");
+    CHECK(shown["shards"].size() == 2);
+    CHECK(shown["state"]["global_step"] == 7);
+
+    const std::vector<std::int32_t> kernel = stet_test::elements_from(100, {4, 6});
+    CHECK(run(folder, {"cat", "ckpt-7.stet", "dense/kernel"}).out ==
+          std::string(reinterpret_cast<const char*>(kernel.data()), 96));
+    CHECK(run(folder, {"convert", "ckpt-7.stet", "whole.stet"}).status == 0);
+    CHECK(run(folder, {"diff", "ckpt-7.stet", "whole.stet"}).status == 0);
+    const auto whole = stet::open(folder.path("whole.stet"));
+    REQUIRE(whole);
+    CHECK(whole->manifest_text().find("shards") == std::string_view::npos);
+    CHECK(whole->manifest_text().find("slice_of") == std::string_view::npos);
+    CHECK(whole->manifest_text().find(R"("trainable":true)") != std::string_view::npos);
+    const outcome none = run(folder, {"ls", "--slices", "whole.stet"});
+    CHECK(none.status == 1);
+    CHECK(none.error_line_count() == 1);
+
+    // Damage in a piece.
+    std::vector<std::byte> bytes = folder.read(two);
+    const auto at = static_cast<std::size_t>(all["slices"][3]["offset_bytes"].get<std::uint64_t>());
+    bytes[at] ^= std::byte{1};
+    folder.write(two, bytes);
+    const outcome damaged = run(folder, {"verify", "ckpt-7.stet"});
+    CHECK(damaged.status == 1);
+    CHECK(damaged.out.find("checksums  BAD") > damaged.out.find(two));
+    CHECK(run(folder, {"cat", "ckpt-7.stet", "dense/kernel"}).status == 1);
+    std::filesystem::remove(folder.path(two));
+    const outcome missing = run(folder, {"ls", "ckpt-7.stet"});
+    CHECK(missing.status == 1);
+    CHECK(missing.err == "stet: ckpt-7.stet: " + two + ": a part of the store is missing\n");
   }
 
   TEST_CASE("ls lists for people: columns, human sizes, totals, no control characters") {

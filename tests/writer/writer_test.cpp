@@ -1015,6 +1015,74 @@ TEST_SUITE("writer/calls") {
 }
 
 TEST_SUITE("writer/values and limits") {
+  TEST_CASE("the head of a sharded checkpoint is a header and a manifest, byte for byte") {
+    stet::shard_reference shards[] = {{"c-00000-of-00002-01234567.stet", {}}, {"c-00001-of-00002-89abcdef.stet", {}}};
+    for (std::byte& each : shards[0].digest.bytes) each = std::byte{0x11};
+    for (std::byte& each : shards[1].digest.bytes) each = std::byte{0xAB};
+    writer head;
+    head.state = stet::json_text(R"({"global_step":7})");
+    head.set_shards(shards).set_extra(stet::json_text(R"( { "more" : 1 } )"));
+    const std::string_view header = "89535445540d0a1a010000000100000000020000000000008000000040000000"
+                                    "80000000000000006b0100000000000000000000000000000000000000000000"
+                                    "000200000000000000000000000000005c29b660000000000000000000000000"
+                                    "000000000000000000000000000000000000000000000000000000007d2d84df";
+    const std::string manifest =
+        "{\"stet\":{\"version\":1,\"minimum_reader\":1},\n\"alignment_bytes\":64,\n\"tensors\":{\n},\n"
+        "\"state\":{\"global_step\":7},\n"
+        "\"shards\":[{\"file\":\"c-00000-of-00002-01234567.stet\",\"sha256\":"
+        "\"1111111111111111111111111111111111111111111111111111111111111111\"},"
+        "{\"file\":\"c-00001-of-00002-89abcdef.stet\",\"sha256\":"
+        "\"abababababababababababababababababababababababababababababababab\"}],\"more\":1}\n";
+    byte_vector expected;
+    for (std::size_t i = 0; i < header.size(); i += 2)
+      expected.push_back(static_cast<std::byte>(std::stoi(std::string(header.substr(i, 2)), nullptr, 16)));
+    for (const char c : manifest) expected.push_back(static_cast<std::byte>(c));
+    expected.resize(512); // up to the alignment
+    const auto in_memory = head.save_to_memory();
+    REQUIRE(outcome(in_memory) == "ok");
+    CHECK(*in_memory == expected);
+    // The options of parts and forms do not concern it.
+    for (const store_form form : all_forms) {
+      const temp_folder folder;
+      save_options options;
+      options.form = form;
+      const auto report = head.save(folder.path("c.stet"), options);
+      REQUIRE(outcome(report) == "ok");
+      CHECK(report->file_size_bytes == 512);
+      CHECK(report->part_count == 0);
+      CHECK(folder.read("c.stet") == expected);
+      CHECK(folder.names() == names{"c.stet"});
+    }
+  }
+
+  TEST_CASE("a head has shards with names, and no tensors") {
+    const auto save = [](const std::vector<stet::shard_reference>& shards, bool with_tensor = false) {
+      writer head;
+      head.set_shards(shards);
+      if (with_tensor) head.add("a", 1);
+      return outcome(head.save_to_memory());
+    };
+    CHECK(save({{"a", {}}}) == "ok");
+    CHECK(save({{"a", {}}}, true) == "invalid_argument");
+    CHECK(save({}) == "missing_part");
+    CHECK(save({{"a", {}}, {"b", {}}, {"a", {}}}) == "duplicate_part");
+    for (const char* const path : {"", "../a", "a/b", "C:a", "a\nb", "a."}) CHECK(save({{path, {}}}) == "bad_path");
+    std::vector<stet::shard_reference> many;
+    for (std::size_t i = 0; i < stet::max_shard_count; ++i) many.push_back({std::to_string(i), {}});
+    CHECK(save(many) == "ok");
+    many.push_back({"more", {}});
+    CHECK(save(many) == "too_large");
+    writer head;
+    head.set_shards(std::span(many).first(2));
+    CHECK(outcome(head.added()) == "invalid_argument"); // other formats have no shards
+    head.set_extra(stet::json_text(R"({"shards":[]})"));
+    CHECK(outcome(head.save_to_memory()) == "duplicate_key");
+    head.set_extra(stet::json_text("[]"));
+    CHECK(outcome(head.save_to_memory()) == "wrong_type");
+    head.set_extra(stet::json_text(" {} "));
+    CHECK(outcome(head.save_to_memory()) == "ok");
+  }
+
   TEST_CASE("values of one element are added by value") {
     std::vector<std::byte> bytes;
     {

@@ -8,10 +8,12 @@
 #include "snapshot.hpp"
 
 #include "../bytes/sha256.hpp"
+#include "../manifest/content_digest.hpp"
 #include "../manifest/detail/digest_text.hpp"
 #include "../manifest/detail/json_output.hpp"
 #include "../manifest/open.hpp"
 #include "../manifest/parse.hpp"
+#include "../manifest/shards.hpp"
 #include "../source/detail/helper_thread.hpp"
 #include "../store/copy_elements.hpp"
 #include "../store/open.hpp"
@@ -37,9 +39,9 @@
 //   "base": {"file": "ckpt-1200.stet", "sha256": "64 lower-case hexadecimal digits",
 //            "removed": ["name" …], "order": ["name" …], "attributes": {"name": {…} …}}
 //
-//   file        the base, in the folder of the delta; it may itself be a delta
-//   sha256      the content digest of the base: SHA-256 of its manifest's text followed by its index. Every save with other
-//               names, shapes, places or checksums has another
+//   file        the base, in the folder of the delta; it may itself be a delta, or the head of a sharded checkpoint
+//   sha256      the content digest of the base: SHA-256 of its manifest's text followed by its index, which a head has not. Every
+//               save with other names, shapes, places or checksums has another
 //   removed     tensors of the base that the delta does not have; absent: none
 //   order       all tensors of both; absent: those of the base in their order, then new ones
 //   attributes  of tensors of the base whose elements are the same and whose further fields are not; absent: none
@@ -59,15 +61,6 @@ struct delta_base {
   /// An object of objects, or nothing.
   json_text attributes;
 };
-
-/// The content digest of a native store: SHA-256 of its manifest and index, which hold every name, shape, place and checksum.
-/// Cost: reads both once.
-[[nodiscard]] inline sha256_digest content_digest(const store& of) noexcept {
-  sha256 hash;
-  hash.update(std::as_bytes(std::span(of.manifest_text().data(), of.manifest_text().size())));
-  hash.update(of.index().bytes());
-  return hash.finish();
-}
 
 namespace detail {
 
@@ -192,9 +185,8 @@ inline result<std::optional<delta_base>> base_in(const manifest& of) {
 
 /// The base of the store with this text of a manifest.
 inline result<std::optional<delta_base>> base_in(std::string_view text) {
-  // Most stores are whole, and a search shows it: the key occurs in the text, or is spelt with an escape.
-  if (text.find("\"base\"") == std::string_view::npos && text.find("\\u") == std::string_view::npos)
-    return std::optional<delta_base>();
+  // Most stores are whole, and a search shows it.
+  if (!may_have_member(text, "base")) return std::optional<delta_base>();
   const result<manifest> parsed = parse_manifest(text);
   if (!parsed) return parsed.error();
   return base_in(*parsed);
@@ -257,14 +249,17 @@ private:
     result<store> opened = errc::missing_base;
     if (!base) {
       opened = open(path_utf8, options);
-      // A delta may be loose, or without an index.
-      if (!opened && (opened.error().code() == errc::bad_magic || opened.error().code() == errc::no_index)) {
+      // A delta may be loose; a delta, or the head of shards, without an index.
+      const errc code = opened ? errc{} : opened.error().code();
+      if (code == errc::bad_magic || code == errc::no_index) {
         open_options loose = options;
         loose.read_manifest = read_manifest;
-        if (result<store> found = open(path_utf8, loose)) opened = std::move(found);
+        result<store> found = open(path_utf8, loose);
+        if (found || code == errc::no_index) opened = std::move(found);
       }
     } else if (result<source> bytes = beside.open_part(name)) {
-      opened = detail::open_store(std::move(*bytes), beside, options.memory);
+      const store_reader reader = detail::is_without_index(*bytes) ? read_manifest : detail::open_store;
+      opened = reader(std::move(*bytes), beside, options.memory);
     } else if (bytes.error().code() != errc::file_not_found) {
       opened = bytes.error().about(name);
     }
@@ -314,7 +309,7 @@ struct checkpoint_fields {
 inline result<checkpoint_fields> fields_of(const checkpoint_store& of) {
   checkpoint_fields made;
   for (std::size_t i = 0; i < of.file_count(); ++i) {
-    result<manifest> parsed = parse_manifest(of.file(i).manifest_text());
+    result<manifest> parsed = parse_with_shards(of.file(i));
     if (!parsed) return parsed.error();
     result<std::optional<delta_base>> base = base_in(*parsed);
     if (!base) return base.error();

@@ -29,7 +29,8 @@
 //   ckpt-1200.stet   a checkpoint: an ordinary store with the variables, whose manifest has `state` (session.hpp) and `graph`.
 //                    "ckpt" is the prefix, 1200 the global step in decimal without leading zeros. Or a delta (delta.hpp), which
 //                    needs its base beside it
-//   ckpt-1200-00000-of-00002-89abcdef.stet   a part of it, where it is sharded
+//   ckpt-1200-00000-of-00002-89abcdef.stet   a part of it, where it is in parts, or a shard (manifest/shards.hpp), which later
+//                    checkpoints may list, too
 //   checkpoint.json  a cache (state_file.hpp)
 //   .stet-lock       whoever saves into the folder holds its lock; it stays
 //   .*.stet-tmp      unfinished files of a writer that is at work or that died; no one else looks at them

@@ -5,7 +5,8 @@
 #define STET_CHECKPOINT_LAYERED_HPP
 
 #include "../index/detail/builder.hpp"
-#include "../index/detail/check.hpp"
+#include "../manifest/detail/table.hpp"
+#include "../source/detail/borrow_source.hpp"
 #include "../store/store.hpp"
 
 #include <algorithm>
@@ -28,19 +29,6 @@ struct store_layer {
   /// Names that this layer does not provide.
   std::span<const std::string> hidden{};
 };
-
-namespace detail {
-
-/// A source that borrows the bytes of another source.
-inline source borrow_source(const source& of) noexcept {
-  if (of.fetcher() != nullptr) return source::stream(*of.fetcher());
-  const std::span<const std::byte> bytes(of.data(), static_cast<std::size_t>(of.size_bytes()));
-  // Tensors are writable if their layer is.
-  return of.is_writable() ? source::borrow_writable({const_cast<std::byte*>(bytes.data()), bytes.size()})
-                          : source::borrow(bytes);
-}
-
-} // namespace detail
 
 /// Makes one store from several, with the first layer on top: of tensors with the same name, the first one is found. The result
 /// is an ordinary store: bind it, restore from it, verify it, save it. Each file of each layer is a part of it, so that
@@ -123,21 +111,10 @@ inline source borrow_source(const source& of) noexcept {
   parts.reserve(sources.size());
   for (std::size_t i = 0; i < sources.size(); ++i) parts.push_back({paths[i], sources[i]->size_bytes(), 0, false});
 
-  const result<std::uint64_t> size = index_size_bytes(rows, parts);
-  if (!size) return size.error();
-  result<source> table = source::allocate(*size, memory);
-  if (!table) return table.error();
-  made.table = std::move(*table);
-  const std::span<std::byte> bytes(made.table.writable_data(), static_cast<std::size_t>(*size));
-  if (auto built = build_index(rows, parts, bytes); !built) return built.error();
-  index_limits limits;
-  limits.foreign = true;
-  const result<tensor_index> checked = check_index(bytes, limits);
-  if (!checked) return checked.error();
-  made.index = *checked;
-  result<part_sources> opened = part_sources::allocate(checked->part_count(), memory);
+  if (auto indexed = detail::index_rows(made, rows, parts, {}, memory); !indexed) return indexed.error();
+  result<part_sources> opened = part_sources::allocate(made.index.part_count(), memory);
   if (!opened) return opened.error();
-  for (std::uint32_t i = 0; i < checked->part_count(); ++i) (*opened)[i] = detail::borrow_source(*sources[i]);
+  for (std::uint32_t i = 0; i < made.index.part_count(); ++i) (*opened)[i] = detail::borrow_source(*sources[i]);
   made.parts = std::move(*opened);
   return store(std::move(made));
 }

@@ -105,6 +105,29 @@ public:
     return save_any(session, variables, graph);
   }
 
+  /// Saves the head of a sharded checkpoint (manifest/shards.hpp), as `save` does a store, once its shards are in the folder and,
+  /// if saves are durable, on the disk. Their names are those of parts of the checkpoint, `ckpt-100-00000-of-00002-89abcdef.stet`,
+  /// or of an earlier one, whose shards it shares: a shard is kept as long as a checkpoint of the folder lists it, and those that
+  /// none lists are removed. The checkpoint is no delta; the next save may be one of it.
+  /// @param graph  a JSON object, or nothing
+  /// @return `report` is that of the head alone
+  /// @retval errc::missing_part  there are no shards, or one is not in the folder; nothing has changed
+  /// or an error of `save` or of `writer::set_shards`.
+  /// Cost: that of saving a small file, a look at each shard's file, and lists the folder; as `save`, where some are to be removed.
+  result<saved_checkpoint> save_shards(const session_state& session, std::span<const shard_reference> shards,
+                                       const json_text& graph = {}) {
+    return save_filled(session, graph, false, [&](writer& out, const opened_checkpoint*) -> result<bool> {
+      for (const shard_reference& each : shards) {
+        if (!detail::is_part_name(each.file_name)) return error(errc::bad_path, each.file_name);
+        const auto identity = detail::identity_of(folder() + each.file_name);
+        if (!identity) return identity.error();
+        if (!*identity) return error(errc::missing_part, each.file_name);
+      }
+      out.set_shards(shards);
+      return false;
+    });
+  }
+
   /// Removes the checkpoints of steps after `step`: for a program that went back to an earlier one, since the newest is the
   /// one with the highest step. When this returns without an error they are gone from the disk, too.
   /// A checkpoint that another store of the folder needs stays.
@@ -130,25 +153,38 @@ private:
 
   template <class Variables>
   result<saved_checkpoint> save_any(const session_state& session, const Variables& variables, const json_text& graph) {
+    return save_filled(session, graph, true, [&](writer& out, const opened_checkpoint* base) -> result<bool> {
+      if (base == nullptr) {
+        if (auto added = add_variables(out, variables); !added) return added.error();
+        return false;
+      }
+      const result<delta_report> found = add_changed(out, variables, base->opened);
+      if (!found) return found.error();
+      const bool is_delta = found->unchanged_count != 0;
+      if (!is_delta) out.set_extra(nullptr);
+      return is_delta;
+    });
+  }
+
+  /// Saves what `fill(writer&, const opened_checkpoint* base)` gives the writer. It returns whether that is a delta of the base,
+  /// which is nullptr where the save is to be whole.
+  template <class Fill>
+  result<saved_checkpoint> save_filled(const session_state& session, const json_text& graph, bool may_be_delta,
+                                       Fill fill) {
     return detail::caught([&]() -> result<saved_checkpoint> {
       if (auto locked = lock_.confirm(); !locked) return locked.error();
       if (auto sound = detail::check_saved(session, graph); !sound) return sound.error();
       const std::uint64_t step = session.global_step;
       const auto now = options_.clock ? options_.clock() : std::chrono::system_clock::now();
       if (auto released = release(name_of(step)); !released) return released.error();
-      const std::optional<opened_checkpoint> base = base_for(step); // mapped until everything is written
+      std::optional<opened_checkpoint> base; // mapped until everything is written
+      if (may_be_delta) base = base_for(step);
       writer out;
       out.graph = graph;
       out.state = to_json(session);
-      bool is_delta = false;
-      if (base) {
-        const result<delta_report> found = add_changed(out, variables, base->opened);
-        if (!found) return found.error();
-        is_delta = found->unchanged_count != 0;
-        if (!is_delta) out.set_extra(nullptr);
-      } else if (auto added = add_variables(out, variables); !added) {
-        return added.error();
-      }
+      const result<bool> filled = fill(out, base ? &*base : nullptr);
+      if (!filled) return filled.error();
+      const bool is_delta = *filled;
       saved_checkpoint made{path_of(step), {}, is_delta ? base->opened.file_name(0) : std::string(), {}};
       const result<save_report> report = out.save(made.path, options_.save);
       const bool is_published = report || report.error().code() == errc::not_durable;
@@ -353,12 +389,19 @@ private:
           needed.insert(needs.begin(), needs.end());
           continue;
         }
+        // Shards may be called after another checkpoint.
         std::copy_if(needs.begin(), needs.end(), std::back_inserter(parts),
-                     [&](const std::string& each) { return detail::is_like_part_name(each, name); });
+                     [&](const std::string& each) { return is_own_part(each); });
         details_.erase(step);
       }
       const bool is_stuck = left.size() == steps.size(); // damaged ones that build on each other
       if (is_stuck || (left.empty() && parts.empty())) return done;
+      // What is shared with one that is still there goes when that has gone.
+      std::vector<std::string> left_names;
+      for (const std::uint64_t step : left) left_names.push_back(name_of(step));
+      const result<std::set<std::string>> still = known_.needed_by(std::move(left_names));
+      if (!still) return still.error();
+      std::erase_if(parts, [&](const std::string& each) { return still->contains(each); });
       steps = std::move(left);
       if (auto synced = call(&file_operations::sync_folder, folder()); !synced)
         return synced; // the rest stays until a sweep

@@ -10,7 +10,7 @@
 #include "gguf/quantize.hpp"
 #include "model.hpp"
 
-#include "../checkpoint/layered.hpp"
+#include "../source/detail/borrow_source.hpp"
 #include "../store/copy_elements.hpp"
 
 #include <algorithm>

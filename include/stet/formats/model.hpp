@@ -4,6 +4,7 @@
 #define STET_FORMATS_MODEL_HPP
 
 #include "../bytes/sha1.hpp"
+#include "../manifest/detail/gathered_path.hpp"
 #include "../store/open.hpp"
 
 #include <cstddef>
@@ -107,7 +108,9 @@ struct model {
 
   /// Whether the bytes of a tensor of the store are in one of its files, not decoded or gathered.
   [[nodiscard]] bool is_in_file(const tensor& of) const noexcept {
-    return store.index().part_count() == 0 || of.entry().part() < file_count;
+    const std::uint32_t part = of.entry().part();
+    return store.index().part_count() == 0 ||
+           (part < file_count && detail::is_file_part(store.index().part(part).path));
   }
 
   /// True for an alias that only gives a tensor a further name to be found by: "hidden/kernel" of "/layers/dense/vars/0". The

@@ -5,6 +5,7 @@
 
 #include "detail/fields.hpp"
 #include "detail/names.hpp"
+#include "slice_of.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -96,9 +97,15 @@ inline field_problem check_elements(const manifest_tensor& tensor) noexcept {
 
 /// Checks the attributes of a tensor that this library interprets. `append_attributes` checks the text itself.
 inline field_problem check_known_attributes(const json_text& attributes, dtype of,
-                                            std::span<const std::uint64_t> shape) noexcept {
+                                            std::span<const std::uint64_t> shape) {
   json_reader in(attributes.text());
   if (attributes.empty() || in.next() != json_token::begin_object) return {};
+  std::optional<slice_place> place;
+  if (const field_problem problem = read_slice_of(attributes, place)) return problem;
+  if (place) {
+    if (!is_within(*place, shape)) return {errc::bad_slice, slice_of_key};
+    shape = place->shape; // the other attributes are those of the whole tensor
+  }
   while (in.next() == json_token::key) {
     const json_string name = in.string();
     in.next();
@@ -113,7 +120,7 @@ inline field_problem check_known_attributes(const json_text& attributes, dtype o
 }
 
 /// Checks the name, shape, dtype and attributes of a tensor. `make_index` checks its offset and size.
-inline field_problem check_tensor(const manifest_tensor& tensor) noexcept {
+inline field_problem check_tensor(const manifest_tensor& tensor) {
   if (!is_valid_name(tensor.name)) return errc::bad_name;
   if (tensor.shape.size() > max_rank) return errc::bad_shape;
   if (const field_problem problem = check_elements(tensor)) return problem;
@@ -230,6 +237,7 @@ inline std::string_view members_of(std::string_view object) noexcept {
 /// @retval errc::missing_field     a tensor of blocks does not say which
 /// @retval errc::bad_alias         an alias does not name an earlier tensor that is none
 /// @retval errc::bad_quantization  a quantization does not fit its tensor
+/// @retval errc::bad_slice         a piece does not lie within the tensor that it is a piece of
 /// @retval errc::wrong_type        free-form JSON is not an object or holds binary values, or trainable is not a
 ///                                 boolean
 /// @retval errc::duplicate_key     a key occurs twice, or an attribute or extra field has the name of another

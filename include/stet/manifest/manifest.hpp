@@ -54,6 +54,12 @@
 //   graph            an object: what the network computes, as graph.hpp specifies it; anything else is kept, too
 //   state            an object: global step, random number generator, hyper-parameters, anything
 //   metadata         an object: anything
+//   shards           of the head of a sharded checkpoint (shards.hpp), a native file without index, alone: the stores
+//                    in its folder whose tensors are the checkpoint's, 1 … 4096 objects. It has no tensors and no
+//                    `data` then. Of the same piece in two of them, the first counts
+//     file           required: a plain name, as `path` above. No two are equal
+//     sha256         required: the content digest of that store, 64 lower-case hexadecimal digits: SHA-256 of its
+//                    manifest's text followed by its index
 //   tensor_order     "name": the store was made of a file that sorts tensors by name, so that their order is not that
 //                    of the model
 //
@@ -74,6 +80,11 @@
 //   trainable        true or false
 //   second_name      true: an alias that only gives the tensor a further name to be found by. Other formats do not
 //                    save it
+//   slice_of         of a tensor of a shard: the piece that it is of a tensor of the checkpoint. All other attributes
+//                    are those of the whole tensor. Elements are whole bytes each: no strings, no blocks
+//     tensor         required: the name of the whole tensor
+//     shape          required: its extents
+//     start          required: where the piece begins, as many numbers; its extents are its own shape
 //   quantization     an object; what it stands for is left to the program, but these fields fit the tensor:
 //     axis             less than the rank
 //     scales           a number, or an array of as many as the axis has elements, or of one; finite and

@@ -4,6 +4,8 @@
 #define STET_MANIFEST_OPEN_HPP
 
 #include "detail/caught.hpp"
+#include "detail/join_shards.hpp"
+#include "detail/table.hpp"
 #include "parse.hpp"
 #include "to_index.hpp"
 
@@ -58,6 +60,15 @@ private:
   mutable std::size_t next_ = 0;
 };
 
+/// Makes the store of a sharded checkpoint, whose head has the manifest `text`.
+inline result<store> store_of_shards(std::span<const shard_reference> shards, std::string_view text,
+                                     store::contents&& made, const part_opener& opener, memory_resource* memory) {
+  shard_join join(made, memory);
+  if (auto opened = join.open(shards, opener); !opened) return opened.error();
+  if (auto finished = join.finish(text); !finished) return finished.error();
+  return store(std::move(made));
+}
+
 /// Makes a store from a manifest. `text` lies in `made.data`, or in memory of the caller if those bytes are on demand; the
 /// store then keeps a copy.
 inline result<store> store_of_manifest(std::string_view text, store::contents&& made, index_limits limits,
@@ -68,28 +79,26 @@ inline result<store> store_of_manifest(std::string_view text, store::contents&& 
   if (header_alignment_bytes != 0 && parsed->alignment_bytes != header_alignment_bytes) {
     return error(errc::manifest_mismatch, "alignment_bytes");
   }
+  if (!limits.foreign) {
+    const result<std::vector<shard_reference>> shards = shards_in(*parsed);
+    if (!shards) return shards.error();
+    if (!shards->empty()) return store_of_shards(*shards, text, std::move(made), opener, memory);
+  }
   sized_parts parts(opener);
   if (const result<void> sized = parts.set_sizes(*parsed); !sized) return sized.error();
 
-  // The table of the store: the index, and a copy of the text unless that is in the store's own file.
-  const bool keeps_text = made.data.data() == nullptr;
-  std::size_t index_size = 0;
+  std::span<const std::byte> index;
   const auto make_room = [&](std::size_t size_bytes) -> result<std::span<std::byte>> {
-    index_size = size_bytes;
-    result<source> table = source::allocate(std::uint64_t{size_bytes} + (keeps_text ? text.size() : 0), memory);
-    if (!table) return table.error();
-    made.table = std::move(*table);
-    return std::span(made.table.writable_data(), size_bytes);
+    result<std::span<std::byte>> room = make_table(made, size_bytes, text, memory);
+    if (room) index = *room;
+    return room;
   };
-  if (const result<void> index = make_index_in(*parsed, limits, make_room); !index) return index.error();
-  if (keeps_text && !text.empty()) std::memcpy(made.table.writable_data() + index_size, text.data(), text.size());
+  if (const result<void> indexed = make_index_in(*parsed, limits, make_room); !indexed) return indexed.error();
   limits.alignment_bytes = parsed->alignment_bytes;
-  const result<tensor_index> checked = check_index({made.table.data(), index_size}, limits);
+  const result<tensor_index> checked = check_index(index, limits);
   if (!checked) return checked.error();
   made.index = *checked;
   made.alignment_bytes = parsed->alignment_bytes;
-  made.manifest =
-      keeps_text ? std::string_view(reinterpret_cast<const char*>(made.table.data()) + index_size, text.size()) : text;
   result<part_sources> opened = open_parts(*checked, parts, memory);
   if (!opened) return opened.error();
   made.parts = std::move(*opened);
@@ -144,8 +153,22 @@ inline result<store> open_by_manifest(source&& data, const part_opener& parts, m
 /// For `open_options::read_manifest`: opens a native file by its index if it has one and else by its manifest, and the
 /// manifest of a loose store. The store then behaves as any other.
 /// Errors: those of `open` except errc::no_index, of `parse_manifest` and of `make_index`, and
-/// @retval errc::manifest_mismatch  the manifest and the header give different alignments
+/// @retval errc::manifest_mismatch  the manifest and the header give different alignments; the head of a sharded checkpoint has tensors
+///                                  or files of its own; or a shard's manifest has other tensors than its index
 /// @retval errc::bad_path           a part is the manifest itself
+/// A sharded checkpoint (shards.hpp) opens as one store of its tensors. One that is whole, or whose pieces lie one behind the other,
+/// is in place; any other is gathered when it is copied, and a piece is compared with its checksum when it is first read. Further
+/// errors, the subject the field, the shard's file or the tensor:
+/// @retval errc::wrong_type, missing_field, bad_checksum_field, bad_path, duplicate_part, too_large  the field `shards`
+/// @retval errc::missing_part       there are no shards, or the file of one is missing
+/// @retval errc::part_mismatch      a shard has another content digest
+/// @retval errc::no_index           a shard is itself sharded
+/// @retval errc::unsupported        a shard has parts
+/// @retval errc::bad_slice          the pieces of a tensor leave a gap or overlap, or do not lie within it; or elements of pieces
+///                                  are not whole bytes each
+/// @retval errc::dtype_mismatch, shape_mismatch  pieces of a tensor disagree on it
+/// @retval errc::duplicate_name     a tensor is both whole and in pieces
+/// or an error of `open` about a shard, or of `parse_manifest` about its manifest.
 /// Offsets of errors in the manifest count from its first byte.
 /// Cost: for files without index, allocates a small multiple of the manifest and takes some microseconds a tensor. The table
 /// of tensors and the bytes that are read come from `memory` (nullptr: the heap), the rest from the heap.

@@ -164,6 +164,7 @@ private:
 /// @retval errc::bad_checksum_field  a checksum or content id is not of hexadecimal digits
 /// @retval errc::bad_alias           the original of an alias is not an earlier tensor, or is an alias itself
 /// @retval errc::bad_quantization    a quantization does not fit its tensor
+/// @retval errc::bad_slice           a piece does not lie within the tensor that it is a piece of
 /// `make_index` checks sizes and offsets.
 /// Cost: about a microsecond a tensor. Allocates about twice the size of the text for tensors, as much as the text for
 /// free-form JSON, and for the keys of the objects that are open at once up to twenty times their text. Threads: any.

@@ -4,6 +4,7 @@
 #define STET_MANIFEST_VERIFY_HPP
 
 #include "parse.hpp"
+#include "shards.hpp"
 #include "to_index.hpp"
 
 #include "../load/load.hpp"
@@ -22,6 +23,8 @@ struct verify_options {
   bool padding = true;
   /// True to compare the checksums of the tensors.
   bool checksums = true;
+  /// True to verify each shard of a sharded checkpoint, too, as the store that it is.
+  bool shards = true;
   /// 0: as many as the machine has processors. Fewer where the system has no more to give.
   unsigned thread_count = 0;
 };
@@ -29,7 +32,7 @@ struct verify_options {
 /// The result of `verify_store`.
 struct verify_report {
   /// Everything that is wrong, tensors in manifest order; empty for a sound store. The subject is the tensor's name, or the
-  /// part of the file.
+  /// part of the file; of a shard, its own name of the tensor, or its file.
   std::vector<error> problems;
   /// Tensors whose checksum was compared, and those that have none (an alias counts as its original and is in neither). Of the
   /// latter, those that are not in memory were read, which compares the checks that their reader knows of.
@@ -124,7 +127,8 @@ inline std::uint64_t header_size_bytes(const source& file) noexcept {
 }
 
 /// Checks the bytes between the sections and tensors of a native file and of its parts.
-inline void check_padding(const store& of, verify_report& report) {
+/// @param is_head  the file has no tensors, and others are shards
+inline void check_padding(const store& of, bool is_head, verify_report& report) {
   padding_check seen(report);
   std::byte start[file_header::size_bytes];
   const source& head = of.data();
@@ -138,6 +142,7 @@ inline void check_padding(const store& of, verify_report& report) {
   if (header->index_size_bytes != 0) seen.skip_to(header->index_offset_bytes, header->index_size_bytes);
   // Tensors stand in ascending order, part by part; only a manifest without index may have them in another.
   std::vector<index_entry> entries;
+  if (is_head) return seen.skip_to(header->file_size_bytes, 0);
   for (const index_entry entry : of.index()) {
     if (entry.size_bytes() != 0 && !of.index().original_of(entry)) entries.push_back(entry);
   }
@@ -169,12 +174,13 @@ inline void check_padding(const store& of, verify_report& report) {
   }
 }
 
-/// Parses the manifest and compares it with the index.
-inline void check_manifest_against_index(const store& of, verify_report& report) {
+/// Parses the manifest and compares it with the index, which that of a head is not made of.
+inline void check_manifest_against_index(const store& of, bool is_head, verify_report& report) {
   if (of.manifest_text().empty()) return;
   report.has_manifest = true;
   result<manifest> parsed = parse_manifest(of.manifest_text());
   if (!parsed) return report.problems.push_back(parsed.error());
+  if (is_head) return;
   for (std::uint32_t part = 0; part < parsed->parts.size() && part < of.index().part_count(); ++part) {
     if (!parsed->parts[part].size_bytes) parsed->parts[part].size_bytes = of.index().part(part).size_bytes;
   }
@@ -194,13 +200,31 @@ inline void check_manifest_against_index(const store& of, verify_report& report)
 
 /// Reads all of an open store and reports everything that is wrong with it. Opening it has checked its structure; this
 /// compares the manifest with the index byte for byte, looks for anything but zeros in the padding, compares every
-/// tensor with its checksum, and reads each tensor without one that is not in memory.
+/// tensor with its checksum, and reads each tensor without one that is not in memory. Of a sharded checkpoint it does so for each
+/// shard, whose tensors are counted.
 /// Cost: reads every byte, as `load` does; allocates for the manifest, and about 500 bytes for each tensor; starts threads.
 [[nodiscard]] inline verify_report verify_store(const store& of, const verify_options& options = {}) {
   verify_report report;
-  if (options.manifest) detail::check_manifest_against_index(of, report);
-  if (options.padding) detail::check_padding(of, report);
-  if (options.checksums) detail::check_tensors(of, options.thread_count, report);
+  const result<std::vector<shard_reference>> shards = shards_of(of);
+  const bool is_head = shards && !shards->empty();
+  if (options.manifest) detail::check_manifest_against_index(of, is_head, report);
+  if (options.padding) detail::check_padding(of, is_head, report);
+  if (options.checksums && !is_head) detail::check_tensors(of, options.thread_count, report);
+  for (std::size_t number = 0; is_head && options.shards && number < shards->size(); ++number) {
+    const std::string_view file = (*shards)[number].file_name;
+    const result<store> shard = open_shard(of, number);
+    if (!shard) {
+      report.problems.push_back(shard.error().about(file));
+      continue;
+    }
+    const verify_report found = verify_store(*shard, options);
+    for (const error& each : found.problems)
+      report.problems.push_back(each.subject().empty() ? each.about(file) : each);
+    report.tensors_compared += found.tensors_compared;
+    report.tensors_without_checksum += found.tensors_without_checksum;
+    report.tensors_sound += found.tensors_sound;
+    report.compared_bytes += found.compared_bytes;
+  }
   return report;
 }
 

@@ -66,8 +66,7 @@ public:
     const std::uint32_t first = number;
     constexpr std::uint32_t attempts = 1000;
     for (std::uint32_t tries = 0;; ++tries) {
-      made.temporary_path_ =
-          made.folder_ + made.temporary_stem() + std::to_string(number) + std::string(temporary_suffix);
+      made.temporary_path_ = temporary_path_of(made.folder_, made.name_, number);
       result<native_handle> handle = made.call(&file_operations::create_exclusive, made.temporary_path_);
       if (handle) {
         made.handle_ = *handle;
@@ -114,6 +113,14 @@ public:
       offset_bytes += *written;
     }
     return {};
+  }
+
+  /// The path of the unfinished file until it is published.
+  [[nodiscard]] const std::string& temporary_path() const noexcept { return temporary_path_; }
+  /// The path that the unfinished file for `name` in `folder` has if its number is `number`.
+  [[nodiscard]] static std::string temporary_path_of(std::string_view folder, std::string_view name,
+                                                     std::uint32_t number) {
+    return std::string(folder) + temporary_stem(name) + std::to_string(number) + std::string(temporary_suffix);
   }
 
   /// Decides under which name the file will be published, after all.
@@ -192,20 +199,20 @@ private:
 
   /// The beginning of the names of unfinished files for this name. A long name is shortened to its beginning and a hash, so
   /// that the result is not too long for the system.
-  [[nodiscard]] std::string temporary_stem() const {
+  [[nodiscard]] static std::string temporary_stem(std::string_view name) {
     constexpr std::size_t longest = 200, kept = 150;
     std::string stem(1, '.');
-    if (name_.size() <= longest) return stem.append(name_).append(1, '.');
+    if (name.size() <= longest) return stem.append(name).append(1, '.');
     std::size_t size = kept;
-    while (size > 0 && (static_cast<unsigned char>(name_[size]) & 0xC0u) == 0x80u) --size; // a character stays whole
+    while (size > 0 && (static_cast<unsigned char>(name[size]) & 0xC0u) == 0x80u) --size; // a character stays whole
     char digits[16];
-    const auto end = std::to_chars(digits, digits + sizeof digits, detail::fnv1a().add(name_).value(), 16).ptr;
-    return stem.append(name_, 0, size).append(1, '~').append(digits, end).append(1, '.');
+    const auto end = std::to_chars(digits, digits + sizeof digits, detail::fnv1a().add(name).value(), 16).ptr;
+    return stem.append(name, 0, size).append(1, '~').append(digits, end).append(1, '.');
   }
 
   /// Removes the unfinished files for this name that no program is writing. Errors are ignored: this is not part of the save.
   void remove_abandoned() const {
-    const std::string stem = temporary_stem();
+    const std::string stem = temporary_stem(name_);
     const auto found = detail::list_folder(*operations_, folder_, [&stem](std::string_view name) {
       if (name.size() <= stem.size() + temporary_suffix.size() || !name.starts_with(stem) ||
           !name.ends_with(temporary_suffix))

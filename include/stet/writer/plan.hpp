@@ -5,6 +5,7 @@
 
 #include "atomic_file.hpp"
 #include "output.hpp"
+#include "detail/list_folder.hpp"
 #include "detail/parts.hpp"
 #include "tensors.hpp"
 
@@ -13,7 +14,9 @@
 #include "../manifest/print.hpp"
 #include "../source/detail/path.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -77,7 +80,9 @@ public:
       : tensors_(tensors), sources_(sources), options_(options), rows_(tensors.rows()),
         has_plain_names_(needs_no_escape(tensors.names())), buffer_(options.memory) {}
 
-  result<void> prepare(std::string_view path, const free_form& json) {
+  /// @param has_index  false for a head of shards, which has a manifest alone
+  result<void> prepare(std::string_view path, const free_form& json, bool has_index = true) {
+    has_index_ = has_index && options_.form != store_form::loose;
     if (!is_valid_alignment(options_.alignment_bytes) || !is_valid_alignment(options_.page_size_bytes))
       return errc::bad_alignment;
     if (auto taken = take_texts(json); !taken) return taken;
@@ -142,6 +147,35 @@ public:
       return published.error();
     remove_parts(listed_before);
     return report();
+  }
+
+  // A single file whose tensors others write, at the places that `prepare` has decided.
+
+  /// The size of the whole file.
+  [[nodiscard]] std::uint64_t file_size_bytes() const noexcept { return header_.file_size_bytes; }
+  /// Where the tensors lie, in the order in which they were added.
+  [[nodiscard]] std::span<const index_row> rows() const noexcept { return rows_; }
+  /// Notes the checksum of the bytes that were written of a tensor.
+  void set_crc32c(std::size_t number, std::uint32_t crc) noexcept { rows_[number].crc32c = crc; }
+  /// Writes everything but the tensors, whose checksums were noted.
+  result<void> write_frame(byte_writer& to) {
+    constexpr std::byte padding[tail_padding_bytes]{};
+    if (header_.data_size_bytes != 0) {
+      const auto written = to.write_at(header_.file_size_bytes - sizeof padding, padding);
+      if (!written) return written;
+    }
+    return write_table(to);
+  }
+
+  [[nodiscard]] save_report report() const noexcept {
+    save_report report;
+    report.part_count = static_cast<std::uint32_t>(parts_.size());
+    report.file_size_bytes = head_size_bytes();
+    for (const manifest_part& part : parts_) report.file_size_bytes += *part.size_bytes;
+    for (const index_row& row : rows_) {
+      if (row.alias_of == index_row::not_an_alias) report.tensor_size_bytes += row.size_bytes;
+    }
+    return report;
   }
 
 private:
@@ -290,11 +324,10 @@ private:
     }
     const result<std::uint64_t> index_size = index_size_bytes(rows_, parts);
     if (!index_size) return index_size.error();
-    if (options_.form != store_form::loose && *index_size > max_index_size_bytes)
-      return error(errc::too_large, "index", max_index_size_bytes);
+    if (has_index_ && *index_size > max_index_size_bytes) return error(errc::too_large, "index", max_index_size_bytes);
     header_ = {};
     header_.alignment_bytes = options_.alignment_bytes;
-    header_.index_size_bytes = options_.form == store_form::loose ? 0 : *index_size;
+    header_.index_size_bytes = has_index_ ? *index_size : 0;
     header_.data_size_bytes = parts_.empty() ? part_ends_.front() : 0;
     // The size of the manifest depends on the digits of the offsets, these on the size. More digits only ever move the data
     // further, so this comes to rest. It begins with a digit each, than which there cannot be fewer.
@@ -398,10 +431,12 @@ private:
     text_output text(to, is_loose ? 0 : header_.manifest_offset_bytes, *room);
     manifest_emitter(text).emit(lines(0));
     if (auto written = text.finish(); !written || is_loose) return written;
-    set_checksums(index_, rows_);
-    if (auto written = to.write_at(header_.index_offset_bytes, index_); !written) return written;
     header_.manifest_crc32c = text.crc32c_so_far();
-    header_.index_crc32c = crc32c(index_);
+    if (has_index_) {
+      set_checksums(index_, rows_);
+      if (auto written = to.write_at(header_.index_offset_bytes, index_); !written) return written;
+      header_.index_crc32c = crc32c(index_);
+    }
     std::byte encoded[file_header::size_bytes];
     encode_header(header_, encoded);
     return to.write_at(0, encoded);
@@ -434,28 +469,36 @@ private:
   void remove_parts(const std::vector<std::string>& listed_before) const {
     std::unordered_set<std::string_view> listed;
     for (const manifest_part& part : parts_) listed.insert(part.path);
-    for (const std::string& part : listed_before) {
-      if (!listed.contains(part))
-        (void)call_again(operations(), &file_operations::remove, std::string(folder_in(path_)) + part);
-    }
+    std::vector<std::string> left;
+    std::copy_if(listed_before.begin(), listed_before.end(), std::back_inserter(left),
+                 [&](const std::string& part) { return !listed.contains(part); });
+    const std::string folder(folder_in(path_));
+    if (!left.empty() && is_store_file(folder + left.front()) && !keep_listed_shards(left)) return;
+    for (const std::string& part : left) (void)call_again(operations(), &file_operations::remove, folder + part);
   }
-
-  [[nodiscard]] save_report report() const noexcept {
-    save_report report;
-    report.part_count = static_cast<std::uint32_t>(parts_.size());
-    report.file_size_bytes = head_size_bytes();
-    for (const manifest_part& part : parts_) report.file_size_bytes += *part.size_bytes;
-    for (const index_row& row : rows_) {
-      if (row.alias_of == index_row::not_an_alias) report.tensor_size_bytes += row.size_bytes;
+  /// Takes out of `left` the shards that a file of the folder lists: several checkpoints may share one, and the new head, too.
+  /// @return false if that is not known
+  bool keep_listed_shards(std::vector<std::string>& left) const {
+    const std::string folder(folder_in(path_));
+    const result<std::vector<std::string>> names = list_folder(operations(), folder);
+    if (!names) return false;
+    for (const std::string& name : *names) {
+      const result<std::vector<std::string>> shards = listed_shards(folder + name);
+      const errc code = shards ? errc{} : shards.error().code();
+      if (code == errc::file_not_found || code == errc::not_a_regular_file) continue;
+      if (!shards) return false;
+      std::erase_if(left, [&](const std::string& each) {
+        return std::find(shards->begin(), shards->end(), each) != shards->end();
+      });
     }
-    return report;
+    return true;
   }
 
   const tensor_list& tensors_;
   const std::vector<piece_source>& sources_;
   const save_options& options_;
   std::vector<index_row> rows_;
-  bool has_plain_names_;
+  bool has_plain_names_, has_index_ = true;
   std::vector<std::uint64_t> part_ends_;
   std::uint64_t data_alignment_bytes_ = 64;
   std::vector<manifest_part> parts_;

@@ -8,6 +8,7 @@
 #include "plan.hpp"
 #include "tensors.hpp"
 
+#include "../manifest/shards.hpp"
 #include "../store/tensor.hpp"
 #include "../vocabulary/detail/borrowed.hpp"
 #include "../vocabulary/extents.hpp"
@@ -188,8 +189,10 @@ public:
     const foreign_notes& foreign;
   };
   /// What was added, or the error of the first `add` that failed: `if (auto added = out.added(); !added) …`.
+  /// @retval errc::invalid_argument  it saves the head of a sharded checkpoint, which other formats do not have
   [[nodiscard]] result<contents> added() const noexcept {
     if (failure_) return *failure_;
+    if (is_head()) return error(errc::invalid_argument, detail::shards_key);
     return contents{tensors_, sources_, opened_, foreign};
   }
 
@@ -214,6 +217,7 @@ public:
   ///                                 with it
   /// Cost: reads every byte once; memory for the table of tensors and 256 KiB. Durable (the default): waits for the disk.
   result<save_report> save(std::string_view path_utf8, const save_options& options = {}) const {
+    if (is_head()) return save_as_one_file(path_utf8, options, [](auto& plan) { return plan.write_files(); });
     if (failure_) return *failure_;
     detail::save_plan plan(tensors_, sources_, options);
     if (auto made = plan.prepare(path_utf8, {graph, state, metadata, extra_}); !made) return made.error();
@@ -223,7 +227,7 @@ public:
   /// Saves to memory, as a single file. Options that concern files are ignored.
   /// Errors: those of `save` that do not concern the operating system.
   result<std::vector<std::byte>> save_to_memory(const save_options& options = {}) const {
-    return save_as_one_file(options, [](detail::save_plan& plan) { return plan.write_memory(); });
+    return save_as_one_file({}, options, [](auto& plan) { return plan.write_memory(); });
   }
 
   /// Saves through an output of the program, as a single file: to the files of an engine, say. Tensors come first, in ascending
@@ -232,13 +236,29 @@ public:
   /// @return how large the file is, and more
   /// Errors: those of `save_to_memory`, and those of the output.
   result<save_report> save_to(byte_writer& to, const save_options& options = {}) const {
-    return save_as_one_file(options, [&](detail::save_plan& plan) { return plan.write_to(to); });
+    return save_as_one_file({}, options, [&](auto& plan) { return plan.write_to(to); });
   }
 
   /// Further fields of the manifest, as `parse_manifest` found them in another: an object, or nothing.
   void set_extra(json_text fields) { extra_ = std::move(fields); }
 
+  /// Makes this the writer of the head of a sharded checkpoint (manifest/shards.hpp), whose tensors are in these shards: `save`
+  /// then writes a file with a manifest and no index, whatever the form. The shards are to be in its folder before it is.
+  /// A failure is kept as that of an `add` is:
+  /// @retval errc::missing_part, too_large  there are no shards, or more than `max_shard_count`
+  /// @retval errc::bad_path        a shard has no plain file name
+  /// @retval errc::duplicate_part  two shards have the same name
+  /// @retval errc::invalid_argument  (of the save) tensors were added, too
+  writer& set_shards(std::span<const shard_reference> shards) {
+    if (auto checked = detail::check_shards(shards); !checked) return noted(std::move(checked));
+    shards_ = shards_field(shards).text();
+    shards_.pop_back(); // the brace, behind further fields
+    return *this;
+  }
+
 private:
+  [[nodiscard]] bool is_head() const noexcept { return !shards_.empty(); }
+
   /// Whether a file has elements as memory does.
   template <class T>
   static constexpr bool is_stored_as_it_is =
@@ -246,11 +266,15 @@ private:
       (detail::host_is_little_endian || describe(dtype_of<T>::value).word_size_bytes == 1);
 
   /// Calls `write` with a plan that is ready.
-  auto save_as_one_file(save_options options, auto write) const -> decltype(write(std::declval<detail::save_plan&>())) {
+  template <class Write>
+  auto save_as_one_file(std::string_view path_utf8, save_options options, Write write) const
+      -> decltype(write(std::declval<detail::save_plan&>())) {
     options.form = store_form::single_file;
     if (failure_) return *failure_;
+    if (is_head() && tensors_.size() != 0) return error(errc::invalid_argument, detail::shards_key);
+    const json_text extra = is_head() ? detail::with_members_of(shards_, extra_) : extra_;
     detail::save_plan plan(tensors_, sources_, options);
-    if (auto made = plan.prepare({}, {graph, state, metadata, extra_}); !made) return made.error();
+    if (auto made = plan.prepare(path_utf8, {graph, state, metadata, extra}, !is_head()); !made) return made.error();
     return write(plan);
   }
 
@@ -328,6 +352,7 @@ private:
   std::vector<piece_source> sources_;
   std::vector<tensor> opened_;
   json_text extra_;
+  std::string shards_; // the field of a head, an object that is not closed
 };
 
 } // namespace stet::inline STET_NAMESPACE

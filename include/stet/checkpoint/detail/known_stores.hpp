@@ -36,7 +36,7 @@ struct known_store {
   store_kind kind = store_kind::none;
   /// True if the file and everything that it builds on can be opened.
   bool is_sound = false;
-  /// The other files that it needs: its parts and, for a delta, the base.
+  /// The other files that it needs: its parts or shards and, for a delta, the base.
   std::vector<std::string> needs;
   /// The base of a delta.
   std::string base;
@@ -133,6 +133,7 @@ private:
         const tensor_index& index = opened->file(i).index();
         for (std::uint32_t part = 0; part < index.part_count(); ++part) {
           std::string part_name(index.part(part).path);
+          if (!is_file_part(part_name)) continue;
           const auto identity = identity_of(folder_ + part_name);
           if (!identity) return identity.error();
           if (i == 0) found.needs.push_back(part_name);
@@ -147,8 +148,10 @@ private:
                                                               : open_options())) {
       for (std::uint32_t part = 0; part < own->index().part_count(); ++part)
         found.needs.emplace_back(own->index().part(part).path);
-    } else {
-      found.needs = listed_parts(path);
+    } else if (auto shards = listed_shards(path)) {
+      found.needs = shards->empty() ? listed_parts(path) : std::move(*shards);
+    } else if (!is_of_contents(shards.error())) {
+      return shards.error();
     }
     if (!found.base.empty()) found.needs.push_back(found.base);
     return found;

@@ -6,11 +6,11 @@
 #include "../model.hpp"
 
 #include "../../index/detail/builder.hpp"
+#include "../../manifest/detail/table.hpp"
 #include "../../source/memory.hpp"
 #include "../../store/detail/entry_buffer.hpp"
 #include "../../store/store.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -23,8 +23,6 @@
 #include <vector>
 
 namespace stet::inline STET_NAMESPACE {
-
-namespace detail {} // namespace detail
 
 /// Collects the files and tensors of another format, and makes a store from them: an index in memory over the bytes in
 /// place. Used once. Not safe from several threads.
@@ -141,7 +139,7 @@ public:
     if (!sources) return sources.error();
     for (std::uint32_t number = 0; number < sources->count(); ++number)
       (*sources)[number] = std::move(parts_[number].bytes);
-    protect_shared_bytes(made.index, *sources);
+    detail::protect_shared_bytes(made.index, *sources);
     made.parts = std::move(*sources);
     return store(std::move(made));
   }
@@ -160,28 +158,6 @@ private:
     parts_.push_back({names_.size(), name.size(), std::move(bytes)});
     names_.insert(names_.end(), name.begin(), name.end());
     return static_cast<std::uint32_t>(parts_.size() - 1);
-  }
-
-  /// Makes the parts read only in which tensors overlap. Aliases do not count as tensors.
-  static void protect_shared_bytes(const tensor_index& index, part_sources& sources) {
-    bool is_any_writable = false;
-    for (std::uint32_t number = 0; number < sources.count(); ++number) is_any_writable |= sources[number].is_writable();
-    if (!is_any_writable) return;
-    std::vector<index_entry> entries;
-    for (const index_entry entry : index) {
-      if (entry.size_bytes() != 0 && sources[entry.part()].is_writable() && !index.original_of(entry))
-        entries.push_back(entry);
-    }
-    std::sort(entries.begin(), entries.end(), [](index_entry a, index_entry b) {
-      return a.part() != b.part() ? a.part() < b.part() : a.offset_bytes() < b.offset_bytes();
-    });
-    std::uint64_t end = 0; // the end of the part's tensors so far
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      const index_entry entry = entries[i];
-      if (i == 0 || entries[i - 1].part() != entry.part()) end = 0;
-      if (entry.offset_bytes() < end) sources[entry.part()].make_read_only();
-      end = (std::max)(end, entry.offset_bytes() + entry.size_bytes()); // within the part, and so no overflow
-    }
   }
 
   void fail(const error& failure) { failure_ = failure; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// stet's own files as a format: single, sharded and loose; a delta together with the files that it builds on.
+// stet's own files as a format: single, in parts, loose, and sharded checkpoints; a delta with the files that it builds on.
 #ifndef STET_FORMATS_NATIVE_FORMAT_HPP
 #define STET_FORMATS_NATIVE_FORMAT_HPP
 
@@ -10,6 +10,7 @@
 #include "../../checkpoint/delta.hpp"
 #include "../../manifest.hpp"
 #include "../../manifest/graph_json.hpp"
+#include "../../source/detail/borrow_source.hpp"
 #include "../../writer/writer.hpp"
 
 #include <algorithm>
@@ -53,14 +54,22 @@ inline result<store> borrow_store(const store& of, memory_resource* memory) {
 
 void mark_second_names(model& native);
 
+/// The number of files of an open native store.
+inline std::uint32_t file_count_of(const store& of) noexcept {
+  std::uint32_t count = 1;
+  for (std::uint32_t part = 0; part < of.index().part_count(); ++part) {
+    if (is_file_part(of.index().part(part).path)) ++count;
+  }
+  return count;
+}
+
 /// The model of an open checkpoint, with all files that it builds on.
 inline result<model> model_of_checkpoint(checkpoint_store&& opened, const open_options& options) {
   auto files = kept<const checkpoint_store>::of(std::move(opened));
   result<store> all = borrow_store(**files, options.memory);
   if (!all) return all.error();
   std::uint32_t file_count = 0;
-  for (std::size_t number = 0; number < files->file_count(); ++number)
-    file_count += 1 + files->file(number).index().part_count();
+  for (std::size_t number = 0; number < files->file_count(); ++number) file_count += file_count_of(files->file(number));
   model made{std::move(*all), nullptr, file_count, options, {}, {}, {}, std::move(files)};
   mark_second_names(made);
   return made;
@@ -81,7 +90,7 @@ inline result<model> open_native(format_probe& probe) {
     result<checkpoint_store> all = open_checkpoint(path, options);
     return all ? model_of_checkpoint(std::move(*all), options) : all.error();
   }
-  const std::uint32_t file_count = 1 + opened->index().part_count();
+  const std::uint32_t file_count = file_count_of(*opened);
   model made{std::move(*opened), nullptr, file_count, options};
   mark_second_names(made);
   return made;
@@ -105,10 +114,10 @@ inline result<model> open_native(format_probe& probe) {
 namespace detail {
 
 /// What the manifests of a native model say of all its tensors; `tensors` are those of which something is said, in the order of
-/// the store. Of a delta, the field "base" is left out.
+/// the store. Of a delta, the field "base" is left out, and of a sharded checkpoint "shards".
 inline result<manifest> merged_manifest(const model& of) {
   if (of.whole != nullptr) return merged_manifest(*of.whole);
-  if (of.files == nullptr || of.files->file_count() == 1) return parse_manifest(own_store_of(of).manifest_text());
+  if (of.files == nullptr || of.files->file_count() == 1) return parse_with_shards(own_store_of(of));
   result<checkpoint_fields> fields = fields_of(*of.files);
   if (!fields) return fields.error();
   manifest made = std::move(fields->newest);
@@ -131,7 +140,8 @@ inline void mark_second_names(model& native) {
   bool is_any = false;
   for (std::size_t number = 0; number < file_count && !is_any; ++number) {
     const store& file = native.files == nullptr ? native.store : native.files->file(number);
-    is_any = file.manifest_text().find(second_name_field) != std::string_view::npos;
+    // The manifest of a head says nothing of tensors.
+    is_any = is_without_index(file.data()) || file.manifest_text().find(second_name_field) != std::string_view::npos;
   }
   if (!is_any) return;
   const result<manifest> parsed = merged_manifest(native);
@@ -181,7 +191,7 @@ inline result<saved_files> save_native(std::string_view path_utf8, const writer&
 
 } // namespace detail
 
-/// A native file, or the manifest of a loose store. A delta is opened with its base, which lies beside it, and has the tensors of
+/// A native file, or the manifest of a loose store. A sharded checkpoint is opened as one store of its tensors. A delta is opened with its base, which lies beside it, and has the tensors of
 /// both. Opening fails as `open` with `read_manifest` and `open_checkpoint` do:
 /// @retval errc::missing_base   the file is a delta, and a file that it builds on, the subject, is missing
 /// @retval errc::part_mismatch  that file is not the one that the delta was made from: its content digest is another

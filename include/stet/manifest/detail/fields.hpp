@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace stet::inline STET_NAMESPACE::detail {
 
@@ -178,7 +179,7 @@ inline field_problem read_dtype(json_input& in, tensor_fields_read& owner) {
   return {};
 }
 
-inline field_problem read_shape(json_input& in, tensor_fields_read& owner) {
+inline field_problem read_extents(json_input& in, std::vector<std::uint64_t>& into) {
   if (in.token() != json_token::begin_array) return wrong_type(in);
   std::uint64_t extents[max_rank];
   std::size_t rank = 0;
@@ -187,7 +188,7 @@ inline field_problem read_shape(json_input& in, tensor_fields_read& owner) {
     if (const field_problem problem = read_unsigned(in, extents[rank])) return problem;
     ++rank;
   }
-  owner.tensor.shape.assign(extents, extents + rank);
+  into.assign(extents, extents + rank);
   return {};
 }
 
@@ -204,7 +205,7 @@ inline field_problem read_alias(json_input& in, tensor_fields_read& owner) {
 /// The order is that of printing. Every other field of a tensor is one of its attributes.
 inline constexpr manifest_field<tensor_fields_read> tensor_fields[] = {
     {"dtype", true, read_dtype},
-    {"shape", true, read_shape},
+    {"shape", true, [](json_input& in, tensor_fields_read& o) { return read_extents(in, o.tensor.shape); }},
     {"offset_bytes", true,
      [](json_input& in, tensor_fields_read& o) { return read_unsigned(in, o.tensor.offset_bytes); }},
     {"size_bytes", true, [](json_input& in, tensor_fields_read& o) { return read_unsigned(in, o.tensor.size_bytes); }},

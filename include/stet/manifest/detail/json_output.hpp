@@ -76,6 +76,27 @@ inline std::string_view member_of(std::string_view object, std::string_view name
   return found;
 }
 
+/// Whether an object in the text may have a member called `name`, as a search shows: its key occurs in the text, or a key is spelt
+/// with an escape.
+inline bool may_have_member(std::string_view text, std::string_view name) {
+  const std::string key = '"' + std::string(name) + '"';
+  return text.find(key) != std::string_view::npos || text.find("\\u") != std::string_view::npos;
+}
+
+/// An object of the members in `begun`, the text of one that is not closed, and then of those of another, which may be text of a
+/// program. If that is no object, neither is what is returned, so that whoever checks it says so.
+inline json_text with_members_of(std::string begun, const json_text& others) {
+  if (others.problem() != errc{}) return others;
+  constexpr std::string_view spaces = " \t\r\n";
+  const std::string& text = others.text();
+  const std::size_t brace = text.find_first_not_of(spaces);
+  if (brace == std::string::npos) return json_text(begun += '}');
+  if (text[brace] != '{') return others;
+  const std::size_t member = text.find_first_not_of(spaces, brace + 1);
+  if (member != std::string::npos && text[member] != '}') begun += ',';
+  return json_text(begun.append(text, brace + 1));
+}
+
 /// The object without the member called `name`; nothing if there is no other.
 inline json_text without_member(const json_text& object, std::string_view name) {
   std::string left;

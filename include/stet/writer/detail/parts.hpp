@@ -6,6 +6,7 @@
 #include "../../bytes/detail/fnv1a.hpp"
 #include "../../index/detail/check.hpp"
 #include "../../manifest/parse.hpp"
+#include "../../manifest/shards.hpp"
 #include "../../source/file.hpp"
 #include "../../source/detail/path.hpp"
 #include "../../source/source.hpp"
@@ -74,8 +75,47 @@ inline bool is_part_file(std::string_view path_utf8, std::uint64_t size_bytes,
   return header && header->kind == file_header::file_kind::part && header->content_id == *content_id;
 }
 
+/// Whether the file at `path_utf8` is a native store of its own, as a shard is.
+inline bool is_store_file(std::string_view path_utf8) {
+  const result<file> opened = file::open(path_utf8, open_for::read, links::no_follow);
+  std::byte start[file_header::size_bytes];
+  if (!opened || opened->size_bytes() < sizeof start || !opened->read(0, start)) return false;
+  const result<file_header> header = decode_header(start, opened->size_bytes());
+  return header && header->kind == file_header::file_kind::store && header->index_size_bytes != 0;
+}
+
+/// Parses the manifest that lies in a range of a file. Errors: those of reading and of `parse_manifest`.
+inline result<manifest> read_manifest_text(const file& from, file_range where) {
+  if (where.size_bytes > manifest_limits().size_bytes) return errc::too_large;
+  const result<source> bytes = source::read(from, where);
+  if (!bytes) return bytes.error();
+  return parse_manifest({reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes())});
+}
+
+/// The shards that the file at `path_utf8` lists, whatever their names are; none if it is no head of a sharded checkpoint, or
+/// one that cannot be parsed. Errors: those of opening and reading the file.
+inline result<std::vector<std::string>> listed_shards(std::string_view path_utf8) {
+  std::vector<std::string> names;
+  const result<file> opened = file::open(path_utf8);
+  if (!opened) return opened.error();
+  std::byte start[file_header::size_bytes];
+  if (opened->size_bytes() < sizeof start) return names;
+  if (auto read = opened->read(0, start); !read) return read.error();
+  const result<file_header> header = decode_header(start, opened->size_bytes());
+  if (!header || header->kind != file_header::file_kind::store || header->index_size_bytes != 0) return names;
+  const result<manifest> parsed =
+      read_manifest_text(*opened, {header->manifest_offset_bytes, header->manifest_size_bytes});
+  if (!parsed && parsed.error().category() <= error_category::system) return parsed.error();
+  if (!parsed) return names;
+  if (result<std::vector<shard_reference>> shards = shards_in(*parsed)) {
+    for (shard_reference& each : *shards) names.push_back(std::move(each.file_name));
+  }
+  return names;
+}
+
 /// The parts that were saved with the store at `path_utf8` under this very path: those that it lists by the name that a part
-/// of its name, number and content has, and whose file is that part. What a copy of another store lists is not its own. None
+/// of its name, number and content has, and whose file is that part. What a copy of another store lists is not its own. Of the
+/// head of a sharded checkpoint, the shards that are called as its parts would be; other heads may list them, too. None
 /// if there is no store, or none that can be read: this serves only to know what may be removed.
 inline std::vector<std::string> listed_parts(std::string_view path_utf8) {
   std::vector<std::string> names;
@@ -94,7 +134,8 @@ inline std::vector<std::string> listed_parts(std::string_view path_utf8) {
   const std::span<std::byte> head =
       std::span(start).first(text.size_bytes < sizeof start ? static_cast<std::size_t>(text.size_bytes) : sizeof start);
   if (!opened->read(0, head)) return names;
-  if (has_native_magic(head)) {
+  const bool is_native = has_native_magic(head);
+  if (is_native) {
     const result<file_header> header = decode_header(head, opened->size_bytes());
     if (!header || header->kind != file_header::file_kind::store) return names;
     if (header->index_size_bytes != 0) {
@@ -115,12 +156,17 @@ inline std::vector<std::string> listed_parts(std::string_view path_utf8) {
     }
     text = {header->manifest_offset_bytes, header->manifest_size_bytes};
   }
-  if (text.size_bytes > manifest_limits().size_bytes) return names;
-  const result<source> bytes = source::read(*opened, text);
-  if (!bytes) return names;
-  const result<manifest> parsed =
-      parse_manifest({reinterpret_cast<const char*>(bytes->data()), static_cast<std::size_t>(bytes->size_bytes())});
+  const result<manifest> parsed = read_manifest_text(*opened, text);
   if (!parsed) return names;
+  if (is_native) {
+    const result<std::vector<shard_reference>> shards = shards_in(*parsed);
+    if (!shards) return names;
+    for (const shard_reference& each : *shards) {
+      if (is_like_part_name(each.file_name, store_name) && is_store_file(folder + each.file_name))
+        names.push_back(each.file_name);
+    }
+    if (!shards->empty()) return names;
+  }
   std::vector<fnv1a> contents;
   for (const manifest_part& part : parsed->parts) contents.push_back(content_hash(part.size_bytes.value_or(0)));
   for (const manifest_tensor& tensor : parsed->tensors) {

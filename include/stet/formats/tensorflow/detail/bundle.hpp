@@ -3,7 +3,7 @@
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_BUNDLE_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_BUNDLE_HPP
 
-#include "../../common/slice_extent.hpp"
+#include "../../../manifest/detail/slice_extent.hpp"
 
 #include "../../../vocabulary/shape.hpp"
 #include "../../../wire/ordered_code.hpp"

@@ -3,8 +3,7 @@
 #ifndef STET_FORMATS_TENSORFLOW_DETAIL_SLICED_STRINGS_HPP
 #define STET_FORMATS_TENSORFLOW_DETAIL_SLICED_STRINGS_HPP
 
-#include "../../common/slices.hpp"
-
+#include "../../../manifest/detail/slices.hpp"
 #include "../../../source/source.hpp"
 #include "../../../vocabulary/detail/endian.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One dimension of a slice of a tensor.
-#ifndef STET_FORMATS_COMMON_SLICE_EXTENT_HPP
-#define STET_FORMATS_COMMON_SLICE_EXTENT_HPP
+#ifndef STET_MANIFEST_DETAIL_SLICE_EXTENT_HPP
+#define STET_MANIFEST_DETAIL_SLICE_EXTENT_HPP
 
 #include "../../vocabulary/config.hpp"
 

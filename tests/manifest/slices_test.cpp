@@ -3,7 +3,7 @@
 #include "support/allocations.hpp"
 #include "support/files.hpp"
 
-#include <stet/formats/common/slices.hpp>
+#include <stet/manifest/detail/slices.hpp>
 
 #include <doctest/doctest.h>
 
