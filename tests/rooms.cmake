@@ -21,10 +21,13 @@ set(below_graph json)
 set(below_writer manifest source)
 set(below_checkpoint writer store restore)
 set(below_cache writer store)
+set(below_sharded checkpoint load)
 set(below_restore stet load)
 set(below_wire source)
 set(below_formats native keras tfjs tensorflow safetensors gguf numpy onnx pytorch tflite executorch replace)
+set(below_sharded checkpoint)
 set(below_ext store)
+set(below_ext_mpi ext sharded)
 
 # The parts of the room formats: NAME of what begins with PATH, the first that fits. What none fits is on top: any.hpp.
 set(parts_of_formats
@@ -75,7 +78,7 @@ function(rooms_below room result)
 endfunction()
 
 # "stet/bytes/endian.hpp" and "stet/bytes.hpp" are of the room "bytes", "stet/formats/hdf5/open.hpp" of the part "hdf5". Above
-# json.hpp, and in the folder of manifests, stands what reads graphs.
+# json.hpp, and in the folder of manifests, stands what reads graphs. The one adapter that is not over the reading core is MPI's.
 function(room_of path result)
   foreach(part IN LISTS parts_of_formats)
     string(REGEX REPLACE "=.*" "" name "${part}")
@@ -89,6 +92,8 @@ function(room_of path result)
   string(REGEX REPLACE "^stet/([a-z_0-9]+).*$" "\\1" room "${path}")
   if(path MATCHES "^stet/manifest/(graph[a-z_]*|detail/json_fields)\\.hpp$")
     set(room graph)
+  elseif(path STREQUAL "stet/ext/mpi.hpp")
+    set(room ext_mpi)
   endif()
   set(${result} "${room}" PARENT_SCOPE)
 endfunction()

@@ -75,7 +75,7 @@ TEST_SUITE("error") {
     using enum stet::error_category;
     static_assert(stet::category_of(errc{}) == none && error(errc::packed).category() == call);
     static_assert(error(errc::file_not_found).category() == system && error(errc::not_durable).category() == system);
-    static_assert(error(errc::changed).category() == system && error(errc::no_ranges).category() == system);
+    static_assert(error(errc::changed).category() == system && error(errc::rank_lost).category() == system);
     static_assert(error(errc::truncated).category() == frame && error(errc::too_large).category() == index);
     static_assert(error(errc::bad_graph).category() == manifest && error(errc::missing_base).category() == parts);
     static_assert(error(errc::no_checksum).category() == bytes && error(errc::not_expressible).category() == writing);

@@ -52,6 +52,7 @@ enum class errc : std::uint16_t {
   unreachable = 211,
   bad_response = 212,
   no_ranges = 213,
+  rank_lost = 214,
 
   // 3xx: the frame of a file
   truncated = 300,
@@ -193,6 +194,7 @@ inline constexpr error_description error_table[] = {
     {errc::unreachable, "unreachable", "the server cannot be reached, or does not answer"},
     {errc::bad_response, "bad_response", "the server's answer is not what was asked for"},
     {errc::no_ranges, "no_ranges", "the server gives whole files only; download the file and open that"},
+    {errc::rank_lost, "rank_lost", "another rank has ended, or cannot be reached"},
     {errc::truncated, "truncated", "the file is shorter than it says"},
     {errc::bad_magic, "bad_magic", "not a stet file"},
     {errc::newer_format, "newer_format", "the file needs a newer version of stet; update the library"},
