@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Models of every format in bulk: what load_all brings is what the tensors' own readers give, from real files, mapped and streamed.
+// Models of every format in bulk: what load_all brings, and load_blocks to several ranks, is what the tensors' own readers give, from real
+// files, mapped and streamed.
 #if STET_HAS_ZLIB
 #include <zlib.h>
 
@@ -12,11 +13,16 @@
 #include <stet/formats/compiled.hpp>
 #include <stet/formats/format.hpp>
 #include <stet/load.hpp>
+#include <stet/sharded/load.hpp>
+#include <stet/sharded/thread_communicator.hpp>
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -45,6 +51,64 @@ void compare_loaded(const stet::store& from, const stet::load_options& options) 
     CHECK(std::equal(bytes.begin(), bytes.end(), found->bytes().begin(), found->bytes().end()));
   }
   CHECK(static_cast<bool>(loaded) == can_read);
+}
+
+/// A tensor, and what its own reader gives of it.
+struct whole_tensor {
+  stet::tensor of;
+  std::size_t element_size_bytes;
+  std::vector<std::byte> elements;
+};
+
+/// Whether three ranks, each of which wants a part of every tensor, together get what its own reader gives.
+void compare_blocks(const stet::store& from) {
+  std::vector<whole_tensor> wanted;
+  for (const stet::tensor each : from) {
+    const std::size_t size = (std::size_t{stet::describe(each.dtype()).bits} + 7) / 8;
+    if (size == 0 || each.shape().rank() == 0 || each.dtype() == stet::dtype::string) continue;
+    if (!stet::detail::is_valid_name(each.name())) continue; // no variable is called so
+    whole_tensor whole{each, size, std::vector<std::byte>(static_cast<std::size_t>(each.element_count()) * size)};
+    if (stet::copy_elements(each, each.dtype(), whole.elements, 0)) wanted.push_back(std::move(whole));
+  }
+  std::atomic<std::size_t> failed{0}, wrong{0};
+  const auto run = [&](stet::communicator& ranks) {
+    stet::sharded_variable_list variables;
+    std::vector<std::vector<std::uint64_t>> memory(wanted.size()); // aligned for every dtype
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      // A third along one axis, uneven where it does not divide the extent.
+      const stet::tensor& of = wanted[i].of;
+      std::vector<std::uint64_t> shape(of.shape().begin(), of.shape().end()), start(shape.size(), 0), box = shape;
+      const std::size_t axis = i % shape.size();
+      start[axis] = shape[axis] * ranks.rank() / 3;
+      box[axis] = shape[axis] * (ranks.rank() + 1) / 3 - start[axis];
+      std::uint64_t count = 1;
+      for (const std::uint64_t extent : box) count *= extent;
+      memory[i].resize(static_cast<std::size_t>(count) * wanted[i].element_size_bytes / 8 + 1);
+      stet::visit_dtype(of.dtype(), [&]<class T>(std::type_identity<T>) {
+        const std::span<T> elements(reinterpret_cast<T*>(memory[i].data()), static_cast<std::size_t>(count));
+        if (!variables.add_block(of.name(), elements, shape, start, box)) ++failed;
+      });
+    }
+    if (!stet::load_blocks(ranks, from, variables)) ++failed;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const stet::sharded_variable* const loaded = variables.find(wanted[i].of.name());
+      if (loaded == nullptr) continue; // which was counted
+      const stet::local_block& block = loaded->blocks[0];
+      for (std::uint64_t element = 0; element < block.element_count(); ++element) {
+        std::uint64_t rest = element, at = 0, step = 1;
+        for (std::size_t axis = block.extents.size(); axis-- > 0; step *= loaded->shape[axis]) {
+          at += (block.start[axis] + rest % block.extents[axis]) * step;
+          rest /= block.extents[axis];
+        }
+        const std::size_t size = wanted[i].element_size_bytes;
+        wrong += std::memcmp(block.memory + static_cast<std::size_t>(element) * size,
+                             wanted[i].elements.data() + static_cast<std::size_t>(at) * size, size) != 0;
+      }
+    }
+  };
+  REQUIRE(stet::run_ranks(3, run));
+  CHECK(failed == 0);
+  CHECK(wrong == 0);
 }
 
 } // namespace
@@ -85,6 +149,7 @@ TEST_SUITE("load models") {
         small.direct = stet::direct_reads::always;
         compare_loaded(model->store, small);
         compare_loaded(model->store, large);
+        if (how == stet::backing::stream) compare_blocks(model->store);
       }
     }
     CHECK(opened.size() >= 12);

@@ -20,6 +20,10 @@
 
 namespace stet::inline STET_NAMESPACE {
 
+/// How ranks load unless they say otherwise: one thread each, since they share the processors of a machine, and through the system's cache,
+/// so that what several of them want comes once from its device.
+inline constexpr load_options load_options_of_ranks{.thread_count = 1, .direct = direct_reads::never};
+
 namespace detail {
 
 /// Loads the blocks of one rank: as many reads as there are runs of elements that lie in a row in the store and in memory.
@@ -137,16 +141,16 @@ private:
 /// checkpoint. The blocks may lie in any way in the tensors. Tensors that no rank wants are left alone. Collective.
 /// @param ranks    the same on every rank
 /// @param from     the same store on every rank: streamed (`backing::stream`), bytes go straight from the file to their places
-/// @param options  of each rank; its observer is not told. Ranks of one machine share its processors: one thread each is best
+/// @param options  of each rank; its observer is not told
 /// @return the same on every rank; after an error some blocks may be loaded
 /// @retval errc::not_found       the store has no such tensor
 /// @retval errc::dtype_mismatch, shape_mismatch  the tensor is another
 /// @retval errc::read_only       the memory of a block is const
 /// or an error of `load` or of the communicator.
-/// Cost: reads what the blocks need; what several ranks of a machine read comes once from its device, since they share the system's cache.
+/// Cost: reads what the blocks need.
 /// About 200 bytes for each run of elements that lie in a row, at most 65,536 at once.
 inline result<void> load_blocks(communicator& ranks, const store& from, const sharded_variable_list& variables,
-                                const load_options& options = {.thread_count = 1}) noexcept {
+                                const load_options& options = load_options_of_ranks) noexcept {
   const auto own = detail::caught([&] { return detail::block_loader(from, options).run(variables); });
   return detail::caught([&] { return detail::agree(ranks, own); });
 }

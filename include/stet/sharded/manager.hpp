@@ -65,8 +65,8 @@ public:
 
   /// Restores blocks from the newest complete checkpoint, whoever saved it. After an error some of them may have changed.
   /// Errors: those of `checkpoint_folder::restore_latest` and of `load_blocks`, the same on every rank.
-  [[nodiscard]] result<restored_checkpoint> restore_latest(const sharded_variable_list& to,
-                                                           const load_options& options = {.thread_count = 1}) noexcept {
+  [[nodiscard]] result<restored_checkpoint>
+  restore_latest(const sharded_variable_list& to, const load_options& options = load_options_of_ranks) noexcept {
     return detail::caught([&] { return restore_from(*ranks_, where_, to, options); });
   }
 
@@ -156,7 +156,7 @@ private:
 /// The same as `sharded_checkpoint_manager::restore_latest` for ranks that only read.
 [[nodiscard]] inline result<restored_checkpoint>
 restore_latest(communicator& ranks, const checkpoint_folder& folder, const sharded_variable_list& to,
-               const load_options& options = {.thread_count = 1}) noexcept {
+               const load_options& options = load_options_of_ranks) noexcept {
   return detail::caught([&] { return sharded_checkpoint_manager::restore_from(ranks, folder, to, options); });
 }
 
