@@ -106,7 +106,7 @@ TEST_CASE("bools are checked, and packed elements unpacked, wherever a block beg
   const auto errors = errors_of(2, [&](stet::communicator& ranks) {
     bool own_flags[5] = {};
     std::vector<stet::int4> own(ranks.rank() == 0 ? 9 : 12);
-    const std::uint64_t first = ranks.rank() == 0 ? 0 : 9;
+    const std::size_t first = ranks.rank() == 0 ? 0 : 9;
     stet::sharded_variable_list variables;
     REQUIRE(variables.add_block("flags", own_flags, {10}, {ranks.rank() * 5}, {5}));
     REQUIRE(variables.add_block("nibbles", own, {21}, {first}, {own.size()}));

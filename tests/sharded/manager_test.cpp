@@ -102,7 +102,8 @@ TEST_CASE("old checkpoints go with their shards, and what a killed program left 
 
 /// A frozen part and a trained one, by rows.
 struct two_matrices : matrix_rows {
-  two_matrices(std::uint32_t rank, std::uint32_t rank_count) : matrix_rows(rank, rank_count), frozen(count * 100) {
+  two_matrices(std::uint32_t rank, std::uint32_t rank_count)
+      : matrix_rows(rank, rank_count), frozen(static_cast<std::size_t>(count) * 100) {
     for (std::size_t i = 0; i < frozen.size(); ++i) frozen[i] = static_cast<float>(first * 100 + i);
     added += outcome(variables.add_block("frozen", frozen, {12, 100}, {first, 0}, {count, 100}));
   }

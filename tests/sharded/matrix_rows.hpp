@@ -26,7 +26,7 @@ inline stet::checkpoint_options not_durable() {
 struct matrix_rows {
   matrix_rows(std::uint32_t rank, std::uint32_t rank_count)
       : first(rank * 12 / rank_count), count((rank + 1) * 12 / rank_count - first) {
-    values.resize(count * 4);
+    values.resize(static_cast<std::size_t>(count) * 4);
     added = outcome(variables.add_block("kernel", values, {12, 4}, {first, 0}, {count, 4}));
   }
   void fill(float with) {

@@ -25,8 +25,8 @@ using stet_test::temp_folder;
 /// What a rank of this program has: rows of a matrix, and something that all have. Every value tells the step.
 struct trained_part {
   trained_part(std::uint32_t rank, std::uint32_t rank_count)
-      : first(rank * height / rank_count), count((rank + 1) * height / rank_count - first), kernel(count * 5),
-        scale(7) {
+      : first(rank * height / rank_count), count((rank + 1) * height / rank_count - first),
+        kernel(static_cast<std::size_t>(count) * 5), scale(7) {
     if (!variables.add_block("kernel", kernel, {height, 5}, {first, 0}, {count, 5}) || !variables.add("scale", scale))
       std::abort();
   }

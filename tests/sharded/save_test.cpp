@@ -182,7 +182,7 @@ TEST_CASE("blocks that do not make up a tensor are an error that names it and th
   const temp_folder folder;
   const std::string path = folder.path("model.stet");
   const auto save_rows = [&](stet::communicator& ranks, std::uint64_t start, std::uint64_t count) {
-    std::vector<float> rows(count * 2);
+    std::vector<float> rows(static_cast<std::size_t>(count) * 2);
     stet::sharded_variable_list variables;
     const auto added = variables.add_block("dense/kernel", rows, {6, 2}, {start, 0}, {count, 2});
     return added ? stet::save_sharded(ranks, path, variables, quick())

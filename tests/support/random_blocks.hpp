@@ -45,8 +45,8 @@ inline int value_of(std::size_t tensor, std::uint64_t element) {
   return static_cast<int>((element * 7 + tensor * 31) % 120);
 }
 
-inline std::uint64_t random_below(std::mt19937_64& random, std::uint64_t end) {
-  return random() % end;
+inline std::size_t random_below(std::mt19937_64& random, std::uint64_t end) {
+  return static_cast<std::size_t>(random() % end);
 } // the same everywhere
 
 /// Some variables, the same for the same seed.
