@@ -4,6 +4,7 @@
 #include "support/rank_errors.hpp"
 #include "support/temp_folder.hpp"
 
+#include <stet/sharded/save.hpp>
 #include <stet/sharded/thread_communicator.hpp>
 #include <stet/writer.hpp>
 
@@ -146,6 +147,61 @@ TEST_CASE("a failure on one rank is the failure of all") {
   CHECK(load_as([&](stet::sharded_variable_list& to) { REQUIRE(to.add("bias", floats)); }) == all("not_found: bias"));
   CHECK(load_as([&](stet::sharded_variable_list& to) { REQUIRE(to.add("kernel", fixed, {4, 4})); }) ==
         all("read_only: kernel"));
+}
+
+TEST_CASE("reads past the cache that are in flight keep their memory while slices of other tensors are gathered") {
+  const stet_test::temp_folder folder;
+  const std::string path = folder.path("model.stet");
+  constexpr std::size_t height = 512, width = 256, whole_count = 12;
+  for (const stet::shard_per per : {stet::shard_per::node, stet::shard_per::rank}) {
+    for (const bool is_verified : {false, true}) {
+      CAPTURE(is_verified);
+      std::atomic<int> wrong{0};
+      const auto errors = errors_of(2, [&](stet::communicator& ranks) {
+        // Some by rows, one by columns: each element tells its place and its matrix.
+        std::vector<std::vector<float>> blocks(whole_count + 1, std::vector<float>(height * width / 2));
+        stet::sharded_variable_list variables;
+        const auto value_of = [&](std::size_t number, std::size_t at) {
+          const bool is_cut_across = number == whole_count;
+          const std::size_t element = is_cut_across
+                                          ? at / (width / 2) * width + ranks.rank() * (width / 2) + at % (width / 2)
+                                          : ranks.rank() * (height / 2) * width + at;
+          return static_cast<float>(number * height * width + element);
+        };
+        for (std::size_t number = 0; number <= whole_count; ++number) {
+          const std::string name = "matrix" + std::to_string(number);
+          for (std::size_t at = 0; at < blocks[number].size(); ++at) blocks[number][at] = value_of(number, at);
+          if (number < whole_count) {
+            REQUIRE(variables.add_block(name, blocks[number], {height, width}, {ranks.rank() * (height / 2), 0},
+                                        {height / 2, width}));
+          } else {
+            REQUIRE(variables.add_block(name, blocks[number], {height, width}, {0, ranks.rank() * (width / 2)},
+                                        {height, width / 2}));
+          }
+        }
+        stet::sharded_save_options how;
+        how.shards.per = per;
+        how.save.is_durable = true; // so that no page waits to be written
+        const auto saved = stet::save_sharded(ranks, path, variables, how);
+        REQUIRE(saved);
+        for (std::vector<float>& each : blocks) each.assign(each.size(), -1.0f);
+        const auto from = stet::open(path, {.backing = stet::backing::stream, .read_manifest = stet::read_manifest});
+        REQUIRE(from);
+        const auto loaded = stet::load_blocks(ranks, *from, variables,
+                                              {.thread_count = 1,
+                                               .request_size_bytes = 16384,
+                                               .direct = stet::direct_reads::always,
+                                               .verify_checksums = is_verified});
+        for (std::size_t number = 0; number <= whole_count; ++number) {
+          for (std::size_t at = 0; at < blocks[number].size(); ++at)
+            wrong += blocks[number][at] != value_of(number, at);
+        }
+        return loaded;
+      });
+      CHECK(errors == std::vector<std::string>(2, "ok"));
+      CHECK(wrong == 0);
+    }
+  }
 }
 
 } // namespace

@@ -18,6 +18,7 @@
 namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
+class block_loader;
 class load_outcomes;
 class load_run;
 class load_worker;
@@ -106,6 +107,7 @@ public:
   [[nodiscard]] const result<void>& outcome() const noexcept { return outcome_; }
 
 private:
+  friend class detail::block_loader;
   friend class detail::load_outcomes;
   friend class detail::load_run;
   friend class detail::load_worker;
@@ -116,11 +118,14 @@ private:
   [[nodiscard]] bool is_copied() const noexcept { return into_ != nullptr; }
   /// Where the bytes go as they are; nullptr if they do not.
   [[nodiscard]] std::byte* place() const noexcept { return convert_ == nullptr ? into_ : nullptr; }
-  /// Where the bytes begin in the file of the tensor, and how many they are.
-  [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return of_.entry().offset_bytes() + first_byte_; }
+  /// The part of the store with the bytes, where they begin in it, and how many they are.
+  [[nodiscard]] std::uint32_t part() const noexcept { return part_; }
+  [[nodiscard]] std::uint64_t offset_bytes() const noexcept { return begin_bytes_ + first_byte_; }
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
   /// Whether there is a checksum of these bytes.
-  [[nodiscard]] bool has_crc32c() const noexcept { return of_.entry().has_crc32c() && size_bytes_ == of_.size_bytes(); }
+  [[nodiscard]] bool has_crc32c() const noexcept {
+    return of_.entry().has_crc32c() && size_bytes_ == of_.size_bytes() && !is_elsewhere_;
+  }
   /// So many bytes of the tensor are dealt with together, or a multiple of them.
   [[nodiscard]] std::uint64_t unit_bytes() const noexcept {
     const element_layout& layout = of_.layout();
@@ -135,6 +140,11 @@ private:
     if (to != bytes.data()) std::memcpy(to, bytes.data(), bytes.size());
     return {};
   }
+
+  /// To `into`, bytes of the tensor that are elsewhere: in part `part` of the store from `begin_bytes` on. The caller has checked that.
+  load_request(const tensor& of, std::uint32_t part, std::uint64_t begin_bytes, std::span<std::byte> into) noexcept
+      : of_(of), into_(into.data()), part_(part), begin_bytes_(begin_bytes), size_bytes_(into.size()),
+        is_elsewhere_(true) {}
 
   using convert_function = result<void> (*)(const load_request&, const tensor&, std::span<std::byte>,
                                             std::uint64_t) noexcept;
@@ -174,12 +184,14 @@ private:
 
   tensor of_;
   std::byte* into_ = nullptr;
-  std::uint64_t first_byte_ = 0, size_bytes_ = of_.size_bytes();
+  std::uint32_t part_ = of_.entry().part();
+  std::uint64_t begin_bytes_ = of_.entry().offset_bytes(), first_byte_ = 0, size_bytes_ = of_.size_bytes();
   std::size_t element_bytes_ = 1;
   dtype as_{};
   void (*function_)() = nullptr;
   /// Brings elements from `first` on to their places; nullptr: bytes go as they are.
   convert_function convert_ = nullptr;
+  bool is_elsewhere_ = false;
   result<void> outcome_;
 };
 

@@ -79,13 +79,48 @@ private:
       for (std::uint64_t at = 0, size = run_elements * element; at < size;) {
         std::size_t row = static_cast<std::size_t>(size - at);
         std::byte* const memory = bytes.row_at(done * element + at, row);
-        requests_.emplace_back(from, first * element + at, std::span(memory, row));
+        row = request(from, first * element + at, std::span(memory, row));
         at += row;
         if (requests_.size() < most_requests) continue;
         if (auto loaded = load_runs(); !loaded) return loaded;
       }
     }
     return {};
+  }
+
+  /// Asks for bytes of a tensor from `offset_bytes` on: from where they are stored, if the tensor is gathered of slices, and nobody wants them
+  /// compared with checksums. @return how many, at least one
+  std::size_t request(const tensor& of, std::uint64_t offset_bytes, std::span<std::byte> into) {
+    const byte_reader* const reader = from_.tensor_file(of.entry().part()).fetcher();
+    if (reader != nullptr && !options_.verify_checksums) {
+      const byte_reader::origin origin = reader->origin_of(of.entry().offset_bytes() + offset_bytes);
+      if (is_of_store(origin)) {
+        if (into.size() > origin.size_bytes) into = into.first(static_cast<std::size_t>(origin.size_bytes));
+        if (!grows_last(origin, into)) requests_.push_back(load_request(of, origin.part, origin.offset_bytes, into));
+        return into.size();
+      }
+    }
+    requests_.emplace_back(of, offset_bytes, into);
+    return into.size();
+  }
+  /// Whether the bytes are in a source of this store, which may be a layer over that of the reader.
+  [[nodiscard]] bool is_of_store(const byte_reader::origin& origin) const noexcept {
+    if (origin.data == nullptr && origin.fetcher == nullptr) return false;
+    const std::uint32_t count = from_.index().part_count();
+    if (origin.part >= (count == 0 ? 1 : count)) return false;
+    const source& found = from_.tensor_file(origin.part);
+    return found.data() == origin.data && found.fetcher() == origin.fetcher;
+  }
+  /// Whether bytes follow those of the last request in their source and in memory: then they are part of it.
+  bool grows_last(const byte_reader::origin& origin, std::span<std::byte> into) {
+    if (requests_.empty()) return false;
+    load_request& last = requests_.back();
+    if (!last.is_elsewhere_ || last.part_ != origin.part ||
+        last.begin_bytes_ + last.size_bytes_ != origin.offset_bytes ||
+        last.into_ + static_cast<std::size_t>(last.size_bytes_) != into.data())
+      return false;
+    last.size_bytes_ += into.size();
+    return true;
   }
 
   /// The number in the tensor of the first element of run `number` of a block, whose axes before `outer` are between runs.

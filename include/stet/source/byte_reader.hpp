@@ -29,6 +29,19 @@ public:
   /// disk, a network. stet/load.hpp then reads parts of a tensor at once.
   [[nodiscard]] virtual bool reads_anywhere() const noexcept { return false; }
 
+  /// Where bytes are that a reader gathers.
+  struct origin {
+    /// What has them: memory, or another reader. Neither: they are made when they are read.
+    const std::byte* data = nullptr;
+    const byte_reader* fetcher = nullptr;
+    /// The number of its source among those of the store that the reader belongs to.
+    std::uint32_t part = 0;
+    /// Where they begin in that source, and how many follow there in a row.
+    std::uint64_t offset_bytes = 0, size_bytes = 0;
+  };
+  /// Where the bytes from `offset_bytes`, less than `size_bytes()`, on come from, unchecked. The default: they are made.
+  [[nodiscard]] virtual origin origin_of([[maybe_unused]] std::uint64_t offset_bytes) const noexcept { return {}; }
+
 protected:
   byte_reader() noexcept = default;
   byte_reader(const byte_reader&) noexcept = default;

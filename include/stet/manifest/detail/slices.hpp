@@ -272,25 +272,41 @@ public:
     return {};
   }
 
+  /// A run of elements in its slice, which is not compared with its checksum.
+  [[nodiscard]] origin origin_of(std::uint64_t offset_bytes) const noexcept override {
+    const run at = run_at(offset_bytes);
+    const tensor_slice& slice = slices_[at.slice];
+    return {slice.data, slice.fetcher, slice.part, slice.offset_bytes + at.offset_bytes, at.size_bytes};
+  }
+
 private:
-  /// Copies the bytes from `offset_bytes` to the end of the run of elements there. @return the number of bytes
-  [[nodiscard]] result<std::size_t> read_run(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {
+  /// Elements that follow each other in the tensor and in a slice: from an offset in the slice on.
+  struct run {
+    std::size_t slice;
+    std::uint64_t offset_bytes, size_bytes;
+  };
+  /// The rest of the run at `offset_bytes`.
+  [[nodiscard]] run run_at(std::uint64_t offset_bytes) const noexcept {
     const std::size_t rank = shape_.size();
     std::uint64_t place[max_rank], rest = offset_bytes / element_size_;
     for (std::size_t axis = rank; axis-- > 0; rest /= shape_[axis]) place[axis] = rest % shape_[axis];
     const std::size_t number = tree_.slice_at({place, rank});
     const tensor_slice& slice = slices_[number];
-    if (auto compared = compare(number); !compared) return compared.error();
     std::uint64_t element = 0; // the number in the slice
     for (std::size_t axis = 0; axis < rank; ++axis)
       element = element * slice.extents[axis] + (place[axis] - slice.start[axis]);
     const std::size_t full = slice.full_dimensions(shape_);
     std::uint64_t run_size = 1;
     for (std::size_t axis = rank - full - (full < rank ? 1 : 0); axis < rank; ++axis) run_size *= slice.extents[axis];
-    const std::uint64_t within = offset_bytes % element_size_,
-                        left = (run_size - element % run_size) * element_size_ - within;
-    const std::size_t size = left < into.size() ? static_cast<std::size_t>(left) : into.size();
-    if (auto read = read_slice(slice, element * element_size_ + within, into.first(size)); !read) return read.error();
+    const std::uint64_t within = offset_bytes % element_size_;
+    return {number, element * element_size_ + within, (run_size - element % run_size) * element_size_ - within};
+  }
+  /// Copies the bytes from `offset_bytes` to the end of the run of elements there. @return the number of bytes
+  [[nodiscard]] result<std::size_t> read_run(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {
+    const run at = run_at(offset_bytes);
+    if (auto compared = compare(at.slice); !compared) return compared.error();
+    const std::size_t size = at.size_bytes < into.size() ? static_cast<std::size_t>(at.size_bytes) : into.size();
+    if (auto read = read_slice(slices_[at.slice], at.offset_bytes, into.first(size)); !read) return read.error();
     return size;
   }
 
