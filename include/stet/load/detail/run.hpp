@@ -107,7 +107,7 @@ private:
   // Bytes that a reader delivers.
 
   void read(const load_batch& batch) noexcept {
-    std::byte* const into = batch.place != nullptr ? batch.place : memory_of(slots_[0]);
+    std::byte* const into = batch.place != nullptr ? batch.place : memory_of(free_slot());
     if (into == nullptr) return end(batch, errc::out_of_memory);
 #if STET_FILES
     if (shared_.files != nullptr && shared_.files[batch.part].is_cold) {
@@ -142,7 +142,7 @@ private:
     for (std::size_t i = 0; i < batch.piece_count; ++i) {
       load_piece& piece = shared_.plan.pieces[batch.first_piece + i];
       std::byte* const into = batch.place != nullptr ? batch.place + static_cast<std::size_t>(at - batch.offset_bytes)
-                                                     : memory_of(slots_[0]);
+                                                     : memory_of(free_slot());
       if (done && into == nullptr) done = errc::out_of_memory;
       if (done && is_cancelled()) done = errc::cancelled;
       if (done) {
@@ -161,9 +161,8 @@ private:
 #if STET_FILES
     if (shared_.files == nullptr || !shared_.files[batch.part].handle) return false;
     const load_file& file = shared_.files[batch.part];
-    unsigned number = 0;
-    while (is_used_[number]) ++number; // fewer are in flight than there are
-    slot& into = slots_[number];
+    slot& into = free_slot();
+    const auto number = static_cast<unsigned>(&into - slots_);
     const std::uint64_t at = file.streamed.offset_bytes + batch.offset_bytes;
     into.batch = &batch;
     into.slack_bytes = static_cast<std::size_t>(at % page);
@@ -232,6 +231,13 @@ private:
       shared_.outcomes.end_piece(shared_.plan.pieces[batch.first_piece + i], why);
   }
 
+  /// One whose memory no read in flight writes to: fewer are in flight than there are.
+  [[nodiscard]] slot& free_slot() noexcept {
+    unsigned number = 0;
+    while (is_used_[number]) ++number;
+    return slots_[number];
+  }
+
   /// Memory for a read; nullptr if there is none. That of all slots is one block, so that its pages are large: a device writes to
   /// them at twice the speed of small ones.
   [[nodiscard]] std::byte* memory_of(const slot& of) noexcept {
@@ -272,15 +278,14 @@ public:
 
   /// Adds what `request`, the one with that number, asks for. @return false if no memory is left
   [[nodiscard]] bool add(const load_request& request, std::size_t number, bool has_pages = false) noexcept {
-    const tensor& of = request.of();
     if (!request.outcome() || request.size_bytes() == 0) return true; // has ended
-    const source& bytes = from_.tensor_file(of.entry().part());
+    const source& bytes = from_.tensor_file(request.part());
     // What has no checksum may still be checked by its reader.
     const bool is_verified = options_.verify_checksums && (request.has_crc32c() || bytes.data() == nullptr);
     const bool is_looked_at = request.is_copied() || is_verified;
     if (!is_looked_at && !bytes.is_mapped()) return true;
     const bool is_serial = bytes.fetcher() != nullptr && !bytes.fetcher()->reads_anywhere();
-    return items_.push({of.entry().part(), is_serial, has_pages, request.offset_bytes(), request.size_bytes(),
+    return items_.push({request.part(), is_serial, has_pages, request.offset_bytes(), request.size_bytes(),
                         request.place(), request.unit_bytes(), number});
   }
 
