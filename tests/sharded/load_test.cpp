@@ -152,7 +152,7 @@ TEST_CASE("a failure on one rank is the failure of all") {
 TEST_CASE("reads past the cache that are in flight keep their memory while slices of other tensors are gathered") {
   const stet_test::temp_folder folder;
   const std::string path = folder.path("model.stet");
-  constexpr std::size_t height = 512, width = 256, whole_count = 12;
+  constexpr std::size_t height = 512, width = 256, whole_count = 12; // 512 KiB each
   for (const stet::shard_per per : {stet::shard_per::node, stet::shard_per::rank}) {
     for (const bool is_verified : {false, true}) {
       CAPTURE(is_verified);
@@ -198,7 +198,7 @@ TEST_CASE("reads past the cache that are in flight keep their memory while slice
         }
         return loaded;
       });
-      CHECK(errors == std::vector<std::string>(2, "ok"));
+      CHECK(errors == std::vector<std::string>(2, ""));
       CHECK(wrong == 0);
     }
   }
