@@ -293,12 +293,14 @@ TEST_SUITE("checkpoint/sharded") {
     // The rules keep one checkpoint, which needs the head and its shards.
     CHECK(files_in(folder) == std::set<std::string>{"ckpt-2.stet", shard_name(2, 0), shard_name(2, 1), "ckpt-3.stet"});
     halves_program restored;
-    const auto found = manager->restore_latest(restored.variables());
-    REQUIRE(outcome(found) == "ok");
-    CHECK(restored.t == program.t);
-    CHECK(restored.v == program.v);
-    CHECK(found->opened.file_count() == 2);
-    CHECK(found->opened.file_name(1) == "ckpt-2.stet");
+    {
+      const auto found = manager->restore_latest(restored.variables());
+      REQUIRE(outcome(found) == "ok");
+      CHECK(restored.t == program.t);
+      CHECK(restored.v == program.v);
+      CHECK(found->opened.file_count() == 2);
+      CHECK(found->opened.file_name(1) == "ckpt-2.stet");
+    }
     // Another base of the same name is not it.
     {
       const temp_folder elsewhere;

@@ -271,7 +271,13 @@ TEST_CASE("whatever call of whatever rank fails, all get the same error, and the
   const temp_folder folder;
   const std::string path = folder.path("model.stet");
   REQUIRE(all_ok(save_random(path, 5, 1, 3, quick())));
-  for (const stet_test::fault what : {stet_test::fault::failure, stet_test::fault::late_failure}) {
+#if defined(                                                                                                           \
+    _WIN32) // where a file that was made although it is said not to have been stays open, and so cannot be removed
+  const std::vector<stet_test::fault> faults{stet_test::fault::failure};
+#else
+  const std::vector<stet_test::fault> faults{stet_test::fault::failure, stet_test::fault::late_failure};
+#endif
+  for (const stet_test::fault what : faults) {
     for (std::uint32_t victim = 0; victim < 3; ++victim) {
       bool is_reached = true;
       for (std::size_t call = 0; is_reached; ++call) {
@@ -298,11 +304,15 @@ TEST_CASE("whatever call of whatever rank fails, all get the same error, and the
         CHECK(outcomes[0] == outcomes[2]);
         const std::vector<std::string> there = files_of_sound(path, 5);
         CHECK_FALSE(there.empty());
-        const bool may_leave_litter = is_reached && (calls[call].entry == stet_test::file_call::remove ||
-                                                     !stet_test::is_applicable(what, calls[call].entry));
+        // The old shards stay where nothing tells whether another head lists them.
+        const bool is_about_old_shards = is_reached && (calls[call].entry == stet_test::file_call::remove ||
+                                                        calls[call].entry == stet_test::file_call::list_folder);
+        const bool may_leave_litter =
+            is_about_old_shards || (is_reached && !stet_test::is_applicable(what, calls[call].entry));
         if (!may_leave_litter) CHECK(joined(folder.names()) == joined(there));
         if (is_reached && outcomes[0] == "ok")
-          CHECK((what == stet_test::fault::late_failure || stet_test::is_beside_the_save(calls, call)));
+          CHECK((what == stet_test::fault::late_failure || is_about_old_shards ||
+                 stet_test::is_beside_the_save(calls, call)));
         if (may_leave_litter) {
           for (const std::string& name : folder.names()) {
             if (std::find(there.begin(), there.end(), name) == there.end())

@@ -483,6 +483,7 @@ private:
     const result<std::vector<std::string>> names = list_folder(operations(), folder);
     if (!names) return false;
     for (const std::string& name : *names) {
+      if (name == lock_name) continue;
       const result<std::vector<std::string>> shards = listed_shards(folder + name);
       const errc code = shards ? errc{} : shards.error().code();
       if (code == errc::file_not_found || code == errc::not_a_regular_file) continue;

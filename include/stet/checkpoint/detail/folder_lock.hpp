@@ -4,6 +4,7 @@
 #define STET_CHECKPOINT_DETAIL_FOLDER_LOCK_HPP
 
 #include "../folder.hpp"
+#include "../../writer/detail/parts.hpp"
 
 #include <memory>
 #include <mutex>
@@ -20,9 +21,6 @@
 #endif
 
 namespace stet::inline STET_NAMESPACE::detail {
-
-/// The file in a folder that is locked.
-inline constexpr std::string_view lock_name = ".stet-lock";
 
 /// An open file whose lock this process holds, on the list of all of them.
 struct held_lock {

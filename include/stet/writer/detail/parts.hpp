@@ -21,6 +21,9 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
+/// The file in a folder of checkpoints that the folder's writer has locked. On Windows nobody else can open it.
+inline constexpr std::string_view lock_name = ".stet-lock";
+
 /// The hash that becomes the content id of a part of `size_bytes` bytes when its tensors are added, in order.
 inline fnv1a content_hash(std::uint64_t size_bytes) noexcept { return fnv1a().add(size_bytes, 8); }
 /// Adds a tensor that has bytes and is no alias.
