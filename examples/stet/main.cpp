@@ -142,7 +142,8 @@ status help(console& out) {
       "PATH is a native file (.stet), a manifest (.json) with its data beside it, a folder of checkpoints, a file of\n"
       "safetensors, PyTorch, ONNX, GGUF, NumPy, TFLite or ExecuTorch, or a model of TensorFlow, TensorFlow.js or "
       "Keras:\n"
-      "a file, a folder, or what the names of a checkpoint's files begin with. Bases of deltas and shards lie beside it.\n"
+      "a file, a folder, or what the names of a checkpoint's files begin with. Bases of deltas and shards lie beside "
+      "it.\n"
       "Parts that are links are opened in huggingface_hub's cache, and elsewhere with --follow-links. PATH may be a "
       "URL of\n"
       "https or http (--ca-file FILE: whom to trust). Status: 0 done, 1 the file or the answer is bad, 2 wrong use.\n");

@@ -176,7 +176,8 @@ private:
 /// checkpoint. The blocks may lie in any way in the tensors. Tensors that no rank wants are left alone. Collective.
 /// @param ranks    the same on every rank
 /// @param from     the same store on every rank: streamed (`backing::stream`), bytes go straight from the file to their places
-/// @param options  of each rank; its observer is not told
+/// @param options  of each rank; its observer is not told. With `verify_checksums` whole tensors are compared, and the slices of those
+///                 that are gathered; a part of a tensor has no checksum of its own: `verify_store` compares everything
 /// @return the same on every rank; after an error some blocks may be loaded
 /// @retval errc::not_found       the store has no such tensor
 /// @retval errc::dtype_mismatch, shape_mismatch  the tensor is another
