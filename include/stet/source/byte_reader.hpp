@@ -29,15 +29,18 @@ public:
   /// disk, a network. stet/load.hpp then reads parts of a tensor at once.
   [[nodiscard]] virtual bool reads_anywhere() const noexcept { return false; }
 
-  /// Where bytes are that a reader gathers.
+  /// Where bytes are that a reader gathers of others: in memory or in another reader, or, with neither, nowhere until they are read.
   struct origin {
-    /// What has them: memory, or another reader. Neither: they are made when they are read.
+    /// The memory.
     const std::byte* data = nullptr;
+    /// The other reader.
     const byte_reader* fetcher = nullptr;
-    /// The number of its source among those of the store that the reader belongs to.
+    /// The number of this source among those of the store that the reader belongs to.
     std::uint32_t part = 0;
-    /// Where they begin in that source, and how many follow there in a row.
-    std::uint64_t offset_bytes = 0, size_bytes = 0;
+    /// Where the bytes begin in that source.
+    std::uint64_t offset_bytes = 0;
+    /// How many follow there in a row.
+    std::uint64_t size_bytes = 0;
   };
   /// Where the bytes from `offset_bytes`, less than `size_bytes()`, on come from, unchecked. The default: they are made.
   [[nodiscard]] virtual origin origin_of([[maybe_unused]] std::uint64_t offset_bytes) const noexcept { return {}; }
