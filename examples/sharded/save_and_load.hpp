@@ -61,7 +61,8 @@ inline int save_seed(stet::communicator& ranks, const std::string& folder, std::
 }
 
 /// Loads another partition of what was saved, and compares every element. @return what main returns
-inline int load_seed(stet::communicator& ranks, const std::string& folder, std::uint64_t seed) {
+/// @param is_verified  checksums are compared, too
+inline int load_seed(stet::communicator& ranks, const std::string& folder, std::uint64_t seed, bool is_verified) {
   const std::vector<tensor> tensors = make_tensors(seed);
   held_blocks own;
   if (auto added = own.add(tensors, wishes(tensors, seed, ranks.size()), ranks.rank()); !added)
@@ -74,7 +75,10 @@ inline int load_seed(stet::communicator& ranks, const std::string& folder, std::
   const auto all_opened = on_every_rank(ranks, static_cast<bool>(opened));
   if (!all_opened) return failed(ranks, all_opened.error());
   if (!*all_opened) return 1;
-  if (auto loaded = stet::load_blocks(ranks, *opened, own.variables); !loaded) return failed(ranks, loaded.error());
+  stet::load_options how = stet::load_options_of_ranks;
+  how.verify_checksums = is_verified;
+  if (auto loaded = stet::load_blocks(ranks, *opened, own.variables, how); !loaded)
+    return failed(ranks, loaded.error());
 
   std::uint64_t elements = 0;
   std::optional<std::string> wrong;

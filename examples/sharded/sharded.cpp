@@ -30,6 +30,7 @@ constexpr char usage[] =
   sharded load FOLDER         load them, cut in another way, and compare every element
     --seed X                  what is random comes from this (default: 1)
     --count K                 as many seeds, one after the other (default: 1)
+    --verify 1                loading compares checksums, too
 
 Exit status 0: done; 1: it failed, or an element differs; 2: wrong use.
 )";
@@ -38,18 +39,16 @@ Exit status 0: done; 1: it failed, or an element differs; 2: wrong use.
 struct wishes {
   std::vector<std::string> words;
   sharded::train_options train{.data = DIGITS_DATA};
-  std::uint64_t seed = 1, count = 1;
+  std::uint64_t seed = 1, count = 1, verify = 0;
 };
 
 bool read(int argc, char** argv, wishes& into) {
   struct numbered {
     std::string_view name;
     std::uint64_t& value;
-  } const options[] = {{"--steps", into.train.steps},
-                       {"--save-every", into.train.save_every},
-                       {"--stop-at", into.train.stop_at},
-                       {"--seed", into.seed},
-                       {"--count", into.count}};
+  } const options[] = {{"--steps", into.train.steps},     {"--save-every", into.train.save_every},
+                       {"--stop-at", into.train.stop_at}, {"--seed", into.seed},
+                       {"--count", into.count},           {"--verify", into.verify}};
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
     if (!word.starts_with("--")) {
@@ -84,8 +83,8 @@ int run(const wishes& what) {
   const std::string &command = what.words[0], &folder = what.words[1];
   if (command == "train") return sharded::train(*ranks, folder, what.train);
   for (std::uint64_t seed = what.seed; seed < what.seed + what.count; ++seed) {
-    const int status =
-        command == "save" ? sharded::save_seed(*ranks, folder, seed) : sharded::load_seed(*ranks, folder, seed);
+    const int status = command == "save" ? sharded::save_seed(*ranks, folder, seed)
+                                         : sharded::load_seed(*ranks, folder, seed, what.verify != 0);
     if (status != 0) return status;
   }
   return 0;
