@@ -162,7 +162,6 @@ private:
     if (shared_.files == nullptr || !shared_.files[batch.part].handle) return false;
     const load_file& file = shared_.files[batch.part];
     slot& into = free_slot();
-    const auto number = static_cast<unsigned>(&into - slots_);
     const std::uint64_t at = file.streamed.offset_bytes + batch.offset_bytes;
     into.batch = &batch;
     into.slack_bytes = static_cast<std::size_t>(at % page);
@@ -172,6 +171,7 @@ private:
     if (into.into == nullptr) return end(batch, errc::out_of_memory), true;
     count_read(1, file.is_past_cache ? 1 : 0);
 #if STET_SOURCE_IO_RING
+    const auto number = static_cast<unsigned>(&into - slots_);
     if (shared_.depth > 1 && !has_tried_ring_) {
       has_tried_ring_ = true;
       has_ring_ = ring_.open(shared_.depth);
