@@ -144,8 +144,9 @@ public:
     std::unordered_map<std::string, std::uint32_t> writers;
     rank_messages to(group_of_.size());
     for (owned_tensor& each : tensors_) {
-      std::stable_sort(each.claims.begin(), each.claims.end(), [](const claim& a, const claim& b) {
-        return a.place != b.place ? a.place < b.place : a.rank < b.rank;
+      std::sort(each.claims.begin(), each.claims.end(), [](const claim& a, const claim& b) {
+        if (a.place != b.place) return a.place < b.place;
+        return std::pair(a.rank, a.block) < std::pair(b.rank, b.block);
       });
       if (auto tiled = check_tiling(each); !tiled) return tiled.error();
     }
@@ -161,8 +162,9 @@ public:
           assign(each, first, group_of_[each.claims[first].rank], {&each.claims[first], 1});
       }
     }
-    std::stable_sort(replicas.begin(), replicas.end(), [this](const auto& a, const auto& b) {
-      return size_of(tensors_[a.first], a.second) > size_of(tensors_[b.first], b.second);
+    std::sort(replicas.begin(), replicas.end(), [this](const auto& a, const auto& b) {
+      const std::uint64_t size = size_of(tensors_[a.first], a.second), other = size_of(tensors_[b.first], b.second);
+      return size != other ? size > other : a < b;
     });
     for (const auto& [number, first] : replicas) share_out(tensors_[number], first, last_writers, writers);
     last_writers = std::move(writers);
@@ -271,8 +273,9 @@ private:
     std::vector<claim> writers;
     std::copy_if(claims.begin(), claims.end(), std::back_inserter(writers),
                  [&](const claim& each) { return group_of_[each.rank] == chosen; });
-    std::stable_sort(writers.begin(), writers.end(),
-                     [&](const claim& a, const claim& b) { return load_bytes_[a.rank] < load_bytes_[b.rank]; });
+    std::sort(writers.begin(), writers.end(), [&](const claim& a, const claim& b) {
+      return std::pair(load_bytes_[a.rank], a.rank) < std::pair(load_bytes_[b.rank], b.rank);
+    });
     assign(of, first, chosen, writers);
   }
 
