@@ -7,7 +7,6 @@
 
 #include "../../vocabulary/detail/endian.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -15,12 +14,6 @@
 #include <vector>
 
 namespace stet::inline STET_NAMESPACE::detail {
-
-/// Reverses the bytes of each word of `word_bytes`.
-inline void reverse_words(std::span<std::byte> bytes, std::size_t word_bytes) noexcept {
-  for (std::size_t at = 0; at + word_bytes <= bytes.size(); at += word_bytes)
-    std::reverse(bytes.data() + at, bytes.data() + at + word_bytes);
-}
 
 /// A block of a variable as bytes. Elements follow each other in runs, which memory has in a row.
 class block_memory {
@@ -47,7 +40,7 @@ public:
   /// Copies the bytes from `offset_bytes` on, whole elements, to `into`.
   void copy_to(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {
     copy_elements_to(offset_bytes, into);
-    if (is_swapped()) reverse_words(into, word_bytes_);
+    if (is_swapped()) reverse_words(into.data(), into.size(), word_bytes_);
   }
   /// Copies elements from the places of the bytes from `offset_bytes` on, as memory has them.
   void copy_elements_to(std::uint64_t offset_bytes, std::span<std::byte> into) const noexcept {

@@ -10,10 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
