@@ -15,12 +15,13 @@ namespace stet::inline STET_NAMESPACE {
 
 namespace detail {
 
-/// The further fields that a variable has in a manifest.
-inline json_text attributes_of(const variable& of) {
-  std::string attributes = of.is_trainable() ? "{\"trainable\":true" : "{\"trainable\":false";
-  if (!of.slot_of().empty()) append_json_string(attributes += ",\"slot_of\":", std::string_view(of.slot_of()));
+/// The further fields that a variable has in a manifest. @param slot_of  the variable whose slot it is; empty: none
+inline json_text variable_attributes(bool is_trainable, std::string_view slot_of) {
+  std::string attributes = is_trainable ? "{\"trainable\":true" : "{\"trainable\":false";
+  if (!slot_of.empty()) append_json_string(attributes += ",\"slot_of\":", slot_of);
   return json_text(attributes += '}');
 }
+inline json_text attributes_of(const variable& of) { return variable_attributes(of.is_trainable(), of.slot_of()); }
 
 } // namespace detail
 

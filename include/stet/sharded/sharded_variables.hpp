@@ -39,6 +39,13 @@ struct local_block {
     for (const std::uint64_t extent : extents) count *= extent;
     return count;
   }
+  /// Sets the strides of elements that lie in memory row-major, without gaps.
+  void become_row_major(std::size_t element_size_bytes) {
+    strides_bytes.resize(extents.size());
+    std::size_t step = element_size_bytes;
+    for (std::size_t axis = extents.size(); axis-- > 0; step *= static_cast<std::size_t>(extents[axis]))
+      strides_bytes[axis] = step;
+  }
 };
 
 /// A variable of the whole program, and what of it this rank holds.
@@ -208,12 +215,9 @@ private:
   static result<void> set_strides(const sharded_variable& of, local_block& block, std::uint64_t count,
                                   std::uint64_t memory_count, std::span<const std::uint64_t> strides) {
     const std::size_t rank = block.extents.size(), element = of.element_size_bytes();
-    block.strides_bytes.resize(rank);
     if (strides.empty()) {
       if (count != memory_count) return error(errc::size_mismatch, of.name);
-      std::uint64_t step = element;
-      for (std::size_t axis = rank; axis-- > 0; step *= block.extents[axis])
-        block.strides_bytes[axis] = count == 0 ? 0 : static_cast<std::size_t>(step);
+      block.become_row_major(element);
       return {};
     }
     std::uint64_t last = 0; // element
@@ -224,6 +228,7 @@ private:
         return error(errc::bad_shape, of.name);
     }
     if (count != 0 && last >= memory_count) return error(errc::size_mismatch, of.name);
+    block.strides_bytes.resize(rank);
     for (std::size_t axis = 0; axis < rank; ++axis) // of an axis of one element, it is not used
       block.strides_bytes[axis] = block.extents[axis] > 1 ? static_cast<std::size_t>(strides[axis]) * element : 0;
     return {};

@@ -45,10 +45,7 @@ public:
           bytes.copy_elements_to(0, {to, static_cast<std::size_t>(bytes.size_bytes())});
           const std::uint64_t place = place_bytes(bytes);
           block.memory = to;
-          std::size_t step = each.element_size_bytes();
-          for (std::size_t axis = block.extents.size(); axis-- > 0;
-               step *= static_cast<std::size_t>(block.extents[axis]))
-            block.strides_bytes[axis] = step;
+          block.become_row_major(each.element_size_bytes());
           to += static_cast<std::size_t>(place);
         }
       }

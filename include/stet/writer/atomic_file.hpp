@@ -17,6 +17,20 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
+/// Writes all of `bytes`, however few of them the system takes at a time.
+/// @retval errc::io_error  it takes none; or its own error
+inline result<void> write_whole(const file_operations& operations, native_handle handle, std::uint64_t offset_bytes,
+                                std::span<const std::byte> bytes) noexcept {
+  while (!bytes.empty()) {
+    const auto written = call_again(operations, &file_operations::write_at, handle, offset_bytes, bytes);
+    if (!written) return written.error();
+    if (*written == 0) return errc::io_error;
+    bytes = bytes.subspan(*written);
+    offset_bytes += *written;
+  }
+  return {};
+}
+
 /// The path that a save to `path` replaces: where symbolic links lead from there, even if nothing is there yet.
 /// @retval errc::bad_path  the links lead in a circle, or too far; or an error of the operating system
 inline result<std::string> follow_links(const file_operations& operations, std::string path) {
@@ -105,14 +119,8 @@ public:
   }
 
   result<void> write_at(std::uint64_t offset_bytes, std::span<const std::byte> bytes) override {
-    while (!bytes.empty()) {
-      const auto written = call(&file_operations::write_at, handle_, offset_bytes, bytes);
-      if (!written) return about_name(written.error());
-      if (*written == 0) return about_name(errc::io_error);
-      bytes = bytes.subspan(*written);
-      offset_bytes += *written;
-    }
-    return {};
+    const auto written = detail::write_whole(*operations_, handle_, offset_bytes, bytes);
+    return written ? written : about_name(written.error());
   }
 
   /// The path of the unfinished file until it is published.

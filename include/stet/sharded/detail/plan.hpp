@@ -14,7 +14,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,6 +68,12 @@ struct fragment {
 struct planned_piece {
   box place;
   std::vector<fragment> fragments;
+
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept {
+    std::uint64_t size_bytes = 0;
+    for (const fragment& each : fragments) size_bytes += each.size_bytes;
+    return size_bytes;
+  }
 };
 
 /// A tensor in the file of a group, and its pieces there, sorted.

@@ -184,8 +184,7 @@ private:
     for (const planned_tensor& each : tensors_) {
       for (const planned_piece& piece : each.pieces) {
         if (!is_wanted(piece)) continue;
-        std::uint64_t size_bytes = 0;
-        for (const fragment& part : piece.fragments) size_bytes += part.size_bytes;
+        const std::uint64_t size_bytes = piece.size_bytes();
         const std::uint64_t before = into.files.empty() ? 0 : into.files.back().size_bytes();
         const std::uint64_t most = shards_.max_size_bytes;
         const bool is_full = before != 0 && (size_bytes > most || before > most - size_bytes);

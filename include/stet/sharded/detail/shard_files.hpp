@@ -7,6 +7,7 @@
 #include "plan.hpp"
 
 #include "../../bytes/crc32c.hpp"
+#include "../../checkpoint/add_variables.hpp"
 #include "../../manifest/shards.hpp"
 #include "../../store/open.hpp"
 #include "../../writer/atomic_file.hpp"
@@ -53,13 +54,10 @@ public:
   /// Adds a piece. Errors: those of `writer::add`
   result<void> add(const tensor_facts& of, const planned_piece& piece) {
     const bool is_whole = piece.place.extents == of.shape;
-    std::string attributes = of.is_trainable ? "{\"trainable\":true" : "{\"trainable\":false";
-    if (!of.slot_of.empty()) append_json_string(attributes += ",\"slot_of\":", std::string_view(of.slot_of));
-    const json_text own(attributes += '}');
+    const json_text own = variable_attributes(of.is_trainable, of.slot_of);
     element_layout layout = element_layout::of(of.dtype);
     layout.bits = of.bits;
-    std::uint64_t size_bytes = 0;
-    for (const fragment& each : piece.fragments) size_bytes += each.size_bytes;
+    const std::uint64_t size_bytes = piece.size_bytes();
     const auto no_source = [](piece_sink&) -> result<void> { return errc::source_failed; }; // ranks write the bytes
     contents_.add_source(is_whole ? of.name : of.name + text_of(piece.place), layout, extents(piece.place.extents),
                          size_bytes, no_source,
@@ -226,14 +224,8 @@ private:
     return written;
   }
   result<void> write_all(std::uint64_t at, std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const auto written = call_again(operations_, &file_operations::write_at, *handle_, at, bytes);
-      if (!written) return written.error().about(path_);
-      if (*written == 0) return error(errc::io_error, path_);
-      bytes = bytes.subspan(*written);
-      at += *written;
-    }
-    return {};
+    const auto written = write_whole(operations_, *handle_, at, bytes);
+    return written ? written : written.error().about(path_);
   }
   result<void> end(bool is_durable) {
     if (!handle_) return {};
