@@ -191,8 +191,8 @@ inline result<saved_files> save_native(std::string_view path_utf8, const writer&
 
 } // namespace detail
 
-/// A native file, or the manifest of a loose store. A sharded checkpoint is opened as one store of its tensors. A delta is opened with its base, which lies beside it, and has the tensors of
-/// both. Opening fails as `open` with `read_manifest` and `open_checkpoint` do:
+/// A native file, or the manifest of a loose store. A sharded checkpoint is opened as one store of its tensors. A delta is opened with its
+/// base, which lies beside it, and has the tensors of both. Opening fails as `open` with `read_manifest` and `open_checkpoint` do:
 /// @retval errc::missing_base   the file is a delta, and a file that it builds on, the subject, is missing
 /// @retval errc::part_mismatch  that file is not the one that the delta was made from: its content digest is another
 inline constexpr format native_format{"stet",
