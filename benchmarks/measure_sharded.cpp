@@ -223,7 +223,7 @@ int run_plan(const std::string& folder) {
     bench::exchanges of_reused;
     for (int round = 0; round < rounds; ++round) {
       bench::save_by_threads(
-          folder, rank_count, 0, per, lists, 2,
+          folder, rank_count, 0, per, lists, 2, false,
           [&](int save, std::uint32_t rank, const bench::exchanges& counted, double wall, double processor) {
             if (rank != 0) return;
             (save == 0 ? first : reused).push_back(processor);
@@ -284,7 +284,7 @@ int run_simulation(const std::string& folder, std::uint32_t rank_count, std::siz
     double seconds = 0;
   } of_saves[2];
   std::mutex mutex;
-  bench::save_by_threads(folder, rank_count, 8, stet::shard_per::node, lists, 2,
+  bench::save_by_threads(folder, rank_count, 8, stet::shard_per::node, lists, 2, true,
                          [&](int save, std::uint32_t rank, const bench::exchanges& counted, double wall, double) {
                            const std::lock_guard lock(mutex);
                            figures& into = of_saves[save];

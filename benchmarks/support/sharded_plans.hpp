@@ -157,9 +157,10 @@ inline void meet(stet::communicator& ranks) {
 
 /// Saves `saves` times by threads, the last of them with the plan reused, and calls `done(save, rank, exchanges, seconds, processor seconds)`
 /// on every rank after each; the seconds are those of all ranks together.
+/// @param counts_blocks  the blocks that each rank hears of are counted, too, which takes some of the time
 template <class Done>
 void save_by_threads(const std::string& folder, std::uint32_t rank_count, std::uint32_t ranks_per_node,
-                     stet::shard_per per, const row_lists& lists, int saves, Done done) {
+                     stet::shard_per per, const row_lists& lists, int saves, bool counts_blocks, Done done) {
   must(stet::run_ranks(
       rank_count,
       [&](stet::communicator& threads) {
@@ -174,7 +175,7 @@ void save_by_threads(const std::string& folder, std::uint32_t rank_count, std::u
         for (int save = 0; save < saves; ++save) {
           meet(threads);
           const double begin = wall_seconds(), processor_begin = processor_seconds();
-          ranks.take(save == 0);
+          ranks.take(counts_blocks && save == 0);
           const std::uint64_t step = static_cast<std::uint64_t>(save) + 1;
           const auto saved = must(manager.save({.global_step = step}, lists.of_rank(ranks.rank())));
           if (saved.is_plan_reused != (save != 0)) {

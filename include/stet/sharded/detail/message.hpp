@@ -67,8 +67,8 @@ public:
     return static_cast<std::size_t>(value);
   }
   void numbers(std::size_t how_many, std::vector<std::uint64_t>& into) {
-    into.clear();
-    for (std::size_t i = 0; i < how_many; ++i) into.push_back(number());
+    into.resize(how_many);
+    for (std::uint64_t& each : into) each = number();
   }
   std::string_view text() noexcept {
     const std::size_t size = count(1);

@@ -35,9 +35,11 @@ struct tensor_facts {
 
   [[nodiscard]] std::uint64_t element_size_bytes() const noexcept { return bits / 8u; }
 
-  void write(message_writer& to) const {
-    to.text(name).text(slot_of).number(static_cast<std::uint64_t>(dtype)).number(bits).number(is_trainable ? 1 : 0);
-    to.number(position).number(shape.size()).numbers(shape);
+  void write(message_writer& to) const { write(to, *this, dtype, bits, position); }
+  /// Writes the facts of `of`, which calls most of them as this struct does.
+  static void write(message_writer& to, const auto& of, stet::dtype dtype, std::uint8_t bits, std::uint64_t position) {
+    to.text(of.name).text(of.slot_of).number(static_cast<std::uint64_t>(dtype)).number(bits);
+    to.number(of.is_trainable ? 1 : 0).number(position).number(of.shape.size()).numbers(of.shape);
   }
   void read(message_reader& from) {
     name = from.text();
@@ -50,7 +52,8 @@ struct tensor_facts {
   }
 };
 
-inline void write_box(message_writer& to, const box& of) { to.numbers(of.start).numbers(of.extents); }
+/// @param of  a box, or a block
+inline void write_box(message_writer& to, const auto& of) { to.numbers(of.start).numbers(of.extents); }
 inline void read_box(message_reader& from, std::size_t rank, box& into) {
   from.numbers(rank, into.start);
   from.numbers(rank, into.extents);
@@ -98,12 +101,11 @@ inline rank_messages describe_blocks(const sharded_variable_list& variables, std
     std::vector<std::byte>& message = to[owner_of(each.name, rank_count)];
     message_writer out(message);
     if (message.empty()) out.number(group);
-    tensor_facts{each.name, each.slot_of, each.layout.dtype, each.layout.bits, each.is_trainable, position, each.shape}
-        .write(out);
+    tensor_facts::write(out, each, each.layout.dtype, each.layout.bits, position);
     out.number(each.blocks.size());
     for (const local_block& block : each.blocks) {
       out.number(number++);
-      write_box(out, {block.start, block.extents});
+      write_box(out, block);
     }
   }
   return to;
@@ -122,8 +124,8 @@ public:
     message_reader in(message);
     if (in.is_empty()) return {};
     group_of_[rank] = static_cast<std::uint32_t>(in.number());
+    tensor_facts facts; // whose memory is used again
     while (!in.is_empty()) {
-      tensor_facts facts;
       facts.read(in);
       const auto [found, is_new] = numbers_.try_emplace(facts.name, tensors_.size());
       if (is_new) tensors_.push_back({facts, rank, {}});
@@ -173,7 +175,7 @@ public:
     });
     for (const auto& [number, first] : replicas) share_out(tensors_[number], first, last_writers, writers);
     last_writers = std::move(writers);
-    for (const owned_tensor& each : tensors_) tell_groups(each, to);
+    for (owned_tensor& each : tensors_) tell_groups(each, to);
     return to;
   }
 
@@ -224,6 +226,7 @@ private:
     }
     std::erase_if(of.claims, [](const claim& each) { return each.place.element_count() == 0; });
     std::vector<const box*> boxes;
+    boxes.reserve(of.claims.size());
     for (std::size_t first = 0; first < of.claims.size(); first = end_of_replica(of, first))
       boxes.push_back(&of.claims[first].place);
     if (do_tile(of.facts.shape, boxes)) return {};
@@ -284,12 +287,13 @@ private:
     assign(of, first, chosen, writers);
   }
 
-  /// Adds a box to the pieces of a group: each of `writers` writes a part of it, as long as that is worth a write.
+  /// Adds the box of a claim to the pieces of a group: each of `writers` writes a part of it, as long as that is worth a write. The claim
+  /// has no box any more.
   void assign(owned_tensor& of, std::size_t first, std::uint32_t group, std::span<const claim> writers) {
     constexpr std::uint64_t least_bytes = std::uint64_t{1} << 20;
     const std::uint64_t size = size_of(of, first), element = of.facts.element_size_bytes();
     const auto count = static_cast<std::size_t>(std::clamp<std::uint64_t>(size / least_bytes, 1, writers.size()));
-    planned_piece made{of.claims[first].place, {}}; // without fragments if there are no bytes
+    planned_piece made{std::move(of.claims[first].place), {}}; // without fragments if there are no bytes
     std::uint64_t done = 0;
     for (std::size_t i = 0; size != 0 && i < count; ++i) {
       const std::uint64_t end = i + 1 == count ? size : size / element / count * (i + 1) * element;
@@ -301,23 +305,25 @@ private:
   }
 
   /// Joins the pieces of each group that are one box together, and tells the group.
-  static void tell_groups(const owned_tensor& of, rank_messages& to) {
-    for (const auto& [group, unsorted] : of.pieces) {
-      std::vector<planned_piece> sorted = unsorted, joined;
-      std::sort(sorted.begin(), sorted.end(),
+  static void tell_groups(owned_tensor& of, rank_messages& to) {
+    for (auto& [group, pieces] : of.pieces) {
+      std::sort(pieces.begin(), pieces.end(),
                 [](const planned_piece& a, const planned_piece& b) { return a.place < b.place; });
-      for (planned_piece& each : sorted) {
-        joined.push_back(std::move(each));
-        while (joined.size() > 1 && append_box(joined[joined.size() - 2].place, joined.back().place)) {
-          auto& into = joined[joined.size() - 2].fragments;
-          into.insert(into.end(), joined.back().fragments.begin(), joined.back().fragments.end());
-          joined.pop_back();
+      std::size_t joined = 0; // those that are left in front
+      for (planned_piece& each : pieces) {
+        if (&each != &pieces[joined]) pieces[joined] = std::move(each);
+        ++joined;
+        while (joined > 1 && append_box(pieces[joined - 2].place, pieces[joined - 1].place)) {
+          const std::vector<fragment>& more = pieces[joined - 1].fragments;
+          std::vector<fragment>& into = pieces[joined - 2].fragments;
+          into.insert(into.end(), more.begin(), more.end());
+          --joined;
         }
       }
       message_writer out(to[group]);
       of.facts.write(out);
-      out.number(joined.size());
-      for (const planned_piece& each : joined) {
+      out.number(joined);
+      for (const planned_piece& each : std::span(pieces).first(joined)) {
         write_box(out, each.place);
         out.number(each.fragments.size());
         for (const fragment& part : each.fragments)
