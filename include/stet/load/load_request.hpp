@@ -225,8 +225,8 @@ struct load_options {
   /// How many threads read, at most 64. 0: eight, or as many as the machine has processors where that is more, if files are read; as many
   /// as processors where the bytes are in memory. Fewer where the system has no more to give.
   unsigned thread_count = 0;
-  /// The size of a read, rounded up to 4096, at most 1 GiB. 0: 1 MiB; so much, and two pages, is the memory that each read in flight takes,
-  /// unless the bytes go straight to their places.
+  /// The size of a read, rounded up to 4096, at most 1 GiB. 0: 1 MiB, or 64 MiB for a `prefetch` of what the system has in its cache; so
+  /// much, and two pages, is the memory that each read in flight takes, unless the bytes go straight to their places.
   std::size_t request_size_bytes = 0;
   /// How many reads are in flight past the cache, at most 64. 0: 16.
   unsigned requests_in_flight = 0;

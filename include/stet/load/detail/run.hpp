@@ -283,6 +283,7 @@ public:
     // What has no checksum may still be checked by its reader.
     const bool is_verified = options_.verify_checksums && (request.has_crc32c() || bytes.data() == nullptr);
     const bool is_looked_at = request.is_copied() || is_verified;
+    is_any_looked_at_ = is_any_looked_at_ || is_looked_at;
     if (!is_looked_at && !bytes.is_mapped()) return true;
     const bool is_serial = bytes.fetcher() != nullptr && !bytes.fetcher()->reads_anywhere();
     return items_.push({request.part(), is_serial, has_pages, request.offset_bytes(), request.size_bytes(),
@@ -294,6 +295,10 @@ public:
     if (!options_.in_order) {
       sort_by_place(items_, [](const load_item& item) noexcept { return std::pair(item.part, item.offset_bytes); });
     }
+    // Pages that the system's cache has are only entered into the process: fewer calls do so sooner, and nothing goes through memory.
+    constexpr std::size_t large_request_bytes = std::size_t{64} << 20;
+    if (!is_any_looked_at_ && options_.request_size_bytes == 0 && !look_at_parts(nullptr).waits)
+      request_bytes_ = large_request_bytes;
     load_plan plan(options_.memory);
     std::size_t most_bytes = request_bytes_;
     for (std::size_t i = 0; i < items_.size(); ++i) {
@@ -372,20 +377,29 @@ private:
     return true;
   }
 
-  /// The number of threads, and how many direct reads each has in flight.
-  [[nodiscard]] unsigned choose_threads(const load_plan& plan, load_work& work) const noexcept {
-    if (plan.batches.size() < 2) return static_cast<unsigned>(plan.batches.size()); // whatever the machine has
-    bool waits = false, is_direct = false;                                          // for a device
-    unsigned looked_at = 0;                                                         // a few parts tell
-    for (std::size_t i = 0; i < items_.size() && looked_at < 64 && !(waits && is_direct); ++i) {
+  /// Whether a device, or a reader of the program, has to be waited for, and whether files are read past the cache. A few parts tell.
+  struct nature {
+    bool waits = false, is_direct = false;
+  };
+  [[nodiscard]] nature look_at_parts(const load_file* files) const noexcept {
+    nature seen;
+    unsigned looked_at = 0;
+    for (std::size_t i = 0; i < items_.size() && looked_at < 64 && !(seen.waits && seen.is_direct); ++i) {
       const std::uint32_t part = items_[i].part;
       if (i != 0 && items_[i - 1].part == part) continue;
       ++looked_at;
-      waits = waits || has_to_wait(i, work);
+      seen.waits = seen.waits || has_to_wait(i, files);
 #if STET_FILES
-      is_direct = is_direct || (work.files != nullptr && work.files[part].is_past_cache);
+      seen.is_direct = seen.is_direct || (files != nullptr && files[part].is_past_cache);
 #endif
     }
+    return seen;
+  }
+
+  /// The number of threads, and how many direct reads each has in flight.
+  [[nodiscard]] unsigned choose_threads(const load_plan& plan, load_work& work) const noexcept {
+    if (plan.batches.size() < 2) return static_cast<unsigned>(plan.batches.size()); // whatever the machine has
+    const auto [waits, is_direct] = look_at_parts(work.files);
     unsigned in_flight = options_.requests_in_flight == 0 ? 16 : options_.requests_in_flight;
     if (in_flight > most_in_flight) in_flight = most_in_flight;
     const bool has_ring = STET_SOURCE_IO_RING && options_.io_ring && is_direct;
@@ -403,13 +417,13 @@ private:
     return threads;
   }
 
-  /// Whether a device, or a reader of the program, has to be waited for, as far as the part of item number `first` is concerned.
-  [[nodiscard]] bool has_to_wait(std::size_t first, [[maybe_unused]] const load_work& work) const noexcept {
+  /// Whether that has to be waited for, as far as the part of item number `first` is concerned.
+  [[nodiscard]] bool has_to_wait(std::size_t first, [[maybe_unused]] const load_file* files) const noexcept {
     const load_item& item = items_[first];
     const source& from = from_.tensor_file(item.part);
 #if STET_FILES
-    if (work.files != nullptr && work.files[item.part].streamed.from != nullptr)
-      return !is_cache_told || work.files[item.part].is_cold;
+    if (files != nullptr && files[item.part].streamed.from != nullptr)
+      return !is_cache_told || files[item.part].is_cold;
     if (from.is_mapped()) {
       std::size_t last = first;
       while (last + 1 < items_.size() && items_[last + 1].part == item.part) ++last;
@@ -425,6 +439,7 @@ private:
   const load_options& options_;
   plan_array<load_item> items_;
   std::size_t request_bytes_;
+  bool is_any_looked_at_ = false;
 };
 
 } // namespace stet::inline STET_NAMESPACE::detail
