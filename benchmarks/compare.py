@@ -4,7 +4,7 @@
 
     compare.py BUILD_DIR [--only NAME,…] [--seconds SECONDS] [--rounds ROUNDS]
 
-BUILD_DIR has the programs (preset compare). Peers in C++ and Rust are in the programs, where the machine can build them; those in Python
+BUILD_DIR has the programs (preset compare: build/compare). Peers in C++ and Rust are in the programs, where the machine can build them; those in Python
 come from PyPI to BUILD_DIR/peers. What cannot be installed is left out, aloud. --only chooses benchmarks by name (bench_open,
 measure_numpy), --seconds is the least time of each measurement of a program (0.5), --rounds that of a script (3).
 
@@ -21,15 +21,18 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-# The scripts, what each needs from PyPI, and the program that it runs.
+# The scripts, what each needs from PyPI, what it is better with (a group is left out where it cannot be had), and the programs that it runs.
 SCRIPTS = {
-    "measure_numpy": ("numpy", "bench_numpy"),
-    "measure_pytorch": ("torch numpy", "bench_pytorch"),
-    "measure_onnx": ("onnx numpy", "bench_onnx"),
-    "measure_keras": ("keras tensorflow-cpu h5py", "bench_keras"),
-    "measure_tensorflow": ("tensorflow-cpu", "bench_tensorflow"),
-    "measure_load": ("torch numpy safetensors runai-model-streamer", "measure_load"),
-    "measure_python": ("numpy safetensors google-crc32c", None),
+    "measure_numpy": ("numpy", (), ("bench_numpy",)),
+    "measure_pytorch": ("torch numpy", (), ("bench_pytorch",)),
+    "measure_onnx": ("onnx numpy", (), ("bench_onnx",)),
+    "measure_tflite": ("ai-edge-litert flatbuffers numpy", (), ("bench_tflite",)),
+    "measure_keras": ("keras tensorflow-cpu h5py", (), ("bench_keras",)),
+    "measure_tensorflow": ("tensorflow-cpu", (), ("bench_tensorflow",)),
+    "measure_load": ("numpy", ("torch safetensors runai-model-streamer", "gguf llama-cpp-python"), ("measure_load",)),
+    "measure_python": ("numpy safetensors google-crc32c", (), ()),
+    "measure_remote": ("", (), ("stet", "measure_remote")),
+    "measure_sharded": ("", ("torch numpy",), ("measure_sharded",)),
 }
 
 
@@ -61,7 +64,7 @@ class Peers:
         """The versions of `packages`; None if one cannot be had."""
         if not self.python.exists():
             run(sys.executable, "-m", "venv", self.folder, check=True)
-        if run(self.python, "-m", "pip", "-q", "install", *packages).returncode != 0:
+        if packages and run(self.python, "-m", "pip", "-q", "install", *packages).returncode != 0:
             return None
         listed = json.loads(run(self.python, "-m", "pip", "list", "--format=json", check=True, capture_output=True).stdout)
         wanted = {name.lower() for name in packages}
@@ -89,7 +92,10 @@ def main():
                  "command": command, "figures": figures}
         (results / f"{name}.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
-    for program in sorted(build.glob("bench_*")):
+    programs = sorted(build.glob("bench_*"))
+    if not programs:
+        sys.exit(f"there are no programs in {build}")
+    for program in programs:
         if not os.access(program, os.X_OK) or program.is_dir() or program.suffix or (only and program.name not in only):
             continue
         print(f"==== {program.name}", flush=True)
@@ -108,15 +114,21 @@ def main():
             print(f"{figure['name']}: {figure['goals']}", flush=True)
         note(program.name, f"{program.name} {' '.join(options)}", {}, figures)
 
-    for name, (packages, program) in SCRIPTS.items():
+    for name, (packages, further, own) in SCRIPTS.items():
         if only and name not in only:
             continue
         print(f"==== {name}", flush=True)
+        missing = [program for program in own if not (build / program).exists()]
         versions = peers.install(packages.split())
-        if versions is None:
-            print(f"SKIPPED: {packages} cannot be installed")
+        if versions is None or missing:
+            print(f"SKIPPED: {', '.join(missing)} was not built" if missing else f"SKIPPED: {packages} cannot be installed")
             continue
-        command = [peers.python, HERE / f"{name}.py", *([build / program] if program else []), str(given.rounds)]
+        for group in further:
+            found = peers.install(group.split())
+            if found is None:
+                print(f"SKIPPED: {group} cannot be installed")
+            versions.update(found or {})
+        command = [peers.python, HERE / f"{name}.py", *(build / program for program in own), str(given.rounds)]
         # 1 says that a goal is missed.
         done = run(*command, cwd=scratch, capture_output=True, text=True)
         print(done.stdout, end="", flush=True)
@@ -124,7 +136,7 @@ def main():
             print(done.stderr)
             failed.append(name)
             continue
-        note(name, f"{name}.py {program or ''} {given.rounds}", versions, done.stdout.strip().splitlines())
+        note(name, " ".join([f"{name}.py", *own, str(given.rounds)]), versions, done.stdout.strip().splitlines())
 
     if peers.install(["matplotlib"]) is None:
         print("SKIPPED: matplotlib cannot be installed, so there are no plots")
