@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -236,6 +237,33 @@ TEST_SUITE("writer/output") {
       for (int i = 0; i < 4; ++i) (void)output.write(large); // as a careless source would
       CHECK(outcome(output.end()) == "no_space");
     }
+  }
+
+  TEST_CASE("the checksum of a large piece is that of its bytes, between small ones, and whoever computes it") {
+    // As large as what another processor sums up, where there is one.
+    const byte_vector bytes = pattern((std::size_t{4} << 20) + 7);
+    const std::span<const std::byte> all(bytes), head = all.first(5), body = all.subspan(5);
+    recording_output to;
+    stet::detail::output_buffer buffer;
+    tensor_output out(to, buffer, stet::detail::tensor_checksums::crc32c);
+    REQUIRE(out.begin(64, 2 * bytes.size()));
+    for (const std::span<const std::byte> piece : {head, body, all}) REQUIRE(out.write(piece));
+    REQUIRE(out.end());
+    REQUIRE(out.flush());
+    CHECK(out.crc32c_so_far() == stet::crc32c(all, stet::crc32c(all)));
+    CHECK(std::equal(all.begin(), all.end(), to.file.begin() + 64));
+    CHECK(std::equal(all.begin(), all.end(), to.file.begin() + 64 + static_cast<std::ptrdiff_t>(all.size())));
+    // The next tensor begins anew.
+    REQUIRE(out.begin(to.file.size(), 5));
+    REQUIRE(out.write(head));
+    CHECK(out.crc32c_so_far() == stet::crc32c(head));
+
+    recording_output full(3);
+    tensor_output cut(full, buffer, stet::detail::tensor_checksums::crc32c);
+    REQUIRE(cut.begin(0, bytes.size()));
+    CHECK(outcome(cut.write(all)) == "no_space");
+    CHECK(outcome(cut.end()) == "no_space");
+    CHECK(full.write_count == 4);
   }
 
   TEST_CASE("elements narrower than a byte are packed from the lowest bit on") {

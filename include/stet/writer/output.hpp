@@ -8,6 +8,7 @@
 
 #include "../bytes/crc32c.hpp"
 #include "../manifest/detail/emit.hpp"
+#include "../source/detail/helper_thread.hpp"
 #include "../source/source.hpp"
 #include "../store/tensor.hpp"
 
@@ -164,7 +165,7 @@ private:
 enum class tensor_checksums : std::uint8_t { none, crc32c };
 
 /// Writes the tensors of one file in ascending order: gathers small pieces, writes large ones directly, and computes checksums
-/// while the bytes are in the cache.
+/// while the bytes are in the cache, or, of large pieces, on another processor.
 class tensor_output final : public piece_sink {
 public:
   /// Gathers in `buffer`, which several outputs may share one after the other.
@@ -206,12 +207,21 @@ private:
   result<void> take(std::span<const std::byte> piece) {
     if (piece.size() > left_) return errc::source_too_long;
     left_ -= piece.size();
-    while (!piece.empty()) {
+    std::uint32_t crc = crc_;
+    auto sum = [piece, &crc]() noexcept { crc = crc32c(piece, crc); };
+    helper_thread summing;
+    // Starting a thread, and asking how many there may be, takes as long as the checksum of some 100 KiB.
+    constexpr std::size_t large_bytes = std::size_t{4} << 20;
+    const bool is_apart = has_checksums_ && piece.size() >= large_bytes && processor_count() > 1 && summing.start(sum);
+    result<void> written;
+    while (!piece.empty() && written) {
       const std::span<const std::byte> slice = to_.take_slice(piece);
-      if (has_checksums_) crc_ = crc32c(slice, crc_);
-      if (auto written = to_.write(slice); !written) return written;
+      if (has_checksums_ && !is_apart) crc = crc32c(slice, crc);
+      written = to_.write(slice);
     }
-    return {};
+    summing.join();
+    crc_ = crc;
+    return written;
   }
 
   page_output to_;

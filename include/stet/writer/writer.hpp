@@ -215,7 +215,8 @@ public:
   /// @retval errc::bad_path          the path names no file, or one whose parts could not be called after it
   /// @retval errc::no_space, access_denied, file_not_found, not_a_regular_file, io_error  the operating system, its number
   ///                                 with it
-  /// Cost: reads every byte once; memory for the table of tensors and 256 KiB. Durable (the default): waits for the disk.
+  /// Cost: reads every byte once, with a second thread for the checksums of pieces of 4 MiB and more; memory for the table of
+  /// tensors and 256 KiB. Durable (the default): waits for the disk.
   result<save_report> save(std::string_view path_utf8, const save_options& options = {}) const {
     if (is_head()) return save_as_one_file(path_utf8, options, [](auto& plan) { return plan.write_files(); });
     if (failure_) return *failure_;
