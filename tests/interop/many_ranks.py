@@ -255,6 +255,48 @@ def test_training(mpi, program, others):
     stet("diff", FOLDER / "whole" / head.name, head)
     stet("convert", head, FOLDER / "trained.safetensors")
 
+    # One file of it, and that cut into several again, are checkpoints like any other.
+    from_what = head
+    for way, cut in (("one", []), ("cut", ["--shard-size", "100kB"])):
+        (FOLDER / way).mkdir()
+        stet("convert", from_what, FOLDER / way / head.name, *cut)
+        check((len(list((FOLDER / way).iterdir())) > 2) == bool(cut), f"{list((FOLDER / way).iterdir())}")
+        from_what = FOLDER / way / head.name
+        stet("diff", head, from_what)
+        resumed = lines_of(mpi.run(3, program, "train", FOLDER / way, "--steps", steps + every, "--save-every", every))
+        check(resumed["resumed"] == {steps: whole[steps]}, f"{way}: {resumed}")
+        check(list(resumed["saved"]) == [steps + every], f"{way}: {resumed}")
+
+
+# ---- a full disk ----
+
+def test_full_disk(mpi, program):
+    """A file system without room for a second checkpoint: every rank is told so, the first stays and nothing else, and with room it goes on."""
+    folder = FOLDER / "small"
+    folder.mkdir()
+
+    def mount(*options):
+        return subprocess.run(["mount", *options, folder], stderr=subprocess.DEVNULL).returncode == 0
+    try:
+        if not mount("-t", "tmpfs", "-o", "size=800k", "stet-test"):
+            print("SKIPPED: no file system of a size can be mounted: no full disk", flush=True)
+            return
+    except FileNotFoundError:
+        print("SKIPPED: there is no mount: no full disk", flush=True)
+        return
+    try:
+        said = mpi.run(3, program, "train", folder, "--steps", 40, expected=1)
+        saved = lines_of(said)["saved"]
+        check(list(saved) == [10] and "no space" in said, said)
+        before = sorted(path.name for path in folder.iterdir())
+        check(len([name for name in before if name.startswith("ckpt")]) == 2, f"more than a head and a shard: {before}")
+        stet("verify", folder)
+        check(mount("-o", "remount,size=4m"), "the file system does not grow")
+        resumed = lines_of(mpi.run(2, program, "train", folder, "--steps", 40))
+        check(resumed["resumed"] == saved and list(resumed["saved"]) == [20, 30, 40], f"{resumed}")
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
 
 # ---- two machines ----
 
@@ -325,6 +367,7 @@ def main():
     test_checker(first, programs[first.name], folder, (2001, 2002))
     print(f"  partitions, {time.monotonic() - begin:.0f} s", flush=True)
     test_training(first, programs[first.name], [(last, programs[last.name], 2)])
+    test_full_disk(first, programs[first.name])
     if first.name == "openmpi":
         test_machines(first, programs[first.name])
     print(f"  training, {time.monotonic() - begin:.0f} s", flush=True)
