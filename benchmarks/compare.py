@@ -50,7 +50,7 @@ def machine():
             pass
         return ""
     return {"processor": first("/proc/cpuinfo", "model name") or platform.processor(), "processors": os.cpu_count(),
-            "memory": first("/proc/meminfo", "MemTotal"), "system": f"{platform.system()} {platform.release().split("-")[0]}"}
+            "memory": first("/proc/meminfo", "MemTotal"), "system": f"{platform.system()} {platform.release().split('-')[0]}"}
 
 
 class Peers:
