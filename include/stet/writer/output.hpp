@@ -114,22 +114,20 @@ public:
     return slice_size - static_cast<std::size_t>(position_ % slice_size);
   }
 
-  /// Removes from the front of `piece`, which is not empty, the bytes up to the next boundary: a slice whose checksum is
-  /// computed while it is in the cache, before it is written.
-  [[nodiscard]] std::span<const std::byte> take_slice(std::span<const std::byte>& piece) const noexcept {
-    const std::span<const std::byte> slice = piece.first(piece.size() < room_bytes() ? piece.size() : room_bytes());
-    piece = piece.subspan(slice.size());
-    return slice;
-  }
-
-  /// Writes a slice.
-  result<void> write(std::span<const std::byte> slice) {
-    const bool is_to_boundary = slice.size() == room_bytes();
-    const std::uint64_t begin = position_;
-    position_ += slice.size();
-    if (buffer_.empty() && is_to_boundary) return to_.write_at(begin, slice);
-    if (auto gathered = buffer_.append(slice); !gathered) return gathered;
-    return is_to_boundary ? flush() : result<void>();
+  /// Writes a piece of any size, and its checksum on the way if that is wanted: `sum(bytes)`, which must not throw, adds bytes to it,
+  /// slices before they are written, or all of a large piece on another processor meanwhile.
+  template <class Sum> result<void> write(std::span<const std::byte> piece, bool is_summed, Sum sum) {
+    auto sum_all = [piece, &sum]() noexcept { sum(piece); };
+    helper_thread summing;
+    // Starting a thread, and asking how many there may be, takes as long as the checksum of some 100 KiB.
+    constexpr std::size_t large_bytes = std::size_t{4} << 20;
+    const bool is_apart = is_summed && piece.size() >= large_bytes && processor_count() > 1 && summing.start(sum_all);
+    while (!piece.empty()) {
+      const std::span<const std::byte> slice = take_slice(piece);
+      if (is_summed && !is_apart) sum(slice);
+      if (auto written = write_slice(slice); !written) return written; // after that thread has ended
+    }
+    return {};
   }
 
   /// Goes on at `offset_bytes`, not before here. A little gap is filled with zeros; a large one, or over a boundary, is not written.
@@ -155,6 +153,22 @@ public:
 private:
   static constexpr std::size_t slice_size = output_buffer_size_bytes;
   static constexpr std::uint64_t max_filled_gap = 4096;
+
+  /// Removes from the front of `piece`, which is not empty, the bytes up to the next boundary.
+  [[nodiscard]] std::span<const std::byte> take_slice(std::span<const std::byte>& piece) const noexcept {
+    const std::span<const std::byte> slice = piece.first(piece.size() < room_bytes() ? piece.size() : room_bytes());
+    piece = piece.subspan(slice.size());
+    return slice;
+  }
+  /// Writes bytes that end at the next boundary, or before.
+  result<void> write_slice(std::span<const std::byte> slice) {
+    const bool is_to_boundary = slice.size() == room_bytes();
+    const std::uint64_t begin = position_;
+    position_ += slice.size();
+    if (buffer_.empty() && is_to_boundary) return to_.write_at(begin, slice);
+    if (auto gathered = buffer_.append(slice); !gathered) return gathered;
+    return is_to_boundary ? flush() : result<void>();
+  }
 
   byte_writer& to_;
   output_buffer& buffer_;
@@ -207,21 +221,8 @@ private:
   result<void> take(std::span<const std::byte> piece) {
     if (piece.size() > left_) return errc::source_too_long;
     left_ -= piece.size();
-    std::uint32_t crc = crc_;
-    auto sum = [piece, &crc]() noexcept { crc = crc32c(piece, crc); };
-    helper_thread summing;
-    // Starting a thread, and asking how many there may be, takes as long as the checksum of some 100 KiB.
-    constexpr std::size_t large_bytes = std::size_t{4} << 20;
-    const bool is_apart = has_checksums_ && piece.size() >= large_bytes && processor_count() > 1 && summing.start(sum);
-    result<void> written;
-    while (!piece.empty() && written) {
-      const std::span<const std::byte> slice = to_.take_slice(piece);
-      if (has_checksums_ && !is_apart) crc = crc32c(slice, crc);
-      written = to_.write(slice);
-    }
-    summing.join();
-    crc_ = crc;
-    return written;
+    return to_.write(piece, has_checksums_,
+                     [this](std::span<const std::byte> bytes) noexcept { crc_ = crc32c(bytes, crc_); });
   }
 
   page_output to_;

@@ -14,8 +14,7 @@
 
 namespace stet::inline STET_NAMESPACE::detail {
 
-/// Takes the bytes of a file from some offset on, in slices that stay in the cache between their checksum and
-/// their copy.
+/// Takes the bytes of a file from some offset on.
 class stream_output final : public piece_sink {
 public:
   /// Writes to `to` from `offset_bytes` on.
@@ -25,12 +24,8 @@ public:
   stream_output& operator=(const stream_output&) = delete;
 
   result<void> write(std::span<const std::byte> piece) override {
-    while (!piece.empty()) {
-      const std::span<const std::byte> slice = to_.take_slice(piece);
-      if (with_crc32_) crc_ = crc32(slice, crc_);
-      if (auto written = to_.write(slice); !written) return written;
-    }
-    return {};
+    return to_.write(piece, with_crc32_,
+                     [this](std::span<const std::byte> bytes) noexcept { crc_ = crc32(bytes, crc_); });
   }
 
   [[nodiscard]] std::size_t best_piece_size_bytes() const noexcept override { return to_.room_bytes(); }
