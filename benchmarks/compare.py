@@ -4,8 +4,8 @@
 
     compare.py BUILD_DIR [--only NAME,…] [--seconds SECONDS] [--rounds ROUNDS]
 
-BUILD_DIR has the programs (preset compare: build/compare). Peers in C++ and Rust are in the programs, where the machine can build them; those in Python
-come from PyPI to BUILD_DIR/peers. What cannot be installed is left out, aloud. --only chooses benchmarks by name (bench_open,
+BUILD_DIR has the programs (preset compare: build/compare). Peers in C++ and Rust are in the programs, where the machine can build them;
+those in Python come from PyPI to BUILD_DIR/peers. What cannot be installed is left out, aloud. --only chooses benchmarks by name (bench_open,
 measure_numpy), --seconds is the least time of each measurement of a program (0.5), --rounds that of a script (3).
 
 BUILD_DIR/results/NAME.json holds the machine, the versions, the command and the figures of one program or script; BUILD_DIR/results/*.svg
@@ -119,9 +119,12 @@ def main():
             continue
         print(f"==== {name}", flush=True)
         missing = [program for program in own if not (build / program).exists()]
+        if missing:
+            print(f"SKIPPED: {', '.join(missing)} was not built")
+            continue
         versions = peers.install(packages.split())
-        if versions is None or missing:
-            print(f"SKIPPED: {', '.join(missing)} was not built" if missing else f"SKIPPED: {packages} cannot be installed")
+        if versions is None:
+            print(f"SKIPPED: {packages} cannot be installed")
             continue
         for group in further:
             found = peers.install(group.split())

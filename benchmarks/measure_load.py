@@ -5,8 +5,8 @@
     measure_load.py MEASURE_LOAD [ROUNDS] [MIB]     default: 5 rounds, 1024 MiB; exits with 1 when a goal is missed
 
 Needs fio for the floor; torch, safetensors and runai-model-streamer, and llama-cpp-python with gguf, are measured where Python has them. The
-file, 64 tensors, for llama.cpp a model of its kind, is read from the disk (its pages are dropped before each turn) and from the page cache. What a loader leaves in a mapping is touched, page by page,
-within the time. Each turn is a process of its own, whose imports are not counted. Of the rounds the medians count.
+file, 64 tensors, for llama.cpp a model of its kind, is read from the disk (its pages are dropped before each turn) and from the page
+cache. What a loader leaves in a mapping is touched, page by page, within the time. Each turn is a process of its own, whose imports are not counted. Of the rounds the medians count.
 """
 import importlib.util
 import json

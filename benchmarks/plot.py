@@ -47,7 +47,8 @@ def read_lines(folder):
     for path in sorted(folder.glob("measure_*.json")):
         title = ""
         for line in json.loads(path.read_text(encoding="utf-8"))["figures"]:
-            times = re.match(r"(.+?)(?:, (?:ns each|us|ms|µs))?: stet ([\d.e+-]+)(?: ms)?,(?: .* times\),)? (\S[^,]*?) ([\d.e+-]+)(?: ms)?[:,] ", line)
+            times = re.match(r"(.+?)(?:, (?:ns each|us|ms|µs))?: stet ([\d.e+-]+)(?: ms)?,"
+                             r"(?: .* times\),)? (\S[^,]*?) ([\d.e+-]+)(?: ms)?[:,] ", line)
             ratio = re.match(r"  (.+) / (.+): ([\d.]+) \(at most", line)
             rate = re.match(r"  (stet_\w+) has ([\d.]+) of the rate of (\w+)", line)
             if times and times[3] != "without delay":

@@ -19,11 +19,8 @@ int main(int count, char** arguments) {
         .append("]}}\n");
   };
   seeds.add("whole", "i223{}\nb15{\"trainable\":false}\ns12{}\n43123{}\n");
-  seeds.add("rows", piece("i213", "k", "4,3", "0,0") +
-                        piece("i21"
-                              "3",
-                              "k", "4,3", "1,0") +
-                        "\n" + piece("i223", "k", "4,3", "2,0"));
+  seeds.add("rows", piece("i213", "k", "4,3", "0,0") + piece("i213", "k", "4,3", "1,0") + "\n" +
+                        piece("i223", "k", "4,3", "2,0"));
   seeds.add("columns", piece("b242", "k", "4,6", "0,0") + "\n" + piece("b244", "k", "4,6", "0,2"));
   seeds.add("tree", piece("i212", "k", "3,3", "0,0") + piece("i221", "k", "3,3", "0,2") +
                         piece("i221", "k", "3,3", "1,0") + piece("i212", "k", "3,3", "2,1") +

@@ -377,10 +377,11 @@ private:
     return true;
   }
 
-  /// Whether a device, or a reader of the program, has to be waited for, and whether files are read past the cache. A few parts tell.
+  /// Whether a device, or a reader of the program, has to be waited for, and whether files are read past the cache.
   struct nature {
     bool waits = false, is_direct = false;
   };
+  /// What a few parts tell. @param files  as the plan opened them; nullptr: before it did
   [[nodiscard]] nature look_at_parts(const load_file* files) const noexcept {
     nature seen;
     unsigned looked_at = 0;
@@ -417,7 +418,7 @@ private:
     return threads;
   }
 
-  /// Whether that has to be waited for, as far as the part of item number `first` is concerned.
+  /// Whether a device, or a reader of the program, has to be waited for, as far as the part of item number `first` is concerned.
   [[nodiscard]] bool has_to_wait(std::size_t first, [[maybe_unused]] const load_file* files) const noexcept {
     const load_item& item = items_[first];
     const source& from = from_.tensor_file(item.part);
